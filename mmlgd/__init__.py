@@ -1,0 +1,28 @@
+"""mmlgd: pre-train small vision backbones with language (LGD, arXiv 2406.11689) on the OpenMMLab stack."""
+
+from .stack import check_stack, register_with_mmengine
+
+check_stack()
+register_with_mmengine()
+
+# Below the check on purpose: a stack outside the ranges must be named before its import errors are.
+from . import datasets, engine, models  # noqa: E402, F401
+from .models import (  # noqa: E402
+    LGD,
+    ConSETeacher,
+    LGDLoss,
+    OpenCLIPTeacher,
+    TextualSemanticsBank,
+    VisualSemanticsBank,
+)
+from .version import __version__  # noqa: E402
+
+__all__ = [
+    'LGD',
+    'ConSETeacher',
+    'LGDLoss',
+    'OpenCLIPTeacher',
+    'TextualSemanticsBank',
+    'VisualSemanticsBank',
+    '__version__',
+]
