@@ -1,0 +1,104 @@
+"""From class names to text embeddings, computed once for each teacher, vocabulary and set of templates."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Callable, Optional
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import broadcast, is_main_process
+from mmengine.logging import print_log
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from .templates import fill
+
+_BATCH = 256  # prompts a forward: the text tower is then busy, on a CPU too
+
+
+def embed_class_names(
+    encode_text: Callable[[list[str]], Tensor],
+    teacher_id: str,
+    names: list[str],
+    templates: list[str],
+    cache_dir: Optional[str] = None,
+) -> Tensor:
+    r"""Embed class names by the mean over prompt templates, on one rank, once.
+
+    .. math:: e_k = \text{unit}\Big(\sum_p \text{unit}\big(f(\text{template}_p(\text{name}_k))\big)\Big)
+
+    The result is kept in a file keyed by teacher, names and templates, so that a restart reads it; in a
+    distributed run the main process reads or computes it and sends it to the others.
+
+    Args:
+        encode_text (Callable): M prompts to (M, D) unit rows.
+        teacher_id (str): Identity of the teacher and its weights, part of the key.
+        names (List[str]): K class names.
+        templates (List[str]): P prompt templates.
+        cache_dir (str, optional): Folder of the files. Defaults to ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
+
+    Returns:
+        Tensor: (K, D) float32 on the CPU, rows of unit length.
+
+    Raises:
+        ValueError: An embedding is zero or not finite; the message names the class.
+    """
+    if is_main_process():
+        file = _cache_file(teacher_id, names, templates, cache_dir)
+        embeddings = _read(file, len(names))
+        if embeddings is None:
+            embeddings = _encode(encode_text, names, templates)
+            _write(file, embeddings)
+    else:
+        embeddings = torch.empty(len(names), encode_text(names[:1]).shape[-1])
+    broadcast(embeddings)  # in place; nothing to do outside a distributed run
+    return embeddings
+
+
+def _encode(encode_text: Callable[[list[str]], Tensor], names: list[str], templates: list[str]) -> Tensor:
+    prompts = [fill(template, name) for name in names for template in templates]  # K*P, names outermost
+    print_log(f'Encoding {len(prompts)} prompts ({len(names)} names, {len(templates)} templates).', 'current')
+    starts = tqdm(range(0, len(prompts), _BATCH), desc='text bank', unit_scale=_BATCH, disable=None)
+    rows = torch.cat([encode_text(prompts[i : i + _BATCH]).float().cpu() for i in starts])  # (K*P, D)
+    rows = rows.view(len(names), len(templates), -1).mean(dim=1)  # (K, D)
+    for name, row in zip(names, rows):
+        if not torch.isfinite(row).all() or not row.any():
+            raise ValueError(f'The text tower gives no usable embedding for the class {name!r}: zero, NaN or Inf.')
+    return F.normalize(rows, dim=-1)
+
+
+def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str]) -> Path:
+    folder = Path(cache_dir or os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
+    key = hashlib.sha256(json.dumps([teacher_id, names, templates]).encode()).hexdigest()[:32]
+    return folder / 'text' / f'{key}.safetensors'
+
+
+def _read(file: Path, num_names: int) -> Optional[Tensor]:
+    if not file.is_file():
+        return None
+    try:
+        embeddings = load_file(file)['embeddings']
+    except (SafetensorError, KeyError, OSError) as error:
+        print_log(f'Cannot read the cached text embeddings {file} ({error}): computing them anew.', 'current', 30)
+        return None
+    print_log(f'Text embeddings of {num_names} names read from {file}.', 'current')
+    return embeddings
+
+
+def _write(file: Path, embeddings: Tensor) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Renamed into place when whole: a run that is killed, or a second run, never leaves half a file.
+        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix='.part')
+        os.close(handle)
+        save_file({'embeddings': embeddings.contiguous()}, temporary)
+        os.replace(temporary, file)
+    except OSError as error:
+        print_log(
+            f'Cannot keep the text embeddings in {file} ({error}): the next start computes them again.', 'current', 30
+        )

@@ -1,0 +1,139 @@
+"""Vocabularies: the class names that guide the distillation, cleaned and in label order."""
+
+import re
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Union
+
+# Name -> (module, class) whose METAINFO has the class names in label order.
+_METAINFO: dict[str, tuple[str, str]] = {
+    'coco': ('mmdet.datasets', 'CocoDataset'),
+    'lvis-v1': ('mmdet.datasets', 'LVISV1Dataset'),
+    'ade20k': ('mmseg.datasets', 'ADE20KDataset'),
+    'cityscapes': ('mmseg.datasets', 'CityscapesDataset'),
+}
+# open_clip's ImageNet names say 'missile' and 'sunglasses' twice; the second of each pair here gets its WordNet name.
+_IN1K_RENAMED = {744: 'projectile', 836: 'sunglass'}
+
+
+class VocabularyError(ValueError):
+    """A vocabulary that cannot guide: empty, or with duplicate, empty or non-string names."""
+
+
+def list_vocabularies() -> list[str]:
+    """Names of the data sets whose class names mmlgd knows.
+
+    Returns:
+        List[str]: Sorted names, each of which :func:`load_vocabulary` takes.
+
+    Examples:
+        >>> list_vocabularies()
+        ['ade20k', 'caltech256', 'cityscapes', 'coco', 'in1k', 'lvis-v1']
+    """
+    return sorted([*_METAINFO, 'caltech256', 'in1k'])
+
+
+def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
+    """Read class names; row k of the bank, and label k of an evaluation, is the k-th of them.
+
+    Args:
+        vocabulary (str | list | dict): One of
+
+            - the name of a data set (:func:`list_vocabularies`), read from open_clip, mmdet or mmseg where these
+              are installed and from mmlgd otherwise;
+            - the path of a UTF-8 text file, one name a line; a line ``key<TAB>name`` counts as its name, as in the
+              ``wnid<TAB>name`` files of ImageNet-like sets;
+            - a list of names;
+            - ``dict(union=[...])`` of any of these: a name that several of them hold counts once, where it
+              comes first.
+
+    Returns:
+        List[str]: Unique names without surrounding blanks.
+
+    Raises:
+        VocabularyError: No names, or a duplicate, empty or non-string one; the message names it.
+        FileNotFoundError: A string that is neither a known data set nor a file.
+
+    Examples:
+        >>> load_vocabulary('coco')[:3]
+        ['person', 'bicycle', 'car']
+        >>> len(load_vocabulary(dict(union=['coco', 'cityscapes', ['unicorn']])))
+        92
+    """
+    if isinstance(vocabulary, str):
+        return _from_string(vocabulary)
+    if isinstance(vocabulary, dict):
+        if set(vocabulary) != {'union'} or not isinstance(vocabulary['union'], (list, tuple)):
+            raise VocabularyError(
+                f'A vocabulary given as a dict is dict(union=[...]), got keys {sorted(map(str, vocabulary))}.'
+            )
+        members = [load_vocabulary(member) for member in vocabulary['union']]
+        return _checked(dict.fromkeys(name for names in members for name in names), 'the union')
+    if isinstance(vocabulary, (list, tuple)):
+        return _checked(vocabulary, 'the list in the config')
+    raise VocabularyError(
+        f'A vocabulary is a data set name, a text file, a list of names or dict(union=[...]), got '
+        f'{type(vocabulary).__name__}.'
+    )
+
+
+def _from_string(vocabulary: str) -> list[str]:
+    if vocabulary == 'in1k':
+        from open_clip import IMAGENET_CLASSNAMES
+
+        return _checked((_IN1K_RENAMED.get(k, name) for k, name in enumerate(IMAGENET_CLASSNAMES)), 'in1k')
+    if vocabulary in _METAINFO:
+        return _checked(map(_clean, _dataset_names(vocabulary)), vocabulary)
+    if vocabulary in list_vocabularies():
+        return _checked(_packaged_names(vocabulary), vocabulary)
+    path = Path(vocabulary).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'The vocabulary {vocabulary!r} is neither a file nor one of {list_vocabularies()}. Give one of these '
+            f'names, the path of a text file with one class name a line, or a list of names.'
+        )
+    try:
+        lines = path.read_text(encoding='utf-8-sig').rstrip().splitlines()
+    except UnicodeDecodeError as error:
+        raise VocabularyError(f'{path} is not UTF-8 text ({error}); save it as UTF-8.') from error
+    return _checked((line.split('\t')[-1] for line in lines), str(path), unit='line')
+
+
+def _dataset_names(vocabulary: str) -> list[str]:
+    module, dataset = _METAINFO[vocabulary]
+    try:
+        return list(getattr(import_module(module), dataset).METAINFO['classes'])
+    except (ImportError, AssertionError):  # not installed, or at odds with the installed mmcv
+        return _packaged_names(vocabulary)  # the same names: a test compares the two
+
+
+def _packaged_names(vocabulary: str) -> list[str]:
+    text = resources.files('mmlgd.text').joinpath('names', f'{vocabulary}.txt').read_text(encoding='utf-8')
+    return text.splitlines()
+
+
+def _clean(name: str) -> str:
+    """LVIS' 'bow_(weapon)' to 'bow weapon': its qualifiers stay, since without them names repeat."""
+    return ' '.join(re.sub(r'[_()]+', ' ', name).split())
+
+
+def _checked(names, source: str, unit: str = 'name') -> list[str]:
+    first_seen: dict[str, int] = {}
+    for position, name in enumerate(names, start=1):
+        if not isinstance(name, str):
+            raise VocabularyError(
+                f'{unit.capitalize()} {position} of {source} is {name!r}, a {type(name).__name__}; a class name '
+                f'is a string. Quote it.'
+            )
+        stripped = name.strip()
+        if not stripped:
+            raise VocabularyError(f'{unit.capitalize()} {position} of {source} is empty. Remove it or name the class.')
+        if stripped in first_seen:
+            raise VocabularyError(
+                f'{source} holds {stripped!r} twice, as {unit} {first_seen[stripped]} and {position}. Each class '
+                f'needs a name of its own: remove one or tell them apart.'
+            )
+        first_seen[stripped] = position
+    if not first_seen:
+        raise VocabularyError(f'{source} holds no names. Give at least one class name.')
+    return list(first_seen)
