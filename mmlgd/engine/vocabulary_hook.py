@@ -1,0 +1,37 @@
+"""A check that a labelled evaluation set and the bank speak of the same classes."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmlgd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class VocabularyCheckHook(Hook):
+    """Refuse, before the first step, an evaluation set with another number of classes than the bank has names.
+
+    Row k of the textual bank is label k of the evaluation set; a bank of other names would give a low accuracy
+    and no error.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Compare each evaluation set that knows its classes with the bank.
+
+        Args:
+            runner (Runner): The runner, its loops built.
+
+        Raises:
+            ValueError: The numbers differ; the message names both and how to mend it.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for loop in (runner._val_loop, runner._test_loop):
+            dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+            classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+            if classes is not None and len(classes) != len(model.class_names):
+                raise ValueError(
+                    f'The evaluation set {getattr(dataset, "data_root", "")!r} has {len(classes)} classes, the '
+                    f'vocabulary {len(model.class_names)} names. Give the names of its classes in label order as '
+                    f'model.text.vocabulary, or switch evaluation off: val_cfg=None val_dataloader=None '
+                    f'val_evaluator=None.'
+                )

@@ -1,0 +1,181 @@
+"""The two banks that guide the student: class names in text, and classes as the teacher sees them."""
+
+from typing import Optional, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.device import get_device
+from mmengine.dist import all_gather
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmlgd.registry import MODELS
+from mmlgd.text import embed_class_names, load_templates, load_vocabulary
+
+from .teachers import BaseTeacher
+
+
+@MODELS.register_module()
+class TextualSemanticsBank(nn.Module):
+    r"""Textual semantics bank (TSB): one frozen text embedding for each class name.
+
+    .. math:: \text{TSB}_k = \text{unit}\Big(\sum_p \text{unit}\big(f(\text{template}_p(\text{name}_k))\big)\Big)
+
+    Class names, templates and the teacher's identity travel in the checkpoint beside the rows. A checkpoint of
+    another teacher never loads: its student lives in another space. One with other names or templates loads only
+    with ``transfer=True``.
+
+    Args:
+        teacher (BaseTeacher): Gives the text tower; not kept.
+        vocabulary (str | list | dict): Class names, see :func:`~mmlgd.text.load_vocabulary`. Row k is label k.
+        templates (str | list): Prompt templates, see :func:`~mmlgd.text.load_templates`. Defaults to
+            ``'openai-imagenet-80'``, as published.
+        transfer (bool): Keep this bank when a checkpoint with other names or templates is loaded: zero-shot
+            evaluation on a vocabulary that the student was not trained with. Defaults to False.
+        cache_dir (str, optional): Folder of the cached text embeddings. Defaults to ``$MMLGD_CACHE``, else
+            ``~/.cache/mmlgd``.
+
+    Attributes:
+        bank (Tensor): (K, D) float32, rows of unit length.
+        class_names (List[str]): K names.
+
+    Raises:
+        VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
+    """
+
+    def __init__(
+        self,
+        teacher: BaseTeacher,
+        vocabulary: Union[str, list, dict],
+        templates: Union[str, list] = 'openai-imagenet-80',
+        transfer: bool = False,
+        cache_dir: Optional[str] = None,
+    ):
+        super().__init__()
+        self.class_names: list[str] = load_vocabulary(vocabulary)
+        self.templates: list[str] = load_templates(templates)
+        self.teacher_id = teacher.identity
+        self.transfer = transfer
+        # A text tower is slow on a CPU (80,000 prompts for ImageNet): lend it the accelerator for this one use.
+        home = teacher.mean.device
+        teacher.to(get_device())
+        bank = embed_class_names(teacher.encode_text, self.teacher_id, self.class_names, self.templates, cache_dir)
+        teacher.to(home)
+        self.register_buffer('bank', bank)
+
+    def get_extra_state(self) -> dict:
+        """What the rows mean: names, templates and teacher, as plain strings."""
+        return dict(class_names=self.class_names, templates=self.templates, teacher_id=self.teacher_id)
+
+    def set_extra_state(self, state: dict) -> None:
+        """Nothing to set: :meth:`_load_from_state_dict` has compared the state with this bank's own."""
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        saved = state_dict.get(f'{prefix}_extra_state')
+        difference = saved and self._difference(saved)
+        if difference and self.transfer:
+            print_log(f'Zero-shot transfer: keeping the {len(self.class_names)} names of the config. {difference}')
+            state_dict[f'{prefix}bank'] = self.bank
+        elif difference:
+            raise ValueError(
+                f'{difference} To continue that run, give its vocabulary and templates; to evaluate its student on '
+                f'these names, add `--cfg-options model.text.transfer=True`.'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _difference(self, saved: dict) -> str:
+        """Say how a checkpoint's bank differs from this one; empty if it does not."""
+        if saved['teacher_id'] != self.teacher_id:
+            raise ValueError(
+                f'The checkpoint was distilled from the teacher {saved["teacher_id"]!r}, this config has '
+                f'{self.teacher_id!r}: their embeddings cannot be compared. Use the same teacher and weights.'
+            )
+        ours, theirs = self.class_names, saved['class_names']
+        if len(ours) != len(theirs):
+            return f'The checkpoint has {len(theirs)} class names, this config {len(ours)}.'
+        for k, (our, their) in enumerate(zip(ours, theirs)):
+            if our != their:
+                return f'Class name {k} is {their!r} in the checkpoint and {our!r} in this config.'
+        if self.templates != saved['templates']:
+            return f'The checkpoint has {len(saved["templates"])} prompt templates that are not these.'
+        return ''
+
+    def extra_repr(self) -> str:
+        """Size and source, for ``print(model)``."""
+        return f'names={len(self.class_names)}, templates={len(self.templates)}, teacher={self.teacher_id}'
+
+
+@MODELS.register_module()
+class VisualSemanticsBank(nn.Module):
+    r"""Visual semantics bank (VSB): a moving prototype of each class in the teacher's image embeddings.
+
+    :meth:`update` is the paper's language-guided knowledge aggregation (LGKA). Each teacher embedding of the
+    global batch goes to its nearest class name, :math:`y = \arg\max_k t \cdot \text{TSB}_k`; with
+    :math:`\bar t_k` the mean of those that went to class k,
+
+    .. math:: \text{VSB}_k \leftarrow \begin{cases} \bar t_k & \text{on the first visit} \\
+              m\,\text{VSB}_k + (1 - m)\,\bar t_k & \text{afterwards} \end{cases}
+
+    Before its first visit a row is a random unit vector, the same on every rank and in every run.
+
+    Args:
+        num_classes (int): K.
+        embed_dim (int): D.
+        momentum (float): m in [0, 1], the weight of the OLD value, as in the paper (mmengine's averaged models use
+            the same word for the weight of the new one). Defaults to 0.999, as published.
+        normalize (bool): Keep rows at unit length after each update. Defaults to False, as published.
+
+    Attributes:
+        bank (Tensor): (K, D) float32.
+        visited (Tensor): (K,) bool.
+
+    Raises:
+        ValueError: ``momentum`` is outside [0, 1].
+
+    Examples:
+        >>> import torch
+        >>> from mmlgd import VisualSemanticsBank
+        >>> bank = VisualSemanticsBank(num_classes=3, embed_dim=3)
+        >>> bank.update(torch.eye(3)[:2], torch.eye(3))
+        >>> bank.visited.tolist()
+        [True, True, False]
+    """
+
+    def __init__(self, num_classes: int, embed_dim: int, momentum: float = 0.999, normalize: bool = False):
+        super().__init__()
+        if not 0 <= momentum <= 1:
+            raise ValueError(f'Expected a momentum (weight of the old value) in [0, 1], got {momentum}.')
+        self.momentum = momentum
+        self.normalize = normalize
+        # A generator of its own: ranks and resumed runs start from the same rows, whatever their seeds.
+        rows = torch.randn(num_classes, embed_dim, generator=torch.Generator().manual_seed(0))
+        self.register_buffer('bank', F.normalize(rows, dim=-1))
+        self.register_buffer('visited', torch.zeros(num_classes, dtype=torch.bool))
+
+    @torch.no_grad()
+    def update(self, teacher_embeddings: Tensor, textual_bank: Tensor) -> None:
+        """Aggregate one step's teacher embeddings, in place, without a loop over K or a wait for the device.
+
+        In a distributed run the embeddings of all ranks are gathered first, so that all ranks end with the same
+        bank. Call it after the step's losses, which must see the bank as it was.
+
+        Args:
+            teacher_embeddings (Tensor): (N, D), unit rows, of this rank.
+            textual_bank (Tensor): (K, D), unit rows.
+        """
+        t = torch.cat(all_gather(teacher_embeddings.float()))  # (N*ranks, D)
+        pseudo_class = (t @ textual_bank.float().T).argmax(dim=1)  # (N*ranks,)
+        total = torch.zeros_like(self.bank).index_add_(0, pseudo_class, t)  # (K, D)
+        # index_add_ instead of bincount, which reads its input's maximum back to the host.
+        count = total.new_zeros(len(total)).index_add_(0, pseudo_class, t.new_ones(len(t)))[:, None]  # (K, 1)
+        mean = total / count.clamp(min=1)
+        new = torch.where(self.visited[:, None], self.momentum * self.bank + (1 - self.momentum) * mean, mean)
+        if self.normalize:
+            new = F.normalize(new, dim=-1)
+        self.bank.copy_(torch.where(count > 0, new, self.bank))
+        self.visited |= count[:, 0] > 0
+
+    def extra_repr(self) -> str:
+        """Shape and options, for ``print(model)``."""
+        k, d = self.bank.shape
+        return f'num_classes={k}, embed_dim={d}, momentum={self.momentum}, normalize={self.normalize}'

@@ -1,0 +1,191 @@
+"""The algorithm: wiring only. The maths is in losses.py and banks.py."""
+
+from typing import Optional
+
+import torch
+from mmpretrain.models.selfsup import BaseSelfSupervisor
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmlgd.registry import MODELS
+
+from .teachers import BaseTeacher
+
+
+@MODELS.register_module()
+class LGD(BaseSelfSupervisor):
+    r"""Language-guided distillation (LGD, Li et al., T-MM 2024, arXiv 2406.11689).
+
+    ::
+
+        x = preprocess(pictures)                       # (N, 3, H, W)
+        s = neck(backbone(x))                          # (N, D) unit, the student, trained
+        t = teacher.encode_image(x)                    # (N, D) unit, frozen
+        loss = a * H(t~[VSB, t], s~[VSB, t]) + (1 - a) * H(t~TSB, s~TSB)
+        VSB = LGKA(VSB, t, TSB)                        # after the losses
+
+    The teacher is no sub-module: it follows ``.to(device)``, but the optimizer, DDP, ``train()``,
+    ``init_weights()`` and the checkpoint never meet it.
+
+    Args:
+        backbone (dict): The student, any backbone of mmpretrain (or ``mmpretrain.TIMMBackbone``).
+        neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'`` and ``out_channels`` to the
+            teacher's dimension.
+        teacher (dict): ``'mmlgd.OpenCLIPTeacher'`` or ``'mmlgd.ConSETeacher'``.
+        text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
+            ``'mmlgd.TextualSemanticsBank'``.
+        loss (dict, optional): Temperatures, weight and options; ``type`` defaults to ``'mmlgd.LGDLoss'``.
+            Defaults to the published values.
+        visual_bank (dict, optional): Momentum and options; ``type`` defaults to ``'mmlgd.VisualSemanticsBank'``,
+            its size comes from the textual bank. Defaults to the published values.
+        predict_teacher (bool): Let :meth:`predict` score with the teacher too, so that the log shows both side by
+            side. Defaults to True.
+        data_preprocessor (dict, optional): Picture statistics of the *student*. Defaults to
+            ``mmpretrain.SelfSupDataPreprocessor`` with ImageNet's mean and std and RGB order.
+        init_cfg (dict, optional): Initialisation. Defaults to None.
+
+    Raises:
+        ValueError: The neck's ``out_channels`` contradicts the teacher's dimension; the message names both.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        teacher: dict,
+        text: dict,
+        loss: Optional[dict] = None,
+        visual_bank: Optional[dict] = None,
+        predict_teacher: bool = True,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ):
+        teacher: BaseTeacher = MODELS.build(teacher)
+        super().__init__(
+            backbone=backbone,
+            neck=_with_joint_space(neck, teacher.embed_dim),
+            data_preprocessor=data_preprocessor or IMAGENET_RGB,
+            init_cfg=init_cfg,
+        )
+        self.textual_bank = _build(text, 'TextualSemanticsBank', teacher=teacher)
+        teacher.free_text_tower()
+        k, d = self.textual_bank.bank.shape
+        self.visual_bank = _build(visual_bank, 'VisualSemanticsBank', num_classes=k, embed_dim=d)
+        self.criterion = _build(loss, 'LGDLoss')
+        self.predict_teacher = predict_teacher
+        if getattr(self.data_preprocessor, '_enable_normalize', False):
+            teacher.expect_pixels(self.data_preprocessor.mean, self.data_preprocessor.std)
+        self._unregistered = (teacher,)  # in a tuple, nn.Module does not see it
+
+    @property
+    def teacher(self) -> BaseTeacher:
+        """BaseTeacher: The frozen teacher, on the student's device."""
+        return self._unregistered[0]
+
+    @property
+    def class_names(self) -> list[str]:
+        """List[str]: The K names of the bank."""
+        return self.textual_bank.class_names
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Embed pictures with the student.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W), preprocessed.
+
+        Returns:
+            Tensor: (N, D), unit rows.
+        """
+        return self.neck(self.extract_feat(inputs))
+
+    def forward(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None, mode: str = 'tensor'):
+        """Run one of ``'tensor'`` (backbone features), ``'loss'`` and ``'predict'``, as mmengine asks."""
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        return super().forward(inputs, data_samples, mode)
+
+    def loss(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None) -> dict[str, Tensor]:
+        """Compute the two losses of a step, then let the visual bank learn from it.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W), preprocessed.
+            data_samples (List[DataSample], optional): Not used; LGD needs no labels.
+
+        Returns:
+            Dict[str, Tensor]: ``loss_visual`` and ``loss_textual``, which sum to the loss.
+        """
+        _check_batch(inputs)
+        s = self.embed(inputs)  # (N, D)
+        t = self.teacher.encode_image(inputs)  # (N, D)
+        tsb, vsb = self.textual_bank.bank, self.visual_bank
+        # A copy, since autograd still needs these rows when the update below writes the bank in place.
+        losses = self.criterion(s, t, tsb, vsb.bank.clone(), vsb.visited.clone())
+        vsb.update(t, tsb)
+        return losses
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None) -> list[DataSample]:
+        """Classify zero-shot: similarity of each picture to each class name.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W), preprocessed.
+            data_samples (List[DataSample], optional): N samples, with labels where there are any. Defaults to
+                None, which makes new ones.
+
+        Returns:
+            List[DataSample]: With ``pred_score`` (K,), summing to 1, and ``pred_label``; with ``predict_teacher``,
+            the teacher's likewise in ``.teacher``.
+        """
+        _check_batch(inputs)
+        data_samples = data_samples or [DataSample() for _ in inputs]
+        self._score(self.embed(inputs), self.criterion.student_temperature, data_samples)
+        if self.predict_teacher:
+            for sample in data_samples:
+                # `eval_mask` is what mmpretrain's MultiTasksMetric asks of a sample inside a sample.
+                sample.teacher = DataSample(eval_mask=True)
+                if 'gt_label' in sample:
+                    sample.teacher.set_gt_label(sample.gt_label)
+            nested = [sample.teacher for sample in data_samples]
+            self._score(self.teacher.encode_image(inputs), self.criterion.teacher_temperature, nested)
+        return data_samples
+
+    def _score(self, embeddings: Tensor, temperature: float, data_samples: list[DataSample]) -> None:
+        scores = (embeddings.float() @ self.textual_bank.bank.T / temperature).softmax(dim=-1)  # (N, K)
+        for sample, score in zip(data_samples, scores):
+            sample.set_pred_score(score).set_pred_label(score.argmax())
+
+    def _apply(self, fn, *args, **kwargs):
+        self.teacher._apply(fn, *args, **kwargs)  # .to(), .cuda(), .half(): the teacher goes where the student goes
+        return super()._apply(fn, *args, **kwargs)
+
+
+IMAGENET_RGB = dict(
+    type='mmpretrain.SelfSupDataPreprocessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True,
+)
+
+
+def _build(config: Optional[dict], default_type: str, **derived):
+    """Build a part from its config; its type and what follows from other parts need not be typed."""
+    return MODELS.build({'type': f'mmlgd.{default_type}', **(config or {}), **derived})
+
+
+def _with_joint_space(neck: dict, embed_dim: int) -> dict:
+    neck = {'type': 'mmlgd.ProjectionNeck', 'out_channels': embed_dim, **neck}
+    if neck['out_channels'] != embed_dim:
+        raise ValueError(
+            f"The neck has out_channels={neck['out_channels']}, but the teacher's joint space has {embed_dim} "
+            f'dimensions. Leave out_channels out: it follows the teacher.'
+        )
+    return neck
+
+
+def _check_batch(inputs: Tensor) -> None:
+    if not isinstance(inputs, Tensor) or inputs.ndim != 4:
+        got = f'a {type(inputs).__name__}' if not isinstance(inputs, Tensor) else f'shape {tuple(inputs.shape)}'
+        raise ValueError(
+            f'Expected a batch of pictures (N, 3, H, W), got {got}. Is `collate_fn=dict(type="default_collate")` '
+            f"set in the dataloader? mmengine's own default makes lists, which mean views of one picture here."
+        )

@@ -1,0 +1,145 @@
+"""What every teacher is: two frozen towers with one joint space."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BaseTeacher(nn.Module):
+    r"""A frozen image tower and a text tower that share a joint space of ``embed_dim`` dimensions.
+
+    Subclasses provide ``_encode_image`` (pictures in the teacher's own statistics and size to embeddings) and
+    ``_encode_text`` (prompts to embeddings); this class owns everything that is the same for all teachers. A
+    batch arrives normalised for the *student*, :math:`x_s = (p - \mu_s) / \sigma_s` with pixels p in 0..255,
+    and is re-normalised by one affine map per channel:
+
+    .. math:: x_t = \left(\tfrac{1}{255}(x_s \sigma_s + \mu_s) - \mu_t\right) / \sigma_t
+
+    Args:
+        embed_dim (int): D, the dimension of the joint space.
+        image_size (Tuple[int, int]): Height and width in pixels that the image tower wants.
+        mean (Sequence[float]): RGB mean of the teacher's pictures, in 0..1.
+        std (Sequence[float]): RGB standard deviation of the teacher's pictures, in 0..1.
+        interpolation (str): How a batch of another size is resized, ``'bicubic'`` or ``'bilinear'``. Defaults to
+            ``'bicubic'``, CLIP's own.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        image_size: tuple[int, int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        interpolation: str = 'bicubic',
+    ):
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.image_size = tuple(image_size)
+        self.interpolation = interpolation
+        self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
+        self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(3, 1, 1))
+        self.register_buffer('scale', torch.ones(3, 1, 1))
+        self.register_buffer('shift', torch.zeros(3, 1, 1))
+        self.expect_pixels(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+        self.eval()
+
+    def expect_pixels(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Say with which statistics incoming batches are normalised.
+
+        Args:
+            mean (Sequence[float]): RGB mean of the student's preprocessing, in 0..255.
+            std (Sequence[float]): RGB standard deviation of the student's preprocessing, in 0..255.
+        """
+        mean, std = (torch.as_tensor(v, dtype=torch.float32).view(3, 1, 1).to(self.mean) for v in (mean, std))
+        self.scale = std / (255 * self.std)
+        self.shift = (mean / 255 - self.mean) / self.std
+
+    @torch.no_grad()
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Embed pictures that are normalised for the student.
+
+        Args:
+            images (Tensor): (N, 3, H, W), RGB, in the statistics given to :meth:`expect_pixels`.
+
+        Returns:
+            Tensor: (N, D) float32, rows of unit length, without gradient.
+        """
+        images = images * self.scale + self.shift  # (N, 3, H, W), in the teacher's statistics
+        if tuple(images.shape[-2:]) != self.image_size:
+            images = F.interpolate(images, self.image_size, mode=self.interpolation, antialias=True)
+        return F.normalize(self._encode_image(images).float(), dim=-1)  # (N, D)
+
+    @torch.no_grad()
+    def encode_text(self, prompts: list[str]) -> Tensor:
+        """Embed prompts with the text tower.
+
+        Args:
+            prompts (List[str]): M sentences.
+
+        Returns:
+            Tensor: (M, D) float32, rows of unit length.
+
+        Raises:
+            RuntimeError: The text tower has been freed.
+        """
+        return F.normalize(self._encode_text(prompts).float(), dim=-1)  # (M, D)
+
+    def train(self, mode: bool = True) -> 'BaseTeacher':
+        """Stay in eval mode, whatever the student does: batch-norm and dropout of a teacher are frozen."""
+        return super().train(False)
+
+    def init_weights(self) -> None:
+        """Keep the weights: a teacher comes trained, and mmengine must not initialise it anew."""
+
+    def free_text_tower(self) -> None:
+        """Drop the text tower once the bank is built; it is never needed again."""
+        raise NotImplementedError
+
+    @property
+    def identity(self) -> str:
+        """str: Name and fingerprint of the weights; equal for equal teachers, on every machine."""
+        raise NotImplementedError
+
+    def _encode_image(self, images: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _encode_text(self, prompts: list[str]) -> Tensor:
+        raise NotImplementedError
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Put a module into eval mode for good and stop its gradients.
+
+    Args:
+        module (nn.Module): The module, changed in place.
+
+    Returns:
+        nn.Module: The same module.
+    """
+    return module.eval().requires_grad_(False)
+
+
+def weights_fingerprint(*modules: nn.Module) -> str:
+    """SHA-256 over names and values of all parameters and buffers: the same weights give the same string.
+
+    Args:
+        *modules (nn.Module): The modules, on any device.
+
+    Returns:
+        str: 16 hexadecimal digits.
+
+    Examples:
+        >>> from torch import nn
+        >>> layer = nn.Linear(2, 2)
+        >>> weights_fingerprint(layer) == weights_fingerprint(layer)
+        True
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, value in module.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

