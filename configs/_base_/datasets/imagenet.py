@@ -1,0 +1,3 @@
+_base_ = 'pictures.py'
+
+train_dataloader = dict(dataset=dict(data_root='data/imagenet', data_prefix='train'))

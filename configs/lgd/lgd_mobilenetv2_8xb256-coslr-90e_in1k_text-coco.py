@@ -1,0 +1,8 @@
+_base_ = [
+    '../_base_/models/lgd_mobilenetv2.py',
+    '../_base_/datasets/imagenet.py',
+    '../_base_/schedules/sgd_coslr_90e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(text=dict(vocabulary='coco'))

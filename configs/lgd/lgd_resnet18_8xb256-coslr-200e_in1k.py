@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/lgd_resnet18.py',
+    '../_base_/datasets/imagenet.py',
+    '../_base_/datasets/zero_shot_imagenet.py',
+    '../_base_/schedules/sgd_coslr_200e.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,77 @@
+"""Evaluate a checkpoint with any mmpretrain, mmdet, mmseg or mmlgd config."""
+
+import argparse
+import os
+from pathlib import Path
+
+import mmengine
+from mmengine.config import Config, DictAction
+from mmengine.evaluator import DumpResults
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='folder of the log; default: work_dirs/CONFIG_NAME')
+    parser.add_argument('--out', help='write the predictions to this .pkl, or the metrics to this .json')
+    parser.add_argument('--show-dir', help='draw predictions into this folder')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='change settings of the config: key.subkey=value; lists as key="[a,b]", without blanks',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and let the command line have the last word.
+
+    Raises:
+        FileNotFoundError: There is no such config or checkpoint.
+        ValueError: ``--out`` is neither a .pkl nor a .json file.
+    """
+    cfg = Config.fromfile(args.config)
+    if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
+        raise FileNotFoundError(f'There is no checkpoint at {args.checkpoint!r}.')
+    if args.out and Path(args.out).suffix not in ('.pkl', '.json'):
+        raise ValueError(f'--out takes a .pkl (predictions) or a .json (metrics), got {args.out!r}.')
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    cfg.load_from = args.checkpoint
+    if args.show_dir:
+        # mmpretrain's hook has `enable`, mmdet's and mmseg's have `draw`; out_dir is relative to the work dir there.
+        switch = 'enable' if cfg.get('default_scope') == 'mmpretrain' else 'draw'
+        folder = {'mmpretrain': 'out_dir', 'mmdet': 'test_out_dir'}.get(cfg.get('default_scope'))
+        cfg.default_hooks.visualization.update({switch: True, **({folder: args.show_dir} if folder else {})})
+        if folder is None:
+            cfg.visualizer.save_dir = args.show_dir
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def main() -> None:
+    """Build the runner, evaluate, and write what was asked for."""
+    args = parse_args()
+    cfg = load_config(args)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if args.out and args.out.endswith('.pkl'):
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.out and args.out.endswith('.json'):
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,87 @@
+"""Train any mmpretrain, mmdet, mmseg or mmlgd config, with the arguments that OpenMMLab users know."""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work on torch >= 2.6
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints; default: work_dirs/CONFIG_NAME')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue from this checkpoint, or from the latest in the work dir if none is named',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: bf16 where the card has it, else fp16 with loss scaling'
+    )
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help="scale the lr from the config's auto_scale_lr.base_batch_size"
+    )
+    parser.add_argument('--no-validate', action='store_true', help='train without evaluating')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='change settings of the config: key.subkey=value; lists as key="[a,b]", without blanks',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and let the command line have the last word.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+        KeyError: ``--auto-scale-lr`` without ``auto_scale_lr.base_batch_size`` in the config.
+    """
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    if args.amp:
+        cfg.optim_wrapper.update(mixed_precision())
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise KeyError(f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...), missing in {args.config}.')
+        cfg.auto_scale_lr.enable = True
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def mixed_precision() -> dict:
+    """Settings of mmengine's optimizer wrapper for the card at hand."""
+    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
+        return dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1.0)
+    return dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+
+
+def main() -> None:
+    """Build the runner and train."""
+    cfg = load_config(parse_args())
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
