@@ -1,9 +1,8 @@
 """mmlgd: pre-train small vision backbones with language (LGD, arXiv 2406.11689) on the OpenMMLab stack."""
 
-from .stack import check_stack, register_with_mmengine
+from .stack import check_stack
 
 check_stack()
-register_with_mmengine()
 
 # Below the check on purpose: a stack outside the ranges must be named before its import errors are.
 from . import datasets, engine, models  # noqa: E402, F401
@@ -16,6 +15,8 @@ from .models import (  # noqa: E402
     VisualSemanticsBank,
 )
 from .version import __version__  # noqa: E402
+
+engine.register_with_mmengine()
 
 __all__ = [
     'LGD',

@@ -1,4 +1,4 @@
-"""What mmlgd asks of the OpenMMLab stack it is imported into: its versions, and two small registrations."""
+"""What mmlgd asks of the OpenMMLab stack it is imported into: the versions of its packages."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -41,32 +41,3 @@ def check_stack() -> None:
             raise ImportError(f'{wanted}, and the one installed does not accept its stack: {error}. {_FIX}') from error
         if not Version(lowest) <= Version(found) < Version(limit):
             raise ImportError(f'{wanted}, but {module} {found} is installed. {_FIX}')
-
-
-def register_with_mmengine() -> None:
-    """Make mmengine know the package ``mmlgd`` and trust what its own checkpoints hold.
-
-    Two registrations, both idempotent:
-
-    - mmengine resolves ``'mmlgd::lgd/....py'`` (in ``_base_`` and :func:`mmengine.hub.get_config`) only for
-      packages in its table of projects;
-    - from torch 2.6 on, :func:`torch.load` refuses unknown classes. The message hub in a training checkpoint
-      holds mmengine's ``HistoryBuffer`` and, in it, plain numpy arrays: exactly these are allow-listed, so that
-      ``--resume`` works with ``weights_only`` switched on.
-
-    Examples:
-        >>> from mmengine.config.utils import MODULE2PACKAGE
-        >>> import mmlgd
-        >>> MODULE2PACKAGE['mmlgd']
-        'mmlgd'
-    """
-    import numpy as np
-    import torch
-    from mmengine.config.utils import MODULE2PACKAGE
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    MODULE2PACKAGE['mmlgd'] = 'mmlgd'
-    multiarray = np.core.multiarray if np.lib.NumpyVersion(np.__version__) < '2.0.0' else np._core.multiarray
-    arrays = [multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype]
-    dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool')]
-    torch.serialization.add_safe_globals([HistoryBuffer, *arrays, *dtypes])
