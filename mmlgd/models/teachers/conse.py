@@ -1,5 +1,6 @@
 """A classifier and a sentence encoder as the teacher: language guidance without CLIP."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Optional, Union
 
@@ -85,8 +86,9 @@ class ConSETeacher(BaseTeacher):
         names, prompts = load_vocabulary(class_names), load_templates(templates)
         self.classifier = freeze(classifier)
         self.text_encoder = freeze(text_encoder)
+        digest = hashlib.sha256(repr([names, prompts]).encode()).hexdigest()[:8]
         fingerprint = weights_fingerprint(classifier, text_encoder)
-        self._identity = f'conse/{label}/top{top_k}/{len(names)}-classes/{fingerprint}'
+        self._identity = f'conse/{label}/top{top_k}/classes-{digest}/{fingerprint}'
         self._check_classes(label, len(names), top_k)
         self.top_k = top_k
         class_embeddings = embed_class_names(self.encode_text, self._identity, names, prompts)

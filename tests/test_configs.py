@@ -1,0 +1,77 @@
+"""Every pre-training config parses, says what its name says, builds, and makes a step on real picture files."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.registry import DefaultScope, init_default_scope
+from mmpretrain.registry import DATASETS
+
+from mmlgd.registry import MODELS
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+PRETRAINING = sorted((CONFIGS / 'lgd').glob('*.py'))
+NAME = re.compile(r'lgd_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse)?')
+TEXT = {'in1k': 'in1k', 'caltech256': 'caltech256', 'coco': 'coco', 'pictures': 'in1k'}
+
+
+@pytest.fixture(autouse=True)
+def mmpretrain_scope():
+    before = DefaultScope.get_current_instance()
+    init_default_scope('mmpretrain')
+    yield
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+def test_there_are_the_published_recipes():
+    names = {path.stem for path in PRETRAINING}
+    for student in ('resnet18', 'mobilenetv2'):
+        prefix = f'lgd_{student}_8xb256-coslr'
+        expected = {f'{prefix}-200e_in1k', f'{prefix}-90e_in1k', f'{prefix}-90e_caltech256', f'{prefix}-90e_coco'}
+        for text in ('coco', 'lvis-v1', 'cityscapes', 'ade20k', 'caltech256'):
+            expected.add(f'{prefix}-90e_in1k_text-{text}')
+        assert expected <= names
+
+
+@pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
+def test_a_config_is_what_its_name_says(path):
+    student, cards, batch, epochs, data, _, text = NAME.fullmatch(path.stem).groups()
+    cfg = Config.fromfile(path)
+    assert cfg.model.backbone.type == dict(resnet18='ResNet', mobilenetv2='MobileNetV2')[student]
+    assert cfg.train_dataloader.batch_size == int(batch)
+    assert cfg.auto_scale_lr.base_batch_size == int(cards) * int(batch)
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[-1].end == int(epochs)
+    assert cfg.param_scheduler[0].end + cfg.param_scheduler[1].T_max == int(epochs)
+    if data != 'tiny-imagenet':
+        assert cfg.model.text.vocabulary == text or TEXT[data] == cfg.model.text.vocabulary
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.03 * int(cards) * int(batch) / 256)  # as published
+
+
+@pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
+def test_a_config_makes_a_step(path, tiny_clip, pictures):
+    cfg = Config.fromfile(path)
+    # The teacher and its text are small here; all else is the config's.
+    cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
+    cfg.model.text.templates = 'plain'
+    if 'classes.txt' in cfg.model.text.vocabulary:
+        cfg.model.text.vocabulary = ['cat', 'dog', 'tree']
+    dataset = cfg.train_dataloader.dataset
+    dataset.update(data_root=str(pictures), data_prefix='', ann_file='', with_label=False)
+    data = DATASETS.build(dataset)
+    assert len(data) == 12  # sub-folders are searched
+    model = MODELS.build(cfg.model).train()
+    batch = model.data_preprocessor(default_collate([data[0], data[1]]), training=True)
+    size = 96 if 'tiny-imagenet' in path.stem else 224
+    assert batch['inputs'].shape == (2, 3, size, size)
+    losses = model(**batch, mode='loss')
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_class_names_fit_the_evaluation_sets():
+    cfg = Config.fromfile(CONFIGS / 'lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py')
+    dataset = DATASETS.get(cfg.val_dataloader.dataset.type)
+    assert len(dataset.METAINFO['classes']) == 1000

@@ -1,0 +1,43 @@
+import pickle
+
+import mmengine
+import numpy as np
+import pytest
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+
+import mmlgd  # noqa: F401
+
+
+def test_what_mmengine_saves_loads_with_weights_only(tmp_path):
+    buffer = HistoryBuffer([1.0, 3.0], [1, 1])
+    torch.save(dict(message_hub=dict(log_scalars={'train/loss': buffer}), meta=dict(iter=3)), tmp_path / 'a.pth')
+    loaded = torch.load(tmp_path / 'a.pth', weights_only=True)['message_hub']['log_scalars']['train/loss']
+    assert loaded.statistics('mean') == 2.0
+    np.testing.assert_array_equal(loaded.data[0], [1.0, 3.0])
+
+
+class Attack:
+    """Pickles as a call, as a malicious checkpoint would."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    'attack',
+    [
+        Attack(eval, '1 + 1'),
+        Attack(getattr, HistoryBuffer, '__init__'),
+        Attack(getattr, HistoryBuffer, 'register_statistics'),
+        Attack(getattr, dict, 'fromkeys'),
+        Attack(mmengine.load, 'file'),
+    ],
+)
+def test_nothing_else_is_let_in(attack, tmp_path):
+    torch.save(dict(state_dict={}, meta=attack), tmp_path / 'a.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / 'a.pth', weights_only=True)

@@ -1,0 +1,22 @@
+from types import SimpleNamespace
+
+import pytest
+
+from mmlgd.engine import VocabularyCheckHook
+
+
+def runner(classes):
+    dataset = SimpleNamespace(metainfo={} if classes is None else dict(classes=classes), data_root='data/birds')
+    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=dataset))
+    model = SimpleNamespace(class_names=['cat', 'dog'])
+    return SimpleNamespace(model=model, _val_loop=loop, _test_loop=None)
+
+
+@pytest.mark.parametrize('classes', [None, ('a', 'b')])
+def test_sets_that_fit_or_know_no_classes_pass(classes):
+    VocabularyCheckHook().before_run(runner(classes))
+
+
+def test_another_number_of_classes_is_refused_before_the_run():
+    with pytest.raises(ValueError, match="'data/birds' has 3 classes, the vocabulary 2 names"):
+        VocabularyCheckHook().before_run(runner(('a', 'b', 'c')))

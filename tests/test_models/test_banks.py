@@ -1,0 +1,135 @@
+import pytest
+import torch
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmlgd import OpenCLIPTeacher, TextualSemanticsBank, VisualSemanticsBank
+
+from .reference import lgka
+
+
+def unit(n, d, seed=0):
+    return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    n=st.integers(1, 12),
+    k=st.integers(1, 6),
+    momentum=st.sampled_from([0.0, 0.5, 0.999, 1.0]),
+    seed=st.integers(0, 10**6),
+)
+def test_update_is_lgka(n, k, momentum, seed):
+    bank, tsb = VisualSemanticsBank(k, 8, momentum), unit(k, 8, seed)
+    expected, visited = bank.bank, bank.visited
+    for step in range(3):
+        t = unit(n, 8, seed + step + 1)
+        expected, visited = lgka(expected, visited, t, tsb, momentum)
+        bank.update(t, tsb)
+    torch.testing.assert_close(bank.bank.double(), expected, atol=1e-6, rtol=1e-5)
+    assert bank.visited.tolist() == [bool(v) for v in visited]
+
+
+def test_rows_start_as_equal_random_unit_vectors_everywhere():
+    torch.manual_seed(1)
+    first = VisualSemanticsBank(7, 16)
+    torch.manual_seed(2)
+    second = VisualSemanticsBank(7, 16)
+    assert torch.equal(first.bank, second.bank)
+    torch.testing.assert_close(first.bank.norm(dim=-1), torch.ones(7))
+    assert not first.visited.any()
+
+
+def test_update_is_in_place_float32_and_without_gradient():
+    bank, tsb = VisualSemanticsBank(3, 8), unit(3, 8)
+    address = bank.bank.data_ptr()
+    bank.update(unit(4, 8).half().requires_grad_(), tsb)
+    assert bank.bank.data_ptr() == address and bank.bank.dtype == torch.float32 and not bank.bank.requires_grad
+
+
+def test_published_rows_shrink_and_normalised_rows_stay_on_the_sphere():
+    tsb = unit(1, 8)
+    published, normalised = VisualSemanticsBank(1, 8, 0.5), VisualSemanticsBank(1, 8, 0.5, normalize=True)
+    for seed in range(3):
+        published.update(unit(6, 8, seed), tsb)
+        normalised.update(unit(6, 8, seed), tsb)
+    assert published.bank.norm() < 0.99
+    torch.testing.assert_close(normalised.bank.norm(dim=-1), torch.ones(1))
+
+
+@pytest.mark.parametrize('momentum', [-0.1, 1.1])
+def test_momentum_out_of_range_is_refused(momentum):
+    with pytest.raises(ValueError, match='momentum'):
+        VisualSemanticsBank(3, 8, momentum)
+
+
+def _update_on_rank(rank, file, queue):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', f'file://{file}', rank=rank, world_size=2)
+    bank = VisualSemanticsBank(5, 8, 0.9)
+    for step in range(3):
+        bank.update(unit(8, 8, step + 1).chunk(2)[rank], unit(5, 8))
+    queue.put((rank, bank.bank.tolist(), bank.visited.tolist()))
+    torch.distributed.destroy_process_group()
+
+
+def test_ranks_end_with_the_bank_of_the_joint_batch(tmp_path):
+    alone = VisualSemanticsBank(5, 8, 0.9)
+    for step in range(3):
+        alone.update(unit(8, 8, step + 1), unit(5, 8))
+    queue = mp.get_context('spawn').SimpleQueue()
+    mp.spawn(_update_on_rank, (tmp_path / 'rendezvous', queue), nprocs=2)
+    for _ in range(2):
+        _, rows, visited = queue.get()
+        torch.testing.assert_close(torch.tensor(rows), alone.bank)
+        assert visited == alone.visited.tolist()
+
+
+@pytest.fixture
+def teacher(tiny_clip):
+    return OpenCLIPTeacher(tiny_clip)
+
+
+def test_rows_are_unit_means_over_templates(teacher):
+    names, templates = ['cat', 'red panda'], ['a photo of a {}.', 'the {}']
+    bank = TextualSemanticsBank(teacher, names, templates).bank
+    for row, name in zip(bank, names):
+        prompts = torch.stack([teacher.encode_text([t.replace('{}', name)])[0] for t in templates])
+        torch.testing.assert_close(row, F.normalize(prompts.mean(0), dim=0), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(bank.norm(dim=-1), torch.ones(2))
+
+
+def test_a_checkpoint_keeps_names_templates_and_teacher(teacher, tmp_path):
+    bank = TextualSemanticsBank(teacher, ['cat', 'dog'], ['a {}'])
+    torch.save(bank.state_dict(), tmp_path / 'bank.pth')
+    state = torch.load(tmp_path / 'bank.pth', weights_only=True)
+    assert state['_extra_state'] == dict(class_names=['cat', 'dog'], templates=['a {}'], teacher_id=teacher.identity)
+    TextualSemanticsBank(teacher, ['cat', 'dog'], ['a {}']).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    'names, templates, message',
+    [
+        (['cat', 'dog', 'cow'], ['a {}'], '2 class names, this config 3'),
+        (['cat', 'cow'], ['a {}'], "Class name 1 is 'dog' in the checkpoint and 'cow'"),
+        (['cat', 'dog'], ['the {}'], 'prompt templates'),
+    ],
+)
+def test_a_checkpoint_of_other_text_loads_only_as_transfer(teacher, names, templates, message):
+    saved = TextualSemanticsBank(teacher, ['cat', 'dog'], ['a {}']).state_dict()
+    with pytest.raises(ValueError, match=message):
+        TextualSemanticsBank(teacher, names, templates).load_state_dict(saved)
+    bank = TextualSemanticsBank(teacher, names, templates, transfer=True)
+    rows = bank.bank.clone()
+    bank.load_state_dict(saved)
+    assert torch.equal(bank.bank, rows)
+
+
+def test_a_checkpoint_of_another_teacher_never_loads(teacher):
+    bank = TextualSemanticsBank(teacher, ['cat'], ['a {}'], transfer=True)
+    saved = bank.state_dict()
+    saved['_extra_state'] = {**saved['_extra_state'], 'teacher_id': 'open_clip/other'}
+    with pytest.raises(ValueError, match="distilled from the teacher 'open_clip/other'"):
+        bank.load_state_dict(saved)

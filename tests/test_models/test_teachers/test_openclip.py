@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torchvision.transforms.functional import normalize
+
+from mmlgd import OpenCLIPTeacher
+from mmlgd.models.teachers.openclip import PooledTokenAttention, wants_quick_gelu
+
+STUDENT = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+
+
+@pytest.fixture
+def teacher(tiny_clip):
+    return OpenCLIPTeacher(tiny_clip)
+
+
+def test_encodes_what_open_clip_encodes(teacher, tiny_clip):
+    clip = open_clip.create_model(tiny_clip).eval()
+    pixels = torch.rand(4, 3, 64, 64)
+    teacher.expect_pixels(**STUDENT)
+    mean, std = ([v / 255 for v in STUDENT[key]] for key in ('mean', 'std'))
+    with torch.no_grad():
+        expected = clip.encode_image(normalize(pixels, [0.5, 0.4, 0.3], [0.25, 0.2, 0.3]), normalize=True)
+        text = clip.encode_text(open_clip.get_tokenizer(tiny_clip)(['a cat']), normalize=True)
+    torch.testing.assert_close(teacher.encode_image(normalize(pixels, mean, std)), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(teacher.encode_text(['a cat']), text)
+
+
+def test_a_batch_of_another_size_is_resized(teacher):
+    x = torch.rand(2, 3, 96, 80) * 255
+    resized = F.interpolate(x, (64, 64), mode='bicubic', antialias=True)
+    torch.testing.assert_close(teacher.encode_image(x), teacher.encode_image(resized), atol=1e-5, rtol=1e-4)
+
+
+def test_output_is_unit_float32_without_gradient(teacher):
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        t = teacher.encode_image(torch.rand(2, 3, 64, 64, requires_grad=True))
+    assert t.dtype == torch.float32 and not t.requires_grad and t.shape == (2, teacher.embed_dim)
+    torch.testing.assert_close(t.norm(dim=-1), torch.ones(2))
+
+
+def test_pooled_token_attention_is_attention_pooling():
+    pool = open_clip.modified_resnet.AttentionPool2d(3, 64, 4, 16).eval()
+    x = torch.randn(2, 64, 3, 3)
+    torch.testing.assert_close(PooledTokenAttention(pool)(x), pool(x), atol=1e-5, rtol=1e-4)
+
+
+def test_the_text_tower_is_freed(teacher):
+    parameters = sum(p.numel() for p in teacher.parameters())
+    teacher.free_text_tower()
+    assert sum(p.numel() for p in teacher.parameters()) < parameters / 2
+    with pytest.raises(RuntimeError, match='freed'):
+        teacher.encode_text(['a cat'])
+
+
+def test_identity_follows_the_weights(teacher, tiny_clip, tmp_path):
+    assert OpenCLIPTeacher(tiny_clip).identity == teacher.identity
+    other = OpenCLIPTeacher('RN50', pretrained=None)
+    assert other.identity != OpenCLIPTeacher('RN50', pretrained=None).identity  # random weights are not the same
+
+
+def test_weights_from_a_local_file(tmp_path):
+    clip = open_clip.create_model('ViT-B-32')
+    torch.save(clip.state_dict(), tmp_path / 'weights.pt')
+    teacher = OpenCLIPTeacher('ViT-B-32', pretrained=str(tmp_path / 'weights.pt'))
+    weights = teacher.image_tower.state_dict()
+    assert all(torch.equal(weights[key], value) for key, value in clip.visual.state_dict().items())
+
+
+def test_openai_weights_get_quick_gelu(monkeypatch):
+    assert wants_quick_gelu('RN50', 'openai') and not wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
+    asked = {}
+
+    def create_model(model, **arguments):
+        asked.update(arguments)
+        raise OSError('no network')
+
+    monkeypatch.setattr(open_clip, 'create_model', create_model)
+    with pytest.raises(FileNotFoundError, match=r'(?s)RN50.*Download them elsewhere.*pretrained=.*~/.cache/clip'):
+        OpenCLIPTeacher('RN50', 'openai')
+    assert asked['force_quick_gelu']
+
+
+@pytest.mark.parametrize(
+    'arguments, error, message',
+    [
+        (dict(model='RN51'), ValueError, 'Unknown open_clip architecture'),
+        (dict(model='RN50', pretrained='nobody'), ValueError, 'neither a file nor a tag.*openai'),
+        (dict(model='local-dir:/nowhere'), FileNotFoundError, 'open_clip_config.json'),
+    ],
+)
+def test_wrong_names_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        OpenCLIPTeacher(**arguments)
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    (tmp_path / 'broken.pt').write_bytes(b'PK\x03\x04 not a checkpoint')
+    with pytest.raises(ValueError, match='damaged'):
+        OpenCLIPTeacher('RN50', pretrained=str(tmp_path / 'broken.pt'))
+
+
+def test_a_folder_without_weights_is_refused(tiny_clip, tmp_path):
+    source = Path(tiny_clip.split(':', 1)[1])
+    (tmp_path / 'open_clip_config.json').write_text((source / 'open_clip_config.json').read_text())
+    with pytest.raises(FileNotFoundError, match='open_clip_model.safetensors'):
+        OpenCLIPTeacher(f'local-dir:{tmp_path}')
+    assert load_file(source / 'open_clip_model.safetensors')  # the fixture itself has them

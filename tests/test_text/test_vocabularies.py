@@ -1,0 +1,90 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmlgd.text import VocabularyError, list_vocabularies, load_vocabulary
+from mmlgd.text.vocabularies import _METAINFO, _clean, _packaged_names
+
+SIZES = dict(in1k=1000, caltech256=256, coco=80, cityscapes=19, ade20k=150) | {'lvis-v1': 1203}
+
+
+@pytest.mark.parametrize('name', list_vocabularies())
+def test_known_vocabularies_are_whole_and_clean(name):
+    names = load_vocabulary(name)
+    assert len(names) == len(set(names)) == SIZES[name]
+    assert all(n == n.strip() and '_' not in n for n in names)
+    assert name == 'in1k' or not any(set(n) & set('()') for n in names)  # CLIP's own names keep theirs, as published
+
+
+def test_rows_stand_in_label_order():
+    assert load_vocabulary('in1k')[0] == 'tench' and load_vocabulary('in1k')[999] == 'toilet paper'
+    assert load_vocabulary('coco')[0] == 'person' and load_vocabulary('coco')[79] == 'toothbrush'
+    assert load_vocabulary('cityscapes')[:2] == ['road', 'sidewalk']
+    assert load_vocabulary('ade20k')[7] == 'bed'
+    assert load_vocabulary('caltech256')[255] == 'toad'
+    assert 'bow weapon' in load_vocabulary('lvis-v1')
+
+
+@pytest.mark.parametrize('name', sorted(_METAINFO))
+def test_the_package_holds_the_names_of_the_data_sets(name):
+    module, dataset = _METAINFO[name]
+    metainfo = getattr(pytest.importorskip(module), dataset).METAINFO
+    assert [_clean(n) for n in metainfo['classes']] == _packaged_names(name)
+
+
+def test_a_missing_stack_leaves_the_names_of_the_package(monkeypatch):
+    monkeypatch.setitem(_METAINFO, 'coco', ('mmlgd.no_such_module', 'CocoDataset'))
+    assert len(load_vocabulary('coco')) == 80
+
+
+def test_text_files(tmp_path):
+    file = tmp_path / 'names.txt'
+    file.write_text('\ufeffcat\n red panda \nn01443537\tgoldfish\n\n', encoding='utf-8')
+    assert load_vocabulary(str(file)) == ['cat', 'red panda', 'goldfish']
+
+
+def test_a_union_counts_a_name_once_where_it_comes_first():
+    assert load_vocabulary(dict(union=[['b', 'a'], ['c', 'a']])) == ['b', 'a', 'c']
+    assert len(load_vocabulary(dict(union=['coco', 'lvis-v1']))) < 80 + 1203
+
+
+@pytest.mark.parametrize(
+    'vocabulary, message',
+    [
+        ([], 'holds no names'),
+        (['cat', ''], 'Name 2 .* is empty'),
+        (['cat', ' '], 'Name 2 .* is empty'),
+        (['cat', 7], 'Name 2 .* is 7, a int'),
+        (['cat', None], 'is None'),
+        (['cat', 'dog', 'cat '], "'cat' twice, as name 1 and 3"),
+        (dict(join=['coco']), r'dict\(union'),
+        (dict(union='coco'), r'dict\(union'),
+        (dict(union=[['cat', 'cat']]), "'cat' twice"),
+        (3, 'got int'),
+    ],
+)
+def test_unusable_vocabularies_are_refused_by_name(vocabulary, message):
+    with pytest.raises(VocabularyError, match=message):
+        load_vocabulary(vocabulary)
+
+
+def test_unusable_files_are_refused_by_line(tmp_path):
+    with pytest.raises(FileNotFoundError, match='neither a file nor one of'):
+        load_vocabulary(str(tmp_path / 'missing.txt'))
+    file = tmp_path / 'names.txt'
+    for text, message in (('cat\n\ndog', 'Line 2 of .*names.txt is empty'), ('', 'no names'), ('a\na', 'line 1 and 2')):
+        file.write_text(text)
+        with pytest.raises(VocabularyError, match=message):
+            load_vocabulary(str(file))
+    file.write_bytes(b'caf\xe9')
+    with pytest.raises(VocabularyError, match='UTF-8'):
+        load_vocabulary(str(file))
+
+
+@given(st.lists(st.one_of(st.text(), st.none(), st.integers(), st.lists(st.text()))))
+def test_a_list_gives_clean_unique_names_or_an_error_of_ours(names):
+    try:
+        loaded = load_vocabulary(names)
+    except VocabularyError:
+        return
+    assert loaded == [n.strip() for n in names] and len(set(loaded)) == len(loaded) and all(loaded)
