@@ -1,11 +1,20 @@
-"""mmlgd's registry node: a child of mmengine's root, so a sibling of mmpretrain's, mmdet's and mmseg's.
+"""mmlgd's registry nodes: children of mmengine's root, so siblings of mmpretrain's, mmdet's and mmseg's.
 
-As a child of mmpretrain's node, ``type='mmlgd.LGD'`` would be a KeyError from mmdet's scope.
+As children of mmpretrain's nodes, ``type='mmlgd.LGD'`` would be a KeyError from mmdet's scope.
 """
 
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import MODELS as MMENGINE_MODELS
+import mmengine.registry as root
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmlgd.models'])
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmlgd.engine'])
+MODELS = Registry('model', parent=root.MODELS, locations=['mmlgd.models'])
+HOOKS = Registry('hook', parent=root.HOOKS, locations=['mmlgd.engine'])
+FUNCTIONS = Registry('function', parent=root.FUNCTIONS, locations=['mmlgd.datasets'])
+
+# A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd; without a node there, mmengine warns at each of
+# these, though it finds what it looks for. The nodes stay empty.
+for _node in (
+    'DATASETS DATA_SAMPLERS EVALUATOR LOG_PROCESSORS LOOPS METRICS OPTIMIZERS OPTIM_WRAPPERS '
+    'OPTIM_WRAPPER_CONSTRUCTORS PARAM_SCHEDULERS RUNNERS TRANSFORMS VISBACKENDS VISUALIZERS WEIGHT_INITIALIZERS'
+).split():
+    _parent = getattr(root, _node)
+    Registry(_parent.name, parent=_parent, scope='mmlgd', locations=['mmlgd'])

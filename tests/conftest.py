@@ -1,7 +1,9 @@
 """What the tests share: small random towers, a few pictures, and a cache of their own."""
 
+import copy
 import json
 import os
+from textwrap import dedent
 
 import numpy as np
 import open_clip
@@ -42,9 +44,9 @@ def tiny_clip(tmp_path_factory):
     return f'local-dir:{folder}'
 
 
-@pytest.fixture
-def lgd_config(tiny_clip):
-    """An LGD model that builds in a moment."""
+@pytest.fixture(scope='session')
+def lgd_model(tiny_clip):
+    """An LGD model that builds in a moment: the config, not to be changed."""
     return dict(
         type='mmlgd.LGD',
         backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8),
@@ -52,6 +54,12 @@ def lgd_config(tiny_clip):
         teacher=dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip),
         text=dict(vocabulary=['cat', 'dog', 'red panda', 'tree', 'car'], templates=['a photo of a {}.', 'a {}.']),
     )
+
+
+@pytest.fixture
+def lgd_config(lgd_model):
+    """The same, to be changed at will."""
+    return copy.deepcopy(lgd_model)
 
 
 @pytest.fixture(scope='session')
@@ -64,3 +72,37 @@ def pictures(tmp_path_factory):
         folder.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(folder / f'{k}.png')
     return root
+
+
+@pytest.fixture(scope='session')
+def recipe_of(tiny_clip, pictures):
+    """Text of a user's own config on top of one of ours: a small teacher, a few pictures, three names, two epochs."""
+
+    def text(base):
+        return dedent(f"""
+            _base_ = r'{base}'
+            model = dict(
+                backbone=dict(base_channels=8, stem_channels=8),
+                neck=dict(in_channels=64),
+                teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model=r'{tiny_clip}'),
+                text=dict(vocabulary=['cat', 'dog', 'tree'], templates='plain'))
+            train_pipeline = _base_.train_pipeline
+            train_pipeline[2].size = 64
+            train_dataloader = dict(
+                batch_size=4, num_workers=0, persistent_workers=False,
+                dataset=dict(data_root=r'{pictures}', pipeline=train_pipeline))
+            val_dataloader = dict(
+                batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+                collate_fn=dict(type='mmlgd.default_collate'),
+                dataset=dict(type='CustomDataset', data_root=r'{pictures}', data_prefix='', pipeline=[
+                    dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64)), dict(type='PackInputs')]))
+            val_evaluator = [
+                dict(type='Accuracy', topk=1),
+                dict(type='MultiTasksMetric', task_metrics=dict(teacher=[dict(type='Accuracy', topk=1)]))]
+            val_cfg = dict()
+            test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict()
+            train_cfg = dict(max_epochs=2, val_interval=1)
+            default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
+            """)
+
+    return text

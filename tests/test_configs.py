@@ -41,7 +41,7 @@ def test_there_are_the_published_recipes():
 def test_a_config_is_what_its_name_says(path):
     student, cards, batch, epochs, data, _, text = NAME.fullmatch(path.stem).groups()
     cfg = Config.fromfile(path)
-    assert cfg.model.backbone.type == dict(resnet18='ResNet', mobilenetv2='MobileNetV2')[student]
+    assert cfg.model.backbone.type == dict(resnet18='mmpretrain.ResNet', mobilenetv2='mmpretrain.MobileNetV2')[student]
     assert cfg.train_dataloader.batch_size == int(batch)
     assert cfg.auto_scale_lr.base_batch_size == int(cards) * int(batch)
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[-1].end == int(epochs)

@@ -1,6 +1,5 @@
 import pytest
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,28 +62,6 @@ def test_published_rows_shrink_and_normalised_rows_stay_on_the_sphere():
 def test_momentum_out_of_range_is_refused(momentum):
     with pytest.raises(ValueError, match='momentum'):
         VisualSemanticsBank(3, 8, momentum)
-
-
-def _update_on_rank(rank, file, queue):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo', f'file://{file}', rank=rank, world_size=2)
-    bank = VisualSemanticsBank(5, 8, 0.9)
-    for step in range(3):
-        bank.update(unit(8, 8, step + 1).chunk(2)[rank], unit(5, 8))
-    queue.put((rank, bank.bank.tolist(), bank.visited.tolist()))
-    torch.distributed.destroy_process_group()
-
-
-def test_ranks_end_with_the_bank_of_the_joint_batch(tmp_path):
-    alone = VisualSemanticsBank(5, 8, 0.9)
-    for step in range(3):
-        alone.update(unit(8, 8, step + 1), unit(5, 8))
-    queue = mp.get_context('spawn').SimpleQueue()
-    mp.spawn(_update_on_rank, (tmp_path / 'rendezvous', queue), nprocs=2)
-    for _ in range(2):
-        _, rows, visited = queue.get()
-        torch.testing.assert_close(torch.tensor(rows), alone.bank)
-        assert visited == alone.visited.tolist()
 
 
 @pytest.fixture

@@ -34,36 +34,9 @@ def refusal(name, *arguments):
 
 
 @pytest.fixture(scope='module')
-def recipe(tmp_path_factory, tiny_clip, pictures):
-    """A user's own config on top of ours: a small teacher, a few pictures, three names."""
+def recipe(tmp_path_factory, recipe_of):
     path = tmp_path_factory.mktemp('config') / 'mine.py'
-    path.write_text(
-        dedent(f"""
-        _base_ = r'{RECIPE}'
-        model = dict(
-            backbone=dict(base_channels=8, stem_channels=8),
-            neck=dict(in_channels=64),
-            teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model='{tiny_clip}'),
-            text=dict(vocabulary=['cat', 'dog', 'tree'], templates='plain'))
-        train_pipeline = _base_.train_pipeline
-        train_pipeline[2].size = 64
-        train_dataloader = dict(
-            batch_size=4, num_workers=0, persistent_workers=False,
-            dataset=dict(data_root=r'{pictures}', pipeline=train_pipeline))
-        val_dataloader = dict(
-            batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=dict(type='default_collate'),
-            dataset=dict(type='CustomDataset', data_root=r'{pictures}', data_prefix='', pipeline=[
-                dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64)), dict(type='PackInputs')]))
-        val_evaluator = [
-            dict(type='Accuracy', topk=1),
-            dict(type='MultiTasksMetric', task_metrics=dict(teacher=[dict(type='Accuracy', topk=1)]))]
-        val_cfg = dict()
-        test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict()
-        train_cfg = dict(max_epochs=2, val_interval=1)
-        default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
-        """)
-    )
+    path.write_text(recipe_of(RECIPE))
     return path
 
 
@@ -183,7 +156,9 @@ RUNTIME = """
             batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dataset)
         optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.001))
         train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
-        default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
+        default_hooks = dict(
+            logger=dict(type='LoggerHook', interval=1),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2))
         log_processor = dict(by_epoch=False)
         """
 

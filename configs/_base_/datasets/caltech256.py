@@ -3,7 +3,6 @@ _base_ = 'pictures.py'
 
 train_dataloader = dict(
     dataset=dict(
-        data_root='data/caltech256',
-        data_prefix='256_ObjectCategories',
-        ann_file='meta/train.txt',
-        with_label=True))
+        data_root='data/caltech256', data_prefix='256_ObjectCategories', ann_file='meta/train.txt', with_label=True
+    )
+)

@@ -5,24 +5,20 @@ file_endings = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'
 # Crop and colour by torchvision, as in the published code: mmcv 2.1's own hue shift fails with numpy 2.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='NumpyToPIL', to_rgb=True),
-    dict(type='torchvision/RandomResizedCrop', size=224, scale=(0.2, 1.0)),
+    dict(type='mmpretrain.NumpyToPIL', to_rgb=True),
+    dict(type='mmpretrain.torchvision/RandomResizedCrop', size=224, scale=(0.2, 1.0)),
     dict(
         type='RandomApply',
         prob=0.8,
         transforms=[
-            dict(
-                type='torchvision/ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.4,
-                hue=0.1),
-        ]),
-    dict(type='torchvision/RandomGrayscale', p=0.2),
-    dict(type='PILToNumpy', to_bgr=True),
-    dict(type='GaussianBlur', magnitude_range=(0.1, 2.0), magnitude_std='inf', prob=0.5),
+            dict(type='mmpretrain.torchvision/ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+        ],
+    ),
+    dict(type='mmpretrain.torchvision/RandomGrayscale', p=0.2),
+    dict(type='mmpretrain.PILToNumpy', to_bgr=True),
+    dict(type='mmpretrain.GaussianBlur', magnitude_range=(0.1, 2.0), magnitude_std='inf', prob=0.5),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackInputs'),
+    dict(type='mmpretrain.PackInputs'),
 ]
 
 train_dataloader = dict(
@@ -33,11 +29,13 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     # mmengine's own default makes lists, which mmpretrain's preprocessor takes for views of one picture.
-    collate_fn=dict(type='default_collate'),
+    collate_fn=dict(type='mmlgd.default_collate'),
     dataset=dict(
-        type='CustomDataset',
+        type='mmpretrain.CustomDataset',
         data_root=data_root,
         data_prefix='',
         with_label=False,
         extensions=file_endings,
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)

@@ -2,21 +2,16 @@
 # statistics (the published code used CLIP's), so that its weights plug into detectors and segmentors unchanged.
 model = dict(
     type='mmlgd.LGD',
-    backbone=dict(type='ResNet', depth=18, out_indices=(3,), norm_eval=False),
+    backbone=dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,), norm_eval=False),
     neck=dict(type='mmlgd.ProjectionNeck', in_channels=512),
     teacher=dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained='openai'),
-    text=dict(
-        type='mmlgd.TextualSemanticsBank',
-        vocabulary='in1k',
-        templates='openai-imagenet-80'),
+    text=dict(type='mmlgd.TextualSemanticsBank', vocabulary='in1k', templates='openai-imagenet-80'),
     visual_bank=dict(type='mmlgd.VisualSemanticsBank', momentum=0.999),
-    loss=dict(
-        type='mmlgd.LGDLoss',
-        student_temperature=0.2,
-        teacher_temperature=0.01,
-        alpha=0.5),
+    loss=dict(type='mmlgd.LGDLoss', student_temperature=0.2, teacher_temperature=0.01, alpha=0.5),
     data_preprocessor=dict(
-        type='SelfSupDataPreprocessor',
+        type='mmpretrain.SelfSupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True))
+        to_rgb=True,
+    ),
+)

@@ -8,24 +8,11 @@ precision = dict(type='OptimWrapper')
 if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
     precision = dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1.0)
 
-optim_wrapper = dict(
-    **precision, optimizer=dict(type='SGD', lr=0.24, momentum=0.9, weight_decay=1e-4))
+optim_wrapper = dict(**precision, optimizer=dict(type='SGD', lr=0.24, momentum=0.9, weight_decay=1e-4))
 auto_scale_lr = dict(base_batch_size=2048)
 
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=5,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=195,
-        by_epoch=True,
-        begin=5,
-        end=200,
-        convert_to_iter_based=True),
+    dict(type='LinearLR', start_factor=1e-4, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=195, by_epoch=True, begin=5, end=200, convert_to_iter_based=True),
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=200, val_interval=10)

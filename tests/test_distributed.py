@@ -1,0 +1,89 @@
+"""Two processes on one machine: what must be equal on all ranks is, and only one of them reads the class names."""
+
+import os
+
+import pytest
+import torch
+import torch.distributed
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from mmengine.model import MMDistributedDataParallel
+
+from mmlgd import VisualSemanticsBank
+from mmlgd.registry import MODELS
+from mmlgd.text import embed_class_names
+
+
+def unit(n, d, seed=0):
+    return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def pictures(seed):
+    return torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def bank_of(batches):
+    bank = VisualSemanticsBank(5, 8, momentum=0.9)
+    for batch in batches:
+        bank.update(batch, unit(5, 8))
+    return bank
+
+
+class CountingTower:
+    """A text tower that knows how many prompts it was asked."""
+
+    asked = 0
+
+    def __call__(self, prompts):
+        self.asked += len(prompts)
+        return unit(len(prompts), 8)
+
+
+def on_rank(rank, folder, lgd_config):
+    torch.set_num_threads(1)
+    os.environ['MMLGD_CACHE'] = str(folder / 'cache')
+    torch.distributed.init_process_group('gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    results = {}
+    results['bank'] = bank_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3)).bank
+    tower = CountingTower()
+    results['text'] = embed_class_names(tower, 'teacher', ['cat', 'dog'], ['a {}', 'the {}'])
+    results['asked'] = tower.asked
+
+    torch.manual_seed(rank)  # ranks whose seeds differ, as with mmengine's diff_rank_seed
+    model = MMDistributedDataParallel(MODELS.build(lgd_config))
+    for step in range(2):
+        losses = model(pictures(step).chunk(2)[rank], mode='loss')
+        sum(losses.values()).backward()
+    results['lgd bank'] = model.module.visual_bank.bank
+    results['gradient'] = model.module.neck.mlp[0].weight.grad
+    torch.save(results, folder / f'{rank}.pth')
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory, lgd_model):
+    folder = tmp_path_factory.mktemp('ranks')
+    mp.spawn(on_rank, (folder, lgd_model), nprocs=2)
+    return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
+
+
+def test_the_bank_is_that_of_the_joint_batch(ranks):
+    alone = bank_of(unit(8, 8, step + 1) for step in range(3)).bank
+    for rank in ranks:
+        torch.testing.assert_close(rank['bank'], alone)
+
+
+def test_one_rank_encodes_the_class_names_for_all(ranks):
+    first, second = ranks
+    assert torch.equal(first['text'], second['text'])
+    assert first['asked'] == 4 and second['asked'] == 1  # the second asks for the dimension alone
+
+
+def test_lgd_under_ddp_keeps_ranks_together(ranks, lgd_model):
+    first, second = ranks
+    assert torch.equal(first['lgd bank'], second['lgd bank'])
+    assert torch.equal(first['gradient'], second['gradient'])
+    alone = MODELS.build(lgd_model)  # the bank knows the teacher alone, so the student's weights do not matter
+    for step in range(2):
+        alone(pictures(step), mode='loss')
+    torch.testing.assert_close(first['lgd bank'], alone.visual_bank.bank, atol=1e-5, rtol=1e-4)
