@@ -58,7 +58,7 @@ help: ## this list
 setup: $(STAMP) ## create the environment and install everything (once)
 
 demo: $(STAMP) ## a teacher, a student and the small rendered world: the whole method in minutes
-	$(BIN)/python tools/demo.py $(DEMO_ARGS)
+	$(BIN)/python tools/demo $(DEMO_ARGS)
 
 # Several single-threaded workers beat one with many threads: the tensors are tiny.
 test: $(STAMP) ## the tests

@@ -1,0 +1,72 @@
+# The offline demo: a quarter-width ResNet-18 learns the rendered world from the tiny open_clip teacher that
+# tools/demo trains, without labels, in about two minutes on two CPU cores.
+_base_ = [
+    '../_base_/models/lgd_resnet18.py',
+    '../_base_/datasets/pictures.py',
+    '../_base_/datasets/zero_shot_imagenet.py',
+    '../_base_/schedules/sgd_coslr_200e.py',
+    '../_base_/default_runtime.py',
+]
+
+demo_root = '{{$MMLGD_DEMO:work_dirs/demo}}'  # tools/demo says where
+
+model = dict(
+    backbone=dict(base_channels=16, stem_channels=16),
+    neck=dict(in_channels=128),
+    teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model=f'local-dir:{demo_root}/teacher'),
+    text=dict(vocabulary=f'{demo_root}/world/names.txt', templates=['a {}', 'a photo of a {}']),
+    # Fifteen epochs, not two hundred: a prototype follows its class faster, and the student a sharper target.
+    visual_bank=dict(momentum=0.99),
+    loss=dict(student_temperature=0.1),
+)
+
+# The pictures are rendered at 64 px with random size, place and colour; a light crop and a flip are enough.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmpretrain.RandomResizedCrop', scale=64, crop_ratio_range=(0.7, 1.0)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmpretrain.PackInputs'),
+]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=0,
+    persistent_workers=False,
+    pin_memory=False,
+    dataset=dict(data_root=f'{demo_root}/world', data_prefix='objects/train', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=125,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(
+        _delete_=True,
+        type='mmpretrain.CustomDataset',
+        data_root=f'{demo_root}/world',
+        data_prefix='objects/val',
+        ann_file='objects/val.txt',
+        pipeline=test_pipeline,
+    ),
+)
+val_evaluator = [
+    dict(type='mmpretrain.Accuracy', topk=1),
+    dict(
+        type='mmpretrain.MultiTasksMetric',
+        task_metrics=dict(teacher=[dict(type='mmpretrain.Accuracy', topk=1)]),
+    ),
+]
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(_delete_=True, type='AdamW', lr=3e-3, weight_decay=0.05),
+)
+auto_scale_lr = dict(base_batch_size=32)
+param_scheduler = [
+    dict(type='OneCycleLR', eta_max=3e-3, total_steps=15, by_epoch=True, convert_to_iter_based=True, pct_start=0.15),
+]
+train_cfg = dict(max_epochs=15, val_interval=1)
+default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=15))
+work_dir = f'{demo_root}/student'

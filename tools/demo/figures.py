@@ -1,0 +1,181 @@
+"""The demo's three figures: learning curves, predictions, and how student and teacher see the class names."""
+
+import math
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea  # noqa: E402
+
+STUDENT, TEACHER, TEXT, INK, FAINT = '#0b7a75', '#d1782c', '#6c5fc7', '#22252b', '#8a8f98'
+RIGHT, WRONG = '#1a7f37', '#c62828'
+plt.rcParams.update(
+    {
+        'font.size': 11,
+        'text.color': INK,
+        'axes.labelcolor': INK,
+        'axes.edgecolor': '#c9ccd1',
+        'axes.titlesize': 12.5,
+        'axes.titleweight': 'bold',
+        'axes.titlelocation': 'left',
+        'axes.spines.top': False,
+        'axes.spines.right': False,
+        'axes.grid': True,
+        'axes.axisbelow': True,
+        'grid.color': '#eceef1',
+        'xtick.color': '#565b64',
+        'ytick.color': '#565b64',
+        'legend.frameon': False,
+        'figure.dpi': 130,
+        'savefig.bbox': 'tight',
+        'savefig.pad_inches': 0.2,
+    }
+)
+
+
+def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.ndarray, top1: list, teacher: float):
+    """Draw both losses over the epochs, and the student's zero-shot accuracy on its way to the teacher's.
+
+    Args:
+        file (Path): The PNG.
+        steps (np.ndarray): (S,) fractional epochs of the logged steps.
+        visual (np.ndarray): (S,) ``loss_visual``.
+        textual (np.ndarray): (S,) ``loss_textual``.
+        top1 (list): Zero-shot top-1 in per cent, before training and after each epoch.
+        teacher (float): The teacher's, in per cent.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.1))
+    for values, color, label in (
+        (visual, STUDENT, 'visual: against the visual bank'),
+        (textual, TEXT, 'textual: against the class names'),
+    ):
+        left.plot(steps, values, color=color, alpha=0.25, lw=1)
+        left.plot(steps, _smooth(values), color=color, lw=2.4, label=label)
+    left.set(title='Distillation losses', xlabel='epoch', xlim=(0, max(steps)), ylim=(0, None))
+    left.legend(loc='upper right')
+
+    chance = 10.0
+    right.axhline(teacher, color=TEACHER, lw=2, ls=(0, (6, 3)))
+    right.axhline(chance, color=FAINT, lw=1.4, ls=(0, (1, 2)))
+    right.plot(range(len(top1)), top1, color=STUDENT, lw=2.4, marker='o', ms=4.5, clip_on=False)
+    end = len(top1) - 1
+    right.text(0, teacher + 1.5, f'teacher {teacher:.1f} %', color=TEACHER, va='bottom', weight='bold')
+    right.text(end, chance - 1.5, 'chance', color=FAINT, ha='right', va='top')
+    right.annotate(
+        f'student {top1[-1]:.1f} %',
+        (end, top1[-1]),
+        (0, -16),
+        textcoords='offset points',
+        color=STUDENT,
+        ha='right',
+        va='top',
+        weight='bold',
+    )
+    right.set(title='Zero-shot top-1 on unseen pictures (%)', xlabel='epoch', xlim=(0, end), ylim=(0, 108))
+    right.set_yticks(range(0, 101, 20))
+    figure.tight_layout(w_pad=3)
+    _save(figure, file)
+
+
+def draw_predictions(file: Path, pictures, labels, names: list, student: np.ndarray, teacher: np.ndarray):
+    """Draw pictures with what student and teacher call them: two of each class, then the student's mistakes.
+
+    Args:
+        file (Path): The PNG.
+        pictures (np.ndarray): (N, H, W, 3) bytes, RGB.
+        labels (np.ndarray): (N,) true classes.
+        names (list): K class names.
+        student (np.ndarray): (N, K) scores, rows sum to 1.
+        teacher (np.ndarray): (N, K), likewise.
+    """
+    columns = len(names)
+    shown = np.concatenate([np.flatnonzero(labels == k)[:2] for k in range(columns)])
+    shown = np.concatenate([shown[0::2], shown[1::2]])  # a class to a column
+    mistakes = np.flatnonzero(student.argmax(1) != labels)
+    # The surest first: those a user should look at.
+    mistakes = mistakes[np.argsort(-student[mistakes].max(1))][:columns]
+    rows = [shown[:columns], shown[columns:]] + ([mistakes] if len(mistakes) else [])
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(1.5 * columns, 2.05 * len(rows) + 0.5), squeeze=False, gridspec_kw={'wspace': 0.12}
+    )
+    for axis in axes.flat:
+        axis.axis('off')
+    for line, row in zip(axes, rows):
+        for axis, i in zip(line, row):
+            axis.imshow(pictures[i], interpolation='lanczos')
+            _caption(axis, -0.10, 'S', STUDENT, student[i], labels[i], names)
+            _caption(axis, -0.25, 'T', TEACHER, teacher[i], labels[i], names)
+    share = 100 * np.mean(student.argmax(1) == labels)
+    _headline(figure, axes[0, 0], 'What student (S) and teacher (T) see: two unseen pictures of each class')
+    if len(mistakes):
+        count = int(np.sum(student.argmax(1) != labels))
+        text = f'The student is right on {share:.1f} % of {len(labels)}; its surest mistakes of {count}'
+        _headline(figure, axes[2, 0], text)
+        figure.subplots_adjust(hspace=0.5)
+    _save(figure, file)
+
+
+def draw_similarity(file: Path, names: list, student: np.ndarray, teacher: np.ndarray):
+    """Draw the cosine of each true class's mean embedding to each row of the text bank, student beside teacher.
+
+    Args:
+        file (Path): The PNG.
+        names (list): K class names.
+        student (np.ndarray): (K, K) cosines, a row for each true class.
+        teacher (np.ndarray): (K, K), likewise.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(12.6, 5.6), sharey=True, layout='constrained')
+    low, high = min(student.min(), teacher.min()), max(student.max(), teacher.max())
+    image = None
+    for axis, values, title in zip(axes, (student, teacher), ('Student, after distillation', 'Teacher')):
+        image = axis.imshow(values, cmap='viridis', vmin=low, vmax=high)
+        axis.set_xticks(range(len(names)), names, rotation=40, ha='right', rotation_mode='anchor')
+        axis.set_yticks(range(len(names)), names)
+        axis.set(title=title, xlabel='row of the text bank')
+        axis.grid(False)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        for (i, j), value in np.ndenumerate(values):
+            color = INK if value > low + 0.62 * (high - low) else 'white'
+            axis.text(j, i, f'{value:.2f}', ha='center', va='center', fontsize=8.5, color=color)
+    axes[0].set_ylabel('true class of the pictures')
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.015)
+    bar.set_label('cosine of mean embedding and class name')
+    bar.outline.set_visible(False)
+    _save(figure, file)
+
+
+def _caption(axis, y, who, color, scores, label, names):
+    best = int(scores.argmax())
+    verdict = RIGHT if best == label else WRONG
+    parts = [
+        TextArea(who, textprops=dict(color=color, size=9, weight='bold')),
+        TextArea(names[best], textprops=dict(color=verdict, size=10, weight='bold')),
+        TextArea(f'{100 * scores[best]:.0f}%', textprops=dict(color=verdict, size=9)),
+    ]
+    box = HPacker(children=parts, align='baseline', pad=0, sep=4)
+    axis.add_artist(
+        AnnotationBbox(
+            box, (0.5, y), xycoords='axes fraction', frameon=False, box_alignment=(0.5, 0.5), annotation_clip=False
+        )
+    )
+
+
+def _headline(figure, axis, text):
+    axis.annotate(
+        text, (0, 1), (0, 7), xycoords='axes fraction', textcoords='offset points', va='bottom', weight='bold', size=12
+    )
+
+
+def _smooth(values, share=0.06):
+    """A running mean over a few per cent of the steps, shorter at the ends."""
+    values, half = np.asarray(values, dtype=float), max(1, math.ceil(share * len(values) / 2))
+    return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
+
+
+def _save(figure, file: Path):
+    figure.savefig(file)
+    plt.close(figure)

@@ -1,0 +1,73 @@
+"""What the trained student has to show: its learning curves, and how it sees pictures and names."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.runner import Runner
+from torch import Tensor
+
+
+class Seen(NamedTuple):
+    """What student and teacher make of the evaluation pictures.
+
+    Attributes:
+        pictures (tuple): Pictures (N, H, W, 3), labels (N,), names, scores (N, K) of student and of teacher.
+        similarities (tuple): Names, then the cosine of each true class's mean embedding to each row of the textual
+            bank, (K, K), of student and of teacher.
+    """
+
+    pictures: tuple
+    similarities: tuple
+
+
+def curves(runner: Runner) -> dict:
+    """Read the losses of every step and the accuracies of every evaluation.
+
+    Args:
+        runner (Runner): After ``val()`` and ``train()``.
+
+    Returns:
+        dict: ``steps`` in fractional epochs, ``visual`` and ``textual`` losses, and ``top1`` in per cent, the first
+        before training.
+    """
+    hub = runner.message_hub
+    visual, textual, top1 = (
+        hub.get_scalar(key).data[0] for key in ('train/loss_visual', 'train/loss_textual', 'val/accuracy/top1')
+    )
+    steps = np.arange(1, len(visual) + 1) / len(runner.train_dataloader)
+    return dict(steps=steps, visual=visual, textual=textual, top1=list(top1))
+
+
+@torch.no_grad()
+def look_at(runner: Runner) -> Seen:
+    """Run student and teacher over the evaluation pictures.
+
+    Args:
+        runner (Runner): With a trained model.
+
+    Returns:
+        Seen: Pictures, scores and similarities.
+    """
+    model = runner.model.eval()
+    parts = []
+    for data in runner.val_dataloader:
+        inputs = model.data_preprocessor(data)['inputs']
+        parts.append((data['inputs'], model.embed(inputs), model.teacher.encode_image(inputs), model.val_step(data)))
+    pixels, student, teacher = (torch.cat([part[i] for part in parts]) for i in range(3))
+    samples = [sample for part in parts for sample in part[3]]
+    labels = torch.cat([sample.gt_label for sample in samples])
+    scores = torch.stack([sample.pred_score for sample in samples])
+    teacher_scores = torch.stack([sample.teacher.pred_score for sample in samples])
+    pictures = pixels.flip(1).permute(0, 2, 3, 1)  # BGR as loaded, to RGB and channels last
+    bank = model.textual_bank.bank
+    return Seen(
+        (pictures.numpy(), labels.numpy(), model.class_names, scores.numpy(), teacher_scores.numpy()),
+        (model.class_names, *(_class_to_name(e, labels, bank).numpy() for e in (student, teacher))),
+    )
+
+
+def _class_to_name(embeddings: Tensor, labels: Tensor, bank: Tensor) -> Tensor:
+    means = torch.stack([embeddings[labels == k].mean(0) for k in range(len(bank))])  # (K, D)
+    return F.normalize(means, dim=-1) @ bank.T  # (K, K)
