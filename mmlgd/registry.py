@@ -12,9 +12,22 @@ FUNCTIONS = Registry('function', parent=root.FUNCTIONS, locations=['mmlgd.datase
 
 # A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd; without a node there, mmengine warns at each of
 # these, though it finds what it looks for. The nodes stay empty.
-for _node in (
-    'DATASETS DATA_SAMPLERS EVALUATOR LOG_PROCESSORS LOOPS METRICS OPTIMIZERS OPTIM_WRAPPERS '
-    'OPTIM_WRAPPER_CONSTRUCTORS PARAM_SCHEDULERS RUNNERS TRANSFORMS VISBACKENDS VISUALIZERS WEIGHT_INITIALIZERS'
-).split():
-    _parent = getattr(root, _node)
+_INHERITED = (
+    root.DATASETS,
+    root.DATA_SAMPLERS,
+    root.EVALUATOR,
+    root.LOG_PROCESSORS,
+    root.LOOPS,
+    root.METRICS,
+    root.OPTIMIZERS,
+    root.OPTIM_WRAPPERS,
+    root.OPTIM_WRAPPER_CONSTRUCTORS,
+    root.PARAM_SCHEDULERS,
+    root.RUNNERS,
+    root.TRANSFORMS,
+    root.VISBACKENDS,
+    root.VISUALIZERS,
+    root.WEIGHT_INITIALIZERS,
+)
+for _parent in _INHERITED:
     Registry(_parent.name, parent=_parent, scope='mmlgd', locations=['mmlgd'])

@@ -28,7 +28,10 @@ class PrintAccuracy(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Print one line."""
-        print(f'  student epoch {runner.epoch}/{runner.max_epochs}  zero-shot {metrics["accuracy/top1"]:.1f} %', flush=True)
+        print(
+            f'  student epoch {runner.epoch}/{runner.max_epochs}  zero-shot {metrics["accuracy/top1"]:.1f} %',
+            flush=True,
+        )
 
 
 def main(root: Path, seed: int) -> dict:
@@ -45,7 +48,9 @@ def main(root: Path, seed: int) -> dict:
     started = time.time()
     print('1. Render a small world of named objects.', flush=True)
     world = write_demo_world(root / 'world')
-    print('2. Train a tiny open_clip model on its captions. It stands in for a pretrained CLIP: no download.', flush=True)
+    print(
+        '2. Train a tiny open_clip model on its captions. It stands in for a pretrained CLIP: no download.', flush=True
+    )
     train_teacher(world, root / 'teacher', seed)
 
     print('3. Distil a small ResNet from it, guided by the class names. No labels.', flush=True)

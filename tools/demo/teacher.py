@@ -17,7 +17,11 @@ MODEL = dict(
         embed_dim=128,
         # A small residual network: it learns these shapes in a fraction of the time of a small ViT.
         vision_cfg=dict(
-            timm_model_name='test_resnet', timm_model_pretrained=False, timm_pool='avg', timm_proj='linear', image_size=64
+            timm_model_name='test_resnet',
+            timm_model_pretrained=False,
+            timm_pool='avg',
+            timm_proj='linear',
+            image_size=64,
         ),
         text_cfg=dict(context_length=16, vocab_size=49408, width=64, heads=2, layers=2),
     ),
@@ -39,7 +43,9 @@ def train_teacher(world: Path, folder: Path, seed: int = 0) -> str:
         str: ``'local-dir:FOLDER'``, the name that open_clip and ``mmlgd.OpenCLIPTeacher`` load it by.
     """
     name = f'local-dir:{folder}'
-    recipe = dict(model=MODEL, epochs=EPOCHS, batch=BATCH, lr=LEARNING_RATE, seed=seed, world=_read(world / 'world.json'))
+    recipe = dict(
+        model=MODEL, epochs=EPOCHS, batch=BATCH, lr=LEARNING_RATE, seed=seed, world=_read(world / 'world.json')
+    )
     if (folder / WEIGHTS).is_file() and _read(folder / 'recipe.json') == recipe:
         print(f'Teacher: the one in {folder} is up to date.')
         return name
