@@ -48,9 +48,7 @@ def main(root: Path, seed: int) -> dict:
     started = time.time()
     print('1. Render a small world of named objects.', flush=True)
     world = write_demo_world(root / 'world')
-    print(
-        '2. Train a tiny open_clip model on its captions. It stands in for a pretrained CLIP: no download.', flush=True
-    )
+    print('2. Train a tiny open_clip model on its captions. It stands in for CLIP: no download.', flush=True)
     train_teacher(world, root / 'teacher', seed)
 
     print('3. Distil a small ResNet from it, guided by the class names. No labels.', flush=True)

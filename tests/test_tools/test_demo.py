@@ -1,0 +1,45 @@
+"""The demo from end to end on a world of a few pictures: its summary, its figures, and what a second run reuses."""
+
+import importlib.util
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from mmlgd.datasets import write_demo_world
+
+FOLDER = Path(__file__).parents[2] / 'tools/demo'
+
+
+@pytest.fixture
+def demo(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    spec = importlib.util.spec_from_file_location('demo_main', FOLDER / '__main__.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    small = partial(write_demo_world, num_objects=(64, 20), num_scenes=(10, 10))
+    monkeypatch.setattr(module, 'write_demo_world', small)
+    monkeypatch.setattr(sys.modules['teacher'], 'EPOCHS', 1)
+    monkeypatch.setenv('MMLGD_DEMO', '')
+    yield module
+    for name in ('teacher', 'student', 'figures'):
+        sys.modules.pop(name)
+    DefaultScope._instance_dict.clear()
+
+
+def test_the_demo_writes_its_summary_and_figures_and_reuses_its_teacher(demo, tmp_path, capsys):
+    summary = demo.main(tmp_path, seed=0)
+    assert json.loads((tmp_path / 'summary.json').read_text()) == summary
+    assert set(summary) == {'teacher_zero_shot', 'student_zero_shot_before', 'student_zero_shot_after', 'seconds'}
+    assert all(0 <= summary[key] <= 100 for key in summary if key != 'seconds')
+    for name in ('losses', 'predictions', 'similarity'):
+        assert min(Image.open(tmp_path / f'{name}.png').size) > 300
+    printed = capsys.readouterr().out
+    assert 'stands in for CLIP' in printed and 'predictions.png' in printed
+
+    sys.modules['teacher'].train_teacher(tmp_path / 'world', tmp_path / 'teacher')
+    assert 'up to date' in capsys.readouterr().out
