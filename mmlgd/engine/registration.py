@@ -8,6 +8,13 @@ import numpy as np
 import torch
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+# What mmengine's own checkpoints refer to by name: the statistics of a log, and the curve of a one-cycle schedule.
+_METHODS = {
+    HistoryBuffer: ('min', 'max', 'mean', 'current'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
 
 
 def register_with_mmengine() -> None:
@@ -18,8 +25,8 @@ def register_with_mmengine() -> None:
     - mmengine resolves ``'mmlgd::lgd/....py'`` (in ``_base_`` and :func:`mmengine.hub.get_config`) only for
       packages in its table of projects;
     - from torch 2.6 on, :func:`torch.load` refuses unknown classes. A training checkpoint holds mmengine's
-      ``HistoryBuffer`` and in it numpy arrays and four of its own methods: exactly these are allow-listed, so that
-      ``--resume`` works with ``weights_only`` switched on.
+      ``HistoryBuffer`` and in it numpy arrays, and refers to a few methods of it and of a one-cycle schedule by name:
+      exactly these are allow-listed, so that ``--resume`` works with ``weights_only`` switched on.
 
     Examples:
         >>> from mmengine.config.utils import MODULE2PACKAGE
@@ -36,13 +43,11 @@ def register_with_mmengine() -> None:
         for name in ('_reconstruct', 'scalar')
         for module in ('numpy.core', 'numpy._core')
     ]
-    torch.serialization.add_safe_globals([HistoryBuffer, *arrays, *helpers, (_statistics_method, 'builtins.getattr')])
+    torch.serialization.add_safe_globals([*_METHODS, *arrays, *helpers, (_named_method, 'builtins.getattr')])
 
 
-def _statistics_method(owner: type, name: str):
-    """Stand in for ``getattr`` in a checkpoint: HistoryBuffer pickles its statistics by name, nothing else may."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
-        raise UnpicklingError(
-            f'A checkpoint asks for {name!r} of {owner!r}; only HistoryBuffer statistics are allowed.'
-        )
+def _named_method(owner: type, name: str):
+    """Stand in for ``getattr`` in a checkpoint: the methods of :data:`_METHODS`, and nothing else."""
+    if not isinstance(owner, type) or name not in _METHODS.get(owner, ()):
+        raise UnpicklingError(f'A checkpoint asks for {name!r} of {owner!r}, which none of mmengine needs.')
     return getattr(owner, name)

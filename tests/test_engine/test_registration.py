@@ -17,6 +17,23 @@ def test_what_mmengine_saves_loads_with_weights_only(tmp_path):
     np.testing.assert_array_equal(loaded.data[0], [1.0, 3.0])
 
 
+SCHEDULERS = dict(
+    LinearLR={},
+    CosineAnnealingLR=dict(T_max=5),
+    OneCycleLR=dict(eta_max=1.0, total_steps=5),
+    MultiStepLR=dict(milestones=[1]),
+    ReduceOnPlateauLR={},
+)
+
+
+@pytest.mark.parametrize('name', SCHEDULERS)
+def test_schedules_load_with_weights_only(name, tmp_path):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    scheduler = getattr(mmengine.optim, name)(optimizer, **SCHEDULERS[name])
+    torch.save(scheduler.state_dict(), tmp_path / 'a.pth')
+    scheduler.load_state_dict(torch.load(tmp_path / 'a.pth', weights_only=True))
+
+
 class Attack:
     """Pickles as a call, as a malicious checkpoint would."""
 
@@ -34,6 +51,7 @@ class Attack:
         Attack(getattr, HistoryBuffer, '__init__'),
         Attack(getattr, HistoryBuffer, 'register_statistics'),
         Attack(getattr, dict, 'fromkeys'),
+        Attack(getattr, [], 'append'),
         Attack(mmengine.load, 'file'),
     ],
 )
