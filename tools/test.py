@@ -1,11 +1,11 @@
 """Evaluate a checkpoint with any mmpretrain, mmdet, mmseg or mmlgd config."""
 
 import argparse
-import os
 from pathlib import Path
 
 import mmengine
-from mmengine.config import Config, DictAction
+from arguments import common_parser, read_config
+from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -15,23 +15,11 @@ import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    parser = common_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir', help='folder of the log; default: work_dirs/CONFIG_NAME')
     parser.add_argument('--out', help='write the predictions to this .pkl, or the metrics to this .json')
     parser.add_argument('--show-dir', help='draw predictions into this folder')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='change settings of the config: key.subkey=value; lists as key="[a,b]", without blanks',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -41,13 +29,11 @@ def load_config(args: argparse.Namespace) -> Config:
         FileNotFoundError: There is no such config or checkpoint.
         ValueError: ``--out`` is neither a .pkl nor a .json file.
     """
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args)
     if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
         raise FileNotFoundError(f'There is no checkpoint at {args.checkpoint!r}.')
     if args.out and Path(args.out).suffix not in ('.pkl', '.json'):
         raise ValueError(f'--out takes a .pkl (predictions) or a .json (metrics), got {args.out!r}.')
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     cfg.load_from = args.checkpoint
     if args.show_dir:
         # mmpretrain's hook has `enable`, mmdet's and mmseg's have `draw`; out_dir is relative to the work dir there.

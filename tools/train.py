@@ -1,11 +1,10 @@
 """Train any mmpretrain, mmdet, mmseg or mmlgd config, with the arguments that OpenMMLab users know."""
 
 import argparse
-import os
-from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from arguments import common_parser, read_config
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -14,9 +13,7 @@ import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints; default: work_dirs/CONFIG_NAME')
+    parser = common_parser(__doc__)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -30,17 +27,7 @@ def parse_args() -> argparse.Namespace:
         '--auto-scale-lr', action='store_true', help="scale the lr from the config's auto_scale_lr.base_batch_size"
     )
     parser.add_argument('--no-validate', action='store_true', help='train without evaluating')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='change settings of the config: key.subkey=value; lists as key="[a,b]", without blanks',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -50,9 +37,7 @@ def load_config(args: argparse.Namespace) -> Config:
         FileNotFoundError: There is no such config.
         KeyError: ``--auto-scale-lr`` without ``auto_scale_lr.base_batch_size`` in the config.
     """
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    cfg = read_config(args)
     if args.amp:
         cfg.optim_wrapper.update(mixed_precision())
     if args.auto_scale_lr:

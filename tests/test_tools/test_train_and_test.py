@@ -29,6 +29,7 @@ def refusal(name, *arguments):
     arguments = [str(ROOT / 'tools' / f'{name}.py'), *map(str, arguments)]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Exception) as caught:
         patch.setattr(sys, 'argv', arguments)
+        patch.syspath_prepend(str(ROOT / 'tools'))
         runpy.run_path(arguments[0], run_name='__main__')
     return str(caught.value)
 
@@ -78,8 +79,9 @@ def test_evaluation_and_transfer_to_other_names(trained, recipe):
     work_dir, _ = trained
     out = work_dir / 'metrics.json'
     checkpoint = work_dir / 'epoch_2.pth'
-    run = tool('test', recipe, checkpoint, '--out', out, cwd=work_dir)
+    run = tool('test', recipe, checkpoint, '--out', out, '--show-dir', work_dir / 'shown', cwd=work_dir)
     assert run.returncode == 0, run.stderr[-3000:]
+    assert list((work_dir / 'shown').glob('*.png'))
     assert set(json.loads(out.read_text())) == {'accuracy/top1', 'teacher_accuracy/top1'}
     names = ['--cfg-options', "model.text.vocabulary=['cow','hen','pig']"]
     assert 'model.text.transfer=True' in refusal('test', recipe, checkpoint, '--work-dir', work_dir, *names)

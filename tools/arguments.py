@@ -1,0 +1,49 @@
+"""What train.py and test.py share: the arguments that every OpenMMLab tool has, and the config that they change."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+
+def common_parser(description: str) -> argparse.ArgumentParser:
+    """Make a parser of the shared arguments.
+
+    Args:
+        description (str): What the tool does, for ``--help``.
+
+    Returns:
+        argparse.ArgumentParser: To be given the tool's own arguments.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints; default: work_dirs/CONFIG_NAME')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='change settings of the config: key.subkey=value; lists as key="[a,b]", without blanks',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """Read the config; the launcher and the work dir come from the command line.
+
+    Args:
+        args (argparse.Namespace): Of a :func:`common_parser`.
+
+    Returns:
+        Config: ``--cfg-options`` not merged yet: they have the last word.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    return cfg
