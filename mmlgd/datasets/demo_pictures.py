@@ -8,7 +8,7 @@ from .demo_drawing import COLORS, SHAPES, TEXTURES, draw_ground, draw_object
 
 DEMO_CLASSES = tuple(SHAPES)
 SPLITS = ('train', 'val')
-# Terse ones name the object alone, full ones its looks as well. Three in four are terse: colours are the easier thing
+# Terse ones name the object alone, full ones its looks as well. Most are terse: colours are the easier thing
 # to tell apart, and a contrastive teacher would learn little else for a long time.
 TERSE_CAPTIONS = ('a {name}', 'a photo of a {name}', 'a picture of a {name}', 'the {name}')
 FULL_CAPTIONS = (
@@ -48,7 +48,7 @@ def render_object(seed, split, index, size=64):
     rgb, cover = draw_object(rng, DEMO_CLASSES[label], color, radius)
     _paste(canvas, rgb, cover, *_place(rng, rgb, size))
     words.update(name=DEMO_CLASSES[label], color=color, size='large' if radius > 0.32 * size else 'small')
-    captions = TERSE_CAPTIONS if rng.random() < 0.75 else FULL_CAPTIONS
+    captions = TERSE_CAPTIONS if rng.random() < 0.85 else FULL_CAPTIONS
     caption = captions[rng.integers(len(captions))].format(**words)
     return _develop(rng, canvas), label, re.sub(r'\ba (?=orange)', 'an ', caption)
 

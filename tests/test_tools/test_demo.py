@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.registry import DefaultScope
 from PIL import Image
+from safetensors.torch import load_file
 
 from mmlgd.datasets import write_demo_world
 
@@ -43,3 +45,16 @@ def test_the_demo_writes_its_summary_and_figures_and_reuses_its_teacher(demo, tm
 
     sys.modules['teacher'].train_teacher(tmp_path / 'world', tmp_path / 'teacher')
     assert 'up to date' in capsys.readouterr().out
+
+
+def test_a_teacher_does_not_start_from_the_one_of_another_seed(demo, tmp_path):
+    train = sys.modules['teacher'].train_teacher
+    world = demo.write_demo_world(tmp_path / 'world')
+    fresh, again = tmp_path / 'fresh', tmp_path / 'again'
+    train(world, fresh, seed=1)
+    train(world, again, seed=0)
+    first = (again / 'open_clip_model.safetensors').read_bytes()
+    train(world, again, seed=1)
+    fresh, again = (load_file(folder / 'open_clip_model.safetensors') for folder in (fresh, again))
+    assert first != (tmp_path / 'again/open_clip_model.safetensors').read_bytes()
+    assert all(torch.allclose(fresh[key], again[key], atol=1e-3) for key in fresh)

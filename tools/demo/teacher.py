@@ -27,7 +27,7 @@ MODEL = dict(
     ),
     preprocess_cfg=dict(mean=list(open_clip.OPENAI_DATASET_MEAN), std=list(open_clip.OPENAI_DATASET_STD)),
 )
-EPOCHS, BATCH, LEARNING_RATE = 11, 32, 3e-3
+EPOCHS, BATCH, LEARNING_RATE = 13, 32, 3e-3
 WEIGHTS = 'open_clip_model.safetensors'
 
 
@@ -52,7 +52,8 @@ def train_teacher(world: Path, folder: Path, seed: int = 0) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'open_clip_config.json').write_text(json.dumps(MODEL, indent=2))
     torch.manual_seed(seed)
-    clip = open_clip.create_model(name).train()
+    # Another recipe's weights may lie in the folder: they must not be this one's start.
+    clip = open_clip.create_model(name, load_weights=False).train()
     pixels, captions = _load(world, open_clip.get_tokenizer(name))
     started = time.time()
     _fit(clip, pixels, captions)
