@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 
 import pytest
+from mmengine.logging import MMLogger
 
 import mmlgd
 
@@ -19,5 +20,9 @@ MODULES = [m.name for m in pkgutil.walk_packages(mmlgd.__path__, 'mmlgd.')]
 
 @pytest.mark.parametrize('name', MODULES)
 def test_examples(name):
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')  # log lines go to standard output, which no example expects
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    logger.setLevel(level)
     assert result.failed == 0
