@@ -6,6 +6,7 @@ check_stack()
 
 # Below the check on purpose: a stack outside the ranges must be named before its import errors are.
 from . import datasets, engine, models  # noqa: E402, F401
+from .apis import get_student, get_zero_shot_classifier  # noqa: E402
 from .models import (  # noqa: E402
     LGD,
     ConSETeacher,
@@ -26,4 +27,6 @@ __all__ = [
     'TextualSemanticsBank',
     'VisualSemanticsBank',
     '__version__',
+    'get_student',
+    'get_zero_shot_classifier',
 ]

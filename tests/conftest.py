@@ -9,8 +9,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 from safetensors.torch import save_file
+
+from mmlgd.registry import MODELS
 
 EMBED_DIM = 32
 TINY_CLIP = dict(
@@ -60,6 +63,18 @@ def lgd_model(tiny_clip):
 def lgd_config(lgd_model):
     """The same, to be changed at will."""
     return copy.deepcopy(lgd_model)
+
+
+@pytest.fixture(scope='session')
+def lgd_checkpoint(lgd_model, tmp_path_factory):
+    """A checkpoint of that model, with the config in it, as mmengine's runner writes it."""
+    torch.manual_seed(0)
+    config = Config(dict(default_scope='mmpretrain', model=copy.deepcopy(lgd_model), train_cfg=dict(max_epochs=2)))
+    model = MODELS.build(copy.deepcopy(lgd_model))
+    path = tmp_path_factory.mktemp('checkpoint') / 'epoch_2.pth'
+    meta = dict(cfg=config.pretty_text, epoch=2, iter=6, mmengine_version='0.10.7')
+    torch.save(dict(meta=meta, state_dict=model.state_dict(), optimizer={}, message_hub={}), path)
+    return path
 
 
 @pytest.fixture(scope='session')

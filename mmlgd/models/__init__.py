@@ -5,6 +5,7 @@ from .lgd import LGD
 from .losses import LGDLoss
 from .necks import ProjectionNeck
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
+from .zero_shot import ZeroShotClassifier
 
 __all__ = [
     'LGD',
@@ -15,4 +16,5 @@ __all__ = [
     'ProjectionNeck',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
+    'ZeroShotClassifier',
 ]

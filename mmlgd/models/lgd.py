@@ -10,6 +10,7 @@ from torch import Tensor
 from mmlgd.registry import MODELS
 
 from .teachers import BaseTeacher
+from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
 
 @MODELS.register_module()
@@ -150,21 +151,11 @@ class LGD(BaseSelfSupervisor):
         return data_samples
 
     def _score(self, embeddings: Tensor, temperature: float, data_samples: list[DataSample]) -> None:
-        scores = (embeddings.float() @ self.textual_bank.bank.T / temperature).softmax(dim=-1)  # (N, K)
-        for sample, score in zip(data_samples, scores):
-            sample.set_pred_score(score).set_pred_label(score.argmax())
+        set_scores(data_samples, zero_shot_scores(embeddings, self.textual_bank.bank, temperature))
 
     def _apply(self, fn, *args, **kwargs):
         self.teacher._apply(fn, *args, **kwargs)  # .to(), .cuda(), .half(): the teacher goes where the student goes
         return super()._apply(fn, *args, **kwargs)
-
-
-IMAGENET_RGB = dict(
-    type='mmpretrain.SelfSupDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    to_rgb=True,
-)
 
 
 def _build(config: Optional[dict], default_type: str, **derived):

@@ -1,0 +1,69 @@
+"""The trained backbone, out of its checkpoint."""
+
+import copy
+from pathlib import Path
+from typing import Union
+
+from mmengine.config import Config
+from mmengine.hub import get_config
+from torch import nn
+
+from mmlgd.registry import MODELS
+
+from .checkpoints import check_weights, model_config, part_weights, read_checkpoint, state_dict_of
+
+
+def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn.Module:
+    """Get a student's backbone, ready to use.
+
+    Args:
+        config_or_checkpoint (str | Path | Config): A checkpoint of LGD training or of ``publish_model.py``, as a file
+            or URL: the backbone comes with its weights. Or a config (a ``.py`` file, ``'mmlgd::lgd/....py'``, or a
+            ``Config``): the backbone comes with the weights of its ``init_cfg`` or ``load_from``, or else initialised
+            at random.
+        **options: Changes to the backbone's own settings, for example ``out_indices=(0, 1, 2, 3)`` or
+            ``frozen_stages=1``.
+
+    Returns:
+        nn.Module: The backbone in eval mode, on the CPU. It takes (N, 3, H, W) with the picture statistics of its
+        training (by default ImageNet's, RGB) and returns a tuple of features.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: The checkpoint is cut off, has no student, or does not fit.
+
+    Examples:
+        >>> import torch
+        >>> from mmengine.config import Config
+        >>> import mmlgd
+        >>> config = Config(dict(model=dict(backbone=dict(type='mmpretrain.ResNet', depth=18))))
+        >>> student = mmlgd.get_student(config, out_indices=(2, 3))
+        >>> [tuple(x.shape) for x in student(torch.rand(1, 3, 64, 64))]
+        [(1, 256, 4, 4), (1, 512, 2, 2)]
+    """
+    source = config_or_checkpoint
+    if isinstance(source, Config) or str(source).endswith('.py'):
+        config = _read_config(source)
+        checkpoint = config.get('load_from')
+    else:
+        config, checkpoint = None, source
+    if checkpoint:
+        content = read_checkpoint(checkpoint)
+        config = config or model_config(content, checkpoint)
+    settings = {**copy.deepcopy(config['model']['backbone']), **options}
+    settings.setdefault('_scope_', config.get('default_scope', 'mmpretrain'))
+    student = MODELS.build(settings)
+    if checkpoint:
+        weights = part_weights(state_dict_of(content), 'backbone', checkpoint)
+        check_weights(student, weights, checkpoint)
+        student.load_state_dict(weights)
+    else:
+        student.init_weights()
+    student.eval()  # not returned: mmpretrain's backbones return None from it
+    return student
+
+
+def _read_config(source: Union[str, Path, Config]) -> Config:
+    if isinstance(source, Config):
+        return source
+    return get_config(str(source)) if '::' in str(source) else Config.fromfile(source)

@@ -1,0 +1,54 @@
+"""A zero-shot classifier gives what the model of training gives, with its names or with others."""
+
+import copy
+
+import pytest
+import torch
+
+import mmlgd
+from mmlgd.apis import CheckpointError
+from mmlgd.registry import MODELS
+
+
+@pytest.fixture
+def batch():
+    return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def test_scores_are_those_of_the_trained_model(lgd_checkpoint, lgd_config, batch):
+    trained = MODELS.build(lgd_config)
+    trained.load_state_dict(torch.load(lgd_checkpoint, weights_only=True)['state_dict'])
+    classifier = mmlgd.get_zero_shot_classifier(lgd_checkpoint)
+    expected = torch.stack([sample.pred_score for sample in trained.eval().predict(batch)])
+    with torch.no_grad():
+        torch.testing.assert_close(classifier(batch), expected)
+    assert classifier.class_names == trained.class_names
+    samples = classifier(batch, mode='predict')
+    torch.testing.assert_close(samples[0].pred_label, expected[0].argmax(keepdim=True))
+
+
+def test_other_names_are_embedded_by_the_teacher(lgd_checkpoint, batch):
+    own = mmlgd.get_zero_shot_classifier(lgd_checkpoint)
+    new = mmlgd.get_zero_shot_classifier(lgd_checkpoint, vocabulary=['boat', 'dog', 'cat'])
+    assert new.class_names == ['boat', 'dog', 'cat']
+    torch.testing.assert_close(new.bank[[1, 2]], own.bank[[1, 0]])
+    assert new(batch).shape == (2, 3)
+
+
+def test_another_teacher_is_refused(lgd_checkpoint, lgd_model, tmp_path):
+    teacher = dict(copy.deepcopy(lgd_model['teacher']), model='RN50', pretrained=None)
+    with pytest.raises(ValueError, match='was distilled from the teacher'):
+        mmlgd.get_zero_shot_classifier(lgd_checkpoint, ['a', 'b'], teacher=teacher)
+
+
+def test_a_backbone_alone_cannot_name(lgd_checkpoint, tmp_path):
+    checkpoint = torch.load(lgd_checkpoint, weights_only=True)
+    checkpoint['state_dict'] = {k: v for k, v in checkpoint['state_dict'].items() if k.startswith('backbone.')}
+    torch.save(checkpoint, tmp_path / 'backbone.pth')
+    with pytest.raises(CheckpointError, match='no textual bank'):
+        mmlgd.get_zero_shot_classifier(tmp_path / 'backbone.pth')
+
+
+def test_there_is_nothing_to_train(lgd_checkpoint, batch):
+    with pytest.raises(ValueError, match='training is'):
+        mmlgd.get_zero_shot_classifier(lgd_checkpoint)(batch, mode='loss')
