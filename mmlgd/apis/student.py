@@ -52,6 +52,8 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
         config = config or model_config(content, checkpoint)
     settings = {**copy.deepcopy(config['model']['backbone']), **options}
     settings.setdefault('_scope_', config.get('default_scope', 'mmpretrain'))
+    if checkpoint and settings.get('pretrained'):
+        settings['pretrained'] = False  # timm would download what the checkpoint replaces
     student = MODELS.build(settings)
     if checkpoint:
         weights = part_weights(state_dict_of(content), 'backbone', checkpoint)

@@ -41,6 +41,8 @@ class LGD(BaseSelfSupervisor):
             its size comes from the textual bank. Defaults to the published values.
         predict_teacher (bool): Let :meth:`predict` score with the teacher too, so that the log shows both side by
             side. Defaults to True.
+        channels_last (bool): Keep pictures, student and teacher in channels-last memory, which convolutions are faster
+            with: on a GPU in 16 bits, and on a CPU. The result is the same to rounding. Defaults to False.
         data_preprocessor (dict, optional): Picture statistics of the *student*. Defaults to
             ``mmpretrain.SelfSupDataPreprocessor`` with ImageNet's mean and std and RGB order.
         init_cfg (dict, optional): Initialisation. Defaults to None.
@@ -58,6 +60,7 @@ class LGD(BaseSelfSupervisor):
         loss: Optional[dict] = None,
         visual_bank: Optional[dict] = None,
         predict_teacher: bool = True,
+        channels_last: bool = False,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ):
@@ -74,6 +77,9 @@ class LGD(BaseSelfSupervisor):
         self.visual_bank = _build(visual_bank, 'VisualSemanticsBank', num_classes=k, embed_dim=d)
         self.criterion = _build(loss, 'LGDLoss')
         self.predict_teacher = predict_teacher
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.backbone.to(memory_format=self.memory_format)
+        teacher.to(memory_format=self.memory_format)
         if getattr(self.data_preprocessor, '_enable_normalize', False):
             teacher.expect_pixels(self.data_preprocessor.mean, self.data_preprocessor.std)
         self._unregistered = (teacher,)  # in a tuple, nn.Module does not see it
@@ -115,7 +121,7 @@ class LGD(BaseSelfSupervisor):
         Returns:
             Dict[str, Tensor]: ``loss_visual`` and ``loss_textual``, which sum to the loss.
         """
-        _check_batch(inputs)
+        inputs = self._checked(inputs)
         s = self.embed(inputs)  # (N, D)
         t = self.teacher.encode_image(inputs)  # (N, D)
         tsb, vsb = self.textual_bank.bank, self.visual_bank
@@ -137,7 +143,7 @@ class LGD(BaseSelfSupervisor):
             List[DataSample]: With ``pred_score`` (K,), summing to 1, and ``pred_label``; with ``predict_teacher``,
             the teacher's likewise in ``.teacher``.
         """
-        _check_batch(inputs)
+        inputs = self._checked(inputs)
         data_samples = data_samples or [DataSample() for _ in inputs]
         self._score(self.embed(inputs), self.criterion.student_temperature, data_samples)
         if self.predict_teacher:
@@ -152,6 +158,16 @@ class LGD(BaseSelfSupervisor):
 
     def _score(self, embeddings: Tensor, temperature: float, data_samples: list[DataSample]) -> None:
         set_scores(data_samples, zero_shot_scores(embeddings, self.textual_bank.bank, temperature))
+
+    def _checked(self, inputs: Tensor) -> Tensor:
+        if not isinstance(inputs, Tensor) or inputs.ndim != 4:
+            got = f'a {type(inputs).__name__}' if not isinstance(inputs, Tensor) else f'shape {tuple(inputs.shape)}'
+            raise ValueError(
+                f'Expected a batch of pictures (N, 3, H, W), got {got}. Is `collate_fn=dict(type='
+                f'"mmlgd.default_collate")` set in the dataloader? mmengine\'s own default makes lists, which mean views '
+                f'of one picture here.'
+            )
+        return inputs.contiguous(memory_format=self.memory_format)
 
     def _apply(self, fn, *args, **kwargs):
         self.teacher._apply(fn, *args, **kwargs)  # .to(), .cuda(), .half(): the teacher goes where the student goes
@@ -171,12 +187,3 @@ def _with_joint_space(neck: dict, embed_dim: int) -> dict:
             f'dimensions. Leave out_channels out: it follows the teacher.'
         )
     return neck
-
-
-def _check_batch(inputs: Tensor) -> None:
-    if not isinstance(inputs, Tensor) or inputs.ndim != 4:
-        got = f'a {type(inputs).__name__}' if not isinstance(inputs, Tensor) else f'shape {tuple(inputs.shape)}'
-        raise ValueError(
-            f'Expected a batch of pictures (N, 3, H, W), got {got}. Is `collate_fn=dict(type="default_collate")` '
-            f"set in the dataloader? mmengine's own default makes lists, which mean views of one picture here."
-        )

@@ -138,3 +138,14 @@ def test_gpu_agrees_with_cpu(model):
     losses = model.cuda()(batch().cuda(), mode='loss')
     for key, value in expected.items():
         torch.testing.assert_close(losses[key].cpu(), value, rtol=1e-3, atol=1e-3)
+
+
+def test_channels_last_changes_nothing_but_memory(lgd_config):
+    inputs = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for channels_last in (False, True):
+        torch.manual_seed(0)
+        model = MODELS.build(dict(copy.deepcopy(lgd_config), channels_last=channels_last)).train()
+        losses.append(model.loss(inputs))
+    assert model.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-4, atol=1e-5)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
 from safetensors.torch import load_file
@@ -15,6 +16,17 @@ from safetensors.torch import load_file
 from mmlgd.datasets import write_demo_world
 
 FOLDER = Path(__file__).parents[2] / 'tools/demo'
+
+
+class ShortConfig:
+    """Two steps of fine-tuning are enough to see that everything fits."""
+
+    @staticmethod
+    def fromfile(path):
+        cfg = Config.fromfile(path)
+        cfg.train_cfg.update(dict(max_iters=2) if 'max_iters' in cfg.train_cfg else dict(max_epochs=1))
+        cfg.train_cfg.val_interval = cfg.train_cfg.get('max_iters', 1)
+        return cfg
 
 
 @pytest.fixture
@@ -26,9 +38,10 @@ def demo(monkeypatch):
     small = partial(write_demo_world, num_objects=(64, 20), num_scenes=(10, 10))
     monkeypatch.setattr(module, 'write_demo_world', small)
     monkeypatch.setattr(sys.modules['teacher'], 'EPOCHS', 1)
+    monkeypatch.setattr(sys.modules['downstream'], 'Config', ShortConfig)
     monkeypatch.setenv('MMLGD_DEMO', '')
     yield module
-    for name in ('teacher', 'student', 'figures'):
+    for name in ('teacher', 'student', 'downstream', 'figures'):
         sys.modules.pop(name)
     DefaultScope._instance_dict.clear()
 
@@ -36,9 +49,11 @@ def demo(monkeypatch):
 def test_the_demo_writes_its_summary_and_figures_and_reuses_its_teacher(demo, tmp_path, capsys):
     summary = demo.main(tmp_path, seed=0)
     assert json.loads((tmp_path / 'summary.json').read_text()) == summary
-    assert set(summary) == {'teacher_zero_shot', 'student_zero_shot_before', 'student_zero_shot_after', 'seconds'}
+    dense = {'detector_ap_random', 'detector_ap_lgd', 'segmentor_miou_random', 'segmentor_miou_lgd'}
+    zero_shot = {'teacher_zero_shot', 'student_zero_shot_before', 'student_zero_shot_after'}
+    assert set(summary) == {*zero_shot, *dense, 'seconds'}
     assert all(0 <= summary[key] <= 100 for key in summary if key != 'seconds')
-    for name in ('losses', 'predictions', 'similarity'):
+    for name in ('losses', 'predictions', 'similarity', 'detections', 'segmentations'):
         assert min(Image.open(tmp_path / f'{name}.png').size) > 300
     printed = capsys.readouterr().out
     assert 'stands in for CLIP' in printed and 'predictions.png' in printed

@@ -1,4 +1,4 @@
-"""The demo's three figures: learning curves, predictions, and how student and teacher see the class names."""
+"""The demo's figures: learning curves, predictions, how student and teacher see the class names, and dense tasks."""
 
 import math
 from pathlib import Path
@@ -9,6 +9,8 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
+
+from mmlgd.datasets import DEMO_CLASSES
 
 STUDENT, TEACHER, TEXT, INK, FAINT = '#0b7a75', '#d1782c', '#6c5fc7', '#22252b', '#8a8f98'
 RIGHT, WRONG = '#1a7f37', '#c62828'
@@ -146,6 +148,93 @@ def draw_similarity(file: Path, names: list, student: np.ndarray, teacher: np.nd
     bar.set_label('cosine of mean embedding and class name')
     bar.outline.set_visible(False)
     _save(figure, file)
+
+
+def draw_detections(file: Path, random, lgd):
+    """Draw scenes with their true boxes, and those of the detector from each start.
+
+    Args:
+        file (Path): The PNG.
+        random (Outcome): Of the detector from a random backbone.
+        lgd (Outcome): Of the detector from the student.
+    """
+
+    def draw(axis, picture, truth, found):
+        axis.imshow(picture, interpolation='lanczos')
+        for (x0, y0, x1, y1), label in zip(*found):
+            # A find is right if a true box of its class overlaps it by half.
+            right = any(k == label and _overlap((x0, y0, x1, y1), box) >= 0.5 for box, k in zip(*truth))
+            color = RIGHT if right else WRONG
+            axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=color, lw=1.8))
+            axis.annotate(
+                DEMO_CLASSES[label],
+                (x0, y0),
+                (1, 1),
+                textcoords='offset points',
+                size=7.5,
+                weight='bold',
+                color='white',
+                va='bottom',
+                bbox=dict(fc=color, ec='none', pad=0.8),
+                annotation_clip=False,
+            )
+
+    _draw_starts(file, draw, random, lgd, 'box AP', 'Green: right class, half overlap or more')
+
+
+def draw_segmentations(file: Path, random, lgd):
+    """Draw scenes with their true masks, and those of the segmentor from each start.
+
+    Args:
+        file (Path): The PNG.
+        random (Outcome): Of the segmentor from a random backbone.
+        lgd (Outcome): Of the segmentor from the student.
+    """
+    palette = [*plt.cm.tab10.colors[:7], (0.9, 0.8, 0.1), *plt.cm.tab10.colors[8:]]  # no grey: that is the ground
+    colors = 255 * np.array([(1, 1, 1), *palette])
+
+    def draw(axis, picture, truth, mask):
+        grey = picture.mean(axis=-1, keepdims=True)
+        shade = 0.35 * grey + 0.65 * colors[mask]
+        axis.imshow(np.where(mask[..., None] > 0, shade, grey * 0.5 + 127).astype(np.uint8), interpolation='nearest')
+
+    figure = _draw_starts(None, draw, random, lgd, 'mIoU', 'A colour for each class')
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, color=color / 255, label=name) for color, name in zip(colors[1:], DEMO_CLASSES)
+    ]
+    figure.legend(handles=handles, loc='lower center', ncols=len(handles), fontsize=9.5, handlelength=1)
+    _save(figure, file)
+
+
+def _draw_starts(file, draw, random, lgd, metric, key):
+    """Rows: truth, from random, from the student; a scene to a column."""
+    rows = [
+        ('ground truth', random.truth, INK),
+        (f'from a random backbone: {metric} {random.metric:.1f} %', random.predicted, INK),
+        (f'from the distilled student: {metric} {lgd.metric:.1f} %', lgd.predicted, STUDENT),
+    ]
+    columns = len(random.pictures)
+    figure, axes = plt.subplots(3, columns, figsize=(2.1 * columns, 7.5), squeeze=False)
+    for line, (title, answers, color) in zip(axes, rows):
+        for axis, picture, truth, answer in zip(line, random.pictures, random.truth, answers):
+            axis.axis('off')
+            draw(axis, picture, truth, answer)
+        line[0].annotate(
+            title, (0, 1), (0, 14), xycoords='axes fraction', textcoords='offset points', weight='bold', color=color
+        )
+    line = axes[0, -1]
+    line.annotate(key, (1, 1), (0, 14), xycoords='axes fraction', textcoords='offset points', ha='right', color=FAINT)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.94, bottom=0.06, hspace=0.24, wspace=0.06)
+    if file is not None:
+        _save(figure, file)
+    return figure
+
+
+def _overlap(a, b):
+    """Intersection over union of two boxes (x0, y0, x1, y1)."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(0, width) * max(0, height)
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
 def _caption(axis, y, who, color, scores, label, names):
