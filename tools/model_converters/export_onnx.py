@@ -1,0 +1,197 @@
+"""Export a student to ONNX: the backbone, backbone + neck, or the zero-shot classifier with its text bank baked in.
+
+The input is a float32 batch of preprocessed pictures, (N, 3, SIZE, SIZE) with any N. How to preprocess (mean, std,
+colour order, on pixels 0..255) and the class names are in the file's metadata_props. Before the file is left in place,
+onnxruntime must give what PyTorch gives, at two batch sizes. Needs: pip install "mmlgd[export]".
+"""
+
+import argparse
+import json
+import warnings
+from pathlib import Path
+from typing import Optional
+
+import torch
+from checked_output import checked_output, run
+from torch import Tensor, nn
+
+import mmlgd
+from mmlgd.apis import (
+    CheckpointError,
+    check_weights,
+    get_student,
+    get_zero_shot_classifier,
+    model_config,
+    part_weights,
+    read_checkpoint,
+    state_dict_of,
+)
+from mmlgd.models.zero_shot import IMAGENET_RGB
+from mmlgd.registry import MODELS
+
+OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores'}
+TOLERANCE = 1e-4
+
+
+class LastFeature(nn.Module):
+    """A backbone as a function to its last feature.
+
+    Args:
+        backbone (nn.Module): Returns a tuple of features.
+    """
+
+    def __init__(self, backbone: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, C, h, w)."""
+        return self.backbone(pictures)[-1]
+
+
+def load_part(
+    checkpoint: str, part: str, vocabulary: Optional[str] = None, templates: Optional[str] = None
+) -> tuple[nn.Module, dict[str, str]]:
+    """Load what is to be exported.
+
+    Args:
+        checkpoint (str): A file or URL.
+        part (str): ``'backbone'``, ``'embedding'`` or ``'zero-shot'``.
+        vocabulary (str, optional): Class names of the zero-shot classifier. Defaults to None, those of training.
+        templates (str, optional): Prompt templates. Defaults to None, those of training.
+
+    Returns:
+        Tuple[nn.Module, Dict[str, str]]: A module of one input and one output in eval mode, and the metadata.
+
+    Raises:
+        CheckpointError: The checkpoint is cut off, or lacks the part.
+        VocabularyError: The vocabulary is not usable.
+    """
+    content = read_checkpoint(checkpoint)
+    config = model_config(content, checkpoint)
+    pixels = config.model.get('data_preprocessor') or IMAGENET_RGB
+    metadata = dict(
+        mmlgd_version=mmlgd.__version__,
+        part=part,
+        mean=json.dumps(pixels.get('mean')),
+        std=json.dumps(pixels.get('std')),
+        color_order='RGB' if pixels.get('to_rgb', False) else 'BGR',
+        preprocessing='(pixel - mean) / std, pixels 0..255',
+    )
+    if part == 'zero-shot':
+        classifier = get_zero_shot_classifier(checkpoint, vocabulary, templates)
+        metadata['class_names'] = json.dumps(classifier.class_names, ensure_ascii=False)
+        return classifier, metadata
+    backbone = get_student(checkpoint)
+    if part == 'backbone':
+        return LastFeature(backbone).eval(), metadata
+    state = state_dict_of(content)
+    weights = part_weights(state, 'neck', checkpoint)
+    joint = {'out_channels': state['textual_bank.bank'].shape[1]} if 'textual_bank.bank' in state else {}
+    neck = MODELS.build({'type': 'mmlgd.ProjectionNeck', **joint, **config.model.neck})
+    check_weights(neck, weights, checkpoint)
+    neck.load_state_dict(weights)
+    return nn.Sequential(backbone, neck).eval(), metadata
+
+
+def export(module: nn.Module, out: Path, source: str, part: str, metadata: dict[str, str], size: int, opset: int):
+    """Write the ONNX file, and check it.
+
+    Args:
+        module (nn.Module): Of :func:`load_part`.
+        out (Path): The file to write.
+        source (str): The checkpoint.
+        part (str): Names the output.
+        metadata (Dict[str, str]): Kept in the file.
+        size (int): Height and width of a picture.
+        opset (int): Version of ONNX's operators.
+
+    Raises:
+        ImportError: onnx or onnxruntime is missing.
+        CheckpointError: onnxruntime does not give what PyTorch gives.
+    """
+    onnx, onnxruntime = _import_onnx()
+    with checked_output(out, source) as file:
+        with warnings.catch_warnings():
+            # torch would rather have its newer exporter, which needs one more package (onnxscript) and fixes names
+            # and shapes differently from version to version; this one gives the same file on torch 2.6 to 2.13.
+            warnings.simplefilter('ignore')
+            torch.onnx.export(
+                module,
+                (torch.zeros(2, 3, size, size),),
+                str(file),
+                input_names=['pictures'],
+                output_names=[OUTPUTS[part]],
+                dynamic_axes={'pictures': {0: 'batch'}, OUTPUTS[part]: {0: 'batch'}},
+                opset_version=opset,
+                dynamo=False,
+            )
+        model = onnx.load(str(file))
+        onnx.helper.set_model_props(model, {**metadata, 'input_size': str(size)})
+        onnx.checker.check_model(model)
+        onnx.save(model, str(file))
+        session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
+        for batch in (1, 3):
+            _compare(module, session, torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(batch)))
+
+
+def _compare(module: nn.Module, session, pictures: Tensor) -> None:
+    with torch.no_grad():
+        expected = module(pictures)
+    got = torch.from_numpy(session.run(None, {'pictures': pictures.numpy()})[0])
+    if got.shape != expected.shape:
+        raise CheckpointError(f'The ONNX file gives {tuple(got.shape)}, PyTorch {tuple(expected.shape)}.')
+    error = ((got - expected).abs().max() / expected.abs().max()).item()
+    if not error <= TOLERANCE:  # NaN is no match either
+        raise CheckpointError(
+            f'At batch {len(pictures)}, onnxruntime differs from PyTorch by {error:.1g} of the largest value; at most '
+            f'{TOLERANCE:.0g} is expected. Try another --opset, or look for weights that are not finite.'
+        )
+
+
+def _import_onnx() -> tuple:
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(f'{error}. Exporting and checking needs: pip install "mmlgd[export]".') from error
+    return onnx, onnxruntime
+
+
+def main(argv: Optional[list[str]] = None) -> None:
+    """Export, and say what the file takes and gives."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='of LGD training, publish_model.py or from_published.py')
+    parser.add_argument('out', type=Path, help='file to write, for example student.onnx')
+    parser.add_argument(
+        '--part',
+        required=True,
+        choices=OUTPUTS,
+        help='backbone: last feature map; embedding: unit vectors in the joint space; zero-shot: scores of class names',
+    )
+    parser.add_argument(
+        '--vocabulary', help='class names for zero-shot: in1k, coco, ... or a file; default: of training'
+    )
+    parser.add_argument('--templates', help='prompt templates for zero-shot: plain, ...; default: of training')
+    parser.add_argument('--input-size', type=int, default=224, help='height and width of a picture (default: 224)')
+    parser.add_argument('--opset', type=int, default=17, help="version of ONNX's operators (default: 17)")
+    args = parser.parse_args(argv)
+    if args.part != 'zero-shot' and (args.vocabulary or args.templates):
+        parser.error(f'--vocabulary and --templates are for --part zero-shot; {args.part} has no class names')
+    _import_onnx()  # before a teacher embeds thousands of names
+    module, metadata = load_part(args.checkpoint, args.part, args.vocabulary, args.templates)
+    export(module, args.out, args.checkpoint, args.part, metadata, args.input_size, args.opset)
+    name, size = OUTPUTS[args.part], args.input_size
+    print(
+        f'{args.out}: pictures (N, 3, {size}, {size}) float32 -> {name}; onnxruntime agrees with PyTorch at N = 1, 3.'
+    )
+    print(
+        f'Pixels 0..255, {metadata["color_order"]}, minus {metadata["mean"]}, divided by {metadata["std"]}. Use it:\n'
+    )
+    print(f"session = onnxruntime.InferenceSession('{args.out}', providers=['CPUExecutionProvider'])")
+    print(f'({name},) = session.run(None, dict(pictures=pictures))')
+    print('how = session.get_modelmeta().custom_metadata_map  # mean, std, colour order, class names')
+
+
+if __name__ == '__main__':
+    run(main)

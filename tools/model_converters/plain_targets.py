@@ -1,0 +1,130 @@
+"""Students as models of torchvision and timm."""
+
+import importlib
+
+from mobilenet_names import mobilenet_names
+from student_target import StudentTarget
+from torch import Tensor, nn
+
+from mmlgd.apis import CheckpointError
+
+RESNETS = (18, 34, 50, 101, 152)
+TIMM_MOBILENETS = {0.35: '035', 0.5: '050', 0.75: '075', 1.0: '100', 1.4: '140'}
+PLAIN_WIDTH = 64
+SUPPORTED = (
+    f'mmpretrain.ResNet (depth {", ".join(map(str, RESNETS))}; 64 channels wide), mmpretrain.MobileNetV2 and, to timm, '
+    f'mmpretrain.TIMMBackbone'
+)
+
+
+def plain_target(library: str, backbone: dict, weights: dict[str, Tensor]) -> StudentTarget:
+    """Build the library's own model.
+
+    Args:
+        library (str): ``'torchvision'`` or ``'timm'``.
+        backbone (dict): The student's config.
+        weights (Dict[str, Tensor]): By mmpretrain's names.
+
+    Returns:
+        StudentTarget: Without the classification head, which a student has not.
+
+    Raises:
+        ImportError: The library is not installed.
+        CheckpointError: The library has no such model, or not of this width or depth.
+    """
+    try:
+        importlib.import_module(library)
+    except ImportError as error:
+        raise ImportError(
+            f'The file is checked with {library} itself, which cannot be imported: {error}. pip install {library}.'
+        ) from error
+    name, options = _model(library, backbone)
+    kind = backbone['type'].rpartition('.')[2]
+    if kind == 'TIMMBackbone':
+        weights = {key.removeprefix('timm_model.'): value for key, value in weights.items()}
+    elif kind == 'MobileNetV2':
+        names = mobilenet_names(weights, library)
+        weights = {names[key]: value for key, value in weights.items()}
+    return _TARGETS[library](name, options, weights)
+
+
+def _model(library: str, backbone: dict) -> tuple[str, dict]:
+    """Name a student's model in a library, and the options to build it with."""
+    kind = backbone['type'].rpartition('.')[2]
+    if kind == 'ResNet':
+        depth = backbone['depth']
+        if depth not in RESNETS:
+            raise CheckpointError(f'{library} has ResNets of depth {RESNETS}, the student has {depth}. {_INSTEAD}')
+        for key in ('base_channels', 'stem_channels'):
+            if backbone.get(key, PLAIN_WIDTH) != PLAIN_WIDTH:
+                raise CheckpointError(
+                    f'The student is a ResNet-{depth} with {key}={backbone[key]}; {library} has it with {PLAIN_WIDTH} '
+                    f'only. {_INSTEAD}'
+                )
+        return f'resnet{depth}', {}
+    if kind == 'MobileNetV2':
+        width = backbone.get('widen_factor', 1.0)
+        if library == 'torchvision':
+            return 'mobilenet_v2', {} if width == 1 else dict(width_mult=width)
+        if width not in TIMM_MOBILENETS:
+            raise CheckpointError(
+                f'The student is a MobileNetV2 with widen_factor={width}; timm has {list(TIMM_MOBILENETS)}. {_INSTEAD}'
+            )
+        return f'mobilenetv2_{TIMM_MOBILENETS[width]}', {}
+    if kind == 'TIMMBackbone' and library == 'timm':
+        ours = ('type', '_scope_', 'model_name', 'features_only', 'pretrained', 'checkpoint_path', 'init_cfg')
+        options = {key: value for key, value in backbone.items() if key not in ours}
+        if 'in_channels' in options:
+            options['in_chans'] = options.pop('in_channels')
+        return backbone['model_name'], options
+    raise CheckpointError(f'{library} does not have the student {backbone["type"]}. Supported: {SUPPORTED}. {_INSTEAD}')
+
+
+_INSTEAD = 'Use --to mmpretrain, mmdet or mmseg.'
+
+
+def _torchvision(name: str, options: dict, weights: dict[str, Tensor]) -> StudentTarget:
+    import torchvision
+
+    module = torchvision.models.get_model(name, weights=None, **options)
+    head = 'fc' if hasattr(module, 'fc') else 'classifier'
+    setattr(module, head, nn.Identity())
+    return StudentTarget(
+        module=module,
+        weights=weights,
+        stages=None,
+        features=lambda picture: [module(picture)],
+        expected=lambda features: [features[-1].mean((2, 3))],  # torchvision's models end with the pooled feature
+        usage=(
+            f'model = torchvision.models.{name}({_arguments(options)})\n'
+            f'model.{head} = torch.nn.Identity()  # or a head of yours, to be trained: load with strict=False then\n'
+            f"model.load_state_dict(torch.load('OUT', weights_only=True))"
+        ),
+        note=f'A student has no classifier: {head}.* is not in the file.',
+    )
+
+
+def _timm(name: str, options: dict, weights: dict[str, Tensor]) -> StudentTarget:
+    import timm
+
+    module = timm.create_model(name, num_classes=0, global_pool='', **options)
+    arguments = _arguments(dict(num_classes=0, **options))
+    return StudentTarget(
+        module=module,
+        weights=weights,
+        stages=None,
+        features=lambda picture: [module(picture)],
+        expected=lambda features: features[-1:],
+        usage=(
+            f'model = timm.create_model({name!r}, {arguments})\n'
+            f"model.load_state_dict(torch.load('OUT', weights_only=True))"
+        ),
+        note='A student has no classifier: that of timm (num_classes > 0) is not in the file.',
+    )
+
+
+def _arguments(options: dict) -> str:
+    return ', '.join(f'{key}={value!r}' for key, value in options.items())
+
+
+_TARGETS = dict(torchvision=_torchvision, timm=_timm)

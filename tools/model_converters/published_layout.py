@@ -1,0 +1,129 @@
+"""Where the parts of a plain-torch distillation checkpoint are, found by their names."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Optional
+
+from mobilenet_names import mobilenet_names
+from torch import Tensor
+
+from mmlgd.apis import CheckpointError
+
+# One key of each architecture that no other has at this place.
+MARKERS = dict(resnet18='layer1.0.conv1.weight', mobilenetv2='features.0.0.weight')
+TEACHERS = {'teacher', 'encoder_k'}
+STUDENTS = {'student', 'encoder_q'}
+HEADS = ('fc', 'classifier')
+CLIP = {'visual', 'token_embedding', 'positional_embedding', 'attnpool', 'logit_scale'}
+
+
+@dataclass
+class Parts:
+    """The parts of a published checkpoint.
+
+    Args:
+        prefix (str): Before the student's names.
+        backbone (Dict[str, Tensor]): By mmpretrain's names.
+        neck (Dict[str, Tensor]): By those of :class:`~mmlgd.models.ProjectionNeck`; empty if there is none.
+        no_neck (str): Why there is none.
+        dropped (List[str]): Keys of teacher and queue.
+        unknown (List[str]): All the others.
+        statistics (str, optional): Picture statistics, by what is beside the student.
+    """
+
+    prefix: str
+    backbone: dict[str, Tensor] = field(default_factory=dict)
+    neck: dict[str, Tensor] = field(default_factory=dict)
+    no_neck: str = ''
+    dropped: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    statistics: Optional[str] = None
+
+
+def split_parts(state: dict[str, Tensor], arch: str, names: list[str], prefix: Optional[str], source: str) -> Parts:
+    """Sort a state dict into student, teacher, queue and unknown.
+
+    Args:
+        state (Dict[str, Tensor]): Without DDP's prefix.
+        arch (str): Of :data:`MARKERS`.
+        names (List[str]): mmpretrain's names of the backbone.
+        prefix (str, optional): Where the student is; None to find it.
+        source (str): The checkpoint, for errors.
+
+    Returns:
+        Parts: The backbone may lack tensors, which :func:`~mmlgd.apis.check_weights` tells.
+
+    Raises:
+        CheckpointError: There is no student of this architecture, or more than one.
+    """
+    parts = Parts(_find_student(state, arch, source) if prefix is None else _with_dot(prefix))
+    theirs = mobilenet_names(names, 'torchvision') if arch == 'mobilenetv2' else {name: name for name in names}
+    ours = {parts.prefix + their: our for our, their in theirs.items()}
+    head = {}
+    for key, value in state.items():
+        segments = key.split('.')
+        if key in ours:
+            parts.backbone[ours[key]] = value
+        elif key.startswith(tuple(f'{parts.prefix}{name}.' for name in HEADS)):
+            head[key] = value
+        elif TEACHERS & set(segments) or segments[-1].startswith('queue'):
+            parts.dropped.append(key)
+        else:
+            parts.unknown.append(key)
+    _map_head(head, parts)
+    segments = {segment for key in parts.dropped for segment in key.split('.')}
+    if CLIP & segments:
+        parts.statistics = 'clip'
+    elif any(segment.startswith('queue') for segment in segments):
+        parts.statistics = 'imagenet'
+    return parts
+
+
+def _find_student(state: dict[str, Tensor], arch: str, source: str) -> str:
+    found = {
+        name: [key.removesuffix(marker) for key in state if key == marker or key.endswith(f'.{marker}')]
+        for name, marker in MARKERS.items()
+    }
+    found = {name: [p for p in prefixes if not _of_teacher(p)] for name, prefixes in found.items()}
+    students = [p for p in found[arch] if STUDENTS & set(p.split('.'))] or found[arch]
+    if len(students) == 1:
+        return students[0]
+    if students:
+        listed = ', '.join(p or '(none)' for p in students)
+        raise CheckpointError(f'{source} has {arch} under several prefixes: {listed}. Name the student with --prefix.')
+    others = [f'--arch {name}' for name, prefixes in found.items() if prefixes]
+    there = ', '.join(dict.fromkeys(key.split('.')[0] + '.*' for key in state))
+    raise CheckpointError(
+        f'{source} has no student of the architecture {arch}: expected a key that ends in {MARKERS[arch]}, outside of '
+        f'{" and ".join(sorted(TEACHERS))}; it has {there}. '
+        + (f'Try {others[0]}.' if others else 'Give the checkpoint of a torchvision-style student.')
+    )
+
+
+def _with_dot(prefix: str) -> str:
+    prefix = prefix.removeprefix('module.')  # which the state dict has lost
+    return prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
+
+
+def _of_teacher(prefix: str) -> bool:
+    return bool((TEACHERS | CLIP) & set(prefix.split('.')))
+
+
+def _map_head(head: dict[str, Tensor], parts: Parts) -> None:
+    """Take the projection if it is fc-relu-fc, as our neck is; a single linear layer has no place there."""
+    layers = sorted(
+        {key.rpartition('.')[0] for key in head}, key=lambda name: [int(n) for n in re.findall(r'\d+', name)]
+    )
+    complete = all({f'{layer}.weight', f'{layer}.bias'} <= set(head) for layer in layers) and len(head) == 2 * len(
+        layers
+    )
+    if complete and len(layers) == 2 and all(head[f'{layer}.weight'].ndim == 2 for layer in layers):
+        for layer, index in zip(layers, (0, 2)):
+            for tensor in ('weight', 'bias'):
+                parts.neck[f'mlp.{index}.{tensor}'] = head[f'{layer}.{tensor}']
+    elif complete and len(layers) <= 1:
+        parts.no_neck = 'its head is one linear layer, our neck is fc-relu-fc' if layers else 'there is no head'
+        parts.dropped += head
+    else:
+        parts.no_neck = 'its head is not fc-relu-fc'
+        parts.unknown += head
