@@ -9,6 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work on torch >= 2.6
+from mmlgd.apis.downstream import start_from
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +26,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help="scale the lr from the config's auto_scale_lr.base_batch_size"
+    )
+    parser.add_argument(
+        '--student',
+        metavar='none|torchvision://NAME|CHECKPOINT',
+        help='what model.backbone starts from: a checkpoint of LGD training (file or URL), another one, or nothing',
     )
     parser.add_argument('--no-validate', action='store_true', help='train without evaluating')
     return parser.parse_args()
@@ -51,6 +57,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    start_from(cfg, args.student)
     return cfg
 
 

@@ -51,7 +51,9 @@ def read_checkpoint(source: Union[str, Path]) -> dict:
             f'{source} is cut off, is no checkpoint, or holds more than weights, which is not executed here: '
             f'{str(error).splitlines()[0]} Compare its size with the original and copy it again.'
         ) from error
-    except (RuntimeError, EOFError) as error:
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (RuntimeError, EOFError, OSError) as error:  # what torch raises depends on where the file was cut off
         raise CheckpointError(
             f'{source} is cut off, or no checkpoint: {str(error).splitlines()[0] if str(error) else "it ends early"} '
             f'Compare its size with the original and copy it again.'

@@ -1,6 +1,8 @@
-"""Engine: what mmlgd adds to mmengine, a check before the first step and a registration."""
+"""Engine: what mmlgd adds to mmengine, checks before the first step and a registration."""
 
+from .annotation_hook import AnnotationCheckHook
+from .pretrained_hook import PretrainedCheckHook
 from .registration import register_with_mmengine
 from .vocabulary_hook import VocabularyCheckHook
 
-__all__ = ['VocabularyCheckHook', 'register_with_mmengine']
+__all__ = ['AnnotationCheckHook', 'PretrainedCheckHook', 'VocabularyCheckHook', 'register_with_mmengine']

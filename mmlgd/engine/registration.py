@@ -35,7 +35,9 @@ def register_with_mmengine() -> None:
         'mmlgd'
     """
     MODULE2PACKAGE['mmlgd'] = 'mmlgd'
-    arrays = [np.ndarray, np.dtype, *(type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32'))]
+    classes = [*_METHODS, np.ndarray, np.dtype, *(type(np.dtype(k)) for k in ('float64', 'float32', 'int64', 'int32'))]
+    # By name: the fork's loader allows some of these classes for itself, and when it is done takes them from the list.
+    named = [(cls, f'{cls.__module__}.{cls.__name__}') for cls in classes]
     # numpy 2 moved its pickle helpers; files name either place.
     multiarray = import_module('numpy._core.multiarray' if find_spec('numpy._core') else 'numpy.core.multiarray')
     helpers = [
@@ -43,7 +45,7 @@ def register_with_mmengine() -> None:
         for name in ('_reconstruct', 'scalar')
         for module in ('numpy.core', 'numpy._core')
     ]
-    torch.serialization.add_safe_globals([*_METHODS, *arrays, *helpers, (_named_method, 'builtins.getattr')])
+    torch.serialization.add_safe_globals([*named, *helpers, (_named_method, 'builtins.getattr')])
 
 
 def _named_method(owner: type, name: str):

@@ -1,0 +1,3 @@
+_base_ = ['mmdet::_base_/default_runtime.py', '../../_base_/checks.py']
+
+custom_hooks = _base_.checks

@@ -1,0 +1,57 @@
+# For your own data in COCO's format, a few hundred pictures on one card. Nothing here needs an edit:
+#   MMLGD_DATA=/my/data MMLGD_NAMES=/my/names.txt python tools/train.py configs/benchmarks/mmdet/<this file>
+# The folder has train/ and val/ (pictures), annotations/train.json and annotations/val.json (elsewhere in the folder:
+# MMLGD_TRAIN_JSON, MMLGD_VAL_JSON). The names are those in the json files, one a line and in their order; the same file
+# is model.text.vocabulary in pre-training.
+_base_ = [
+    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
+    'mmdet::_base_/datasets/coco_detection.py',
+    '../_base_/students.py',
+    '_base_/schedule_1x.py',
+    '_base_/default_runtime.py',
+]
+
+from mmlgd.text import load_vocabulary  # noqa: E402
+
+data_root = '{{$MMLGD_DATA:data/detection}}'
+train_json = '{{$MMLGD_TRAIN_JSON:annotations/train.json}}'
+val_json = '{{$MMLGD_VAL_JSON:annotations/val.json}}'
+class_names = load_vocabulary('{{$MMLGD_NAMES:data/detection/names.txt}}')
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        **_base_.resnet18,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/lgd_resnet18_1xb256-coslr-200e_pictures/epoch_200.pth',
+            prefix='backbone.',
+        ),
+    ),
+    neck=dict(in_channels=_base_.resnet18_channels),
+    roi_head=dict(bbox_head=dict(num_classes=len(class_names))),
+)
+
+train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(
+        data_root=data_root, ann_file=train_json, data_prefix=dict(img='train/'), metainfo=dict(classes=class_names)
+    ),
+)
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root, ann_file=val_json, data_prefix=dict(img='val/'), metainfo=dict(classes=class_names)
+    )
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=f'{data_root}/{val_json}')
+test_evaluator = val_evaluator
+
+# 300 pictures are 38 steps an epoch: a warm-up of 2 epochs or so, and a checkpoint where an evaluation is.
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=100),
+    dict(type='MultiStepLR', by_epoch=True, begin=0, end=60, milestones=[45, 55], gamma=0.1),
+]
+train_cfg = dict(max_epochs=60, val_interval=5)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=5, max_keep_ckpts=1, save_best='coco/bbox_mAP'))
+auto_scale_lr = dict(base_batch_size=8)

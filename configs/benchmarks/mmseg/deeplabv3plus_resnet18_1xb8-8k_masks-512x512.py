@@ -1,0 +1,22 @@
+# For your own pictures with index masks, a few hundred of them on one card. Nothing here needs an edit:
+#   MMLGD_DATA=/my/data MMLGD_NAMES=/my/names.txt python tools/train.py configs/benchmarks/mmseg/<this file>
+# _base_/datasets/masks.py says what lies where.
+_base_ = [
+    '_base_/models/deeplabv3plus_resnet18.py',
+    '_base_/datasets/masks.py',
+    '_base_/schedules/sgd_8k.py',
+    '_base_/default_runtime.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size, seg_pad_val=_base_.ignore_index),
+    backbone=dict(
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/lgd_resnet18_1xb256-coslr-200e_pictures/epoch_200.pth',
+            prefix='backbone.',
+        )
+    ),
+    decode_head=dict(num_classes=_base_.num_classes, ignore_index=_base_.ignore_index),
+    auxiliary_head=dict(num_classes=_base_.num_classes, ignore_index=_base_.ignore_index),
+)

@@ -1,0 +1,151 @@
+"""A check that annotations, class names and heads speak of the same classes."""
+
+import json
+from collections.abc import Iterator
+
+import mmcv
+import numpy as np
+from mmengine import fileio
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmlgd.registry import HOOKS
+
+MAX_MASKS = 1000
+
+
+@HOOKS.register_module()
+class AnnotationCheckHook(Hook):
+    """Refuse, before the first step, annotations that the libraries would misread without a word.
+
+    - COCO-like sets: mmdet drops the categories that are not among the class names, and takes the order of labels
+      from the file, not from the names.
+    - Index masks: a value beyond the classes is a crash on the CPU and an assertion of the device on a GPU. All masks
+      are read, of more than 1000 as many, evenly spread.
+    - Heads: their ``num_classes`` must be the number of names.
+
+    Examples:
+        >>> custom_hooks = [dict(type='mmlgd.AnnotationCheckHook')]
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Check the data sets of training and validation, on the main process.
+
+        Args:
+            runner (Runner): The runner, its loops built.
+
+        Raises:
+            ValueError: Something does not fit; the message says what was found, what was expected and what to do.
+            FileNotFoundError: A picture has no mask.
+        """
+        if not is_main_process():
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for loop in (runner._train_loop, runner._val_loop):
+            for dataset in _plain_datasets(getattr(getattr(loop, 'dataloader', None), 'dataset', None)):
+                classes = dataset.metainfo.get('classes')
+                if not classes:
+                    continue
+                _check_heads(model, classes, dataset)
+                if hasattr(dataset, 'cat2label'):
+                    _check_categories(dataset, classes, runner.logger)
+                elif hasattr(dataset, 'seg_map_suffix') and dataset.data_prefix.get('seg_map_path'):
+                    _check_masks(dataset, len(classes))
+
+
+def _plain_datasets(dataset) -> Iterator:
+    """Unwrap what repeats, balances or joins data sets."""
+    if hasattr(dataset, 'datasets'):
+        for member in dataset.datasets:
+            yield from _plain_datasets(member)
+    elif hasattr(dataset, 'dataset'):
+        yield from _plain_datasets(dataset.dataset)
+    elif hasattr(dataset, 'metainfo'):
+        yield dataset
+
+
+def _check_heads(model: nn.Module, classes: tuple, dataset) -> None:
+    for name, module in model.named_modules():
+        # A proposal head tells objects from the rest, whatever the classes.
+        if name.startswith('backbone') or name.endswith('rpn_head') or not hasattr(module, 'num_classes'):
+            continue
+        if module.num_classes != len(classes):
+            raise ValueError(
+                f'model.{name} has num_classes={module.num_classes}, and the data set in {dataset.data_root!r} '
+                f'{len(classes)} class names ({_shown(classes)}). Set model.{name}.num_classes={len(classes)}, or '
+                f'give the names of {module.num_classes} classes as metainfo.classes of its data loaders.'
+            )
+
+
+def _check_categories(dataset, classes: tuple, logger) -> None:
+    """Compare the names with the annotation file; the data set's ``cat_ids`` are in the order of labels."""
+    content = json.loads(fileio.get_text(dataset.ann_file, backend_args=dataset.backend_args))
+    names = {category['id']: category['name'] for category in content['categories']}
+    labels = [names[k] for k in dataset.cat_ids]
+    others = [name for name in names.values() if name not in classes]
+    if len(labels) != len(classes):
+        missing = [name for name in classes if name not in labels]
+        raise ValueError(
+            f'{dataset.ann_file} has categories for {len(labels)} of {len(classes)} class names. Names without a '
+            f'category: {_shown(missing)}; categories without a name: {_shown(others)}. Write the names as they are in '
+            f'the file, capitals included, and only those that it has.'
+        )
+    if labels != list(classes) and set(labels) == set(classes):
+        raise ValueError(
+            f'{dataset.ann_file} has its categories in the order {_shown(labels)}, and labels follow the file; the '
+            f'class names come in the order {_shown(classes)}. Give the names in the order of the file.'
+        )
+    if labels != list(classes):  # LVIS, whose labels do not go by names
+        different = [f'{theirs!r} for {ours!r}' for theirs, ours in zip(labels, classes) if theirs != ours]
+        logger.warning(f'{dataset.ann_file} spells {len(different)} class names differently: {_shown(different)}.')
+    elif others:
+        logger.warning(f'{dataset.ann_file} has categories that are not trained: {_shown(others)}.')
+
+
+def _check_masks(dataset, num_classes: int) -> None:
+    if dataset.ignore_index < num_classes:
+        raise ValueError(
+            f'Pixels of value {dataset.ignore_index} are ignored in {dataset.data_root!r}, and this is also class '
+            f'{dataset.ignore_index} of {num_classes}. Ignore a value from {num_classes} to 255.'
+        )
+    for k in np.linspace(0, len(dataset) - 1, min(len(dataset), MAX_MASKS)).astype(int):
+        info = dataset.get_data_info(int(k))
+        path = info['seg_map_path']
+        if not fileio.exists(path, backend_args=dataset.backend_args):
+            raise FileNotFoundError(
+                f'There is no mask at {path!r} for the picture {info["img_path"]!r}. A mask is named as its picture, '
+                f'with seg_map_suffix={dataset.seg_map_suffix!r} instead of img_suffix={dataset.img_suffix!r}.'
+            )
+        content = fileio.get(path, backend_args=dataset.backend_args)
+        mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow').squeeze()
+        if mask.ndim != 2:
+            raise ValueError(
+                f'The mask {path} is a colour picture of shape {mask.shape}. Masks hold one class index a pixel: '
+                f'save it with one channel, or with a palette.'
+            )
+        beyond = [
+            v for v in np.unique(mask).tolist() if _label(v, info) not in (*range(num_classes), dataset.ignore_index)
+        ]
+        if beyond:
+            raise ValueError(
+                f'The mask {path} has the values {_shown(beyond)}, and num_classes is {num_classes}: values are 0 to '
+                f'{num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
+                f'{" (here after reduce_zero_label, which takes 1 from each)" if info["reduce_zero_label"] else ""}. '
+                f'Give a name for every class, or set the value that is to be ignored as ignore_index of the data '
+                f'sets, heads and metrics (MMLGD_VOID in our templates).'
+            )
+
+
+def _label(value: int, info: dict) -> int:
+    """Follow one value of a mask through mmseg's LoadAnnotations."""
+    if info['reduce_zero_label']:
+        value = 255 if value in (0, 255) else value - 1
+    return (info['label_map'] or {}).get(value, value)
+
+
+def _shown(values) -> str:
+    values = [str(value) for value in values]
+    return ', '.join(values[:5]) + (f', ... ({len(values)} in all)' if values[5:] else '') if values else 'none'
