@@ -6,10 +6,11 @@ check_stack()
 
 # Below the check on purpose: a stack outside the ranges must be named before its import errors are.
 from . import datasets, engine, models  # noqa: E402, F401
-from .apis import get_student, get_zero_shot_classifier  # noqa: E402
+from .apis import ZeroShotInferencer, get_student, get_zero_shot_classifier  # noqa: E402
 from .models import (  # noqa: E402
     LGD,
     ConSETeacher,
+    KNNClassifier,
     LGDLoss,
     OpenCLIPTeacher,
     TextualSemanticsBank,
@@ -22,10 +23,12 @@ engine.register_with_mmengine()
 __all__ = [
     'LGD',
     'ConSETeacher',
+    'KNNClassifier',
     'LGDLoss',
     'OpenCLIPTeacher',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
+    'ZeroShotInferencer',
     '__version__',
     'get_student',
     'get_zero_shot_classifier',

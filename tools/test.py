@@ -11,12 +11,18 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
+from mmlgd.apis.downstream import start_from
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = common_parser(__doc__)
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; not needed where --student is all there is')
+    parser.add_argument(
+        '--student',
+        metavar='none|torchvision://NAME|CHECKPOINT',
+        help='weights of model.backbone for a model that is not trained (k-NN), as in tools/train.py',
+    )
     parser.add_argument('--out', help='write the predictions to this .pkl, or the metrics to this .json')
     parser.add_argument('--show-dir', help='draw predictions into this folder')
     return parser.parse_args()
@@ -27,10 +33,12 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint.
-        ValueError: ``--out`` is neither a .pkl nor a .json file.
+        ValueError: ``--out`` is neither a .pkl nor a .json file, or there is nothing to evaluate.
     """
     cfg = read_config(args)
-    if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
+    if not args.checkpoint and not (args.student and cfg.model.type.endswith('KNNClassifier')):
+        raise ValueError('Nothing trained to evaluate: give a checkpoint. (Only a k-NN config can do with --student.)')
+    if args.checkpoint and not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
         raise FileNotFoundError(f'There is no checkpoint at {args.checkpoint!r}.')
     if args.out and Path(args.out).suffix not in ('.pkl', '.json'):
         raise ValueError(f'--out takes a .pkl (predictions) or a .json (metrics), got {args.out!r}.')
@@ -44,6 +52,7 @@ def load_config(args: argparse.Namespace) -> Config:
             cfg.visualizer.save_dir = args.show_dir
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    start_from(cfg, args.student)
     return cfg
 
 

@@ -1,6 +1,7 @@
 """Models: the LGD algorithm and its parts."""
 
 from .banks import TextualSemanticsBank, VisualSemanticsBank
+from .knn import KNNClassifier
 from .lgd import LGD
 from .losses import LGDLoss
 from .necks import ProjectionNeck
@@ -11,6 +12,7 @@ __all__ = [
     'LGD',
     'BaseTeacher',
     'ConSETeacher',
+    'KNNClassifier',
     'LGDLoss',
     'OpenCLIPTeacher',
     'ProjectionNeck',

@@ -1,0 +1,24 @@
+# The student of LGD pre-training under mmpretrain's linear head: the same backbone, the same picture statistics.
+# `tools/train.py --student FILE|none|torchvision://resnet18` says whose weights it starts from.
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='mmpretrain.ResNet',
+        depth=18,
+        out_indices=(3,),
+        norm_eval=False,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/lgd_resnet18_8xb256-coslr-200e_in1k/epoch_200.pth',
+            prefix='backbone.',
+        ),
+    ),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=512,
+        loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
+)

@@ -1,0 +1,9 @@
+_base_ = [
+    '_base_/mobilenetv2.py',
+    '_base_/folder.py',
+    '_base_/finetune_30e.py',
+    '_base_/runtime.py',
+]
+
+model = dict(head=dict(num_classes=len(_base_.class_names)))
+train_dataloader = dict(batch_size=256)

@@ -1,0 +1,15 @@
+_base_ = [
+    '_base_/knn_resnet18.py',
+    '_base_/imagenet.py',
+    '_base_/runtime.py',
+]
+
+# The memory is the training set, seen as the test set is.
+model = dict(
+    num_classes=1000,
+    memory=dict(
+        _base_.test_dataloader,
+        dataset=dict(_base_.train_dataloader.dataset, pipeline=_base_.test_pipeline),
+    ),
+)
+train_dataloader = None

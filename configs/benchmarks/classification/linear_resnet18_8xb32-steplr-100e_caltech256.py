@@ -1,0 +1,8 @@
+_base_ = [
+    '_base_/resnet18_frozen.py',
+    '_base_/caltech256.py',
+    '_base_/linear_100e.py',
+    '_base_/runtime.py',
+]
+
+model = dict(head=dict(num_classes=256))

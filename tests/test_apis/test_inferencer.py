@@ -1,0 +1,190 @@
+"""Pictures in, names out: from files, folders, arrays and URLs, whatever some of them hold."""
+
+import http.server
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from mmcv import imread
+from mmpretrain.structures import DataSample
+from PIL import Image
+
+import mmlgd
+
+PNG = 'class0/0.png'
+
+
+@pytest.fixture(scope='module')
+def inferencer(lgd_checkpoint):
+    return mmlgd.ZeroShotInferencer(lgd_checkpoint, device='cpu')
+
+
+@pytest.fixture
+def folder(pictures, tmp_path):
+    """Two good pictures, one of them in a sub-folder, and a good deal else."""
+    root = tmp_path / 'in'
+    (root / 'sub').mkdir(parents=True)
+    Image.open(pictures / PNG).save(root / 'a.png')
+    Image.open(pictures / PNG).save(root / 'sub/b.bmp')
+    (root / 'notes.txt').write_text('no picture')
+    (root / 'broken.jpg').write_bytes(b'\xff\xd8 no picture')
+    (root / 'empty.png').touch()
+    return root
+
+
+def scores(results):
+    return np.stack([result['pred_scores'] for result in results])
+
+
+def test_a_file(inferencer, pictures, lgd_model):
+    (result,) = inferencer(str(pictures / PNG))
+    names = lgd_model['text']['vocabulary']
+    assert inferencer.classes == names
+    assert result['pred_scores'].shape == (5,) and result['pred_scores'].sum() == pytest.approx(1)
+    assert result['pred_label'] == result['pred_scores'].argmax()
+    assert result['pred_score'] == pytest.approx(result['pred_scores'].max())
+    assert result['pred_class'] == names[result['pred_label']] == result['topk'][0][0]
+    assert result['topk'] == sorted(result['topk'], key=lambda item: -item[1]) and len(result['topk']) == 5
+    assert (result['index'], result['img_path']) == (0, str(pictures / PNG))
+    (two,) = inferencer(pictures / PNG, topk=2)  # a Path is fine, too
+    assert two['topk'] == result['topk'][:2]
+
+
+def test_scores_are_the_classifier_s(inferencer, pictures, lgd_checkpoint):
+    """By hand, at the default size: short side 256, the middle 224, RGB with ImageNet's statistics."""
+    picture = Image.open(pictures / 'class1/4.png').convert('RGB')  # 48 x 40
+    picture = picture.resize((307, 256), Image.BILINEAR)
+    x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None, :, 16:240, 41:265].float()
+    mean, std = torch.tensor([[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]])[..., None, None]
+    with torch.no_grad():
+        expected = mmlgd.get_zero_shot_classifier(lgd_checkpoint)((x - mean) / std)
+    (result,) = inferencer(pictures / 'class1/4.png')
+    np.testing.assert_allclose(result['pred_scores'], expected[0].numpy(), atol=1e-3)
+
+
+def test_other_names_and_templates(lgd_checkpoint, pictures):
+    new = mmlgd.ZeroShotInferencer(lgd_checkpoint, ['boat', 'hen'], templates=['a drawing of a {}.'], device='cpu')
+    (result,) = new(pictures / PNG)
+    assert new.classes == ['boat', 'hen'] and result['pred_class'] in new.classes and len(result['topk']) == 2
+
+
+def test_a_folder_with_subfolders_in_batches_of_any_size(inferencer, pictures):
+    results = inferencer(str(pictures), batch_size=5)
+    assert [result['img_path'] for result in results] == sorted(map(str, pictures.rglob('*.png')))
+    assert [result['index'] for result in results] == list(range(12))
+    np.testing.assert_allclose(scores(inferencer(str(pictures), batch_size=1)), scores(results), atol=1e-5)
+
+
+def test_an_array_is_bgr(inferencer, pictures):
+    bgr = imread(str(pictures / PNG))
+    from_file, as_bgr, as_rgb = inferencer([pictures / PNG, bgr, bgr[..., ::-1].copy()])
+    np.testing.assert_allclose(as_bgr['pred_scores'], from_file['pred_scores'], atol=1e-6)
+    assert not np.allclose(as_rgb['pred_scores'], from_file['pred_scores'], atol=1e-6)
+    assert as_bgr['img_path'] is None
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_a_url(inferencer, pictures, tmp_path):
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(pictures)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f'http://127.0.0.1:{server.server_port}/{PNG}?size=full'
+    try:
+        (result,) = inferencer(url, show_dir=tmp_path)
+    finally:
+        server.shutdown()
+        server.server_close()
+    np.testing.assert_allclose(scores([result]), scores(inferencer(pictures / PNG)), atol=1e-6)
+    assert result['img_path'] == url and (tmp_path / '0.png').is_file()
+    with pytest.warns(UserWarning, match=f'{server.server_port}/class0/0.png.* cannot be read'):
+        assert len(inferencer([url, pictures / PNG])) == 1
+
+
+def test_data_samples(inferencer, pictures):
+    (sample,) = inferencer(pictures / PNG, return_datasamples=True)
+    assert isinstance(sample, DataSample) and sample.pred_score.shape == (5,)
+
+
+def test_a_corrupt_picture_does_not_take_the_others_along(inferencer, folder):
+    with pytest.warns(UserWarning) as caught:
+        results = inferencer(folder, batch_size=2)
+    assert [result['img_path'] for result in results] == [str(folder / 'a.png'), str(folder / 'sub/b.bmp')]
+    assert [result['index'] for result in results] == [0, 3]
+    told = [str(warning.message) for warning in caught if 'left out' in str(warning.message)]
+    assert ['broken.jpg' in told[0], 'empty.png' in told[1]] == [True, True] and len(told) == 2
+
+
+def test_or_it_stops_before_any_prediction(inferencer, folder, monkeypatch):
+    monkeypatch.setattr(inferencer.model, 'test_step', lambda batch: pytest.fail('predicted'))
+    with pytest.raises(ValueError, match='broken.jpg cannot be read'):
+        inferencer(folder, on_error='raise')
+    with pytest.raises(ValueError, match="'skip' or 'raise', got 'ignore'"):
+        inferencer(folder, on_error='ignore')
+
+
+@pytest.mark.filterwarnings('ignore:.*left out')
+def test_what_is_wrong_is_named_at_once(inferencer, folder, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match='None of 1 pictures can be read; the first is .*broken.jpg'):
+        inferencer(folder / 'broken.jpg')
+    monkeypatch.setattr(inferencer.model, 'test_step', lambda batch: pytest.fail('predicted'))
+    (tmp_path / 'nothing').mkdir()
+    for inputs, error, message in (
+        ([folder / 'a.png', folder / 'missing.png'], FileNotFoundError, "'.*missing.png'"),
+        ([folder / 'a.png', tmp_path / 'nothing'], ValueError, "no pictures .* in '.*nothing'"),
+        ([folder / 'a.png', np.zeros((2, 8, 8, 3))], ValueError, r'got shape \(2, 8, 8, 3\)'),
+        ([folder / 'a.png', None], TypeError, 'got a NoneType'),
+        ([], ValueError, 'empty list'),
+    ):
+        with pytest.raises(error, match=message):
+            inferencer(inputs)
+    with pytest.raises(ValueError, match='unknown argument'):
+        inferencer(folder / 'a.png', showdir='here')
+
+
+@pytest.mark.filterwarnings('ignore:.*left out')
+def test_drawn_pictures(inferencer, folder, tmp_path):
+    Image.open(folder / 'a.png').save(folder / 'a.jpg')  # the same name but for its ending
+    before = (folder / 'a.png').read_bytes()
+    inferencer(folder, show_dir=tmp_path / 'out/deep')
+    shown = {path.relative_to(tmp_path / 'out/deep').as_posix() for path in (tmp_path / 'out').rglob('*.png')}
+    assert shown == {'a.png', 'a_1.png', 'sub/b.png'}
+    drawn, original = (
+        np.array(Image.open(path).convert('RGB')) for path in (tmp_path / 'out/deep/a.png', folder / 'a.png')
+    )
+    assert drawn.shape == original.shape and not np.array_equal(drawn, original)
+    inferencer(folder / 'a.png', show_dir=folder)  # into the folder itself: nothing is overwritten
+    assert (folder / 'a.png').read_bytes() == before and (folder / 'a_0.png').is_file()
+
+
+def test_colours_stay_what_they_are_in_drawings(inferencer, tmp_path):
+    blue = np.zeros((80, 80, 3), np.uint8)
+    blue[..., 0] = 255  # BGR
+    Image.new('RGB', (80, 80), (0, 0, 255)).save(tmp_path / 'blue.png')
+    inferencer([blue, tmp_path / 'blue.png'], show_dir=tmp_path / 'out')
+    for name in ('0.png', 'blue.png'):
+        red, green, blue = np.array(Image.open(tmp_path / 'out' / name).convert('RGB'))[-5, -5]
+        assert blue > 200 and red < 60 and green < 60
+
+
+@pytest.mark.parametrize('resize', [True, False])
+def test_the_pipeline_is_that_of_training(resize, lgd_checkpoint, pictures, tmp_path):
+    """Its picture size counts; without one, pictures of several sizes still go through."""
+    checkpoint = torch.load(lgd_checkpoint, weights_only=True)
+    step = "dict(type='Resize', scale=(32, 32)), " if resize else ''
+    checkpoint['meta']['cfg'] += (
+        f"test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile'), {step}"
+        f"dict(type='mmpretrain.PackInputs')]))\n"
+    )
+    torch.save(checkpoint, tmp_path / 'epoch_1.pth')
+    inferencer = mmlgd.ZeroShotInferencer(tmp_path / 'epoch_1.pth', device='cpu')
+    seen = []
+    inferencer.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    small = np.zeros((40, 40, 3), np.uint8)
+    results = inferencer([pictures / PNG, pictures / 'class1/1.png', small])
+    assert len(results) == 3
+    assert seen == ([(3, 3, 32, 32)] if resize else [(2, 3, 40, 48), (1, 3, 40, 40)])

@@ -1,0 +1,255 @@
+"""Every classification benchmark takes a student whole, is what its name says, and runs on real picture files."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import Runner
+from mmpretrain.registry import DATASETS
+
+from mmlgd.apis.downstream import start_from
+from mmlgd.registry import MODELS
+
+ROOT = Path(__file__).parents[1] / 'configs'
+FOLDER = ROOT / 'benchmarks/classification'
+STUDENTS = ('resnet18', 'mobilenetv2')
+TRAINED = sorted([*FOLDER.glob('linear_*.py'), *FOLDER.glob('finetune_*.py')])
+KNN = sorted(FOLDER.glob('knn_*.py'))
+ZERO_SHOT = sorted(FOLDER.glob('zero-shot_*.py'))
+NAME = re.compile(r'(linear|finetune)_(resnet18|mobilenetv2)_(\d)xb(\d+)-(steplr|coslr)-(\d+)e_(\w+)(?:-(\d+)pct)?')
+CLASSES = dict(in1k=1000, caltech256=256, folder=3)
+
+
+def by_name(path):
+    return path.stem
+
+
+def student_of(path):
+    return next(name for name in STUDENTS if name in path.stem)
+
+
+@pytest.fixture(autouse=True)
+def scope_and_folder(pictures, tmp_path_factory, monkeypatch):
+    """mmpretrain's scope, and the folder and names that the templates for own data are to use."""
+    root = tmp_path_factory.mktemp('data')
+    for part in ('train', 'val'):
+        (root / part).symlink_to(pictures)
+    (root / 'names.txt').write_text('class0\tcat\nclass1\tdog\nclass2\tred panda\n')
+    monkeypatch.setenv('MMLGD_DATA', str(root))
+    monkeypatch.setenv('MMLGD_NAMES', str(root / 'names.txt'))
+    monkeypatch.setenv('MMLGD_SIZE', '64')
+    before = DefaultScope.get_current_instance()
+    init_default_scope('mmpretrain')
+    yield
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+@pytest.fixture(scope='module')
+def students(tiny_clip, tmp_path_factory):
+    """A checkpoint of LGD training for each student, of full width, by the pre-training configs."""
+    folder = tmp_path_factory.mktemp('students')
+    paths = {}
+    for name in STUDENTS:
+        cfg = Config.fromfile(ROOT / f'_base_/models/lgd_{name}.py')
+        cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
+        cfg.model.text = dict(vocabulary=['boat', 'hen'], templates='plain')
+        torch.manual_seed(1)
+        state = MODELS.build(cfg.model).state_dict()
+        for key, value in state.items():  # no weight or statistic at a value that a start would give it as well
+            if key.startswith('backbone.') and value.is_floating_point():
+                state[key] = value + 0.02 * torch.randn_like(value)
+        paths[name] = folder / f'{name}.pth'
+        torch.save(dict(meta={}, state_dict=state), paths[name])
+    return paths
+
+
+@pytest.fixture(scope='module')
+def labels(pictures, tmp_path_factory):
+    """An annotation file for the pictures: sets with 1000 or 256 classes take them as well."""
+    path = tmp_path_factory.mktemp('labels') / 'ann.txt'
+    files = sorted(pictures.rglob('*.png'))
+    path.write_text(''.join(f'{file.relative_to(pictures).as_posix()} {int(file.stem) % 3}\n' for file in files))
+    return path
+
+
+def read(path, pictures, labels):
+    """Read a config and let it have a few small pictures; all else is the config's."""
+    cfg = Config.fromfile(path)
+    loaders = [cfg[name] for name in ('train_dataloader', 'test_dataloader') if cfg.get(name)]
+    for loader in [*loaders, *([cfg.model.memory] if 'memory' in cfg.model else [])]:
+        loader.update(num_workers=0, persistent_workers=False, batch_size=6)
+        if 'folder' not in path.stem:
+            loader.dataset.update(data_root=str(pictures), data_prefix='', ann_file=str(labels))
+            loader.dataset.pop('split', None)
+            resize = loader.dataset.pipeline[1]
+            assert resize.scale == (224 if 'RandomResizedCrop' in resize.type else 256)
+            resize.scale = 64
+            if 'CenterCrop' in loader.dataset.pipeline[2].type:
+                assert loader.dataset.pipeline[2].crop_size == 224
+                loader.dataset.pipeline[2].crop_size = 64
+    return cfg
+
+
+def weights_of(checkpoint):
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    return {key[len('backbone.') :]: value for key, value in state.items() if key.startswith('backbone.')}
+
+
+def assert_same(found, expected):
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_there_are_all_benchmarks_for_both_students():
+    for student in STUDENTS:
+        names = {path.stem for path in FOLDER.glob(f'*_{student}_*.py')}
+        linear, tuned = f'linear_{student}_8xb32-steplr-100e_', f'finetune_{student}_8xb32-'
+        assert {linear + data for data in ('in1k', 'in1k-1pct', 'in1k-10pct', 'caltech256')} <= names
+        assert {f'{tuned}coslr-30e_in1k', f'{tuned}coslr-30e_caltech256'} <= names
+        assert {f'{tuned}steplr-20e_in1k-1pct', f'{tuned}steplr-20e_in1k-10pct'} <= names
+        assert {f'{task}_{student}_{data}' for task in ('knn', 'zero-shot') for data in CLASSES} <= names
+        assert sum('folder' in name for name in names) == 4
+
+
+@pytest.mark.parametrize('path', [*TRAINED, *KNN], ids=by_name)
+def test_the_student_is_that_of_pretraining(path):
+    cfg, pretraining = Config.fromfile(path), Config.fromfile(ROOT / f'_base_/models/lgd_{student_of(path)}.py')
+    backbone, theirs = dict(cfg.model.backbone), dict(pretraining.model.backbone)
+    init_cfg = backbone.pop('init_cfg')
+    assert init_cfg.type == 'Pretrained' and init_cfg.prefix == 'backbone.'
+    assert Path(init_cfg.checkpoint).parent.name in {path.stem for path in (ROOT / 'lgd').glob('*.py')}
+    if 'linear' in path.stem:
+        assert backbone.pop('frozen_stages') == dict(resnet18=4, mobilenetv2=7)[student_of(path)]
+        assert backbone.pop('norm_eval') and not theirs.pop('norm_eval', False)
+    assert backbone == theirs  # no other activation or width; nothing frozen unless that is the benchmark
+    for key in ('mean', 'std', 'to_rgb'):
+        assert cfg.model.data_preprocessor[key] == pretraining.model.data_preprocessor[key]
+
+
+@pytest.mark.parametrize('path', TRAINED, ids=by_name)
+def test_a_config_is_what_its_name_says(path):
+    kind, student, cards, batch, schedule, epochs, data, percent = NAME.fullmatch(path.stem).groups()
+    cfg = Config.fromfile(path)
+    assert cfg.train_dataloader.batch_size == int(batch)
+    assert cfg.auto_scale_lr.base_batch_size == int(cards) * int(batch) == 256
+    assert cfg.train_cfg.max_epochs == int(epochs)
+    (scheduler,) = cfg.param_scheduler
+    assert scheduler.type == dict(steplr='MultiStepLR', coslr='CosineAnnealingLR')[schedule]
+    assert cfg.model.head.num_classes == CLASSES[data]
+    if kind == 'linear':
+        optimizer = cfg.optim_wrapper.optimizer
+        assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (30, 0.9, 0)
+        assert (scheduler.milestones, scheduler.gamma) == ([60, 80], 0.1)
+    if percent:
+        assert cfg.train_dataloader.dataset.ann_file == f'meta/train_{percent}percent.txt'
+    if kind == 'finetune' and percent:  # the published pairs of backbone and head
+        lr = cfg.optim_wrapper.optimizer.lr
+        head = lr * cfg.optim_wrapper.paramwise_cfg.custom_keys.head.lr_mult
+        assert (lr, head) == dict([('1', (0.02, 5.0)), ('10', (0.01, 0.2))])[percent]
+
+
+@pytest.mark.parametrize('path', TRAINED, ids=by_name)
+def test_a_student_loads_whole_and_makes_a_step(path, students, pictures, labels):
+    cfg = read(path, pictures, labels)
+    checkpoint = students[student_of(path)]
+    own = copy.deepcopy(cfg.model.backbone.init_cfg)
+    start_from(cfg, str(checkpoint))
+    assert cfg.model.backbone.init_cfg == {**own, 'checkpoint': str(checkpoint)}  # the file is all that changes
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    expected = weights_of(checkpoint)
+    assert_same(model.backbone.state_dict(), expected)
+
+    data = DATASETS.build(cfg.train_dataloader.dataset)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    model.train()
+    head = model.head.fc.weight.detach().clone()
+    losses = model.train_step(default_collate([data[k] for k in range(4)]), wrapper)
+    assert torch.isfinite(losses['loss'])
+    if 'linear' in path.stem:
+        assert_same(model.backbone.state_dict(), expected)  # statistics, too
+    else:
+        assert all(value.requires_grad for value in model.backbone.parameters())
+        found = model.backbone.state_dict()
+        assert not any(torch.equal(found[key], expected[key]) for key in expected if 'running' in key)
+    assert not torch.equal(model.head.fc.weight, head)
+
+    samples = DATASETS.build(cfg.test_dataloader.dataset)
+    predicted = model.eval().test_step(default_collate([samples[0]]))
+    assert predicted[0].pred_score.shape == (cfg.model.head.num_classes,)
+
+
+@pytest.fixture
+def one_rank(tmp_path):
+    torch.distributed.init_process_group('gloo', f'file://{tmp_path}/rendezvous', rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize('student', STUDENTS)
+def test_a_linear_probe_trains_under_ddp(student, one_rank, students, pictures, labels):
+    """MobileNetV2 freezes its stages when training starts: DDP has then counted them already."""
+    cfg = read(FOLDER / f'linear_{student}_8xb32-steplr-100e_in1k.py', pictures, labels)
+    cfg.model.backbone.init_cfg.checkpoint = str(students[student])
+    unused = cfg.get('find_unused_parameters', False)
+    model = MMDistributedDataParallel(MODELS.build(cfg.model), find_unused_parameters=unused)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    model.train()
+    data = DATASETS.build(cfg.train_dataloader.dataset)
+    for _ in range(2):  # DDP finds out in the second step
+        model.train_step(default_collate([data[0], data[1]]), wrapper)
+
+
+def evaluate(cfg, tmp_path):
+    cfg.work_dir = str(tmp_path)
+    cfg.log_level = 'ERROR'
+    cfg.experiment_name = tmp_path.name
+    runner = Runner.from_cfg(cfg)
+    return runner, runner.test()
+
+
+@pytest.mark.parametrize('path', KNN, ids=by_name)
+def test_neighbours_of_a_student(path, students, pictures, labels, tmp_path):
+    cfg = read(path, pictures, labels)
+    assert (cfg.model.k, cfg.model.temperature, cfg.model.num_classes) == (20, 0.07, CLASSES[path.stem.split('_')[-1]])
+    assert cfg.model.memory.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
+    assert not cfg.model.memory.sampler.shuffle
+    cfg.model.k = 1
+    cfg.model.backbone.init_cfg.checkpoint = str(students[student_of(path)])
+    runner, metrics = evaluate(cfg, tmp_path)
+    assert 'accuracy/top1' in metrics
+    assert sorted(runner.model.labels.tolist()) == [0] * 4 + [1] * 4 + [2] * 4
+    assert_same(runner.model.backbone.state_dict(), weights_of(students[student_of(path)]))
+
+
+@pytest.mark.parametrize('path', ZERO_SHOT, ids=by_name)
+def test_zero_shot_with_names_that_the_student_was_not_trained_with(
+    path, students, tiny_clip, pictures, labels, tmp_path
+):
+    cfg = read(path, pictures, labels)
+    cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
+    cfg.model.text.templates = 'plain'
+    cfg.test_evaluator = cfg.val_evaluator = [dict(type='Accuracy')]
+    cfg.load_from = str(students[student_of(path)])
+    runner, metrics = evaluate(cfg, tmp_path)
+    assert set(metrics) == {'accuracy/top1'}
+    assert len(runner.model.class_names) == CLASSES[path.stem.split('_')[-1]]
+    assert_same(runner.model.backbone.state_dict(), weights_of(students[student_of(path)]))
+
+
+def test_a_folder_with_another_number_of_classes_is_refused(monkeypatch, tmp_path):
+    (tmp_path / 'names.txt').write_text('cat\ndog\n')
+    monkeypatch.setenv('MMLGD_NAMES', str(tmp_path / 'names.txt'))
+    cfg = Config.fromfile(FOLDER / 'linear_resnet18_1xb256-steplr-100e_folder.py')
+    assert cfg.model.head.num_classes == 2
+    with pytest.raises(AssertionError, match='number of subfolders'):
+        DATASETS.build(cfg.train_dataloader.dataset)
