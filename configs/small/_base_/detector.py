@@ -1,0 +1,82 @@
+# A detector that a CPU trains in minutes: mmdetection's ATSS on a narrow ResNet-18, strides 8, 16 and 32.
+_base_ = '../../benchmarks/_base_/checks.py'
+
+default_scope = 'mmdet'
+custom_hooks = _base_.checks
+
+width = 32  # of the backbone's first stage; 64 in a full ResNet-18
+model = dict(
+    type='ATSS',
+    # ImageNet's statistics, as the student was trained with.
+    data_preprocessor=dict(
+        type='DetDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_size_divisor=32,
+    ),
+    backbone=dict(
+        type='ResNet',
+        depth=18,
+        base_channels=width,
+        stem_channels=width,
+        zero_init_residual=False,
+        norm_eval=False,
+    ),
+    neck=dict(
+        type='FPN', in_channels=[width, 2 * width, 4 * width, 8 * width], out_channels=48, start_level=1, num_outs=3
+    ),
+    bbox_head=dict(
+        type='ATSSHead',
+        num_classes=80,
+        in_channels=48,
+        feat_channels=48,
+        stacked_convs=1,
+        norm_cfg=dict(type='GN', num_groups=8, requires_grad=True),
+        anchor_generator=dict(
+            type='AnchorGenerator', ratios=[1.0], octave_base_scale=4, scales_per_octave=1, strides=[8, 16, 32]
+        ),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2]),
+        loss_bbox=dict(type='GIoULoss', loss_weight=2.0),
+    ),
+    train_cfg=dict(assigner=dict(type='ATSSAssigner', topk=9), allowed_border=-1, pos_weight=-1),
+    test_cfg=dict(nms_pre=500, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100),
+)
+
+# Values that a set gives: data_root, json files, picture folders, classes, size.
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='CocoDataset',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='Resize', scale=(128, 128), keep_ratio=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackDetInputs'),
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoDataset',
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(128, 128), keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+        ],
+    ),
+)
+val_evaluator = dict(type='CocoMetric', metric='bbox')
+val_cfg = dict()
+
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05), clip_grad=dict(max_norm=10)
+)

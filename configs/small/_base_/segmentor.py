@@ -1,0 +1,75 @@
+# A segmentor that a CPU trains in minutes: mmsegmentation's FPN head on a narrow ResNet-18.
+_base_ = '../../benchmarks/_base_/checks.py'
+
+default_scope = 'mmseg'
+custom_hooks = _base_.checks
+
+width = 32  # of the backbone's first stage; 64 in a full ResNet-18
+model = dict(
+    type='EncoderDecoder',
+    # ImageNet's statistics, as the student was trained with.
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size_divisor=32,
+        test_cfg=dict(size_divisor=32),
+    ),
+    pretrained=None,
+    backbone=dict(
+        type='ResNet',
+        depth=18,
+        base_channels=width,
+        stem_channels=width,
+        zero_init_residual=False,
+        norm_eval=False,
+    ),
+    decode_head=dict(
+        type='FPNHead',
+        in_channels=[width, 2 * width, 4 * width, 8 * width],
+        in_index=[0, 1, 2, 3],
+        feature_strides=[4, 8, 16, 32],
+        channels=48,
+        dropout_ratio=0.0,
+        num_classes=19,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
+
+# Values that a set gives: data_root, folders, suffixes, classes, size.
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='BaseSegDataset',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackSegInputs'),
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='BaseSegDataset',
+        test_mode=True,
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')],
+    ),
+)
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+val_cfg = dict()
+
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05))
+log_processor = dict(by_epoch=False)

@@ -1,0 +1,24 @@
+# The same, on a few hundred larger pictures of a task of your own, with its own class names:
+#   MMLGD_PICTURES=/my/pictures MMLGD_NAMES=/my/names.txt python tools/train.py configs/small/<this file>
+_base_ = 'lgd_resnet18-half_tiny-imagenet.py'
+
+epochs, batch = 60, 32
+model = dict(text=dict(vocabulary='{{$MMLGD_NAMES:data/names.txt}}', templates='plain'))
+
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].update(scale=96, crop_ratio_range=(0.1, 1.0))
+train_dataloader = dict(
+    batch_size=batch,
+    dataset=dict(data_root='{{$MMLGD_PICTURES:data/pictures}}', data_prefix='', pipeline=train_pipeline),
+)
+# Nothing to evaluate on: there are no labels.
+val_dataloader = val_evaluator = val_cfg = test_dataloader = test_evaluator = test_cfg = None
+
+auto_scale_lr = dict(base_batch_size=batch)
+param_scheduler = [
+    dict(
+        type='OneCycleLR', eta_max=2e-3, total_steps=epochs, by_epoch=True, convert_to_iter_based=True, pct_start=0.15
+    ),
+]
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)
+default_hooks = dict(logger=dict(interval=10))

@@ -1,0 +1,43 @@
+# Pre-training that a CPU can do in an hour or two: a half-width ResNet-18 at 64 px, the same pip-installable teacher.
+#   TINY_IMAGENET=/my/tiny-imagenet python tools/train.py configs/small/<this file>
+_base_ = '../lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py'
+
+epochs, batch = 16, 64
+model = dict(
+    # A short schedule: residual blocks that start as the identity would learn too late.
+    backbone=dict(base_channels=32, stem_channels=32, zero_init_residual=False),
+    neck=dict(in_channels=256),
+    teacher=dict(image_size=(128, 128)),
+    loss=dict(student_temperature=0.1, teacher_temperature=0.04),
+    visual_bank=dict(momentum=0.99),
+    channels_last=True,
+)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmpretrain.RandomResizedCrop', scale=64, crop_ratio_range=(0.4, 1.0), backend='pillow'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmpretrain.PackInputs'),
+]
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = (64, 64)
+train_dataloader = dict(
+    batch_size=batch, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline)
+)
+val_dataloader = dict(
+    batch_size=100,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=test_pipeline, indices=list(range(0, 5000, 5))),
+)
+test_dataloader = val_dataloader
+
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05))
+auto_scale_lr = dict(base_batch_size=batch)
+param_scheduler = [
+    dict(
+        type='OneCycleLR', eta_max=2e-3, total_steps=epochs, by_epoch=True, convert_to_iter_based=True, pct_start=0.15
+    ),
+]
+train_cfg = dict(max_epochs=epochs, val_interval=4)
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=1, max_keep_ckpts=1))

@@ -1,0 +1,64 @@
+"""Starts are compared on equal terms, once each, and failures are said."""
+
+import importlib.util
+import json
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+FILE = Path(__file__).parents[2] / 'tools/benchmarks/compare_starts.py'
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch):
+    """The tool, with a stand-in for tools/train.py that logs 10 + seed, or 20 + seed if it starts from a student."""
+    spec = importlib.util.spec_from_file_location('compare_starts', FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    train = tmp_path / 'train.py'
+    train.write_text(
+        dedent("""
+            import json, pathlib, sys
+            options = sys.argv[1:]
+            config, student, work_dir = options[0], options[2], options[4]
+            seed = int(options[6].split('=')[1])
+            if student == 'broken':
+                sys.exit('CheckpointError: broken has no backbone')
+            log = pathlib.Path(work_dir) / '20260101_000000/vis_data/scalars.json'
+            log.parent.mkdir(parents=True)
+            value = seed + (10 if student == 'none' else 20)
+            lines = [dict(lr=0.1, loss=1.0, step=1), dict(mIoU=1.0, step=1), dict(mIoU=value, step=2)]
+            log.write_text('\\n'.join(map(json.dumps, lines)))
+            """)
+    )
+    monkeypatch.setattr(module, 'TRAIN', train)
+    return module
+
+
+def test_mean_and_spread_over_seeds(compare, tmp_path, capsys):
+    work_dir = tmp_path / 'runs'
+    arguments = ['config.py', '--metric', 'mIoU', '--work-dir', str(work_dir), '--starts', 'random=none', 'lgd=a=b.pth']
+    compare.main([*arguments, '--seeds', '0', '2'])
+    printed = capsys.readouterr().out
+    assert '| random | 10 | 12 | 11 ± 1.4 |' in printed and '| lgd | 20 | 22 | 21 ± 1.4 |' in printed
+    assert json.loads((work_dir / 'table.json').read_text())['lgd'] == {'0': 20, '2': 22}
+    command = json.loads((work_dir / 'lgd_seed2/result.json').read_text())['command']
+    assert command[3:5] == ['--student', 'a=b.pth'] and 'randomness.seed=2' in command
+
+    # A second call repeats nothing (the stand-in would fail on its own log), and a seed can be added.
+    compare.main([*arguments, '--seeds', '0', '2', '4'])
+    assert '| random | 10 | 12 | 14 | 12 ± 2 |' in capsys.readouterr().out
+
+
+def test_a_failing_run_is_named_with_its_last_words(compare, tmp_path):
+    with pytest.raises(RuntimeError, match='output.txt and ends with\nCheckpointError: broken has no backbone'):
+        compare.main(['c.py', '--metric', 'mIoU', '--work-dir', str(tmp_path / 'runs'), '--starts', 'bad=broken'])
+
+
+def test_wrong_arguments(compare, tmp_path, capsys):
+    with pytest.raises(KeyError, match="no 'AP'; it has mIoU"):
+        compare.main(['c.py', '--metric', 'AP', '--work-dir', str(tmp_path / 'runs'), '--starts', 'random=none'])
+    with pytest.raises(SystemExit):
+        compare.main(['c.py', '--metric', 'AP', '--starts', 'none'])
+    assert 'NAME=START' in capsys.readouterr().err

