@@ -202,6 +202,7 @@ def losses_of(model, library, num_classes, size=64):
             inputs=list(torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)),
             data_samples=[SegDataSample(gt_sem_seg=PixelData(data=mask)) for mask in masks],
         )
-        model.data_preprocessor.size = (size, size)  # crops are padded to it
+        # Crops are padded to it.
+        model.data_preprocessor.size, model.data_preprocessor.size_divisor = (size, size), None
     data = model.data_preprocessor(data, True)
     return model.parse_losses(model(**data, mode='loss'))[0]

@@ -164,7 +164,7 @@ class LGD(BaseSelfSupervisor):
             got = f'a {type(inputs).__name__}' if not isinstance(inputs, Tensor) else f'shape {tuple(inputs.shape)}'
             raise ValueError(
                 f'Expected a batch of pictures (N, 3, H, W), got {got}. Is `collate_fn=dict(type='
-                f'"mmlgd.default_collate")` set in the dataloader? mmengine\'s own default makes lists, which mean views '
+                f'"mmlgd.default_collate")` set in the dataloader? mmengine makes lists by default, which mean views '
                 f'of one picture here.'
             )
         return inputs.contiguous(memory_format=self.memory_format)
