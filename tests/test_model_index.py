@@ -35,10 +35,11 @@ def tables(page):
 
 def test_every_recipe_is_in_the_index_and_on_the_page():
     listed = {model['Config'] for model in models()}
-    assert listed == {f'configs/lgd/{path.name}' for path in ZOO.glob('*.py')}
+    recipes = [*ZOO.glob('*.py'), ROOT / 'configs/demo/lgd_resnet18-tiny_demo.py']
+    assert listed == {path.relative_to(ROOT).as_posix() for path in recipes}
     assert {Path(model['Config']).stem for model in models()} == {model['Name'] for model in models()}
     linked = re.findall(r'\[config\]\((\S+)\)', (ZOO / 'README.md').read_text(encoding='utf-8'))
-    assert {f'configs/lgd/{name}' for name in linked} == listed
+    assert {(ZOO / name).resolve().relative_to(ROOT).as_posix() for name in linked} == listed
 
 
 def test_every_path_of_the_index_opens():
@@ -48,6 +49,7 @@ def test_every_path_of_the_index_opens():
         for model in index['Models']:
             assert (ROOT / model['Config']).is_file()
             assert model['In Collection'] in {collection['Name'] for collection in index['Collections']}
+            assert '://' in model.get('Weights', '://') or (ROOT / model['Weights']).is_file()
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())

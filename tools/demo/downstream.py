@@ -1,5 +1,7 @@
 """What the student is for: a detector and a segmentor on the demo world's scenes, from random and from the student."""
 
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,8 +50,9 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
     cfg.log_level = 'ERROR'
     if start == 'random':
         cfg.model.backbone.init_cfg = None
-    runner = Runner.from_cfg(cfg)
-    runner.train()
+    with redirect_stdout(io.StringIO()):  # COCO's evaluation prints tables of its own
+        runner = Runner.from_cfg(cfg)
+        runner.train()
     history = runner.message_hub.log_scalars.get(f'val/{METRICS[task]}')
     # mmdet logs nothing when nothing was detected. Its AP is a share, mmseg's mIoU per cent.
     metric = history.current() * (100 if task == 'detector' else 1) if history else 0.0

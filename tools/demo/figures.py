@@ -190,7 +190,7 @@ def draw_segmentations(file: Path, random, lgd):
         random (Outcome): Of the segmentor from a random backbone.
         lgd (Outcome): Of the segmentor from the student.
     """
-    palette = [*plt.cm.tab10.colors[:7], (0.9, 0.8, 0.1), *plt.cm.tab10.colors[8:]]  # no grey: that is the ground
+    palette = [*plt.cm.tab10.colors[:7], (0.13, 0.13, 0.2), *plt.cm.tab10.colors[8:]]  # no grey: that is the ground
     colors = 255 * np.array([(1, 1, 1), *palette])
 
     def draw(axis, picture, truth, mask):
