@@ -1,0 +1,120 @@
+"""What the benchmarks share: several ways to do one thing, timed in turns in one process, as a table and as JSON."""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Callable, Optional
+
+import torch
+import torchvision
+
+import mmlgd
+
+Times = dict[str, list[float]]
+
+
+def benchmark_parser(description: str) -> argparse.ArgumentParser:
+    """Make a parser of the arguments that every benchmark has.
+
+    Args:
+        description (str): What is measured, for ``--help``.
+
+    Returns:
+        argparse.ArgumentParser: To be given the benchmark's own arguments.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    parser.add_argument('--rounds', type=int, default=20, help='timings of each; default: %(default)s')
+    parser.add_argument('--warmup', type=int, default=3, help='untimed calls of each before; default: %(default)s')
+    parser.add_argument('--json', type=Path, help='write the figures here as well')
+    return parser
+
+
+def measure(ways: dict[str, Callable[[], object]], args: argparse.Namespace) -> Times:
+    """Time each way once a round, so that a noisy machine is as noisy for one as for the other.
+
+    Args:
+        ways (Dict[str, Callable]): What to call, by name.
+        args (argparse.Namespace): Of a :func:`benchmark_parser`; its device, rounds and warmup are read.
+
+    Returns:
+        Dict[str, List[float]]: Seconds of each round, by name.
+    """
+    for run in ways.values():
+        for _ in range(args.warmup):
+            run()
+    times: Times = {name: [] for name in ways}
+    for _ in range(args.rounds):
+        for name, run in ways.items():
+            times[name].append(_seconds(run, args.device))
+    return times
+
+
+def _seconds(run: Callable[[], object], device: str) -> float:
+    synchronize = torch.cuda.synchronize if device.startswith('cuda') else lambda: None
+    synchronize()
+    started = time.perf_counter()
+    run()
+    synchronize()
+    return time.perf_counter() - started
+
+
+def table(times: Times, items: Optional[int] = None, unit: str = 'pictures') -> str:
+    """Write timings as a Markdown table; the first way is what the others are compared with.
+
+    Args:
+        times (Dict[str, List[float]]): Of :func:`measure`.
+        items (int, optional): How many items one call handles; None leaves the rate out.
+        unit (str): What the items are. Defaults to ``'pictures'``.
+
+    Returns:
+        str: A row for each way: median, fastest and slowest in ms, items a second, times as fast as the first.
+    """
+    first = statistics.median(next(iter(times.values())))
+    rate = f' {unit}/s |' if items else ''
+    lines = [f'| | median ms | fastest to slowest |{rate} times as fast |', '|---' * (5 if items else 4) + '|']
+    for name, seconds in times.items():
+        median = statistics.median(seconds)
+        rate = f' {items / median:.0f} |' if items else ''
+        spread = f'{1e3 * min(seconds):.4g} to {1e3 * max(seconds):.4g}'
+        lines.append(f'| {name} | {1e3 * median:.4g} | {spread} |{rate} {first / median:.2f} |')
+    return '\n'.join(lines)
+
+
+def environment(device: str) -> dict:
+    """Say on what the figures were measured.
+
+    Args:
+        device (str): As given to torch.
+
+    Returns:
+        dict: Card or processor, threads and versions.
+    """
+    card = torch.cuda.get_device_name(device) if device.startswith('cuda') else platform.processor() or 'CPU'
+    return dict(
+        device=card,
+        threads=torch.get_num_threads(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        torchvision=torchvision.__version__,
+        mmlgd=mmlgd.__version__,
+    )
+
+
+def report(title: str, text: str, figures: dict, args: argparse.Namespace) -> None:
+    """Print a benchmark's table, and write its figures where ``--json`` says.
+
+    Args:
+        title (str): What was measured, with its sizes.
+        text (str): The table.
+        figures (dict): What the table was made from.
+        args (argparse.Namespace): Of a :func:`benchmark_parser`.
+    """
+    machine = environment(args.device)
+    print(f'\n{title}\n{", ".join(f"{key} {value}" for key, value in machine.items())}\n\n{text}')
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(dict(title=title, environment=machine, **figures), indent=1) + '\n')
