@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmlgd.registry import MODELS
 
+from .compilation import compile_module
 from .teachers import BaseTeacher
 from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
@@ -43,6 +44,8 @@ class LGD(BaseSelfSupervisor):
             side. Defaults to True.
         channels_last (bool): Keep pictures, student and teacher in channels-last memory, which convolutions are faster
             with: on a GPU in 16 bits, and on a CPU. The result is the same to rounding. Defaults to False.
+        compile (bool): Compile the student's backbone and neck with ``torch.compile`` where the platform can; the
+            teacher has the same option. Defaults to False.
         data_preprocessor (dict, optional): Picture statistics of the *student*. Defaults to
             ``mmpretrain.SelfSupDataPreprocessor`` with ImageNet's mean and std and RGB order.
         init_cfg (dict, optional): Initialisation. Defaults to None.
@@ -61,6 +64,7 @@ class LGD(BaseSelfSupervisor):
         visual_bank: Optional[dict] = None,
         predict_teacher: bool = True,
         channels_last: bool = False,
+        compile: bool = False,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ):
@@ -82,6 +86,9 @@ class LGD(BaseSelfSupervisor):
         teacher.to(memory_format=self.memory_format)
         if getattr(self.data_preprocessor, '_enable_normalize', False):
             teacher.expect_pixels(self.data_preprocessor.mean, self.data_preprocessor.std)
+        if compile:
+            compile_module(self.backbone, "the student's backbone")
+            compile_module(self.neck, "the student's neck")
         self._unregistered = (teacher,)  # in a tuple, nn.Module does not see it
 
     @property

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,12 @@ class BaseTeacher(nn.Module):
         std (Sequence[float]): RGB standard deviation of the teacher's pictures, in 0..1.
         interpolation (str): How a batch of another size is resized, ``'bicubic'`` or ``'bilinear'``. Defaults to
             ``'bicubic'``, CLIP's own.
+
+    Attributes:
+        text_cache (str, optional): Folder of cached text embeddings that come with the teacher. None here.
     """
+
+    text_cache: Optional[str] = None
 
     def __init__(
         self,
@@ -57,9 +63,8 @@ class BaseTeacher(nn.Module):
         self.scale = std / (255 * self.std)
         self.shift = (mean / 255 - self.mean) / self.std
 
-    @torch.no_grad()
     def encode_image(self, images: Tensor) -> Tensor:
-        """Embed pictures that are normalised for the student.
+        """Embed pictures that are normalised for the student, in inference mode.
 
         Args:
             images (Tensor): (N, 3, H, W), RGB, in the statistics given to :meth:`expect_pixels`.
@@ -67,10 +72,12 @@ class BaseTeacher(nn.Module):
         Returns:
             Tensor: (N, D) float32, rows of unit length, without gradient.
         """
-        images = images * self.scale + self.shift  # (N, 3, H, W), in the teacher's statistics
-        if tuple(images.shape[-2:]) != self.image_size:
-            images = F.interpolate(images, self.image_size, mode=self.interpolation, antialias=True)
-        return F.normalize(self._encode_image(images).float(), dim=-1)  # (N, D)
+        with torch.inference_mode():
+            images = images * self.scale + self.shift  # (N, 3, H, W), in the teacher's statistics
+            if tuple(images.shape[-2:]) != self.image_size:
+                images = F.interpolate(images, self.image_size, mode=self.interpolation, antialias=True)
+            t = F.normalize(self._encode_image(images).float(), dim=-1)  # (N, D)
+        return t.clone()  # a plain tensor again: autograd keeps none of inference mode
 
     @torch.no_grad()
     def encode_text(self, prompts: list[str]) -> Tensor:

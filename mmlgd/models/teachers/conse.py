@@ -7,11 +7,13 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
+from mmlgd.models.compilation import compile_module
 from mmlgd.registry import MODELS
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
 
 from .base import BaseTeacher, freeze, weights_fingerprint
 from .classifiers import load_classifier
+from .folding import fold_batch_norm
 from .sentences import load_sentence_encoder
 
 
@@ -43,6 +45,7 @@ class ConSETeacher(BaseTeacher):
             needed with a module. Defaults to None.
         mean (Sequence[float], optional): RGB mean in 0..1, likewise. Defaults to None.
         std (Sequence[float], optional): RGB standard deviation in 0..1, likewise. Defaults to None.
+        compile (bool): Compile the classifier with ``torch.compile`` where the platform can. Defaults to False.
 
     Raises:
         ValueError: Names and outputs differ in number, ``top_k`` is out of range, or a module comes without its
@@ -68,6 +71,7 @@ class ConSETeacher(BaseTeacher):
         image_size: Optional[tuple[int, int]] = None,
         mean: Optional[Sequence[float]] = None,
         std: Optional[Sequence[float]] = None,
+        compile: bool = False,
     ):
         label = classifier if isinstance(classifier, str) else type(classifier).__name__
         if isinstance(classifier, str):
@@ -84,13 +88,15 @@ class ConSETeacher(BaseTeacher):
         super().__init__(embed_dim, image_size, mean, std)
 
         names, prompts = load_vocabulary(class_names), load_templates(templates)
-        self.classifier = freeze(classifier)
+        self.classifier = fold_batch_norm(freeze(classifier), image_size)
         self.text_encoder = freeze(text_encoder)
         digest = hashlib.sha256(repr([names, prompts]).encode()).hexdigest()[:8]
         fingerprint = weights_fingerprint(classifier, text_encoder)
         self._identity = f'conse/{label}/top{top_k}/classes-{digest}/{fingerprint}'
         self._check_classes(label, len(names), top_k)
         self.top_k = top_k
+        if compile:
+            compile_module(self.classifier, "the teacher's classifier")
         class_embeddings = embed_class_names(self.encode_text, self._identity, names, prompts)
         self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
 

@@ -11,9 +11,11 @@ from open_clip.modified_resnet import AttentionPool2d
 from open_clip.pretrained import get_pretrained_cfg
 from torch import Tensor, nn
 
+from mmlgd.models.compilation import compile_module
 from mmlgd.registry import MODELS
 
 from .base import BaseTeacher, freeze, weights_fingerprint
+from .folding import fold_batch_norm
 
 _LOCAL_DIR = 'local-dir:'
 
@@ -24,7 +26,7 @@ class OpenCLIPTeacher(BaseTeacher):
 
     Mean, std and input size are the model's own. OpenAI's weights, and every other tag that open_clip marks so,
     get the QuickGELU architecture that they were trained with. Attention-pooled ResNets compute the one pooled
-    token instead of all 50.
+    token instead of all 50, and batch norms are folded into the convolutions before them.
 
     Args:
         model (str): An open_clip architecture (``'RN50'``, ``'ViT-B-32'``, see ``open_clip.list_models()``), or a
@@ -34,6 +36,7 @@ class OpenCLIPTeacher(BaseTeacher):
             means random weights, which teach nothing and are for tests and speed measurements: a warning says
             so. Defaults to ``'openai'``, the paper's teacher.
         cache_dir (str, optional): Where open_clip looks for downloaded weights. Defaults to open_clip's own.
+        compile (bool): Compile the image tower with ``torch.compile`` where the platform can. Defaults to False.
 
     Raises:
         ValueError: Unknown architecture or tag, or a file of weights that does not fit.
@@ -48,7 +51,13 @@ class OpenCLIPTeacher(BaseTeacher):
         torch.Size([2, 1024])
     """
 
-    def __init__(self, model: str = 'RN50', pretrained: Optional[str] = 'openai', cache_dir: Optional[str] = None):
+    def __init__(
+        self,
+        model: str = 'RN50',
+        pretrained: Optional[str] = 'openai',
+        cache_dir: Optional[str] = None,
+        compile: bool = False,
+    ):
         clip, tokenizer = _load(model, pretrained, cache_dir)
         preprocess = open_clip.get_model_preprocess_cfg(clip)
         size = preprocess['size']
@@ -63,6 +72,9 @@ class OpenCLIPTeacher(BaseTeacher):
         self.image_tower = freeze(clip.visual)
         if isinstance(getattr(self.image_tower, 'attnpool', None), AttentionPool2d):
             self.image_tower.attnpool = PooledTokenAttention(self.image_tower.attnpool)
+        self.image_tower = fold_batch_norm(self.image_tower, self.image_size)
+        if compile:
+            compile_module(self.image_tower, "the teacher's image tower")
         self.tokenizer = tokenizer
         self.text_tower = freeze(clip)
         del self.text_tower.visual  # what is left of the model is its text half

@@ -1,0 +1,38 @@
+"""torch.compile where the platform can, and a plain run with a word about it where it cannot."""
+
+from functools import lru_cache
+
+import torch
+from mmengine.device import get_device
+from mmengine.logging import print_log
+from torch import nn
+
+
+def compile_module(module: nn.Module, name: str) -> None:
+    """Let torch compile a module at its first call, in place; its state dict and its copies stay as they are.
+
+    Args:
+        module (nn.Module): The module. A deep copy of it runs uncompiled.
+        name (str): What it is, for the message where this platform has no compiler.
+
+    Examples:
+        >>> layer = nn.Linear(2, 2)
+        >>> compile_module(layer, 'the layer')
+        >>> sorted(layer.state_dict())
+        ['bias', 'weight']
+    """
+    reason = _why_not(get_device())
+    if reason:
+        print_log(f'Running {name} without torch.compile, which does not work here: {reason}', 'current', 30)
+    else:
+        module.compile()
+
+
+@lru_cache(maxsize=None)
+def _why_not(device: str) -> str:
+    """Compile the smallest function there is; empty if it ran, else what torch said."""
+    try:
+        torch.compile(torch.neg)(torch.ones(1, device=device))
+    except Exception as error:  # torch has one class for each part of its compiler that may fail
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return ''

@@ -1,0 +1,36 @@
+"""Batch norm folded into the convolutions before it: a frozen tower needs no pass of its own for it."""
+
+import copy
+
+import torch
+from mmcv.cnn import fuse_conv_bn
+from torch import nn
+
+
+def fold_batch_norm(tower: nn.Module, image_size: tuple[int, int]) -> nn.Module:
+    r"""Fold batch norms where that is exact, :math:`\gamma (Wx + b - \mu) / \sigma + \beta = W'x + b'`.
+
+    mmcv pairs a convolution with the batch norm that is registered after it. Most towers also run them so; for the
+    others, a random batch through both tells, and the tower stays as it is.
+
+    Args:
+        tower (nn.Module): In eval mode, on any device.
+        image_size (Tuple[int, int]): Height and width in pixels of what it takes.
+
+    Returns:
+        nn.Module: A folded copy whose output is the same to rounding, or the tower itself.
+
+    Examples:
+        >>> tower = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
+        >>> fold_batch_norm(tower, (8, 8))[1]
+        Identity()
+    """
+    folded = fuse_conv_bn(copy.deepcopy(tower)).eval()  # the identities it leaves are new modules
+    if len(folded.state_dict()) == len(tower.state_dict()):
+        return tower
+    weight = next(tower.parameters())
+    pictures = torch.randn(2, 3, *image_size, generator=torch.Generator().manual_seed(0)).to(weight)
+    with torch.no_grad():
+        expected, got = tower(pictures), folded(pictures)
+    same = torch.allclose(got, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+    return folded if same else tower

@@ -1,0 +1,55 @@
+import copy
+from functools import partialmethod
+
+import torch
+from torch import nn
+
+from mmlgd.models import compilation
+from mmlgd.registry import MODELS
+
+
+def test_without_a_compiler_the_module_runs_and_the_log_says_so(monkeypatch, caplog):
+    said = []
+    monkeypatch.setattr(compilation, '_why_not', lambda device: 'no compiler found')
+    monkeypatch.setattr(compilation, 'print_log', lambda message, *args: said.append(message))
+    layer = nn.Linear(2, 2)
+    compilation.compile_module(layer, 'the student')
+    assert said == ['Running the student without torch.compile, which does not work here: no compiler found']
+    assert layer._compiled_call_impl is None and layer(torch.ones(1, 2)).shape == (1, 2)
+
+
+def test_a_broken_compiler_is_noticed_before_training(monkeypatch):
+    def broken(*args):
+        raise RuntimeError('no g++\nand a long story')
+
+    monkeypatch.setattr(torch, 'compile', lambda function: broken)
+    compilation._why_not.cache_clear()
+    assert compilation._why_not('cpu') == 'no g++'
+    compilation._why_not.cache_clear()
+
+
+def test_a_compiled_step_is_the_eager_step(lgd_config, monkeypatch):
+    """Student and teacher compiled: same losses, same gradients, same checkpoint keys."""
+    # All of torch's compiler but its last stage: machine code for these graphs takes minutes on a CPU.
+    monkeypatch.setattr(compilation, '_why_not', lambda device: '')
+    monkeypatch.setattr(nn.Module, 'compile', partialmethod(nn.Module.compile, backend='aot_eager', fullgraph=True))
+    inputs = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    results = []
+    for compile in (False, True):
+        torch.manual_seed(0)
+        config = copy.deepcopy(lgd_config)
+        config['teacher']['compile'] = config['compile'] = compile
+        model = MODELS.build(config).train()
+        losses = model(inputs, mode='loss')
+        sum(losses.values()).backward()
+        results.append((losses, model))
+    (eager, plain), (compiled, model) = results
+    assert model.backbone._compiled_call_impl is not None and model.teacher.image_tower._compiled_call_impl is not None
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    for key in eager:
+        torch.testing.assert_close(compiled[key], eager[key], rtol=1e-4, atol=1e-5)
+    for (name, ours), theirs in zip(model.named_parameters(), plain.parameters()):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5, msg=name)
+    copied = copy.deepcopy(model)  # as mmengine's averaged models do: it runs, on weights of its own
+    assert copied.backbone._compiled_call_impl is None
+    assert copied(inputs, mode='loss').keys() == eager.keys()
