@@ -8,13 +8,13 @@ from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=root.MODELS, locations=['mmlgd.models'])
 HOOKS = Registry('hook', parent=root.HOOKS, locations=['mmlgd.engine'])
+DATASETS = Registry('dataset', parent=root.DATASETS, locations=['mmlgd.datasets'])
+DATA_SAMPLERS = Registry('data sampler', parent=root.DATA_SAMPLERS, locations=['mmlgd.datasets'])
 FUNCTIONS = Registry('function', parent=root.FUNCTIONS, locations=['mmlgd.datasets'])
 
 # A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd; without a node there, mmengine warns at each of
 # these, though it finds what it looks for. The nodes stay empty.
 _INHERITED = (
-    root.DATASETS,
-    root.DATA_SAMPLERS,
     root.EVALUATOR,
     root.LOG_PROCESSORS,
     root.LOOPS,

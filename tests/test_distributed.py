@@ -46,7 +46,7 @@ def on_rank(rank, folder, lgd_config):
     results = {}
     results['bank'] = bank_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3)).bank
     tower = CountingTower()
-    results['text'] = embed_class_names(tower, 'teacher', ['cat', 'dog'], ['a {}', 'the {}'])
+    results['text'] = embed_class_names(tower, 8, 'teacher', ['cat', 'dog'], ['a {}', 'the {}'])
     results['asked'] = tower.asked
 
     torch.manual_seed(rank)  # ranks whose seeds differ, as with mmengine's diff_rank_seed
@@ -76,7 +76,7 @@ def test_the_bank_is_that_of_the_joint_batch(ranks):
 def test_one_rank_encodes_the_class_names_for_all(ranks):
     first, second = ranks
     assert torch.equal(first['text'], second['text'])
-    assert first['asked'] == 4 and second['asked'] == 1  # the second asks for the dimension alone
+    assert first['asked'] == 4 and second['asked'] == 0
 
 
 def test_lgd_under_ddp_keeps_ranks_together(ranks, lgd_model):

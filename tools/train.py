@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work on torch >= 2.6
 from mmlgd.apis.downstream import start_from
+from mmlgd.apis.teacher_store import use_store
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,6 +33,7 @@ def parse_args() -> argparse.Namespace:
         metavar='none|torchvision://NAME|CHECKPOINT',
         help='what model.backbone starts from: a checkpoint of LGD training (file or URL), another one, or nothing',
     )
+    parser.add_argument('--store', metavar='DIR', help='read the teacher from this store (tools/store_teacher.py)')
     parser.add_argument('--no-validate', action='store_true', help='train without evaluating')
     return parser.parse_args()
 
@@ -50,6 +52,8 @@ def load_config(args: argparse.Namespace) -> Config:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise KeyError(f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...), missing in {args.config}.')
         cfg.auto_scale_lr.enable = True
+        # mmengine counts the pictures of a step; with accumulated gradients an update has several steps of them.
+        cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
@@ -57,6 +61,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if args.store:
+        use_store(cfg, args.store)
     start_from(cfg, args.student)
     return cfg
 
@@ -64,7 +70,8 @@ def load_config(args: argparse.Namespace) -> Config:
 def mixed_precision() -> dict:
     """Settings of mmengine's optimizer wrapper for the card at hand."""
     if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
-        return dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1.0)
+        # Its range is float32's: no scaling, and no wait for the device to find an overflow.
+        return dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
     return dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
 
 

@@ -1,7 +1,18 @@
-"""Data that comes with the package."""
+"""Data sets: views of pictures that can be replayed, with a teacher's embeddings; and a world that comes with us."""
 
 from .collate import default_collate
 from .demo_pictures import DEMO_CLASSES, render_object, render_scene
 from .demo_world import write_demo_world
+from .stored_teacher import StoredTeacherDataset, ViewSampler
+from .views import SeededViews
 
-__all__ = ['DEMO_CLASSES', 'default_collate', 'render_object', 'render_scene', 'write_demo_world']
+__all__ = [
+    'DEMO_CLASSES',
+    'SeededViews',
+    'StoredTeacherDataset',
+    'ViewSampler',
+    'default_collate',
+    'render_object',
+    'render_scene',
+    'write_demo_world',
+]

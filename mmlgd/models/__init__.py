@@ -5,7 +5,7 @@ from .knn import KNNClassifier
 from .lgd import LGD
 from .losses import LGDLoss
 from .necks import ProjectionNeck
-from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
+from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher, StoredTeacher
 from .zero_shot import ZeroShotClassifier
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     'LGDLoss',
     'OpenCLIPTeacher',
     'ProjectionNeck',
+    'StoredTeacher',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
     'ZeroShotClassifier',

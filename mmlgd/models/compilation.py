@@ -28,7 +28,7 @@ def compile_module(module: nn.Module, name: str) -> None:
         module.compile()
 
 
-@lru_cache(maxsize=None)
+@lru_cache
 def _why_not(device: str) -> str:
     """Compile the smallest function there is; empty if it ran, else what torch said."""
     try:

@@ -3,6 +3,7 @@
 from typing import Optional
 
 import torch
+import torch.nn.functional as F
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -33,7 +34,7 @@ class LGD(BaseSelfSupervisor):
         backbone (dict): The student, any backbone of mmpretrain (or ``mmpretrain.TIMMBackbone``).
         neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'`` and ``out_channels`` to the
             teacher's dimension.
-        teacher (dict): ``'mmlgd.OpenCLIPTeacher'`` or ``'mmlgd.ConSETeacher'``.
+        teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.StoredTeacher'``.
         text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
             ``'mmlgd.TextualSemanticsBank'``.
         loss (dict, optional): Temperatures, weight and options; ``type`` defaults to ``'mmlgd.LGDLoss'``.
@@ -112,25 +113,43 @@ class LGD(BaseSelfSupervisor):
         """
         return self.neck(self.extract_feat(inputs))
 
-    def forward(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None, mode: str = 'tensor'):
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[list[DataSample]] = None,
+        mode: str = 'tensor',
+        teacher_embeddings: Optional[Tensor] = None,
+    ):
         """Run one of ``'tensor'`` (backbone features), ``'loss'`` and ``'predict'``, as mmengine asks."""
+        if mode == 'loss':
+            return self.loss(inputs, data_samples, teacher_embeddings)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)
 
-    def loss(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None) -> dict[str, Tensor]:
+    def loss(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[list[DataSample]] = None,
+        teacher_embeddings: Optional[Tensor] = None,
+    ) -> dict[str, Tensor]:
         """Compute the two losses of a step, then let the visual bank learn from it.
 
         Args:
             inputs (Tensor): (N, 3, H, W), preprocessed.
             data_samples (List[DataSample], optional): Not used; LGD needs no labels.
+            teacher_embeddings (Tensor, optional): (N, D) of these very views, from a store. Defaults to None, which
+                asks the teacher.
 
         Returns:
             Dict[str, Tensor]: ``loss_visual`` and ``loss_textual``, which sum to the loss.
         """
         inputs = self._checked(inputs)
         s = self.embed(inputs)  # (N, D)
-        t = self.teacher.encode_image(inputs)  # (N, D)
+        if teacher_embeddings is None:
+            t = self.teacher.encode_image(inputs)  # (N, D)
+        else:
+            t = F.normalize(teacher_embeddings.float(), dim=-1)  # (N, D), stored in half precision
         tsb, vsb = self.textual_bank.bank, self.visual_bank
         # A copy, since autograd still needs these rows when the update below writes the bank in place.
         losses = self.criterion(s, t, tsb, vsb.bank.clone(), vsb.visited.clone())

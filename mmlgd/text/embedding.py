@@ -23,6 +23,7 @@ _BATCH = 256  # prompts a forward: the text tower is then busy, on a CPU too
 
 def embed_class_names(
     encode_text: Callable[[list[str]], Tensor],
+    embed_dim: int,
     teacher_id: str,
     names: list[str],
     templates: list[str],
@@ -37,6 +38,7 @@ def embed_class_names(
 
     Args:
         encode_text (Callable): M prompts to (M, D) unit rows.
+        embed_dim (int): D.
         teacher_id (str): Identity of the teacher and its weights, part of the key.
         names (List[str]): K class names.
         templates (List[str]): P prompt templates.
@@ -55,7 +57,7 @@ def embed_class_names(
             embeddings = _encode(encode_text, names, templates)
             _write(file, embeddings)
     else:
-        embeddings = torch.empty(len(names), encode_text(names[:1]).shape[-1])
+        embeddings = torch.empty(len(names), embed_dim)
     broadcast(embeddings)  # in place; nothing to do outside a distributed run
     return embeddings
 

@@ -1,4 +1,4 @@
-"""The whole training step, through mmengine's optimizer wrapper: what it asks of the host, of memory, and of batches."""
+"""The whole training step, through mmengine's optimizer wrapper: what it asks of the device, memory and batches."""
 
 import copy
 

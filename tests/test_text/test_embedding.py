@@ -18,15 +18,15 @@ class Tower:
 
 def test_a_restart_reads_what_the_first_start_computed(tmp_path):
     first, second = Tower(), Tower()
-    arguments = ('teacher-1', ['cat', 'dog'], ['a {}', 'the {}'], str(tmp_path))
+    arguments = (8, 'teacher-1', ['cat', 'dog'], ['a {}', 'the {}'], str(tmp_path))
     rows = embed_class_names(first, *arguments)
     assert first.prompts == ['a cat', 'the cat', 'a dog', 'the dog']
     assert torch.equal(embed_class_names(second, *arguments), rows) and not second.prompts
 
 
 def test_the_key_is_teacher_names_and_templates(tmp_path):
-    base = ['teacher-1', ['cat', 'dog'], ['a {}']]
-    for i, other in enumerate(('teacher-2', ['dog', 'cat'], ['the {}'])):
+    base = [8, 'teacher-1', ['cat', 'dog'], ['a {}']]
+    for i, other in enumerate(('teacher-2', ['dog', 'cat'], ['the {}']), start=1):
         embed_class_names(Tower(), *base, str(tmp_path))
         tower = Tower()
         embed_class_names(tower, *(other if k == i else part for k, part in enumerate(base)), str(tmp_path))
@@ -34,7 +34,7 @@ def test_the_key_is_teacher_names_and_templates(tmp_path):
 
 
 def test_a_damaged_file_is_computed_anew(tmp_path):
-    arguments = ('teacher-1', ['cat'], ['a {}'], str(tmp_path))
+    arguments = (8, 'teacher-1', ['cat'], ['a {}'], str(tmp_path))
     rows = embed_class_names(Tower(), *arguments)
     (file,) = (tmp_path / 'text').iterdir()
     file.write_bytes(file.read_bytes()[:20])
@@ -45,7 +45,7 @@ def test_a_damaged_file_is_computed_anew(tmp_path):
 
 def test_a_cache_that_cannot_be_written_costs_only_the_cache(tmp_path):
     (tmp_path / 'text').write_text('a file where a folder should be')
-    assert embed_class_names(Tower(), 'teacher-1', ['cat'], ['a {}'], str(tmp_path)).shape == (1, 8)
+    assert embed_class_names(Tower(), 8, 'teacher-1', ['cat'], ['a {}'], str(tmp_path)).shape == (1, 8)
 
 
 @pytest.mark.parametrize('value', [0.0, float('nan')])
@@ -54,4 +54,4 @@ def test_an_unusable_embedding_is_refused_by_class(value, tmp_path):
         return torch.stack([torch.full((4,), value if 'dog' in p else 0.5) for p in prompts])
 
     with pytest.raises(ValueError, match="'dog'"):
-        embed_class_names(tower, 'teacher-1', ['cat', 'dog'], ['a {}'], str(tmp_path))
+        embed_class_names(tower, 4, 'teacher-1', ['cat', 'dog'], ['a {}'], str(tmp_path))

@@ -6,9 +6,9 @@ import torch  # noqa: E402
 # bf16 autocast where the card has it, float32 elsewhere; `tools/train.py --amp` switches fp16 on for older cards.
 precision = dict(type='OptimWrapper')
 if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
-    precision = dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1.0)
+    precision = dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
 
-optim_wrapper = dict(**precision, optimizer=dict(type='SGD', lr=0.24, momentum=0.9, weight_decay=1e-4))
+optim_wrapper = dict(**precision, optimizer=dict(type='SGD', lr=0.24, momentum=0.9, weight_decay=1e-4, fused=True))
 auto_scale_lr = dict(base_batch_size=2048)
 
 param_scheduler = [

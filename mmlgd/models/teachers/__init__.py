@@ -3,5 +3,6 @@
 from .base import BaseTeacher
 from .conse import ConSETeacher
 from .openclip import OpenCLIPTeacher
+from .stored import StoredTeacher
 
-__all__ = ['BaseTeacher', 'ConSETeacher', 'OpenCLIPTeacher']
+__all__ = ['BaseTeacher', 'ConSETeacher', 'OpenCLIPTeacher', 'StoredTeacher']

@@ -97,7 +97,7 @@ class ConSETeacher(BaseTeacher):
         self.top_k = top_k
         if compile:
             compile_module(self.classifier, "the teacher's classifier")
-        class_embeddings = embed_class_names(self.encode_text, self._identity, names, prompts)
+        class_embeddings = embed_class_names(self.encode_text, embed_dim, self._identity, names, prompts)
         self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
 
     @property

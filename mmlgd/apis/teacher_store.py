@@ -1,0 +1,173 @@
+"""Write a teacher store from a config, and train from one."""
+
+import copy
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+from mmengine.runner.amp import autocast
+from torch.utils.data import Subset
+from tqdm import tqdm
+
+from mmlgd.datasets import SeededViews
+from mmlgd.registry import MODELS
+from mmlgd.store import StoreError, TeacherStore, difference, libraries, plain, probe_views, survey_pictures
+
+
+def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
+    """Run a config's teacher over V augmented views of each of its pictures, and keep the embeddings.
+
+    What is there already stays: a run that was stopped goes on with the next shard. In a distributed run, the ranks
+    share the shards.
+
+    Args:
+        cfg (Config): Of LGD pre-training with a live teacher.
+        folder (str | Path): The store. Text embeddings of the config's class names go there too.
+        views (int): V > 0.
+        seed (int): Another seed gives other views. Defaults to 0.
+        verify (bool): Read what is there and write damaged shards anew. Defaults to False.
+
+    Returns:
+        TeacherStore: The store, complete.
+
+    Raises:
+        StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
+    """
+    model_cfg = copy.deepcopy(cfg.model)
+    model_cfg.text.cache_dir = str(folder)
+    model = MODELS.build(model_cfg).to(get_device()).eval()
+    dataset = SeededViews(cfg.train_dataloader.dataset, views, seed, num_noise(cfg))
+    description = dict(
+        teacher=dict(
+            id=model.teacher.identity,
+            embed_dim=model.teacher.embed_dim,
+            image_size=list(model.teacher.image_size),
+            mean=model.teacher.mean.flatten().tolist(),
+            std=model.teacher.std.flatten().tolist(),
+            config=_teacher_config(cfg),
+            precision=_precision(cfg),
+        ),
+        views=views,
+        seed=seed,
+        noise=dataset.noise,
+        pictures=survey_pictures(dataset.pictures),
+        pipeline=plain(cfg.train_dataloader.dataset.pipeline),
+        augmentation=_augmentation(cfg),
+    )
+    if dist.is_main_process():
+        _lay_out(folder, description, dataset)
+    dist.barrier()
+    store = TeacherStore(folder)
+    pending = store.missing(verify)
+    dist.barrier()  # all have counted before the first shard is written
+    rank, world_size = dist.get_dist_info()
+    _write_shards(cfg, store, pending[rank::world_size], dataset, model)
+    dist.barrier()
+    return store
+
+
+def use_store(cfg: Config, folder: Union[str, Path]) -> None:
+    """Let a config train from a teacher store instead of its teacher, in place.
+
+    The data loader replays the store's views, one of each picture an epoch, and hands the embeddings along. The
+    teacher's own accuracy leaves the evaluation: there is no teacher.
+
+    Args:
+        cfg (Config): Of LGD pre-training.
+        folder (str | Path): A store that was written from it.
+
+    Raises:
+        StoreError: The store was written by another teacher or with another batched augmentation; the message names
+            the difference. Pictures and pipeline are compared when the data set is built.
+    """
+    store = TeacherStore(folder)
+    told = store.description
+    found = difference(
+        dict(teacher=told['teacher']['config'], augmentation=told['augmentation']),
+        dict(teacher=_teacher_config(cfg), augmentation=_augmentation(cfg)),
+        'model',
+    )
+    if found:
+        raise StoreError(
+            f'The teacher store in {str(folder)!r} does not fit this config: {found}. Set it as the store has it, or '
+            f'write another store with tools/store_teacher.py.'
+        )
+    loader = cfg.train_dataloader
+    loader.dataset = dict(type='mmlgd.StoredTeacherDataset', store=str(folder), dataset=loader.dataset)
+    loader.sampler = dict(type='mmlgd.ViewSampler', shuffle=True)
+    cfg.model.teacher = dict(type='mmlgd.StoredTeacher', store=str(folder))
+    cfg.model.predict_teacher = False
+    for key in ('val_evaluator', 'test_evaluator'):
+        if isinstance(cfg.get(key), list):
+            cfg[key] = [metric for metric in cfg[key] if 'teacher' not in metric.get('task_metrics', {})]
+
+
+def num_noise(cfg: Config) -> int:
+    """Count the uniform variates that the data preprocessor's batched augmentation takes for each picture."""
+    augmentation = _augmentation(cfg)
+    return MODELS.build(copy.deepcopy(augmentation)).num_noise if augmentation else 0
+
+
+def _augmentation(cfg: Config) -> Optional[dict]:
+    return plain((cfg.model.get('data_preprocessor') or {}).get('augmentation'))
+
+
+def _teacher_config(cfg: Config) -> dict:
+    """The teacher as the config has it, without what changes its speed alone."""
+    return {key: value for key, value in plain(cfg.model.teacher).items() if key not in ('compile', 'cache_dir')}
+
+
+def _precision(cfg: Config) -> Optional[str]:
+    """What the config trains in, and the teacher with it: a dtype of autocast, or None for float32."""
+    wrapper = cfg.optim_wrapper
+    return wrapper.get('dtype', 'float16') if wrapper.get('type') == 'AmpOptimWrapper' else None
+
+
+def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews) -> None:
+    """Start a store, or compare the one that is there with what would be written."""
+    try:
+        there = TeacherStore(folder).description
+    except StoreError:
+        if any(Path(folder).glob('store.json')):
+            raise
+        details = dict(libraries=libraries(), probes=probe_views(dataset))
+        TeacherStore.create(folder, {**description, **details})
+        return
+    if found := difference({key: there.get(key) for key in description}, plain(description), 'store'):
+        raise StoreError(
+            f'The folder {str(folder)!r} holds a teacher store of something else: {found}. Choose another folder, or '
+            f'give what that store was started with.'
+        )
+
+
+@torch.no_grad()
+def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model) -> None:
+    """Embed the views of some shards, in order, and write each when it is full."""
+    rows = [row for shard in shards for row in store.rows_of(shard)]
+    if not rows:
+        return
+    loader = copy.deepcopy(cfg.train_dataloader)
+    # Built by mmengine as in training: workers, their seeds, the collate function.
+    loader.update(sampler=dict(type='DefaultSampler', shuffle=False, round_up=False), drop_last=False)
+    loader.update(dataset=Subset(dataset, rows), persistent_workers=False)
+    batches = Runner.build_dataloader(loader)
+    precision = _precision(cfg)
+    context = autocast(dtype=getattr(torch, precision)) if precision else nullcontext()
+    done: list[np.ndarray] = []
+    with tqdm(total=len(rows), unit='view', desc='teacher store', disable=None) as progress, context:
+        for batch in batches:
+            inputs = model.data_preprocessor(batch, training=True)['inputs']
+            inputs = inputs.contiguous(memory_format=model.memory_format)
+            done.append(model.teacher.encode_image(inputs).cpu().numpy())
+            progress.update(len(inputs))
+            while shards and sum(map(len, done)) >= len(store.rows_of(shards[0])):
+                full = np.concatenate(done)
+                size = len(store.rows_of(shards[0]))
+                store.write(shards[0], full[:size])
+                shards, done = shards[1:], [full[size:]]

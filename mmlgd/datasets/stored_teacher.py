@@ -1,0 +1,80 @@
+"""Pictures with the teacher's embeddings of them: training without a teacher."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from mmengine.dataset import DefaultSampler
+
+from mmlgd.registry import DATA_SAMPLERS, DATASETS
+from mmlgd.store import StoreError, TeacherStore, difference, libraries, plain, same_views, survey_pictures
+
+from .views import SeededViews
+
+
+@DATASETS.register_module()
+class StoredTeacherDataset(SeededViews):
+    """Replay the views of a teacher store, each with the teacher's embedding of it.
+
+    Args:
+        store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
+        dataset (dict): The pictures and the pipeline that the store was written from.
+
+    Raises:
+        StoreError: The store is unfinished or damaged, or was written from other pictures, another pipeline, or with
+            libraries whose pixels differ; the message names the difference.
+    """
+
+    def __init__(self, store: Union[str, Path], dataset: dict):
+        self.store = TeacherStore(store)
+        self.store.require_complete()
+        told = self.store.description
+        super().__init__(dataset, told['views'], told['seed'], told['noise'])
+        found = difference(
+            dict(pipeline=told['pipeline'], pictures=told['pictures']),
+            dict(pipeline=plain(dataset['pipeline']), pictures=survey_pictures(self.pictures)),
+            'dataset',
+        )
+        if not found and not same_views(told['probes'], self):
+            found = difference(told['libraries'], libraries(), 'library') or 'the pictures were changed'
+            found = f'replayed views have other pixels than stored ones ({found})'
+        if found:
+            raise StoreError(
+                f'The teacher store in {str(store)!r} does not fit this data set: {found}. Use the pictures, pipeline '
+                f'and libraries that it was written with, or write another store with tools/store_teacher.py.'
+            )
+
+    def __getitem__(self, index: int) -> dict:
+        """Replay one view.
+
+        Args:
+            index (int): ``view * pictures + picture``.
+
+        Returns:
+            dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
+        """
+        sample = super().__getitem__(index)
+        sample['teacher_embeddings'] = torch.from_numpy(self.store[index].copy())
+        return sample
+
+
+@DATA_SAMPLERS.register_module()
+class ViewSampler(DefaultSampler):
+    """One view of each picture an epoch: epoch e has view e mod V of all of them.
+
+    Args:
+        dataset (SeededViews): N pictures, V views.
+        shuffle (bool): Defaults to True.
+        seed (int, optional): Of the order; equal on all ranks. Defaults to None, which takes mmengine's.
+        round_up (bool): See mmengine's ``DefaultSampler``. Defaults to True.
+    """
+
+    def __init__(self, dataset: SeededViews, shuffle: bool = True, seed: Optional[int] = None, round_up: bool = True):
+        super().__init__(range(dataset.num_pictures), shuffle, seed, round_up)
+        self.num_views = dataset.num_views
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over this rank's items of the epoch."""
+        offset = self.epoch % self.num_views * len(self.dataset)
+        return (offset + picture for picture in super().__iter__())

@@ -1,0 +1,102 @@
+"""Augmented views that can be replayed: three numbers decide every random choice."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Union
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mmlgd.registry import DATASETS
+
+
+@contextmanager
+def seeded(*numbers: int) -> Iterator[None]:
+    """Let every random choice inside follow from some numbers, and leave the generators outside as they were.
+
+    Python's, numpy's and torch's CPU generators are meant: what the transforms of mmcv, mmpretrain and torchvision
+    draw from.
+
+    Args:
+        *numbers (int): Not negative.
+
+    Examples:
+        >>> def draw():
+        ...     with seeded(0, 3, 7):
+        ...         return random.random(), np.random.rand(), torch.rand(1).item()
+        >>> draw() == draw()
+        True
+    """
+    states = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
+    for_python, for_numpy, for_torch = np.random.SeedSequence(numbers).generate_state(3).tolist()
+    random.seed(for_python)
+    np.random.seed(for_numpy)
+    torch.default_generator.manual_seed(for_torch)  # torch.manual_seed would change the GPU's generators as well
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.default_generator.set_state(states[2])
+
+
+@DATASETS.register_module()
+class SeededViews(Dataset):
+    """V augmented views of each picture, the same at every replay.
+
+    Item ``view * pictures + picture`` is one view of one picture.
+
+    Args:
+        dataset (dict | Dataset): Pictures and their pipeline.
+        views (int): V > 0.
+        seed (int): Another seed gives other views. Defaults to 0.
+        noise (int): Uniform variates to hand along in ``augmentation_noise`` for each view, for the batched
+            augmentation of the data preprocessor. Defaults to 0, which hands none along.
+
+    Raises:
+        ValueError: ``views`` is not positive.
+    """
+
+    def __init__(self, dataset: Union[dict, Dataset], views: int, seed: int = 0, noise: int = 0):
+        if views < 1:
+            raise ValueError(f'Expected at least one view of each picture, got views={views}.')
+        self.pictures = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.num_views = views
+        self.seed = seed
+        self.noise = noise
+
+    @property
+    def num_pictures(self) -> int:
+        """int: N."""
+        return len(self.pictures)
+
+    @property
+    def metainfo(self) -> dict:
+        """dict: Of the pictures' data set."""
+        return self.pictures.metainfo
+
+    def full_init(self) -> None:
+        """Let the pictures' data set read its annotations, as mmengine asks before training."""
+        self.pictures.full_init()
+
+    def __len__(self) -> int:
+        """N * V."""
+        return self.num_pictures * self.num_views
+
+    def __getitem__(self, index: int) -> dict:
+        """Replay one view.
+
+        Args:
+            index (int): ``view * pictures + picture``.
+
+        Returns:
+            dict: What the pipeline packs, with ``augmentation_noise`` (M,) float32 if asked for.
+        """
+        view, picture = divmod(index, self.num_pictures)
+        with seeded(self.seed, view, picture):
+            sample = self.pictures[picture]
+            if self.noise:
+                sample['augmentation_noise'] = torch.rand(self.noise)
+        return sample

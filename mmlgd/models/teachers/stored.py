@@ -1,0 +1,54 @@
+"""A teacher of which only the embeddings are left."""
+
+from pathlib import Path
+from typing import Union
+
+from torch import Tensor
+
+from mmlgd.registry import MODELS
+from mmlgd.store import TeacherStore
+
+from .base import BaseTeacher
+
+
+@MODELS.register_module()
+class StoredTeacher(BaseTeacher):
+    """The teacher of a store: its identity, its joint space and its class-name embeddings, and no tower.
+
+    Its picture embeddings come with the batch, see :class:`~mmlgd.datasets.StoredTeacherDataset`.
+
+    Args:
+        store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
+
+    Raises:
+        StoreError: There is no store.
+    """
+
+    def __init__(self, store: Union[str, Path]):
+        told = TeacherStore(store).description['teacher']
+        super().__init__(told['embed_dim'], told['image_size'], told['mean'], told['std'])
+        self.store = str(store)
+        self.text_cache = self.store
+        self._identity = told['id']
+
+    @property
+    def identity(self) -> str:
+        """str: Of the teacher that wrote the store."""
+        return self._identity
+
+    def free_text_tower(self) -> None:
+        """There is none."""
+
+    def _encode_image(self, images: Tensor) -> Tensor:
+        raise RuntimeError(
+            f'A stored teacher sees no pictures: its embeddings come with the batch, and this one has none. Read '
+            f"pictures by dict(type='mmlgd.StoredTeacherDataset', store={self.store!r}, dataset=...), as "
+            f'`tools/train.py CONFIG --store {self.store}` does; to score with the teacher, give its own config.'
+        )
+
+    def _encode_text(self, prompts: list[str]) -> Tensor:
+        raise RuntimeError(
+            f'The store in {self.store!r} has no text embeddings of these class names with these prompt templates '
+            f'(asked for {prompts[0]!r}). Add them: run the tools/store_teacher.py command that wrote it again with '
+            f'this config; the picture embeddings stay.'
+        )

@@ -1,0 +1,57 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mmpretrain.datasets import CustomDataset
+
+from mmlgd.store import difference, libraries, plain, survey_pictures
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(values, values)
+def test_difference_is_empty_for_equals_alone(a, b):
+    assert difference(a, plain(a)) == ''
+    assert bool(difference(a, b)) == (a != b)
+
+
+def test_difference_names_the_place():
+    stored = dict(pipeline=[dict(type='Crop', scale=(0.2, 1.0)), dict(type='Flip')])
+    here = dict(pipeline=[dict(type='Crop', scale=(0.08, 1.0)), dict(type='Flip')])
+    assert difference(plain(stored), plain(here)) == '.pipeline[0].scale[0] is 0.2 in the store and 0.08 here'
+
+
+def dataset(folder):
+    return CustomDataset(data_root=str(folder), with_label=False, extensions=('.png',))
+
+
+def test_a_survey_does_not_depend_on_where_the_folder_is(pictures, tmp_path):
+    import shutil
+
+    here = survey_pictures(dataset(pictures))
+    assert here['count'] == 12
+    moved = shutil.copytree(pictures, tmp_path / 'moved')
+    assert survey_pictures(dataset(moved)) == here
+    (moved / 'class0/0.png').write_bytes((moved / 'class0/0.png').read_bytes() + b' ')
+    assert survey_pictures(dataset(moved))['sizes'] != here['sizes']
+    (moved / 'class0/0.png').rename(moved / 'class0/00.png')
+    assert survey_pictures(dataset(moved))['names'] != here['names']
+
+
+def test_a_data_set_without_files_is_refused():
+    class Made:
+        def __len__(self):
+            return 1
+
+        def get_data_info(self, index):
+            return {}
+
+    with pytest.raises(ValueError, match='Made has no file'):
+        survey_pictures(Made())
+
+
+def test_libraries_names_what_decodes_and_augments():
+    assert {'python', 'torch', 'pillow'} <= set(libraries())

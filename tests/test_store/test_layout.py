@@ -1,0 +1,128 @@
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmlgd.store import StoreError, TeacherStore
+
+
+def unit(n, d=4, seed=0):
+    rows = np.random.default_rng(seed).normal(size=(n, d))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def create(folder, views=2, pictures=700, d=4):
+    return TeacherStore.create(folder, dict(views=views, pictures=dict(count=pictures), teacher=dict(embed_dim=d)))
+
+
+@pytest.fixture
+def store(tmp_path):
+    """1400 rows in two shards."""
+    store = create(tmp_path)
+    for shard in range(store.num_shards):
+        rows = store.rows_of(shard)
+        store.write(shard, unit(len(rows), seed=shard))
+    return store
+
+
+@settings(deadline=None, max_examples=50)
+@given(views=st.integers(1, 40), pictures=st.integers(1, 5_000_000))
+def test_shards_cover_every_row_once_and_are_few(views, pictures):
+    store = TeacherStore.__new__(TeacherStore)
+    rows = max(1024, -(-views * pictures // 512))
+    store.description = dict(views=views, pictures=dict(count=pictures), shard_rows=rows)
+    assert store.num_shards <= 512
+    assert store.rows_of(0).start == 0 and store.rows_of(store.num_shards - 1).stop == views * pictures
+    for k in range(min(store.num_shards - 1, 3)):
+        assert store.rows_of(k).stop == store.rows_of(k + 1).start
+
+
+def test_rows_come_back_in_half_precision(store, tmp_path):
+    assert store.num_shards == 2
+    expected = np.concatenate([unit(len(store.rows_of(k)), seed=k) for k in range(2)]).astype(np.float16)
+    read = TeacherStore(tmp_path)
+    read.require_complete()
+    assert all(np.array_equal(read[row], expected[row]) for row in (0, 1023, 1024, 1399))
+    np.testing.assert_allclose(np.linalg.norm(read[5].astype(np.float32)), 1, atol=1e-3)
+
+
+def test_a_worker_maps_its_own_shards(store):
+    row = store[3]
+    copied = pickle.loads(pickle.dumps(store))
+    assert store._shards and not copied._shards
+    assert np.array_equal(copied[3], row)
+
+
+def test_an_unfinished_store_is_refused(tmp_path):
+    store = create(tmp_path)
+    store.write(1, unit(len(store.rows_of(1))))
+    with pytest.raises(StoreError, match='not finished: 1 of 2 shards'):
+        TeacherStore(tmp_path).require_complete()
+    assert store.missing() == [0]
+
+
+def test_a_shard_that_was_cut_off_while_it_was_written_is_not_there(tmp_path, monkeypatch):
+    store = create(tmp_path, pictures=10)
+    import mmlgd.store.layout as layout
+
+    monkeypatch.setattr(layout.os, 'replace', lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        store.write(0, unit(20))
+    assert TeacherStore(tmp_path).missing() == [0]
+
+
+@pytest.mark.parametrize('damage', ['truncate', 'flip', 'remove', 'empty', 'other dtype'])
+def test_damage_is_found_when_the_shard_is_first_read(store, tmp_path, damage):
+    file = tmp_path / 'shards/00001.npy'
+    content = file.read_bytes()
+    if damage == 'truncate':
+        file.write_bytes(content[:-100])
+    elif damage == 'flip':
+        file.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+    elif damage == 'remove':
+        file.unlink()
+    elif damage == 'empty':
+        file.write_bytes(b'')
+    else:
+        np.save(file, unit(376))
+    read = TeacherStore(tmp_path)
+    read[0]  # the other shard is whole
+    with pytest.raises(StoreError, match='(?s)Shard 1 .*--verify'):
+        read[1024]
+    assert read.missing(verify=True) == [1] and read.missing() == []
+
+
+def test_a_pickle_in_place_of_a_shard_is_not_opened(store, tmp_path):
+    np.save(tmp_path / 'shards/00000.npy', np.array([dict(a=1)], dtype=object), allow_pickle=True)
+    with pytest.raises(StoreError, match='cannot be read'):
+        TeacherStore(tmp_path)[0]
+
+
+@pytest.mark.parametrize('value', [0.0, np.nan, np.inf])
+def test_a_useless_embedding_is_named_and_not_stored(tmp_path, value):
+    store = create(tmp_path, views=2, pictures=10)
+    rows = unit(20)
+    rows[13] = value
+    with pytest.raises(StoreError, match='picture 3, view 1'):
+        store.write(0, rows)
+    assert store.missing() == [0]
+
+
+def test_rows_of_another_number_or_length_are_refused(tmp_path):
+    store = create(tmp_path, views=2, pictures=10)
+    with pytest.raises(StoreError, match=r'\(20, 4\), got \(19, 4\)'):
+        store.write(0, unit(19))
+
+
+def test_no_store_another_format_and_a_damaged_description_are_refused(tmp_path):
+    with pytest.raises(StoreError, match='no teacher store.*store_teacher.py'):
+        TeacherStore(tmp_path)
+    (tmp_path / 'store.json').write_text('{"format": 7}')
+    with pytest.raises(StoreError, match='format 7'):
+        TeacherStore(tmp_path)
+    for text in ('{"format": 1', '[]', ''):
+        (tmp_path / 'store.json').write_text(text)
+        with pytest.raises(StoreError, match='damaged'):
+            TeacherStore(tmp_path)
