@@ -160,7 +160,12 @@ def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: 
     precision = _precision(cfg)
     context = autocast(dtype=getattr(torch, precision)) if precision else nullcontext()
     done: list[np.ndarray] = []
-    with tqdm(total=len(rows), unit='view', desc='teacher store', disable=None) as progress, context:
+    with (
+        tqdm(
+            total=len(rows), unit='view', desc='teacher store', mininterval=1, disable=not dist.is_main_process()
+        ) as progress,
+        context,
+    ):
         for batch in batches:
             inputs = model.data_preprocessor(batch, training=True)['inputs']
             inputs = inputs.contiguous(memory_format=model.memory_format)

@@ -1,0 +1,218 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import Runner
+
+from mmlgd.apis.teacher_store import use_store, write_store
+from mmlgd.datasets import SeededViews
+from mmlgd.registry import DATASETS, MODELS
+from mmlgd.store import StoreError, TeacherStore
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+VIEWS = 200  # of 12 pictures: 2400 rows, three shards
+
+
+@pytest.fixture(autouse=True, scope='module')
+def mmpretrain_scope():
+    before = DefaultScope.get_current_instance()
+    init_default_scope('mmpretrain')
+    yield
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+@pytest.fixture(scope='module')
+def recipe(tmp_path_factory, recipe_of):
+    """The recipe for one's own pictures, with a batched augmentation, a crop of 32 px and no workers."""
+    path = tmp_path_factory.mktemp('recipe') / 'mine.py'
+    path.write_text(
+        recipe_of(RECIPE)
+        + "model['data_preprocessor'] = dict(augmentation=dict(type='mmlgd.MoCoV2Augmentation'))\n"
+        + 'train_pipeline = [_base_.train_pipeline[0], _base_.train_pipeline[1], _base_.train_pipeline[2],\n'
+        + "    dict(type='mmpretrain.PILToNumpy', to_bgr=True), dict(type='mmpretrain.PackInputs')]\n"
+        + 'train_pipeline[2].size = 32\n'
+        + "train_dataloader['dataset']['pipeline'] = train_pipeline\n"
+    )
+    return path
+
+
+@pytest.fixture
+def cfg(recipe):
+    return Config.fromfile(recipe)
+
+
+@pytest.fixture(scope='module')
+def store(recipe, tmp_path_factory):
+    return write_store(Config.fromfile(recipe), tmp_path_factory.mktemp('store'), VIEWS, seed=3)
+
+
+def batch_of(dataset, rows):
+    return torch.utils.data.default_collate(
+        [{k: v for k, v in dataset[row].items() if k != 'data_samples'} for row in rows]
+    )
+
+
+def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, store):
+    """Steps of both, banks included, on replayed views; a stored embedding differs by half precision's rounding."""
+    torch.manual_seed(0)
+    live = MODELS.build(cfg.model).train()
+    views = SeededViews(
+        cfg.train_dataloader.dataset, VIEWS, seed=3, noise=live.data_preprocessor.augmentation.num_noise
+    )
+    use_store(cfg, store.folder)
+    torch.manual_seed(0)
+    stored = MODELS.build(cfg.model).train()
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    for rows in ([0, 13, 500, 1030], [7, 2399, 1023, 1024]):
+        inputs = live.data_preprocessor(batch_of(views, rows), training=True)
+        replayed = stored.data_preprocessor(batch_of(dataset, rows), training=True)
+        assert torch.equal(inputs['inputs'], replayed['inputs'])
+        expected, losses = live(**inputs, mode='loss'), stored(**replayed, mode='loss')
+        for key in expected:
+            torch.testing.assert_close(losses[key], expected[key], rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(stored.visual_bank.bank, live.visual_bank.bank, rtol=0, atol=2e-3)
+    assert torch.equal(stored.visual_bank.visited, live.visual_bank.visited)
+    assert torch.equal(stored.textual_bank.bank, live.textual_bank.bank)
+    assert stored.teacher.identity == live.teacher.identity
+
+
+def test_training_from_a_store_asks_no_teacher(cfg, store, tmp_path):
+    cfg.work_dir, cfg.train_cfg.max_epochs = str(tmp_path), 1
+    use_store(cfg, store.folder)
+    runner = Runner.from_cfg(cfg)
+    assert not list(runner.model.teacher.parameters())
+    runner.train()
+    assert runner.iter == 3  # one view of each of 12 pictures, in batches of 4
+    metrics = runner.val()
+    assert 'accuracy/top1' in metrics and not any('teacher' in key for key in metrics)
+
+
+def test_each_epoch_has_the_next_view_of_every_picture(cfg, store):
+    use_store(cfg, store.folder)
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    seen = []
+    for epoch in (0, 1, VIEWS):
+        loader.sampler.set_epoch(epoch)
+        seen.append(list(loader.sampler))
+    first, second, again = seen
+    assert sorted(first) == list(range(12)) and sorted(second) == list(range(12, 24))
+    assert first != sorted(first) and sorted(again) == list(range(12))
+
+
+def test_a_stopped_run_goes_on_with_what_is_missing(cfg, store, tmp_path):
+    write_store(cfg, tmp_path, VIEWS, seed=3)
+    shards = tmp_path / 'shards'
+    (shards / '00001.crc32').unlink()  # stopped in the middle of shard 1 ...
+    (shards / '00002.npy').rename(shards / '00002.npy.part')  # ... and of shard 2
+    (shards / '00002.crc32').unlink()
+    first = (shards / '00000.npy').stat().st_mtime_ns
+    resumed = write_store(cfg, tmp_path, VIEWS, seed=3)
+    assert (shards / '00000.npy').stat().st_mtime_ns == first
+    assert all(np.array_equal(resumed[row], store[row]) for row in range(0, 2400, 100))
+
+
+def test_verify_writes_damaged_shards_anew(cfg, store, tmp_path):
+    write_store(cfg, tmp_path, VIEWS, seed=3)
+    file = tmp_path / 'shards/00001.npy'
+    file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(StoreError, match='--verify'):
+        TeacherStore(tmp_path)[1024]
+    mended = write_store(cfg, tmp_path, VIEWS, seed=3, verify=True)
+    assert np.array_equal(mended[2047], store[2047])
+
+
+def change_pipeline(cfg):
+    cfg.train_dataloader.dataset.pipeline[2].scale = (0.5, 1.0)
+
+
+def change_augmentation(cfg):
+    cfg.model.data_preprocessor.augmentation.hue = 0.2
+
+
+def change_teacher(cfg):
+    cfg.model.teacher.model = 'local-dir:/another'
+
+
+def change_pictures(cfg):
+    cfg.train_dataloader.dataset.indices = 6
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (change_pipeline, r'dataset.pipeline\[2\].scale\[0\] is 0.2 in the store and 0.5 here'),
+        (change_augmentation, 'model.augmentation.hue is None in the store and 0.2 here'),
+        (change_teacher, 'model.teacher.model is .* in the store and .*another'),
+        (change_pictures, 'dataset.pictures.count is 12 in the store and 6 here'),
+    ],
+)
+def test_a_store_of_something_else_is_refused_by_the_difference(cfg, store, change, message):
+    change(cfg)
+    with pytest.raises(StoreError, match=message):
+        use_store(cfg, store.folder)
+        DATASETS.build(cfg.train_dataloader.dataset)
+
+
+def test_a_store_whose_views_have_other_pixels_here_is_refused(cfg, store, tmp_path):
+    """As with another version of the library that decodes or resizes."""
+    copied = TeacherStore(store.folder).description
+    copied['probes'][0]['pixels'] = '0' * 16
+    copied['libraries']['pillow'] = '1.1.7'
+    (tmp_path / 'shards').symlink_to(store.folder / 'shards')
+    (tmp_path / 'store.json').write_text(json.dumps(copied))
+    use_store(cfg, tmp_path)
+    with pytest.raises(StoreError, match=r"other pixels than stored ones \(library.pillow is '1.1.7' in the store"):
+        DATASETS.build(cfg.train_dataloader.dataset)
+
+
+def test_a_folder_with_another_store_is_not_written_to(cfg, store):
+    with pytest.raises(StoreError, match='something else: store.seed is 3 in the store and 4 here'):
+        write_store(cfg, store.folder, VIEWS, seed=4)
+
+
+def test_class_names_that_the_store_has_not_are_asked_for(cfg, store):
+    cfg.model.text.vocabulary = ['zebra']
+    use_store(cfg, store.folder)
+    with pytest.raises(RuntimeError, match='no text embeddings of these class names.*zebra'):
+        MODELS.build(cfg.model)
+    again = cfg.copy()
+    again.model.teacher = Config.fromfile(store.folder / 'store.json').teacher.config
+
+
+def test_a_batch_without_embeddings_is_refused(cfg, store):
+    use_store(cfg, store.folder)
+    model = MODELS.build(cfg.model)
+    with pytest.raises(RuntimeError, match='StoredTeacherDataset.*--store'):
+        model(torch.rand(2, 3, 32, 32), mode='loss')
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, tmp_path):
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+
+    def run(*command):
+        done = subprocess.run(
+            [sys.executable, *map(str, command)], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    tool = ROOT / 'tools/store_teacher.py'
+    arguments = (recipe, '--views', VIEWS, '--seed', 3, '--out', tmp_path / 'store', '--launcher', 'pytorch')
+    told = run('-m', 'torch.distributed.run', '--nproc_per_node', 2, '--master_port', 29531, tool, *arguments)
+    assert '12 pictures, 200 views each' in told and '64 bytes a view' in told
+    written = TeacherStore(tmp_path / 'store')
+    written.require_complete()
+    for row in range(0, 2400, 37):
+        np.testing.assert_allclose(written[row], store[row], atol=1e-3)
+    run(ROOT / 'tools/train.py', recipe, '--store', tmp_path / 'store', '--work-dir', tmp_path / 'run')
+    assert (tmp_path / 'run/epoch_2.pth').is_file()

@@ -1,0 +1,56 @@
+"""LGD as a config builds it: real towers with random weights, class names without meaning."""
+
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from mmlgd.models import LGD, OpenCLIPTeacher
+from mmlgd.registry import MODELS
+
+
+@MODELS.register_module()
+class WordlessTeacher(OpenCLIPTeacher):
+    """An open_clip teacher whose text embeddings are random: encoding ten thousand prompts is not what is measured."""
+
+    def _encode_text(self, prompts: list[str]) -> Tensor:
+        return torch.randn(len(prompts), self.embed_dim, generator=torch.Generator().manual_seed(0)).to(self.mean)
+
+
+def build_lgd(classes: int, teacher: str, device: str, fast: bool) -> LGD:
+    """Build the published model with ResNet-18.
+
+    Args:
+        classes (int): K.
+        teacher (str): An open_clip architecture.
+        device (str): As given to torch.
+        fast (bool): With ``torch.compile`` and channels-last memory.
+
+    Returns:
+        LGD: In training mode, on the device.
+    """
+    init_default_scope('mmpretrain')
+    config = dict(
+        type='mmlgd.LGD',
+        backbone=dict(type='mmpretrain.ResNet', depth=18),
+        neck=dict(in_channels=512),
+        teacher=dict(type='WordlessTeacher', model=teacher, pretrained=None, compile=fast),
+        text=dict(vocabulary=[f'class {k}' for k in range(classes)], templates='plain'),
+        compile=fast,
+        channels_last=fast,
+    )
+    return MODELS.build(config).to(device).train()
+
+
+def optimizer_of(model: torch.nn.Module, device: str) -> OptimWrapper:
+    """Wrap the published optimizer as our configs do: bfloat16 autocast on a GPU, float32 elsewhere, fused."""
+    wrapper = dict(optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4, fused=True))
+    if device.startswith('cuda'):
+        wrapper.update(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
+    return build_optim_wrapper(model, wrapper)
+
+
+def unit_rows(n: int, d: int, device: str, seed: int = 0) -> Tensor:
+    """Draw (n, d) unit rows."""
+    return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=1).to(device)

@@ -1,0 +1,46 @@
+r"""How fast does the teacher see?
+
+    python tools/benchmarks/teacher.py --teacher RN50 --batch 256 --size 224
+
+open_clip's tower as it is (half precision on a GPU, NCHW, every token pooled), then ours, step by step.
+"""
+
+import published
+import torch
+from measure import benchmark_parser, measure, report, table
+from ours import WordlessTeacher, unit_rows
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = benchmark_parser(__doc__)
+    parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
+    args = parser.parse_args()
+    clip = published.clip_of(args.teacher)
+    teacher = WordlessTeacher(args.teacher, pretrained=None).to(args.device)
+    reference = published.PublishedStep(clip, unit_rows(2, teacher.embed_dim, 'cpu'), args.device)
+    compiled = WordlessTeacher(args.teacher, pretrained=None, compile=True).to(args.device)
+    compiled.to(memory_format=torch.channels_last)
+    pictures = torch.randn(args.batch, 3, *teacher.image_size, device=args.device)
+    channels_last = pictures.contiguous(memory_format=torch.channels_last)
+    autocast = torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.device.startswith('cuda'))
+
+    def ours(teacher, pictures):
+        with autocast:
+            teacher.encode_image(pictures)
+
+    ways = {
+        "open_clip's tower": lambda: reference.encode(pictures),
+        'ours: batch norm folded, one token pooled': lambda: ours(teacher, pictures),
+        'ours, compiled, channels last': lambda: ours(compiled, channels_last),
+    }
+    times = measure(ways, args)
+    size = 'x'.join(map(str, teacher.image_size))
+    report(
+        f'Teacher {args.teacher}, batch {args.batch}, {size} px', table(times, args.batch), dict(seconds=times), args
+    )
+
+
+if __name__ == '__main__':
+    main()
