@@ -93,22 +93,20 @@ class LGDLoss(nn.Module):
         self._check(student, teacher, textual_bank, visual_bank, visited)
         with torch.autocast(student.device.type, enabled=False):
             s, t, tsb, vsb = (x.float() for x in (student, teacher.detach(), textual_bank, visual_bank))
-            textual = self._cross_entropy(s @ tsb.T, t @ tsb.T)  # from (N, K) both
-            s_visual, t_visual = s @ vsb.T, t @ vsb.T  # (N, K) both
+            # Divided here, (N, D) has to be read and written, and not every (N, K) below.
+            s, sharp_t = s / self.student_temperature, t / self.teacher_temperature
+            textual = _cross_entropy(s @ tsb.T, sharp_t @ tsb.T)  # from (N, K) both
+            s_visual, t_visual = s @ vsb.T, sharp_t @ vsb.T  # (N, K) both
             weight = self.alpha
             if self.mask_unvisited:
-                # -1e4 is 0 after the softmax at any temperature below 100, and finite where all rows are masked.
-                s_visual, t_visual = (x.masked_fill(~visited, -1e4) for x in (s_visual, t_visual))
+                # Below any similarity at any temperature: 0 after the softmax, and finite where all rows are masked.
+                s_visual, t_visual = (x.masked_fill(~visited, -1e9) for x in (s_visual, t_visual))
                 weight = self.alpha * visited.any()  # with no row to compare there is no visual part
             if self.self_logit:
                 s_visual = torch.cat([s_visual, (s * t).sum(-1, keepdim=True)], dim=1)  # (N, K+1)
-                t_visual = torch.cat([t_visual, (t * t).sum(-1, keepdim=True)], dim=1)  # (N, K+1), last is 1
-            visual = self._cross_entropy(s_visual, t_visual)
+                t_visual = torch.cat([t_visual, (sharp_t * t).sum(-1, keepdim=True)], dim=1)  # (N, K+1), last is 1/τ_T
+            visual = _cross_entropy(s_visual, t_visual)
         return dict(loss_visual=weight * visual, loss_textual=(1 - self.alpha) * textual)
-
-    def _cross_entropy(self, student_similarity: Tensor, teacher_similarity: Tensor) -> Tensor:
-        target = (teacher_similarity / self.teacher_temperature).softmax(dim=-1)
-        return F.cross_entropy(student_similarity / self.student_temperature, target)
 
     def _check(self, student, teacher, textual_bank, visual_bank, visited) -> None:
         dims = {x.shape[-1] for x in (student, teacher, textual_bank, visual_bank)}
@@ -120,3 +118,7 @@ class LGDLoss(nn.Module):
             )
         if self.mask_unvisited and visited is None:
             raise ValueError("mask_unvisited=True needs the bank's `visited`; pass it as the fifth argument.")
+
+
+def _cross_entropy(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    return F.cross_entropy(student_logits, teacher_logits.softmax(dim=-1))
