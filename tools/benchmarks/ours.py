@@ -35,7 +35,7 @@ def build_lgd(classes: int, teacher: str, device: str, fast: bool) -> LGD:
         type='mmlgd.LGD',
         backbone=dict(type='mmpretrain.ResNet', depth=18),
         neck=dict(in_channels=512),
-        teacher=dict(type='WordlessTeacher', model=teacher, pretrained=None, compile=fast),
+        teacher=dict(type='mmlgd.WordlessTeacher', model=teacher, pretrained=None, compile=fast),
         text=dict(vocabulary=[f'class {k}' for k in range(classes)], templates='plain'),
         compile=fast,
         channels_last=fast,

@@ -1,0 +1,130 @@
+r"""Draw where the time of one training step goes, published and ours, on one time axis.
+
+    python tools/benchmarks/profile_step.py --classes 1000 --batch 256 --out step.png
+
+On a GPU the bars are its kernels; elsewhere, torch's operators.
+"""
+
+import argparse
+import re
+from functools import partial
+from pathlib import Path
+from typing import Callable
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt
+import published
+import torch
+from measure import environment
+from ours import build_lgd, optimizer_of, unit_rows
+from torch.profiler import ProfilerActivity, profile
+
+# The first pattern that an operator's or kernel's name has decides; colours are Okabe and Ito's, for all eyes.
+KINDS = {
+    'convolution': ('#0072B2', r'conv|implicit_gemm|cudnn|xmma|dgrad|wgrad|fprop'),
+    'matrix product': ('#56B4E9', r'mm|linear|gemm|matmul|attention|cutlass|nvjet'),
+    'normalisation': ('#009E73', r'norm|bn_'),
+    'class by class': ('#D55E00', r'eq|nonzero|index|mean|item|_local_scalar|is_nonzero|select|scatter|copy_'),
+    'optimizer': ('#CC79A7', r'sgd|foreach|optim'),
+    'the rest': ('#999999', r''),
+}
+
+
+class Bar:
+    """One operator or kernel: start and length in ms, and its kind."""
+
+    def __init__(self, start: float, length: float, name: str):
+        self.start, self.length = start, length
+        self.kind = next(kind for kind, (_, pattern) in KINDS.items() if re.search(pattern, name, re.IGNORECASE))
+
+
+def timeline(step: Callable[[], object], device: str) -> list[Bar]:
+    """Profile one step, after three that warm up.
+
+    Args:
+        step (Callable): Makes a step.
+        device (str): As given to torch.
+
+    Returns:
+        List[Bar]: In order; the first starts at 0.
+    """
+    on_gpu = device.startswith('cuda')
+    for _ in range(3):
+        step()
+    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as profiler:
+        step()
+        if on_gpu:
+            torch.cuda.synchronize()
+    events = [event for event in profiler.events() if on_gpu or event.cpu_parent is None]
+    first = min(event.time_range.start for event in events)
+    return [
+        Bar((event.time_range.start - first) / 1e3, event.time_range.elapsed_us() / 1e3, event.name) for event in events
+    ]
+
+
+def draw(steps: dict[str, list[Bar]], title: str, file: Path) -> None:
+    """Draw the steps one under the other.
+
+    Args:
+        steps (Dict[str, List[Bar]]): Of :func:`timeline`, by name.
+        title (str): What was measured, on what.
+        file (Path): A PNG.
+    """
+    figure, axis = plt.subplots(figsize=(11, 1.1 * len(steps) + 1.6), dpi=130)
+    for row, bars in enumerate(steps.values()):
+        for kind, (color, _) in KINDS.items():
+            chosen = [(bar.start, bar.length) for bar in bars if bar.kind == kind]
+            axis.broken_barh(chosen, (row - 0.32, 0.64), facecolors=color, label=kind if row == 0 else None)
+        end = max(bar.start + bar.length for bar in bars)
+        axis.annotate(f' {end:.4g} ms', (end, row), va='center', size=10, weight='bold')
+    axis.set_yticks(range(len(steps)), list(steps), size=10)
+    axis.invert_yaxis()
+    axis.set_xlabel('ms')
+    axis.margins(x=0.09)
+    axis.set_xlim(left=0)
+    axis.spines[['top', 'right', 'left']].set_visible(False)
+    axis.tick_params(axis='y', length=0)
+    axis.set_title(title, loc='left', size=10)
+    figure.legend(loc='lower center', ncol=len(KINDS), frameon=False, fontsize=9)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Profile the published step and ours, live and stored, and draw them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    parser.add_argument('--classes', type=int, default=1000, help='K; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
+    parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/step.png'), help='default: %(default)s')
+    args = parser.parse_args()
+    model = build_lgd(args.classes, args.teacher, args.device, fast=True)
+    optimizer = optimizer_of(model, args.device)
+    shape = (args.batch, 3, *model.teacher.image_size)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, device=args.device)
+    t = unit_rows(args.batch, model.teacher.embed_dim, args.device).half()
+    tsb = model.textual_bank.bank.cpu()
+    reference = published.PublishedStep(published.clip_of(args.teacher), tsb, args.device)
+    batch = dict(inputs=pixels, data_samples=None)
+    steps = {
+        'published step': partial(reference, torch.randn(shape, device=args.device)),
+        'LGD, live teacher': partial(model.train_step, batch, optimizer),
+        'LGD, stored teacher': partial(model.train_step, dict(batch, teacher_embeddings=t), optimizer),
+    }
+    machine = environment(args.device)
+    size = 'x'.join(map(str, shape[2:]))
+    title = (
+        f'One step, ResNet-18, teacher {args.teacher}, K = {args.classes}, batch {args.batch}, {size} px, '
+        f'{machine["device"]}, torch {machine["torch"]}'
+    )
+    draw({name: timeline(step, args.device) for name, step in steps.items()}, title, args.out)
+    print(f'Look at {args.out}.')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,111 @@
+r"""When does a teacher store pay? Its size, what reading costs against asking the teacher, and the break-even.
+
+    python tools/benchmarks/store.py --pictures /my/pictures --teacher RN50 --also ViT-L-14
+
+Writes a store of some pictures into a temporary folder with the published recipe and random teacher weights. The
+figures of ``--also`` are computed: its FLOPs against the measured teacher's, at the same FLOPs a second.
+"""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import open_clip
+import torch
+from measure import benchmark_parser, measure, report, table
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch.utils.data import default_collate
+from torch.utils.flop_counter import FlopCounterMode
+
+import mmlgd  # noqa: F401  registers what the recipe names
+from mmlgd.apis.teacher_store import write_store
+from mmlgd.registry import DATASETS, MODELS
+
+RECIPE = Path(__file__).parents[2] / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+VIEWS = 2
+
+
+def flops(architecture: str) -> float:
+    """Count the FLOPs of an image tower for one picture.
+
+    Args:
+        architecture (str): Of open_clip.
+
+    Returns:
+        float: Two for each multiplication and addition.
+    """
+    tower = open_clip.create_model(architecture, device='meta').visual.eval()
+    size = tower.image_size if isinstance(tower.image_size, tuple) else (tower.image_size,) * 2
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        tower(torch.empty(1, 3, *size, device='meta'))
+    return counter.get_total_flops()
+
+
+def break_even(views: int, pipeline: float, teacher: float) -> float:
+    """Count the epochs, of all students together, after which a store has paid.
+
+    Writing costs the pipeline and the teacher for V views of each picture; every epoch then saves the teacher once.
+
+    Args:
+        views (int): V.
+        pipeline (float): Seconds to load and augment a picture.
+        teacher (float): Seconds to embed it.
+
+    Returns:
+        float: Epochs.
+    """
+    return views * (pipeline + teacher) / teacher
+
+
+def main() -> None:
+    """Write a store, measure and report."""
+    parser = benchmark_parser(__doc__)
+    parser.add_argument('--pictures', type=Path, required=True, help='folder of pictures')
+    parser.add_argument('--count', type=int, default=256, help='pictures to use; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=64, help='pictures; default: %(default)s')
+    parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
+    parser.add_argument('--also', default='ViT-L-14', help='compute for this one too; default: %(default)s')
+    args = parser.parse_args()
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile(RECIPE)
+    cfg.model.teacher.update(model=args.teacher, pretrained=None)
+    cfg.model.text.update(vocabulary=['a class name'], templates='plain')
+    cfg.train_dataloader.update(batch_size=args.batch, num_workers=0, persistent_workers=False, pin_memory=False)
+    cfg.train_dataloader.dataset.update(data_root=str(args.pictures), indices=args.count)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        store = write_store(cfg, folder, VIEWS)
+        writing = (time.perf_counter() - started) / (store.num_pictures * VIEWS)
+        stored = DATASETS.build(
+            dict(type='mmlgd.StoredTeacherDataset', store=folder, dataset=cfg.train_dataloader.dataset)
+        )
+        model = MODELS.build(cfg.model).to(args.device)
+        rows = torch.randint(len(stored), (args.batch,), generator=torch.Generator().manual_seed(0)).tolist()
+        pictures = torch.randn(args.batch, 3, *model.teacher.image_size, device=args.device)
+        ways = {
+            'asking the teacher': lambda: model.teacher.encode_image(pictures),
+            'reading its embeddings': lambda: torch.stack([torch.from_numpy(stored.store[row].copy()) for row in rows]),
+            'loading the pictures': lambda: default_collate([super(type(stored), stored).__getitem__(r) for r in rows]),
+        }
+        times = measure(ways, args)
+        size = sum(file.stat().st_size for file in Path(folder, 'shards').glob('*.npy')) / len(stored)
+    teacher, _, pipeline = (statistics.median(seconds) / args.batch for seconds in times.values())
+    other = teacher * flops(args.also) / flops(args.teacher)
+    lines = [
+        table(times, args.batch),
+        f'\n{size:.0f} bytes a picture and view; writing took {1e3 * writing:.3g} ms a view.\n',
+        f'| epochs of all students together until it pays | {args.teacher}, measured | {args.also}, computed |',
+        '|---|---|---|',
+        *(
+            f'| {views} views | {break_even(views, pipeline, teacher):.1f} | {break_even(views, pipeline, other):.1f} |'
+            for views in (1, 4, 8, 16)
+        ),
+    ]
+    figures = dict(seconds=times, bytes_a_view=size, writing_a_view=writing, other_teacher=other)
+    report(f'Teacher store, batch {args.batch}', '\n'.join(lines), figures, args)
+
+
+if __name__ == '__main__':
+    main()
