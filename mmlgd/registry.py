@@ -11,6 +11,7 @@ HOOKS = Registry('hook', parent=root.HOOKS, locations=['mmlgd.engine'])
 DATASETS = Registry('dataset', parent=root.DATASETS, locations=['mmlgd.datasets'])
 DATA_SAMPLERS = Registry('data sampler', parent=root.DATA_SAMPLERS, locations=['mmlgd.datasets'])
 FUNCTIONS = Registry('function', parent=root.FUNCTIONS, locations=['mmlgd.datasets'])
+TRANSFORMS = Registry('transform', parent=root.TRANSFORMS, locations=['mmlgd.datasets'])
 
 # A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd; without a node there, mmengine warns at each of
 # these, though it finds what it looks for. The nodes stay empty.
@@ -24,7 +25,6 @@ _INHERITED = (
     root.OPTIM_WRAPPER_CONSTRUCTORS,
     root.PARAM_SCHEDULERS,
     root.RUNNERS,
-    root.TRANSFORMS,
     root.VISBACKENDS,
     root.VISUALIZERS,
     root.WEIGHT_INITIALIZERS,

@@ -14,7 +14,9 @@ from mmlgd.registry import MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 PRETRAINING = sorted((CONFIGS / 'lgd').glob('*.py'))
-NAME = re.compile(r'lgd_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse)?')
+NAME = re.compile(
+    r'lgd_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse|_batched)?'
+)
 TEXT = {'in1k': 'in1k', 'caltech256': 'caltech256', 'coco': 'coco', 'pictures': 'in1k'}
 
 
@@ -69,6 +71,17 @@ def test_a_config_makes_a_step(path, tiny_clip, pictures):
     assert batch['inputs'].shape == (2, 3, size, size)
     losses = model(**batch, mode='loss')
     assert all(torch.isfinite(value) for value in losses.values())
+
+
+@pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
+def test_every_config_has_both_pipelines(path):
+    """Two lines switch a config from one to the other: their crops have to be the same."""
+    cfg = Config.fromfile(path)
+    crop, batched = cfg.train_pipeline[2], cfg.batched_pipeline[1]
+    assert (batched.scale, batched.crop_ratio_range) == (crop.size, crop.scale)
+    augments = 'augmentation' in cfg.model.data_preprocessor
+    assert augments == path.stem.endswith('_batched')
+    assert cfg.train_dataloader.dataset.pipeline == (cfg.batched_pipeline if augments else cfg.train_pipeline)
 
 
 def test_class_names_fit_the_evaluation_sets():

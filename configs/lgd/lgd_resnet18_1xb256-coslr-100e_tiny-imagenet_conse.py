@@ -24,6 +24,8 @@ model = dict(
 # 64 px pictures, seen by the student at 96 px and by the teacher at its own 224 px.
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].size = 96
+batched_pipeline = _base_.batched_pipeline
+batched_pipeline[1].scale = 96
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(96, 96), backend='pillow'),

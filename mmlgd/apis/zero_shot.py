@@ -53,13 +53,17 @@ def get_zero_shot_classifier(
         new = TextualSemanticsBank(teacher_model, vocabulary or text['class_names'], templates or text['templates'])
         class_names, bank = new.class_names, new.bank
     neck = {**config['model']['neck'], 'out_channels': bank.shape[1]}
+    # Statistics only: an augmentation is for training, and its library need not be here.
+    pixels = {
+        key: value for key, value in (config['model'].get('data_preprocessor') or {}).items() if key != 'augmentation'
+    }
     model = ZeroShotClassifier(
         backbone=config['model']['backbone'],
         neck=neck,
         class_names=class_names,
         embed_dim=bank.shape[1],
         temperature=(config['model'].get('loss') or {}).get('student_temperature', 0.2),
-        data_preprocessor=config['model'].get('data_preprocessor'),
+        data_preprocessor=pixels or None,
     )
     for part in ('backbone', 'neck'):
         weights = part_weights(state, part, checkpoint)

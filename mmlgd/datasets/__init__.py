@@ -1,6 +1,7 @@
 """Data sets: views of pictures that can be replayed, with a teacher's embeddings; and a world that comes with us."""
 
 from .collate import default_collate
+from .crop import RandomResizedCrop
 from .demo_pictures import DEMO_CLASSES, render_object, render_scene
 from .demo_world import write_demo_world
 from .stored_teacher import StoredTeacherDataset, ViewSampler
@@ -8,6 +9,7 @@ from .views import SeededViews
 
 __all__ = [
     'DEMO_CLASSES',
+    'RandomResizedCrop',
     'SeededViews',
     'StoredTeacherDataset',
     'ViewSampler',

@@ -48,7 +48,7 @@ class LGD(BaseSelfSupervisor):
         compile (bool): Compile the student's backbone and neck with ``torch.compile`` where the platform can; the
             teacher has the same option. Defaults to False.
         data_preprocessor (dict, optional): Picture statistics of the *student*. Defaults to
-            ``mmpretrain.SelfSupDataPreprocessor`` with ImageNet's mean and std and RGB order.
+            ``mmlgd.PretrainDataPreprocessor`` with ImageNet's mean and std and RGB order.
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
     Raises:
@@ -73,7 +73,7 @@ class LGD(BaseSelfSupervisor):
         super().__init__(
             backbone=backbone,
             neck=_with_joint_space(neck, teacher.embed_dim),
-            data_preprocessor=data_preprocessor or IMAGENET_RGB,
+            data_preprocessor=data_preprocessor or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor'),
             init_cfg=init_cfg,
         )
         self.textual_bank = _build(text, 'TextualSemanticsBank', teacher=teacher)

@@ -1,9 +1,11 @@
 """A zero-shot classifier gives what the model of training gives, with its names or with others."""
 
 import copy
+import sys
 
 import pytest
 import torch
+from mmengine.config import Config
 
 import mmlgd
 from mmlgd.apis import CheckpointError
@@ -25,6 +27,24 @@ def test_scores_are_those_of_the_trained_model(lgd_checkpoint, lgd_config, batch
     assert classifier.class_names == trained.class_names
     samples = classifier(batch, mode='predict')
     torch.testing.assert_close(samples[0].pred_label, expected[0].argmax(keepdim=True))
+
+
+def test_a_classifier_needs_no_augmentation(lgd_checkpoint, tmp_path, monkeypatch):
+    """It was trained with one; where it classifies, the augmentation's library need not be installed."""
+    content = torch.load(lgd_checkpoint, weights_only=True)
+    config = Config.fromstring(content['meta']['cfg'], '.py')
+    statistics = dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], to_rgb=True)
+    augmentation = dict(type='mmlgd.MoCoV2Augmentation')
+    config.model.data_preprocessor = dict(
+        type='mmlgd.PretrainDataPreprocessor', augmentation=augmentation, **statistics
+    )
+    content['meta']['cfg'] = config.pretty_text
+    torch.save(content, tmp_path / 'augmented.pth')
+    monkeypatch.setitem(sys.modules, 'kornia', None)
+    preprocess = mmlgd.get_zero_shot_classifier(tmp_path / 'augmented.pth').data_preprocessor
+    assert preprocess.mean.flatten().tolist() == statistics['mean']
+    with pytest.raises(ImportError, match='fast'):
+        MODELS.build(dict(augmentation))
 
 
 def test_other_names_are_embedded_by_the_teacher(lgd_checkpoint, batch):

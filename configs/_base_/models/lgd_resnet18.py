@@ -9,7 +9,7 @@ model = dict(
     visual_bank=dict(type='mmlgd.VisualSemanticsBank', momentum=0.999),
     loss=dict(type='mmlgd.LGDLoss', student_temperature=0.2, teacher_temperature=0.01, alpha=0.5),
     data_preprocessor=dict(
-        type='mmpretrain.SelfSupDataPreprocessor',
+        type='mmlgd.PretrainDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         to_rgb=True,

@@ -1,0 +1,6 @@
+# The same views, with less CPU work: it decodes and crops, the GPU does the rest (`pip install "mmlgd[fast]"`). These
+# two lines switch any config of this folder.
+_base_ = 'lgd_resnet18_1xb256-coslr-200e_pictures.py'
+
+train_dataloader = dict(dataset=dict(pipeline=_base_.batched_pipeline))
+model = dict(data_preprocessor=dict(augmentation=dict(type='mmlgd.MoCoV2Augmentation')))

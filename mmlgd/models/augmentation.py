@@ -1,0 +1,255 @@
+"""MoCo v2's colours, blur and flip for a whole batch, on whatever device the batch is on."""
+
+import math
+from collections.abc import Callable
+from typing import Optional
+
+import torch
+from mmengine.dist import get_dist_info
+from torch import Tensor, nn
+
+from mmlgd.registry import MODELS
+
+# What each of a picture's uniform variates decides. Stored views are replayed from them: append, never reorder.
+NOISE = (
+    *('jitter', 'brightness', 'contrast', 'saturation', 'hue'),
+    *('order_brightness', 'order_contrast', 'order_saturation', 'order_hue'),
+    *('gray', 'blur', 'sigma', 'flip'),
+)
+BLUR_PASSES = 3  # of a box, which make Pillow's Gaussian
+CPU_PART = 16  # a CPU's caches hold no batch: in parts, 256 pictures take two thirds of the time
+
+
+@MODELS.register_module()
+class MoCoV2Augmentation(nn.Module):
+    r"""Augmentation of MoCo v2 (Chen et al., 2020, arXiv 2003.04297) but for its crop, as one batched transform.
+
+    ::
+
+        colours = brightness, contrast, saturation and hue, in a random order    # with jitter_prob
+        view = flip(blur(gray(colours(picture))))                               # each with its own probability
+
+    Pixels are those of torchvision's transforms on Pillow pictures, without their rounding to 8 bits in between. A
+    view is a function of the picture and its own row of uniform noise alone: it does not depend on the batch, and
+    whoever keeps the noise can make it again. All decisions are taken on the CPU, where the noise is, so that none
+    waits for a GPU (kornia before 0.9 does, when it copies constants).
+
+    Args:
+        brightness (float): b in [0, 1]; pixels are multiplied by a factor in [1 - b, 1 + b]. Defaults to 0.4, as in
+            MoCo v2, like the values below.
+        contrast (float): Likewise, the blend with the picture's mean gray. Defaults to 0.4.
+        saturation (float): Likewise, the blend with its gray picture. Defaults to 0.4.
+        hue (float): In [0, 0.5]; hue is turned by up to this fraction of the circle, either way. Defaults to 0.1.
+        jitter_prob (float): Of changing these four. Defaults to 0.8.
+        gray_prob (float): Of losing all colour. Defaults to 0.2.
+        sigma (Tuple[float, float]): Least and greatest standard deviation of the blur in pixels, > 0. Defaults to
+            (0.1, 2.0).
+        blur_prob (float): Of a blur. Defaults to 0.5.
+        flip_prob (float): Of swapping left and right. Defaults to 0.5.
+
+    Raises:
+        ImportError: kornia is not installed.
+        ValueError: A value is outside its range.
+
+    Examples:
+        >>> import torch
+        >>> from mmlgd import MoCoV2Augmentation
+        >>> augment = MoCoV2Augmentation()
+        >>> augment(torch.rand(4, 3, 224, 224)).shape
+        torch.Size([4, 3, 224, 224])
+    """
+
+    #: int: M, how many uniform variates a view consumes.
+    num_noise = len(NOISE)
+
+    def __init__(
+        self,
+        brightness: float = 0.4,
+        contrast: float = 0.4,
+        saturation: float = 0.4,
+        hue: float = 0.1,
+        jitter_prob: float = 0.8,
+        gray_prob: float = 0.2,
+        sigma: tuple[float, float] = (0.1, 2.0),
+        blur_prob: float = 0.5,
+        flip_prob: float = 0.5,
+    ):
+        super().__init__()
+        _check_range(1.0, brightness=brightness, contrast=contrast, saturation=saturation)
+        _check_range(0.5, hue=hue)
+        _check_range(1.0, jitter_prob=jitter_prob, gray_prob=gray_prob, blur_prob=blur_prob, flip_prob=flip_prob)
+        if not 0 < sigma[0] <= sigma[1]:
+            raise ValueError(f'Expected sigma=(least, greatest) in pixels with 0 < least <= greatest, got {sigma}.')
+        _import_kornia()  # now, not in the first step; a module kept as an attribute could not be copied or pickled
+        self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
+        self.jitter_prob, self.gray_prob, self.blur_prob, self.flip_prob = jitter_prob, gray_prob, blur_prob, flip_prob
+        self.sigma = tuple(sigma)
+
+    @torch.no_grad()
+    def forward(self, pictures: Tensor, noise: Optional[Tensor] = None) -> Tensor:
+        """Make a view of each picture.
+
+        Args:
+            pictures (Tensor): (N, 3, H, W) RGB, floating point in [0, 1], on any device.
+            noise (Tensor, optional): (N, M) uniform in [0, 1), on the CPU. Defaults to None, which draws it there from
+                torch's generator, for each rank its own.
+
+        Returns:
+            Tensor: (N, 3, H, W) RGB in [0, 1], on the same device.
+
+        Raises:
+            ValueError: Pictures or noise are of another shape or kind; the message says what is expected.
+        """
+        if noise is None:
+            # All ranks have one seed: each draws for all and takes its own, or pictures would be jittered alike.
+            rank, world_size = get_dist_info()
+            noise = torch.rand(world_size, len(pictures), self.num_noise)[rank]
+        _check_inputs(pictures, noise, self.num_noise)
+        views = pictures.clone()
+        part = CPU_PART if views.device.type == 'cpu' else len(views)
+        # A training step runs under autocast, which would blur in 16 bits.
+        with torch.autocast(views.device.type, enabled=False):
+            for some, variates in zip(views.split(part), noise.split(part)):
+                self._augment(some, dict(zip(NOISE, variates.unbind(dim=1))))
+        return views
+
+    def _augment(self, views: Tensor, u: dict[str, Tensor]) -> None:
+        """Turn pictures into views, in place, by their variates, each (N,)."""
+        self._jitter(views, u)
+        _change(views, u['gray'] < self.gray_prob, _gray)
+        sigma = self.sigma[0] + (self.sigma[1] - self.sigma[0]) * u['sigma']
+        _change(views, u['blur'] < self.blur_prob, _blur, gaussian_kernels(sigma, self.sigma[1]))
+        _change(views, u['flip'] < self.flip_prob, lambda chosen: chosen.flip(-1))
+
+    def _jitter(self, views: Tensor, u: dict[str, Tensor]) -> None:
+        enhance = _import_kornia().enhance
+        operations = dict(
+            brightness=(enhance.adjust_brightness_accumulative, 1 + self.brightness * (2 * u['brightness'] - 1)),
+            contrast=(enhance.adjust_contrast_with_mean_subtraction, 1 + self.contrast * (2 * u['contrast'] - 1)),
+            saturation=(
+                enhance.adjust_saturation_with_gray_subtraction,
+                1 + self.saturation * (2 * u['saturation'] - 1),
+            ),
+            hue=(turn_hue, self.hue * (2 * u['hue'] - 1)),
+        )
+        jittered = u['jitter'] < self.jitter_prob  # (N,)
+        # The ranks of uniform variates are a uniform permutation: order[j] says which operation comes j-th.
+        order = torch.stack([u[f'order_{name}'] for name in operations]).argsort(dim=0, stable=True)  # (4, N)
+        for turn in order:
+            for k, (operation, factors) in enumerate(operations.values()):
+                _change(views, jittered & (turn == k), operation, factors)
+
+
+def _gray(chosen: Tensor) -> Tensor:
+    return _import_kornia().color.rgb_to_grayscale(chosen).expand_as(chosen)
+
+
+def _blur(chosen: Tensor, kernels: Tensor) -> Tensor:
+    return _import_kornia().filters.filter2d_separable(chosen, kernels, kernels, border_type='replicate')
+
+
+def turn_hue(pictures: Tensor, turns: Tensor) -> Tensor:
+    r"""Turn the hue of pictures, as torchvision's and kornia's functions do by way of HSV, in a third of the time.
+
+    .. math:: c' = v - \delta \cdot \text{clamp}(\min(k_c, 4 - k_c), 0, 1), \quad k_c = (n_c + h + 6 f) \bmod 6
+
+    with the greatest channel v, its distance \delta to the least, the hue h in sixths of the circle and n = (5, 3, 1)
+    for red, green and blue: what is constant along the turn is never split into planes and stacked again.
+
+    Args:
+        pictures (Tensor): (N, 3, H, W) RGB in [0, 1].
+        turns (Tensor): (N,), f, fractions of the circle.
+
+    Returns:
+        Tensor: (N, 3, H, W) RGB in [0, 1].
+
+    Examples:
+        >>> import torch
+        >>> from mmlgd.models.augmentation import turn_hue
+        >>> red = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+        >>> turn_hue(red, torch.tensor([1 / 3])).flatten().round()
+        tensor([0., 1., 0.])
+    """
+    r, g, b = pictures.unbind(1)  # (N, H, W) each
+    value = pictures.amax(1)
+    chroma = value - pictures.amin(1)
+    divisor = chroma.masked_fill(chroma == 0, 1)
+    hue = torch.where(
+        value == r, (g - b) / divisor, torch.where(value == g, 2 + (b - r) / divisor, 4 + (r - g) / divisor)
+    )
+    hue += 6 * turns.view(-1, 1, 1)
+    turned = torch.empty_like(pictures)
+    for channel, offset in enumerate((5, 3, 1)):
+        k = (hue + offset).remainder_(6)
+        turned[:, channel] = value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
+    return turned
+
+
+def gaussian_kernels(sigma: Tensor, greatest: float) -> Tensor:
+    r"""Compute the kernels with which Pillow blurs: three extended boxes, whose variances sum to that of a Gaussian.
+
+    Gwosdek et al., *Theoretical Foundations of Gaussian Convolution by Extended Box Filtering*, SSVM 2011. A box of
+    variance :math:`v = \sigma^2 / 3` is :math:`2l + 1` pixels of weight 1 and one of weight :math:`\alpha` at each
+    end. A sampled Gaussian is no substitute: at a :math:`\sigma` of 0.3 its variance is a tenth of :math:`\sigma^2`.
+
+    Args:
+        sigma (Tensor): (N,), standard deviations in pixels, > 0.
+        greatest (float): The greatest there can be; it sets the width, so that a kernel's does not depend on others.
+
+    Returns:
+        Tensor: (N, T), T odd, rows that sum to 1.
+
+    Examples:
+        >>> import torch
+        >>> from mmlgd.models.augmentation import gaussian_kernels
+        >>> kernel = gaussian_kernels(torch.tensor([0.5]), greatest=0.5)[0]
+        >>> offsets = torch.arange(len(kernel)) - len(kernel) // 2
+        >>> (kernel * offsets**2).sum().sqrt()
+        tensor(0.5000)
+    """
+    variance = (sigma.double() ** 2 / BLUR_PASSES)[:, None]  # (N, 1)
+    inner = torch.floor((torch.sqrt(12 * variance + 1) - 1) / 2)  # l
+    ends = (2 * inner + 1) * (inner * (inner + 1) - 3 * variance) / (6 * (variance - (inner + 1) ** 2))  # α
+    reach = math.floor((math.sqrt(12 * greatest**2 / BLUR_PASSES + 1) - 1) / 2) + 1
+    distance = torch.arange(-reach, reach + 1).abs()  # (2 reach + 1,)
+    box = (distance <= inner) + ends * (distance == inner + 1)
+    box = box / box.sum(dim=1, keepdim=True)  # (N, 2 reach + 1)
+    spectrum = torch.fft.rfft(box, n=2 * reach * BLUR_PASSES + 1)  # long enough for the three to be convolved
+    return torch.fft.irfft(spectrum**BLUR_PASSES, n=2 * reach * BLUR_PASSES + 1).to(sigma.dtype)
+
+
+def _change(views: Tensor, chosen: Tensor, operation: Callable[..., Tensor], *values: Tensor) -> None:
+    """Replace the chosen rows by what the operation makes of them, each with its row of the values."""
+    rows = chosen.nonzero().flatten()  # on the CPU, where reading how many there are costs nothing
+    if not len(rows):
+        return
+    there = rows.to(views.device, non_blocking=True)
+    values = [value[rows].to(views.device, views.dtype, non_blocking=True) for value in values]
+    views.index_copy_(0, there, operation(views.index_select(0, there), *values))
+
+
+def _check_range(limit: float, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= limit:
+            raise ValueError(f'Expected {name} in [0, {limit:g}], got {value}.')
+
+
+def _check_inputs(pictures: Tensor, noise: Tensor, num_noise: int) -> None:
+    if pictures.ndim != 4 or pictures.shape[1] != 3 or not pictures.is_floating_point():
+        raise ValueError(
+            f'Expected pictures (N, 3, H, W) in floating point, RGB in 0..1, got {tuple(pictures.shape)} of '
+            f'{pictures.dtype}.'
+        )
+    if noise.shape != (len(pictures), num_noise) or noise.device.type != 'cpu':
+        raise ValueError(
+            f'Expected noise ({len(pictures)}, {num_noise}) on the CPU, a row for each picture, got '
+            f'{tuple(noise.shape)} on {noise.device}.'
+        )
+
+
+def _import_kornia():
+    try:
+        import kornia
+    except ImportError as error:
+        raise ImportError('MoCoV2Augmentation needs kornia, which is not here: pip install "mmlgd[fast]"') from error
+    return kornia

@@ -1,0 +1,93 @@
+"""From the batch that a dataloader stacks to the batch that student and teacher see."""
+
+from typing import Optional
+
+import torch
+from mmpretrain.models import SelfSupDataPreprocessor
+from torch import Tensor
+
+from mmlgd.registry import MODELS
+
+
+@MODELS.register_module()
+class PretrainDataPreprocessor(SelfSupDataPreprocessor):
+    r"""Data preprocessor of mmpretrain's self-supervised methods that can also augment, for the whole batch at once.
+
+    In training, with an augmentation, pictures go to the device as 8 bits and then
+
+    .. math:: x = (255 \cdot \text{augment}(\text{RGB} / 255) - \text{mean}) / \text{std}
+
+    so that a dataloader's processes only decode and crop. Without one, and in evaluation, it is mmpretrain's.
+
+    Args:
+        augmentation (dict, optional): ``dict(type='mmlgd.MoCoV2Augmentation')``, in place of the colours, blur and
+            flip of the train pipeline. Defaults to None.
+        **kwargs: ``mean``, ``std``, ``to_rgb`` and the rest of ``mmpretrain.SelfSupDataPreprocessor``.
+
+    Raises:
+        ValueError: An augmentation without ``to_rgb=True``.
+
+    Examples:
+        >>> import torch
+        >>> from mmlgd import PretrainDataPreprocessor
+        >>> preprocess = PretrainDataPreprocessor(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
+        >>> white = torch.full((2, 3, 32, 32), 255, dtype=torch.uint8)
+        >>> preprocess(dict(inputs=white), training=True)['inputs'].unique()
+        tensor([1.])
+    """
+
+    def __init__(self, augmentation: Optional[dict] = None, **kwargs):
+        super().__init__(**kwargs)
+        if augmentation and not (kwargs.get('to_rgb') or kwargs.get('bgr_to_rgb')):
+            raise ValueError(
+                'An augmentation works on RGB, and pictures are loaded as BGR. Set to_rgb=True in data_preprocessor.'
+            )
+        self.augmentation = MODELS.build(augmentation) if augmentation else None
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Move a batch to the device, augment it (in training) and normalise it.
+
+        Args:
+            data (dict): ``inputs`` (N, 3, H, W) BGR in 0..255; and where there are any, ``data_samples``,
+                ``teacher_embeddings`` (N, D), and ``augmentation_noise`` (N, M) on the CPU, from which the augmentation
+                makes the views.
+            training (bool): Augment. Defaults to False.
+
+        Returns:
+            dict: ``inputs`` (N, 3, H, W) float32, and ``data_samples`` and ``teacher_embeddings`` if they came.
+
+        Raises:
+            TypeError: There is an augmentation, and ``inputs`` are not a stacked batch.
+            ValueError: There is noise, and no augmentation that would read it.
+        """
+        noise = data.get('augmentation_noise')
+        augments = training and self.augmentation is not None
+        if noise is not None and training and not augments:
+            raise ValueError(
+                'The batch has augmentation_noise, but this data_preprocessor has no augmentation: its pictures would '
+                'not be the views that the noise stands for. Set augmentation=dict(type="mmlgd.MoCoV2Augmentation").'
+            )
+        pair = dict(inputs=data['inputs'], data_samples=data.get('data_samples'))
+        if augments:
+            views = dict(inputs=self._augment(pair['inputs'], noise), data_samples=self.cast_data(pair['data_samples']))
+        else:
+            views = super().forward(pair, training)
+        if 'data_samples' not in data:
+            del views['data_samples']
+        if 'teacher_embeddings' in data:
+            views['teacher_embeddings'] = data['teacher_embeddings'].to(self.device, non_blocking=True)
+        return views
+
+    def _augment(self, inputs: Tensor, noise: Optional[Tensor]) -> Tensor:
+        if not isinstance(inputs, Tensor):
+            raise TypeError(
+                f'Expected a stacked batch (N, 3, H, W) to augment, got a {type(inputs).__name__}. Set '
+                f'collate_fn=dict(type="mmlgd.default_collate") in the dataloader; several views of one picture have '
+                f'to be made by the train pipeline, without an augmentation here.'
+            )
+        # Torch keeps pinned memory until the copy is made, so this is safe, and waits only for memory that is not.
+        inputs = inputs.to(self.device, non_blocking=True)
+        views = self.augmentation((inputs.flip(1) / 255).float(), noise)  # RGB; in 8 bits a channel flip is cheap
+        if not self._enable_normalize:
+            return views * 255
+        return torch.addcmul(-self.mean / self.std, views, 255 / self.std)  # one pass over the batch

@@ -1,0 +1,102 @@
+r"""How many pictures a second does one core prepare? The published pipeline, our default and the batched one.
+
+    python tools/benchmarks/pipeline.py --pictures /my/pictures --device cpu --json work_dirs/pipeline.json
+
+All run in one thread, in turns, on the same files. Of the batched pipeline, a dataloader's processes only run the part
+that decodes and crops; the last row adds the augmentation of whole batches on --device.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Callable, Optional
+
+import cv2
+import numpy as np
+import torch
+from measure import benchmark_parser, measure, report, table
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from PIL import Image, ImageFilter
+from torchvision import transforms
+
+from mmlgd.datasets import default_collate
+from mmlgd.models.zero_shot import IMAGENET_RGB
+from mmlgd.registry import MODELS
+
+PICTURES = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
+
+
+def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = benchmark_parser(__doc__)
+    parser.add_argument('--pictures', type=Path, required=True, help='a folder of pictures, searched with sub-folders')
+    parser.add_argument('--batch', type=int, default=64, help='pictures of a call; default: %(default)s')
+    args = parser.parse_args(argv)
+    if not args.pictures.is_dir():
+        parser.error(f'--pictures takes a folder, got {str(args.pictures)!r}')
+    return args
+
+
+def published_pipeline() -> Callable[[Path], torch.Tensor]:
+    """Make MoCo v2's pipeline as the published code has it: torchvision's transforms on a Pillow picture."""
+    mean, std = ([value / 255 for value in IMAGENET_RGB[key]] for key in ('mean', 'std'))
+    augment = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(224, scale=(0.2, 1.0)),
+            transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
+            transforms.RandomGrayscale(p=0.2),
+            transforms.RandomApply([transforms.Lambda(_blur)], p=0.5),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(mean, std),
+        ]
+    )
+    return lambda path: augment(Image.open(path).convert('RGB'))
+
+
+def _blur(picture: Image.Image) -> Image.Image:
+    return picture.filter(ImageFilter.GaussianBlur(radius=np.random.uniform(0.1, 2.0)))
+
+
+def main(argv: Optional[list[str]] = None) -> None:
+    """Time the pipelines, and print the table."""
+    args = parse_args(argv)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    torch.manual_seed(0)
+    np.random.seed(0)
+    init_default_scope('mmpretrain')
+    config = Config.fromfile(PICTURES)
+    files = sorted(path for path in args.pictures.rglob('*') if path.suffix.lower() in config.file_endings)
+    if not files:
+        raise FileNotFoundError(f'{args.pictures} holds no file that ends with {", ".join(config.file_endings)}.')
+    files = [files[k * len(files) // args.batch] for k in range(args.batch)]  # from all over the folder
+
+    published = published_pipeline()
+    default, crop = Compose(config.train_pipeline), Compose(config.batched_pipeline)
+    preprocess = MODELS.build(
+        dict(
+            IMAGENET_RGB,
+            type='mmlgd.PretrainDataPreprocessor',
+            augmentation=dict(type='mmlgd.MoCoV2Augmentation'),
+        )
+    ).to(args.device)
+    samples = [dict(img_path=str(path)) for path in files]
+
+    def run(pipeline) -> list[dict]:
+        return [pipeline(dict(sample)) for sample in samples]
+
+    ways = {
+        'published: torchvision on Pillow': lambda: [published(path) for path in files],
+        'default: train_pipeline': lambda: run(default),
+        'batched: decode and crop alone': lambda: run(crop),
+        f'batched: with the augmentation on {args.device}': lambda: preprocess(default_collate(run(crop)), True),
+    }
+    times = measure(ways, args)
+    title = f'Views of 224 px from {args.batch} pictures a call, one thread on one core, from {args.pictures.name}'
+    report(title, table(times, args.batch), dict(batch=args.batch, seconds=times), args)
+
+
+if __name__ == '__main__':
+    main()
