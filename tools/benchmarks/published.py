@@ -73,7 +73,8 @@ class PublishedStep:
         dim = tsb.shape[1]
         self.device = device
         self.teacher = copy.deepcopy(clip.visual).eval().to(device)
-        self.student = ResNet(18).to(device).train()
+        self.student = ResNet(18).to(device)
+        self.student.train()  # returns nothing
         self.neck = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, dim)
         ).to(device)

@@ -16,11 +16,11 @@ import torch
 from measure import benchmark_parser, measure, report, table
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from torch.utils.data import default_collate
 from torch.utils.flop_counter import FlopCounterMode
 
 import mmlgd  # noqa: F401  registers what the recipe names
 from mmlgd.apis.teacher_store import write_store
+from mmlgd.datasets import default_collate
 from mmlgd.registry import DATASETS, MODELS
 
 RECIPE = Path(__file__).parents[2] / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
