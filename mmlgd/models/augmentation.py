@@ -1,6 +1,5 @@
 """MoCo v2's colours, blur and flip for a whole batch, on whatever device the batch is on."""
 
-import math
 from collections.abc import Callable
 from typing import Optional
 
@@ -10,13 +9,14 @@ from torch import Tensor, nn
 
 from mmlgd.registry import MODELS
 
+from .pixels import gaussian_kernels, turn_hue
+
 # What each of a picture's uniform variates decides. Stored views are replayed from them: append, never reorder.
 NOISE = (
     *('jitter', 'brightness', 'contrast', 'saturation', 'hue'),
     *('order_brightness', 'order_contrast', 'order_saturation', 'order_hue'),
     *('gray', 'blur', 'sigma', 'flip'),
 )
-BLUR_PASSES = 3  # of a box, which make Pillow's Gaussian
 CPU_PART = 16  # a CPU's caches hold no batch: in parts, 256 pictures take two thirds of the time
 
 
@@ -146,76 +146,6 @@ def _gray(chosen: Tensor) -> Tensor:
 
 def _blur(chosen: Tensor, kernels: Tensor) -> Tensor:
     return _import_kornia().filters.filter2d_separable(chosen, kernels, kernels, border_type='replicate')
-
-
-def turn_hue(pictures: Tensor, turns: Tensor) -> Tensor:
-    r"""Turn the hue of pictures, as torchvision's and kornia's functions do by way of HSV, in a third of the time.
-
-    .. math:: c' = v - \delta \cdot \text{clamp}(\min(k_c, 4 - k_c), 0, 1), \quad k_c = (n_c + h + 6 f) \bmod 6
-
-    with the greatest channel v, its distance \delta to the least, the hue h in sixths of the circle and n = (5, 3, 1)
-    for red, green and blue: what is constant along the turn is never split into planes and stacked again.
-
-    Args:
-        pictures (Tensor): (N, 3, H, W) RGB in [0, 1].
-        turns (Tensor): (N,), f, fractions of the circle.
-
-    Returns:
-        Tensor: (N, 3, H, W) RGB in [0, 1].
-
-    Examples:
-        >>> import torch
-        >>> from mmlgd.models.augmentation import turn_hue
-        >>> red = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
-        >>> turn_hue(red, torch.tensor([1 / 3])).flatten().round()
-        tensor([0., 1., 0.])
-    """
-    r, g, b = pictures.unbind(1)  # (N, H, W) each
-    value = pictures.amax(1)
-    chroma = value - pictures.amin(1)
-    divisor = chroma.masked_fill(chroma == 0, 1)
-    hue = torch.where(
-        value == r, (g - b) / divisor, torch.where(value == g, 2 + (b - r) / divisor, 4 + (r - g) / divisor)
-    )
-    hue += 6 * turns.view(-1, 1, 1)
-    turned = torch.empty_like(pictures)
-    for channel, offset in enumerate((5, 3, 1)):
-        k = (hue + offset).remainder_(6)
-        turned[:, channel] = value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
-    return turned
-
-
-def gaussian_kernels(sigma: Tensor, greatest: float) -> Tensor:
-    r"""Compute the kernels with which Pillow blurs: three extended boxes, whose variances sum to that of a Gaussian.
-
-    Gwosdek et al., *Theoretical Foundations of Gaussian Convolution by Extended Box Filtering*, SSVM 2011. A box of
-    variance :math:`v = \sigma^2 / 3` is :math:`2l + 1` pixels of weight 1 and one of weight :math:`\alpha` at each
-    end. A sampled Gaussian is no substitute: at a :math:`\sigma` of 0.3 its variance is a tenth of :math:`\sigma^2`.
-
-    Args:
-        sigma (Tensor): (N,), standard deviations in pixels, > 0.
-        greatest (float): The greatest there can be; it sets the width, so that a kernel's does not depend on others.
-
-    Returns:
-        Tensor: (N, T), T odd, rows that sum to 1.
-
-    Examples:
-        >>> import torch
-        >>> from mmlgd.models.augmentation import gaussian_kernels
-        >>> kernel = gaussian_kernels(torch.tensor([0.5]), greatest=0.5)[0]
-        >>> offsets = torch.arange(len(kernel)) - len(kernel) // 2
-        >>> (kernel * offsets**2).sum().sqrt()
-        tensor(0.5000)
-    """
-    variance = (sigma.double() ** 2 / BLUR_PASSES)[:, None]  # (N, 1)
-    inner = torch.floor((torch.sqrt(12 * variance + 1) - 1) / 2)  # l
-    ends = (2 * inner + 1) * (inner * (inner + 1) - 3 * variance) / (6 * (variance - (inner + 1) ** 2))  # α
-    reach = math.floor((math.sqrt(12 * greatest**2 / BLUR_PASSES + 1) - 1) / 2) + 1
-    distance = torch.arange(-reach, reach + 1).abs()  # (2 reach + 1,)
-    box = (distance <= inner) + ends * (distance == inner + 1)
-    box = box / box.sum(dim=1, keepdim=True)  # (N, 2 reach + 1)
-    spectrum = torch.fft.rfft(box, n=2 * reach * BLUR_PASSES + 1)  # long enough for the three to be convolved
-    return torch.fft.irfft(spectrum**BLUR_PASSES, n=2 * reach * BLUR_PASSES + 1).to(sigma.dtype)
 
 
 def _change(views: Tensor, chosen: Tensor, operation: Callable[..., Tensor], *values: Tensor) -> None:

@@ -19,7 +19,8 @@ from scipy.stats import binomtest, ks_2samp
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlgd import MoCoV2Augmentation
-from mmlgd.models.augmentation import NOISE, gaussian_kernels, turn_hue
+from mmlgd.models.augmentation import NOISE
+from mmlgd.models.pixels import gaussian_kernels, turn_hue
 
 OFF = dict(jitter_prob=0, gray_prob=0, blur_prob=0, flip_prob=0)
 PIPELINE = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
