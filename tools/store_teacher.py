@@ -39,8 +39,10 @@ def main() -> None:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    if args.launcher != 'none':
-        dist.init_dist(args.launcher, backend='nccl' if torch.cuda.is_available() else 'gloo')
+    if args.launcher != 'none' and torch.cuda.is_available():
+        dist.init_dist(args.launcher)
+    elif args.launcher != 'none':
+        torch.distributed.init_process_group('gloo')  # mmengine's own wants a card for each process
     started = time.time()
     store = write_store(cfg, args.out, args.views, args.seed, args.verify)
     if dist.is_main_process():
