@@ -12,7 +12,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
-from torch.utils.data import Subset
 from tqdm import tqdm
 
 from mmlgd.datasets import SeededViews
@@ -69,6 +68,7 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
     rank, world_size = dist.get_dist_info()
     _write_shards(cfg, store, pending[rank::world_size], dataset, model)
     dist.barrier()
+    store.require_complete()
     return store
 
 
@@ -152,10 +152,9 @@ def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: 
     rows = [row for shard in shards for row in store.rows_of(shard)]
     if not rows:
         return
-    loader = copy.deepcopy(cfg.train_dataloader)
-    # Built by mmengine as in training: workers, their seeds, the collate function.
-    loader.update(sampler=dict(type='DefaultSampler', shuffle=False, round_up=False), drop_last=False)
-    loader.update(dataset=Subset(dataset, rows), persistent_workers=False)
+    # Built by mmengine as in training: workers, their seeds, the collate function. Its samplers would share the rows
+    # among the ranks once more.
+    loader = dict(cfg.train_dataloader, dataset=dataset, sampler=rows, drop_last=False, persistent_workers=False)
     batches = Runner.build_dataloader(loader)
     precision = _precision(cfg)
     context = autocast(dtype=getattr(torch, precision)) if precision else nullcontext()
