@@ -8,6 +8,7 @@ from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=root.MODELS, locations=['mmlgd.models'])
 HOOKS = Registry('hook', parent=root.HOOKS, locations=['mmlgd.engine'])
+METRICS = Registry('metric', parent=root.METRICS, locations=['mmlgd.evaluation'])
 FUNCTIONS = Registry('function', parent=root.FUNCTIONS, locations=['mmlgd.datasets'])
 
 # A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd; without a node there, mmengine warns at each of
@@ -18,7 +19,6 @@ _INHERITED = (
     root.EVALUATOR,
     root.LOG_PROCESSORS,
     root.LOOPS,
-    root.METRICS,
     root.OPTIMIZERS,
     root.OPTIM_WRAPPERS,
     root.OPTIM_WRAPPER_CONSTRUCTORS,
