@@ -69,7 +69,9 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     parser.add_argument('--data', type=Path, required=True, help='folder with train and val')
     parser.add_argument('--names', help='vocabulary in label order: a text file or a set; default: that of training')
     parser.add_argument('--teacher', action='store_true', help="evaluate the first student's teacher as well")
-    parser.add_argument('--teacher-options', nargs='+', action=DictAction, help="changes to its config, as model='...'")
+    parser.add_argument(
+        '--teacher-options', nargs='+', action=DictAction, help='changes to its config, as pretrained=FILE'
+    )
     parser.add_argument(
         '--backbone', metavar='CONFIG', help='of none and torchvision://; default: of the first student'
     )

@@ -34,7 +34,9 @@ def config(tiny_clip, pictures, tmp_path, monkeypatch):
         train_dataloader = dict(loader, dataset=dict(data_root=r'{pictures}', pipeline=pipeline))
         val_dataloader = loader
         train_cfg = dict(max_epochs=2, val_interval=1)
-        default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))
+        default_hooks = dict(
+            logger=dict(interval=1),
+            checkpoint=dict(interval=2, save_best='distillation/agreement', rule='greater'))
         work_dir = r'{tmp_path / 'run'}'
         """)
     )
@@ -55,6 +57,7 @@ def test_a_run_is_watched_and_drawn(config):
     assert len(curves['loss_visual'][0]) == 6
     assert 'distillation/leave_one_out_knn' not in curves and 'accuracy/top1' not in curves  # no labels
     assert 0 <= curves['distillation/agreement'][1].min() and curves['distillation/agreement'][1].max() <= 100
+    assert list(Path(config.work_dir).glob('best_distillation_agreement_epoch_*.pth'))
     saved = runner.message_hub.get_scalar('bank/visited')  # travels in the checkpoint
     assert saved.current() == curves['bank/visited'][1][-1]
 

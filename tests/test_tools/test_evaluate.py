@@ -107,6 +107,23 @@ def test_the_figures_are_those_of_the_features(tool, run, lgd_checkpoint, world)
     assert result['linear']['3']['5'] == pytest.approx(probe)
 
 
+def test_a_random_start_of_a_given_backbone_is_the_same_each_time(run, world, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(
+        "model = dict(backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8))"
+    )
+    arguments = ['--students', 'random=none', '--backbone', config, '--data', world / 'objects', '--labels', '2']
+    first, _ = run(*arguments)
+    assert first['results'] == run(*arguments)[0]['results']
+    assert first['results']['random']['zero_shot'] is None and 0 <= first['results']['random']['knn'] <= 100
+
+
+def test_another_teacher_is_refused(run, lgd_checkpoint, world):
+    arguments = [lgd_checkpoint, '--data', world / 'objects', '--teacher', '--teacher-options']
+    with pytest.raises(ValueError, match='RN50.*cannot be compared'):
+        run(*arguments, 'model=RN50', 'pretrained=None')
+
+
 def test_labels_are_those_of_label_subset(tool, folders):
     train = tool.load_split(folders, 'train', tool.sized(64))
     assert train.folders == sorted(DEMO_CLASSES)

@@ -53,7 +53,9 @@ def figure_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('checkpoint', help='of LGD training, or its published file')
     parser.add_argument('pictures', nargs='+', help='files or folders')
     parser.add_argument('--names', help='vocabulary: a text file or a set; default: that of training')
-    parser.add_argument('--teacher-options', nargs='+', action=DictAction, help="changes to its config, as model='...'")
+    parser.add_argument(
+        '--teacher-options', nargs='+', action=DictAction, help='changes to its config, as pretrained=FILE'
+    )
     return parser
 
 
