@@ -13,8 +13,9 @@ from mmlgd.registry import HOOKS
 class CurvesHook(Hook):
     """Draw losses, accuracies, agreement and the state of the bank into ``curves.png`` in the work dir.
 
-    The figures are read from ``vis_data/scalars.json``, which mmengine's ``LocalVisBackend`` keeps; of a run that was
-    resumed, all of them. Without that backend the log says that nothing is drawn.
+    For epoch-based runs, as pre-training's are. The figures are read from ``vis_data/scalars.json``, which mmengine's
+    ``LocalVisBackend`` keeps; of a run that was resumed, all of them. Without that backend the log says that nothing is
+    drawn.
 
     Examples:
         >>> custom_hooks = [dict(type='mmlgd.CurvesHook')]

@@ -75,6 +75,13 @@ def test_a_linear_probe_finds_what_is_linear():
         linear_accuracy(train, torch.zeros(80), val, labels)
 
 
+@pytest.mark.filterwarnings('error')
+def test_one_label_a_class_is_enough():
+    pytest.importorskip('sklearn')
+    val, labels = clusters(40, noise=0.02, seed=3)
+    assert linear_accuracy(torch.eye(8)[:4], torch.arange(4), val, labels) == 100
+
+
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     real = builtins.__import__
 
