@@ -5,8 +5,9 @@ from .stack import check_stack
 check_stack()
 
 # Below the check on purpose: a stack outside the ranges must be named before its import errors are.
-from . import datasets, engine, models  # noqa: E402, F401
+from . import datasets, engine, evaluation, models  # noqa: E402, F401
 from .apis import ZeroShotInferencer, get_student, get_zero_shot_classifier  # noqa: E402
+from .evaluation import DistillationMetric  # noqa: E402
 from .models import (  # noqa: E402
     LGD,
     ConSETeacher,
@@ -25,6 +26,7 @@ engine.register_with_mmengine()
 __all__ = [
     'LGD',
     'ConSETeacher',
+    'DistillationMetric',
     'KNNClassifier',
     'LGDLoss',
     'MoCoV2Augmentation',

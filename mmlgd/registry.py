@@ -10,6 +10,7 @@ MODELS = Registry('model', parent=root.MODELS, locations=['mmlgd.models'])
 HOOKS = Registry('hook', parent=root.HOOKS, locations=['mmlgd.engine'])
 DATASETS = Registry('dataset', parent=root.DATASETS, locations=['mmlgd.datasets'])
 DATA_SAMPLERS = Registry('data sampler', parent=root.DATA_SAMPLERS, locations=['mmlgd.datasets'])
+METRICS = Registry('metric', parent=root.METRICS, locations=['mmlgd.evaluation'])
 FUNCTIONS = Registry('function', parent=root.FUNCTIONS, locations=['mmlgd.datasets'])
 TRANSFORMS = Registry('transform', parent=root.TRANSFORMS, locations=['mmlgd.datasets'])
 
@@ -19,7 +20,6 @@ _INHERITED = (
     root.EVALUATOR,
     root.LOG_PROCESSORS,
     root.LOOPS,
-    root.METRICS,
     root.OPTIMIZERS,
     root.OPTIM_WRAPPERS,
     root.OPTIM_WRAPPER_CONSTRUCTORS,

@@ -9,7 +9,11 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='mmpretrain.VisualizationHook', enable=False),
 )
-custom_hooks = [dict(type='mmlgd.VocabularyCheckHook')]
+custom_hooks = [
+    dict(type='mmlgd.VocabularyCheckHook'),
+    dict(type='mmlgd.BankHealthHook'),
+    dict(type='mmlgd.CurvesHook'),
+]
 
 env_cfg = dict(
     cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')

@@ -54,6 +54,7 @@ val_evaluator = [
         type='mmpretrain.MultiTasksMetric',
         task_metrics=dict(teacher=[dict(type='mmpretrain.Accuracy', topk=1)]),
     ),
+    dict(type='mmlgd.DistillationMetric'),
 ]
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

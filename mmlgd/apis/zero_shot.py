@@ -28,7 +28,8 @@ def get_zero_shot_classifier(
             training. Another teacher than that of training is refused.
 
     Returns:
-        ZeroShotClassifier: In eval mode, on the CPU; ``.config`` holds the settings of its training.
+        ZeroShotClassifier: In eval mode, on the CPU; ``.config`` holds the settings of its training, and
+        ``.teacher_id`` the identity of its teacher.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -71,6 +72,7 @@ def get_zero_shot_classifier(
         getattr(model, part).load_state_dict(weights)
     model.bank.copy_(bank)
     model.config = config
+    model.teacher_id = text['teacher_id']
     return model.eval()
 
 

@@ -1,8 +1,17 @@
-"""Engine: what mmlgd adds to mmengine, checks before the first step and a registration."""
+"""Engine: what mmlgd adds to mmengine: checks before the first step, logs of a run, and a registration."""
 
 from .annotation_hook import AnnotationCheckHook
+from .bank_health_hook import BankHealthHook
+from .curves_hook import CurvesHook
 from .pretrained_hook import PretrainedCheckHook
 from .registration import register_with_mmengine
 from .vocabulary_hook import VocabularyCheckHook
 
-__all__ = ['AnnotationCheckHook', 'PretrainedCheckHook', 'VocabularyCheckHook', 'register_with_mmengine']
+__all__ = [
+    'AnnotationCheckHook',
+    'BankHealthHook',
+    'CurvesHook',
+    'PretrainedCheckHook',
+    'VocabularyCheckHook',
+    'register_with_mmengine',
+]

@@ -16,6 +16,24 @@ from mmlgd.registry import MODELS
 from .zero_shot import IMAGENET_RGB, set_scores
 
 
+def weighted_vote(cosine: Tensor, labels: Tensor, num_classes: int, k: int, temperature: float) -> Tensor:
+    """Let the k nearest of M labelled pictures vote, each with the weight exp(cos / τ).
+
+    Args:
+        cosine (Tensor): (N, M) similarities to the labelled pictures.
+        labels (Tensor): (M,), integers below ``num_classes``.
+        num_classes (int): Number of classes.
+        k (int): Number of neighbours, at most M.
+        temperature (float): τ > 0.
+
+    Returns:
+        Tensor: (N, ``num_classes``), rows that sum to 1.
+    """
+    cosine, neighbours = cosine.topk(k, dim=1)  # (N, k)
+    weights = (cosine / temperature).softmax(dim=1)  # exp(cos / τ), made to sum to 1
+    return weights.new_zeros(len(cosine), num_classes).scatter_add_(1, labels[neighbours], weights)
+
+
 @MODELS.register_module()
 class KNNClassifier(BaseModel):
     r"""Weighted k-nearest-neighbour classifier on a backbone's last feature, averaged over the picture.
@@ -124,10 +142,7 @@ class KNNClassifier(BaseModel):
         Returns:
             Tensor: (N, ``num_classes``), rows that sum to 1.
         """
-        cosine, neighbours = (features @ self.features.T).topk(self.k, dim=1)  # (N, k)
-        weights = (cosine / self.temperature).softmax(dim=1)  # exp(cos / τ), made to sum to 1
-        scores = weights.new_zeros(len(features), self.num_classes)
-        return scores.scatter_add_(1, self.labels[neighbours], weights)
+        return weighted_vote(features @ self.features.T, self.labels, self.num_classes, self.k, self.temperature)
 
     @torch.no_grad()
     def _fill_memory(self) -> None:

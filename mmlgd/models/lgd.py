@@ -166,8 +166,8 @@ class LGD(BaseSelfSupervisor):
                 None, which makes new ones.
 
         Returns:
-            List[DataSample]: With ``pred_score`` (K,), summing to 1, and ``pred_label``; with ``predict_teacher``,
-            the teacher's likewise in ``.teacher``.
+            List[DataSample]: With ``pred_score`` (K,), summing to 1, ``pred_label`` and ``embedding`` (D,), of unit
+            length; with ``predict_teacher``, the teacher's likewise in ``.teacher``.
         """
         inputs = self._checked(inputs)
         data_samples = data_samples or [DataSample() for _ in inputs]
@@ -184,6 +184,8 @@ class LGD(BaseSelfSupervisor):
 
     def _score(self, embeddings: Tensor, temperature: float, data_samples: list[DataSample]) -> None:
         set_scores(data_samples, zero_shot_scores(embeddings, self.textual_bank.bank, temperature))
+        for sample, embedding in zip(data_samples, embeddings):
+            sample.embedding = embedding  # what DistillationMetric compares
 
     def _checked(self, inputs: Tensor) -> Tensor:
         if not isinstance(inputs, Tensor) or inputs.ndim != 4:

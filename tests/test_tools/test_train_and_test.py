@@ -53,6 +53,7 @@ def test_the_log_shows_progress_and_student_beside_teacher(trained):
     _, log = trained
     assert re.search(r'Epoch\(train\) \[2\]\[3/3\].*eta: .*data_time: .*loss_visual: .*loss_textual: ', log)
     assert re.search(r'Epoch\(val\) \[2\]\[3/3\].*accuracy/top1: .*teacher_accuracy/top1: ', log)
+    assert re.search(r'Epoch\(train\) \[2\]  bank/visited: .*bank/prototype_entropy: ', log)
 
 
 def test_a_checkpoint_holds_the_student_and_both_banks_but_no_teacher(trained):

@@ -53,12 +53,9 @@ def from_list(root: Path, names: Path) -> list[str]:
 def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] = None, seed: int = 0) -> list[str]:
     """Draw the same share, or the same number, of the pictures of each class.
 
-    The draw depends on the names of folders and files and on the seed alone, so it is the same on every machine; a
-    larger share holds the smaller ones.
-
     Args:
         root (Path): Folder of class folders, which may have sub-folders.
-        percent (float, optional): Share of each class, in (0, 100]; at least one picture of each.
+        percent (float, optional): Share of each class, see :func:`choose`.
         per_class (int, optional): Number of pictures of each class, instead of ``percent``.
         seed (int): Seed. Defaults to 0.
 
@@ -69,27 +66,48 @@ def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] =
         FileNotFoundError: There are no class folders, or one without pictures.
         ValueError: A share outside (0, 100], or a class with fewer pictures than ``per_class``.
     """
+    lines = []
+    for name, label in class_folders(root).items():
+        found = (root / name).rglob('*')
+        files = [path.relative_to(root).as_posix() for path in found if path.suffix.lower() in PICTURES]
+        if not files:
+            raise FileNotFoundError(f'There are no pictures in {root / name}.')
+        lines += [f'{file} {label}' for file in choose(name, files, percent, per_class, seed)]
+    return lines
+
+
+def choose(
+    name: str, files: list[str], percent: Optional[float] = None, per_class: Optional[int] = None, seed: int = 0
+) -> list[str]:
+    """Draw from the pictures of one class.
+
+    The draw depends on the names of the class and of the files and on the seed alone, so it is the same on every
+    machine; a larger share holds the smaller ones.
+
+    Args:
+        name (str): Of the class.
+        files (List[str]): Its pictures, in any order.
+        percent (float, optional): Share in (0, 100]; at least one picture.
+        per_class (int, optional): Number of pictures, instead of ``percent``.
+        seed (int): Seed. Defaults to 0.
+
+    Returns:
+        List[str]: Some of the files, sorted.
+
+    Raises:
+        ValueError: A share outside (0, 100], or fewer pictures than ``per_class``.
+    """
     if percent is not None and not 0 < percent <= 100:
         raise ValueError(f'Expected a percentage in (0, 100], got {percent}.')
     if per_class is not None and per_class < 1:
         raise ValueError(f'Expected at least one picture of each class, got {per_class}.')
-    lines = []
-    for name, label in class_folders(root).items():
-        found = (root / name).rglob('*')
-        files = sorted(path.relative_to(root).as_posix() for path in found if path.suffix.lower() in PICTURES)
-        if not files:
-            raise FileNotFoundError(f'There are no pictures in {root / name}.')
-        count = per_class or max(1, round(len(files) * percent / 100))
-        if count > len(files):
-            raise ValueError(
-                f'{root / name} has {len(files)} pictures, fewer than {count}. Ask for fewer of each class.'
-            )
-        number = random.Random(
-            f'{seed}/{name}'
-        ).random  # Python promises its sequence; not that of shuffle() or sample()
-        rank = {file: number() for file in files}
-        lines += [f'{file} {label}' for file in sorted(sorted(files, key=rank.get)[:count])]
-    return lines
+    count = per_class or max(1, round(len(files) * percent / 100))
+    if count > len(files):
+        raise ValueError(f'The class {name} has {len(files)} pictures, fewer than {count}. Ask for fewer of each.')
+    number = random.Random(f'{seed}/{name}').random  # Python promises its sequence; not that of shuffle() or sample()
+    files = sorted(files)
+    rank = {file: number() for file in files}
+    return sorted(sorted(files, key=rank.get)[:count])
 
 
 if __name__ == '__main__':

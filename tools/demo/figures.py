@@ -11,31 +11,9 @@ import numpy as np
 from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
 
 from mmlgd.datasets import DEMO_CLASSES
+from mmlgd.evaluation.style import FAINT, INK, RIGHT, STUDENT, STYLE, TEACHER, TEXT, WRONG
 
-STUDENT, TEACHER, TEXT, INK, FAINT = '#0b7a75', '#d1782c', '#6c5fc7', '#22252b', '#8a8f98'
-RIGHT, WRONG = '#1a7f37', '#c62828'
-plt.rcParams.update(
-    {
-        'font.size': 11,
-        'text.color': INK,
-        'axes.labelcolor': INK,
-        'axes.edgecolor': '#c9ccd1',
-        'axes.titlesize': 12.5,
-        'axes.titleweight': 'bold',
-        'axes.titlelocation': 'left',
-        'axes.spines.top': False,
-        'axes.spines.right': False,
-        'axes.grid': True,
-        'axes.axisbelow': True,
-        'grid.color': '#eceef1',
-        'xtick.color': '#565b64',
-        'ytick.color': '#565b64',
-        'legend.frameon': False,
-        'figure.dpi': 130,
-        'savefig.bbox': 'tight',
-        'savefig.pad_inches': 0.2,
-    }
-)
+plt.rcParams.update(STYLE)
 
 
 def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.ndarray, top1: list, teacher: float):

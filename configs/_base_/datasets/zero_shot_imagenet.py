@@ -19,6 +19,7 @@ val_evaluator = [
     dict(
         type='mmpretrain.MultiTasksMetric', task_metrics=dict(teacher=[dict(type='mmpretrain.Accuracy', topk=(1, 5))])
     ),
+    dict(type='mmlgd.DistillationMetric'),
 ]
 val_cfg = dict()
 

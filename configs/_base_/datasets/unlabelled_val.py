@@ -1,0 +1,30 @@
+# Evaluation without labels: how far the student agrees with its teacher on pictures that it is not trained with.
+# Beside a pre-training config in `_base_`; MMLGD_VAL is any folder of pictures.
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmpretrain.ResizeEdge', scale=256, edge='short', backend='pillow'),
+    dict(type='CenterCrop', crop_size=224),
+    dict(type='mmpretrain.PackInputs'),
+]
+
+val_dataloader = dict(
+    batch_size=256,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='mmlgd.default_collate'),
+    dataset=dict(
+        type='mmpretrain.CustomDataset',
+        data_root='{{$MMLGD_VAL:data/pictures_val}}',
+        data_prefix='',
+        with_label=False,
+        extensions=('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'),
+        pipeline=test_pipeline,
+    ),
+)
+val_evaluator = [dict(type='mmlgd.DistillationMetric')]
+val_cfg = dict()
+
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
+test_cfg = dict()

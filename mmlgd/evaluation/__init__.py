@@ -1,0 +1,23 @@
+"""Evaluation: what a student has learned, while it trains and afterwards, mostly without labels."""
+
+from .curves import draw_curves, read_scalars
+from .distillation_metric import DistillationMetric
+from .frozen import Features, FrozenModel, extract, load_frozen, load_teacher, pipeline_of
+from .probes import knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
+
+__all__ = [
+    'DistillationMetric',
+    'Features',
+    'FrozenModel',
+    'draw_curves',
+    'extract',
+    'knn_accuracy',
+    'leave_one_out_accuracy',
+    'linear_accuracy',
+    'load_frozen',
+    'load_teacher',
+    'pipeline_of',
+    'read_scalars',
+    'top1',
+    'unit_rows',
+]

@@ -1,0 +1,237 @@
+"""Frozen models and their features: whatever a backbone started from, extracted once."""
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, Optional, Union
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mmlgd.apis.checkpoints import model_config, read_checkpoint, state_dict_of
+from mmlgd.apis.downstream import start_from
+from mmlgd.apis.student import get_student
+from mmlgd.apis.zero_shot import get_zero_shot_classifier
+from mmlgd.models.teachers import BaseTeacher
+from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
+from mmlgd.registry import MODELS
+
+
+class Features(NamedTuple):
+    """What a frozen model makes of N pictures.
+
+    Attributes:
+        features (Tensor): (N, C) float32 on the CPU, the backbone's last feature averaged over the picture.
+        embeddings (Tensor | None): (N, D) float32 on the CPU, unit rows in the joint space, if the model has one.
+    """
+
+    features: Tensor
+    embeddings: Optional[Tensor]
+
+
+class FrozenModel(BaseModel):
+    """A backbone, and the joint space of an LGD student where it has one.
+
+    Args:
+        backbone (nn.Module): Takes (N, 3, H, W), returns a tuple of features.
+        neck (nn.Module, optional): From these into the joint space. Defaults to None.
+        bank (Tensor, optional): (K, D), unit rows: the class names. Defaults to None.
+        class_names (List[str], optional): Their K names. Defaults to None.
+        data_preprocessor (dict, optional): Picture statistics. Defaults to ImageNet's, RGB.
+        config (ConfigDict, optional): Settings of its training. Defaults to None.
+        teacher_id (str, optional): Identity of the teacher that it was distilled from. Defaults to None.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        neck: Optional[nn.Module] = None,
+        bank: Optional[Tensor] = None,
+        class_names: Optional[list[str]] = None,
+        data_preprocessor: Optional[dict] = None,
+        config: Optional[ConfigDict] = None,
+        teacher_id: Optional[str] = None,
+    ):
+        super().__init__(data_preprocessor=data_preprocessor or IMAGENET_RGB)
+        self.backbone = backbone
+        self.neck = neck
+        self.register_buffer('bank', bank)
+        self.class_names = class_names
+        self.config = config
+        self.teacher_id = teacher_id
+        self.eval()
+
+    @classmethod
+    def from_classifier(cls, student: ZeroShotClassifier) -> 'FrozenModel':
+        """Take a student as :func:`mmlgd.get_zero_shot_classifier` gives it.
+
+        Args:
+            student (ZeroShotClassifier): The student; its modules are shared.
+
+        Returns:
+            FrozenModel: In eval mode.
+        """
+        preprocessor = student.config['model'].get('data_preprocessor')
+        parts = (student.backbone, student.neck, student.bank, student.class_names)
+        return cls(*parts, preprocessor, student.config, student.teacher_id)
+
+    @torch.no_grad()
+    def forward(self, inputs: Tensor) -> Features:
+        """Describe pictures.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W), preprocessed.
+
+        Returns:
+            Features: Of these pictures.
+        """
+        feats = self.backbone(inputs)
+        pooled = feats[-1].mean(dim=(2, 3)) if feats[-1].ndim == 4 else feats[-1]  # (N, C)
+        embeddings = None if self.neck is None else self.neck(feats).float().cpu()
+        return Features(pooled.float().cpu(), embeddings)
+
+
+class _TeacherTower(nn.Module):
+    def __init__(self, teacher: BaseTeacher):
+        super().__init__()
+        self.teacher = teacher
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor]:
+        return (self.teacher.encode_image(inputs),)
+
+
+class _Last(nn.Module):
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        return feats[-1]
+
+
+def load_frozen(
+    source: str,
+    vocabulary: Union[str, list, dict, None] = None,
+    backbone: Union[dict, None] = None,
+    teacher: Optional[dict] = None,
+) -> FrozenModel:
+    """Load a model to be evaluated.
+
+    Args:
+        source (str): One of
+
+            - a checkpoint of LGD training or of ``publish_model.py``, as a file or URL: it knows class names;
+            - another checkpoint of mmengine with its config in it, of which the backbone is taken;
+            - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'`` for a random
+              start: weights of ``backbone``.
+        vocabulary (str | list | dict, optional): Class names of an LGD student. Defaults to None, those of training,
+            for which no teacher is needed.
+        backbone (dict, optional): Config of the backbone, for a source that does not say. Defaults to None.
+        teacher (dict, optional): Config of the teacher, for other names than those of training. Defaults to None,
+            that of training.
+
+    Returns:
+        FrozenModel: In eval mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConnectionError: The weights cannot be downloaded.
+        CheckpointError: The file is cut off, or does not fit.
+        ValueError: The source does not say what backbone it is of, and ``backbone`` is None.
+
+    Examples:
+        >>> model = load_frozen('none', backbone=dict(type='mmpretrain.ResNet', depth=18))
+        >>> model(torch.rand(2, 3, 64, 64)).features.shape
+        torch.Size([2, 512])
+    """
+    content = {} if source == 'none' or not _is_file_or_url(source) else read_checkpoint(source)
+    if 'textual_bank.bank' in state_dict_of(content):
+        return FrozenModel.from_classifier(get_zero_shot_classifier(source, vocabulary, teacher=teacher))
+    if isinstance(content.get('meta', {}).get('cfg'), str):
+        config = model_config(content, source)
+        preprocessor = config['model'].get('data_preprocessor') or config.get('data_preprocessor')
+        if preprocessor:  # mmpretrain's configs leave the type of theirs out
+            preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **preprocessor}
+        return FrozenModel(get_student(source), data_preprocessor=preprocessor, config=config)
+    if backbone is None:
+        raise ValueError(
+            f'{source!r} does not say of which backbone it is. Give one beside it: a checkpoint of LGD training among '
+            f'the students, or --backbone CONFIG.'
+        )
+    cfg = Config(dict(default_scope='mmpretrain', model=dict(backbone=copy.deepcopy(dict(backbone)))))
+    start_from(cfg, source)
+    return FrozenModel(get_student(cfg))
+
+
+def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> FrozenModel:
+    """Load the teacher of a student, for pictures that are prepared for the student.
+
+    Args:
+        student (FrozenModel): Of a checkpoint of LGD training.
+        teacher (dict, optional): Config of the teacher. Defaults to None, that of training.
+
+    Returns:
+        FrozenModel: Its features are its embeddings; the class names are the student's.
+
+    Raises:
+        ValueError: The student has none, as it is no LGD student; or the teacher is another one.
+    """
+    if student.bank is None:
+        raise ValueError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
+    model = MODELS.build(copy.deepcopy(teacher or student.config['model']['teacher']))
+    if model.identity != student.teacher_id:
+        raise ValueError(
+            f'The student was distilled from the teacher {student.teacher_id!r}, given is {model.identity!r}: their '
+            f'embeddings cannot be compared. Give the teacher of its training, with the same weights.'
+        )
+    model.free_text_tower()
+    preprocessor = student.config['model'].get('data_preprocessor') or IMAGENET_RGB
+    model.expect_pixels(preprocessor['mean'], preprocessor['std'])
+    return FrozenModel(
+        _TeacherTower(model), _Last(), student.bank, student.class_names, dict(preprocessor), student.config
+    )
+
+
+def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str, Features]:
+    """Run several models over the same pictures, each of which is read once.
+
+    Args:
+        models (Dict[str, FrozenModel]): By name, on their device.
+        batches (Iterable[dict]): Of a dataloader, with ``inputs`` and ``data_samples``.
+
+    Returns:
+        Dict[str, Features]: By name, of all pictures in their order.
+
+    Raises:
+        ValueError: There are no pictures.
+    """
+    parts: dict[str, list[Features]] = {name: [] for name in models}
+    for batch in batches:
+        for name, model in models.items():
+            inputs = model.data_preprocessor(copy.copy(batch), False)['inputs']
+            parts[name].append(model(inputs))
+    if not all(parts.values()):
+        raise ValueError('There are no pictures to look at.')
+    return {name: Features(*(_joined(column) for column in zip(*rows))) for name, rows in parts.items()}
+
+
+def _joined(parts: tuple) -> Optional[Tensor]:
+    return None if parts[0] is None else torch.cat(parts)
+
+
+def _is_file_or_url(source: str) -> bool:
+    return '://' not in source or source.startswith(('http://', 'https://')) or Path(source).is_file()
+
+
+def pipeline_of(config: Optional[ConfigDict], default: list[dict]) -> list[dict]:
+    """Find how a training's config prepares pictures for evaluation.
+
+    Args:
+        config (ConfigDict, optional): Of a :class:`FrozenModel`.
+        default (List[dict]): For a config without evaluation.
+
+    Returns:
+        List[dict]: Transforms, with the reading of the file as the first.
+    """
+    dataset = ((config or {}).get('test_dataloader') or {}).get('dataset', {})
+    pipeline = [dict(transform) for transform in dataset.get('pipeline', default)]
+    load = [] if pipeline[0]['type'].endswith('LoadImageFromFile') else [dict(type='LoadImageFromFile')]
+    return load + pipeline

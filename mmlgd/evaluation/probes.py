@@ -1,0 +1,145 @@
+"""What frozen features are worth: nearest neighbours and a linear classifier, on tensors alone."""
+
+import warnings
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.device import get_device
+from torch import Tensor
+
+from mmlgd.models.knn import weighted_vote
+
+_ROWS = 1024  # queries at a time: with 50,000 neighbours some 200 MB
+
+
+def top1(scores: Tensor, labels: Tensor) -> float:
+    """Top-1 accuracy.
+
+    Args:
+        scores (Tensor): (N, K).
+        labels (Tensor): (N,), integers below K.
+
+    Returns:
+        float: In per cent.
+
+    Examples:
+        >>> top1(torch.eye(4), torch.tensor([0, 1, 2, 2]))
+        75.0
+    """
+    return 100 * (scores.argmax(dim=1) == labels).double().mean().item()
+
+
+def unit_rows(features: Tensor) -> Tensor:
+    """Scale rows to unit length, in float32.
+
+    Args:
+        features (Tensor): (N, C).
+
+    Returns:
+        Tensor: (N, C), rows of unit length.
+    """
+    return F.normalize(features.float(), dim=-1)
+
+
+def knn_accuracy(
+    memory: Tensor, memory_labels: Tensor, queries: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07
+) -> float:
+    """Top-1 accuracy of the vote of :class:`~mmlgd.KNNClassifier` (Wu et al., arXiv 1805.01978).
+
+    Args:
+        memory (Tensor): (M, C) features of labelled pictures.
+        memory_labels (Tensor): (M,), integers.
+        queries (Tensor): (N, C) features of the pictures to classify.
+        labels (Tensor): (N,), integers.
+        k (int): Number of neighbours, of fewer than k pictures all. Defaults to 20, as the literature reports it.
+        temperature (float): τ > 0 of the vote. Defaults to 0.07, likewise.
+
+    Returns:
+        float: In per cent.
+
+    Examples:
+        >>> x = torch.tensor([[1.0, 0], [0, 1]])
+        >>> knn_accuracy(x, torch.tensor([0, 1]), x, torch.tensor([0, 1]), k=1)
+        100.0
+    """
+    device = get_device()
+    memory, memory_labels = unit_rows(memory).to(device), memory_labels.to(device)
+    num_classes = int(max(memory_labels.max(), labels.max())) + 1
+    right = 0
+    for rows, truth in zip(unit_rows(queries).split(_ROWS), labels.split(_ROWS)):
+        cosine = rows.to(device) @ memory.T  # (n, M)
+        scores = weighted_vote(cosine, memory_labels, num_classes, min(k, len(memory)), temperature)
+        right += (scores.argmax(dim=1).cpu() == truth.cpu()).sum().item()
+    return 100 * right / len(labels)
+
+
+def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07) -> float:
+    """Top-1 accuracy of each picture's nearest neighbours among all the *others* of one labelled set.
+
+    It needs no pictures beside the evaluation set, and compares epochs of one run. It is not the k-NN accuracy of the
+    literature, whose neighbours are the training pictures.
+
+    Args:
+        features (Tensor): (N, C), N > 1.
+        labels (Tensor): (N,), integers.
+        k (int): Number of neighbours, of fewer than k others all. Defaults to 20.
+        temperature (float): τ > 0 of the vote. Defaults to 0.07.
+
+    Returns:
+        float: In per cent.
+
+    Raises:
+        ValueError: There is no other picture.
+
+    Examples:
+        >>> x = torch.tensor([[1.0, 0], [1, 0.1], [0, 1]])
+        >>> round(leave_one_out_accuracy(x, torch.tensor([0, 0, 1]), k=1), 1)
+        66.7
+    """
+    if len(features) < 2:
+        raise ValueError(f'Leaving one out takes at least two pictures, got {len(features)}.')
+    device = get_device()
+    features, labels = unit_rows(features).to(device), labels.to(device)
+    k, num_classes = min(k, len(features) - 1), int(labels.max()) + 1
+    right = 0
+    for start in range(0, len(features), _ROWS):
+        cosine = features[start : start + _ROWS] @ features.T  # (n, N)
+        own = torch.arange(len(cosine), device=device)
+        cosine[own, start + own] = -torch.inf  # nobody is a neighbour of itself
+        scores = weighted_vote(cosine, labels, num_classes, k, temperature)
+        right += (scores.argmax(dim=1) == labels[start : start + _ROWS]).sum().item()
+    return 100 * right / len(features)
+
+
+def linear_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, labels: Tensor, c: float = 0.01) -> float:
+    """Top-1 accuracy of a linear probe: scikit-learn's logistic regression on standardised features.
+
+    Args:
+        train (Tensor): (M, C) features of labelled pictures.
+        train_labels (Tensor): (M,), integers, at least two different ones.
+        val (Tensor): (N, C) features of the pictures to classify.
+        labels (Tensor): (N,), integers.
+        c (float): Inverse strength of the L2 penalty, > 0. Defaults to 0.01.
+
+    Returns:
+        float: In per cent.
+
+    Raises:
+        ImportError: scikit-learn is not installed.
+        ValueError: All training pictures have the same label.
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+    except ImportError as error:
+        raise ImportError(f'{error}. A linear probe needs scikit-learn: `pip install "mmlgd[evaluation]"`.') from error
+    x, y, x_val, y_val = (np.asarray(v.cpu()) for v in (train.float(), train_labels, val.float(), labels))
+    if len(np.unique(y)) < 2:
+        raise ValueError(f'A linear probe tells classes apart; all {len(y)} training pictures have label {y[0]}.')
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000))
+    with warnings.catch_warnings():
+        # One label a class is a probe, too, and no regression in disguise.
+        warnings.filterwarnings('ignore', message='The number of unique classes is greater than 50%')
+        return 100 * probe.fit(x, y).score(x_val, y_val)

@@ -1,0 +1,29 @@
+"""The look of every figure: colours that mean the same everywhere, and matplotlib's settings."""
+
+STUDENT, TEACHER, TEXT, INK, FAINT = '#0b7a75', '#d1782c', '#6c5fc7', '#22252b', '#8a8f98'
+RIGHT, WRONG = '#1a7f37', '#c62828'
+# For up to twelve classes; dark enough for white text on it, and told apart by most eyes.
+CLASSES = (
+    *('#1f77b4', '#d9730d', '#2a8f3c', '#c62f3a', '#7d55b4', '#7a4a3f'),
+    *('#d0559f', '#5a6270', '#9a9a10', '#0f97a8', '#12355b', '#e0a100'),
+)
+STYLE = {
+    'font.size': 11,
+    'text.color': INK,
+    'axes.labelcolor': INK,
+    'axes.edgecolor': '#c9ccd1',
+    'axes.titlesize': 12.5,
+    'axes.titleweight': 'bold',
+    'axes.titlelocation': 'left',
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.grid': True,
+    'axes.axisbelow': True,
+    'grid.color': '#eceef1',
+    'xtick.color': '#565b64',
+    'ytick.color': '#565b64',
+    'legend.frameon': False,
+    'figure.dpi': 130,
+    'savefig.bbox': 'tight',
+    'savefig.pad_inches': 0.2,
+}

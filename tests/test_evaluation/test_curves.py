@@ -1,0 +1,61 @@
+"""What a run has logged is what is drawn: across resumed runs, and whatever of it there is."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from mmlgd.evaluation import draw_curves, read_scalars
+
+
+def log(work_dir, name, *records):
+    file = work_dir / name / 'vis_data/scalars.json'
+    file.parent.mkdir(parents=True)
+    file.write_text('\n'.join(map(json.dumps, records)) + '\n')
+
+
+def train(step, loss):
+    return dict(lr=0.1, loss_visual=loss, epoch=step // 10 + 1, iter=step, step=step)
+
+
+def val(epoch, agreement):
+    return {'distillation/agreement': agreement, 'time': 0.1, 'step': epoch}
+
+
+def listed(curve):
+    return [values.tolist() for values in curve]
+
+
+def test_steps_of_training_are_placed_among_the_epochs_of_evaluation(tmp_path):
+    log(tmp_path, '20260101_000000', train(5, 3.0), train(10, 2.0), {'bank/visited': 0.5, 'step': 1}, val(1, 40.0))
+    curves = read_scalars(tmp_path, iterations_per_epoch=10)
+    assert listed(curves['loss_visual']) == [[0.5, 1.0], [3.0, 2.0]]
+    assert listed(curves['bank/visited']) == [[1.0], [0.5]]
+    assert listed(curves['distillation/agreement']) == [[1.0], [40.0]]
+
+
+def test_a_resumed_run_is_one_curve(tmp_path):
+    log(tmp_path, '20260101_000000', train(10, 3.0), val(1, 40.0), train(20, 2.5), val(2, 50.0), train(25, 2.4))
+    log(tmp_path, '20260102_000000', train(30, 2.0), val(3, 60.0))  # from the checkpoint of epoch 2
+    curves = read_scalars(tmp_path, iterations_per_epoch=10)
+    assert listed(curves['loss_visual']) == [[1.0, 2.0, 2.5, 3.0], [3.0, 2.5, 2.4, 2.0]]
+    assert listed(curves['distillation/agreement']) == [[1.0, 2.0, 3.0], [40.0, 50.0, 60.0]]
+
+
+def test_a_run_started_anew_shows_itself_alone(tmp_path):
+    log(tmp_path, '20260101_000000', train(10, 3.0), train(20, 2.5))
+    log(tmp_path, '20260102_000000', train(10, 9.0))
+    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [9.0]]
+
+
+def test_no_log_no_curves(tmp_path):
+    assert read_scalars(tmp_path, 10) == {}
+    with pytest.raises(ValueError, match="log has \\['lr'\\]"):
+        draw_curves(tmp_path / 'curves.png', {'lr': ([0], [1])}, 'run')
+
+
+@pytest.mark.parametrize('records', [[train(10, 3.0)], [train(10, 3.0), train(20, 2.0), val(1, 40.0), val(2, 50.0)]])
+def test_there_is_a_picture_of_whatever_there_is(tmp_path, records):
+    log(tmp_path, '20260101_000000', *records)
+    draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
+    assert min(Image.open(tmp_path / 'curves.png').size) > 300

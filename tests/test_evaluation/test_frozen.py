@@ -1,0 +1,88 @@
+"""Whatever a backbone started from: its features, and the joint space where it has one."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+import mmlgd
+from mmlgd.evaluation import extract, load_frozen, load_teacher, pipeline_of
+from mmlgd.registry import MODELS
+
+X = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+RESNET = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
+
+
+def test_a_student_has_features_and_a_joint_space(lgd_checkpoint, lgd_model):
+    frozen = load_frozen(str(lgd_checkpoint))
+    found = frozen(X)
+    student = mmlgd.get_student(lgd_checkpoint)
+    torch.testing.assert_close(found.features, student(X)[-1].mean(dim=(2, 3)).detach())
+    classifier = mmlgd.get_zero_shot_classifier(lgd_checkpoint)
+    score = (found.embeddings @ frozen.bank.T / classifier.temperature).softmax(dim=1)
+    torch.testing.assert_close(score, classifier(X).detach())
+    assert frozen.class_names == lgd_model['text']['vocabulary']
+
+
+def test_other_names(lgd_checkpoint):
+    assert load_frozen(str(lgd_checkpoint), vocabulary=['cow', 'hen']).bank.shape == (2, 32)
+
+
+def test_the_teacher_is_that_of_training(lgd_checkpoint, lgd_config):
+    student = load_frozen(str(lgd_checkpoint))
+    found = load_teacher(student)(X)
+    torch.testing.assert_close(found.embeddings, MODELS.build(lgd_config).teacher.encode_image(X))
+    assert torch.equal(found.features, found.embeddings)
+    student.teacher_id = 'open_clip/another'
+    with pytest.raises(ValueError, match='open_clip/another.*cannot be compared'):
+        load_teacher(student)
+    with pytest.raises(ValueError, match='Only a checkpoint of LGD training has a teacher'):
+        load_teacher(load_frozen('none', backbone=RESNET))
+
+
+def test_a_bare_backbone_and_a_random_one(tmp_path):
+    weights = MODELS.build(RESNET).state_dict()
+    torch.save(weights, tmp_path / 'bare.pth')
+    frozen = load_frozen(str(tmp_path / 'bare.pth'), backbone=RESNET)
+    assert torch.equal(frozen.backbone.conv1.weight, weights['conv1.weight'])
+    assert frozen(X).features.shape == (4, 64) and frozen(X).embeddings is None
+    torch.manual_seed(1)
+    assert not torch.equal(load_frozen('none', backbone=RESNET).backbone.conv1.weight, weights['conv1.weight'])
+    with pytest.raises(ValueError, match='does not say of which backbone'):
+        load_frozen('none')
+
+
+def test_another_checkpoint_of_mmengine_brings_its_statistics(tmp_path):
+    config = Config(dict(model=dict(backbone=RESNET), data_preprocessor=dict(mean=[0, 0, 0], std=[1, 1, 1])))
+    state = {f'backbone.{key}': value for key, value in MODELS.build(RESNET).state_dict().items()}
+    torch.save(dict(meta=dict(cfg=config.pretty_text), state_dict=state), tmp_path / 'supervised.pth')
+    frozen = load_frozen(str(tmp_path / 'supervised.pth'))
+    assert frozen.bank is None
+    assert frozen.data_preprocessor.mean.flatten().tolist() == [0, 0, 0]
+
+
+def test_several_models_see_each_picture_once(lgd_checkpoint):
+    pictures = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8)
+    seen = []
+
+    def batches():
+        for part in pictures.split(4):
+            seen.append(len(part))
+            yield dict(inputs=part, data_samples=[])
+
+    models = dict(student=load_frozen(str(lgd_checkpoint)), random=load_frozen('none', backbone=RESNET))
+    found = extract(models, batches())
+    assert seen == [4, 2]
+    assert found['student'].features.shape == found['random'].features.shape == (6, 64)
+    assert found['student'].embeddings.shape == (6, 32) and found['random'].embeddings is None
+    again = extract(models, [dict(inputs=pictures, data_samples=[])])
+    torch.testing.assert_close(found['student'].features, again['student'].features, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match='no pictures'):
+        extract(models, [])
+
+
+def test_pictures_are_prepared_as_in_training():
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
+    config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    assert pipeline_of(config, default=[]) == pipeline
+    default = [dict(type='mmpretrain.PackInputs')]
+    assert pipeline_of(Config(dict(test_dataloader=None)), default) == pipeline == pipeline_of(None, default)

@@ -1,0 +1,173 @@
+"""The evaluation of frozen students: its table, its draws of labels, and what it refuses."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope, init_default_scope
+
+from mmlgd.datasets import DEMO_CLASSES, write_demo_world
+from mmlgd.evaluation import extract, linear_accuracy, load_frozen, top1
+
+pytest.importorskip('sklearn')
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    spec = importlib.util.spec_from_file_location('evaluate', TOOLS / 'evaluate.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    before = DefaultScope.get_current_instance()
+    yield module
+    for name in ('dataset_converters.label_subset', 'dataset_converters'):
+        sys.modules.pop(name)
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory):
+    return write_demo_world(tmp_path_factory.mktemp('world') / 'demo', num_objects=(60, 20), num_scenes=(10, 10))
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory, world):
+    """The same pictures in class folders, which are sorted: their labels are not those of the world."""
+    root = tmp_path_factory.mktemp('folders')
+    for split in ('train', 'val'):
+        for line in (world / f'objects/{split}.txt').read_text().splitlines():
+            file, label = line.split()
+            target = root / split / DEMO_CLASSES[int(label)] / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(world / 'objects' / split / file)
+    return root
+
+
+@pytest.fixture
+def run(tool, tmp_path):
+    def run(*arguments, size=64):
+        out = tmp_path / 'out'
+        report = tool.main([*map(str, arguments), '--workers', '0', '--size', str(size), '--out', str(out)])
+        assert json.loads((out / 'table.json').read_text()) == json.loads(json.dumps(report))
+        return report, (out / 'table.md').read_text()
+
+    return run
+
+
+def test_side_by_side(run, lgd_checkpoint, world):
+    arguments = [
+        lgd_checkpoint,
+        '--students',
+        'random=none',
+        '--data',
+        world / 'objects',
+        '--labels',
+        '2',
+        '50%',
+        '100%',
+    ]
+    report, text = run(*arguments, '--names', world / 'names.txt', '--teacher', '--seeds', '0', '1')
+    assert list(report['results']) == ['student', 'random', 'teacher']
+    assert report['pictures'] == dict(train=60, val=20) and report['names'] == list(DEMO_CLASSES)
+    for result in report['results'].values():
+        assert {labels: list(values) for labels, values in result['linear'].items()} == {
+            '2': ['0', '1'],
+            '50%': ['0', '1'],
+            '100%': ['0'],  # all labels are the same labels, whatever the seed
+        }
+        numbers = [result['knn'], *(value for values in result['linear'].values() for value in values.values())]
+        assert all(0 <= number <= 100 for number in numbers)
+    assert report['results']['random']['zero_shot'] is None
+    lines = text.splitlines()
+    assert lines[0] == '| | zero-shot | 20-NN | linear, 2 a class | linear, 50% | linear, 100% |'
+    assert lines[3].startswith('| random | – | ') and lines[2].count(' ± ') == 2
+
+
+def test_the_figures_are_those_of_the_features(tool, run, lgd_checkpoint, world):
+    report, _ = run(
+        lgd_checkpoint, '--data', world / 'objects', '--names', world / 'names.txt', '--labels', '3', '--seeds', '5'
+    )
+    model = load_frozen(str(lgd_checkpoint), list(DEMO_CLASSES))
+    train, val = (
+        tool.load_split(world / 'objects', split, tool.pipeline_of(None, tool.sized(64))) for split in ('train', 'val')
+    )
+    found = []
+    for split in (train, val):
+        batch = dict(inputs=torch.stack([data['inputs'] for data in split.dataset]), data_samples=[])
+        found.append(extract(dict(student=model), [batch])['student'])
+    result = report['results']['student']
+    assert result['zero_shot'] == pytest.approx(top1(found[1].embeddings @ model.bank.T, val.labels))
+    chosen = tool.drawn(train, '3', seed=5)
+    probe = linear_accuracy(found[0].features[chosen], train.labels[chosen], found[1].features, val.labels)
+    assert result['linear']['3']['5'] == pytest.approx(probe)
+
+
+def test_a_random_start_of_a_given_backbone_is_the_same_each_time(run, world, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(
+        "model = dict(backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8))"
+    )
+    arguments = ['--students', 'random=none', '--backbone', config, '--data', world / 'objects', '--labels', '2']
+    first, _ = run(*arguments)
+    assert first['results'] == run(*arguments)[0]['results']
+    assert first['results']['random']['zero_shot'] is None and 0 <= first['results']['random']['knn'] <= 100
+
+
+def test_another_teacher_is_refused(run, lgd_checkpoint, world):
+    arguments = [lgd_checkpoint, '--data', world / 'objects', '--teacher', '--teacher-options']
+    with pytest.raises(ValueError, match='RN50.*cannot be compared'):
+        run(*arguments, 'model=RN50', 'pretrained=None')
+
+
+def test_labels_are_those_of_label_subset(tool, folders):
+    train = tool.load_split(folders, 'train', tool.sized(64))
+    assert train.folders == sorted(DEMO_CLASSES)
+    label_subset = sys.modules['dataset_converters.label_subset']
+    for labels, how in (('2', dict(per_class=2)), ('50%', dict(percent=50))):
+        lines = label_subset.draw(folders / 'train', seed=3, **how)
+        chosen = tool.drawn(train, labels, seed=3)
+        assert [f'{train.files[i]} {train.labels[i]}' for i in chosen] == lines
+    listed = tool.drawn(tool.load_split(folders, 'val', []), '100%', seed=0)
+    assert sorted(listed) == list(range(20))
+
+
+def test_names_of_another_order_or_number_are_refused(run, lgd_checkpoint, folders, world, tmp_path, capsys):
+    with pytest.raises(ValueError, match="another order .folder 2 is 'cross', name 2 is 'star'"):
+        run(lgd_checkpoint, '--data', folders, '--names', world / 'names.txt')
+    (tmp_path / 'names.txt').write_text('cat\ndog\n')
+    with pytest.raises(ValueError, match='has 10 classes and the vocabulary 2 names. Give one name for each class'):
+        run(lgd_checkpoint, '--data', folders, '--names', tmp_path / 'names.txt')
+    report, _ = run(lgd_checkpoint, '--data', folders, '--labels', '1', '--seeds', '0')  # five names of training
+    assert report['results']['student']['zero_shot'] is None
+    assert 'No zero-shot: ' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ([], 'nothing to evaluate'),
+        (['--students', 'none'], 'NAME=SOURCE'),
+        (['x.pth', '--labels', 'ten'], 'a share as 10%'),
+        (['x.pth', '--labels', '0'], 'a share as 10%'),
+    ],
+)
+def test_bad_arguments_are_named(tool, arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        tool.parse_args([*arguments, '--data', 'folder'])
+    assert message in capsys.readouterr().err
+
+
+def test_what_is_not_there_is_named(tool, run, lgd_checkpoint, folders, tmp_path):
+    with pytest.raises(FileNotFoundError, match='Expected labelled pictures in .*train/CLASS'):
+        run(lgd_checkpoint, '--data', tmp_path)
+    with pytest.raises(FileNotFoundError, match='There is no checkpoint'):
+        run(tmp_path / 'epoch_9.pth', '--data', folders)
+    with pytest.raises(ValueError, match="'none' does not say of which backbone"):
+        run('--students', 'random=none', '--data', folders)
+    with pytest.raises(ValueError, match='fewer than 9'):
+        run(lgd_checkpoint, '--data', folders, '--labels', '9')

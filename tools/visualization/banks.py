@@ -1,0 +1,219 @@
+r"""Draw both banks of a run: how alike their rows are, and, from several checkpoints, how the prototypes drift.
+
+    python tools/visualization/banks.py work_dirs/RUN/epoch_*.pth --out-dir figures
+
+writes banks.png of the latest checkpoint and, from two checkpoints on, drift.png. Neither teacher nor pictures are
+needed. For a checkpoint after each epoch, train with default_hooks.checkpoint.interval=1
+default_hooks.checkpoint.max_keep_ckpts=-1.
+"""
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from mmlgd.apis.checkpoints import CheckpointError, read_checkpoint, state_dict_of
+from mmlgd.evaluation import unit_rows
+from mmlgd.evaluation.style import FAINT, INK, STUDENT, STYLE, TEXT
+
+NAMED = 40  # class names that fit on an axis
+UNVISITED = '#e4e6ea'
+
+
+class Banks(NamedTuple):
+    """The banks of one checkpoint.
+
+    Attributes:
+        epoch (int): When.
+        names (List[str]): K class names.
+        text (np.ndarray): (K, D), unit rows of the textual bank.
+        visual (np.ndarray): (K, D), the visual bank's rows, made unit.
+        visited (np.ndarray): (K,) bool.
+    """
+
+    epoch: int
+    names: list[str]
+    text: np.ndarray
+    visual: np.ndarray
+    visited: np.ndarray
+
+
+def read_banks(file: str) -> Banks:
+    """Read the banks out of a checkpoint.
+
+    Args:
+        file (str): Of LGD training.
+
+    Returns:
+        Banks: Its banks.
+
+    Raises:
+        CheckpointError: It has none.
+    """
+    checkpoint = read_checkpoint(file)
+    state = state_dict_of(checkpoint)
+    missing = [key for key in ('textual_bank.bank', 'visual_bank.bank', 'visual_bank.visited') if key not in state]
+    if missing:
+        raise CheckpointError(f'{file} has no {", ".join(missing)}. Give checkpoints of LGD training with both banks.')
+    return Banks(
+        checkpoint.get('meta', {}).get('epoch', 0),
+        state['textual_bank._extra_state']['class_names'],
+        state['textual_bank.bank'].float().numpy(),
+        unit_rows(state['visual_bank.bank']).numpy(),
+        state['visual_bank.visited'].numpy(),
+    )
+
+
+def draw_banks(banks: Banks, file: Path) -> None:
+    """Draw the cosines within the banks, and between them.
+
+    Args:
+        banks (Banks): Of one checkpoint.
+        file (Path): The PNG.
+    """
+    order = _alike_together(banks)
+    names = [banks.names[k] for k in order]
+    text, visual, visited = banks.text[order], banks.visual[order], banks.visited[order]
+    within_visual, between = visual @ visual.T, visual @ text.T
+    within_visual[~visited], within_visual[:, ~visited], between[~visited] = np.nan, np.nan, np.nan
+    panels = (
+        ('Class names (TSB)', text @ text.T, 'class name', 'class name'),
+        ('Prototypes (VSB)', within_visual, 'prototype', 'prototype'),
+        ('Prototypes against class names', between, 'class name', 'prototype'),
+    )
+    few = len(names) <= NAMED
+    figure, axes = plt.subplots(1, 3, figsize=(17.5, 5.5 if few else 4.9), layout='constrained')
+    figure.get_layout_engine().set(w_pad=0.14)
+    for axis, (title, values, across, down) in zip(axes, panels):
+        image = axis.imshow(values, cmap=_colors(), interpolation='nearest')
+        if few:
+            axis.set_xticks(range(len(names)), names, rotation=45, ha='right', rotation_mode='anchor')
+            axis.set_yticks(range(len(names)), names)
+        else:
+            axis.set(xticks=[], yticks=[])
+        if len(names) <= 12:
+            middle = np.nanmin(values) + 0.62 * (np.nanmax(values) - np.nanmin(values))
+            for (i, j), value in np.ndenumerate(values):
+                if not np.isnan(value):
+                    color = INK if value > middle else 'white'
+                    axis.text(j, i, f'{value:.2f}', ha='center', va='center', fontsize=8, color=color)
+        axis.set(title=title, xlabel=across, ylabel=down if few else f'{down}, {len(names)} of them')
+        axis.grid(False)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        bar = figure.colorbar(image, ax=axis, shrink=0.75, pad=0.015)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=9)
+    own = (between[visited].argmax(axis=1) == np.flatnonzero(visited)).mean() if visited.any() else 0.0
+    figure.text(
+        0.01,
+        1.02,
+        f'Cosines after epoch {banks.epoch}: {visited.sum()} of {len(names)} prototypes visited, of which '
+        f'{100 * own:.0f} % are nearest to their own class name. Alike prototypes lie side by side.',
+        fontsize=11,
+        color=FAINT,
+    )
+    _save(figure, file)
+
+
+def draw_drift(run: list[Banks], file: Path) -> None:
+    """Draw how far each prototype is from where it ends.
+
+    Args:
+        run (List[Banks]): Of the checkpoints of one run, two or more, by epoch.
+        file (Path): The PNG.
+    """
+    last = run[-1]
+    order = _alike_together(last)
+    epochs = [banks.epoch for banks in run]
+    to_last = np.stack([(banks.visual * last.visual).sum(axis=1) for banks in run])  # (E, K)
+    before = np.stack([(a.visual * b.visual).sum(axis=1) for a, b in zip(run, run[1:])])  # (E - 1, K)
+    seen = np.stack([banks.visited for banks in run])  # (E, K)
+    to_last[~seen], before[~seen[:-1]] = np.nan, np.nan
+
+    few = len(order) <= NAMED
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(13.5, 5.2), layout='constrained', gridspec_kw=dict(width_ratios=[1, 1.15])
+    )
+    figure.get_layout_engine().set(w_pad=0.14)
+    for x, values, color, label in (
+        (epochs, to_last, STUDENT, 'to the last checkpoint'),
+        (epochs[1:], before, TEXT, 'to the checkpoint before'),
+    ):
+        known = ~np.isnan(values).all(axis=1)
+        x, values = np.array(x)[known], values[known]
+        low, mean, high = np.nanmin(values, axis=1), np.nanmean(values, axis=1), np.nanmax(values, axis=1)
+        left.fill_between(x, low, high, color=color, alpha=0.12, lw=0)
+        left.plot(x, mean, color=color, lw=2.4, marker='o', ms=4.5, label=label)
+    left.plot(epochs, seen.mean(axis=1), color=FAINT, lw=1.6, ls=(0, (1, 2)), label='rows visited (share)')
+    left.set_title('Cosine of a prototype', pad=22)
+    left.set(xlabel='epoch', xlim=(epochs[0], epochs[-1]))
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.legend(loc='lower right', fontsize=10)
+    left.text(0, 1.01, 'mean over classes; band: all of them', transform=left.transAxes, color=FAINT, size=9.5)
+
+    image = right.imshow(to_last.T[order], cmap=_colors(), aspect='auto', interpolation='nearest')
+    right.set_xticks(range(len(epochs)), epochs)
+    if len(epochs) > 20:
+        right.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+    if few:
+        right.set_yticks(range(len(order)), [last.names[k] for k in order])
+    else:
+        right.set(yticks=[], ylabel=f'{len(order)} classes')
+    right.set_title('Cosine to the last checkpoint, for each class', pad=22)
+    right.set(xlabel='epoch')
+    right.grid(False)
+    right.tick_params(length=0)
+    right.spines[:].set_visible(False)
+    figure.colorbar(image, ax=right, shrink=0.85, pad=0.015).outline.set_visible(False)
+    _save(figure, file)
+
+
+def _alike_together(banks: Banks) -> np.ndarray:
+    """Order rows so that alike prototypes are neighbours, and those never visited come last."""
+    try:
+        from scipy.cluster.hierarchy import leaves_list, linkage
+    except ImportError as error:
+        raise ImportError(f'{error}. Ordering rows needs scipy: `pip install "mmlgd[evaluation]"`.') from error
+
+    visited = np.flatnonzero(banks.visited)
+    if len(visited) > 2:
+        rows = banks.visual[visited].astype(np.float64)
+        visited = visited[leaves_list(linkage(rows, method='average', metric='cosine', optimal_ordering=True))]
+    return np.concatenate([visited, np.flatnonzero(~banks.visited)])
+
+
+def _colors():
+    return plt.get_cmap('viridis').with_extremes(bad=UNVISITED)
+
+
+def _save(figure, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file)
+    plt.close(figure)
+    print(f'Drawn: {file}')
+
+
+def main(argv: Optional[list[str]] = None) -> None:
+    """Read, order by epoch, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoints', nargs='+', help='of one run, in any order')
+    parser.add_argument('--out-dir', type=Path, default=Path('.'))
+    args = parser.parse_args(argv)
+    plt.rcParams.update(STYLE)
+    run = sorted((read_banks(file) for file in args.checkpoints), key=lambda banks: banks.epoch)
+    if any(banks.names != run[0].names for banks in run):
+        parser.error('the checkpoints have different class names: give those of one run')
+    draw_banks(run[-1], args.out_dir / 'banks.png')
+    if len(run) > 1:
+        draw_drift(run, args.out_dir / 'drift.png')
+
+
+if __name__ == '__main__':
+    main()
