@@ -103,15 +103,22 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     loader.sampler = dict(type='mmlgd.ViewSampler', shuffle=True)
     cfg.model.teacher = dict(type='mmlgd.StoredTeacher', store=str(folder))
     cfg.model.predict_teacher = False
-    for key in ('val_evaluator', 'test_evaluator'):
-        if isinstance(cfg.get(key), list):
-            cfg[key] = [metric for metric in cfg[key] if 'teacher' not in metric.get('task_metrics', {})]
+    for phase in ('val', 'test'):
+        metrics = cfg.get(f'{phase}_evaluator') or []
+        metrics = [metrics] if isinstance(metrics, dict) else metrics
+        cfg[f'{phase}_evaluator'] = [metric for metric in metrics if not _asks_teacher(metric)]
+        if not cfg[f'{phase}_evaluator']:  # mmengine wants all three or none
+            cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
 
 
 def num_noise(cfg: Config) -> int:
     """Count the uniform variates that the data preprocessor's batched augmentation takes for each picture."""
     augmentation = _augmentation(cfg)
     return MODELS.build(copy.deepcopy(augmentation)).num_noise if augmentation else 0
+
+
+def _asks_teacher(metric: dict) -> bool:
+    return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
 
 
 def _augmentation(cfg: Config) -> Optional[dict]:

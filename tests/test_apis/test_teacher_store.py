@@ -86,13 +86,21 @@ def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, st
 
 def test_training_from_a_store_asks_no_teacher(cfg, store, tmp_path):
     cfg.work_dir, cfg.train_cfg.max_epochs = str(tmp_path), 1
+    cfg.val_evaluator.append(dict(type='mmlgd.DistillationMetric'))
     use_store(cfg, store.folder)
     runner = Runner.from_cfg(cfg)
     assert not list(runner.model.teacher.parameters())
     runner.train()
     assert runner.iter == 3  # one view of each of 12 pictures, in batches of 4
     metrics = runner.val()
-    assert 'accuracy/top1' in metrics and not any('teacher' in key for key in metrics)
+    assert 'accuracy/top1' in metrics and not any('teacher' in key or 'agreement' in key for key in metrics)
+
+
+def test_without_a_metric_that_needs_no_teacher_nothing_is_evaluated(cfg, store):
+    cfg.val_evaluator = [dict(type='mmlgd.DistillationMetric')]
+    use_store(cfg, store.folder)
+    assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
+    assert cfg.test_dataloader is not None
 
 
 def test_each_epoch_has_the_next_view_of_every_picture(cfg, store):
@@ -183,8 +191,6 @@ def test_class_names_that_the_store_has_not_are_asked_for(cfg, store):
     use_store(cfg, store.folder)
     with pytest.raises(RuntimeError, match='no text embeddings of these class names.*zebra'):
         MODELS.build(cfg.model)
-    again = cfg.copy()
-    again.model.teacher = Config.fromfile(store.folder / 'store.json').teacher.config
 
 
 def test_a_batch_without_embeddings_is_refused(cfg, store):
