@@ -12,6 +12,7 @@ demo_root = '{{$MMLGD_DEMO:work_dirs/demo}}'  # tools/demo says where
 
 # Temperatures, weight and momentum are the published ones.
 model = dict(
+    compile=False,  # would take as long as the demo
     # In ten epochs, residual blocks that start as the identity would learn too late.
     backbone=dict(base_channels=16, stem_channels=16, zero_init_residual=False),
     neck=dict(in_channels=128),

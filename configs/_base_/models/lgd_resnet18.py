@@ -1,10 +1,18 @@
 # LGD as published: ResNet-18 student, CLIP RN50 teacher, ImageNet's names. The student sees ImageNet's picture
 # statistics (the published code used CLIP's), so that its weights plug into detectors and segmentors unchanged.
+_base_ = []  # first, so that mmengine reads this file as a text config in spite of the import
+
+import torch  # noqa: E402
+
+compiled = torch.cuda.is_available()  # takes a minute at the start; on a CPU minutes, for less
+
 model = dict(
     type='mmlgd.LGD',
+    compile=compiled,
+    channels_last=True,
     backbone=dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,), norm_eval=False),
     neck=dict(type='mmlgd.ProjectionNeck', in_channels=512),
-    teacher=dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained='openai'),
+    teacher=dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained='openai', compile=compiled),
     text=dict(type='mmlgd.TextualSemanticsBank', vocabulary='in1k', templates='openai-imagenet-80'),
     visual_bank=dict(type='mmlgd.VisualSemanticsBank', momentum=0.999),
     loss=dict(type='mmlgd.LGDLoss', student_temperature=0.2, teacher_temperature=0.01, alpha=0.5),
@@ -13,5 +21,6 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         to_rgb=True,
+        non_blocking=True,
     ),
 )
