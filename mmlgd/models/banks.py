@@ -166,22 +166,18 @@ class VisualSemanticsBank(nn.Module):
             teacher_embeddings (Tensor): (N, D), unit rows, of this rank.
             textual_bank (Tensor): (K, D), unit rows.
         """
-        t = torch.cat(all_gather(teacher_embeddings.float()))  # (M, D), M = N*ranks
-        pseudo_class = (t @ textual_bank.float().T).argmax(dim=1)  # (M,)
-        # From here on everything is per picture, not per class: the cost does not grow with K. The mean of a class is
-        # gathered at the first of its pictures, and each of its pictures then writes the same row.
-        order = torch.arange(len(t), device=t.device)
-        first = order.new_full((len(self.bank),), len(t)).scatter_reduce_(0, pseudo_class, order, 'amin')
-        first = first[pseudo_class]  # (M,)
-        total = torch.zeros_like(t).index_add_(0, first, t)[first]  # (M, D)
-        count = t.new_zeros(len(t)).index_add_(0, first, t.new_ones(len(t)))[first]  # (M,)
-        mean = total / count[:, None]
-        moved = self.momentum * self.bank[pseudo_class] + (1 - self.momentum) * mean
-        new = torch.where(self.visited[pseudo_class][:, None], moved, mean)
+        t = torch.cat(all_gather(teacher_embeddings.float()))  # (N*ranks, D)
+        pseudo_class = (t @ textual_bank.float().T).argmax(dim=1)  # (N*ranks,)
+        mean = torch.zeros_like(self.bank).index_add_(0, pseudo_class, t)  # (K, D), the sum so far
+        # index_add_ instead of bincount, which reads its input's maximum back to the host.
+        count = mean.new_zeros(len(mean)).index_add_(0, pseudo_class, t.new_ones(len(t)))  # (K,)
+        mean /= count.clamp(min=1)[:, None]
+        # How far each row moves to its mean: not at all, all the way on its first visit, by 1 - m afterwards.
+        step = torch.where(self.visited, 1 - self.momentum, 1.0) * (count > 0)  # (K,)
+        self.bank.lerp_(mean, step[:, None])
         if self.normalize:
-            new = F.normalize(new, dim=-1)
-        self.bank.index_copy_(0, pseudo_class, new)
-        self.visited.index_fill_(0, pseudo_class, True)
+            self.bank.copy_(F.normalize(self.bank, dim=-1))
+        self.visited |= count > 0
 
     def extra_repr(self) -> str:
         """Shape and options, for ``print(model)``."""

@@ -1,5 +1,7 @@
 """LGD as a config builds it: real towers with random weights, class names without meaning."""
 
+import argparse
+
 import torch
 import torch.nn.functional as F
 from mmengine.optim import OptimWrapper, build_optim_wrapper
@@ -7,6 +9,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmlgd.models import LGD, OpenCLIPTeacher
+from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
 
 
@@ -18,14 +21,24 @@ class WordlessTeacher(OpenCLIPTeacher):
         return torch.randn(len(prompts), self.embed_dim, generator=torch.Generator().manual_seed(0)).to(self.mean)
 
 
-def build_lgd(classes: int, teacher: str, device: str, fast: bool) -> LGD:
-    """Build the published model with ResNet-18.
+def add_compile_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--compile``, on by default where it does not take minutes."""
+    parser.add_argument(
+        '--compile',
+        action=argparse.BooleanOptionalAction,
+        default=torch.cuda.is_available(),
+        help='torch.compile for student, teacher and floor alike; default: on a GPU',
+    )
+
+
+def build_lgd(classes: int, teacher: str, device: str, compile: bool) -> LGD:
+    """Build the published model with ResNet-18, in channels-last memory as our configs.
 
     Args:
         classes (int): K.
         teacher (str): An open_clip architecture.
         device (str): As given to torch.
-        fast (bool): With ``torch.compile`` and channels-last memory.
+        compile (bool): Compile student and teacher.
 
     Returns:
         LGD: In training mode, on the device.
@@ -35,10 +48,11 @@ def build_lgd(classes: int, teacher: str, device: str, fast: bool) -> LGD:
         type='mmlgd.LGD',
         backbone=dict(type='mmpretrain.ResNet', depth=18),
         neck=dict(in_channels=512),
-        teacher=dict(type='mmlgd.WordlessTeacher', model=teacher, pretrained=None, compile=fast),
+        teacher=dict(type='mmlgd.WordlessTeacher', model=teacher, pretrained=None, compile=compile),
         text=dict(vocabulary=[f'class {k}' for k in range(classes)], templates='plain'),
-        compile=fast,
-        channels_last=fast,
+        compile=compile,
+        channels_last=True,
+        data_preprocessor=dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor'),
     )
     return MODELS.build(config).to(device).train()
 

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import published
 import torch
 from measure import environment
-from ours import build_lgd, optimizer_of, unit_rows
+from ours import add_compile_option, build_lgd, optimizer_of, unit_rows
 from torch.profiler import ProfilerActivity, profile
 
 # The first pattern that an operator's or kernel's name has decides; colours are Okabe and Ito's, for all eyes.
@@ -102,8 +102,9 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/step.png'), help='default: %(default)s')
+    add_compile_option(parser)
     args = parser.parse_args()
-    model = build_lgd(args.classes, args.teacher, args.device, fast=True)
+    model = build_lgd(args.classes, args.teacher, args.device, args.compile)
     optimizer = optimizer_of(model, args.device)
     shape = (args.batch, 3, *model.teacher.image_size)
     pixels = torch.randint(0, 256, shape, dtype=torch.uint8, device=args.device)

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from measure import benchmark_parser, measure, report, table
 from mmpretrain.models import ImageClassifier
-from ours import build_lgd, optimizer_of, unit_rows
+from ours import add_compile_option, build_lgd, optimizer_of, unit_rows
 
 from mmlgd.models.compilation import compile_module
 
 
-def supervised(device: str, classes: int = 1000) -> ImageClassifier:
+def supervised(device: str, compile: bool, classes: int = 1000) -> ImageClassifier:
     """Build the plain classifier whose step is the floor."""
     model = ImageClassifier(
         backbone=dict(type='ResNet', depth=18),
@@ -28,7 +28,8 @@ def supervised(device: str, classes: int = 1000) -> ImageClassifier:
         data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
     )
     model.to(device, memory_format=torch.channels_last).train()
-    compile_module(model.backbone, 'the classifier')
+    if compile:
+        compile_module(model.backbone, 'the classifier')
     return model
 
 
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
     parser.add_argument('--size', type=int, default=224, help='pixels of a side; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
+    add_compile_option(parser)
     args = parser.parse_args()
     clip = published.clip_of(args.teacher)
     generator = torch.Generator().manual_seed(0)
@@ -46,7 +48,7 @@ def main() -> None:
     pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).to(args.device)
     batch = dict(inputs=pixels, data_samples=None)
     normalised = torch.randn(shape, device=args.device)
-    classifier = supervised(args.device)
+    classifier = supervised(args.device, args.compile)
     floor_optimizer = optimizer_of(classifier, args.device)
     labels = torch.zeros(args.batch, dtype=torch.long, device=args.device)
 
@@ -59,7 +61,7 @@ def main() -> None:
 
     parts, figures = [], {}
     for k in args.classes:
-        model = build_lgd(k, args.teacher, args.device, fast=True)
+        model = build_lgd(k, args.teacher, args.device, args.compile)
         optimizer = optimizer_of(model, args.device)
         t = unit_rows(args.batch, model.teacher.embed_dim, args.device).half()
         tsb = model.textual_bank.bank.cpu()
