@@ -82,7 +82,7 @@ class PublishedStep:
         self.vsb = F.normalize(torch.randn_like(self.tsb), dim=1)
         self.visited = torch.zeros(len(tsb), dtype=torch.bool, device=device)
         parameters = [*self.student.parameters(), *self.neck.parameters()]
-        self.optimizer = torch.optim.SGD(parameters, 0.03, momentum=0.9, weight_decay=1e-4)
+        self.optimizer = torch.optim.SGD(parameters, 0.0, momentum=0.9, weight_decay=1e-4)  # 0: see ours.py
         on_gpu = device.startswith('cuda')
         self.scaler = torch.amp.GradScaler(enabled=on_gpu)
         # Half precision is for GPUs: on a CPU this step is float32, as ours is there.
