@@ -3,7 +3,7 @@
 _base_ = '_base_/detector.py'
 
 data_root = '{{$MMLGD_COCO128:data/coco128}}'
-epochs = 48
+epochs = 24
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
 train_pipeline[2].scale = (256, 256)

@@ -3,6 +3,7 @@
 from .annotation_hook import AnnotationCheckHook
 from .bank_health_hook import BankHealthHook
 from .curves_hook import CurvesHook
+from .deferred_losses_hook import DeferredLossesHook
 from .pretrained_hook import PretrainedCheckHook
 from .registration import register_with_mmengine
 from .vocabulary_hook import VocabularyCheckHook
@@ -11,6 +12,7 @@ __all__ = [
     'AnnotationCheckHook',
     'BankHealthHook',
     'CurvesHook',
+    'DeferredLossesHook',
     'PretrainedCheckHook',
     'VocabularyCheckHook',
     'register_with_mmengine',

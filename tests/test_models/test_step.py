@@ -67,7 +67,7 @@ def test_a_step_never_waits_for_the_gpu(lgd_config, compile):
 
 
 @needs_gpu
-def test_the_fast_path_agrees_with_eager_float32(lgd_config):
+def test_the_fast_path_on_a_gpu_agrees_with_eager_float32(lgd_config):
     losses = []
     for fast in (False, True):
         torch.manual_seed(0)

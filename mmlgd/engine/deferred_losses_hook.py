@@ -1,0 +1,65 @@
+"""mmengine's loss bookkeeping, without a wait for the device in each step."""
+
+from typing import Any, Optional
+
+import torch
+from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmengine.runner import Runner
+
+from mmlgd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DeferredLossesHook(RuntimeInfoHook):
+    """``RuntimeInfoHook`` that reads losses back when they are logged, all of them in one transfer.
+
+    mmengine's own reads each loss after each step: the host then waits for the device, which afterwards waits for the
+    host to prepare the next step. What arrives in the message hub is the same.
+
+    Examples:
+        >>> default_hooks = dict(runtime_info=dict(type='mmlgd.DeferredLossesHook'))
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Learn how often the runner logs.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        super().before_train(runner)
+        self._interval = min((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), default=1)
+        self._kept: list[dict] = []
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
+    ) -> None:
+        """Keep the step's losses on the device; hand on all that are kept where the logger is about to ask for them.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Number of the step in its epoch.
+            data_batch (Any): Not used.
+            outputs (dict, optional): The step's losses, scalars. Defaults to None.
+        """
+        if outputs:
+            self._kept.append(outputs)
+        if self.every_n_inner_iters(batch_idx, self._interval) or self.end_of_epoch(runner.train_dataloader, batch_idx):
+            self._hand_on(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Hand on the rest.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        self._hand_on(runner)
+        super().after_train(runner)
+
+    def _hand_on(self, runner: Runner) -> None:
+        names = [name for losses in self._kept for name in losses]
+        if not names:
+            return
+        values = torch.stack([torch.as_tensor(value).float() for losses in self._kept for value in losses.values()])
+        for name, value in zip(names, values.tolist()):
+            runner.message_hub.update_scalar(f'train/{name}', value)
+        self._kept.clear()
