@@ -104,7 +104,8 @@ def test_a_profile_is_drawn(monkeypatch, tmp_path):
     import profile_step
 
     layer = torch.nn.Conv2d(3, 4, 3)
-    bars = profile_step.timeline(lambda: layer(torch.ones(1, 3, 8, 8)).mean().item(), 'cpu')
+    one = profile_step.timelines(dict(one=lambda: layer(torch.ones(1, 3, 8, 8)).mean().item()), 'cpu')
+    (bars,) = one.values()
     assert bars[0].start == 0 and {'convolution', 'class by class'} <= {bar.kind for bar in bars}
     profile_step.draw(dict(one=bars, two=bars), 'a convolution', tmp_path / 'step.png')
     assert (tmp_path / 'step.png').stat().st_size > 5000

@@ -21,7 +21,7 @@ from measure import environment
 from ours import add_compile_option, build_lgd, optimizer_of, unit_rows
 from torch.profiler import ProfilerActivity, profile
 
-PROFILED = 5
+WARMUP, PROFILED = 3, 7
 # The first pattern that an operator's or kernel's name has decides; colours are Okabe and Ito's, for all eyes.
 KINDS = {
     'convolution': ('#0072B2', r'conv|implicit_gemm|cudnn|xmma|dgrad|wgrad|fprop'),
@@ -41,19 +41,18 @@ class Bar:
         self.kind = next(kind for kind, (_, pattern) in KINDS.items() if re.search(pattern, name, re.IGNORECASE))
 
 
-def timeline(step: Callable[[], object], device: str) -> list[Bar]:
-    """Profile some steps, after three that warm up, and keep the shortest: the one that others disturbed least.
+def timelines(steps: dict[str, Callable[[], object]], device: str) -> dict[str, list[Bar]]:
+    """Profile steps in turns, and keep the shortest of each: the one that other processes disturbed least.
 
     Args:
-        step (Callable): Makes a step.
+        steps (Dict[str, Callable]): What makes a step, by name.
         device (str): As given to torch.
 
     Returns:
-        List[Bar]: In order; the first starts at 0.
+        Dict[str, List[Bar]]: In order of time, by name; each starts at 0.
     """
-    for _ in range(3):
-        step()
-    return min((_profile(step, device) for _ in range(PROFILED)), key=_end)
+    rounds = [{name: _profile(step, device) for name, step in steps.items()} for _ in range(WARMUP + PROFILED)]
+    return {name: min((bars[name] for bars in rounds[WARMUP:]), key=_end) for name in steps}
 
 
 def _end(bars: list[Bar]) -> float:
@@ -77,7 +76,7 @@ def draw(steps: dict[str, list[Bar]], title: str, file: Path) -> None:
     """Draw the steps one under the other.
 
     Args:
-        steps (Dict[str, List[Bar]]): Of :func:`timeline`, by name.
+        steps (Dict[str, List[Bar]]): Of :func:`timelines`.
         title (str): What was measured, on what.
         file (Path): A PNG.
     """
@@ -131,7 +130,7 @@ def main() -> None:
         f'One step, ResNet-18, teacher {args.teacher}, K = {args.classes}, batch {args.batch}, {size} px, '
         f'{machine["device"]}, torch {machine["torch"]}'
     )
-    draw({name: timeline(step, args.device) for name, step in steps.items()}, title, args.out)
+    draw(timelines(steps, args.device), title, args.out)
     print(f'Look at {args.out}.')
 
 
