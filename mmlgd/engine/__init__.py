@@ -4,7 +4,9 @@ from .annotation_hook import AnnotationCheckHook
 from .bank_health_hook import BankHealthHook
 from .curves_hook import CurvesHook
 from .pretrained_hook import PretrainedCheckHook
+from .progress_hook import ProgressHook
 from .registration import register_with_mmengine
+from .summary_hook import SummaryHook
 from .vocabulary_hook import VocabularyCheckHook
 
 __all__ = [
@@ -12,6 +14,8 @@ __all__ = [
     'BankHealthHook',
     'CurvesHook',
     'PretrainedCheckHook',
+    'ProgressHook',
+    'SummaryHook',
     'VocabularyCheckHook',
     'register_with_mmengine',
 ]
