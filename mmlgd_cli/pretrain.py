@@ -220,13 +220,15 @@ def config_text(images: Path, vocabulary, student: str, teacher: dict, gpus: int
     epochs, batch = settings['epochs'], settings['batch_size']
     warm_up = min(5, epochs // 4)  # the published 5 of 200 epochs, and never most of a short run
     options = ', '.join(f'{key}={value!r}' for key, value in teacher.items())
+    # A sentence encoder was not trained on captions.
+    prompts = ", templates='plain'" if teacher['type'] == 'mmlgd.ConSETeacher' else ''
     lines = [
         '# Written by `mmlgd pretrain`. An ordinary config: edit it, train it by `mim train mmlgd FILE`.',
         f'_base_ = {base!r}',
         '',
         'model = dict(',
         f'    teacher=dict(_delete_=True, {options}, compile=_base_.compiled),',
-        f'    text=dict(vocabulary={vocabulary!r}),',
+        f'    text=dict(vocabulary={vocabulary!r}{prompts}),',
         ')',
     ]
     pipeline = ''

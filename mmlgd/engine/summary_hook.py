@@ -4,7 +4,6 @@ import os
 import shlex
 import time
 from datetime import timedelta
-from pathlib import Path
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -59,8 +58,8 @@ class SummaryHook(Hook):
                 'No checkpoint was written: this config has no CheckpointHook, or one with too long an interval.'
             )
         else:
-            lines += [f'The student: {checkpoint}', 'What it is worth, a detector or segmentor on it, other libraries:']
-            lines += [f'  {command}' for command in next_commands(str(checkpoint))]
+            lines += [f'The student: {_short(checkpoint)}', 'What it is worth, a detector or segmentor on it, other libraries:']
+            lines += [f'  {command}' for command in next_commands(_short(checkpoint))]
         runner.logger.info('\n'.join(lines))
 
 
@@ -79,7 +78,7 @@ def next_commands(checkpoint: str) -> list[str]:
     """
     tools, student = place_of('tools'), shlex.quote(checkpoint)
     evaluate, train, extract = (
-        shlex.quote(_short(tools / name)) for name in ('evaluate.py', 'train.py', 'model_converters/extract_student.py')
+        shlex.quote(_short(str(tools / name))) for name in ('evaluate.py', 'train.py', 'model_converters/extract_student.py')
     )
     return [
         f'python {evaluate} {student} --data DATA --names NAMES',
@@ -89,7 +88,7 @@ def next_commands(checkpoint: str) -> list[str]:
     ]
 
 
-def _short(path: Path) -> str:
+def _short(path: str) -> str:
     """The path as one would type it here."""
     here = os.path.relpath(path)
-    return str(path) if here.startswith('..') else here
+    return path if here.startswith('..') else here
