@@ -58,7 +58,10 @@ class SummaryHook(Hook):
                 'No checkpoint was written: this config has no CheckpointHook, or one with too long an interval.'
             )
         else:
-            lines += [f'The student: {_short(checkpoint)}', 'What it is worth, a detector or segmentor on it, other libraries:']
+            lines += [
+                f'The student: {_short(checkpoint)}',
+                'What it is worth, a detector or segmentor on it, other libraries:',
+            ]
             lines += [f'  {command}' for command in next_commands(_short(checkpoint))]
         runner.logger.info('\n'.join(lines))
 
@@ -78,7 +81,8 @@ def next_commands(checkpoint: str) -> list[str]:
     """
     tools, student = place_of('tools'), shlex.quote(checkpoint)
     evaluate, train, extract = (
-        shlex.quote(_short(str(tools / name))) for name in ('evaluate.py', 'train.py', 'model_converters/extract_student.py')
+        shlex.quote(_short(str(tools / name)))
+        for name in ('evaluate.py', 'train.py', 'model_converters/extract_student.py')
     )
     return [
         f'python {evaluate} {student} --data DATA --names NAMES',
