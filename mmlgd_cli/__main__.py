@@ -6,7 +6,7 @@ from .doctor import doctor
 from .pretrain import pretrain
 
 
-@click.group(context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
+@click.group('mmlgd', context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
 @click.version_option(package_name='mmlgd')
 def main() -> None:
     r"""Pre-train small vision backbones with language, for OpenMMLab.

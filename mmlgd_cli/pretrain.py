@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 import click
+from click.shell_completion import CompletionItem
 
 STUDENTS = ('resnet18', 'mobilenetv2')
 SETS = ('in1k', 'caltech256', 'coco', 'lvis-v1', 'cityscapes', 'ade20k')  # a test compares with mmlgd.text
@@ -19,8 +20,8 @@ class Names(click.ParamType):
 
     def shell_complete(self, ctx, param, incomplete):
         """Offer the sets, and let the shell offer files."""
-        sets = [click.shell_completion.CompletionItem(name) for name in SETS if name.startswith(incomplete)]
-        return [*sets, click.shell_completion.CompletionItem(incomplete, type='file')]
+        sets = [CompletionItem(name) for name in SETS if name.startswith(incomplete)]
+        return [*sets, CompletionItem(incomplete, type='file')]
 
 
 @click.command(context_settings=dict(show_default=True))

@@ -84,7 +84,7 @@ class ProgressHook(Hook):
         if done % self.interval == 0 or done == runner.max_iters:
             figures = [f'eta {_clock(runner.message_hub.get_info("eta"))}', f'waiting {100 * data_wait(runner):.0f} %']
             if outputs and 'loss' in outputs:
-                figures.insert(0, f'loss {float(outputs["loss"]):.3f}')
+                figures.insert(0, f'loss {outputs["loss"].item():.3f}')
             self._progress.update(
                 self._task, description=f'epoch {runner.epoch + 1}/{runner.max_epochs}', figures='  '.join(figures)
             )
