@@ -9,7 +9,7 @@ from .pretrain import pretrain
 @click.group('mmlgd', context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
 @click.version_option(package_name='mmlgd')
 def main() -> None:
-    r"""Pre-train small vision backbones with language, for OpenMMLab.
+    """Pre-train small vision backbones with language, for OpenMMLab.
 
     \b
     Start here:
@@ -21,7 +21,7 @@ def main() -> None:
     \b
     Completion by <TAB>, in bash (zsh_source and fish_source for the others):
       eval "$(_MMLGD_COMPLETE=bash_source mmlgd)"
-    """
+    """  # noqa: D301  click takes the \b for "leave these lines as they are"
 
 
 main.add_command(doctor)

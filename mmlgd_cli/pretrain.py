@@ -64,7 +64,7 @@ class Names(click.ParamType):
 def pretrain(
     images, names, student, teacher, gpus, store, views, work_dir, overwrite, dry_run, train_args, **settings
 ) -> None:
-    r"""Distil a CLIP-style teacher into a small backbone, on your pictures and class names. No labels are read.
+    """Distil a CLIP-style teacher into a small backbone, on your pictures and class names. No labels are read.
 
     \b
     mmlgd pretrain --images photos --names names.txt
@@ -74,7 +74,7 @@ def pretrain(
     It writes an ordinary config of a few lines on top of ours, prints it, and trains it with tools/train.py. Edit the
     config and train it yourself when the options here end. What follows `--` goes to tools/train.py as it is:
     --resume after an interruption, --amp on older cards, --cfg-options KEY=VALUE.
-    """
+    """  # noqa: D301  click takes the \b for "leave these lines as they are"
     images = images.expanduser()
     work_dir = work_dir or Path('work_dirs') / f'lgd_{student}_{images.resolve().name}'
     try:

@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from mmengine.config import Config
 
@@ -86,7 +87,8 @@ def test_a_command_is_one(words, parse):
     if program == 'python':
         parse(ROOT / arguments[0], arguments[1:])
     elif program == 'mmlgd':
-        main.commands[arguments[0]].make_context(arguments[0], arguments[1:])
+        parent = click.Context(main, **main.context_settings)
+        main.commands[arguments[0]].make_context(arguments[0], arguments[1:], parent=parent)
     elif program == 'mim':
         assert arguments[0] == 'train' and arguments[1] in ('mmlgd', 'mmdet', 'mmseg')
     elif program == 'make':
