@@ -45,7 +45,7 @@ ifneq ($(shell cat '$(STAMP)' 2>/dev/null),$(CURDIR))
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test docs lint format clean
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 	@echo
@@ -63,6 +63,10 @@ demo: $(STAMP) ## a teacher, a student and the small rendered world: the whole m
 # Several single-threaded workers beat one with many threads: the tensors are tiny.
 test: $(STAMP) ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+docs: $(STAMP) ## the pages as a site, in build/docs; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs . build/docs
+	@echo "== build/docs/index.html"
 
 lint: $(BIN)/ruff ## ruff, as pre-commit and CI run it
 	$(BIN)/ruff check .

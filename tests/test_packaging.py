@@ -152,6 +152,26 @@ def test_mim_finds_a_config_by_its_name(python, tmp_path):
     assert "'/nowhere.pt' is neither a file nor a tag of 'RN50'" in done.stdout + done.stderr
 
 
+def test_the_command(python, pictures, tiny_clip, tmp_path):
+    """``mmlgd pretrain`` writes a config that names ours by package, and trains it with the installed tools."""
+    (tmp_path / 'names.txt').write_text('cat\ndog\ntree\n')
+    command = [
+        python.parent / 'mmlgd',
+        'pretrain',
+        '--images',
+        pictures,
+        '--names',
+        'names.txt',
+        '--teacher',
+        tiny_clip,
+    ]
+    settings = ['--epochs', 1, '--batch-size', 4, '--size', 64, '--workers', 0, '--work-dir', 'run']
+    small = ['model.backbone.base_channels=8', 'model.backbone.stem_channels=8', 'model.neck.in_channels=64']
+    log = run(*command, *settings, '--', '--cfg-options', *small, cwd=tmp_path)
+    assert f"_base_ = 'mmlgd::{RECIPE}'" in log and '.mim/tools/train.py' in log
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+
+
 def test_editable_links_follow_the_tree(editable_python, source, tmp_path):
     """Edits to configs and tools show at once, under links that git does not see."""
     for name in ('configs', 'tools', 'model-index.yml'):

@@ -14,6 +14,8 @@ custom_hooks = [
     dict(type='mmlgd.VocabularyCheckHook'),
     dict(type='mmlgd.BankHealthHook'),
     dict(type='mmlgd.CurvesHook'),
+    dict(type='mmlgd.ProgressHook'),
+    dict(type='mmlgd.SummaryHook'),
 ]
 
 env_cfg = dict(

@@ -5,7 +5,9 @@ from .bank_health_hook import BankHealthHook
 from .curves_hook import CurvesHook
 from .deferred_losses_hook import DeferredLossesHook
 from .pretrained_hook import PretrainedCheckHook
+from .progress_hook import ProgressHook
 from .registration import register_with_mmengine
+from .summary_hook import SummaryHook
 from .vocabulary_hook import VocabularyCheckHook
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     'CurvesHook',
     'DeferredLossesHook',
     'PretrainedCheckHook',
+    'ProgressHook',
+    'SummaryHook',
     'VocabularyCheckHook',
     'register_with_mmengine',
 ]

@@ -186,7 +186,7 @@ class TeacherStore:
                 f'Shard {shard} of the teacher store in {str(self.folder)!r} {fault}. Run the '
                 f'tools/store_teacher.py command that wrote the store with --verify: it writes this shard anew.'
             )
-        return self._shards[shard][place]
+        return np.asarray(self._shards[shard][place])  # plain: a memmap would tell the file everywhere
 
     def _fault(self, shard: int) -> str:
         """Open a shard and compare it with its checksum; say what is wrong with it, or nothing."""

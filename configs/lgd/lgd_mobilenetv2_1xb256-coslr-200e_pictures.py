@@ -1,0 +1,12 @@
+# Your own pictures and class names, on one card:
+#   python tools/train.py configs/lgd/lgd_mobilenetv2_1xb256-coslr-200e_pictures.py --cfg-options \
+#       train_dataloader.dataset.data_root=/my/pictures model.text.vocabulary=/my/names.txt
+_base_ = [
+    '../_base_/models/lgd_mobilenetv2.py',
+    '../_base_/datasets/pictures.py',
+    '../_base_/schedules/sgd_coslr_200e.py',
+    '../_base_/default_runtime.py',
+]
+
+optim_wrapper = dict(optimizer=dict(lr=0.03))
+auto_scale_lr = dict(base_batch_size=256)

@@ -1,0 +1,305 @@
+"""``mmlgd doctor``: what is here, what is missing, what to do."""
+
+import importlib
+import os
+import platform
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+import click
+from packaging.requirements import Requirement
+
+STACKS = dict(
+    openmmlab=('mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmsegmentation'),
+    onedl=('onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain', 'onedl-mmdetection', 'onedl-mmsegmentation'),
+)
+EXTRAS = dict(
+    conse='a teacher that pip installs',
+    fast='augmentation on the GPU',
+    evaluation='linear probes, maps of embeddings',
+    export='ONNX',
+)
+HOSTS = ('https://huggingface.co', 'https://openaipublic.azureedge.net', 'https://download.pytorch.org')
+_MARKS = dict(ok=('ok', 'green'), note=('note', 'yellow'), broken=('BROKEN', 'red'))
+
+
+class Finding(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        state (str): ``'ok'``, ``'note'`` (something that a task may need) or ``'broken'``.
+        what (str): What was looked at, and what was found.
+        fix (str): What to do, or nothing.
+    """
+
+    state: str
+    what: str
+    fix: str = ''
+
+
+@click.command()
+@click.option(
+    '--timeout', type=click.FloatRange(min=0.1), default=3.0, show_default=True, help='Seconds for each host.'
+)
+@click.option('--offline', is_flag=True, help='Do not ask the network.')
+def doctor(timeout: float, offline: bool) -> None:
+    """Look at the environment and say what to do.
+
+    Checks Python, the dependencies and their versions, torch and its GPU, the OpenMMLab stack (one of two, not mixed),
+    mmcv's compiled operators, the optional parts, the default teacher's weights, the cache folder and the network.
+    Nothing is changed. The exit code is 1 if something is broken that pre-training needs; notes are not.
+    """
+    checks: list[Callable[[], list[Finding]]] = [python, dependencies, torch_build, stack, operators, extras, cache]
+    findings = [finding for check in checks for finding in check()]
+    cached = weights()
+    findings += cached
+    if not offline:
+        findings += network(timeout, needed=cached[0].state != 'ok')
+    for state, what, fix in findings:
+        mark, colour = _MARKS[state]
+        click.echo(f'{click.style(f"{mark:7}", fg=colour)} {what}')
+        for line in fix.splitlines():
+            click.echo(f'        -> {line}')
+    broken = sum(finding.state == 'broken' for finding in findings)
+    click.echo(f'\n{broken} broken' if broken else '\nAll that pre-training needs is here.')
+    sys.exit(1 if broken else 0)
+
+
+def requirements(extra: str = '') -> list[Requirement]:
+    """Read what the installed mmlgd asks for, as setup.cfg says it.
+
+    Args:
+        extra (str): An extra, or nothing for what is always needed.
+
+    Returns:
+        List[Requirement]: Without those of other extras, and without mmlgd itself.
+    """
+    asked = [Requirement(line) for line in metadata.requires('mmlgd') or []]
+    if extra:
+        return [r for r in asked if r.name != 'mmlgd' and r.marker and _fits(r, extra) and not _fits(r, '')]
+    return [r for r in asked if _fits(r, '')]
+
+
+def _fits(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate(dict(extra=extra))
+
+
+def installed(name: str) -> str:
+    """Look up a distribution's version.
+
+    Args:
+        name (str): As pip calls it.
+
+    Returns:
+        str: Empty if it is not installed.
+    """
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ''
+
+
+def compare(asked: list[Requirement], fix: str) -> list[Finding]:
+    """Compare what is asked for with what is installed.
+
+    Args:
+        asked (List[Requirement]): The ranges.
+        fix (str): What to do about a difference.
+
+    Returns:
+        List[Finding]: The broken ones.
+    """
+    found = [(requirement, installed(requirement.name)) for requirement in asked]
+    return [
+        Finding('broken', f'{requirement.name} {version or "is not installed"}: mmlgd needs {_plain(requirement)}', fix)
+        for requirement, version in found
+        if not version or not requirement.specifier.contains(version, prereleases=True)
+    ]
+
+
+def _plain(requirement: Requirement) -> str:
+    return f'{requirement.name}{requirement.specifier}'
+
+
+def python() -> list[Finding]:
+    """Look at the interpreter."""
+    return [Finding('ok', f'Python {platform.python_version()} in {sys.prefix}')]  # pip has compared its version
+
+
+def dependencies() -> list[Finding]:
+    """Look at what mmlgd itself needs."""
+    try:
+        asked = requirements()
+    except metadata.PackageNotFoundError:
+        fix = 'pip install mmlgd, or pip install -e . in its source tree'
+        return [Finding('broken', 'mmlgd is not installed here: it is only on the path', fix)]
+    fix = 'pip install ' + ' '.join(f'"{_plain(r)}"' for r in asked if r.specifier)
+    return compare(asked, fix) or [Finding('ok', f'mmlgd {installed("mmlgd")} and its {len(asked)} dependencies')]
+
+
+def torch_build() -> list[Finding]:
+    """Look at torch, torchvision and the GPU."""
+    try:
+        import torch
+        import torchvision
+    except Exception as error:  # a torchvision of another torch fails with RuntimeError or OSError
+        fix = 'Install a pair that belongs together: pip install torch==2.9.1 torchvision==0.24.1'
+        return [Finding('broken', f'torch and torchvision cannot be imported: {_first_line(error)}', fix)]
+    here = f'torch {torch.__version__}, torchvision {torchvision.__version__}'
+    if torch.cuda.is_available():
+        return [Finding('ok', f'{here}; {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}')]
+    if Path('/proc/driver/nvidia').exists():
+        why = 'this torch is built without CUDA' if torch.version.cuda is None else 'its CUDA does not fit the driver'
+        fix = 'Choose the build at https://pytorch.org/get-started/locally, then build mmcv anew.'
+        return [Finding('note', f'{here}; there is an NVIDIA driver, and torch sees no card: {why}', fix)]
+    fix = 'Fine for the demo and a few thousand small pictures (configs/small); a real pre-training wants a GPU.'
+    return [Finding('note', f'{here}; no GPU', fix)]
+
+
+def stack() -> list[Finding]:
+    """Look for one whole stack, and not for two halves."""
+    present = {name: [d for d in distributions if installed(d)] for name, distributions in STACKS.items()}
+    if installed('mmcv-lite'):
+        present['openmmlab'].append('mmcv-lite')
+    here = ', '.join(f'{d} {installed(d)}' for distributions in present.values() for d in distributions)
+    both = [name for name, distributions in present.items() if distributions]
+    if not both:
+        fix = (
+            'pip install "mmlgd[openmmlab]" (the reference) or "mmlgd[onedl]" (the maintained fork); mmcv needs torch '
+        )
+        fix += 'first:\nMMCV_WITH_OPS=1 pip install --no-build-isolation "mmcv>=2.1,<2.2"'
+        return [Finding('broken', 'There is no OpenMMLab stack: neither mmengine nor onedl-mmengine', fix)]
+    if len(both) == 2:
+        fewer = min(both, key=lambda name: len(present[name]))
+        other = next(name for name in both if name != fewer)
+        fix = f"They overwrite each other's files. Keep one, for example {other}:\npip uninstall -y "
+        fix += f'{" ".join(present[fewer])}\npip install --force-reinstall --no-deps {" ".join(present[other])}'
+        return [Finding('broken', f'Two stacks are mixed: {here}', fix)]
+    (name,) = both
+    asked = _ask(name)
+    if 'mmcv-lite' in present[name]:
+        asked = [r for r in asked if r.name != 'mmcv']
+    fix = f'pip install "mmlgd[{name}]"'
+    if findings := compare(asked, fix):
+        return findings
+    try:
+        _stack_module().check_stack()
+    except ImportError as error:
+        return [Finding('broken', str(error), fix)]
+    return [Finding('ok', f'the {name} stack: {here}')]
+
+
+def _ask(extra: str) -> list[Requirement]:
+    try:
+        return requirements(extra)
+    except metadata.PackageNotFoundError:
+        return []  # dependencies() says so
+
+
+def _stack_module():
+    """``mmlgd.stack`` by its file: importing the package would run its check."""
+    file = Path(find_spec('mmlgd').submodule_search_locations[0]) / 'stack.py'
+    spec = importlib.util.spec_from_file_location('mmlgd_stack', file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def operators() -> list[Finding]:
+    """Look for mmcv's compiled operators, which an isolated build leaves out without a word."""
+    try:
+        importlib.import_module('mmcv.ops')
+    except Exception as error:
+        fix = 'Pre-training and classification do without. For detection and segmentation, with torch installed:\n'
+        fix += 'MMCV_WITH_OPS=1 pip install --no-build-isolation --force-reinstall --no-deps "mmcv>=2.1,<2.2"'
+        return [Finding('note', f"mmcv's compiled operators are not here: {_first_line(error)}", fix)]
+    return [Finding('ok', "mmcv's compiled operators")]
+
+
+def extras() -> list[Finding]:
+    """Look at what is optional."""
+    findings = []
+    for extra, purpose in EXTRAS.items():
+        faults = compare(_ask(extra), '')
+        if not faults:
+            findings.append(Finding('ok', f'extra {extra}: {purpose}'))
+        else:
+            names = ', '.join(fault.what.split(':')[0] for fault in faults)
+            fix = f'If you want it: pip install "mmlgd[{extra}]"'
+            findings.append(Finding('note', f'extra {extra} ({purpose}): {names}', fix))
+    return findings
+
+
+def weights(model: str = 'RN50', tag: str = 'openai') -> list[Finding]:
+    """Look for the default teacher's weights where open_clip looks.
+
+    Args:
+        model (str): An architecture of open_clip.
+        tag (str): Of its weights.
+
+    Returns:
+        List[Finding]: One.
+    """
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from open_clip.pretrained import get_pretrained_cfg
+    except Exception as error:
+        return [Finding('broken', f'open_clip cannot be imported: {_first_line(error)}', 'pip install open_clip_torch')]
+    source = get_pretrained_cfg(model, tag)
+    repository = source.get('hf_hub', '').rstrip('/')
+    files = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
+    places = [try_to_load_from_cache(repository, file) for file in files]
+    places.append(str(Path('~/.cache/clip').expanduser() / source.get('url', '').split('/')[-1]))
+    for place in places:
+        if isinstance(place, str) and Path(place).is_file():
+            return [Finding('ok', f'weights of the default teacher, {model}: {place}')]
+    fix = f'open_clip downloads them in the first run, from {repository}. Without a network: give a file,\n'
+    fix += f'--teacher {model}:/path/to/weights, or take a teacher that pip installs, --teacher conse'
+    return [Finding('note', f'weights of the default teacher, {model}, are not on this machine yet', fix)]
+
+
+def cache() -> list[Finding]:
+    """Try to write where text embeddings are kept."""
+    folder = Path(os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        fix = 'export MMLGD_CACHE=/a/folder/of/yours; without it, each start embeds the class names again.'
+        return [Finding('note', f'cannot write to the cache: {error}', fix)]
+    return [Finding('ok', f'cache of text embeddings: {folder}')]
+
+
+def network(timeout: float, needed: bool) -> list[Finding]:
+    """Ask the hosts of weights for an answer.
+
+    Args:
+        timeout (float): Seconds for each.
+        needed (bool): The default teacher's weights are still to come.
+
+    Returns:
+        List[Finding]: One.
+    """
+    silent = []
+    for host in HOSTS:
+        try:
+            urllib.request.urlopen(urllib.request.Request(host, method='HEAD'), timeout=timeout).close()
+        except urllib.error.HTTPError:
+            pass  # an answer all the same
+        except (OSError, ValueError) as error:
+            silent.append(f'{host} ({_first_line(error)})')
+    if not silent:
+        return [Finding('ok', f'the network: {", ".join(HOSTS)}')]
+    fix = 'Copy the weights here by hand (docs, "Troubleshooting"), or set a proxy: export HTTPS_PROXY=...'
+    return [Finding('note', f'no answer from {", ".join(silent)}', fix if needed else '')]
+
+
+def _first_line(error: Exception) -> str:
+    return f'{type(error).__name__}: {error}'.splitlines()[0][:200]

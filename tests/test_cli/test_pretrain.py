@@ -1,0 +1,168 @@
+"""``mmlgd pretrain``: the config that it writes, what it refuses, and what it runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from mmengine.config import Config
+
+from mmlgd.apis.teacher_store import write_store
+from mmlgd.text import list_vocabularies
+from mmlgd_cli import pretrain as module
+from mmlgd_cli.__main__ import main
+from mmlgd_cli.pretrain import SETS, config_text, tool_commands
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def names(tmp_path):
+    file = tmp_path / 'names.txt'
+    file.write_text('cat\ndog\ntree\n')
+    return file
+
+
+@pytest.fixture
+def pretrain(pictures, names, tiny_clip, tmp_path, monkeypatch):
+    """Call the command with defaults that a test can have another of."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, **options):
+        given = dict(images=pictures, names=names, teacher=tiny_clip, batch_size=4, size=64, workers=0)
+        given.update(options)
+        flags = [x for key, value in given.items() for x in (f'--{key.replace("_", "-")}', str(value))]
+        return CliRunner().invoke(main, ['pretrain', *flags, *map(str, arguments)])
+
+    return call
+
+
+def test_a_dry_run_writes_and_prints_an_ordinary_config(pretrain, pictures, names, tmp_path):
+    result = pretrain('--dry-run', epochs=20, batch_size=8, seed=3)
+    assert result.exit_code == 0, result.output
+    file = tmp_path / 'work_dirs' / f'lgd_resnet18_{pictures.name}' / 'recipe' / 'pretrain.py'
+    assert file.read_text() in result.output and 'tools/train.py' in result.output
+    cfg = Config.fromfile(file)
+    assert cfg.model.backbone.type == 'mmpretrain.ResNet' and cfg.model.text.vocabulary == str(names)
+    assert cfg.model.teacher.model.startswith('local-dir:') and 'pretrained' not in cfg.model.teacher
+    assert cfg.train_dataloader.dataset.data_root == str(pictures.resolve())
+    assert cfg.train_dataloader.dataset.pipeline[2].size == 64
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.03 * 8 / 256)
+    assert (cfg.train_cfg.max_epochs, cfg.randomness.seed, cfg.auto_scale_lr.base_batch_size) == (20, 3, 8)
+    assert cfg.work_dir == str(file.parents[1])
+    assert not list(file.parents[1].glob('*.pth'))
+
+
+@pytest.mark.parametrize('epochs', [1, 3, 4, 90, 200])
+@pytest.mark.parametrize('student', ['resnet18', 'mobilenetv2'])
+def test_the_schedule_fills_the_run(student, epochs, tmp_path):
+    settings = dict(epochs=epochs, batch_size=256, size=224, workers=8, seed=0)
+    file = tmp_path / 'config.py'
+    file.write_text(config_text(tmp_path, 'coco', student, dict(type='mmlgd.ConSETeacher'), 2, settings))
+    cfg = Config.fromfile(file)
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[-1].end == epochs
+    assert cfg.param_scheduler[-1].T_max + cfg.param_scheduler[-1].begin == epochs
+    assert cfg.param_scheduler[0].begin == 0 and (len(cfg.param_scheduler) == 1) == (epochs < 4)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.06)  # two cards
+    assert cfg.model.text.templates == 'plain' and 'pretrained' not in cfg.model.teacher
+    assert ('MobileNet' in cfg.model.backbone.type) == (student == 'mobilenetv2')
+
+
+def test_names_are_joined(pretrain, names, tmp_path):
+    result = pretrain('--names', 'coco', '--dry-run')
+    assert result.exit_code == 0, result.output
+    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
+    assert Config.fromfile(file).model.text.vocabulary == dict(union=[str(names), 'coco'])
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(images='/nowhere'), '--images takes a folder of pictures'),
+        (dict(images='EMPTY'), 'or its sub-folders ends with .jpg'),
+        (dict(batch_size=100), 'has 12 pictures, and a step takes 100'),
+        (dict(names='/nowhere.txt'), "one of ('in1k'"),
+        (dict(names='TWICE'), 'twice, as line 1 and 2'),
+        (dict(names='NONE'), 'holds no names'),
+        (dict(teacher='RN51'), "open_clip knows no model 'RN51'"),
+        (dict(teacher='RN50:opnai'), "neither a file nor a tag of 'RN50'"),
+        (dict(teacher='ViT-H-14'), 'give one as ViT-H-14:TAG of laion2b'),
+        (dict(teacher='local-dir:/nowhere'), 'takes a folder with open_clip_config.json'),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_written(pretrain, tmp_path, options, message):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'twice.txt').write_text('cat\ncat\n')
+    (tmp_path / 'none.txt').write_text('\n')
+    places = dict(EMPTY=tmp_path / 'empty', TWICE=tmp_path / 'twice.txt', NONE=tmp_path / 'none.txt')
+    result = pretrain(**{key: places.get(value, value) for key, value in options.items()})
+    assert result.exit_code == 1 and message in result.output
+    assert result.output.startswith('Error: ')  # no traceback
+    assert not (tmp_path / 'work_dirs').exists()
+
+
+def test_an_edited_config_stays(pretrain, tmp_path):
+    assert pretrain('--dry-run').exit_code == 0
+    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
+    file.write_text(file.read_text() + "model['loss'] = dict(alpha=0.3)\n")
+    result = pretrain('--dry-run')
+    assert result.exit_code == 1 and 'is the config of another run (or has been edited)' in result.output
+    assert 'alpha=0.3' in file.read_text()
+    assert pretrain('--dry-run', '--overwrite').exit_code == 0
+    assert 'alpha' not in file.read_text()
+
+
+def test_it_runs_the_tools_and_ends_as_they_do(pretrain, monkeypatch, tmp_path):
+    commands = []
+    monkeypatch.setattr(
+        module.subprocess, 'run', lambda command: commands.append(command) or subprocess.CompletedProcess(command, 7)
+    )
+    result = pretrain('--', '--resume')
+    assert result.exit_code == 7
+    ((python, tool, config, resume),) = commands
+    assert python == sys.executable and Path(tool) == ROOT / 'tools/train.py' and resume == '--resume'
+    assert Path(config).is_file()
+
+
+def test_several_cards_and_a_store(tmp_path):
+    store, train = tool_commands(tmp_path / 'c.py', 2, tmp_path / 'store', 4, ('--amp',))
+    assert store[1:3] == train[1:3] == ['-m', 'torch.distributed.run'] and '--nproc_per_node=2' in store
+    assert store[-6:] == ['--views', '4', '--out', str(tmp_path / 'store'), '--launcher', 'pytorch']
+    assert train[-5:] == ['--launcher', 'pytorch', '--store', str(tmp_path / 'store'), '--amp']
+
+
+def test_a_store_that_is_complete_is_not_written_again(pretrain, tmp_path):
+    assert pretrain('--dry-run').exit_code == 0
+    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
+    write_store(Config.fromfile(file), tmp_path / 'store', views=1)
+    (train,) = tool_commands(file, 1, tmp_path / 'store', 1, ())
+    assert train[-2:] == ['--store', str(tmp_path / 'store')]
+
+
+def test_the_sets_are_those_of_the_package():
+    assert sorted(SETS) == list_vocabularies()
+
+
+def test_completion_offers_sets_and_files():
+    (option,) = (p for p in module.pretrain.params if p.name == 'names')
+    items = option.type.shell_complete(None, option, 'co')
+    assert [(item.value, item.type) for item in items] == [('coco', 'plain'), ('co', 'file')]
+
+
+def test_help_teaches():
+    for arguments in (['--help'], ['pretrain', '--help'], ['doctor', '-h']):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0 and 'mmlgd' in result.output
+    lines = CliRunner().invoke(main, ['--help']).output.splitlines()
+    assert '  eval "$(_MMLGD_COMPLETE=bash_source mmlgd)"'.strip() in map(str.strip, lines)  # a line of its own
+
+
+@pytest.mark.slow
+def test_it_trains(pretrain, tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    options = ['model.backbone.base_channels=8', 'model.backbone.stem_channels=8', 'model.neck.in_channels=64']
+    result = pretrain('--', '--cfg-options', *options, "model.text.templates=['a {}']", epochs=1, work_dir='run')
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file() and (tmp_path / 'run' / 'curves.png').is_file()

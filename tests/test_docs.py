@@ -1,0 +1,193 @@
+"""What the pages say works: commands parse with the tools' own parsers, Python blocks run, errors exist in the code."""
+
+import argparse
+import ast
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from mmengine.config import Config
+
+import mmlgd
+from mmlgd_cli.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / 'README.md', *(ROOT / 'docs').glob('*.md'), *(ROOT / 'configs').rglob('README.md')])
+BLOCK = re.compile(r'^```(\w+)\n(.*?)^```', flags=re.MULTILINE | re.DOTALL)
+# What a reader puts in: a word in capitals where a number is read has none in the pages.
+ASSIGNMENT = re.compile(r'\w+=\S*')
+
+pytestmark = pytest.mark.skipif(not (ROOT / 'docs').is_dir(), reason='the pages lie in the source tree only')
+
+
+def blocks(language):
+    """Each with an id that names page and line."""
+    for page in PAGES:
+        text = page.read_text(encoding='utf-8')
+        for match in BLOCK.finditer(text):
+            if match[1] == language:
+                line = text[: match.start()].count('\n') + 2
+                yield pytest.param(match[2], id=f'{page.relative_to(ROOT).as_posix()}:{line}')
+
+
+def commands():
+    for block in blocks('bash'):
+        (text,) = block.values
+        for line in re.sub(r'\\\n', ' ', text).splitlines():
+            words = shlex.split(line, comments=True)
+            while words and ASSIGNMENT.fullmatch(words[0]):
+                words.pop(0)
+            if words and words[0] != 'export':
+                yield pytest.param(words, id=f'{block.id}:{shlex.join(words)[:60]}')
+
+
+class Parsed(Exception):
+    """A tool has got as far as its arguments."""
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Start a tool with a command line, and stop it when its own parser has read all of it."""
+    original = argparse.ArgumentParser.parse_args
+
+    def parse_args(self, args=None, namespace=None):
+        original(self, args, namespace)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', parse_args)
+    modules = set(sys.modules)
+
+    def parse(tool, arguments):
+        folder = tool if tool.is_dir() else tool.parent
+        for place in {folder, ROOT / 'tools', folder.parent}:
+            monkeypatch.syspath_prepend(str(place))
+        monkeypatch.setattr(sys, 'argv', [str(tool), *arguments])
+        with pytest.raises(Parsed):
+            runpy.run_path(str(tool), run_name='__main__')
+
+    yield parse
+    for name in set(sys.modules) - modules:  # tools have modules of the same names
+        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(ROOT / 'tools')):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize('words', list(commands()))
+def test_a_command_is_one(words, parse):
+    for word in words:
+        if word.startswith(('configs/', 'tools/', 'examples/')):
+            assert list(ROOT.glob(word)), f'{word} does not exist'
+    program, *arguments = words
+    if program == 'torchrun':
+        script = next(i for i, word in enumerate(arguments) if word.endswith('.py'))
+        program, arguments = 'python', arguments[script:]
+    if program == 'python':
+        parse(ROOT / arguments[0], arguments[1:])
+    elif program == 'mmlgd':
+        parent = click.Context(main, **main.context_settings)
+        main.commands[arguments[0]].make_context(arguments[0], arguments[1:], parent=parent)
+    elif program == 'mim':
+        assert arguments[0] == 'train' and arguments[1] in ('mmlgd', 'mmdet', 'mmseg')
+    elif program == 'make':
+        targets = re.findall(r'^([a-z]+):', (ROOT / 'Makefile').read_text(), flags=re.MULTILINE)
+        assert {word for word in arguments if '=' not in word} <= set(targets)
+    elif program == 'pip':
+        extras = re.findall(r'^([a-z-]+) =$', (ROOT / 'setup.cfg').read_text(), flags=re.MULTILINE)
+        asked = re.findall(r'\[([a-z,-]+)\]', ' '.join(arguments))
+        assert arguments[0] == 'install' and {e for names in asked for e in names.split(',')} <= set(extras)
+    else:
+        assert program in ('bash', 'eval'), f'This test does not know {program}.'
+
+
+def test_an_option_that_a_tool_has_not_is_found(parse, capsys):
+    for tool in ('train.py', 'evaluate.py', 'model_converters/extract_student.py'):
+        with pytest.raises(SystemExit):
+            parse(ROOT / 'tools' / tool, ['CONFIG', '--bogus'])
+        assert 'error: ' in capsys.readouterr().err
+
+
+@pytest.fixture
+def surroundings(tmp_path, monkeypatch, lgd_checkpoint, pictures):
+    """A folder that has what the pages speak of: a checkpoint, pictures, the configs."""
+    run = tmp_path / 'work_dirs' / 'RUN'
+    run.mkdir(parents=True)
+    (run / 'epoch_200.pth').symlink_to(lgd_checkpoint)
+    (tmp_path / 'my').mkdir()
+    (tmp_path / 'my' / 'pictures').symlink_to(pictures)
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize('block', list(blocks('python')))
+def test_a_python_block_runs(block, surroundings):
+    tree = ast.parse(block)
+    if re.search(r'\bmmlgd\.[A-Za-z]', re.sub(r'([\'"]).*?\1', '', block)):
+        exec(compile(tree, 'block', 'exec'), dict(mmlgd=mmlgd))
+        return
+    base = next((ast.literal_eval(s.value) for s in tree.body if getattr(s.targets[0], 'id', '') == '_base_'), [])
+    for library in ('mmdet', 'mmseg'):
+        if f'{library}::' in str(base):
+            pytest.importorskip(library)
+    # A name without a folder is a config beside the reader's own, in configs/lgd.
+    folder = 'configs/lgd' if isinstance(base, str) and '/' not in base else '.'
+    if isinstance(base, str) and base.startswith('mmlgd::'):
+        block = block.replace('mmlgd::', f'{ROOT}/configs/')  # the tree under test, not the installed package
+    file = surroundings / 'mine.py'
+    if folder != '.':
+        block = block.replace(f"_base_ = '{base}'", f"_base_ = '{folder}/{base}'")
+    file.write_text(block)
+    assert len(Config.fromfile(file)) > 0
+
+
+def test_the_pages_have_blocks_at_all():
+    assert len(list(commands())) > 40 and len(list(blocks('python'))) > 10
+
+
+def messages():
+    """All texts of the sources, with … where a value goes."""
+    found = set()
+    for file in [*(ROOT / 'mmlgd').rglob('*.py'), *(ROOT / 'mmlgd_cli').rglob('*.py')]:
+        for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.JoinedStr):
+                found.add(''.join(v.value if isinstance(v, ast.Constant) else '…' for v in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return '\n'.join(found)
+
+
+# Said by others: Python, torch, mmengine, the C library.
+FOREIGN = (
+    'No module named',
+    'cannot import name',
+    'in child config cannot inherit from base',
+    'need at least one array to concatenate',
+    'unable to open shared memory object',
+    'Bus error',
+    'CUDA out of memory',
+    'Weights only load failed',
+)
+
+
+def test_every_error_of_the_page_is_one_of_the_code():
+    page = (ROOT / 'docs/troubleshooting.md').read_text(encoding='utf-8')
+    rows = [line.split('|')[1] for line in page.splitlines() if line.startswith('| `')]
+    quoted = [text for row in rows for text in re.findall(r'`([^`]+)`', row) if text != 'import mmlgd']
+    assert len(quoted) > 40
+    said = messages()
+    unknown = [text for text in quoted if text not in said and not text.startswith(FOREIGN)]
+    assert not unknown
+
+
+@pytest.mark.slow
+def test_the_pages_build_without_a_warning(tmp_path):
+    sphinx = pytest.importorskip('sphinx.application', reason='needs the extra `docs`')
+    app = sphinx.Sphinx(
+        ROOT, ROOT / 'docs', tmp_path / 'out', tmp_path / 'trees', 'html', status=None, warningiserror=True
+    )
+    app.build()
+    assert app.statuscode == 0
+    assert (tmp_path / 'out/docs/store.html').is_file() and (tmp_path / 'out/index.html').is_file()

@@ -1,0 +1,50 @@
+"""The examples run, each on a world of a few pictures."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from mmengine.registry import DefaultScope
+
+FOLDER = Path(__file__).parents[1] / 'examples'
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not FOLDER.is_dir(), reason='the examples lie in the source tree only'),
+]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch):
+    monkeypatch.setenv('MMLGD_DEMO', '')
+    yield
+    DefaultScope._instance_dict.clear()
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(f'example_{name}', FOLDER / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_classification_names_most_pictures(tmp_path, capsys):
+    assert example('classification').main(tmp_path, pictures=50) > 0.8
+    assert 'named rightly' in capsys.readouterr().out
+    assert len(list((tmp_path / 'shown').glob('*.png'))) == 50
+
+
+def test_detection_starts_from_the_student(tmp_path):
+    pytest.importorskip('mmdet')
+    detection = example('detection')
+    metrics = detection.main(tmp_path, str(detection.STUDENT), scenes=10, epochs=1)
+    assert all(0 <= value <= 1 for key, value in metrics.items() if key.startswith('coco/') and value >= 0)
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+
+
+def test_segmentation_starts_from_the_student_and_from_nothing(tmp_path):
+    pytest.importorskip('mmseg')
+    segmentation = example('segmentation')
+    for student in (str(segmentation.STUDENT), 'none'):
+        assert 0 <= segmentation.main(tmp_path, student, scenes=10, iterations=2)['mIoU'] <= 100
+    assert (tmp_path / 'run' / 'iter_2.pth').is_file()
