@@ -39,7 +39,9 @@ class BankHealthHook(Hook):
             runner (Runner): The runner.
         """
         if not _has_class_bank(runner):
-            runner.logger.info('BankHealthHook: this model has no visual bank of classes in use; there is nothing to watch.')
+            runner.logger.info(
+                'BankHealthHook: this model has no visual bank of classes in use; there is nothing to watch.'
+            )
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log the state of the bank.
