@@ -23,8 +23,8 @@ class BankHealthHook(Hook):
       stands for one name; 1: it stands for none.
 
     They go to the log, to every backend of the visualizer (TensorBoard and others by config) and into the message hub.
-    A model whose ``visual_bank`` has no classes (a queue of pictures), whose loss does not read it, or which has none is
-    left alone, and the log says so.
+    A model whose ``visual_bank`` has no classes (a queue of pictures), whose loss does not read it, or which has none
+    is left alone, and the log says so.
 
     Examples:
         >>> custom_hooks = [dict(type='mmlgd.BankHealthHook')]

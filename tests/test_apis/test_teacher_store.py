@@ -73,7 +73,8 @@ MORE = {
 @pytest.mark.parametrize('more', MORE.values(), ids=MORE)
 def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, store, more):
     """Steps of both, banks included, on replayed views; a stored embedding differs by half precision's rounding."""
-    cfg.model.update(more)
+    for key, value in more.items():
+        cfg.model[key] = value
     live = MODELS.build(cfg.model).train()
     views = SeededViews(
         cfg.train_dataloader.dataset, VIEWS, seed=3, noise=live.data_preprocessor.augmentation.num_noise

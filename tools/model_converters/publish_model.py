@@ -1,7 +1,7 @@
 """Publish an LGD checkpoint: student, neck, both banks, class names and config, and nothing else.
 
-Optimizer, schedulers, logs and queues of pictures (SEED's) are dropped. The file is named CONFIG_YYYYMMDD-HASH8.pth after its own SHA-256, which
-torch checks on download, and loads with `weights_only=True` even without mmlgd.
+Optimizer, schedulers, logs and queues of pictures (SEED's) are dropped. The file is named CONFIG_YYYYMMDD-HASH8.pth
+after its own SHA-256, which torch checks on download, and loads with `weights_only=True` even without mmlgd.
 """
 
 import argparse

@@ -63,8 +63,8 @@ def read_banks(file: str) -> Banks:
         raise CheckpointError(f'{file} has no {", ".join(missing)}. Give checkpoints of LGD training with both banks.')
     if 'visual_bank.pointer' in state:
         raise CheckpointError(
-            f'The visual bank of {file} is a queue of pictures: it has no prototypes of classes to draw. Give checkpoints '
-            f'of a run with a mmlgd.VisualSemanticsBank.'
+            f'The visual bank of {file} is a queue of pictures: it has no prototypes of classes to draw. Give '
+            f'checkpoints of a run with a mmlgd.VisualSemanticsBank.'
         )
     return Banks(
         checkpoint.get('meta', {}).get('epoch', 0),
