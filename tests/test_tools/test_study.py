@@ -24,6 +24,8 @@ TRAIN = """
     work_dir = pathlib.Path(options[options.index('--work-dir') + 1])
     calls = work_dir / 'calls.txt'
     calls.write_text((calls.read_text() if calls.is_file() else '') + ' '.join(options) + '\\n')
+    if 'model.typo=True' in options:
+        sys.exit('KeyError: typo')
     (work_dir / 'last_checkpoint').write_text('/where/it/was/epoch_2.pth')
     if 'model.broken=True' in options and '--resume' not in options:
         sys.exit('KeyError: broken')
@@ -104,6 +106,12 @@ def test_a_run_that_failed_is_named_and_resumed(study, arguments, tmp_path):
     study.main([*arguments, '--seeds', '0'])
     first, second = calls(tmp_path / 'study/lgd_seed0')
     assert '--resume' not in first and second == [first[0], '--resume', *first[1:]]
+
+
+def test_a_variant_that_never_trained_may_be_mended(study, arguments):
+    with pytest.raises(RuntimeError, match='typo'):
+        study.main([*arguments[:-1], f'{arguments[-1]},model.typo=True', '--seeds', '0'])
+    study.main([*arguments, '--seeds', '0'])
 
 
 def test_a_variant_that_has_changed_is_refused(study, arguments):

@@ -90,7 +90,9 @@ def train(args: argparse.Namespace, variant: Variant, seed: int, work_dir: Path)
         arguments += ['--store', str(args.store)]
     arguments += ['--cfg-options', f'randomness.seed={seed}', *args.cfg_options, *variant.options]
     record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'
-    told = json.loads(record.read_text()) if record.is_file() else dict(arguments=arguments, finished=False)
+    told = dict(arguments=arguments, finished=False)
+    if last.is_file() and record.is_file():  # a run that failed before its first checkpoint leaves nothing to keep
+        told = json.loads(record.read_text())
     if told['arguments'] != arguments:
         raise ValueError(
             f'{work_dir} holds a run of `train.py {" ".join(told["arguments"])}`, asked for is `train.py '
