@@ -11,11 +11,13 @@ from .evaluation import DistillationMetric  # noqa: E402
 from .models import (  # noqa: E402
     LGD,
     ConSETeacher,
+    CosineLoss,
     KNNClassifier,
     LGDLoss,
     MoCoV2Augmentation,
     OpenCLIPTeacher,
     PretrainDataPreprocessor,
+    QueueBank,
     TextualSemanticsBank,
     VisualSemanticsBank,
 )
@@ -26,12 +28,14 @@ engine.register_with_mmengine()
 __all__ = [
     'LGD',
     'ConSETeacher',
+    'CosineLoss',
     'DistillationMetric',
     'KNNClassifier',
     'LGDLoss',
     'MoCoV2Augmentation',
     'OpenCLIPTeacher',
     'PretrainDataPreprocessor',
+    'QueueBank',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
     'ZeroShotInferencer',

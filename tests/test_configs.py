@@ -13,9 +13,9 @@ from mmpretrain.registry import DATASETS
 from mmlgd.registry import MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
-PRETRAINING = sorted((CONFIGS / 'lgd').glob('*.py'))
+PRETRAINING = sorted([*(CONFIGS / 'lgd').glob('*.py'), *(CONFIGS / 'seed').glob('*.py')])
 NAME = re.compile(
-    r'lgd_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse|_batched)?'
+    r'(?:lgd|seed)_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse|_batched)?'
 )
 TEXT = {'in1k': 'in1k', 'caltech256': 'caltech256', 'coco': 'coco', 'pictures': 'in1k'}
 
@@ -72,6 +72,17 @@ def test_a_config_makes_a_step(path, tiny_clip, pictures):
     assert batch['inputs'].shape == (2, 3, size, size)
     losses = model(**batch, mode='loss')
     assert all(torch.isfinite(value) for value in losses.values())
+
+
+@pytest.mark.parametrize('student', ['resnet18', 'mobilenetv2'])
+def test_seed_differs_from_lgd_by_its_bank_alone(student):
+    ours, theirs = (
+        Config.fromfile(CONFIGS / f'{name}/{name}_{student}_8xb256-coslr-200e_in1k.py') for name in ('lgd', 'seed')
+    )
+    assert theirs.model.pop('visual_bank') == dict(type='mmlgd.QueueBank', size=65536)
+    assert theirs.model.loss.pop('alpha') == 1.0
+    ours.model.pop('visual_bank'), ours.model.loss.pop('alpha')
+    assert theirs.to_dict() == ours.to_dict()
 
 
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)

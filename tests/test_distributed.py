@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from mmengine.model import MMDistributedDataParallel
 
-from mmlgd import VisualSemanticsBank
+from mmlgd import QueueBank, VisualSemanticsBank
 from mmlgd.registry import MODELS
 from mmlgd.text import embed_class_names
 
@@ -29,6 +29,13 @@ def bank_of(batches):
     return bank
 
 
+def queue_of(batches):
+    queue = QueueBank(11, 8)
+    for batch in batches:
+        queue.update(batch)
+    return queue.state_dict()
+
+
 class CountingTower:
     """A text tower that knows how many prompts it was asked."""
 
@@ -45,6 +52,7 @@ def on_rank(rank, folder, lgd_config):
     torch.distributed.init_process_group('gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
     results = {}
     results['bank'] = bank_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3)).bank
+    results['queue'] = queue_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3))
     tower = CountingTower()
     results['text'] = embed_class_names(tower, 8, 'teacher', ['cat', 'dog'], ['a {}', 'the {}'])
     results['asked'] = tower.asked
@@ -71,6 +79,14 @@ def test_the_bank_is_that_of_the_joint_batch(ranks):
     alone = bank_of(unit(8, 8, step + 1) for step in range(3)).bank
     for rank in ranks:
         torch.testing.assert_close(rank['bank'], alone)
+
+
+def test_the_queue_is_that_of_the_joint_batch(ranks):
+    alone = queue_of(unit(8, 8, step + 1) for step in range(3))
+    assert alone['pointer'] == 24 % 11
+    for rank in ranks:
+        for key, value in alone.items():
+            assert torch.equal(rank['queue'][key], value)
 
 
 def test_one_rank_encodes_the_class_names_for_all(ranks):

@@ -15,6 +15,7 @@ from .test_benchmark_configs import losses_of
 
 SMALL = Path(__file__).parents[1] / 'configs/small'
 PRETRAINING = sorted(SMALL.glob('lgd_*.py'))
+BASELINES = sorted(SMALL.glob('baselines/*.py'))
 DOWNSTREAM = sorted(path for path in SMALL.glob('*.py') if path not in PRETRAINING)
 
 
@@ -23,6 +24,7 @@ def environment(tmp_path, monkeypatch):
     (tmp_path / 'classes.txt').write_text('sky\nroad\ncar\n')
     monkeypatch.setenv('MMLGD_CAMVID', str(tmp_path))
     monkeypatch.setenv('MMLGD_NAMES', str(tmp_path / 'classes.txt'))
+    monkeypatch.setenv('TINY_IMAGENET', str(tmp_path))
     before = DefaultScope.get_current_instance()
     yield
     if before is not None:
@@ -57,17 +59,72 @@ def test_a_student_detects_and_segments(path, student):
     assert torch.isfinite(losses) and model.backbone.state_dict()
 
 
+@pytest.fixture
+def step(tiny_clip, pictures):
+    """Read a config, let it have a small teacher and a few pictures, and make a step; all else is the config's."""
+
+    def make(path):
+        init_default_scope('mmpretrain')
+        cfg = Config.fromfile(path)
+        supervised = 'teacher' not in cfg.model
+        if not supervised:
+            cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
+            cfg.model.text.vocabulary = ['cat', 'dog', 'tree']
+        dataset = cfg.train_dataloader.dataset
+        dataset.update(data_root=str(pictures), data_prefix='', with_label=supervised)
+        data = DATASETS.build(dict(dataset, type='mmpretrain.CustomDataset'))
+        model = MODELS.build(cfg.model).train()
+        losses = model(**model.data_preprocessor(default_collate([data[0], data[1]]), training=True), mode='loss')
+        assert all(torch.isfinite(value) for value in losses.values())
+        return cfg, model, losses
+
+    return make
+
+
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
-def test_pretraining_makes_a_step(path, tiny_clip, pictures):
-    init_default_scope('mmpretrain')
-    cfg = Config.fromfile(path)
-    cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
-    cfg.model.text.vocabulary = ['cat', 'dog', 'tree']
-    dataset = cfg.train_dataloader.dataset
-    dataset.update(data_root=str(pictures), data_prefix='', with_label=False)
-    data = DATASETS.build(dict(dataset, type='mmpretrain.CustomDataset'))
-    model = MODELS.build(cfg.model).train()
-    losses = model(**model.data_preprocessor(default_collate([data[0], data[1]]), training=True), mode='loss')
-    assert all(torch.isfinite(value) for value in losses.values())
+def test_pretraining_makes_a_step(path, step):
+    cfg, _, _ = step(path)
     assert cfg.param_scheduler[0].total_steps == cfg.train_cfg.max_epochs
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
+
+
+PARTS = {
+    'seed': dict(loss_visual=True, loss_textual=False),
+    'tsb-only': dict(loss_visual=False, loss_textual=True),
+    'vsb-only': dict(loss_visual=True, loss_textual=False),
+    'kway': dict(loss_visual=True, loss_textual=True),
+    'cosine': dict(loss_cosine=True),
+    'lgd-queue': dict(loss_visual=True, loss_textual=True, loss_queue=True),
+    'supervised': dict(loss=True),
+}
+
+
+def test_there_is_every_baseline():
+    assert {path.stem.split('_')[0] for path in BASELINES} == set(PARTS)
+
+
+@pytest.mark.parametrize('path', BASELINES, ids=lambda p: p.stem)
+def test_a_baseline_has_its_parts_of_the_loss(path, step):
+    name = path.stem.split('_')[0]
+    _, model, losses = step(path)
+    assert {key: bool(value > 0) for key, value in losses.items()} == PARTS[name]
+    if name == 'seed':
+        assert type(model.visual_bank).__name__ == 'QueueBank' and model.visual_bank.bank.shape == (8192, 32)
+    if name == 'kway':
+        assert not model.criterion.self_logit
+
+
+@pytest.mark.parametrize('path', BASELINES, ids=lambda p: p.stem)
+def test_a_baseline_differs_in_its_model_alone(path):
+    ours, theirs = (Config.fromfile(file) for file in (SMALL / 'lgd_resnet18-half_tiny-imagenet.py', path))
+    if 'supervised' in path.stem:
+        assert theirs.model.head.num_classes == 3  # the names of the file
+        assert theirs.train_dataloader.dataset.pop('with_label') and not ours.train_dataloader.dataset.pop('with_label')
+        assert theirs.model.backbone == ours.model.backbone
+        for key in ('custom_hooks', 'val_evaluator', 'test_evaluator', 'class_names'):
+            ours.pop(key, None), theirs.pop(key)
+    else:
+        for key in ('backbone', 'neck', 'teacher', 'text', 'data_preprocessor'):
+            assert theirs.model[key] == ours.model[key]
+    ours.pop('model'), theirs.pop('model')
+    assert theirs.to_dict() == ours.to_dict()

@@ -243,19 +243,22 @@ def evaluate(
         zero_shot (bool): Whether there is a name for each label.
 
     Returns:
-        Dict[str, dict]: By model, ``zero_shot`` (None if it has no names), ``knn`` and ``linear``, the latter by
-        labels and seed; in per cent.
+        Dict[str, dict]: By model, ``zero_shot`` (None if it has no names), ``own_head`` (None if it is no linear
+        classifier of these classes), ``knn`` and ``linear``, the latter by labels and seed; in per cent.
     """
     draws = {
         labels: {seed: drawn(train, labels, seed) for seed in (args.seeds[:1] if labels == '100%' else args.seeds)}
         for labels in args.labels
     }
+    num_classes = int(max(train.labels.max(), val.labels.max())) + 1
     results = {}
     for name, model in models.items():
         seen, unseen = features[name]
-        result = dict(source=args.students.get(name, 'teacher'), zero_shot=None)
+        result = dict(source=args.students.get(name, 'teacher'), zero_shot=None, own_head=None)
         if zero_shot and model.bank is not None:
             result['zero_shot'] = top1(unseen.embeddings @ model.bank.cpu().T, val.labels)
+        if model.head is not None and model.head.out_features == num_classes:
+            result['own_head'] = top1(model.head.cpu()(unseen.features), val.labels)
         memory, queries = unit_rows(seen.features), unit_rows(unseen.features)
         result['knn'] = knn_accuracy(memory, train.labels, queries, val.labels, args.k)
         result['linear'] = {
@@ -280,12 +283,13 @@ def table(results: dict[str, dict], args: argparse.Namespace) -> str:
         args (argparse.Namespace): Of :func:`parse_args`.
 
     Returns:
-        str: A row for each model.
+        str: A row for each model; a classifier's own accuracy is in the first column, with a star.
     """
     probes = [f'linear, {labels}' + ('' if labels.endswith('%') else ' a class') for labels in args.labels]
     lines = [f'| | zero-shot | {args.k}-NN | {" | ".join(probes)} |', '|---' * (3 + len(probes)) + '|']
     for name, result in results.items():
-        cells = ['–' if result['zero_shot'] is None else f'{result["zero_shot"]:.1f}', f'{result["knn"]:.1f}']
+        own = '–' if result['own_head'] is None else f'{result["own_head"]:.1f}*'
+        cells = [own if result['zero_shot'] is None else f'{result["zero_shot"]:.1f}', f'{result["knn"]:.1f}']
         for values in result['linear'].values():
             spread = f' ± {statistics.stdev(values.values()):.1f}' if len(values) > 1 else ''
             cells.append(f'{statistics.mean(values.values()):.1f}{spread}')
@@ -332,6 +336,8 @@ def main(argv: Optional[list[str]] = None) -> dict:
     results = evaluate(args, models, train, val, features, zero_shot)
 
     text = table(results, args)
+    if any(result['own_head'] is not None for result in results.values()):
+        text += '\n\n\\* not zero-shot: the accuracy of its own head, which was trained with labels.'
     report = dict(
         data=str(args.data),
         pictures=dict(train=len(train.files), val=len(val.files)),

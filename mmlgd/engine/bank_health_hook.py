@@ -9,6 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmlgd.models.queue import QueueBank
 from mmlgd.registry import HOOKS
 
 
@@ -22,8 +23,8 @@ class BankHealthHook(Hook):
       stands for one name; 1: it stands for none.
 
     They go to the log, to every backend of the visualizer (TensorBoard and others by config) and into the message hub.
-    A model whose ``visual_bank`` has no classes (a queue of pictures) or which has none is left alone, and the log says
-    so.
+    A model whose ``visual_bank`` has no classes (a queue of pictures), whose loss does not read it, or which has none
+    is left alone, and the log says so.
 
     Examples:
         >>> custom_hooks = [dict(type='mmlgd.BankHealthHook')]
@@ -38,7 +39,9 @@ class BankHealthHook(Hook):
             runner (Runner): The runner.
         """
         if not _has_class_bank(runner):
-            runner.logger.info('BankHealthHook: this model has no visual bank of classes; there is nothing to watch.')
+            runner.logger.info(
+                'BankHealthHook: this model has no visual bank of classes in use; there is nothing to watch.'
+            )
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log the state of the bank.
@@ -95,4 +98,6 @@ def _plain(model):
 
 def _has_class_bank(runner: Runner) -> bool:
     model = _plain(runner.model)
-    return hasattr(model, 'textual_bank') and hasattr(getattr(model, 'visual_bank', None), 'visited')
+    bank = getattr(model, 'visual_bank', None)
+    in_use = hasattr(bank, 'visited') and not isinstance(bank, QueueBank)
+    return in_use and hasattr(model, 'textual_bank') and getattr(model, 'reads_visual_bank', True)

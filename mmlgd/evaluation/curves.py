@@ -15,7 +15,12 @@ _PANELS = [
     (
         'Distillation losses',
         (0, None),
-        [('loss_visual', 'visual bank', STUDENT, '-'), ('loss_textual', 'class names', TEXT, '-')],
+        [
+            ('loss_visual', 'visual bank', STUDENT, '-'),
+            ('loss_textual', 'class names', TEXT, '-'),
+            ('loss_queue', 'queue', INK, '-'),
+            ('loss_cosine', '1 - cosine', STUDENT, '-'),
+        ],
     ),
     (
         'Zero-shot and k-NN top-1 (%)',
@@ -75,6 +80,11 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
     return {key: tuple(np.array(values, dtype=float).T) for key, values in points.items()}
 
 
+def _is_idle(key: str, values: np.ndarray) -> bool:
+    """Say whether this is a part of the loss that has no weight: it is logged as 0 throughout."""
+    return key.startswith('loss_') and not np.any(values)
+
+
 def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
     """Draw the curves that there are: losses, accuracies, agreement, cosine, class usage and the state of the bank.
 
@@ -90,6 +100,7 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    curves = {key: curve for key, curve in curves.items() if not _is_idle(key, curve[1])}
     panels = [panel for panel in _PANELS if any(key in curves for key, *_ in panel[2])]
     if not panels:
         raise ValueError(f'There are no curves of distillation to draw; the log has {sorted(curves)}.')

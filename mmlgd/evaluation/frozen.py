@@ -42,6 +42,7 @@ class FrozenModel(BaseModel):
         data_preprocessor (dict, optional): Picture statistics. Defaults to ImageNet's, RGB.
         config (ConfigDict, optional): Settings of its training. Defaults to None.
         teacher_id (str, optional): Identity of the teacher that it was distilled from. Defaults to None.
+        head (nn.Linear, optional): Of a supervised classifier, on the averaged last feature. Defaults to None.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class FrozenModel(BaseModel):
         data_preprocessor: Optional[dict] = None,
         config: Optional[ConfigDict] = None,
         teacher_id: Optional[str] = None,
+        head: Optional[nn.Linear] = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor or IMAGENET_RGB)
         self.backbone = backbone
@@ -61,6 +63,7 @@ class FrozenModel(BaseModel):
         self.class_names = class_names
         self.config = config
         self.teacher_id = teacher_id
+        self.head = head
         self.eval()
 
     @classmethod
@@ -119,7 +122,8 @@ def load_frozen(
         source (str): One of
 
             - a checkpoint of LGD training or of ``publish_model.py``, as a file or URL: it knows class names;
-            - another checkpoint of mmengine with its config in it, of which the backbone is taken;
+            - another checkpoint of mmengine with its config in it, of which the backbone is taken, and the linear head
+              of a classifier;
             - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'`` for a random
               start: weights of ``backbone``.
         vocabulary (str | list | dict, optional): Class names of an LGD student. Defaults to None, those of training,
@@ -150,7 +154,8 @@ def load_frozen(
         preprocessor = config['model'].get('data_preprocessor') or config.get('data_preprocessor')
         if preprocessor:  # mmpretrain's configs leave the type of theirs out
             preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **preprocessor}
-        return FrozenModel(get_student(source), data_preprocessor=preprocessor, config=config)
+        head = _linear_head(state_dict_of(content), config['model'])
+        return FrozenModel(get_student(source), data_preprocessor=preprocessor, config=config, head=head)
     if backbone is None:
         raise ValueError(
             f'{source!r} does not say of which backbone it is. Give one beside it: a checkpoint of LGD training among '
@@ -211,6 +216,17 @@ def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str
     if not all(parts.values()):
         raise ValueError('There are no pictures to look at.')
     return {name: Features(*(_joined(column) for column in zip(*rows))) for name, rows in parts.items()}
+
+
+def _linear_head(state: dict[str, Tensor], model: ConfigDict) -> Optional[nn.Linear]:
+    """Find the layer of a classifier that reads what :class:`Features` holds."""
+    neck, head = ((model.get(part) or {}).get('type', '').split('.')[-1] for part in ('neck', 'head'))
+    if (neck, head) != ('GlobalAveragePooling', 'LinearClsHead'):
+        return None
+    classes, channels = state['head.fc.weight'].shape
+    layer = nn.Linear(channels, classes)
+    layer.load_state_dict(dict(weight=state['head.fc.weight'], bias=state['head.fc.bias']))
+    return layer.requires_grad_(False)
 
 
 def _joined(parts: tuple) -> Optional[Tensor]:

@@ -4,9 +4,10 @@ from .augmentation import MoCoV2Augmentation
 from .banks import TextualSemanticsBank, VisualSemanticsBank
 from .knn import KNNClassifier
 from .lgd import LGD
-from .losses import LGDLoss
+from .losses import CosineLoss, LGDLoss
 from .necks import ProjectionNeck
 from .preprocessor import PretrainDataPreprocessor
+from .queue import QueueBank
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher, StoredTeacher
 from .zero_shot import ZeroShotClassifier
 
@@ -14,12 +15,14 @@ __all__ = [
     'LGD',
     'BaseTeacher',
     'ConSETeacher',
+    'CosineLoss',
     'KNNClassifier',
     'LGDLoss',
     'MoCoV2Augmentation',
     'OpenCLIPTeacher',
     'PretrainDataPreprocessor',
     'ProjectionNeck',
+    'QueueBank',
     'StoredTeacher',
     'TextualSemanticsBank',
     'VisualSemanticsBank',

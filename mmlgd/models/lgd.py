@@ -40,7 +40,10 @@ class LGD(BaseSelfSupervisor):
         loss (dict, optional): Temperatures, weight and options; ``type`` defaults to ``'mmlgd.LGDLoss'``.
             Defaults to the published values.
         visual_bank (dict, optional): Momentum and options; ``type`` defaults to ``'mmlgd.VisualSemanticsBank'``,
-            its size comes from the textual bank. Defaults to the published values.
+            its size comes from the textual bank. ``dict(type='mmlgd.QueueBank', size=65536)`` is SEED's, with
+            ``loss=dict(alpha=1.0)``. Defaults to the published values.
+        queue (dict, optional): A third bank beside the two, with a part of the loss of its own; ``type`` defaults to
+            ``'mmlgd.QueueBank'``. Defaults to None: none.
         predict_teacher (bool): Let :meth:`predict` score with the teacher too, so that the log shows both side by
             side. Defaults to True.
         channels_last (bool): Keep pictures, student and teacher in channels-last memory, which convolutions are faster
@@ -63,6 +66,7 @@ class LGD(BaseSelfSupervisor):
         text: dict,
         loss: Optional[dict] = None,
         visual_bank: Optional[dict] = None,
+        queue: Optional[dict] = None,
         predict_teacher: bool = True,
         channels_last: bool = False,
         compile: bool = False,
@@ -79,7 +83,9 @@ class LGD(BaseSelfSupervisor):
         self.textual_bank = _build(text, 'TextualSemanticsBank', teacher=teacher)
         teacher.free_text_tower()
         k, d = self.textual_bank.bank.shape
-        self.visual_bank = _build(visual_bank, 'VisualSemanticsBank', num_classes=k, embed_dim=d)
+        rows = {} if 'size' in (visual_bank or {}) else dict(num_classes=k)  # a queue's size is no number of names
+        self.visual_bank = _build(visual_bank, 'VisualSemanticsBank', embed_dim=d, **rows)
+        self.queue = _build(queue, 'QueueBank', embed_dim=d) if queue is not None else None
         self.criterion = _build(loss, 'LGDLoss')
         self.predict_teacher = predict_teacher
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -101,6 +107,11 @@ class LGD(BaseSelfSupervisor):
     def class_names(self) -> list[str]:
         """List[str]: The K names of the bank."""
         return self.textual_bank.class_names
+
+    @property
+    def reads_visual_bank(self) -> bool:
+        """bool: Whether the loss reads the visual bank; one that nobody reads is not updated."""
+        return getattr(self.criterion, 'reads_visual_bank', True)
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embed pictures with the student.
@@ -133,7 +144,7 @@ class LGD(BaseSelfSupervisor):
         data_samples: Optional[list[DataSample]] = None,
         teacher_embeddings: Optional[Tensor] = None,
     ) -> dict[str, Tensor]:
-        """Compute the two losses of a step, then let the visual bank learn from it.
+        """Compute the losses of a step, then let the banks that they read learn from it.
 
         Args:
             inputs (Tensor): (N, 3, H, W), preprocessed.
@@ -142,7 +153,7 @@ class LGD(BaseSelfSupervisor):
                 asks the teacher.
 
         Returns:
-            Dict[str, Tensor]: ``loss_visual`` and ``loss_textual``, which sum to the loss.
+            Dict[str, Tensor]: ``loss_visual`` and ``loss_textual`` (and ``loss_queue``), which sum to the loss.
         """
         inputs = self._checked(inputs)
         s = self.embed(inputs)  # (N, D)
@@ -150,10 +161,17 @@ class LGD(BaseSelfSupervisor):
             t = self.teacher.encode_image(inputs)  # (N, D)
         else:
             t = F.normalize(teacher_embeddings.float(), dim=-1)  # (N, D), stored in half precision
-        tsb, vsb = self.textual_bank.bank, self.visual_bank
-        # A copy, since autograd still needs these rows when the update below writes the bank in place.
-        losses = self.criterion(s, t, tsb, vsb.bank.clone(), vsb.visited.clone())
-        vsb.update(t, tsb)
+        tsb, vsb, queue = self.textual_bank.bank, self.visual_bank, self.queue
+        learning = [vsb] if self.reads_visual_bank else []
+        # Copies, since autograd still needs these rows when the updates below write the banks in place.
+        rows = (vsb.bank.clone(), vsb.visited.clone()) if learning else (vsb.bank, vsb.visited)
+        third = {}
+        if queue is not None:
+            learning.append(queue)
+            third = dict(queue=queue.bank.clone(), queue_visited=queue.visited.clone())
+        losses = self.criterion(s, t, tsb, *rows, **third)
+        for bank in learning:
+            bank.update(t, tsb)
         return losses
 
     @torch.no_grad()

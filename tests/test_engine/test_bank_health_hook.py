@@ -59,8 +59,16 @@ def test_it_is_logged_everywhere(lgd_config):
     assert 'bank/visited: ' in one.logger.info.call_args[0][0]
 
 
-def test_a_model_without_a_bank_of_classes_is_left_alone():
-    one = runner(torch.nn.Linear(2, 2))
+MODELS_WITHOUT = {
+    'no bank': None,
+    'a queue': dict(visual_bank=dict(type='mmlgd.QueueBank', size=8)),
+    'a bank that nobody reads': dict(loss=dict(alpha=0.0)),
+}
+
+
+@pytest.mark.parametrize('more', MODELS_WITHOUT.values(), ids=MODELS_WITHOUT)
+def test_a_model_without_a_bank_of_classes_is_left_alone(lgd_config, more):
+    one = runner(torch.nn.Linear(2, 2) if more is None else MODELS.build({**lgd_config, **more}))
     hook = BankHealthHook()
     hook.before_train(one)
     assert 'nothing to watch' in one.logger.info.call_args[0][0]

@@ -59,3 +59,14 @@ def test_there_is_a_picture_of_whatever_there_is(tmp_path, records):
     log(tmp_path, '20260101_000000', *records)
     draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
     assert min(Image.open(tmp_path / 'curves.png').size) > 300
+
+
+def test_a_part_of_the_loss_without_weight_is_no_curve(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn, plot = [], Axes.plot
+    monkeypatch.setattr(Axes, 'plot', lambda self, *args, **kw: drawn.append(kw['label']) or plot(self, *args, **kw))
+    losses = dict(loss_visual=2.0, loss_textual=0.0, loss_queue=1.0, loss_cosine=0.5)
+    log(tmp_path, '20260101_000000', {**train(10, 3.0), **losses}, {**train(20, 2.0), **losses})
+    draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
+    assert drawn == ['visual bank', 'queue', '1 - cosine']

@@ -1,5 +1,7 @@
 """Whatever a backbone started from: its features, and the joint space where it has one."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -58,6 +60,23 @@ def test_another_checkpoint_of_mmengine_brings_its_statistics(tmp_path):
     frozen = load_frozen(str(tmp_path / 'supervised.pth'))
     assert frozen.bank is None
     assert frozen.data_preprocessor.mean.flatten().tolist() == [0, 0, 0]
+
+
+def test_a_classifier_brings_its_head(tmp_path):
+    model = dict(
+        type='ImageClassifier',
+        backbone=RESNET,
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=64),
+    )
+    classifier = MODELS.build({**copy.deepcopy(model), '_scope_': 'mmpretrain'}).eval()
+    path = tmp_path / 'classifier.pth'
+    torch.save(dict(meta=dict(cfg=Config(dict(model=model)).pretty_text), state_dict=classifier.state_dict()), path)
+    frozen = load_frozen(str(path))
+    torch.testing.assert_close(frozen.head(frozen(X).features), classifier(X, mode='tensor'))
+    model['neck'] = None  # the features of another classifier are not what its head reads
+    torch.save(dict(meta=dict(cfg=Config(dict(model=model)).pretty_text), state_dict=classifier.state_dict()), path)
+    assert load_frozen(str(path)).head is None
 
 
 def test_several_models_see_each_picture_once(lgd_checkpoint):

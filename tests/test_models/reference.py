@@ -51,3 +51,22 @@ def lgka(bank, visited, t, tsb, momentum=0.999):
             bank[k] = momentum * bank[k] + (1 - momentum) * mean if visited[k] else mean
             visited[k] = True
     return bank, visited
+
+
+def enqueue(bank, visited, pointer, t):
+    """The queue, its flags and its pointer after a step, picture by picture."""
+    bank, visited = bank.clone(), list(visited)
+    for ti in t:
+        bank[pointer] = ti
+        visited[pointer] = True
+        pointer = (pointer + 1) % len(bank)
+    return bank, visited, pointer
+
+
+def seed_loss(s, t, queue, tau_s, tau_t):
+    """SEED's loss of a batch: the picture's own teacher embedding, then the queue."""
+    loss = 0.0
+    for si, ti in zip(s, t):
+        entries = [ti, *queue]
+        loss += cross_entropy([dot(ti, w) / tau_t for w in entries], [dot(si, w) / tau_s for w in entries])
+    return loss / len(s)

@@ -8,7 +8,7 @@ from mmpretrain.structures import DataSample
 
 from mmlgd.registry import MODELS
 
-from .reference import lgd_losses, lgka
+from .reference import enqueue, lgd_losses, lgka, seed_loss
 
 
 @pytest.fixture
@@ -36,7 +36,55 @@ def test_steps_are_the_published_steps(model):
     assert set(losses) == {'loss_visual', 'loss_textual'}
 
 
-def test_backward_survives_the_update_of_the_bank(model):
+SEED = dict(
+    visual_bank=dict(type='mmlgd.QueueBank', size=8),
+    loss=dict(student_temperature=0.05, teacher_temperature=0.01, alpha=1.0),
+)
+
+
+def test_steps_over_a_queue_are_those_of_seed(lgd_config):
+    model = MODELS.build({**lgd_config, **SEED}).train()
+    bank, visited, pointer = model.visual_bank.bank.clone(), model.visual_bank.visited.clone(), 0
+    for step in range(3):
+        x = batch(seed=step)
+        s, t = model.embed(x).detach(), model.teacher.encode_image(x)
+        losses = model(x, mode='loss')
+        assert losses['loss_visual'].item() == pytest.approx(seed_loss(s, t, bank, 0.05, 0.01), rel=1e-5)
+        assert losses['loss_textual'].item() == 0
+        bank, visited, pointer = enqueue(bank, visited, pointer, t)  # after the losses
+        torch.testing.assert_close(model.visual_bank.bank, bank)
+        assert model.visual_bank.pointer == pointer == (6 * (step + 1)) % 8
+
+
+def test_a_queue_beside_both_banks(lgd_config):
+    lgd_config.update(queue=dict(size=8), loss=dict(queue_weight=0.5))
+    model = MODELS.build(lgd_config).train()
+    x, tsb = batch(), model.textual_bank.bank
+    s, t = model.embed(x).detach(), model.teacher.encode_image(x)
+    visual, textual = lgd_losses(s, t, tsb, model.visual_bank.bank)
+    expected = dict(
+        loss_visual=visual, loss_textual=textual, loss_queue=0.5 * seed_loss(s, t, model.queue.bank, 0.2, 0.01)
+    )
+    losses = model(x, mode='loss')
+    assert {key: value.item() for key, value in losses.items()} == pytest.approx(expected, rel=1e-5)
+    sum(losses.values()).backward()
+    assert model.visual_bank.visited.any() and model.queue.pointer == 6
+    assert {'queue.bank', 'queue.visited', 'queue.pointer'} <= set(model.state_dict())
+
+
+@pytest.mark.parametrize('loss', [dict(alpha=0.0), dict(type='mmlgd.CosineLoss')], ids=['class names', 'cosine'])
+def test_a_bank_that_the_loss_does_not_read_is_left_alone(lgd_config, loss):
+    model = MODELS.build({**lgd_config, 'loss': loss}).train()
+    rows = model.visual_bank.bank.clone()
+    sum(model(batch(), mode='loss').values()).backward()
+    assert model.backbone.conv1.weight.grad.abs().sum() > 0
+    assert torch.equal(model.visual_bank.bank, rows) and not model.visual_bank.visited.any()
+    assert model.eval()(batch(2), mode='predict')[0].pred_score.shape == (5,)
+
+
+@pytest.mark.parametrize('more', [{}, SEED, dict(queue=dict(size=8))], ids=['visual bank', 'queue', 'three banks'])
+def test_backward_survives_the_update_of_the_banks(lgd_config, more):
+    model = MODELS.build({**lgd_config, **more}).train()
     sum(model(batch(), mode='loss').values()).backward()
     assert all(p.grad is not None for p in model.neck.parameters())
     assert model.backbone.conv1.weight.grad.abs().sum() > 0

@@ -3,10 +3,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmlgd import LGDLoss
+from mmlgd import CosineLoss, LGDLoss
 
-from .reference import lgd_losses
+from .reference import lgd_losses, seed_loss
 
 
 def unit(n, d, seed):
@@ -77,16 +78,90 @@ def test_float32_under_autocast():
         torch.testing.assert_close(value, expected[key])
 
 
+@settings(deadline=None, max_examples=25)
+@given(n=st.integers(1, 5), size=st.integers(1, 8), seed=st.integers(0, 10**6))
+def test_over_a_queue_it_is_the_loss_of_seed(n, size, seed):
+    s, t, tsb, queue = (unit(rows, 8, seed + i) for i, rows in enumerate((n, n, 3, size)))
+    losses = LGDLoss(0.05, 0.01, alpha=1.0)(s, t, tsb, queue)
+    expected = seed_loss(s, t, queue, 0.05, 0.01)
+    assert losses['loss_visual'].item() == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert losses['loss_textual'].item() == 0
+
+
+def test_a_queue_as_third_bank_adds_a_part_and_changes_no_other():
+    s, t, tsb, vsb, queue = (unit(rows, 8, i) for i, rows in enumerate((4, 4, 5, 5, 7)))
+    loss = LGDLoss(0.1, 0.04, queue_weight=0.3)
+    losses, without = loss(s, t, tsb, vsb, queue=queue), loss(s, t, tsb, vsb)
+    assert losses.pop('loss_queue').item() == pytest.approx(0.3 * seed_loss(s, t, queue, 0.1, 0.04), rel=1e-5)
+    assert losses == without
+
+
+def test_rows_of_a_queue_that_no_picture_has_filled_are_left_out():
+    s, t, tsb, vsb, queue = (unit(rows, 8, i) for i, rows in enumerate((4, 4, 5, 5, 7)))
+    filled = torch.arange(7) < 3
+    loss, everything = LGDLoss(mask_unvisited=True), torch.ones(5, dtype=torch.bool)
+    part = loss(s, t, tsb, vsb, everything, queue, filled)['loss_queue']
+    assert part.item() == pytest.approx(seed_loss(s, t, queue[:3], 0.2, 0.01), rel=1e-5)
+    with pytest.raises(ValueError, match='visited'):
+        loss(s, t, tsb, vsb, everything, queue)
+
+
+class Products(TorchDispatchMode):
+    """Sizes of the banks that something is multiplied with."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.mm.default:
+            self.rows.append(args[1].shape[1])
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize(
-    'options', [dict(student_temperature=0.0), dict(teacher_temperature=-1.0), dict(alpha=1.5), dict(alpha=-0.1)]
+    'alpha, banks', [(0.0, {5}), (0.5, {5, 6}), (1.0, {6})], ids=['class names alone', 'both', 'visual bank alone']
+)
+def test_a_part_without_weight_is_not_computed(alpha, banks):
+    s, t, tsb, vsb = (unit(rows, 8, i) for i, rows in enumerate((4, 4, 5, 6)))
+    loss = LGDLoss(alpha=alpha)
+    with Products() as products:
+        losses = loss(s, t, tsb, vsb)
+    assert set(products.rows) == banks
+    assert set(losses) == {'loss_visual', 'loss_textual'}
+    assert loss.reads_visual_bank == (6 in banks)
+
+
+def test_cosine_regression():
+    s, t = unit(4, 8, 0).requires_grad_(), unit(4, 8, 1).requires_grad_()
+    losses = CosineLoss()(s, t, unit(5, 8, 2), unit(5, 8, 3), torch.ones(5, dtype=torch.bool))
+    (value,) = losses.values()
+    assert value.item() == pytest.approx(((s - t) ** 2).sum(1).mean().item() / 2, rel=1e-5)
+    value.backward()
+    assert s.grad.abs().sum() > 0 and t.grad is None
+    with pytest.raises(ValueError, match=r'one shape.*\(4, 8\) and \(4, 7\)'):
+        CosineLoss()(s, unit(4, 7, 1))
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(student_temperature=0.0),
+        dict(teacher_temperature=-1.0),
+        dict(alpha=1.5),
+        dict(alpha=-0.1),
+        dict(queue_weight=0.0),
+    ],
 )
 def test_options_out_of_range_are_refused(options):
-    with pytest.raises(ValueError, match=r'Expected (positive|alpha)'):
+    with pytest.raises(ValueError, match=r'Expected (positive|alpha|a positive queue_weight)'):
         LGDLoss(**options)
 
 
 def test_dimensions_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r'student \(2, 8\).*visual bank \(5, 7\)'):
         LGDLoss()(unit(2, 8, 0), unit(2, 8, 1), unit(5, 8, 2), unit(5, 7, 3))
+    with pytest.raises(ValueError, match=r'queue \(9, 7\)'):
+        LGDLoss()(unit(2, 8, 0), unit(2, 8, 1), unit(5, 8, 2), unit(5, 8, 3), queue=unit(9, 7, 4))
     with pytest.raises(ValueError, match='visited'):
         LGDLoss(mask_unvisited=True)(unit(2, 8, 0), unit(2, 8, 1), unit(5, 8, 2), unit(5, 8, 3))

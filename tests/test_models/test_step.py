@@ -36,9 +36,16 @@ def wrapper(model, **options):
     return build_optim_wrapper(model, dict(optimizer=optimizer, **options))
 
 
-def test_a_step_never_waits_for_the_device(lgd_config):
-    lgd_config['loss'] = dict(mask_unvisited=True)
-    lgd_config['visual_bank'] = dict(normalize=True)
+BANKS = {
+    'banks': dict(visual_bank=dict(normalize=True)),
+    'queue': dict(visual_bank=dict(type='mmlgd.QueueBank', size=8)),
+    'three banks': dict(queue=dict(size=8)),
+}
+
+
+@pytest.mark.parametrize('banks', BANKS)
+def test_a_step_never_waits_for_the_device(lgd_config, banks):
+    lgd_config.update(loss=dict(mask_unvisited=True), **BANKS[banks])
     model = MODELS.build(lgd_config).train()
     optim_wrapper = wrapper(model)
     with NoWaiting():
@@ -49,7 +56,9 @@ def test_a_step_never_waits_for_the_device(lgd_config):
 
 @needs_gpu
 @pytest.mark.parametrize('compile', [False, True])
-def test_a_step_never_waits_for_the_gpu(lgd_config, compile):
+@pytest.mark.parametrize('banks', BANKS)
+def test_a_step_never_waits_for_the_gpu(lgd_config, banks, compile):
+    lgd_config.update(loss=dict(mask_unvisited=True), **BANKS[banks])
     lgd_config['compile'] = lgd_config['teacher']['compile'] = compile
     lgd_config['channels_last'] = True
     model = MODELS.build(lgd_config).cuda().train()

@@ -13,6 +13,7 @@ FILE = Path(__file__).parents[2] / 'tools/benchmarks/compare_starts.py'
 @pytest.fixture
 def compare(tmp_path, monkeypatch):
     """The tool, with a stand-in for tools/train.py that logs 10 + seed, or 20 + seed if it starts from a student."""
+    monkeypatch.syspath_prepend(str(FILE.parent))
     spec = importlib.util.spec_from_file_location('compare_starts', FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -32,7 +33,7 @@ def compare(tmp_path, monkeypatch):
             log.write_text('\\n'.join(map(json.dumps, lines)))
             """)
     )
-    monkeypatch.setattr(module, 'TRAIN', train)
+    monkeypatch.setattr(module, 'TOOLS', tmp_path)
     return module
 
 

@@ -1,5 +1,6 @@
 """The evaluation of frozen students: its table, its draws of labels, and what it refuses."""
 
+import copy
 import importlib.util
 import json
 import sys
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 
 from mmlgd.datasets import DEMO_CLASSES, write_demo_world
 from mmlgd.evaluation import extract, linear_accuracy, load_frozen, top1
+from mmlgd.registry import MODELS
 
 pytest.importorskip('sklearn')
 TOOLS = Path(__file__).parents[2] / 'tools'
@@ -116,6 +119,33 @@ def test_a_random_start_of_a_given_backbone_is_the_same_each_time(run, world, tm
     first, _ = run(*arguments)
     assert first['results'] == run(*arguments)[0]['results']
     assert first['results']['random']['zero_shot'] is None and 0 <= first['results']['random']['knn'] <= 100
+
+
+@pytest.mark.parametrize('classes', [10, 11])
+def test_a_classifier_has_the_accuracy_of_its_own_head(run, world, tmp_path, classes):
+    model = dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=classes, in_channels=64),
+    )
+    init_default_scope('mmpretrain')
+    state = MODELS.build(copy.deepcopy(model)).state_dict()
+    state['head.fc.weight'].zero_()
+    state['head.fc.bias'].copy_(torch.arange(classes) == 3)  # whatever it sees, it says 3
+    torch.save(
+        dict(meta=dict(cfg=Config(dict(model=model)).pretty_text), state_dict=state), tmp_path / 'supervised.pth'
+    )
+    arguments = [tmp_path / 'supervised.pth', '--data', world / 'objects', '--labels', '2', '--seeds', '0']
+    report, text = run(*arguments)
+    result = report['results']['student']
+    assert result['zero_shot'] is None
+    if classes == 10:  # as many as the data has
+        labels = [line.split()[1] for line in (world / 'objects/val.txt').read_text().splitlines()]
+        assert result['own_head'] == pytest.approx(100 * labels.count('3') / len(labels))
+        assert f'| student | {result["own_head"]:.1f}* | ' in text and '* not zero-shot' in text
+    else:
+        assert result['own_head'] is None and '| student | – | ' in text
 
 
 def test_another_teacher_is_refused(run, lgd_checkpoint, world):

@@ -9,13 +9,10 @@ repeated, so an interrupted comparison goes on where it was, and a start or seed
 
 import argparse
 import json
-import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Optional
 
-TRAIN = Path(__file__).parents[1] / 'train.py'
+from runs import TOOLS, mean_and_spread, run
 
 
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
@@ -61,7 +58,7 @@ def last_metric(work_dir: Path, metric: str) -> Optional[float]:
     return found
 
 
-def run(args: argparse.Namespace, source: str, seed: int, work_dir: Path) -> float:
+def train(args: argparse.Namespace, source: str, seed: int, work_dir: Path) -> float:
     """Train once, if that has not been done, and return the metric.
 
     Raises:
@@ -70,15 +67,9 @@ def run(args: argparse.Namespace, source: str, seed: int, work_dir: Path) -> flo
     # Written when the run has ended: a log alone may be one of a run that was stopped.
     result = work_dir / 'result.json'
     if not result.is_file():
-        work_dir.mkdir(parents=True, exist_ok=True)
-        output = work_dir / 'output.txt'
-        command = [sys.executable, str(TRAIN), args.config, '--student', source, '--work-dir', str(work_dir)]
-        command += ['--cfg-options', f'randomness.seed={seed}', *args.cfg_options]
-        with output.open('w') as file:
-            code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
-        if code:
-            tail = '\n'.join(output.read_text().splitlines()[-5:])
-            raise RuntimeError(f'The run in {work_dir} failed; its output is in {output} and ends with\n{tail}')
+        arguments = [args.config, '--student', source, '--work-dir', str(work_dir)]
+        arguments += ['--cfg-options', f'randomness.seed={seed}', *args.cfg_options]
+        command = run(TOOLS / 'train.py', arguments, work_dir / 'output.txt')
         value = last_metric(work_dir, args.metric)
         if value is None:
             raise RuntimeError(f'The run in {work_dir} ended without an evaluation. Has the config a val_evaluator?')
@@ -103,8 +94,8 @@ def table(results: dict[str, dict[int, float]], metric: str) -> str:
     ]
     for name, values in results.items():
         cells = [f'{value:.4g}' for value in values.values()]
-        spread = statistics.stdev(values.values()) if len(values) > 1 else 0.0
-        lines.append(f'| {name} | {" | ".join(cells)} | {statistics.mean(values.values()):.4g} ± {spread:.2g} |')
+        mean, spread = mean_and_spread(values.values())
+        lines.append(f'| {name} | {" | ".join(cells)} | {mean:.4g} ± {spread:.2g} |')
     return '\n'.join(lines)
 
 
@@ -115,7 +106,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     for seed in args.seeds:
         for start in args.starts:
             name, source = start.split('=', 1)
-            value = run(args, source, seed, args.work_dir / f'{name}_seed{seed}')
+            value = train(args, source, seed, args.work_dir / f'{name}_seed{seed}')
             results.setdefault(name, {})[seed] = value
             print(f'{name}, seed {seed}: {args.metric} {value:.4g}', flush=True)
     text = table(results, args.metric)

@@ -54,13 +54,18 @@ def read_banks(file: str) -> Banks:
         Banks: Its banks.
 
     Raises:
-        CheckpointError: It has none.
+        CheckpointError: It has none, or a queue of pictures in place of the visual bank.
     """
     checkpoint = read_checkpoint(file)
     state = state_dict_of(checkpoint)
     missing = [key for key in ('textual_bank.bank', 'visual_bank.bank', 'visual_bank.visited') if key not in state]
     if missing:
         raise CheckpointError(f'{file} has no {", ".join(missing)}. Give checkpoints of LGD training with both banks.')
+    if 'visual_bank.pointer' in state:
+        raise CheckpointError(
+            f'The visual bank of {file} is a queue of pictures: it has no prototypes of classes to draw. Give '
+            f'checkpoints of a run with a mmlgd.VisualSemanticsBank.'
+        )
     return Banks(
         checkpoint.get('meta', {}).get('epoch', 0),
         state['textual_bank._extra_state']['class_names'],

@@ -27,10 +27,11 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
         checkpoint (str): Of LGD training.
 
     Returns:
-        Tuple[List[str], Tensor]: V names and (V, D) unit rows; none if the checkpoint has no such bank.
+        Tuple[List[str], Tensor]: V names and (V, D) unit rows; none if the checkpoint has no such bank, or a queue of
+        pictures in its place.
     """
     state = state_dict_of(read_checkpoint(checkpoint))
-    if 'visual_bank.visited' not in state:
+    if 'visual_bank.visited' not in state or 'visual_bank.pointer' in state:
         return [], Tensor()
     visited = state['visual_bank.visited']
     names = state['textual_bank._extra_state']['class_names']

@@ -84,6 +84,17 @@ def test_other_parts_are_dropped_and_named(publish, students, tmp_path, capsys):
     assert not any('teacher.' in key for key in read_checkpoint(path)['state_dict'])
 
 
+def test_a_queue_of_pictures_is_dropped(publish, students, tmp_path, capsys):
+    content = torch.load(students['mobilenetv2'], weights_only=True)
+    content['state_dict']['visual_bank.pointer'] = torch.tensor(0)
+    torch.save(content, tmp_path / 'seed.pth')
+    publish([str(tmp_path / 'seed.pth'), str(tmp_path / 'zoo'), '--name', 'seed'])
+    assert 'Dropped from the state dict: visual_bank.* (3).' in capsys.readouterr().out
+    (path,) = (tmp_path / 'zoo').iterdir()
+    parts = {key.split('.')[0] for key in read_checkpoint(path)['state_dict']}
+    assert parts == {'backbone', 'neck', 'textual_bank'}
+
+
 @pytest.mark.parametrize('fault, message', FAULTS)
 def test_a_bad_checkpoint_leaves_no_file(publish, bad_checkpoint, fault, message, tmp_path):
     with pytest.raises(CheckpointError, match=message):

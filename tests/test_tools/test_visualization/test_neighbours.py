@@ -29,6 +29,13 @@ def test_only_visited_rows_are_prototypes(load, visited, pictures, tmp_path):
     tool.main([visited, str(pictures), '--out', str(tmp_path / 'n.png'), '--max-pictures', '2'])
 
 
+def test_a_queue_holds_no_prototypes(load, lgd_checkpoint, tmp_path):
+    checkpoint = torch.load(lgd_checkpoint, weights_only=True)
+    checkpoint['state_dict']['visual_bank.pointer'] = torch.tensor(0)
+    torch.save(checkpoint, tmp_path / 'seed.pth')
+    assert load('neighbours').read_prototypes(str(tmp_path / 'seed.pth'))[0] == []
+
+
 def test_the_nearest_are_those_of_the_inferencer(load, lgd_checkpoint, pictures):
     tool = load('neighbours')
     parser = tool.figure_parser('')

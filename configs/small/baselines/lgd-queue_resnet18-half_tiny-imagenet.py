@@ -1,0 +1,4 @@
+# Both banks, and SEED's queue as a third: one more part of the loss.
+_base_ = '../lgd_resnet18-half_tiny-imagenet.py'
+
+model = dict(queue=dict(type='mmlgd.QueueBank', size=8192), loss=dict(queue_weight=1.0))

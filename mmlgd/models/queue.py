@@ -1,0 +1,80 @@
+"""A bank without classes: the teacher's embeddings of the latest pictures."""
+
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather
+from torch import Tensor, nn
+
+from mmlgd.registry import MODELS
+
+
+@MODELS.register_module()
+class QueueBank(nn.Module):
+    r"""Queue of the teacher's embeddings of the latest pictures (SEED, Fang et al., ICLR 2021, arXiv 2101.04731).
+
+    In the place of the visual bank, with ``alpha=1`` and the self logit, :class:`~mmlgd.LGDLoss` is SEED's loss. With
+    N embeddings :math:`t_0, t_1, \dots` in a step and the pointer p,
+
+    .. math:: Q_{(p + i) \bmod M} \leftarrow t_i, \qquad p \leftarrow (p + N) \bmod M
+
+    so that the oldest rows go first. Of a batch that is larger than the queue, its last M stay. Before it is first
+    written, a row is a random unit vector, the same on every rank and in every run. All three buffers are in the
+    checkpoint: a resumed run goes on with the same queue.
+
+    Args:
+        size (int): M > 0, in pictures.
+        embed_dim (int): D; LGD fills it in.
+
+    Attributes:
+        bank (Tensor): (M, D) float32, unit rows.
+        visited (Tensor): (M,) bool, rows that have been written.
+        pointer (Tensor): Scalar int64, the row that is written next.
+
+    Raises:
+        ValueError: ``size`` is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from mmlgd import QueueBank
+        >>> queue = QueueBank(size=3, embed_dim=2)
+        >>> queue.update(torch.eye(2))
+        >>> queue.visited.tolist(), queue.pointer.item()
+        ([True, True, False], 2)
+    """
+
+    def __init__(self, size: int, embed_dim: int):
+        super().__init__()
+        if size < 1:
+            raise ValueError(f'Expected a queue of at least one picture, got size={size}.')
+        # A generator of its own: ranks and resumed runs start from the same rows, whatever their seeds.
+        rows = torch.randn(size, embed_dim, generator=torch.Generator().manual_seed(0))
+        self.register_buffer('bank', F.normalize(rows, dim=-1))
+        self.register_buffer('visited', torch.zeros(size, dtype=torch.bool))
+        self.register_buffer('pointer', torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, teacher_embeddings: Tensor, textual_bank: Optional[Tensor] = None) -> None:
+        """Enqueue one step's teacher embeddings, in place and without a wait for the device.
+
+        In a distributed run the embeddings of all ranks are gathered first, so that all ranks end with the same
+        queue. Call it after the step's losses, which must see the queue as it was.
+
+        Args:
+            teacher_embeddings (Tensor): (N, D), unit rows, of this rank.
+            textual_bank (Tensor, optional): Not used: a queue has no classes. Defaults to None.
+        """
+        t = torch.cat(all_gather(teacher_embeddings.float()))  # (N*ranks, D)
+        size, count = len(self.bank), len(t)
+        kept = t[-size:]  # (min(N*ranks, M), D)
+        # The pointer is a tensor, which a copy to the host would wait for.
+        rows = (self.pointer + torch.arange(count - len(kept), count, device=t.device)) % size
+        self.bank.index_copy_(0, rows, kept)
+        self.visited.index_fill_(0, rows, True)
+        self.pointer.add_(count).remainder_(size)
+
+    def extra_repr(self) -> str:
+        """Shape, for ``print(model)``."""
+        size, d = self.bank.shape
+        return f'size={size}, embed_dim={d}'

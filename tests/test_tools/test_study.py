@@ -1,0 +1,192 @@
+"""A study does each run once, goes on where it was stopped, and reports mean and spread of what evaluate.py finds."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, init_default_scope
+from PIL import Image
+
+from mmlgd.apis.teacher_store import write_store
+from mmlgd.datasets import DEMO_CLASSES, write_demo_world
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / 'tools/benchmarks/study.py'
+TRAIN = """
+    import pathlib, sys
+    options = sys.argv[1:]
+    work_dir = pathlib.Path(options[options.index('--work-dir') + 1])
+    calls = work_dir / 'calls.txt'
+    calls.write_text((calls.read_text() if calls.is_file() else '') + ' '.join(options) + '\\n')
+    if 'model.typo=True' in options:
+        sys.exit('KeyError: typo')
+    (work_dir / 'last_checkpoint').write_text('/where/it/was/epoch_2.pth')
+    if 'model.broken=True' in options and '--resume' not in options:
+        sys.exit('KeyError: broken')
+"""
+EVALUATE = """
+    import json, pathlib, sys
+    options = sys.argv[1:]
+    run = pathlib.Path(options[0]).parent
+    assert options[0].endswith('epoch_2.pth')
+    seed = int(run.name[-1])
+    labels = options[options.index('--labels') + 1 : options.index('--seeds')]
+    linear = {label: {'0': 30.0 + seed, '1': 32.0 + seed} for label in labels}
+    figures = dict(zero_shot=None, own_head=50.0 + seed, knn=40.0, linear=linear)
+    if 'supervised' not in run.name:
+        figures.update(zero_shot=20.0 + seed, own_head=None)
+    out = pathlib.Path(options[options.index('--out') + 1])
+    (out / 'table.json').write_text(json.dumps(dict(results=dict(student=figures))))
+    with (out / 'calls.txt').open('a') as calls:
+        calls.write(' '.join(options) + '\\n')
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """The tool, with stand-ins for tools/train.py and tools/evaluate.py, and two configs."""
+    monkeypatch.syspath_prepend(str(FILE.parent))
+    spec = importlib.util.spec_from_file_location('study', FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / 'train.py').write_text(dedent(TRAIN))
+    (tmp_path / 'evaluate.py').write_text(dedent(EVALUATE))
+    (tmp_path / 'lgd.py').write_text("model = dict(teacher=dict(type='any'))")
+    (tmp_path / 'plain.py').write_text("model = dict(type='ImageClassifier')")
+    monkeypatch.setattr(module, 'TOOLS', tmp_path)
+    return module
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    start = ['--data', 'pictures', '--store', 'store', '--work-dir', str(tmp_path / 'study'), '--labels', '1', '50%']
+    return [*start, '--variants', f'lgd={tmp_path}/lgd.py:model.loss.alpha=0.3,model.names=[a,b]']
+
+
+def calls(run):
+    return [line.split() for line in (run / 'calls.txt').read_text().splitlines()]
+
+
+def test_a_table_of_means(study, arguments, tmp_path, capsys):
+    report = study.main([*arguments, f'supervised={tmp_path}/plain.py', '--seeds', '1', '3'])
+    printed = capsys.readouterr().out
+    assert '| | zero-shot | 20-NN | linear, 1 a class | linear, 50% | seeds |' in printed
+    assert '| lgd | 22.0 ± 1.4 | 40.0 ± 0.0 | 33.0 ± 1.4 | 33.0 ± 1.4 | 2 |' in printed
+    assert '| supervised | 52.0 ± 1.4* | ' in printed and '* not zero-shot' in printed
+    folder = tmp_path / 'study'
+    assert json.loads((folder / 'study.json').read_text()) == json.loads(json.dumps(report))
+    assert (folder / 'study.md').read_text().strip() in printed
+    assert min(Image.open(folder / 'study.png').size) > 200
+    assert report['summary']['lgd']['linear, 50%']['values'] == {'1': 32.0, '3': 34.0}
+
+    (command,) = calls(folder / 'lgd_seed3')
+    assert command[0].endswith('lgd.py') and command[command.index('--store') + 1] == 'store'
+    assert command[-3:] == ['randomness.seed=3', 'model.loss.alpha=0.3', 'model.names=[a,b]']
+    assert '--store' not in calls(folder / 'supervised_seed3')[0]  # it has no teacher
+
+    # What is done stays: a seed more is one run more, other labels are evaluations without training.
+    study.main([*arguments, '--seeds', '1', '3', '5'])
+    assert '| lgd | 23.0 ± 2.0 |' in capsys.readouterr().out
+    arguments[arguments.index('50%')] = '20%'
+    study.main([*arguments, '--seeds', '1'])
+    assert 'linear, 20%' in capsys.readouterr().out
+    assert len(calls(folder / 'lgd_seed1')) == 1 and len(calls(folder / 'lgd_seed1/evaluation')) == 2
+
+
+def test_a_run_that_failed_is_named_and_resumed(study, arguments, tmp_path):
+    arguments[-1] += ',model.broken=True'
+    with pytest.raises(RuntimeError, match='output.txt and ends with\nKeyError: broken'):
+        study.main([*arguments, '--seeds', '0'])
+    study.main([*arguments, '--seeds', '0'])
+    first, second = calls(tmp_path / 'study/lgd_seed0')
+    assert '--resume' not in first and second == [first[0], '--resume', *first[1:]]
+
+
+def test_a_variant_that_never_trained_may_be_mended(study, arguments):
+    with pytest.raises(RuntimeError, match='typo'):
+        study.main([*arguments[:-1], f'{arguments[-1]},model.typo=True', '--seeds', '0'])
+    study.main([*arguments, '--seeds', '0'])
+
+
+def test_a_variant_that_has_changed_is_refused(study, arguments):
+    study.main([*arguments, '--seeds', '0'])
+    arguments[-1] = arguments[-1].replace('0.3', '0.4')
+    with pytest.raises(ValueError, match=r'alpha=0.3.*asked for is.*alpha=0.4.*another name'):
+        study.main([*arguments, '--seeds', '0'])
+
+
+def test_arguments_out_of_a_file(study, tmp_path):
+    file = tmp_path / 'study.txt'
+    file.write_text(
+        '--data pictures --seeds 4 5\n# all of them\n--variants\na=x.py  # as published\nb=mmlgd::y.py:k.l=1\n'
+    )
+    args = study.parse_args([f'@{file}'])
+    assert args.variants == dict(a=('x.py', []), b=('mmlgd::y.py', ['k.l=1'])) and args.seeds == [4, 5]
+
+
+@pytest.mark.parametrize('variants', [['lgd.py'], ['a=x'], ['a=x.py', 'a=y.py']])
+def test_bad_variants_are_named(study, variants, capsys):
+    with pytest.raises(SystemExit):
+        study.parse_args(['--data', 'pictures', '--variants', *variants])
+    assert '--variants' in capsys.readouterr().err.splitlines()[-1]
+
+
+SMALL = """
+    _base_ = r'{base}'
+    train_dataloader = dict(batch_size=10)
+    val_dataloader = test_dataloader = dict(batch_size=10, dataset=dict(indices=None))
+    param_scheduler = [dict(type='ConstantLR', factor=1.0)]
+    train_cfg = dict(max_epochs=1, val_interval=1)
+"""
+TEACHER = """
+    model = dict(
+        compile=False,
+        backbone=dict(base_channels=8, stem_channels=8),
+        neck=dict(in_channels=64),
+        teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model=r'{clip}'))
+"""
+
+
+@pytest.mark.slow
+def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path, monkeypatch):
+    """The real tools, on the demo's pictures in class folders, from a store."""
+    pytest.importorskip('sklearn')
+    world, data = write_demo_world(tmp_path / 'world', num_objects=(60, 20), num_scenes=(10, 10)), tmp_path / 'data'
+    for split in ('train', 'val'):
+        for line in (world / f'objects/{split}.txt').read_text().splitlines():
+            file, label = line.split()
+            target = data / split / DEMO_CLASSES[int(label)] / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(world / 'objects' / split / file)
+    (data / 'classes.txt').write_text('\n'.join(sorted(DEMO_CLASSES)))
+    monkeypatch.setenv('TINY_IMAGENET', str(data))
+    folder = ROOT / 'configs/small'
+    for name, base in (
+        ('seed', folder / 'baselines/seed_resnet18-half_tiny-imagenet.py'),
+        ('supervised', folder / 'baselines/supervised_resnet18-half_tiny-imagenet.py'),
+    ):
+        text = SMALL + (TEACHER if name == 'seed' else '')
+        (tmp_path / f'{name}.py').write_text(dedent(text.format(base=base, clip=tiny_clip)))
+    before = DefaultScope.get_current_instance()
+    init_default_scope('mmpretrain')
+    write_store(Config.fromfile(tmp_path / 'seed.py'), tmp_path / 'store', views=1)
+    if before is not None:
+        init_default_scope(before.scope_name)
+    command = [FILE, '--data', data, '--store', tmp_path / 'store', '--seeds', 0, '--labels', 1, '--draws', 0]
+    command += ['--workers', 0, '--variants', *(f'{name}={tmp_path}/{name}.py' for name in ('seed', 'supervised'))]
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads((tmp_path / 'work_dirs/study/study.json').read_text())
+    assert set(report['summary']['seed']) == {'zero-shot', '20-NN', 'linear, 1 a class'}
+    assert report['summary']['supervised']['zero-shot']['own']
+    # Its own head, of the last evaluation of training, is what the table has.
+    log = next((tmp_path / 'work_dirs/study/supervised_seed0').glob('*/vis_data/scalars.json')).read_text()
+    own = [json.loads(line)['accuracy/top1'] for line in log.splitlines() if 'accuracy/top1' in line][-1]
+    assert report['runs']['supervised']['0']['own_head'] == pytest.approx(own, abs=1e-3)

@@ -1,0 +1,170 @@
+r"""Which recipe makes the better student? Train variants over seeds, evaluate each, and print mean and spread.
+
+    python tools/benchmarks/study.py --data /my/data --store work_dirs/store --seeds 0 1 2 --variants \
+        lgd=configs/small/lgd_resnet18-half_tiny-imagenet.py \
+        text=configs/small/lgd_resnet18-half_tiny-imagenet.py:model.loss.alpha=0.3,model.loss.self_logit=False \
+        seed=configs/small/baselines/seed_resnet18-half_tiny-imagenet.py
+    python tools/benchmarks/study.py @study.txt            # the same arguments out of a file; # starts a comment
+
+Each run is `tools/train.py CONFIG --store STORE`; its last checkpoint goes through `tools/evaluate.py`: zero-shot,
+nearest neighbours, linear probes. What has been done is not repeated, and a run that was stopped goes on from its last
+checkpoint; variants and seeds can be added later. A supervised classifier (a config without a teacher) is trained
+without the store; in place of zero-shot it has the accuracy of its own head, with a star.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from mmengine.config import Config
+from runs import TOOLS, run
+from study_report import draw, summarise, table
+
+
+class Variant(NamedTuple):
+    """What one row of the table is.
+
+    Attributes:
+        config (str): A config file.
+        options (List[str]): As of ``--cfg-options``.
+    """
+
+    config: str
+    options: list[str]
+
+
+def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, fromfile_prefix_chars='@'
+    )
+    parser.convert_arg_line_to_args = lambda line: line.split('#')[0].split()
+    parser.add_argument(
+        '--variants', nargs='+', required=True, metavar='NAME=CONFIG[:key=value,...]', help='with changes to the config'
+    )
+    parser.add_argument('--data', type=Path, required=True, help='folder with train and val, as for tools/evaluate.py')
+    parser.add_argument('--store', help='teacher store that all variants with a teacher read')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='of training; default: %(default)s')
+    parser.add_argument('--labels', nargs='+', default=['1', '10', '100%'], help='of the linear probes')
+    parser.add_argument('--draws', nargs='+', type=int, default=[0, 1, 2], help='seeds of the draws of these labels')
+    parser.add_argument('--names', help='vocabulary of the zero-shot evaluation; default: those of training')
+    parser.add_argument('--size', type=int, help="pixels in evaluation; default: the config's")
+    parser.add_argument('--workers', type=int, default=2, help='processes that read pictures in evaluation')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='changes to all configs')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/study'), help='default: %(default)s')
+    args = parser.parse_args(argv)
+    variants = {}
+    for text in args.variants:
+        found = re.fullmatch(r'([\w.+-]+)=(.+?\.py)(?::(.+))?', text)
+        if not found:
+            parser.error(f'--variants takes NAME=CONFIG.py or NAME=CONFIG.py:key=value,key=value, got {text!r}')
+        name, config, options = found.groups()
+        if name in variants:
+            parser.error(f'--variants has two named {name!r}')
+        # A comma inside a value, as in [a,b], is followed by no key.
+        variants[name] = Variant(config, re.split(r',(?=[\w.]+=)', options) if options else [])
+    args.variants = variants
+    return args
+
+
+def train(args: argparse.Namespace, variant: Variant, seed: int, work_dir: Path) -> Path:
+    """Train one variant with one seed, or what is left of it.
+
+    Args:
+        args (argparse.Namespace): Of :func:`parse_args`.
+        variant (Variant): The variant.
+        seed (int): Seed.
+        work_dir (Path): Of the run.
+
+    Returns:
+        Path: The last checkpoint.
+
+    Raises:
+        ValueError: The folder holds a run of something else.
+        RuntimeError: The run failed; the message says where its output is.
+    """
+    arguments = [variant.config, '--work-dir', str(work_dir)]
+    if args.store and 'teacher' in Config.fromfile(variant.config).model:
+        arguments += ['--store', str(args.store)]
+    arguments += ['--cfg-options', f'randomness.seed={seed}', *args.cfg_options, *variant.options]
+    record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'
+    told = dict(arguments=arguments, finished=False)
+    if last.is_file() and record.is_file():  # a run that failed before its first checkpoint leaves nothing to keep
+        told = json.loads(record.read_text())
+    if told['arguments'] != arguments:
+        raise ValueError(
+            f'{work_dir} holds a run of `train.py {" ".join(told["arguments"])}`, asked for is `train.py '
+            f'{" ".join(arguments)}`. Give the variant another name, or the study another --work-dir.'
+        )
+    if not told['finished']:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(told, indent=1) + '\n')
+        resume = ['--resume'] if last.is_file() else []
+        run(TOOLS / 'train.py', [*arguments[:1], *resume, *arguments[1:]], work_dir / 'output.txt')
+        if not last.is_file():
+            raise RuntimeError(f'The run in {work_dir} ended without a checkpoint. Has the config a CheckpointHook?')
+        record.write_text(json.dumps(dict(told, finished=True), indent=1) + '\n')
+    return work_dir / Path(last.read_text().strip()).name  # the folder may have been moved since
+
+
+def evaluate(args: argparse.Namespace, checkpoint: Path) -> dict:
+    """Evaluate a checkpoint, unless that has been done in the same way.
+
+    Args:
+        args (argparse.Namespace): Of :func:`parse_args`.
+        checkpoint (Path): Of :func:`train`.
+
+    Returns:
+        dict: Its figures, see :func:`evaluate` in tools/evaluate.py.
+
+    Raises:
+        RuntimeError: The evaluation failed; the message says where its output is.
+    """
+    out = checkpoint.parent / 'evaluation'
+    arguments = [str(checkpoint), '--data', str(args.data), '--labels', *args.labels]
+    arguments += ['--seeds', *map(str, args.draws), '--out', str(out), '--workers', str(args.workers)]
+    arguments += ['--names', args.names] if args.names else []
+    arguments += ['--size', str(args.size)] if args.size else []
+    record = out / 'arguments.json'
+    if not record.is_file() or json.loads(record.read_text()) != arguments:
+        run(TOOLS / 'evaluate.py', arguments, out / 'output.txt')
+        record.write_text(json.dumps(arguments) + '\n')
+    return json.loads((out / 'table.json').read_text())['results']['student']
+
+
+def main(argv: Optional[list[str]] = None) -> dict:
+    """Do what has not been done, and report after each seed.
+
+    Returns:
+        dict: What study.json holds.
+    """
+    args = parse_args(argv)
+    found: dict[str, dict[str, dict]] = {name: {} for name in args.variants}
+    for seed in args.seeds:
+        for name, variant in args.variants.items():
+            figures = evaluate(args, train(args, variant, seed, args.work_dir / f'{name}_seed{seed}'))
+            found[name][str(seed)] = figures
+            print(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', flush=True)
+        summary = summarise(found)
+        text = table(summary)
+        report = dict(
+            data=str(args.data),
+            store=args.store,
+            labels=args.labels,
+            draws=args.draws,
+            names=args.names,
+            variants={name: variant._asdict() for name, variant in args.variants.items()},
+            runs=found,
+            summary=summary,
+        )
+        (args.work_dir / 'study.md').write_text(text + '\n')
+        (args.work_dir / 'study.json').write_text(json.dumps(report, indent=1) + '\n')
+        draw(args.work_dir / 'study.png', summary)
+    print(f'\n{text}\n\nAlso in {args.work_dir}: study.md, study.json, study.png.')
+    return report
+
+
+if __name__ == '__main__':
+    main()
