@@ -38,12 +38,19 @@ def tiny_clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp('tiny_clip')
     (folder / 'open_clip_config.json').write_text(json.dumps(TINY_CLIP))
     torch.manual_seed(0)
-    weights = open_clip.create_model(f'local-dir:{folder}').state_dict()
-    # Random batch-norm statistics and residual branches: a bank that mixes up train and eval mode would show.
-    for name, value in weights.items():
-        if value.is_floating_point() and ('running' in name or name.endswith('bn3.weight')):
-            weights[name] = torch.rand_like(value) + 0.5
-    save_file(weights, folder / 'open_clip_model.safetensors')
+    clip = open_clip.create_model(f'local-dir:{folder}')
+    for name, value in clip.visual.named_parameters():
+        if name.endswith('bn3.weight'):  # 0 at first: the residual branches would be silent
+            torch.nn.init.uniform_(value, 0.5, 1.5)
+        elif name.endswith('positional_embedding'):
+            torch.nn.init.normal_(value, std=0.02)
+    # Batch-norm statistics of pictures, not of nothing: who mixes up train and eval mode shows, and pictures differ.
+    for module in clip.visual.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        clip.visual.train()(3 * torch.randn(64, 3, 1, 1) + torch.randn(64, 3, 64, 64))
+    save_file(clip.state_dict(), folder / 'open_clip_model.safetensors')
     return f'local-dir:{folder}'
 
 
