@@ -98,6 +98,8 @@ def test_a_command_is_one(words, parse):
         extras = re.findall(r'^([a-z-]+) =$', (ROOT / 'setup.cfg').read_text(), flags=re.MULTILINE)
         asked = re.findall(r'\[([a-z,-]+)\]', ' '.join(arguments))
         assert arguments[0] == 'install' and {e for names in asked for e in names.split(',')} <= set(extras)
+    elif program.endswith('.sh'):
+        assert (ROOT / program).is_file()
     else:
         assert program in ('bash', 'eval'), f'This test does not know {program}.'
 

@@ -120,7 +120,7 @@ def libraries() -> dict:
 
 
 def difference(stored: Any, here: Any, where: str = '') -> str:
-    """Find the first place where two plain structures differ.
+    """Find the first place where two plain structures differ; a key that one of them lacks counts as None.
 
     Args:
         stored (Any): Of the store.

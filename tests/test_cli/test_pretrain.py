@@ -121,7 +121,7 @@ def test_it_runs_the_tools_and_ends_as_they_do(pretrain, monkeypatch, tmp_path):
     result = pretrain('--', '--resume')
     assert result.exit_code == 7
     ((python, tool, config, resume),) = commands
-    assert python == sys.executable and Path(tool) == ROOT / 'tools/train.py' and resume == '--resume'
+    assert python == sys.executable and Path(tool).resolve() == ROOT / 'tools/train.py' and resume == '--resume'
     assert Path(config).is_file()
 
 

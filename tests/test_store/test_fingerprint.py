@@ -6,7 +6,7 @@ from mmpretrain.datasets import CustomDataset
 from mmlgd.store import difference, libraries, plain, survey_pictures
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
+    st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
     max_leaves=8,
 )
