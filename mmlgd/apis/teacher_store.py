@@ -16,7 +16,16 @@ from tqdm import tqdm
 
 from mmlgd.datasets import SeededViews
 from mmlgd.registry import MODELS
-from mmlgd.store import StoreError, TeacherStore, difference, libraries, plain, probe_views, survey_pictures
+from mmlgd.store import (
+    DESCRIPTION,
+    StoreError,
+    TeacherStore,
+    difference,
+    libraries,
+    plain,
+    probe_views,
+    survey_pictures,
+)
 
 
 def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
@@ -41,7 +50,9 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
     model_cfg = copy.deepcopy(cfg.model)
     model_cfg.text.cache_dir = str(folder)
     model = MODELS.build(model_cfg).to(get_device()).eval()
-    dataset = SeededViews(cfg.train_dataloader.dataset, views, seed, num_noise(cfg))
+    augmentation = getattr(model.data_preprocessor, 'augmentation', None)
+    noise = augmentation.num_noise if augmentation else 0
+    dataset = SeededViews(cfg.train_dataloader.dataset, views, seed, noise)
     description = dict(
         teacher=dict(
             id=model.teacher.identity,
@@ -111,12 +122,6 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
 
 
-def num_noise(cfg: Config) -> int:
-    """Count the uniform variates that the data preprocessor's batched augmentation takes for each picture."""
-    augmentation = _augmentation(cfg)
-    return MODELS.build(copy.deepcopy(augmentation)).num_noise if augmentation else 0
-
-
 def _asks_teacher(metric: dict) -> bool:
     return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
 
@@ -138,14 +143,11 @@ def _precision(cfg: Config) -> Optional[str]:
 
 def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews) -> None:
     """Start a store, or compare the one that is there with what would be written."""
-    try:
-        there = TeacherStore(folder).description
-    except StoreError:
-        if any(Path(folder).glob('store.json')):
-            raise
+    if not Path(folder, DESCRIPTION).is_file():
         details = dict(libraries=libraries(), probes=probe_views(dataset))
         TeacherStore.create(folder, {**description, **details})
         return
+    there = TeacherStore(folder).description
     if found := difference({key: there.get(key) for key in description}, plain(description), 'store'):
         raise StoreError(
             f'The folder {str(folder)!r} holds a teacher store of something else: {found}. Choose another folder, or '

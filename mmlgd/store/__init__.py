@@ -1,9 +1,10 @@
 """The teacher store: unit embeddings of augmented views, written once and read by any number of students."""
 
 from .fingerprint import difference, libraries, plain, probe_views, same_views, survey_pictures
-from .layout import StoreError, TeacherStore
+from .layout import DESCRIPTION, StoreError, TeacherStore
 
 __all__ = [
+    'DESCRIPTION',
     'StoreError',
     'TeacherStore',
     'difference',
