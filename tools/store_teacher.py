@@ -19,6 +19,7 @@ from mmengine.registry import init_default_scope
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.teacher_store import write_store
+from mmlgd.datasets.pictures import count_text
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +49,7 @@ def main() -> None:
     if dist.is_main_process():
         size = sum(file.stat().st_size for file in (args.out / 'shards').glob('*.npy'))
         views = store.num_pictures * store.num_views
+        print(count_text(len(store.bad_pictures()), store.num_pictures))
         print(
             f'{store.num_pictures} pictures, {store.num_views} views each, {size / 2**20:.1f} MiB '
             f'({size / views:.0f} bytes a view), {time.time() - started:.0f} s. Train from it:\n'

@@ -9,6 +9,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=5, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='mmpretrain.VisualizationHook', enable=False),
+    bad_pictures=dict(type='mmlgd.BadPicturesHook'),
 )
 custom_hooks = [
     dict(type='mmlgd.VocabularyCheckHook'),

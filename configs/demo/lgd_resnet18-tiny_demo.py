@@ -22,12 +22,12 @@ model = dict(
 
 # The pictures are rendered at 64 px with random size, place and colour; a light crop and a flip are enough.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmlgd.LoadImageFromFile'),
     dict(type='mmpretrain.RandomResizedCrop', scale=64, crop_ratio_range=(0.7, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmpretrain.PackInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
+test_pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
 
 train_dataloader = dict(
     batch_size=32,

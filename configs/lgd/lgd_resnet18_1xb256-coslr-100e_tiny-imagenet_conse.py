@@ -28,7 +28,7 @@ train_pipeline[2].size = 96
 batched_pipeline = _base_.batched_pipeline
 batched_pipeline[1].scale = 96
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmlgd.LoadImageFromFile'),
     dict(type='Resize', scale=(96, 96), backend='pillow'),
     dict(type='mmpretrain.PackInputs'),
 ]

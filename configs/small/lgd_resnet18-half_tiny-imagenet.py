@@ -13,7 +13,7 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmlgd.LoadImageFromFile'),
     dict(type='mmpretrain.RandomResizedCrop', scale=64, crop_ratio_range=(0.4, 1.0), backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmpretrain.PackInputs'),

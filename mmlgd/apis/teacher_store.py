@@ -10,11 +10,13 @@ import torch
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
 from tqdm import tqdm
 
 from mmlgd.datasets import SeededViews
+from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
 from mmlgd.registry import MODELS
 from mmlgd.store import (
     DESCRIPTION,
@@ -32,7 +34,7 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
     """Run a config's teacher over V augmented views of each of its pictures, and keep the embeddings.
 
     What is there already stays: a run that was stopped goes on with the next shard. In a distributed run, the ranks
-    share the shards.
+    share the shards. Pictures that cannot be used are left out, or stop the run, as the config's data set says.
 
     Args:
         cfg (Config): Of LGD pre-training with a live teacher.
@@ -46,6 +48,8 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
 
     Raises:
         StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
+        BadPictureError: A picture is bad, and the data set's policy is not to leave it out.
+        TooManyBadPicturesError: More pictures are bad than may be left out.
     """
     model_cfg = copy.deepcopy(cfg.model)
     model_cfg.text.cache_dir = str(folder)
@@ -80,6 +84,7 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
     _write_shards(cfg, store, pending[rank::world_size], dataset, model)
     dist.barrier()
     store.require_complete()
+    _report_bad(store, dataset)
     return store
 
 
@@ -155,6 +160,15 @@ def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews) 
         )
 
 
+def _report_bad(store: TeacherStore, dataset: SeededViews) -> None:
+    """Name the pictures that the store has left out, those of an earlier run that was stopped among them."""
+    bad = {dataset.pictures.get_data_info(k)['img_path']: reason for k, reason in store.bad_pictures().items()}
+    dataset.bad_pictures.require_few(bad, dataset.num_pictures)
+    if dist.is_main_process() and bad:
+        lines = [report_text(path, reason) for path, reason in bad.items()]
+        MMLogger.get_current_instance().warning('\n'.join([*lines, count_text(len(bad), dataset.num_pictures)]))
+
+
 @torch.no_grad()
 def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model) -> None:
     """Embed the views of some shards, in order, and write each when it is full."""
@@ -168,6 +182,9 @@ def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: 
     precision = _precision(cfg)
     context = autocast(dtype=getattr(torch, precision)) if precision else nullcontext()
     done: list[np.ndarray] = []
+    bad: dict[int, str] = {}  # what was wrong with pictures that have no embedding, by row
+    found: dict[str, str] = {}  # the same, by path
+    coming = iter(rows)
     with (
         tqdm(
             total=len(rows), unit='view', desc='teacher store', mininterval=1, disable=not dist.is_main_process()
@@ -175,6 +192,11 @@ def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: 
         context,
     ):
         for batch in batches:
+            for met, row in zip(bad_pictures_of(batch), coming):
+                if met:
+                    bad[row] = next(iter(met.values()))
+                    found.update(met)
+            dataset.bad_pictures.require_few(found, dataset.num_pictures)
             inputs = model.data_preprocessor(batch, training=True)['inputs']
             inputs = inputs.contiguous(memory_format=model.memory_format)
             done.append(model.teacher.encode_image(inputs).cpu().numpy())
@@ -182,5 +204,5 @@ def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: 
             while shards and sum(map(len, done)) >= len(store.rows_of(shards[0])):
                 full = np.concatenate(done)
                 size = len(store.rows_of(shards[0]))
-                store.write(shards[0], full[:size])
+                store.write(shards[0], full[:size], {k: bad[k] for k in store.rows_of(shards[0]) if k in bad})
                 shards, done = shards[1:], [full[size:]]

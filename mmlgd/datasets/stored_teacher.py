@@ -10,12 +10,16 @@ from mmengine.dataset import DefaultSampler
 from mmlgd.registry import DATA_SAMPLERS, DATASETS
 from mmlgd.store import StoreError, TeacherStore, difference, libraries, plain, same_views, survey_pictures
 
+from .loading import BadPictureError
 from .views import SeededViews
 
 
 @DATASETS.register_module()
 class StoredTeacherDataset(SeededViews):
     """Replay the views of a teacher store, each with the teacher's embedding of it.
+
+    A picture that was bad when the store was written has no embedding: it stays out, also where it has been mended. One
+    that is bad now stays out as well. What is in its place comes with its own embedding.
 
     Args:
         store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
@@ -29,6 +33,7 @@ class StoredTeacherDataset(SeededViews):
     def __init__(self, store: Union[str, Path], dataset: dict):
         self.store = TeacherStore(store)
         self.store.require_complete()
+        self._left_out = self.store.bad_pictures()
         told = self.store.description
         super().__init__(dataset, told['views'], told['seed'], told['noise'])
         found = difference(
@@ -45,17 +50,26 @@ class StoredTeacherDataset(SeededViews):
                 f'and libraries that it was written with, or write another store with tools/store_teacher.py.'
             )
 
-    def __getitem__(self, index: int) -> dict:
-        """Replay one view.
+    def replay(self, view: int, picture: int) -> dict:
+        """Replay exactly this view.
 
         Args:
-            index (int): ``view * pictures + picture``.
+            view (int): In 0..V-1.
+            picture (int): In 0..N-1.
 
         Returns:
             dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
+
+        Raises:
+            BadPictureError: The picture is bad, or was when the store was written.
         """
-        sample = super().__getitem__(index)
-        sample['teacher_embeddings'] = torch.from_numpy(self.store[index].copy())
+        embedding = self.store[view * self.num_pictures + picture]
+        if not embedding.any():
+            reason = self._left_out.get(picture, 'no reason is recorded')
+            path = self.pictures.get_data_info(picture)['img_path']
+            raise BadPictureError.of(path, f'it was left out when the teacher store was written: {reason}')
+        sample = super().replay(view, picture)
+        sample['teacher_embeddings'] = torch.from_numpy(embedding.copy())
         return sample
 
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Union
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from torch.utils.data import Dataset
 
 from mmlgd.registry import DATASETS
+
+from .pictures import BadPictures
 
 
 @contextmanager
@@ -46,10 +49,11 @@ def seeded(*numbers: int) -> Iterator[None]:
 class SeededViews(Dataset):
     """V augmented views of each picture, the same at every replay.
 
-    Item ``view * pictures + picture`` is one view of one picture.
+    Item ``view * pictures + picture`` is one view of one picture. If the picture is bad, and the policy of ``dataset``
+    leaves it out, it is the same view of another picture, as that one's own item has it.
 
     Args:
-        dataset (dict | Dataset): Pictures and their pipeline.
+        dataset (dict | Dataset): Pictures and their pipeline, see :class:`~mmlgd.datasets.Pictures` for the policy.
         views (int): V > 0.
         seed (int): Another seed gives other views. Defaults to 0.
         noise (int): Uniform variates to hand along in ``augmentation_noise`` for each view, for the batched
@@ -66,6 +70,9 @@ class SeededViews(Dataset):
         self.num_views = views
         self.seed = seed
         self.noise = noise
+        self.bad_pictures = getattr(self.pictures, 'bad_pictures', BadPictures('raise'))
+        self._load = getattr(self.pictures, 'load', self.pictures.__getitem__)
+        self._met: dict[str, str] = {}
 
     @property
     def num_pictures(self) -> int:
@@ -86,17 +93,32 @@ class SeededViews(Dataset):
         return self.num_pictures * self.num_views
 
     def __getitem__(self, index: int) -> dict:
-        """Replay one view.
+        """Replay one view of a picture, or of another one in its place.
 
         Args:
             index (int): ``view * pictures + picture``.
 
         Returns:
-            dict: What the pipeline packs, with ``augmentation_noise`` (M,) float32 if asked for.
+            dict: Of :meth:`replay`.
         """
         view, picture = divmod(index, self.num_pictures)
+        return self.bad_pictures.first_good(partial(self.replay, view), picture, self.num_pictures, self._met)
+
+    def replay(self, view: int, picture: int) -> dict:
+        """Replay exactly this view.
+
+        Args:
+            view (int): In 0..V-1.
+            picture (int): In 0..N-1.
+
+        Returns:
+            dict: What the pipeline packs, with ``augmentation_noise`` (M,) float32 if asked for.
+
+        Raises:
+            BadPictureError: The picture is bad.
+        """
         with seeded(self.seed, view, picture):
-            sample = self.pictures[picture]
+            sample = self._load(picture)
             if self.noise:
                 sample['augmentation_noise'] = torch.rand(self.noise)
         return sample

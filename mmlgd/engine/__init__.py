@@ -1,6 +1,7 @@
 """Engine: what mmlgd adds to mmengine: checks before the first step, logs of a run, and a registration."""
 
 from .annotation_hook import AnnotationCheckHook
+from .bad_pictures_hook import BadPicturesHook
 from .bank_health_hook import BankHealthHook
 from .curves_hook import CurvesHook
 from .deferred_losses_hook import DeferredLossesHook
@@ -12,6 +13,7 @@ from .vocabulary_hook import VocabularyCheckHook
 
 __all__ = [
     'AnnotationCheckHook',
+    'BadPicturesHook',
     'BankHealthHook',
     'CurvesHook',
     'DeferredLossesHook',

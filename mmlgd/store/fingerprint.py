@@ -66,12 +66,17 @@ def survey_pictures(dataset: Sized) -> dict:
     root = os.path.join(getattr(dataset, 'data_root', '') or '', '')
     names = hashlib.sha256('\n'.join(path.removeprefix(root) for path in paths).encode())
     some = np.linspace(0, len(paths) - 1, min(len(paths), _SURVEYED)).astype(int)
-    sizes = [0 if '://' in paths[i] else os.path.getsize(paths[i]) for i in some]  # remote files have no cheap size
+    sizes = [_size(paths[i]) for i in some]
     return dict(
         count=len(paths),
         names=names.hexdigest()[:16],
         sizes=hashlib.sha256(repr(sizes).encode()).hexdigest()[:16],
     )
+
+
+def _size(path: str) -> int:
+    """Of a file; one that is remote has no cheap size, and one that is missing none: it is a bad picture."""
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def probe_views(views: Sized) -> list[dict]:

@@ -4,7 +4,7 @@ import json
 import os
 import zlib
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class TeacherStore:
         store.json          what the rows are: teacher, pictures, augmentation, probes
         shards/00000.npy    float16 (rows, D), in order; memory-mapped
         shards/00000.crc32  its checksum, written when the shard is whole
+        shards/00000.bad    if some of its pictures were bad: their numbers and what was wrong; their rows are zero
         text/*.safetensors  embeddings of the class names
 
     Args:
@@ -137,12 +138,24 @@ class TeacherStore:
                 f'it was.'
             )
 
-    def write(self, shard: int, embeddings: np.ndarray) -> None:
+    def bad_pictures(self) -> dict[int, str]:
+        """Tell which pictures were left out as bad, in some view at least.
+
+        Returns:
+            Dict[int, str]: What was wrong, by the number of the picture.
+        """
+        found: dict[int, str] = {}
+        for file in sorted((self.folder / 'shards').glob('*.bad')):
+            found.update({int(picture): reason for picture, reason in json.loads(file.read_text(encoding='utf-8')).items()})
+        return dict(sorted(found.items()))
+
+    def write(self, shard: int, embeddings: np.ndarray, bad: Optional[dict[int, str]] = None) -> None:
         """Write one shard; a reader sees all of it or nothing.
 
         Args:
             shard (int): Its number.
-            embeddings (np.ndarray): (rows, D), rows of unit length.
+            embeddings (np.ndarray): (rows, D), rows of unit length; what stands in the rows of ``bad`` is not kept.
+            bad (Dict[int, str], optional): What was wrong with pictures that have no embedding here, by row.
 
         Raises:
             StoreError: A row is zero or not finite; the message names its picture and view.
@@ -152,15 +165,22 @@ class TeacherStore:
         if rows.shape != expected:
             raise StoreError(f'Shard {shard} has rows of shape {expected}, got {rows.shape}.')
         norms = np.linalg.norm(rows.astype(np.float32), axis=1)
-        bad = np.flatnonzero(~((norms > 0.9) & (norms < 1.1)))  # NaN is in neither
-        if len(bad):
-            view, picture = divmod(self.rows_of(shard)[int(bad[0])], self.num_pictures)
+        wrong = np.flatnonzero(~((norms > 0.9) & (norms < 1.1)))  # NaN is in neither
+        if len(wrong):
+            view, picture = divmod(self.rows_of(shard)[int(wrong[0])], self.num_pictures)
             raise StoreError(
-                f'The teacher gives {len(bad)} embeddings of shard {shard} a length other than 1, the first '
-                f'{norms[bad[0]]} for picture {picture}, view {view}. Zero or NaN comes from broken weights, or from '
+                f'The teacher gives {len(wrong)} embeddings of shard {shard} a length other than 1, the first '
+                f'{norms[wrong[0]]} for picture {picture}, view {view}. Zero or NaN comes from broken weights, or from '
                 f'half precision that overflows: write the store in float32 or bfloat16.'
             )
         self._file(shard).parent.mkdir(exist_ok=True)
+        if bad:
+            rows = rows.copy()
+            rows[[row - self.rows_of(shard).start for row in bad]] = 0
+            told = {row % self.num_pictures: reason for row, reason in bad.items()}
+            _write_whole(self._bad_file(shard), json.dumps(told, indent=1).encode())
+        else:
+            self._bad_file(shard).unlink(missing_ok=True)
         with _part(self._file(shard)).open('wb') as file:
             np.save(file, rows, allow_pickle=False)
             file.flush()
@@ -213,6 +233,9 @@ class TeacherStore:
 
     def _checksum_file(self, shard: int) -> Path:
         return self._file(shard).with_suffix('.crc32')
+
+    def _bad_file(self, shard: int) -> Path:
+        return self._file(shard).with_suffix('.bad')
 
 
 def _part(file: Path) -> Path:

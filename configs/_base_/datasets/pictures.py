@@ -4,7 +4,7 @@ file_endings = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'
 
 # Crop and colour by torchvision, as in the published code: mmcv 2.1's own hue shift fails with numpy 2.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmlgd.LoadImageFromFile'),
     dict(type='mmpretrain.NumpyToPIL', to_rgb=True),
     dict(type='mmpretrain.torchvision/RandomResizedCrop', size=224, scale=(0.2, 1.0)),
     dict(
@@ -24,7 +24,7 @@ train_pipeline = [
 # Only the crop, a sixth to a third of the CPU time: model.data_preprocessor.augmentation makes the rest of the view, for
 # whole batches. lgd/lgd_resnet18_1xb256-coslr-200e_pictures_batched.py has the two lines that switch a config.
 batched_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmlgd.LoadImageFromFile'),
     dict(type='mmlgd.RandomResizedCrop', scale=224, crop_ratio_range=(0.2, 1.0)),
     dict(type='mmpretrain.PackInputs'),
 ]
@@ -39,11 +39,15 @@ train_dataloader = dict(
     # mmengine's own default makes lists, which mmpretrain's preprocessor takes for views of one picture.
     collate_fn=dict(type='mmlgd.default_collate'),
     dataset=dict(
-        type='mmpretrain.CustomDataset',
+        type='mmlgd.Pictures',
         data_root=data_root,
         data_prefix='',
         with_label=False,
         extensions=file_endings,
+        # Of a bad picture the log has path and reason, and another one takes its place; up to one in a hundred.
+        # bad_pictures='raise' stops at the first.
+        bad_pictures='skip',
+        max_bad_pictures=0.01,
         pipeline=train_pipeline,
     ),
 )

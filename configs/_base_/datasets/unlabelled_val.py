@@ -1,7 +1,7 @@
 # Evaluation without labels: how far the student agrees with its teacher on pictures that it is not trained with.
 # Beside a pre-training config in `_base_`; MMLGD_VAL is any folder of pictures.
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmlgd.LoadImageFromFile'),
     dict(type='mmpretrain.ResizeEdge', scale=256, edge='short', backend='pillow'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='mmpretrain.PackInputs'),

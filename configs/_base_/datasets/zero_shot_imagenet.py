@@ -1,6 +1,6 @@
 # Zero-shot evaluation while training, student beside teacher; row k of the bank is label k.
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmlgd.LoadImageFromFile'),
     dict(type='mmpretrain.ResizeEdge', scale=256, edge='short', backend='pillow'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='mmpretrain.PackInputs'),

@@ -1,0 +1,233 @@
+"""Reading a picture file: a picture as it is meant to look, or an error that says what is wrong with the file."""
+
+import errno
+import io
+import re
+from typing import Optional
+
+import mmcv
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine import fileio
+from PIL import Image, ImageOps
+
+from mmlgd.registry import TRANSFORMS
+
+MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)  # 179 million, from where on Pillow sees a decompression bomb
+# Pillow's others are rare, or start other programs (EPS), which no folder of pictures may do.
+_FORMATS = ('AVIF', 'BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
+_CANVAS = (124, 117, 104)  # below transparent pixels, as in mmcv: neither white nor black drawings vanish on it
+_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
+# A marker, and neither a byte of the compressed data, which are stuffed (FF 00), nor a restart in them (FF D0 to D7).
+_JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+# The file's own faults. A full disk, too many open files or a lost network are not: they are raised as they are.
+_FILE_FAULTS = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EIO)
+
+
+class BadPictureError(ValueError):
+    """A file that is no picture, or not a whole one.
+
+    Args:
+        message (str): For the user.
+        path (str): The file. Defaults to '', where it is not known yet (or no longer: a data loader's processes hand
+            on the message alone).
+        reason (str): What is wrong with it. Defaults to ``message``.
+    """
+
+    def __init__(self, message: str, path: str = '', reason: str = ''):
+        super().__init__(message)
+        self.path = path
+        self.reason = reason or message
+
+    @classmethod
+    def of(cls, path: str, reason: str) -> 'BadPictureError':
+        """Write the message.
+
+        Args:
+            path (str): The file.
+            reason (str): What is wrong with it.
+
+        Returns:
+            BadPictureError: To be raised.
+        """
+        return cls(
+            f'The picture {path} cannot be used: {reason}. Mend it or take it out of the folder; pre-training can '
+            f"leave such pictures out (train_dataloader.dataset.bad_pictures='skip').",
+            path,
+            reason,
+        )
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(BaseTransform):
+    """Load a picture as mmcv's transform of that name does, and refuse what is not a whole picture.
+
+    The content decides, not the ending of the name. JPEG files go through OpenCV, as in mmcv, after a look at their
+    markers: depending on its version, OpenCV fills the missing half of a file that is cut off with grey. All other files
+    go through Pillow. Grey pictures, palettes and CMYK become colours, 16 bits are scaled to 8, an orientation in the
+    EXIF data is followed, and transparent pixels are laid on the mean colour of ImageNet.
+
+    Args:
+        max_pixels (int): Height times width, from which on a picture counts as a decompression bomb. Defaults to
+            178,956,970, as in Pillow.
+        backend_args (dict, optional): Of mmengine's file backend. Defaults to None, which asks the path.
+
+    Raises:
+        BadPictureError: The file is missing, empty, cut off, no picture, too large, or would load as a black one; the
+            message has its path and what is wrong with it.
+
+    Examples:
+        >>> pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
+    """
+
+    def __init__(self, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None):
+        self.max_pixels = max_pixels
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        """Load.
+
+        Args:
+            results (dict): With ``img_path``; or with ``img`` alone, from whom has read the picture already, as
+                mmpretrain's inferencers have.
+
+        Returns:
+            dict: With ``img`` (H, W, 3) uint8, BGR, ``img_shape`` and ``ori_shape``.
+        """
+        if 'img' in results and 'img_path' not in results:
+            return results
+        results['img'] = read_picture(results['img_path'], self.max_pixels, self.backend_args)
+        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(max_pixels={self.max_pixels}, backend_args={self.backend_args})'
+
+
+def read_picture(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None) -> np.ndarray:
+    """Read one picture file.
+
+    Args:
+        path (str): A path or URL.
+        max_pixels (int): See :class:`LoadImageFromFile`.
+        backend_args (dict, optional): Of mmengine's file backend. Defaults to None.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, BGR.
+
+    Raises:
+        BadPictureError: See :class:`LoadImageFromFile`.
+    """
+    try:
+        content = fileio.get(path, backend_args=backend_args)
+    except OSError as error:
+        if error.errno not in _FILE_FAULTS:
+            raise
+        raise BadPictureError.of(path, f'it cannot be read ({error.strerror})') from error
+    try:
+        return decode(content, max_pixels)
+    except BadPictureError as error:
+        raise BadPictureError.of(path, error.reason) from error
+
+
+def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode the content of a picture file.
+
+    Args:
+        content (bytes): All of it.
+        max_pixels (int): See :class:`LoadImageFromFile`.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, BGR.
+
+    Raises:
+        BadPictureError: See :class:`LoadImageFromFile`; without a path.
+    """
+    if not content:
+        raise BadPictureError('it is empty (0 bytes)')
+    try:
+        if content.startswith(_JPEG_START):
+            height, width, channels = _check_jpeg(content)
+            _check_size(height, width, max_pixels)
+            if channels < 4:  # OpenCV takes all CMYK for Adobe's, whose values are inverted
+                picture = mmcv.imfrombytes(content, flag='color', backend='cv2')
+                if picture is not None:
+                    return picture
+        return _by_pillow(content, max_pixels)
+    except (BadPictureError, MemoryError):
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise BadPictureError(f'it is no picture that can be read (it begins with {content[:16]!r})') from error
+    except Exception as error:  # each decoder has errors of its own
+        raise BadPictureError(f'it is damaged ({" ".join(str(error).split())})') from error
+
+
+def _check_jpeg(content: bytes) -> tuple[int, int, int]:
+    """Find the height, width and channels of a JPEG file, and its end.
+
+    Data that are damaged in their middle look whole: only libjpeg sees that, and neither OpenCV nor Pillow asks it.
+    """
+    frame, at = None, len(_JPEG_START)
+    while marker := _JPEG_MARKER.search(content, at):
+        at = marker.end()
+        if frame is None and content[at - 1] in _JPEG_FRAMES and len(content) > at + 8:
+            frame = (
+                int.from_bytes(content[at + 3 : at + 5], 'big'),
+                int.from_bytes(content[at + 5 : at + 7], 'big'),
+                content[at + 7],
+            )
+            # A preview in the EXIF data ends likewise, but lies before the frame.
+            if content.endswith(_JPEG_END):
+                return frame
+        if frame and marker[0] == _JPEG_END:  # followed by what cameras and downloads add
+            return frame
+        at += int.from_bytes(content[at : at + 2], 'big')
+    raise BadPictureError('it is cut off (a JPEG file without its end)')
+
+
+def _check_size(height: int, width: int, max_pixels: int) -> None:
+    if height * width > max_pixels:
+        raise BadPictureError(
+            f'it has {width} x {height} pixels, and more than max_pixels={max_pixels} are taken for a decompression bomb'
+        )
+
+
+def _by_pillow(content: bytes, max_pixels: int) -> np.ndarray:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours comes between the header and the pixels
+    try:
+        Image.init()
+        with Image.open(io.BytesIO(content), formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+            _check_size(image.height, image.width, max_pixels)
+            is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile)  # 16 bits, of which Pillow hands on 8 in colours
+            image.load()
+            image = ImageOps.exif_transpose(image)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    picture = np.asarray(_without_depth(image) if image.mode[0] in 'IF' else _without_alpha(image))
+    if is_deep and picture.max() < 16:
+        raise BadPictureError(
+            f'it has 16 bits a channel and uses the lowest alone, so that it would load as black (at most '
+            f'{picture.max()} of 255). Stretch its values to 0..65535, or save it with 8 bits'
+        )
+    return np.ascontiguousarray(picture[:, :, ::-1])
+
+
+def _without_depth(image: Image.Image) -> Image.Image:
+    """Scale 16 bits to 8, which Pillow would clip."""
+    values = np.asarray(image)
+    if image.mode == 'F' or values.min() < 0 or values.max() > 65535:
+        raise BadPictureError(
+            f'its values are {values.dtype} from {values.min():g} to {values.max():g}, and nothing says which of them '
+            f'is white. Save it with 8 or 16 bits'
+        )
+    return Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert('RGB')
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    if not (image.mode in ('RGBA', 'LA', 'PA') or 'transparency' in image.info):
+        return image.convert('RGB')
+    image = image.convert('RGBA')
+    canvas = Image.new('RGB', image.size, _CANVAS)
+    canvas.paste(image, mask=image.getchannel('A'))
+    return canvas

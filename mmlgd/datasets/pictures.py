@@ -1,0 +1,218 @@
+"""A folder of pictures, some of which may be bad."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Union
+
+import numpy as np
+from mmpretrain.datasets import CustomDataset
+
+from mmlgd.registry import DATASETS
+
+from .loading import BadPictureError
+
+POLICIES = ('raise', 'skip')
+
+
+class TooManyBadPicturesError(ValueError):
+    """More pictures of a data set are bad than may be left out."""
+
+
+class BadPictures:
+    """What becomes of a data set's bad pictures.
+
+    Args:
+        policy (str): ``'raise'`` stops at the first; ``'skip'`` puts another picture in its place, always the same one.
+            Defaults to ``'raise'``.
+        most (int | float): How many may be left out: a number, or a share between 0 and 1 of the data set, of which at
+            least one and never all may be. Defaults to 0.01.
+
+    Raises:
+        ValueError: An unknown policy, or ``most`` is neither a number nor a share.
+
+    Examples:
+        >>> from mmlgd.datasets.pictures import BadPictures
+        >>> BadPictures('skip', 0.01).limit(1200)
+        12
+    """
+
+    def __init__(self, policy: str = 'raise', most: Union[int, float] = 0.01):
+        if policy not in POLICIES:
+            raise ValueError(f'bad_pictures is one of {POLICIES}, got {policy!r}.')
+        is_number = isinstance(most, (int, float)) and not isinstance(most, bool)
+        if not is_number or not (0 < most < 1 or (most >= 1 and most == int(most))):
+            raise ValueError(f'max_bad_pictures is a number of pictures or a share between 0 and 1, got {most!r}.')
+        self.policy = policy
+        self.most = most
+
+    def limit(self, pictures: int) -> int:
+        """Say how many may be left out.
+
+        Args:
+            pictures (int): In the data set.
+
+        Returns:
+            int: Fewer than there are; 0 if the policy is ``'raise'``.
+        """
+        if self.policy == 'raise':
+            return 0
+        allowed = int(self.most) if self.most >= 1 else max(1, int(self.most * pictures))
+        return min(allowed, pictures - 1)
+
+    def require_few(self, bad: dict[str, str], pictures: int) -> None:
+        """Refuse more bad pictures than may be left out.
+
+        Args:
+            bad (Dict[str, str]): What is wrong, by path.
+            pictures (int): In the data set.
+
+        Raises:
+            TooManyBadPicturesError: The message names some of them.
+        """
+        if len(bad) > (limit := self.limit(pictures)):
+            shown = '\n'.join(f'  {path}: {reason}' for path, reason in list(bad.items())[:5])
+            more = f'\n  and {len(bad) - 5} more' if len(bad) > 5 else ''
+            raise TooManyBadPicturesError(
+                f'{len(bad)} of {pictures} pictures are bad so far, and at most {limit} may be left out '
+                f'(bad_pictures={self.policy!r}, max_bad_pictures={self.most}):\n{shown}{more}\nMend them or take them out of the folder, or allow '
+                f'more.'
+            )
+
+    def first_good(self, load: Callable[[int], dict], index: int, pictures: int, met: dict[str, str]) -> dict:
+        """Load a picture, or one in its place.
+
+        Args:
+            load (Callable): From the number of a picture to its sample; raises :class:`BadPictureError`.
+            index (int): The picture.
+            pictures (int): In the data set.
+            met (Dict[str, str]): What was wrong with the bad pictures met by now, by path; grows.
+
+        Returns:
+            dict: The sample. If the picture was bad, its data sample has ``bad_pictures``: what was wrong, by path. So
+            the news travels to the main process with the batch, see :func:`bad_pictures_of`.
+
+        Raises:
+            BadPictureError: The policy is ``'raise'``.
+            TooManyBadPicturesError: This process alone has met more than may be left out.
+        """
+        bad: dict[str, str] = {}
+        for place in _places(index, pictures):
+            try:
+                sample = load(place)
+            except BadPictureError as error:
+                if self.policy == 'raise':
+                    raise
+                bad[error.path] = met[error.path] = error.reason
+                self.require_few(met, pictures)  # also the end of the search, where none is good
+            else:
+                if bad:
+                    sample['data_samples'].set_metainfo(dict(bad_pictures=bad))
+                return sample
+        raise AssertionError('The places never end.')
+
+
+def bad_pictures_of(batch: dict) -> list[dict[str, str]]:
+    """Read what :meth:`BadPictures.first_good` has left in a batch.
+
+    Args:
+        batch (dict): Collated.
+
+    Returns:
+        List[Dict[str, str]]: For each sample what was wrong, by path, the picture that was asked for first; empty where
+        that one was good.
+    """
+    return [sample.get('bad_pictures', {}) for sample in batch.get('data_samples') or ()]
+
+
+def report_text(path: str, reason: str) -> str:
+    """Write what a log says of a bad picture.
+
+    Args:
+        path (str): The file.
+        reason (str): What is wrong with it.
+
+    Returns:
+        str: A line.
+    """
+    return f'Bad picture left out: {path}: {reason}.'
+
+
+def count_text(bad: int, pictures: int) -> str:
+    """Write what a log says of bad pictures when all is done.
+
+    Args:
+        bad (int): How many were left out.
+        pictures (int): In the data set.
+
+    Returns:
+        str: A line.
+
+    Examples:
+        >>> count_text(0, 1200)
+        'No picture of 1200 was bad.'
+    """
+    if not bad:
+        return f'No picture of {pictures} was bad.'
+    return f'{bad} of {pictures} pictures {"was" if bad == 1 else "were"} bad and left out.'
+
+
+def _places(index: int, pictures: int) -> Iterator[int]:
+    """A picture, and those that may stand in for it: drawn, so that not all of a bad folder have the same one."""
+    yield index
+    for attempt in count():
+        yield int(np.random.SeedSequence((index, attempt)).generate_state(1)[0]) % pictures
+
+
+@DATASETS.register_module()
+class Pictures(CustomDataset):
+    """mmpretrain's ``CustomDataset``, with a policy for pictures that cannot be used.
+
+    Args:
+        bad_pictures (str): ``'raise'`` stops at the first; ``'skip'`` leaves them out, up to ``max_bad_pictures``:
+            another picture takes the place, always the same one. Defaults to ``'raise'``.
+        max_bad_pictures (int | float): How many may be left out: a number, or a share between 0 and 1 (of which at
+            least one and never all may be). Defaults to 0.01.
+        **kwargs: Of ``mmpretrain.CustomDataset``. The pipeline begins with ``mmlgd.LoadImageFromFile``: mmcv's own
+            stops at a file that is no picture, whatever the policy, and may take half a picture for a whole one.
+
+    Raises:
+        ValueError: The policy is unknown, or skips in evaluation (``test_mode=True``).
+
+    Examples:
+        >>> dataset = dict(type='mmlgd.Pictures', data_root='pictures', with_label=False, bad_pictures='skip')
+    """
+
+    def __init__(self, *args, bad_pictures: str = 'raise', max_bad_pictures: Union[int, float] = 0.01, **kwargs):
+        self.bad_pictures = BadPictures(bad_pictures, max_bad_pictures)
+        self._met: dict[str, str] = {}
+        super().__init__(*args, **kwargs)
+        if self.test_mode and bad_pictures == 'skip':
+            raise ValueError(
+                "bad_pictures='skip' with test_mode=True: a figure for other pictures than those asked for is none. "
+                "Evaluate with bad_pictures='raise'."
+            )
+
+    def __getitem__(self, idx: int) -> dict:
+        """Load a picture, or, if it is bad and the policy skips, another one in its place.
+
+        Args:
+            idx (int): The picture.
+
+        Returns:
+            dict: What the pipeline packs.
+        """
+        return self.bad_pictures.first_good(self.load, idx, len(self), self._met)
+
+    def load(self, idx: int) -> dict:
+        """Load exactly this picture.
+
+        Args:
+            idx (int): The picture.
+
+        Returns:
+            dict: What the pipeline packs.
+
+        Raises:
+            BadPictureError: It is bad.
+        """
+        return super().__getitem__(idx)
