@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 STUDENTS = ('resnet18', 'mobilenetv2')
+BAD_PICTURES = dict(bad_pictures='skip', max_bad_pictures=0.01)  # as in our configs
 SETS = ('in1k', 'caltech256', 'coco', 'lvis-v1', 'cityscapes', 'ade20k')  # a test compares with mmlgd.text
 
 
@@ -22,6 +23,24 @@ class Names(click.ParamType):
         """Offer the sets, and let the shell offer files."""
         sets = [CompletionItem(name) for name in SETS if name.startswith(incomplete)]
         return [*sets, CompletionItem(incomplete, type='file')]
+
+
+class Amount(click.ParamType):
+    """A number of pictures, or a share of them in per cent."""
+
+    name = 'N|P%'
+
+    def convert(self, value, param, ctx):
+        """Turn it into what ``max_bad_pictures`` takes."""
+        text = str(value)
+        is_share = text.endswith('%')
+        try:
+            amount = float(text[:-1]) / 100 if is_share else int(text)
+        except ValueError:
+            amount = 0
+        if not (0 < amount < 1 if is_share else amount >= 1):
+            self.fail(f'expected a number of pictures as 20, or a share between 0 and 100 as 1%; got {text!r}')
+        return amount
 
 
 @click.command(context_settings=dict(show_default=True))
@@ -45,6 +64,13 @@ class Names(click.ParamType):
 @click.option('--batch-size', type=click.IntRange(2), default=256, help='Pictures a step and card; the lr follows.')
 @click.option('--size', type=click.IntRange(32), default=224, help='Side of the pictures, in pixels.')
 @click.option('--workers', type=click.IntRange(0), default=8, help='Processes that read pictures, for each card.')
+@click.option(
+    '--bad-pictures',
+    type=click.Choice(('skip', 'raise')),
+    default='skip',
+    help='Of files that are no picture or not a whole one: leave them out and say which, or stop at the first.',
+)
+@click.option('--max-bad-pictures', type=Amount(), default='1%', help='With skip: a run that meets more of them stops.')
 @click.option('--gpus', type=click.IntRange(1), default=1, help='Cards of this machine.')
 @click.option('--seed', type=int, default=0, help='Of weights, order and augmentation.')
 @click.option(
@@ -115,7 +141,7 @@ def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
     wanted = batch_size * gpus
     count = 0
     for file in images.rglob('*'):
-        count += file.suffix.lower() in endings
+        count += file.suffix.lower() in endings and file.is_file()
         if count >= wanted:
             return
     if not count:
@@ -209,7 +235,8 @@ def config_text(images: Path, vocabulary, student: str, teacher: dict, gpus: int
         student (str): One of :data:`STUDENTS`.
         teacher (dict): Config of the teacher.
         gpus (int): Cards.
-        settings (dict): ``epochs``, ``batch_size``, ``size``, ``workers`` and ``seed``.
+        settings (dict): ``epochs``, ``batch_size``, ``size``, ``workers``, ``bad_pictures``, ``max_bad_pictures`` and
+            ``seed``.
 
     Returns:
         str: Python, as ruff formats it.
@@ -232,17 +259,18 @@ def config_text(images: Path, vocabulary, student: str, teacher: dict, gpus: int
         f'    text=dict(vocabulary={vocabulary!r}{prompts}),',
         ')',
     ]
-    pipeline = ''
+    dataset = [f'data_root={str(images.resolve())!r}']
+    dataset += [f'{key}={settings[key]!r}' for key, usual in BAD_PICTURES.items() if settings[key] != usual]
     if settings['size'] != 224:
         lines += ['train_pipeline = _base_.train_pipeline', f'train_pipeline[2].size = {settings["size"]}']
-        pipeline = ', pipeline=train_pipeline'
+        dataset.append('pipeline=train_pipeline')
     workers = settings['workers']
     lines += [
         'train_dataloader = dict(',
         f'    batch_size={batch},',
         f'    num_workers={workers},',
         *([] if workers else ['    persistent_workers=False,']),
-        f'    dataset=dict(data_root={str(images.resolve())!r}{pipeline}),',
+        f'    dataset=dict({", ".join(dataset)}),',
         ')',
         '',
         f'optim_wrapper = dict(optimizer=dict(lr={0.03 * batch * gpus / 256:.6g}))  # 0.03 for 256 pictures',

@@ -10,13 +10,15 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from mmcv import imread
+from mmengine import fileio
 from mmengine.config import ConfigDict
 from mmengine.dataset import default_collate
 from mmengine.device import get_device
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
+
+from mmlgd.datasets.loading import decode
 
 from .zero_shot import get_zero_shot_classifier
 
@@ -30,7 +32,7 @@ DEFAULT_PIPELINE = [
 
 @dataclass
 class Picture:
-    """One picture: what mmcv reads, and its path below the folder that was given, for its drawing."""
+    """One picture: a file, a URL or an array, and its path below the folder that was given, for its drawing."""
 
     source: Union[str, np.ndarray]
     name: Union[str, Path] = ''
@@ -40,13 +42,12 @@ class Picture:
 
     def read(self) -> np.ndarray:
         """Read it as (H, W, 3), BGR; the errors of all decoders and networks become one that names the picture."""
+        if not isinstance(self.source, str):
+            return self.source
         try:
-            image = imread(self.source)
+            return decode(fileio.get(self.source))
         except Exception as error:
             raise ValueError(f'{self} cannot be read: {" ".join(str(error).split())}.') from error
-        if image is None:
-            raise ValueError(f'{self} cannot be read: it is no picture.')
-        return image
 
 
 class ZeroShotInferencer(ImageClassificationInferencer):

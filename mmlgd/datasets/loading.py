@@ -9,7 +9,7 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from mmlgd.registry import TRANSFORMS
 
@@ -17,6 +17,7 @@ MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)  # 179 million, from where on Pi
 # Pillow's others are rare, or start other programs (EPS), which no folder of pictures may do.
 _FORMATS = ('AVIF', 'BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 _CANVAS = (124, 117, 104)  # below transparent pixels, as in mmcv: neither white nor black drawings vanish on it
+_DARK = 16  # of 255: what 12 bits come to, of 16
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 # A marker, and neither a byte of the compressed data, which are stuffed (FF 00), nor a restart in them (FF D0 to D7).
 _JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
@@ -64,9 +65,9 @@ class LoadImageFromFile(BaseTransform):
     """Load a picture as mmcv's transform of that name does, and refuse what is not a whole picture.
 
     The content decides, not the ending of the name. JPEG files go through OpenCV, as in mmcv, after a look at their
-    markers: depending on its version, OpenCV fills the missing half of a file that is cut off with grey. All other files
-    go through Pillow. Grey pictures, palettes and CMYK become colours, 16 bits are scaled to 8, an orientation in the
-    EXIF data is followed, and transparent pixels are laid on the mean colour of ImageNet.
+    markers: OpenCV 4 fills the missing half of a file that is cut off with grey. All others go through Pillow. Grey
+    pictures, palettes and CMYK become colours, 16 bits are scaled to 8, an orientation in the EXIF data is followed,
+    and transparent pixels are laid on the mean colour of ImageNet.
 
     Args:
         max_pixels (int): Height times width, from which on a picture counts as a decompression bomb. Defaults to
@@ -189,7 +190,7 @@ def _check_jpeg(content: bytes) -> tuple[int, int, int]:
 def _check_size(height: int, width: int, max_pixels: int) -> None:
     if height * width > max_pixels:
         raise BadPictureError(
-            f'it has {width} x {height} pixels, and more than max_pixels={max_pixels} are taken for a decompression bomb'
+            f'it has {width} x {height} pixels; more than max_pixels={max_pixels} are taken for a decompression bomb'
         )
 
 
@@ -199,13 +200,15 @@ def _by_pillow(content: bytes, max_pixels: int) -> np.ndarray:
         Image.init()
         with Image.open(io.BytesIO(content), formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
             _check_size(image.height, image.width, max_pixels)
-            is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile)  # 16 bits, of which Pillow hands on 8 in colours
+            is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile)  # of 16 bits, in colours 8 are handed on
             image.load()
+            if image.format == 'JPEG' and image.mode == 'CMYK' and 'adobe' not in image.info:
+                image = ImageChops.invert(image)  # which Pillow, like OpenCV, takes to be as Adobe's are
             image = ImageOps.exif_transpose(image)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     picture = np.asarray(_without_depth(image) if image.mode[0] in 'IF' else _without_alpha(image))
-    if is_deep and picture.max() < 16:
+    if is_deep and picture.max() <= _DARK:
         raise BadPictureError(
             f'it has 16 bits a channel and uses the lowest alone, so that it would load as black (at most '
             f'{picture.max()} of 255). Stretch its values to 0..65535, or save it with 8 bits'

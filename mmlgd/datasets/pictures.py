@@ -74,8 +74,8 @@ class BadPictures:
             more = f'\n  and {len(bad) - 5} more' if len(bad) > 5 else ''
             raise TooManyBadPicturesError(
                 f'{len(bad)} of {pictures} pictures are bad so far, and at most {limit} may be left out '
-                f'(bad_pictures={self.policy!r}, max_bad_pictures={self.most}):\n{shown}{more}\nMend them or take them out of the folder, or allow '
-                f'more.'
+                f'(bad_pictures={self.policy!r}, max_bad_pictures={self.most}):\n{shown}{more}\n'
+                f'Mend them or take them out of the folder, or allow more.'
             )
 
     def first_good(self, load: Callable[[int], dict], index: int, pictures: int, met: dict[str, str]) -> dict:

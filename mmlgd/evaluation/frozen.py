@@ -249,5 +249,10 @@ def pipeline_of(config: Optional[ConfigDict], default: list[dict]) -> list[dict]
     """
     dataset = ((config or {}).get('test_dataloader') or {}).get('dataset', {})
     pipeline = [dict(transform) for transform in dataset.get('pipeline', default)]
-    load = [] if pipeline[0]['type'].endswith('LoadImageFromFile') else [dict(type='LoadImageFromFile')]
-    return load + pipeline
+    # Ours takes no half picture for a whole one; another that has options stays.
+    if pipeline[0]['type'].endswith('LoadImageFromFile'):
+        load = pipeline.pop(0)
+        load = load if len(load) > 1 else dict(type='mmlgd.LoadImageFromFile')
+    else:
+        load = dict(type='mmlgd.LoadImageFromFile')
+    return [load, *pipeline]

@@ -144,10 +144,10 @@ class TeacherStore:
         Returns:
             Dict[int, str]: What was wrong, by the number of the picture.
         """
-        found: dict[int, str] = {}
+        found: dict[str, str] = {}
         for file in sorted((self.folder / 'shards').glob('*.bad')):
-            found.update({int(picture): reason for picture, reason in json.loads(file.read_text(encoding='utf-8')).items()})
-        return dict(sorted(found.items()))
+            found.update(json.loads(file.read_text(encoding='utf-8')))
+        return {int(picture): reason for picture, reason in sorted(found.items(), key=lambda item: int(item[0]))}
 
     def write(self, shard: int, embeddings: np.ndarray, bad: Optional[dict[int, str]] = None) -> None:
         """Write one shard; a reader sees all of it or nothing.

@@ -57,7 +57,7 @@ def test_a_dry_run_writes_and_prints_an_ordinary_config(pretrain, pictures, name
 @pytest.mark.parametrize('epochs', [1, 3, 4, 90, 200])
 @pytest.mark.parametrize('student', ['resnet18', 'mobilenetv2'])
 def test_the_schedule_fills_the_run(student, epochs, tmp_path):
-    settings = dict(epochs=epochs, batch_size=256, size=224, workers=8, seed=0)
+    settings = dict(epochs=epochs, batch_size=256, size=224, workers=8, seed=0, **module.BAD_PICTURES)
     file = tmp_path / 'config.py'
     file.write_text(config_text(tmp_path, 'coco', student, dict(type='mmlgd.ConSETeacher'), 2, settings))
     cfg = Config.fromfile(file)

@@ -100,8 +100,11 @@ def test_several_models_see_each_picture_once(lgd_checkpoint):
 
 
 def test_pictures_are_prepared_as_in_training():
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
-    config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
-    assert pipeline_of(config, default=[]) == pipeline
+    pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
+    for load in ('LoadImageFromFile', 'mmlgd.LoadImageFromFile'):  # mmcv's own may take half a picture for a whole one
+        config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[dict(type=load), pipeline[1]]))))
+        assert pipeline_of(config, default=[]) == pipeline
+    theirs = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), pipeline[1]]
+    assert pipeline_of(Config(dict(test_dataloader=dict(dataset=dict(pipeline=theirs)))), default=[]) == theirs
     default = [dict(type='mmpretrain.PackInputs')]
     assert pipeline_of(Config(dict(test_dataloader=None)), default) == pipeline == pipeline_of(None, default)

@@ -1,0 +1,179 @@
+"""Files of each kind, made for real: a bad one is refused by path and reason, an unusual one looks as it should."""
+
+import errno
+import os
+import resource
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmcv.transforms import LoadImageFromFile as Theirs
+from PIL import Image, ImageChops
+
+from mmlgd.datasets import BadPictureError, LoadImageFromFile
+from mmlgd.datasets.loading import MAX_PIXELS, decode
+
+from ..bad_pictures import bad_files, encode, photo, unusual_files
+
+REASONS = {
+    'zero-byte': r'empty \(0 bytes\)',
+    'cut-off': 'cut off|damaged|no picture',
+    'half-downloaded': 'cut off',
+    'corrupt.': 'damaged',
+    'corrupt-header': 'no picture',
+    'text': "no picture that can be read .it begins with b'not a picture at",
+    'page': "begins with b'<!DOCTYPE html><'",
+    'postscript': 'no picture that can be read',
+    'twelve': '16 bits a channel and uses the lowest alone',
+    'floats': 'float32 from 0 to 1',
+}
+
+
+def load(path):
+    return LoadImageFromFile()(dict(img_path=str(path)))['img']
+
+
+@pytest.mark.parametrize('name', bad_files())
+def test_a_bad_picture_is_refused_by_path_and_reason(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(bad_files()[name])
+    reason = next(text for start, text in REASONS.items() if name.startswith(start))
+    with pytest.raises(BadPictureError, match=reason) as caught:
+        load(path)
+    assert str(path) in str(caught.value) and "bad_pictures='skip'" in str(caught.value)
+    assert caught.value.path == str(path) and str(path) not in caught.value.reason
+
+
+@pytest.mark.parametrize('name', unusual_files())
+def test_an_unusual_picture_looks_as_it_is_meant_to(name, tmp_path):
+    content, expected = unusual_files()[name]
+    (tmp_path / name).write_bytes(content)
+    found = load(tmp_path / name)
+    if isinstance(expected, Image.Image):
+        expected = np.asarray(expected.convert('RGB'))
+    assert found.dtype == np.uint8 and found.shape == expected.shape and found.flags.c_contiguous
+    difference = np.abs(found[..., ::-1].astype(int) - expected)
+    assert difference.mean() < (4 if content.startswith(b'\xff\xd8') else 1)  # JPEG is lossy; rounding
+
+
+def test_a_cmyk_file_without_adobes_marker_is_no_negative():
+    """Its values are not inverted, and OpenCV takes them for inverted ones."""
+    rgb = photo()
+    adobe = encode(ImageChops.invert(Image.fromarray(rgb).convert('CMYK')), 'JPEG', quality=95)
+    at = adobe.index(b'Adobe') - 4
+    plain = adobe[:at] + adobe[at + 2 + int.from_bytes(adobe[at + 2 : at + 4], 'big') :]
+    assert b'Adobe' not in plain
+    assert np.abs(decode(plain)[..., ::-1].astype(int) - rgb).mean() < 4
+
+
+@pytest.mark.parametrize('name', ['plain.jpg', 'grey.jpg', 'progressive.jpg', 'turned.jpg', 'plain.png', 'plain.bmp'])
+def test_an_ordinary_picture_has_mmcvs_pixels(name, tmp_path):
+    (tmp_path / name).write_bytes(unusual_files()[name][0])
+    theirs = Theirs()(dict(img_path=str(tmp_path / name)))
+    ours = LoadImageFromFile()(dict(img_path=str(tmp_path / name)))
+    assert np.array_equal(ours['img'], theirs['img'])
+    assert ours.keys() == theirs.keys() and ours['ori_shape'] == ours['img_shape'] == theirs['img_shape']
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_jpeg_that_is_cut_off_anywhere_is_refused(data):
+    """With every number of bytes, whatever the encoding; the whole file is a picture."""
+    options = data.draw(st.sampled_from([dict(), dict(progressive=True), dict(optimize=True), dict(subsampling=0)]))
+    image = photo(data.draw(st.integers(0, 3)))
+    content = encode(image[..., 0] if data.draw(st.booleans()) else image, 'JPEG', **options)
+    decode(content)
+    with pytest.raises(BadPictureError):
+        decode(content[: data.draw(st.integers(0, len(content) - 1))])
+
+
+@settings(deadline=None)
+@given(content=st.binary(max_size=200), start=st.sampled_from([b'', b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'P6 ']))
+def test_any_bytes_are_a_picture_or_refused(content, start):
+    try:
+        picture = decode(start + content)
+    except BadPictureError:
+        return
+    assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+
+
+def bomb(side):
+    """A PNG of side x side white pixels, in a file of some thousand bytes."""
+
+    def chunk(kind, body):
+        return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
+
+    packed = zlib.compressobj(9)
+    row = b'\0' + b'\xff' * (side // 8)
+    body = b''.join(packed.compress(row) for _ in range(side)) + packed.flush()
+    header = struct.pack('>IIBBBBB', side, side, 1, 0, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', body) + chunk(b'IEND', b'')
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    (tmp_path / 'huge.png').write_bytes(bomb(16_384))  # 35 kB; as a picture 805 MB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BadPictureError, match=f'16384 x 16384 pixels; more than max_pixels={MAX_PIXELS}'):
+        load(tmp_path / 'huge.png')
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+def test_the_limit_of_pixels_is_an_option_and_leaves_pillows_alone(tmp_path):
+    pillows = Image.MAX_IMAGE_PIXELS
+    for name in ('plain.jpg', 'plain.png', 'plain.webp'):
+        (tmp_path / name).write_bytes(unusual_files()[name][0])
+        with pytest.raises(BadPictureError, match='48 x 40 pixels; more than max_pixels=1919'):
+            LoadImageFromFile(max_pixels=40 * 48 - 1)(dict(img_path=str(tmp_path / name)))
+        assert LoadImageFromFile(max_pixels=40 * 48)(dict(img_path=str(tmp_path / name)))['img'].shape == (40, 48, 3)
+    assert Image.MAX_IMAGE_PIXELS == pillows
+    # A JPEG that claims to be huge, as a broken header does.
+    content = bytearray(unusual_files()['plain.jpg'][0])
+    frame = content.index(b'\xff\xc0')
+    content[frame + 5 : frame + 9] = b'\xff\xff\xff\xff'
+    with pytest.raises(BadPictureError, match='65535 x 65535'):
+        decode(bytes(content))
+
+
+def test_what_is_no_file_is_bad(tmp_path):
+    (tmp_path / 'folder.jpg').mkdir()
+    (tmp_path / 'loop.jpg').symlink_to('loop.jpg')
+    (tmp_path / 'file').write_bytes(b'')
+    for name in ('folder.jpg', 'missing.jpg', 'loop.jpg', 'file/below.jpg'):
+        with pytest.raises(BadPictureError, match=f'{name} cannot be used: it cannot be read'):
+            load(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() == 0, reason='root may read everything')
+def test_a_file_that_may_not_be_read_is_bad(tmp_path):
+    (tmp_path / 'secret.png').write_bytes(encode(photo(), 'PNG'))
+    (tmp_path / 'secret.png').chmod(0)
+    with pytest.raises(BadPictureError, match='Permission denied'):
+        load(tmp_path / 'secret.png')
+
+
+def test_a_fault_of_the_machine_is_no_bad_picture(tmp_path):
+    """Too many open files: every picture would seem bad, and none is."""
+    (tmp_path / 'plain.png').write_bytes(encode(photo(), 'PNG'))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(limits[0], 200), limits[1]))
+        with pytest.raises(OSError) as caught:
+            while len(held) < 1000:
+                held.append(open(os.devnull))  # noqa: SIM115
+        with pytest.raises(OSError) as caught:
+            load(tmp_path / 'plain.png')
+        assert caught.value.errno == errno.EMFILE and not isinstance(caught.value, BadPictureError)
+    finally:
+        for file in held:
+            file.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_picture_that_is_there_already_is_passed_on():
+    """As mmpretrain's inferencers do, which look for mmcv's transform by its bare name."""
+    results = dict(img=np.zeros((4, 5, 3), np.uint8), img_shape=(4, 5))
+    assert LoadImageFromFile()(results)['img'].shape == (4, 5, 3)
