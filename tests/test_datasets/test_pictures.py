@@ -1,0 +1,177 @@
+"""The policy for bad pictures: what is left out, what takes its place, where it ends."""
+
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope, init_default_scope
+from mmpretrain.datasets import CustomDataset
+
+from mmlgd.datasets import BadPictureError, Pictures, SeededViews, TooManyBadPicturesError
+from mmlgd.datasets.collate import default_collate
+from mmlgd.datasets.pictures import BadPictures, bad_pictures_of, count_text
+
+from ..bad_pictures import encode, photo
+
+PIPELINE = [
+    dict(type='mmlgd.LoadImageFromFile'),
+    dict(type='mmlgd.RandomResizedCrop', scale=16),
+    dict(type='mmpretrain.PackInputs'),
+]
+GOOD, BAD = 20, ('05.jpg', '11.jpg', '17.jpg')
+
+
+@pytest.fixture(autouse=True, scope='module')
+def mmpretrain_scope():
+    before = DefaultScope.get_current_instance()
+    init_default_scope('mmpretrain')
+    yield
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+@pytest.fixture(scope='module')
+def _folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('some_bad')
+    for k in range(GOOD):
+        (folder / f'{k:02d}.jpg').write_bytes(encode(photo(k), 'JPEG'))
+    whole = (folder / BAD[0]).read_bytes()
+    (folder / BAD[0]).write_bytes(whole[: len(whole) // 2])
+    (folder / BAD[1]).write_bytes(b'')
+    (folder / BAD[2]).write_text('no picture')
+    return folder
+
+
+@pytest.fixture
+def folder(_folder, tmp_path):
+    """A folder of 20 pictures, 3 of which are bad; to be changed at will."""
+    return shutil.copytree(_folder, tmp_path / 'folder')
+
+
+def dataset(folder, **options):
+    options = {**dict(bad_pictures='skip', max_bad_pictures=3), **options}
+    return Pictures(data_root=str(folder), with_label=False, pipeline=PIPELINE, **options)
+
+
+def name(sample):
+    return sample['data_samples'].img_path[-6:]
+
+
+def test_the_first_bad_picture_stops_all_unless_it_is_asked_for(folder):
+    """The class is strict; our configs ask."""
+    for options in (dict(bad_pictures='raise'), {}):
+        strict = Pictures(data_root=str(folder), with_label=False, pipeline=PIPELINE, **options)
+        assert name(strict[4]) == '04.jpg'
+        with pytest.raises(BadPictureError, match=r'05\.jpg cannot be used: it is cut off .*Mend it or take it out'):
+            strict[5]
+
+
+def test_a_good_picture_takes_the_place_and_tells(folder):
+    pictures = dataset(folder)
+    for k in range(GOOD):
+        sample = pictures[k]
+        (told,) = bad_pictures_of(default_collate([sample]))
+        if f'{k:02d}.jpg' in BAD:
+            assert name(sample) not in BAD
+            assert next(iter(told)) == str(folder / f'{k:02d}.jpg')  # the one that was asked for comes first
+        else:
+            assert name(sample) == f'{k:02d}.jpg' and not told
+
+
+def test_what_takes_the_place_is_the_same_in_every_process_and_state(folder):
+    first = {k: name(dataset(folder)[k]) for k in (5, 11, 17)}
+    pictures = pickle.loads(pickle.dumps(dataset(folder)))
+    np.random.seed(7), torch.manual_seed(7)
+    assert {k: name(pictures[k]) for k in (17, 5, 11)} == first
+    loader = torch.utils.data.DataLoader(pictures, batch_size=1, num_workers=2, collate_fn=default_collate)
+    for k, batch in enumerate(loader):
+        assert batch['data_samples'][0].img_path[-6:] == first.get(k, f'{k:02d}.jpg')
+    assert len(set(first.values())) > 1  # not all have the same one
+
+
+def test_more_than_the_limit_is_refused_with_names(folder):
+    pictures = dataset(folder, max_bad_pictures=2)
+    pictures[5], pictures[11], pictures[5]
+    with pytest.raises(TooManyBadPicturesError, match='3 of 20 pictures are bad so far, and at most 2') as caught:
+        for k in range(GOOD):
+            pictures[k]
+    for bad, reason in zip(BAD, ('cut off', r'0 bytes', 'no picture')):
+        assert f'{folder / bad}: it is' in str(caught.value) and reason in str(caught.value)
+
+
+def test_a_folder_of_nothing_but_bad_pictures_ends(folder):
+    for file in folder.iterdir():
+        file.write_bytes(b'')
+    with pytest.raises(TooManyBadPicturesError, match='and 15 more'):
+        dataset(folder, max_bad_pictures=10_000)[0]
+
+
+def test_errors_of_a_worker_reach_the_main_process(folder):
+    for options, error in ((dict(bad_pictures='raise'), BadPictureError), (dict(max_bad_pictures=1), ValueError)):
+        loader = torch.utils.data.DataLoader(
+            dataset(folder, **options), batch_size=4, num_workers=2, collate_fn=default_collate
+        )
+        with pytest.raises(error, match=str(folder)):
+            list(loader)
+
+
+@pytest.mark.parametrize('most, pictures, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)])
+def test_the_limit(most, pictures, limit):
+    assert BadPictures('skip', most).limit(pictures) == limit
+    assert BadPictures('raise', most).limit(pictures) == 0
+
+
+@pytest.mark.parametrize('most', [0, -1, 1.5, float('nan'), '1%', True, None])
+def test_a_limit_that_is_none_is_refused(most):
+    with pytest.raises(ValueError, match='max_bad_pictures is a number'):
+        BadPictures('skip', most)
+
+
+def test_an_unknown_policy_is_refused(folder):
+    with pytest.raises(ValueError, match=r"one of \('raise', 'skip'\), got 'ignore'"):
+        dataset(folder, bad_pictures='ignore')
+
+
+def test_evaluation_is_of_all_pictures_or_of_none(folder):
+    with pytest.raises(ValueError, match='test_mode=True'):
+        dataset(folder, test_mode=True)
+    for evaluated in (
+        dataset(folder, test_mode=True, bad_pictures='raise'),
+        CustomDataset(data_root=str(folder), with_label=False, pipeline=PIPELINE),  # as in our val_dataloaders
+    ):
+        with pytest.raises(BadPictureError, match=BAD[0]):
+            [evaluated[k] for k in range(GOOD)]
+
+
+def test_missing_files_of_a_list_are_bad_pictures(folder):
+    (folder / 'list.txt').write_text('00.jpg\nmissing.jpg\n01.jpg\n')
+    pictures = dataset(folder, ann_file='list.txt')
+    (told,) = bad_pictures_of(default_collate([pictures[1]]))
+    assert told == {str(folder / 'missing.jpg'): 'it cannot be read (No such file or directory)'}
+
+
+def test_a_folder_named_like_a_picture_is_a_folder(folder):
+    (folder / 'more.jpg').mkdir()
+    (folder / '00.jpg').rename(folder / 'more.jpg' / '00.jpg')
+    pictures = dataset(folder)
+    assert len(pictures) == GOOD and pictures[GOOD - 1]['data_samples'].img_path.endswith('more.jpg/00.jpg')
+
+
+def test_a_view_of_a_bad_picture_is_the_view_of_another(folder):
+    views = SeededViews(dataset(folder), views=3, noise=2)
+    for view in range(3):
+        sample = views[view * GOOD + 11]
+        other = views[view * GOOD + int(name(sample)[:2])]
+        assert torch.equal(sample['inputs'], other['inputs'])
+        assert torch.equal(sample['augmentation_noise'], other['augmentation_noise'])
+        assert sample['data_samples'].bad_pictures and 'bad_pictures' not in other['data_samples']
+    with pytest.raises(BadPictureError, match=BAD[1]):
+        SeededViews(dataset(folder, bad_pictures='raise'), views=1)[11]
+
+
+def test_the_count():
+    assert count_text(0, 9) == 'No picture of 9 was bad.'
+    assert count_text(1, 9) == '1 of 9 pictures was bad and left out.'
+    assert count_text(2, 9) == '2 of 9 pictures were bad and left out.'
