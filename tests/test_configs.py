@@ -14,6 +14,13 @@ from mmlgd.registry import MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 PRETRAINING = sorted([*(CONFIGS / 'lgd').glob('*.py'), *(CONFIGS / 'seed').glob('*.py')])
+SMALL = sorted(
+    [
+        *(CONFIGS / 'small').glob('lgd_*.py'),
+        *(CONFIGS / 'small/baselines').glob('*.py'),
+        *(CONFIGS / 'demo').glob('lgd_*.py'),
+    ]
+)
 NAME = re.compile(
     r'(?:lgd|seed)_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse|_batched)?'
 )
@@ -72,6 +79,21 @@ def test_a_config_makes_a_step(path, tiny_clip, pictures):
     assert batch['inputs'].shape == (2, 3, size, size)
     losses = model(**batch, mode='loss')
     assert all(torch.isfinite(value) for value in losses.values())
+
+
+@pytest.mark.parametrize('path', [*PRETRAINING, *SMALL], ids=lambda p: p.stem)
+def test_a_config_says_what_becomes_of_bad_pictures(path, tmp_path, monkeypatch):
+    (tmp_path / 'classes.txt').write_text('n01\tcat\nn02\tdog\n')  # read by a config that counts them
+    monkeypatch.setenv('TINY_IMAGENET', str(tmp_path))
+    cfg = Config.fromfile(path)
+    dataset = cfg.train_dataloader.dataset
+    assert (dataset.type, dataset.bad_pictures, dataset.max_bad_pictures) == ('mmlgd.Pictures', 'skip', 0.01)
+    assert dataset.pipeline[0].type == 'mmlgd.LoadImageFromFile'
+    assert cfg.default_hooks.bad_pictures.type == 'mmlgd.BadPicturesHook'
+    for phase in ('val', 'test'):
+        if loader := cfg.get(f'{phase}_dataloader'):  # evaluation stops at the first
+            assert loader.dataset.pipeline[0].type == 'mmlgd.LoadImageFromFile'
+            assert 'bad_pictures' not in loader.dataset
 
 
 @pytest.mark.parametrize('student', ['resnet18', 'mobilenetv2'])

@@ -67,7 +67,7 @@ class StoredTeacherDataset(SeededViews):
         if not embedding.any():
             reason = self._left_out.get(picture, 'no reason is recorded')
             path = self.pictures.get_data_info(picture)['img_path']
-            raise BadPictureError.of(path, f'it was left out when the teacher store was written: {reason}')
+            raise BadPictureError.of(path, f'it was left out when the teacher store was written ({reason})')
         sample = super().replay(view, picture)
         sample['teacher_embeddings'] = torch.from_numpy(embedding.copy())
         return sample

@@ -69,6 +69,36 @@ def test_the_schedule_fills_the_run(student, epochs, tmp_path):
     assert ('MobileNet' in cfg.model.backbone.type) == (student == 'mobilenetv2')
 
 
+@pytest.mark.parametrize(
+    'options, policy, most',
+    [
+        ({}, 'skip', 0.01),
+        (dict(bad_pictures='raise'), 'raise', 0.01),
+        (dict(max_bad_pictures='2.5%'), 'skip', 0.025),
+        (dict(max_bad_pictures=20, bad_pictures='skip'), 'skip', 20),
+    ],
+)
+def test_what_becomes_of_bad_pictures(pretrain, tmp_path, options, policy, most):
+    assert pretrain('--dry-run', **options).exit_code == 0
+    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
+    dataset = Config.fromfile(file).train_dataloader.dataset
+    assert dataset.type == 'mmlgd.Pictures'
+    assert (dataset.bad_pictures, dataset.max_bad_pictures) == (policy, most)
+    assert ('bad_pictures' in file.read_text()) == bool(options)
+
+
+@pytest.mark.parametrize('amount', ['0', '-1', '0%', '100%', '1.5', 'many', 'nan%'])
+def test_an_amount_of_bad_pictures_that_is_none_is_refused(pretrain, amount):
+    result = pretrain('--dry-run', f'--max-bad-pictures={amount}')
+    assert result.exit_code == 2 and 'expected a number of pictures as 20, or a share' in result.output
+
+
+def test_a_folder_named_like_a_picture_is_not_counted(pretrain, tmp_path):
+    (tmp_path / 'some' / 'a.jpg').mkdir(parents=True)
+    result = pretrain('--dry-run', images=tmp_path / 'some')
+    assert result.exit_code == 1 and 'or its sub-folders ends with .jpg' in result.output
+
+
 def test_names_are_joined(pretrain, names, tmp_path):
     result = pretrain('--names', 'coco', '--dry-run')
     assert result.exit_code == 0, result.output

@@ -20,6 +20,7 @@ PIPELINE = [
     dict(type='mmlgd.RandomResizedCrop', scale=16),
     dict(type='mmpretrain.PackInputs'),
 ]
+PLAIN = dict(with_label=False, serialize_data=False)  # to serialize is to wait for the garbage collector
 GOOD, BAD = 20, ('05.jpg', '11.jpg', '17.jpg')
 
 
@@ -52,7 +53,7 @@ def folder(_folder, tmp_path):
 
 def dataset(folder, **options):
     options = {**dict(bad_pictures='skip', max_bad_pictures=3), **options}
-    return Pictures(data_root=str(folder), with_label=False, pipeline=PIPELINE, **options)
+    return Pictures(data_root=str(folder), pipeline=PIPELINE, **PLAIN, **options)
 
 
 def name(sample):
@@ -62,7 +63,7 @@ def name(sample):
 def test_the_first_bad_picture_stops_all_unless_it_is_asked_for(folder):
     """The class is strict; our configs ask."""
     for options in (dict(bad_pictures='raise'), {}):
-        strict = Pictures(data_root=str(folder), with_label=False, pipeline=PIPELINE, **options)
+        strict = Pictures(data_root=str(folder), pipeline=PIPELINE, **PLAIN, **options)
         assert name(strict[4]) == '04.jpg'
         with pytest.raises(BadPictureError, match=r'05\.jpg cannot be used: it is cut off .*Mend it or take it out'):
             strict[5]
@@ -117,7 +118,9 @@ def test_errors_of_a_worker_reach_the_main_process(folder):
             list(loader)
 
 
-@pytest.mark.parametrize('most, pictures, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)])
+@pytest.mark.parametrize(
+    'most, pictures, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)]
+)
 def test_the_limit(most, pictures, limit):
     assert BadPictures('skip', most).limit(pictures) == limit
     assert BadPictures('raise', most).limit(pictures) == 0
@@ -139,7 +142,7 @@ def test_evaluation_is_of_all_pictures_or_of_none(folder):
         dataset(folder, test_mode=True)
     for evaluated in (
         dataset(folder, test_mode=True, bad_pictures='raise'),
-        CustomDataset(data_root=str(folder), with_label=False, pipeline=PIPELINE),  # as in our val_dataloaders
+        CustomDataset(data_root=str(folder), pipeline=PIPELINE, **PLAIN),  # as in our val_dataloaders
     ):
         with pytest.raises(BadPictureError, match=BAD[0]):
             [evaluated[k] for k in range(GOOD)]

@@ -54,6 +54,7 @@ def config(folder, wrap=lambda dataset: dataset, hooks=(), workers=2, **options)
         type='mmlgd.Pictures',
         data_root=str(folder),
         with_label=False,
+        serialize_data=False,  # which would wait for the garbage collector
         pipeline=[
             dict(type='mmlgd.LoadImageFromFile'),
             dict(type='CenterCrop', crop_size=16),
@@ -64,7 +65,6 @@ def config(folder, wrap=lambda dataset: dataset, hooks=(), workers=2, **options)
     loader = dict(
         batch_size=4,
         num_workers=workers,
-        persistent_workers=workers > 0,
         sampler=dict(type='DefaultSampler', shuffle=True),
         collate_fn=dict(type='mmlgd.default_collate'),
         dataset=wrap(dataset),
