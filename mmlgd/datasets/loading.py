@@ -3,6 +3,7 @@
 import errno
 import io
 import re
+import struct
 from typing import Optional
 
 import mmcv
@@ -21,6 +22,8 @@ _DARK = 16  # of 255: what 12 bits come to, of 16
 _JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 # A marker, and neither a byte of the compressed data, which are stuffed (FF 00), nor a restart in them (FF D0 to D7).
 _JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
+_PNG_START, _PNG_HEADER = b'\x89PNG\r\n\x1a\n', struct.Struct('>8xIIBB')
+_PNG_OPAQUE = (0, 2, 3)  # grey, colours, a palette
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 # The file's own faults. A full disk, too many open files or a lost network are not: they are raised as they are.
 _FILE_FAULTS = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EIO)
@@ -64,10 +67,10 @@ class BadPictureError(ValueError):
 class LoadImageFromFile(BaseTransform):
     """Load a picture as mmcv's transform of that name does, and refuse what is not a whole picture.
 
-    The content decides, not the ending of the name. JPEG files go through OpenCV, as in mmcv, after a look at their
-    markers: OpenCV 4 fills the missing half of a file that is cut off with grey. All others go through Pillow. Grey
-    pictures, palettes and CMYK become colours, 16 bits are scaled to 8, an orientation in the EXIF data is followed,
-    and transparent pixels are laid on the mean colour of ImageNet.
+    The content decides, not the ending of the name. Ordinary JPEG and PNG files go through OpenCV, as in mmcv, JPEG
+    after a look at its markers: OpenCV 4 fills the missing half of a file that is cut off with grey. All others go
+    through Pillow. Grey pictures, palettes and CMYK become colours, 16 bits are scaled to 8, an orientation in the EXIF
+    data is followed, and transparent pixels are laid on the mean colour of ImageNet.
 
     Args:
         max_pixels (int): Height times width, from which on a picture counts as a decompression bomb. Defaults to
@@ -148,13 +151,10 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if not content:
         raise BadPictureError('it is empty (0 bytes)')
     try:
-        if content.startswith(_JPEG_START):
-            height, width, channels = _check_jpeg(content)
-            _check_size(height, width, max_pixels)
-            if channels < 4:  # OpenCV takes all CMYK for Adobe's, whose values are inverted
-                picture = mmcv.imfrombytes(content, flag='color', backend='cv2')
-                if picture is not None:
-                    return picture
+        if _is_plain(content, max_pixels):
+            picture = mmcv.imfrombytes(content, flag='color', backend='cv2')
+            if picture is not None:
+                return picture
         return _by_pillow(content, max_pixels)
     except (BadPictureError, MemoryError):
         raise
@@ -162,6 +162,19 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise BadPictureError(f'it is no picture that can be read (it begins with {content[:16]!r})') from error
     except Exception as error:  # each decoder has errors of its own
         raise BadPictureError(f'it is damaged ({" ".join(str(error).split())})') from error
+
+
+def _is_plain(content: bytes, max_pixels: int) -> bool:
+    """Say whether OpenCV reads a file as it is meant: a JPEG or PNG file of 8 bits, grey or colours alone."""
+    if content.startswith(_JPEG_START):
+        height, width, channels = _check_jpeg(content)
+        _check_size(height, width, max_pixels)
+        return channels < 4  # of CMYK, OpenCV takes all for Adobe's, whose values are inverted
+    if content.startswith(_PNG_START) and len(content) > _PNG_HEADER.size + len(_PNG_START):
+        width, height, depth, colours = _PNG_HEADER.unpack_from(content, len(_PNG_START))
+        _check_size(height, width, max_pixels)
+        return depth <= 8 and colours in _PNG_OPAQUE and b'tRNS' not in content[: content.find(b'IDAT')]
+    return False
 
 
 def _check_jpeg(content: bytes) -> tuple[int, int, int]:
@@ -197,8 +210,10 @@ def _check_size(height: int, width: int, max_pixels: int) -> None:
 def _by_pillow(content: bytes, max_pixels: int) -> np.ndarray:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours comes between the header and the pixels
     try:
-        Image.init()
-        with Image.open(io.BytesIO(content), formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+        if content.startswith(_PNG_START):
+            with _open(content) as image:
+                image.verify()  # the checksums, which Pillow does not compare on its way to the pixels
+        with _open(content) as image:
             _check_size(image.height, image.width, max_pixels)
             is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile)  # of 16 bits, in colours 8 are handed on
             image.load()
@@ -214,6 +229,11 @@ def _by_pillow(content: bytes, max_pixels: int) -> np.ndarray:
             f'{picture.max()} of 255). Stretch its values to 0..65535, or save it with 8 bits'
         )
     return np.ascontiguousarray(picture[:, :, ::-1])
+
+
+def _open(content: bytes) -> Image.Image:
+    Image.init()
+    return Image.open(io.BytesIO(content), formats=[name for name in _FORMATS if name in Image.OPEN])
 
 
 def _without_depth(image: Image.Image) -> Image.Image:

@@ -91,6 +91,19 @@ def test_a_jpeg_that_is_cut_off_anywhere_is_refused(data):
 
 
 @settings(deadline=None)
+@given(st.sampled_from(['plain.png', 'palette.png', 'transparent.png', 'sixteen-bits.png']), st.data())
+def test_a_png_with_a_flipped_bit_has_its_pixels_or_is_refused(name, data):
+    content = bytearray(unusual_files()[name][0])
+    expected = decode(bytes(content))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        found = decode(bytes(content))
+    except BadPictureError:
+        return
+    assert np.array_equal(found, expected)
+
+
+@settings(deadline=None)
 @given(content=st.binary(max_size=200), start=st.sampled_from([b'', b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'P6 ']))
 def test_any_bytes_are_a_picture_or_refused(content, start):
     try:
