@@ -2,7 +2,9 @@
 
 import copy
 import importlib.util
+import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
+from PIL import Image
 
-from mmlgd.datasets import DEMO_CLASSES, write_demo_world
+from mmlgd.datasets import DEMO_CLASSES, BadPictureError, write_demo_world
 from mmlgd.evaluation import extract, linear_accuracy, load_frozen, top1
 from mmlgd.registry import MODELS
 
@@ -108,6 +111,19 @@ def test_the_figures_are_those_of_the_features(tool, run, lgd_checkpoint, world)
     chosen = tool.drawn(train, '3', seed=5)
     probe = linear_accuracy(found[0].features[chosen], train.labels[chosen], found[1].features, val.labels)
     assert result['linear']['3']['5'] == pytest.approx(probe)
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_a_bad_picture_stops_the_evaluation(run, lgd_checkpoint, world, tmp_path, split):
+    """Half a JPEG file, which OpenCV 4 takes for a picture; under the name of a PNG file, which is no matter."""
+    data = shutil.copytree(world / 'objects', tmp_path / 'data')
+    victim = sorted((data / split).iterdir())[3]
+    content = io.BytesIO()
+    Image.open(victim).convert('RGB').save(content, 'JPEG')
+    victim.write_bytes(content.getvalue()[:-100])
+    with pytest.raises(BadPictureError, match=f'{victim.name} cannot be used: it is cut off'):
+        run(lgd_checkpoint, '--data', data, '--names', world / 'names.txt', '--labels', '2')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_random_start_of_a_given_backbone_is_the_same_each_time(run, world, tmp_path):
