@@ -72,7 +72,7 @@ def step(tiny_clip, pictures):
             cfg.model.text.vocabulary = ['cat', 'dog', 'tree']
         dataset = cfg.train_dataloader.dataset
         dataset.update(data_root=str(pictures), data_prefix='', with_label=supervised)
-        data = DATASETS.build(dict(dataset, type='mmpretrain.CustomDataset'))
+        data = DATASETS.build(dataset)
         model = MODELS.build(cfg.model).train()
         losses = model(**model.data_preprocessor(default_collate([data[0], data[1]]), training=True), mode='loss')
         assert all(torch.isfinite(value) for value in losses.values())

@@ -1,5 +1,6 @@
 """``mmlgd pretrain``: the config that it writes, what it refuses, and what it runs."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from mmlgd.text import list_vocabularies
 from mmlgd_cli import pretrain as module
 from mmlgd_cli.__main__ import main
 from mmlgd_cli.pretrain import SETS, config_text, tool_commands
+
+from ..bad_pictures import bad_files, unusual_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -196,3 +199,25 @@ def test_it_trains(pretrain, tmp_path, monkeypatch):
     result = pretrain('--', '--cfg-options', *options, "model.text.templates=['a {}']", epochs=1, work_dir='run')
     assert result.exit_code == 0, result.output
     assert (tmp_path / 'run' / 'epoch_1.pth').is_file() and (tmp_path / 'run' / 'curves.png').is_file()
+
+
+@pytest.mark.slow
+def test_it_trains_past_every_kind_of_bad_picture(pretrain, tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    bad, unusual = bad_files(), unusual_files()
+    (tmp_path / 'mixed').mkdir()
+    for name, content in {**bad, **{name: content for name, (content, _) in unusual.items()}}.items():
+        (tmp_path / 'mixed' / name).write_bytes(content)
+    options = ['model.backbone.base_channels=8', 'model.backbone.stem_channels=8', 'model.neck.in_channels=64']
+    settings = dict(
+        images=tmp_path / 'mixed', epochs=2, workers=2, work_dir='run', batch_size=8, max_bad_pictures=len(bad)
+    )
+    result = pretrain('--', '--cfg-options', *options, "model.text.templates=['a {}']", **settings)
+    assert result.exit_code == 0, result.output
+    (log,) = (file.read_text() for file in (tmp_path / 'run').rglob('*.log'))
+    told = re.findall(r'Bad picture left out: (\S+): ', log)
+    assert {Path(path).name for path in told} <= set(bad) and len(told) == len(set(told))
+    counted, pictures = map(int, re.search(r'(\d+) of (\d+) pictures were bad and left out\.', log).groups())
+    assert counted == len(told) and pictures == len(bad) + len(unusual)
+    assert counted >= len(bad) - 2  # the last batch of an epoch, which is not whole, is dropped
