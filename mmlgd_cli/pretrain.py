@@ -236,12 +236,10 @@ def config_text(images: Path, vocabulary, student: str, teacher: dict, gpus: int
     if settings['size'] != 224:
         lines += ['train_pipeline = _base_.train_pipeline', f'train_pipeline[2].size = {settings["size"]}']
         pipeline = ', pipeline=train_pipeline'
-    workers = settings['workers']
     lines += [
         'train_dataloader = dict(',
         f'    batch_size={batch},',
-        f'    num_workers={workers},',
-        *([] if workers else ['    persistent_workers=False,']),
+        f'    num_workers={settings["workers"]},',
         f'    dataset=dict(data_root={str(images.resolve())!r}{pipeline}),',
         ')',
         '',

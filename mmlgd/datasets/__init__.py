@@ -6,6 +6,7 @@ from .demo_pictures import DEMO_CLASSES, render_object, render_scene
 from .demo_world import write_demo_world
 from .stored_teacher import StoredTeacherDataset, ViewSampler
 from .views import SeededViews
+from .workers import keep_torch_seeds
 
 __all__ = [
     'DEMO_CLASSES',
@@ -14,6 +15,7 @@ __all__ = [
     'StoredTeacherDataset',
     'ViewSampler',
     'default_collate',
+    'keep_torch_seeds',
     'render_object',
     'render_scene',
     'write_demo_world',

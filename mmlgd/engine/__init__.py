@@ -1,9 +1,11 @@
 """Engine: what mmlgd adds to mmengine: checks before the first step, logs of a run, and a registration."""
 
 from .annotation_hook import AnnotationCheckHook
+from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .bank_health_hook import BankHealthHook
 from .curves_hook import CurvesHook
 from .deferred_losses_hook import DeferredLossesHook
+from .epoch_seed_hook import EpochSeedHook
 from .pretrained_hook import PretrainedCheckHook
 from .progress_hook import ProgressHook
 from .registration import register_with_mmengine
@@ -12,9 +14,11 @@ from .vocabulary_hook import VocabularyCheckHook
 
 __all__ = [
     'AnnotationCheckHook',
+    'AtomicCheckpointHook',
     'BankHealthHook',
     'CurvesHook',
     'DeferredLossesHook',
+    'EpochSeedHook',
     'PretrainedCheckHook',
     'ProgressHook',
     'SummaryHook',

@@ -1,12 +1,14 @@
 """A teacher store on disk: one description, and shards of float16 rows that are whole or not there."""
 
+import io
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Union
 
 import numpy as np
+
+from mmlgd.files import write_whole
 
 FORMAT = 1
 DESCRIPTION = 'store.json'
@@ -82,7 +84,7 @@ class TeacherStore:
         shard_rows = max(_FEWEST_ROWS, -(-rows // _MOST_SHARDS))
         text = json.dumps(dict(format=FORMAT, shard_rows=shard_rows, **description), indent=1)
         (Path(folder) / 'shards').mkdir(parents=True, exist_ok=True)
-        _write_whole(Path(folder) / DESCRIPTION, (text + '\n').encode())
+        write_whole(Path(folder) / DESCRIPTION, (text + '\n').encode())
         return cls(folder)
 
     @property
@@ -146,6 +148,7 @@ class TeacherStore:
 
         Raises:
             StoreError: A row is zero or not finite; the message names its picture and view.
+            WriteError: The disk is full, or the folder not writable. What is there stays.
         """
         rows = np.ascontiguousarray(embeddings, dtype=np.float16)
         expected = (len(self.rows_of(shard)), self.embed_dim)
@@ -161,12 +164,10 @@ class TeacherStore:
                 f'half precision that overflows: write the store in float32 or bfloat16.'
             )
         self._file(shard).parent.mkdir(exist_ok=True)
-        with _part(self._file(shard)).open('wb') as file:
-            np.save(file, rows, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(_part(self._file(shard)), self._file(shard))
-        _write_whole(self._checksum_file(shard), f'{zlib.crc32(rows):08x}\n'.encode())
+        content = io.BytesIO()
+        np.save(content, rows, allow_pickle=False)
+        write_whole(self._file(shard), content.getvalue())
+        write_whole(self._checksum_file(shard), f'{zlib.crc32(rows):08x}\n'.encode())
 
     def __getitem__(self, row: int) -> np.ndarray:
         """Read one embedding.
@@ -213,16 +214,3 @@ class TeacherStore:
 
     def _checksum_file(self, shard: int) -> Path:
         return self._file(shard).with_suffix('.crc32')
-
-
-def _part(file: Path) -> Path:
-    return file.with_name(file.name + '.part')
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    """Write a file that is never seen half."""
-    with _part(file).open('wb') as part:
-        part.write(content)
-        part.flush()
-        os.fsync(part.fileno())
-    os.replace(_part(file), file)
