@@ -25,12 +25,11 @@ def save_whole(cfg: Config) -> None:
         >>> cfg.default_hooks.checkpoint
         {'type': 'mmlgd.AtomicCheckpointHook', 'interval': 5}
     """
-    hooks = cfg.setdefault('default_hooks', {})
-    hook = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))  # as mmengine does
-    # None is "no checkpoints"; a config in pure Python has the class, or its full name.
-    kind = hook and hook.get('type')
-    if kind and getattr(kind, '__name__', str(kind)).split('.')[-1] == 'CheckpointHook':
-        cfg.default_hooks.checkpoint.type = 'mmlgd.AtomicCheckpointHook'
+    hooks = cfg.get('default_hooks') or {}
+    hook = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))  # mmengine's default; None is for none
+    # A config in pure Python has the class, or its full name.
+    if hook and getattr(hook['type'], '__name__', hook['type']).split('.')[-1] == 'CheckpointHook':
+        cfg.default_hooks = {**hooks, 'checkpoint': {**hook, 'type': 'mmlgd.AtomicCheckpointHook'}}
 
 
 def resume_whole(cfg: Config) -> None:

@@ -118,8 +118,7 @@ def _write(file: Path, embeddings: Tensor) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, save({'embeddings': embeddings}, dict(crc32=_checksum(embeddings))), shared=True)
     except OSError as error:
+        reason = error.__cause__ or error
         print_log(
-            f'Cannot keep the text embeddings in {file} ({error.__cause__ or error}): the next start computes them again.',
-            'current',
-            30,
+            f'Cannot keep the text embeddings in {file} ({reason}): the next start computes them again.', 'current', 30
         )
