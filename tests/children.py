@@ -9,7 +9,12 @@ import traceback
 from fnmatch import fnmatch
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+# With several test processes, all of these tests in one: the stack is then imported once.
+in_one_worker = pytest.mark.xdist_group('children')
+
 _CONTEXT = multiprocessing.get_context('forkserver')
 _CONTEXT.set_forkserver_preload(['mmlgd', __name__])
 

@@ -15,6 +15,7 @@ from mmlgd.files import LockedError, WriteError, sole_writer, write_whole
 
 from . import children
 
+pytestmark = children.in_one_worker
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason='takes root, to become somebody who may not write')
 
 

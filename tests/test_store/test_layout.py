@@ -75,6 +75,7 @@ def write_all(folder, fault, *details):
         store.write(shard, unit(len(rows), seed=shard))
 
 
+@children.in_one_worker
 @pytest.mark.parametrize('file', ['00001.npy*', '00001.crc32*'])
 def test_a_writer_that_is_killed_in_a_shard_goes_on_with_it(tmp_path, file):
     folder = tmp_path / 'store'
@@ -98,6 +99,7 @@ def limit_file_size():
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
 
+@children.in_one_worker
 def test_a_full_disk_leaves_the_shards_that_were_written(tmp_path):
     folder = tmp_path / 'store'
     create(folder)

@@ -92,6 +92,7 @@ def embed(folder, out=None, times=1, fault=None, *details):
         torch.save(rows, out)
 
 
+@children.in_one_worker
 def test_two_runs_that_fill_the_cache_at_once_agree(tmp_path):
     runs = [
         children.Child(embed, tmp_path / 'cache', tmp_path / f'{k}.pth', 100, log=tmp_path / 'log') for k in range(3)
@@ -102,6 +103,7 @@ def test_two_runs_that_fill_the_cache_at_once_agree(tmp_path):
     assert not list((tmp_path / 'cache').rglob('*.part'))
 
 
+@children.in_one_worker
 def test_a_run_killed_while_it_fills_the_cache_leaves_nothing_that_is_read(tmp_path):
     code, log = children.run(embed, tmp_path, None, 1, children.die_in_write, '*.part', log=tmp_path / 'log')
     assert code == -9, log
@@ -110,6 +112,7 @@ def test_a_run_killed_while_it_fills_the_cache_leaves_nothing_that_is_read(tmp_p
     assert torch.equal(embed_class_names(Tower(), *ARGUMENTS, str(tmp_path)), expected)
 
 
+@children.in_one_worker
 @pytest.mark.skipif(os.geteuid() != 0, reason='takes root, to become somebody who may not write')
 def test_a_cache_of_somebody_else_is_read_or_done_without(tmp_path):
     folder = Path(tempfile.mkdtemp())  # the tests' own is closed to others

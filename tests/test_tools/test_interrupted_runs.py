@@ -16,6 +16,7 @@ from mmlgd.files import sole_writer
 
 from .. import children
 
+pytestmark = children.in_one_worker
 ROOT = children.ROOT
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 STEPS = 3  # of an epoch
