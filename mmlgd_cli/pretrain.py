@@ -271,7 +271,10 @@ def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
 
     Raises:
         FileExistsError: Another config is there.
+        OSError: The work dir cannot be written to.
     """
+    from mmlgd.files import write_whole
+
     # The place of the work dir is part of the config: a later `train.py CONFIG --resume` finds its checkpoints.
     text += f'work_dir = {str(work_dir.resolve())!r}\n'
     file = work_dir / 'recipe' / 'pretrain.py'
@@ -282,7 +285,7 @@ def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
             f'or give these options another --work-dir, or --overwrite.'
         )
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding='utf-8')
+    write_whole(file, text.encode())
     return file
 
 
