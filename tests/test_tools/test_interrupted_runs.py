@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mmlgd.files import sole_writer
+from mmlgd.store import TeacherStore
 
 from .. import children
 
@@ -32,6 +33,7 @@ def recipe(tmp_path_factory, recipe_of):
         + "model.update(queue=dict(type='mmlgd.QueueBank', size=5))\n"
         + "train_dataloader['num_workers'] = 2\n"
         + 'train_cfg = dict(max_epochs=3, val_interval=1)\n'
+        + "custom_hooks = [dict(type='mmlgd.BankHealthHook')]\n"
         + "default_hooks['checkpoint']['max_keep_ckpts'] = 1\n"
         + "optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16',\n"
         + '    loss_scale=dict(init_scale=1024.0, growth_interval=2))\n'
@@ -167,19 +169,26 @@ def let_the_clock_jump(hours):
 
 def test_a_clock_that_jumps_neither_stops_a_run_nor_chooses_its_checkpoint(recipe, unbroken, tmp_path):
     work_dir = tmp_path / 'run'
-    arguments = ['--cfg-options', 'default_hooks.checkpoint.max_keep_ckpts=2']
+    arguments = [
+        '--no-validate',
+        '--cfg-options',
+        'default_hooks.checkpoint.max_keep_ckpts=2',
+        'train_cfg.max_epochs=2',
+    ]
     fault = (children.at_step, STEPS + 1, let_the_clock_jump, -24)
     code, log = train(recipe, work_dir, *arguments, fault=fault).wait()
     assert code == 0, log[-3000:]
-    for age, number in enumerate((3, 2)):  # the later one, by the clock, was written a day before
+    for age, number in enumerate((2, 1)):  # the later one, by the clock, was written a day before
         os.utime(work_dir / f'epoch_{number}.pth', (time.time() - 86400 * (1 - age),) * 2)
-    damage(work_dir / 'epoch_3.pth')
-    code, log = train(recipe, work_dir, *arguments, '--resume', fault=(let_the_clock_jump, -48), log='second').wait()
+    damage(work_dir / 'epoch_2.pth')
+    fault = (let_the_clock_jump, -48)
+    code, log = train(recipe, work_dir, *arguments, '--resume', fault=fault, log='second').wait()
     assert code == 0, log[-3000:]
-    assert f'{work_dir}/epoch_3.pth is no good (has bytes that differ from their checksum' in log
-    assert f'Resuming from {work_dir}/epoch_2.pth' in log
-    found, expected = (torch.load(folder / 'epoch_3.pth', weights_only=True) for folder in (work_dir, unbroken))
-    assert_same(found['state_dict'], expected['state_dict'])
+    assert f'{work_dir}/epoch_2.pth is no good (has bytes that differ from their checksum' in log
+    assert f'Resuming from {work_dir}/epoch_1.pth' in log and 'Epoch(train) [2][3/3]' in log
+    expected = losses(unbroken)
+    found = losses(work_dir)  # those of both runs are the unbroken run's, which has an evaluation between
+    assert found == {step: pytest.approx(expected[step], rel=1e-6) for step in range(1, 2 * STEPS + 1)}
 
 
 def damage(file):
@@ -211,3 +220,23 @@ def test_a_work_dir_without_permission_is_named_before_anything_is_built(recipe,
         code, log = children.run(*call, log=tmp_path / 'log')
         assert code == 1 and f'Cannot write {folder}/run/.lock: Permission denied.' in log
         assert os.listdir(folder) == ['mine.py']
+
+
+def test_a_store_whose_writer_is_killed_is_refused_and_then_finished_by_one_writer(recipe, tmp_path):
+    folder = tmp_path / 'store'
+    arguments = [recipe, '--views', 100, '--out', folder]  # of 12 pictures: 1200 rows, two shards
+    arguments += ['--cfg-options', 'train_dataloader.num_workers=0', 'train_dataloader.batch_size=120']
+    fault = (children.die_in_write, '00001.npy*')
+    code, log = children.run(children.tool, 'store_teacher', arguments, *fault, log=tmp_path / 'first')
+    assert code == -9, log[-3000:]
+    written = (folder / 'shards/00000.npy').stat().st_mtime_ns
+    code, log = train(recipe, tmp_path / 'run', '--store', folder).wait()
+    assert code == 1 and 'is not finished: 1 of 2 shards are missing' in log
+
+    with sole_writer(folder):  # this process is the other one
+        code, log = children.run(children.tool, 'store_teacher', arguments, log=tmp_path / 'second')
+        assert code == 1 and f'Another run writes to {str(folder)!r} (process {os.getpid()} on ' in log
+    code, log = children.run(children.tool, 'store_teacher', arguments, log=tmp_path / 'third')
+    assert code == 0 and '12 pictures, 100 views each' in log, log[-3000:]
+    assert TeacherStore(folder).missing(verify=True) == []
+    assert (folder / 'shards/00000.npy').stat().st_mtime_ns == written
