@@ -264,12 +264,10 @@ def config_text(images: Path, vocabulary, student: str, teacher: dict, gpus: int
     if settings['size'] != 224:
         lines += ['train_pipeline = _base_.train_pipeline', f'train_pipeline[2].size = {settings["size"]}']
         dataset.append('pipeline=train_pipeline')
-    workers = settings['workers']
     lines += [
         'train_dataloader = dict(',
         f'    batch_size={batch},',
-        f'    num_workers={workers},',
-        *([] if workers else ['    persistent_workers=False,']),
+        f'    num_workers={settings["workers"]},',
         f'    dataset=dict({", ".join(dataset)}),',
         ')',
         '',
@@ -301,7 +299,10 @@ def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
 
     Raises:
         FileExistsError: Another config is there.
+        OSError: The work dir cannot be written to.
     """
+    from mmlgd.files import write_whole
+
     # The place of the work dir is part of the config: a later `train.py CONFIG --resume` finds its checkpoints.
     text += f'work_dir = {str(work_dir.resolve())!r}\n'
     file = work_dir / 'recipe' / 'pretrain.py'
@@ -312,7 +313,7 @@ def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
             f'or give these options another --work-dir, or --overwrite.'
         )
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding='utf-8')
+    write_whole(file, text.encode())
     return file
 
 

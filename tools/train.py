@@ -1,6 +1,8 @@
 """Train any mmpretrain, mmdet, mmseg or mmlgd config, with the arguments that OpenMMLab users know."""
 
 import argparse
+import os
+from contextlib import nullcontext
 
 import torch
 from arguments import common_parser, read_config
@@ -10,7 +12,12 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work on torch >= 2.6
 from mmlgd.apis.downstream import start_from
+from mmlgd.apis.resume import resume_whole, save_whole
 from mmlgd.apis.teacher_store import use_store
+from mmlgd.files import sole_writer
+
+# Where launchers tell a process its rank, before there is a group of processes to ask.
+_RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='continue from this checkpoint, or from the latest in the work dir if none is named',
+        help='continue from this checkpoint, or from the last whole one in the work dir if none is named',
     )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: bf16 where the card has it, else fp16 with loss scaling'
@@ -64,6 +71,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.store:
         use_store(cfg, args.store)
     start_from(cfg, args.student)
+    save_whole(cfg)
     return cfg
 
 
@@ -78,8 +86,12 @@ def mixed_precision() -> dict:
 def main() -> None:
     """Build the runner and train."""
     cfg = load_config(parse_args())
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    # Before the runner: it writes its config into the work dir.
+    rank = os.environ.get(_RANKS.get(cfg.launcher, ''), '0')
+    with sole_writer(cfg.work_dir) if rank == '0' else nullcontext():
+        resume_whole(cfg)
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -6,8 +6,8 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=5, max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
+    checkpoint=dict(type='mmlgd.AtomicCheckpointHook', interval=5, max_keep_ckpts=2),
+    sampler_seed=dict(type='mmlgd.EpochSeedHook'),
     visualization=dict(type='mmpretrain.VisualizationHook', enable=False),
     bad_pictures=dict(type='mmlgd.BadPicturesHook'),
 )

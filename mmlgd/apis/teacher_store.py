@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from mmlgd.datasets import SeededViews
 from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
+from mmlgd.files import sole_writer
 from mmlgd.registry import MODELS
 from mmlgd.store import (
     DESCRIPTION,
@@ -50,7 +51,14 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
         BadPictureError: A picture is bad, and the data set's policy is not to leave it out.
         TooManyBadPicturesError: More pictures are bad than may be left out.
+        LockedError: Another run writes there.
+        WriteError: The disk is full, or the folder not writable. What is there stays, and the next run goes on.
     """
+    with sole_writer(folder) if dist.is_main_process() else nullcontext():
+        return _write_store(cfg, folder, views, seed, verify)
+
+
+def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, verify: bool) -> TeacherStore:
     model_cfg = copy.deepcopy(cfg.model)
     model_cfg.text.cache_dir = str(folder)
     model = MODELS.build(model_cfg).to(get_device()).eval()

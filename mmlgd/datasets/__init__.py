@@ -8,6 +8,7 @@ from .loading import BadPictureError, LoadImageFromFile
 from .pictures import Pictures, TooManyBadPicturesError
 from .stored_teacher import StoredTeacherDataset, ViewSampler
 from .views import SeededViews
+from .workers import keep_torch_seeds
 
 __all__ = [
     'DEMO_CLASSES',
@@ -20,6 +21,7 @@ __all__ = [
     'TooManyBadPicturesError',
     'ViewSampler',
     'default_collate',
+    'keep_torch_seeds',
     'render_object',
     'render_scene',
     'write_demo_world',

@@ -70,7 +70,10 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
     for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         later: dict[str, list[tuple[float, float]]] = {}
         for line in file.read_text().splitlines():
-            record = json.loads(line)
+            try:
+                record = json.loads(line)
+            except ValueError:  # a run was killed while it wrote this line
+                continue
             epoch = record['step'] / iterations_per_epoch if 'iter' in record else record['step']
             for key, value in record.items():
                 if isinstance(value, (int, float)) and key not in ('step', 'iter', 'epoch'):

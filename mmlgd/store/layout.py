@@ -1,12 +1,14 @@
 """A teacher store on disk: one description, and shards of float16 rows that are whole or not there."""
 
+import io
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Optional, Union
 
 import numpy as np
+
+from mmlgd.files import write_whole
 
 FORMAT = 1
 DESCRIPTION = 'store.json'
@@ -83,7 +85,7 @@ class TeacherStore:
         shard_rows = max(_FEWEST_ROWS, -(-rows // _MOST_SHARDS))
         text = json.dumps(dict(format=FORMAT, shard_rows=shard_rows, **description), indent=1)
         (Path(folder) / 'shards').mkdir(parents=True, exist_ok=True)
-        _write_whole(Path(folder) / DESCRIPTION, (text + '\n').encode())
+        write_whole(Path(folder) / DESCRIPTION, (text + '\n').encode())
         return cls(folder)
 
     @property
@@ -159,6 +161,7 @@ class TeacherStore:
 
         Raises:
             StoreError: A row is zero or not finite; the message names its picture and view.
+            WriteError: The disk is full, or the folder not writable. What is there stays.
         """
         rows = np.ascontiguousarray(embeddings, dtype=np.float16)
         expected = (len(self.rows_of(shard)), self.embed_dim)
@@ -178,15 +181,13 @@ class TeacherStore:
             rows = rows.copy()
             rows[[row - self.rows_of(shard).start for row in bad]] = 0
             told = {row % self.num_pictures: reason for row, reason in bad.items()}
-            _write_whole(self._bad_file(shard), json.dumps(told, indent=1).encode())
+            write_whole(self._bad_file(shard), json.dumps(told, indent=1).encode())
         else:
             self._bad_file(shard).unlink(missing_ok=True)
-        with _part(self._file(shard)).open('wb') as file:
-            np.save(file, rows, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(_part(self._file(shard)), self._file(shard))
-        _write_whole(self._checksum_file(shard), f'{zlib.crc32(rows):08x}\n'.encode())
+        content = io.BytesIO()
+        np.save(content, rows, allow_pickle=False)
+        write_whole(self._file(shard), content.getvalue())
+        write_whole(self._checksum_file(shard), f'{zlib.crc32(rows):08x}\n'.encode())
 
     def __getitem__(self, row: int) -> np.ndarray:
         """Read one embedding.
@@ -236,16 +237,3 @@ class TeacherStore:
 
     def _bad_file(self, shard: int) -> Path:
         return self._file(shard).with_suffix('.bad')
-
-
-def _part(file: Path) -> Path:
-    return file.with_name(file.name + '.part')
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    """Write a file that is never seen half."""
-    with _part(file).open('wb') as part:
-        part.write(content)
-        part.flush()
-        os.fsync(part.fileno())
-    os.replace(_part(file), file)

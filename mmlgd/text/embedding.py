@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-import tempfile
+import zlib
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import broadcast, is_main_process
 from mmengine.logging import print_log
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
+
+from mmlgd.files import write_whole
 
 from .templates import fill
 
@@ -52,7 +54,7 @@ def embed_class_names(
     """
     if is_main_process():
         file = _cache_file(teacher_id, names, templates, cache_dir)
-        embeddings = _read(file, len(names))
+        embeddings = _read(file, len(names), embed_dim)
         if embeddings is None:
             embeddings = _encode(encode_text, names, templates)
             _write(file, embeddings)
@@ -80,27 +82,43 @@ def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_d
     return folder / 'text' / f'{key}.safetensors'
 
 
-def _read(file: Path, num_names: int) -> Optional[Tensor]:
+def _read(file: Path, num_names: int, embed_dim: int) -> Optional[Tensor]:
     if not file.is_file():
         return None
     try:
-        embeddings = load_file(file)['embeddings']
+        with safe_open(file, 'pt') as content:
+            embeddings = content.get_tensor('embeddings')
+            checksum = (content.metadata() or {}).get('crc32')
+        fault = _fault(embeddings, (num_names, embed_dim), checksum)
     except (SafetensorError, KeyError, OSError) as error:
-        print_log(f'Cannot read the cached text embeddings {file} ({error}): computing them anew.', 'current', 30)
+        fault = str(error)
+    if fault:
+        print_log(f'Cannot read the cached text embeddings {file} ({fault}): computing them anew.', 'current', 30)
         return None
     print_log(f'Text embeddings of {num_names} names read from {file}.', 'current')
     return embeddings
 
 
+def _fault(embeddings: Tensor, shape: tuple, checksum: Optional[str]) -> str:
+    """Compare embeddings with what they have to be; files of earlier versions have no checksum."""
+    if embeddings.shape != shape or embeddings.dtype != torch.float32:
+        return f'{embeddings.dtype} {tuple(embeddings.shape)} instead of torch.float32 {shape}'
+    if checksum not in (None, _checksum(embeddings)):
+        return 'it differs from its checksum'
+    return ''
+
+
+def _checksum(embeddings: Tensor) -> str:
+    return f'{zlib.crc32(embeddings.numpy()):08x}'
+
+
 def _write(file: Path, embeddings: Tensor) -> None:
+    embeddings = embeddings.contiguous()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed into place when whole: a run that is killed, or a second run, never leaves half a file.
-        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix='.part')
-        os.close(handle)
-        save_file({'embeddings': embeddings.contiguous()}, temporary)
-        os.replace(temporary, file)
+        write_whole(file, save({'embeddings': embeddings}, dict(crc32=_checksum(embeddings))), shared=True)
     except OSError as error:
+        reason = error.__cause__ or error
         print_log(
-            f'Cannot keep the text embeddings in {file} ({error}): the next start computes them again.', 'current', 30
+            f'Cannot keep the text embeddings in {file} ({reason}): the next start computes them again.', 'current', 30
         )

@@ -48,6 +48,13 @@ def test_a_run_started_anew_shows_itself_alone(tmp_path):
     assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [9.0]]
 
 
+def test_a_line_that_a_killed_run_has_not_finished_is_left_out(tmp_path):
+    log(tmp_path, '20260101_000000', train(10, 3.0), train(20, 2.5))
+    file = tmp_path / '20260101_000000/vis_data/scalars.json'
+    file.write_text(file.read_text()[:-20])
+    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [3.0]]
+
+
 def test_no_log_no_curves(tmp_path):
     assert read_scalars(tmp_path, 10) == {}
     with pytest.raises(ValueError, match="log has \\['lr'\\]"):

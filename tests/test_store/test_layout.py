@@ -1,4 +1,5 @@
 import pickle
+import resource
 
 import numpy as np
 import pytest
@@ -6,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlgd.store import StoreError, TeacherStore
+
+from .. import children
 
 
 def unit(n, d=4, seed=0):
@@ -63,14 +66,47 @@ def test_an_unfinished_store_is_refused(tmp_path):
     assert store.missing() == [0]
 
 
-def test_a_shard_that_was_cut_off_while_it_was_written_is_not_there(tmp_path, monkeypatch):
-    store = create(tmp_path, pictures=10)
-    import mmlgd.store.layout as layout
+def write_all(folder, fault, *details):
+    store = TeacherStore(folder)
+    for shard in store.missing():
+        if shard == 1:
+            fault(*details)
+        rows = store.rows_of(shard)
+        store.write(shard, unit(len(rows), seed=shard))
 
-    monkeypatch.setattr(layout.os, 'replace', lambda *paths: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        store.write(0, unit(20))
-    assert TeacherStore(tmp_path).missing() == [0]
+
+@children.in_one_worker
+@pytest.mark.parametrize('file', ['00001.npy*', '00001.crc32*'])
+def test_a_writer_that_is_killed_in_a_shard_goes_on_with_it(tmp_path, file):
+    folder = tmp_path / 'store'
+    create(folder)
+    code, log = children.run(write_all, folder, children.die_in_write, file, log=tmp_path / 'log')
+    assert code == -9, log
+    store = TeacherStore(folder)
+    with pytest.raises(StoreError, match='not finished: 1 of 2 shards'):
+        store.require_complete()
+    assert store.missing() == store.missing(verify=True) == [1]
+    code, log = children.run(write_all, folder, print, log=tmp_path / 'log')
+    assert code == 0, log
+    assert store.missing(verify=True) == []
+    assert {f.name for f in folder.rglob('*.*')} == {
+        'store.json',
+        *(f'0000{k}.{ending}' for k in (0, 1) for ending in ('npy', 'crc32')),
+    }
+
+
+def limit_file_size():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
+@children.in_one_worker
+def test_a_full_disk_leaves_the_shards_that_were_written(tmp_path):
+    folder = tmp_path / 'store'
+    create(folder)
+    code, log = children.run(write_all, folder, limit_file_size, log=tmp_path / 'log')
+    assert code == 1 and f'Cannot write {folder}/shards/00001.npy: File too large. It takes 3136 bytes' in log
+    assert TeacherStore(folder).missing(verify=True) == [1]
+    assert not list(folder.rglob('*.part'))
 
 
 @pytest.mark.parametrize('damage', ['truncate', 'flip', 'remove', 'empty', 'other dtype'])

@@ -1,7 +1,15 @@
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from mmlgd.text import embed_class_names
+
+from .. import children
 
 
 class Tower:
@@ -41,6 +49,83 @@ def test_a_damaged_file_is_computed_anew(tmp_path):
     tower = Tower()
     assert torch.equal(embed_class_names(tower, *arguments), rows) and tower.prompts
     assert [f.name for f in (tmp_path / 'text').iterdir()] == [file.name]  # whole again, and nothing left beside it
+
+
+@pytest.mark.parametrize('damage', ['one bit', 'other shape', 'no tensor', 'empty', 'a folder'])
+def test_other_damage_is_computed_anew_as_well(tmp_path, damage):
+    arguments = (8, 'teacher-1', ['cat', 'dog'], ['a {}'], str(tmp_path))
+    rows = embed_class_names(Tower(), *arguments)
+    (file,) = (tmp_path / 'text').iterdir()
+    if damage == 'one bit':
+        file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
+    elif damage == 'other shape':
+        save_file(dict(embeddings=torch.eye(3)), file)
+    elif damage == 'no tensor':
+        save_file(dict(rows=rows), file)
+    else:
+        file.unlink()
+        file.mkdir() if damage == 'a folder' else file.touch()
+    tower = Tower()
+    assert torch.equal(embed_class_names(tower, *arguments), rows) and tower.prompts
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path):
+    arguments = (8, 'teacher-1', ['cat', 'dog'], ['a {}'], str(tmp_path))
+    rows = embed_class_names(Tower(), *arguments)
+    (file,) = (tmp_path / 'text').iterdir()
+    save_file(load_file(file), file)  # without a checksum
+    tower = Tower()
+    assert torch.equal(embed_class_names(tower, *arguments), rows) and not tower.prompts
+
+
+ARGUMENTS = (8, 'teacher-1', ['cat', 'dog'], ['a {}'])
+
+
+def embed(folder, out=None, times=1, fault=None, *details):
+    if fault is not None:
+        fault(*details)
+    for _ in range(times):
+        rows = embed_class_names(Tower(), *ARGUMENTS, str(folder))
+        for file in Path(folder, 'text').glob('*.safetensors') if times > 1 else ():
+            file.unlink(missing_ok=True)
+    if out:
+        torch.save(rows, out)
+
+
+@children.in_one_worker
+def test_two_runs_that_fill_the_cache_at_once_agree(tmp_path):
+    runs = [
+        children.Child(embed, tmp_path / 'cache', tmp_path / f'{k}.pth', 100, log=tmp_path / 'log') for k in range(3)
+    ]
+    assert [run.wait()[0] for run in runs] == [0, 0, 0]
+    expected = embed_class_names(Tower(), *ARGUMENTS, str(tmp_path / 'other'))
+    assert all(torch.equal(torch.load(tmp_path / f'{k}.pth'), expected) for k in range(3))
+    assert not list((tmp_path / 'cache').rglob('*.part'))
+
+
+@children.in_one_worker
+def test_a_run_killed_while_it_fills_the_cache_leaves_nothing_that_is_read(tmp_path):
+    code, log = children.run(embed, tmp_path, None, 1, children.die_in_write, '*.part', log=tmp_path / 'log')
+    assert code == -9, log
+    assert not list((tmp_path / 'text').glob('*.safetensors'))
+    expected = embed_class_names(Tower(), *ARGUMENTS, str(tmp_path / 'other'))
+    assert torch.equal(embed_class_names(Tower(), *ARGUMENTS, str(tmp_path)), expected)
+
+
+@children.in_one_worker
+@pytest.mark.skipif(os.geteuid() != 0, reason='takes root, to become somebody who may not write')
+def test_a_cache_of_somebody_else_is_read_or_done_without(tmp_path):
+    folder = Path(tempfile.mkdtemp())  # the tests' own is closed to others
+    try:
+        folder.chmod(0o755)
+        code, log = children.run(children.as_nobody, embed, folder, log=tmp_path / 'first')
+        assert code == 0 and log.count('Cannot keep the text embeddings in') == 1 and 'Permission denied' in log
+        assert not list(folder.iterdir())
+        embed(folder)
+        code, log = children.run(children.as_nobody, embed, folder, log=tmp_path / 'second')
+        assert code == 0 and 'Text embeddings of 2 names read from' in log and 'Encoding' not in log
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_cache_that_cannot_be_written_costs_only_the_cache(tmp_path):

@@ -32,7 +32,9 @@ batched_pipeline = [
 train_dataloader = dict(
     batch_size=256,
     num_workers=8,
-    persistent_workers=True,
+    # New processes, with new seeds, in each epoch: a resumed run then sees what an unbroken one sees.
+    persistent_workers=False,
+    worker_init_fn=dict(type='mmlgd.keep_torch_seeds'),
     pin_memory=True,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

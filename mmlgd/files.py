@@ -1,0 +1,143 @@
+"""Files that are whole or not there, and folders that one run at a time writes to."""
+
+import errno
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Union
+
+from mmengine.logging import print_log
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_LOCK = '.lock'
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+
+class WriteError(OSError):
+    """A file that could not be written; what was there before is still there."""
+
+
+class LockedError(RuntimeError):
+    """A folder that another run is writing to."""
+
+
+def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], shared: bool = False) -> None:
+    """Write a file that nobody sees half, whatever happens meanwhile: a kill, a full disk, a power failure.
+
+    It is written beside its place, synchronised with the disk, and renamed.
+
+    Args:
+        file (str | Path): In a folder that is there. A file of this name is replaced.
+        content (bytes | memoryview): All of it.
+        shared (bool): Other processes may write the same file at the same moment; the last one wins. Defaults to
+            False: what a killed writer leaves (``.part``) is then overwritten by the next one.
+
+    Raises:
+        WriteError: The disk is full, or the folder not writable; the message names the bytes and what to do.
+
+    Examples:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), 'note.txt')
+        >>> write_whole(file, b'all of it')
+        >>> file.read_bytes()
+        b'all of it'
+    """
+    file = Path(file)
+    part = file.with_name(f'{file.name}.{uuid.uuid4().hex[:8]}.part' if shared else f'{file.name}.part')
+    try:
+        with part.open('wb') as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(part, file)
+        _sync_folder(file.parent)
+    except OSError as error:
+        raise _explained(error, file, len(content)) from error
+    finally:
+        with suppress(OSError):  # there is none after the renaming
+            part.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name outlive a power failure; not every file system, and no Windows, does this for a folder."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _explained(error: OSError, file: Path, size: int) -> WriteError:
+    """Say what could not be written, and what to do about it."""
+    free = 'an unknown number of'
+    with suppress(OSError):
+        free = shutil.disk_usage(file.parent).free
+    if error.errno in _FULL:
+        advice = 'Make room there, or raise the quota or the limit of file sizes (ulimit -f)'
+    else:
+        advice = 'Give a folder that can be written to, or the right to write there'
+    told = WriteError(
+        f'Cannot write {file}: {error.strerror or error}. It takes {size} bytes, and {free} are free. What was there '
+        f'before is untouched. {advice}, and run the same command again; training goes on with --resume.'
+    )
+    told.errno = error.errno
+    return told
+
+
+@contextmanager
+def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
+    """Hold a folder, so that a second run that would write there is refused.
+
+    The operating system frees it when this process ends, however it ends: nothing that a killed run leaves blocks the
+    next one. Where the file system (or Windows) has no such locks, a warning says so.
+
+    Args:
+        folder (str | Path): Made if it is not there.
+
+    Raises:
+        LockedError: Another process holds it; the message names process and host.
+        WriteError: It cannot be written to.
+
+    Examples:
+        >>> import tempfile
+        >>> with sole_writer(tempfile.mkdtemp()):
+        ...     pass
+    """
+    file = Path(folder) / _LOCK
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = file.open('a+')
+    except OSError as error:
+        raise _explained(error, file, 0) from error
+    with handle:
+        # A record lock: unlike flock's, no process of a data loader inherits it and outlives a killed run with it.
+        try:
+            if fcntl is None:
+                raise OSError(errno.ENOSYS, 'no locks on this system')
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                handle.seek(0)
+                raise LockedError(
+                    f'Another run writes to {str(folder)!r} ({handle.read().strip() or "it has just started"}), and '
+                    f'two would overwrite each other. Wait for it, stop it, or give another folder: --work-dir for '
+                    f'training, --out for a store.'
+                ) from error
+            print_log(
+                f'Cannot lock {folder} ({error.strerror}): see to it that no second run writes there.', 'current', 30
+            )
+        with suppress(OSError):  # a full disk: the lock holds without the note
+            handle.truncate(0)
+            handle.write(f'process {os.getpid()} on {socket.gethostname()}, since {time.ctime()}\n')
+            handle.flush()
+        yield
