@@ -1,7 +1,9 @@
 """Write a teacher store from a config, and train from one."""
 
 import copy
+from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Optional, Union
 
@@ -15,6 +17,7 @@ from mmengine.runner.amp import autocast
 from tqdm import tqdm
 
 from mmlgd.datasets import SeededViews
+from mmlgd.ranks import fail_together
 from mmlgd.registry import MODELS
 from mmlgd.store import (
     DESCRIPTION,
@@ -46,6 +49,8 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
 
     Raises:
         StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
+        OSError: A shard cannot be written.
+        OtherRankError: Another rank had one of these errors.
     """
     model_cfg = copy.deepcopy(cfg.model)
     model_cfg.text.cache_dir = str(folder)
@@ -70,15 +75,13 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         pipeline=plain(cfg.train_dataloader.dataset.pipeline),
         augmentation=_augmentation(cfg),
     )
-    if dist.is_main_process():
-        _lay_out(folder, description, dataset)
-    dist.barrier()
-    store = TeacherStore(folder)
-    pending = store.missing(verify)
-    dist.barrier()  # all have counted before the first shard is written
-    rank, world_size = dist.get_dist_info()
-    _write_shards(cfg, store, pending[rank::world_size], dataset, model)
-    dist.barrier()
+    with fail_together():
+        if dist.is_main_process():
+            _lay_out(folder, description, dataset)
+    with fail_together():  # all have counted before the first shard is written
+        store = TeacherStore(folder)
+        pending = store.missing(verify)
+    _write_shards(cfg, store, pending, dataset, model)
     store.require_complete()
     return store
 
@@ -155,9 +158,20 @@ def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews) 
         )
 
 
-@torch.no_grad()
-def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model) -> None:
-    """Embed the views of some shards, in order, and write each when it is full."""
+def _write_shards(cfg: Config, store: TeacherStore, pending: list[int], dataset: SeededViews, model) -> None:
+    """Share the shards among the ranks; they go on together, so that none works for hours beside a failed one."""
+    rank, world_size = dist.get_dist_info()
+    shards = _full_shards(cfg, store, pending[rank::world_size], dataset, model)
+    for _ in pending[::world_size]:
+        with fail_together():
+            for shard, embeddings in islice(shards, 1):
+                store.write(shard, embeddings, dataset.name_of)
+
+
+def _full_shards(
+    cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Embed the views of some shards, in order, and hand on each when it is full."""
     rows = [row for shard in shards for row in store.rows_of(shard)]
     if not rows:
         return
@@ -166,21 +180,18 @@ def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: 
     loader = dict(cfg.train_dataloader, dataset=dataset, sampler=rows, drop_last=False, persistent_workers=False)
     batches = Runner.build_dataloader(loader)
     precision = _precision(cfg)
-    context = autocast(dtype=getattr(torch, precision)) if precision else nullcontext()
     done: list[np.ndarray] = []
-    with (
-        tqdm(
-            total=len(rows), unit='view', desc='teacher store', mininterval=1, disable=not dist.is_main_process()
-        ) as progress,
-        context,
-    ):
+    with tqdm(
+        total=len(rows), unit='view', desc='teacher store', mininterval=1, disable=not dist.is_main_process()
+    ) as progress:
         for batch in batches:
-            inputs = model.data_preprocessor(batch, training=True)['inputs']
-            inputs = inputs.contiguous(memory_format=model.memory_format)
-            done.append(model.teacher.encode_image(inputs).cpu().numpy())
+            with torch.no_grad(), autocast(dtype=getattr(torch, precision)) if precision else nullcontext():
+                inputs = model.data_preprocessor(batch, training=True)['inputs']
+                inputs = inputs.contiguous(memory_format=model.memory_format)
+                done.append(model.teacher.encode_image(inputs).cpu().numpy())
             progress.update(len(inputs))
             while shards and sum(map(len, done)) >= len(store.rows_of(shards[0])):
                 full = np.concatenate(done)
                 size = len(store.rows_of(shards[0]))
-                store.write(shards[0], full[:size])
+                yield shards[0], full[:size]
                 shards, done = shards[1:], [full[size:]]

@@ -8,7 +8,16 @@ import torch
 from mmengine.dataset import DefaultSampler
 
 from mmlgd.registry import DATA_SAMPLERS, DATASETS
-from mmlgd.store import StoreError, TeacherStore, difference, libraries, plain, same_views, survey_pictures
+from mmlgd.store import (
+    StoreError,
+    TeacherStore,
+    difference,
+    libraries,
+    plain,
+    same_views,
+    survey_pictures,
+    usable_lengths,
+)
 
 from .views import SeededViews
 
@@ -53,9 +62,19 @@ class StoredTeacherDataset(SeededViews):
 
         Returns:
             dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
+
+        Raises:
+            StoreError: The stored embedding is zero or not finite; the message names picture and teacher.
         """
+        row = self.store[index]
+        if not usable_lengths(row[None]).all():
+            raise StoreError(
+                f'The teacher store in {str(self.store.folder)!r} has a zero, NaN or Inf embedding for '
+                f'{self.name_of(index)}, by the teacher {self.store.description["teacher"].get("id")}. Write the store '
+                f'anew into an empty folder with tools/store_teacher.py, which refuses such embeddings.'
+            )
         sample = super().__getitem__(index)
-        sample['teacher_embeddings'] = torch.from_numpy(self.store[index].copy())
+        sample['teacher_embeddings'] = torch.from_numpy(row.copy())
         return sample
 
 
