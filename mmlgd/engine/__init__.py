@@ -4,6 +4,7 @@ from .annotation_hook import AnnotationCheckHook
 from .bank_health_hook import BankHealthHook
 from .curves_hook import CurvesHook
 from .deferred_losses_hook import DeferredLossesHook
+from .finite_check_hook import FiniteCheckHook, NonFiniteError
 from .pretrained_hook import PretrainedCheckHook
 from .progress_hook import ProgressHook
 from .registration import register_with_mmengine
@@ -15,6 +16,8 @@ __all__ = [
     'BankHealthHook',
     'CurvesHook',
     'DeferredLossesHook',
+    'FiniteCheckHook',
+    'NonFiniteError',
     'PretrainedCheckHook',
     'ProgressHook',
     'SummaryHook',

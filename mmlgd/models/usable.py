@@ -19,3 +19,26 @@ def usable_rows(embeddings: Tensor) -> Tensor:
     """
     norms = torch.linalg.vector_norm(embeddings, dim=-1, dtype=torch.float32)  # (N,)
     return (norms > 0.9) & (norms < 1.1)  # NaN is in neither
+
+
+def broken_parts(student: Tensor, teacher: Tensor, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Say of each part of a step whether it is broken, without a wait for the device.
+
+    Args:
+        student (Tensor): (N, D), the student's embeddings; broken where one is NaN or Inf.
+        teacher (Tensor): (N, D), the teacher's embeddings; broken where one is zero, NaN or Inf.
+        losses (Dict[str, Tensor]): Parts of the loss; broken where they are NaN or Inf.
+
+    Returns:
+        Dict[str, Tensor]: Scalars, bool: ``teacher``, ``student``, and the losses by their names.
+
+    Examples:
+        >>> parts = broken_parts(torch.eye(2), torch.zeros(1, 2), dict(loss_visual=torch.tensor(1.0)))
+        >>> [name for name, broken in parts.items() if broken]
+        ['teacher']
+    """
+    return dict(
+        teacher=~usable_rows(teacher).all(),
+        student=~student.isfinite().all(),
+        **{name: ~value.isfinite().all() for name, value in losses.items()},
+    )
