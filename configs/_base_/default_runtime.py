@@ -12,6 +12,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='mmlgd.VocabularyCheckHook'),
+    dict(type='mmlgd.StepsCheckHook'),
     dict(type='mmlgd.FiniteCheckHook'),
     dict(type='mmlgd.BankHealthHook'),
     dict(type='mmlgd.CurvesHook'),

@@ -8,6 +8,7 @@ from .finite_check_hook import FiniteCheckHook, NonFiniteError
 from .pretrained_hook import PretrainedCheckHook
 from .progress_hook import ProgressHook
 from .registration import register_with_mmengine
+from .steps_check_hook import StepsCheckHook
 from .summary_hook import SummaryHook
 from .vocabulary_hook import VocabularyCheckHook
 
@@ -20,6 +21,7 @@ __all__ = [
     'NonFiniteError',
     'PretrainedCheckHook',
     'ProgressHook',
+    'StepsCheckHook',
     'SummaryHook',
     'VocabularyCheckHook',
     'register_with_mmengine',
