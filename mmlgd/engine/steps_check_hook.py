@@ -13,7 +13,7 @@ _KEY = 'mmlgd_steps'
 
 @HOOKS.register_module()
 class StepsCheckHook(Hook):
-    """Refuse, before the first step, ranks with unequal batches, and say where a resumed run has other ones than before.
+    """Refuse, before the first step, ranks with unequal batches; say where a resumed run has other ones than before.
 
     Ranks wait for each other in each step, and the banks gather equally many embeddings from all: a rank with another
     number of steps, or of pictures in its last batch, would leave the others waiting. mmengine's samplers give all

@@ -122,7 +122,7 @@ class LGD(BaseSelfSupervisor):
         self._next_state_is_tensors = get_world_size() > 1
 
     def state_dict(self, *args, **kwargs) -> dict:
-        """Parameters, buffers and what the banks' rows mean; in a distributed run, right after ``init_weights``, tensors."""
+        """Collect tensors and class names; on several ranks, the first time after ``init_weights``, tensors alone."""
         state = super().state_dict(*args, **kwargs)
         if self._next_state_is_tensors:
             self._next_state_is_tensors = False
