@@ -10,7 +10,7 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
-STEPS, WARM, EPOCHS = 2400, 600, 32
+STEPS, WARM, EPOCHS = 2025, 500, 27
 
 # In a process of its own, whose memory is that of the run. Pictures are read once: files are not what is tested.
 RUN = """
