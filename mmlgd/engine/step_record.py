@@ -87,7 +87,7 @@ class StepRecord:
         found = torch.stack([own, anywhere])  # (2, parts)
         self._copied = None
         if found.is_cuda:
-            self._found = torch.empty_like(found, device='cpu', pin_memory=True).copy_(found, non_blocking=True)
+            self._found = torch.empty(found.shape, pin_memory=True).copy_(found, non_blocking=True)
             self._copied = torch.cuda.Event()
             self._copied.record()
         else:

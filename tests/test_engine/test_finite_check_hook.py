@@ -9,15 +9,17 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
+from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from mmpretrain.registry import TRANSFORMS
 from safetensors.torch import load_file, save_file
 
 from mmlgd.apis import CheckpointError
 from mmlgd.apis.replay import replay_step
+from mmlgd.apis.teacher_store import use_store, write_store
 from mmlgd.engine import FiniteCheckHook, NonFiniteError
 from mmlgd.registry import HOOKS, MODELS
+from mmlgd.store import TeacherStore
 
 from ..test_models.test_step import NoWaiting, batch, wrapper
 
@@ -32,7 +34,7 @@ def own_scope(monkeypatch):
     before = DefaultScope.get_current_instance()
     yield
     if before is not None:
-        DefaultScope.get_instance('mmpretrain', scope_name=before.scope_name)
+        init_default_scope(before.scope_name)
 
 
 @pytest.fixture(scope='module')
@@ -254,6 +256,28 @@ def test_the_tool_replays_and_a_checkpoint_is_no_step(cfg, monkeypatch, capsys):
     assert 'broken in the replay: student, loss_visual, loss_textual' in told and told.count('student nan') == 4
     with pytest.raises(CheckpointError, match='holds no training step'):
         replay_step(Path(cfg.work_dir) / 'epoch_1.pth')
+
+
+def test_a_replay_has_the_stored_embeddings_and_the_precision_of_the_run(cfg, tmp_path):
+    init_default_scope('mmpretrain')
+    write_store(cfg, tmp_path / 'store', views=2)
+    use_store(cfg, tmp_path / 'store')
+    stopped(cfg, 2, lambda model: model.visual_bank.bank[0].fill_(float('nan')))
+    file = Path(cfg.work_dir) / 'broken_steps/iter_3_rank_0.pth'
+    content = torch.load(file, weights_only=True)
+    again = replay_step(file)
+    assert again.broken == ['loss_visual']
+    torch.testing.assert_close(again.losses['loss_textual'], content['step']['losses']['loss_textual'].item())
+    stored = torch.stack([torch.from_numpy(TeacherStore(tmp_path / 'store')[row].copy()) for row in range(12)]).float()
+    assert ((again.teacher @ stored.T).max(dim=1).values > 0.999).all()
+
+    text = content['meta']['cfg']
+    content['meta']['cfg'] = text.replace("type='OptimWrapper'", "type='AmpOptimWrapper', dtype='bfloat16'")
+    assert content['meta']['cfg'] != text
+    torch.save(content, file)
+    half = replay_step(file)
+    assert not torch.equal(half.student, again.student)
+    torch.testing.assert_close(half.student, again.student, atol=0.05, rtol=0)
 
 
 def test_a_model_of_another_kind_is_left_alone():
