@@ -171,6 +171,10 @@ FOREIGN = (
     'Bus error',
     'CUDA out of memory',
     'Weights only load failed',
+    'Connection reset by peer',
+    'Connection closed by peer',
+    'Timed out waiting',
+    'Watchdog caught collective operation timeout',
 )
 
 

@@ -13,6 +13,8 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='mmlgd.VocabularyCheckHook'),
+    dict(type='mmlgd.StepsCheckHook'),
+    dict(type='mmlgd.FiniteCheckHook'),
     dict(type='mmlgd.BankHealthHook'),
     dict(type='mmlgd.CurvesHook'),
     dict(type='mmlgd.ProgressHook'),

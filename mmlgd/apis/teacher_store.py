@@ -1,7 +1,9 @@
 """Write a teacher store from a config, and train from one."""
 
 import copy
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Optional, Union
 
@@ -18,6 +20,7 @@ from tqdm import tqdm
 from mmlgd.datasets import SeededViews
 from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
 from mmlgd.files import sole_writer
+from mmlgd.ranks import fail_together
 from mmlgd.registry import MODELS
 from mmlgd.store import (
     DESCRIPTION,
@@ -53,8 +56,12 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         TooManyBadPicturesError: More pictures are bad than may be left out.
         LockedError: Another run writes there.
         WriteError: The disk is full, or the folder not writable. What is there stays, and the next run goes on.
+        OtherRankError: Another rank had one of these errors.
     """
-    with sole_writer(folder) if dist.is_main_process() else nullcontext():
+    with ExitStack() as held:
+        with fail_together():
+            if dist.is_main_process():
+                held.enter_context(sole_writer(folder))
         return _write_store(cfg, folder, views, seed, verify)
 
 
@@ -82,15 +89,13 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
         pipeline=plain(cfg.train_dataloader.dataset.pipeline),
         augmentation=_augmentation(cfg),
     )
-    if dist.is_main_process():
-        _lay_out(folder, description, dataset)
-    dist.barrier()
-    store = TeacherStore(folder)
-    pending = store.missing(verify)
-    dist.barrier()  # all have counted before the first shard is written
-    rank, world_size = dist.get_dist_info()
-    _write_shards(cfg, store, pending[rank::world_size], dataset, model)
-    dist.barrier()
+    with fail_together():
+        if dist.is_main_process():
+            _lay_out(folder, description, dataset)
+    with fail_together():  # all have counted before the first shard is written
+        store = TeacherStore(folder)
+        pending = store.missing(verify)
+    _write_shards(cfg, store, pending, dataset, model)
     store.require_complete()
     _report_bad(store, dataset)
     return store
@@ -177,9 +182,20 @@ def _report_bad(store: TeacherStore, dataset: SeededViews) -> None:
         MMLogger.get_current_instance().warning('\n'.join([*lines, count_text(len(bad), dataset.num_pictures)]))
 
 
-@torch.no_grad()
-def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model) -> None:
-    """Embed the views of some shards, in order, and write each when it is full."""
+def _write_shards(cfg: Config, store: TeacherStore, pending: list[int], dataset: SeededViews, model) -> None:
+    """Share the shards among the ranks; they go on together, so that none works for hours beside a failed one."""
+    rank, world_size = dist.get_dist_info()
+    shards = _full_shards(cfg, store, pending[rank::world_size], dataset, model)
+    for _ in pending[::world_size]:
+        with fail_together():
+            for shard, embeddings, bad in islice(shards, 1):
+                store.write(shard, embeddings, bad, dataset.name_of)
+
+
+def _full_shards(
+    cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model
+) -> Iterator[tuple[int, np.ndarray, dict[int, str]]]:
+    """Embed the views of some shards, in order; hand on each when it is full, and what was wrong in it, by row."""
     rows = [row for shard in shards for row in store.rows_of(shard)]
     if not rows:
         return
@@ -188,29 +204,26 @@ def _write_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: 
     loader = dict(cfg.train_dataloader, dataset=dataset, sampler=rows, drop_last=False, persistent_workers=False)
     batches = Runner.build_dataloader(loader)
     precision = _precision(cfg)
-    context = autocast(dtype=getattr(torch, precision)) if precision else nullcontext()
     done: list[np.ndarray] = []
     bad: dict[int, str] = {}  # what was wrong with pictures that have no embedding, by row
     found: dict[str, str] = {}  # the same, by path
     coming = iter(rows)
-    with (
-        tqdm(
-            total=len(rows), unit='view', desc='teacher store', mininterval=1, disable=not dist.is_main_process()
-        ) as progress,
-        context,
-    ):
+    with tqdm(
+        total=len(rows), unit='view', desc='teacher store', mininterval=1, disable=not dist.is_main_process()
+    ) as progress:
         for batch in batches:
             for met, row in zip(bad_pictures_of(batch), coming):
                 if met:
                     bad[row] = next(iter(met.values()))
                     found.update(met)
             dataset.bad_pictures.require_few(found, dataset.num_pictures)
-            inputs = model.data_preprocessor(batch, training=True)['inputs']
-            inputs = inputs.contiguous(memory_format=model.memory_format)
-            done.append(model.teacher.encode_image(inputs).cpu().numpy())
+            with torch.no_grad(), autocast(dtype=getattr(torch, precision)) if precision else nullcontext():
+                inputs = model.data_preprocessor(batch, training=True)['inputs']
+                inputs = inputs.contiguous(memory_format=model.memory_format)
+                done.append(model.teacher.encode_image(inputs).cpu().numpy())
             progress.update(len(inputs))
             while shards and sum(map(len, done)) >= len(store.rows_of(shards[0])):
                 full = np.concatenate(done)
                 size = len(store.rows_of(shards[0]))
-                store.write(shards[0], full[:size], {k: bad[k] for k in store.rows_of(shards[0]) if k in bad})
+                yield shards[0], full[:size], {k: bad[k] for k in store.rows_of(shards[0]) if k in bad}
                 shards, done = shards[1:], [full[size:]]

@@ -8,7 +8,16 @@ import torch
 from mmengine.dataset import DefaultSampler
 
 from mmlgd.registry import DATA_SAMPLERS, DATASETS
-from mmlgd.store import StoreError, TeacherStore, difference, libraries, plain, same_views, survey_pictures
+from mmlgd.store import (
+    StoreError,
+    TeacherStore,
+    difference,
+    libraries,
+    plain,
+    same_views,
+    survey_pictures,
+    usable_lengths,
+)
 
 from .loading import BadPictureError
 from .views import SeededViews
@@ -62,12 +71,20 @@ class StoredTeacherDataset(SeededViews):
 
         Raises:
             BadPictureError: The picture is bad, or was when the store was written.
+            StoreError: The stored embedding is zero or not finite; the message names picture and teacher.
         """
-        embedding = self.store[view * self.num_pictures + picture]
-        if not embedding.any():
-            reason = self._left_out.get(picture, 'no reason is recorded')
+        row = view * self.num_pictures + picture
+        embedding = self.store[row]
+        if picture in self._left_out and not embedding.any():
             path = self.pictures.get_data_info(picture)['img_path']
+            reason = self._left_out[picture]
             raise BadPictureError.of(path, f'it was left out when the teacher store was written ({reason})')
+        if not usable_lengths(embedding[None]).all():
+            raise StoreError(
+                f'The teacher store in {str(self.store.folder)!r} has a zero, NaN or Inf embedding for '
+                f'{self.name_of(row)}, by the teacher {self.store.description["teacher"].get("id")}. Write the store '
+                f'anew into an empty folder with tools/store_teacher.py, which refuses such embeddings.'
+            )
         sample = super().replay(view, picture)
         sample['teacher_embeddings'] = torch.from_numpy(embedding.copy())
         return sample

@@ -84,6 +84,20 @@ class SeededViews(Dataset):
         """dict: Of the pictures' data set."""
         return self.pictures.metainfo
 
+    def name_of(self, index: int) -> str:
+        """Say which view an item is, for errors.
+
+        Args:
+            index (int): ``view * pictures + picture``.
+
+        Returns:
+            str: View and picture, by its path where the data set knows it.
+        """
+        view, picture = divmod(index, self.num_pictures)
+        info = self.pictures.get_data_info(picture) if hasattr(self.pictures, 'get_data_info') else {}
+        path = f' ({info["img_path"]})' if 'img_path' in info else ''
+        return f'picture {picture}{path}, view {view}'
+
     def full_init(self) -> None:
         """Let the pictures' data set read its annotations, as mmengine asks before training."""
         self.pictures.full_init()

@@ -1,15 +1,17 @@
 """Engine: what mmlgd adds to mmengine: checks before the first step, logs of a run, and a registration."""
 
 from .annotation_hook import AnnotationCheckHook
-from .bad_pictures_hook import BadPicturesHook
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .bad_pictures_hook import BadPicturesHook
 from .bank_health_hook import BankHealthHook
 from .curves_hook import CurvesHook
 from .deferred_losses_hook import DeferredLossesHook
 from .epoch_seed_hook import EpochSeedHook
+from .finite_check_hook import FiniteCheckHook, NonFiniteError
 from .pretrained_hook import PretrainedCheckHook
 from .progress_hook import ProgressHook
 from .registration import register_with_mmengine
+from .steps_check_hook import StepsCheckHook
 from .summary_hook import SummaryHook
 from .vocabulary_hook import VocabularyCheckHook
 
@@ -21,8 +23,11 @@ __all__ = [
     'CurvesHook',
     'DeferredLossesHook',
     'EpochSeedHook',
+    'FiniteCheckHook',
+    'NonFiniteError',
     'PretrainedCheckHook',
     'ProgressHook',
+    'StepsCheckHook',
     'SummaryHook',
     'VocabularyCheckHook',
     'register_with_mmengine',

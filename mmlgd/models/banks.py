@@ -13,6 +13,7 @@ from mmlgd.registry import MODELS
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
 
 from .teachers import BaseTeacher
+from .usable import usable_rows
 
 
 @MODELS.register_module()
@@ -160,17 +161,20 @@ class VisualSemanticsBank(nn.Module):
         """Aggregate one step's teacher embeddings, in place, without a loop over K or a wait for the device.
 
         In a distributed run the embeddings of all ranks are gathered first, so that all ranks end with the same
-        bank. Call it after the step's losses, which must see the bank as it was.
+        bank. Call it after the step's losses, which must see the bank as it was. A row that is zero, NaN or Inf moves
+        nothing: it would stay in the bank, and in all checkpoints, for good.
 
         Args:
             teacher_embeddings (Tensor): (N, D), unit rows, of this rank.
             textual_bank (Tensor): (K, D), unit rows.
         """
         t = torch.cat(all_gather(teacher_embeddings.float()))  # (N*ranks, D)
+        usable = usable_rows(t)  # (N*ranks,)
+        t = torch.where(usable[:, None], t, 0.0)
         pseudo_class = (t @ textual_bank.float().T).argmax(dim=1)  # (N*ranks,)
         mean = torch.zeros_like(self.bank).index_add_(0, pseudo_class, t)  # (K, D), the sum so far
         # index_add_ instead of bincount, which reads its input's maximum back to the host.
-        count = mean.new_zeros(len(mean)).index_add_(0, pseudo_class, t.new_ones(len(t)))  # (K,)
+        count = mean.new_zeros(len(mean)).index_add_(0, pseudo_class, usable.float())  # (K,)
         mean /= count.clamp(min=1)[:, None]
         # How far each row moves to its mean: not at all, all the way on its first visit, by 1 - m afterwards.
         step = torch.where(self.visited, 1 - self.momentum, 1.0) * (count > 0)  # (K,)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from mmlgd.registry import MODELS
 
+from .usable import usable_rows
+
 
 @MODELS.register_module()
 class QueueBank(nn.Module):
@@ -59,7 +61,8 @@ class QueueBank(nn.Module):
         """Enqueue one step's teacher embeddings, in place and without a wait for the device.
 
         In a distributed run the embeddings of all ranks are gathered first, so that all ranks end with the same
-        queue. Call it after the step's losses, which must see the queue as it was.
+        queue. Call it after the step's losses, which must see the queue as it was. In the place of a row that is zero,
+        NaN or Inf the queue keeps what it had.
 
         Args:
             teacher_embeddings (Tensor): (N, D), unit rows, of this rank.
@@ -70,8 +73,9 @@ class QueueBank(nn.Module):
         kept = t[-size:]  # (min(N*ranks, M), D)
         # The pointer is a tensor, which a copy to the host would wait for.
         rows = (self.pointer + torch.arange(count - len(kept), count, device=t.device)) % size
-        self.bank.index_copy_(0, rows, kept)
-        self.visited.index_fill_(0, rows, True)
+        usable = usable_rows(kept)  # (min(N*ranks, M),)
+        self.bank.index_copy_(0, rows, torch.where(usable[:, None], kept, self.bank[rows]))
+        self.visited.index_copy_(0, rows, usable | self.visited[rows])
         self.pointer.add_(count).remainder_(size)
 
     def extra_repr(self) -> str:

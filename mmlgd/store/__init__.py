@@ -1,7 +1,7 @@
 """The teacher store: unit embeddings of augmented views, written once and read by any number of students."""
 
 from .fingerprint import difference, libraries, plain, probe_views, same_views, survey_pictures
-from .layout import DESCRIPTION, StoreError, TeacherStore
+from .layout import DESCRIPTION, StoreError, TeacherStore, usable_lengths
 
 __all__ = [
     'DESCRIPTION',
@@ -13,4 +13,5 @@ __all__ = [
     'probe_views',
     'same_views',
     'survey_pictures',
+    'usable_lengths',
 ]

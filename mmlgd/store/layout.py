@@ -4,7 +4,7 @@ import io
 import json
 import zlib
 from pathlib import Path
-from typing import Optional, Union
+from typing import Callable, Optional, Union
 
 import numpy as np
 
@@ -151,30 +151,40 @@ class TeacherStore:
             found.update(json.loads(file.read_text(encoding='utf-8')))
         return {int(picture): reason for picture, reason in sorted(found.items(), key=lambda item: int(item[0]))}
 
-    def write(self, shard: int, embeddings: np.ndarray, bad: Optional[dict[int, str]] = None) -> None:
+    def write(
+        self,
+        shard: int,
+        embeddings: np.ndarray,
+        bad: Optional[dict[int, str]] = None,
+        name_of: Optional[Callable[[int], str]] = None,
+    ) -> None:
         """Write one shard; a reader sees all of it or nothing.
 
         Args:
             shard (int): Its number.
             embeddings (np.ndarray): (rows, D), rows of unit length; what stands in the rows of ``bad`` is not kept.
             bad (Dict[int, str], optional): What was wrong with pictures that have no embedding here, by row.
+            name_of (Callable, optional): What the picture and view of a row are called in an error. Defaults to None,
+                which gives their numbers.
 
         Raises:
-            StoreError: A row is zero or not finite; the message names its picture and view.
+            StoreError: A row is zero or not finite; the message names teacher, picture and view.
             WriteError: The disk is full, or the folder not writable. What is there stays.
         """
         rows = np.ascontiguousarray(embeddings, dtype=np.float16)
         expected = (len(self.rows_of(shard)), self.embed_dim)
         if rows.shape != expected:
             raise StoreError(f'Shard {shard} has rows of shape {expected}, got {rows.shape}.')
-        norms = np.linalg.norm(rows.astype(np.float32), axis=1)
-        wrong = np.flatnonzero(~((norms > 0.9) & (norms < 1.1)))  # NaN is in neither
+        wrong = np.flatnonzero(~usable_lengths(rows))
         if len(wrong):
-            view, picture = divmod(self.rows_of(shard)[int(wrong[0])], self.num_pictures)
+            first = self.rows_of(shard)[int(wrong[0])]
+            view, picture = divmod(first, self.num_pictures)
+            name = name_of(first) if name_of else f'picture {picture}, view {view}'
             raise StoreError(
-                f'The teacher gives {len(wrong)} embeddings of shard {shard} a length other than 1, the first '
-                f'{norms[wrong[0]]} for picture {picture}, view {view}. Zero or NaN comes from broken weights, or from '
-                f'half precision that overflows: write the store in float32 or bfloat16.'
+                f'The teacher {self.description["teacher"].get("id")} gives {len(wrong)} embeddings of shard {shard} a '
+                f'length other than 1, the first {np.linalg.norm(rows[wrong[0]].astype(np.float32))} for {name}. Zero '
+                f'or NaN comes from broken weights, or from half precision that overflows: write the store in float32 '
+                f'or bfloat16.'
             )
         self._file(shard).parent.mkdir(exist_ok=True)
         if bad:
@@ -237,3 +247,20 @@ class TeacherStore:
 
     def _bad_file(self, shard: int) -> Path:
         return self._file(shard).with_suffix('.bad')
+
+
+def usable_lengths(rows: np.ndarray) -> np.ndarray:
+    """Tell stored embeddings of about unit length from zero, NaN and Inf.
+
+    Args:
+        rows (np.ndarray): (N, D) float16.
+
+    Returns:
+        np.ndarray: (N,) bool.
+
+    Examples:
+        >>> usable_lengths(np.array([[0.6, 0.8], [0.0, 0.0]], dtype=np.float16)).tolist()
+        [True, False]
+    """
+    norms = np.linalg.norm(rows.astype(np.float32), axis=1)
+    return (norms > 0.9) & (norms < 1.1)  # NaN is in neither

@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mmlgd.files import write_whole
+from mmlgd.ranks import fail_together
 
 from .templates import fill
 
@@ -50,30 +51,43 @@ def embed_class_names(
         Tensor: (K, D) float32 on the CPU, rows of unit length.
 
     Raises:
-        ValueError: An embedding is zero or not finite; the message names the class.
+        ValueError: An embedding is zero or not finite; the message names teacher, class and prompt.
+        OtherRankError: On the other ranks, if the main process failed.
     """
-    if is_main_process():
-        file = _cache_file(teacher_id, names, templates, cache_dir)
-        embeddings = _read(file, len(names), embed_dim)
-        if embeddings is None:
-            embeddings = _encode(encode_text, names, templates)
-            _write(file, embeddings)
-    else:
-        embeddings = torch.empty(len(names), embed_dim)
+    embeddings = torch.empty(len(names), embed_dim)
+    with fail_together():
+        if is_main_process():
+            file = _cache_file(teacher_id, names, templates, cache_dir)
+            there = _read(file, embeddings.shape)
+            embeddings = _encode(encode_text, teacher_id, names, templates) if there is None else there
+            if there is None:
+                _write(file, embeddings)
     broadcast(embeddings)  # in place; nothing to do outside a distributed run
     return embeddings
 
 
-def _encode(encode_text: Callable[[list[str]], Tensor], names: list[str], templates: list[str]) -> Tensor:
+def _encode(
+    encode_text: Callable[[list[str]], Tensor], teacher_id: str, names: list[str], templates: list[str]
+) -> Tensor:
     prompts = [fill(template, name) for name in names for template in templates]  # K*P, names outermost
     print_log(f'Encoding {len(prompts)} prompts ({len(names)} names, {len(templates)} templates).', 'current')
     starts = tqdm(range(0, len(prompts), _BATCH), desc='text bank', unit_scale=_BATCH, disable=None)
     rows = torch.cat([encode_text(prompts[i : i + _BATCH]).float().cpu() for i in starts])  # (K*P, D)
-    rows = rows.view(len(names), len(templates), -1).mean(dim=1)  # (K, D)
-    for name, row in zip(names, rows):
-        if not torch.isfinite(row).all() or not row.any():
-            raise ValueError(f'The text tower gives no usable embedding for the class {name!r}: zero, NaN or Inf.')
-    return F.normalize(rows, dim=-1)
+    rows = rows.view(len(names), len(templates), -1)  # (K, P, D)
+    means = rows.mean(dim=1)  # (K, D)
+    usable = torch.cat([_usable(rows), _usable(means)[:, None]], dim=1)  # (K, P+1)
+    if not usable.all():
+        k, p = (~usable).nonzero()[0].tolist()
+        prompt = f'the prompt {fill(templates[p], names[k])!r}' if p < len(templates) else 'the mean of its prompts'
+        raise ValueError(
+            f'The text tower gives no usable embedding for the class {names[k]!r}: {prompt} is zero, NaN or Inf. The '
+            f'teacher is {teacher_id}; its weights are broken, or half precision overflows.'
+        )
+    return F.normalize(means, dim=-1)
+
+
+def _usable(rows: Tensor) -> Tensor:
+    return rows.isfinite().all(dim=-1) & rows.any(dim=-1)
 
 
 def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str]) -> Path:
@@ -82,27 +96,29 @@ def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_d
     return folder / 'text' / f'{key}.safetensors'
 
 
-def _read(file: Path, num_names: int, embed_dim: int) -> Optional[Tensor]:
+def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
     if not file.is_file():
         return None
     try:
         with safe_open(file, 'pt') as content:
             embeddings = content.get_tensor('embeddings')
             checksum = (content.metadata() or {}).get('crc32')
-        fault = _fault(embeddings, (num_names, embed_dim), checksum)
+        fault = _fault(embeddings, shape, checksum)
     except (SafetensorError, KeyError, OSError) as error:
         fault = str(error)
     if fault:
         print_log(f'Cannot read the cached text embeddings {file} ({fault}): computing them anew.', 'current', 30)
         return None
-    print_log(f'Text embeddings of {num_names} names read from {file}.', 'current')
+    print_log(f'Text embeddings of {shape[0]} names read from {file}.', 'current')
     return embeddings
 
 
 def _fault(embeddings: Tensor, shape: tuple, checksum: Optional[str]) -> str:
     """Compare embeddings with what they have to be; files of earlier versions have no checksum."""
     if embeddings.shape != shape or embeddings.dtype != torch.float32:
-        return f'{embeddings.dtype} {tuple(embeddings.shape)} instead of torch.float32 {shape}'
+        return f'{embeddings.dtype} {tuple(embeddings.shape)} instead of torch.float32 {tuple(shape)}'
+    if not _usable(embeddings).all():
+        return 'it has zero, NaN or Inf rows'
     if checksum not in (None, _checksum(embeddings)):
         return 'it differs from its checksum'
     return ''

@@ -1,7 +1,9 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
+from safetensors.torch import load_file, save_file
 
 from mmlgd.apis.teacher_store import use_store, write_store
 from mmlgd.datasets import SeededViews
@@ -197,6 +200,38 @@ def test_a_store_whose_views_have_other_pixels_here_is_refused(cfg, store, tmp_p
 def test_a_folder_with_another_store_is_not_written_to(cfg, store):
     with pytest.raises(StoreError, match='something else: store.seed is 3 in the store and 4 here'):
         write_store(cfg, store.folder, VIEWS, seed=4)
+
+
+def test_a_teacher_that_gives_nothing_is_named_with_the_picture(cfg, tmp_path):
+    """Broken weights, as after half a download: the last layer is 0."""
+    cfg.model.teacher.model = broken_clip(cfg.model.teacher.model, tmp_path / 'broken')
+    with pytest.raises(StoreError, match=r'The teacher open_clip/local-dir.*for picture 0 \(.*class0/0.png\), view 0'):
+        write_store(cfg, tmp_path / 'store', 1)
+
+
+def broken_clip(model, folder):
+    shutil.copytree(model.removeprefix('local-dir:'), folder)
+    file = folder / 'open_clip_model.safetensors'
+    weights = load_file(file)
+    for name in ('weight', 'bias'):
+        weights[f'visual.attnpool.c_proj.{name}'].zero_()
+    save_file(weights, file)
+    return f'local-dir:{folder}'
+
+
+def test_a_zero_in_a_store_is_named_when_it_is_read(cfg, store, tmp_path):
+    """Whole and with the right checksum: written by something else."""
+    shutil.copytree(store.folder, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / 'shards/00000.npy'
+    rows = np.load(file)
+    rows[13] = 0
+    np.save(file, rows)
+    file.with_suffix('.crc32').write_text(f'{zlib.crc32(rows):08x}\n')
+    use_store(cfg, tmp_path)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    dataset[12], dataset[14]
+    with pytest.raises(StoreError, match=r'picture 1 \(.*\.png\), view 1, by the teacher open_clip/'):
+        dataset[13]
 
 
 def test_class_names_that_the_store_has_not_are_asked_for(cfg, store):

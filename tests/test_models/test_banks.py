@@ -58,6 +58,19 @@ def test_published_rows_shrink_and_normalised_rows_stay_on_the_sphere():
     torch.testing.assert_close(normalised.bank.norm(dim=-1), torch.ones(1))
 
 
+@pytest.mark.parametrize('value', [0.0, float('nan'), float('inf')])
+@pytest.mark.parametrize('normalize', [False, True])
+def test_a_broken_embedding_moves_no_row(value, normalize):
+    bank, alone = (VisualSemanticsBank(5, 8, momentum=0.9, normalize=normalize) for _ in range(2))
+    for step in range(2):
+        t, whole = unit(6, 8, step), torch.tensor([True, False, True, True, False, True])
+        alone.update(t[whole], unit(5, 8))
+        t[~whole] = value
+        bank.update(t, unit(5, 8))
+    torch.testing.assert_close(bank.bank, alone.bank)
+    assert torch.equal(bank.visited, alone.visited)
+
+
 @pytest.mark.parametrize('momentum', [-0.1, 1.1])
 def test_momentum_out_of_range_is_refused(momentum):
     with pytest.raises(ValueError, match='momentum'):

@@ -67,3 +67,15 @@ def test_a_resumed_queue_goes_on_as_if_nothing_had_happened(tmp_path):
 def test_an_empty_queue_is_refused():
     with pytest.raises(ValueError, match='at least one picture, got size=0'):
         QueueBank(0, 8)
+
+
+@pytest.mark.parametrize('value', [0.0, float('nan'), float('inf')])
+def test_in_the_place_of_a_broken_embedding_the_queue_keeps_what_it_had(value):
+    queue = QueueBank(4, 8)
+    queue.update(unit(3, 8, 1))
+    before = queue.bank.clone()
+    t = unit(3, 8, 2)
+    t[0] = t[1] = value  # rows 3, never written, and 0
+    queue.update(t)
+    assert torch.equal(queue.bank[[3, 0]], before[[3, 0]]) and torch.equal(queue.bank[1], t[2])
+    assert queue.visited.tolist() == [True, True, True, False] and queue.pointer == 2

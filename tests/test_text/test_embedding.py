@@ -133,10 +133,31 @@ def test_a_cache_that_cannot_be_written_costs_only_the_cache(tmp_path):
     assert embed_class_names(Tower(), 8, 'teacher-1', ['cat'], ['a {}'], str(tmp_path)).shape == (1, 8)
 
 
-@pytest.mark.parametrize('value', [0.0, float('nan')])
-def test_an_unusable_embedding_is_refused_by_class(value, tmp_path):
-    def tower(prompts):
-        return torch.stack([torch.full((4,), value if 'dog' in p else 0.5) for p in prompts])
+@pytest.mark.parametrize('value', [0.0, float('nan'), float('inf')])
+def test_an_unusable_embedding_is_refused_by_teacher_class_and_prompt(value, tmp_path):
+    """One prompt of several: their mean would hide a zero."""
 
-    with pytest.raises(ValueError, match="'dog'"):
-        embed_class_names(tower, 4, 'teacher-1', ['cat', 'dog'], ['a {}'], str(tmp_path))
+    def tower(prompts):
+        return torch.stack([torch.full((4,), value if p == 'the dog' else 0.5) for p in prompts])
+
+    with pytest.raises(ValueError, match="for the class 'dog': the prompt 'the dog' is zero.*teacher-1"):
+        embed_class_names(tower, 4, 'teacher-1', ['cat', 'dog'], ['a {}', 'the {}'], str(tmp_path))
+    assert not list(tmp_path.rglob('*.safetensors'))
+
+
+def test_prompts_that_cancel_each_other_out_are_refused(tmp_path):
+    def tower(prompts):
+        return torch.stack([torch.full((4,), 0.5 if p == 'a cat' else -0.5) for p in prompts])
+
+    with pytest.raises(ValueError, match="'cat': the mean of its prompts is zero"):
+        embed_class_names(tower, 4, 'teacher-1', ['cat'], ['a {}', 'the {}'], str(tmp_path))
+
+
+@pytest.mark.parametrize('rows', [torch.zeros(2, 8), torch.full((2, 8), float('nan')), torch.ones(3, 8)])
+def test_cached_rows_that_are_no_embeddings_are_computed_anew(rows, tmp_path):
+    arguments = (8, 'teacher-1', ['cat', 'dog'], ['a {}'], str(tmp_path))
+    expected = embed_class_names(Tower(), *arguments)
+    (file,) = (tmp_path / 'text').iterdir()
+    save_file({'embeddings': rows}, file)
+    assert torch.equal(embed_class_names(Tower(), *arguments), expected)
+    assert torch.equal(load_file(file)['embeddings'], expected)

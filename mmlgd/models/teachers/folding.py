@@ -32,5 +32,7 @@ def fold_batch_norm(tower: nn.Module, image_size: tuple[int, int]) -> nn.Module:
     pictures = torch.randn(2, 3, *image_size, generator=torch.Generator().manual_seed(0)).to(weight)
     with torch.no_grad():
         expected, got = tower(pictures), folded(pictures)
-    same = torch.allclose(got, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+    largest = expected.abs().max()
+    # Of broken weights nothing can be told; who watches the embeddings names them.
+    same = largest.isfinite() and torch.allclose(got, expected, rtol=1e-3, atol=1e-4 * largest.item())
     return folded if same else tower

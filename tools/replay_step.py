@@ -1,0 +1,35 @@
+r"""Run a training step again that was stopped for a NaN or Inf, and say what is broken in it.
+
+python tools/replay_step.py work_dirs/RUN/broken_steps/iter_17_rank_0.pth
+"""
+
+import argparse
+
+from mmlgd.apis.replay import replay_step
+from mmlgd.models.usable import usable_rows
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('step', help='broken_steps/iter_N_rank_R.pth in the work dir of the run')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Replay the step and print what is broken."""
+    replay = replay_step(parse_args().step)
+    print(f'broken in the run:    {", ".join(replay.recorded)}')
+    print(f'broken in the replay: {", ".join(replay.broken) or "nothing"}')
+    for name, value in replay.losses.items():
+        print(f'  {name}: {value:.6g}')
+    if replay.gradients:
+        print(f'gradients with NaN or Inf: {len(replay.gradients)} parameters, the first {replay.gradients[0]}')
+    fine = replay.student.isfinite().all(dim=1) & usable_rows(replay.teacher)
+    for path, student, teacher, good in zip(replay.paths, replay.student, replay.teacher, fine.tolist()):
+        if not good:
+            print(f'  {path}: length of the embeddings: student {student.norm():.4g}, teacher {teacher.norm():.4g}')
+
+
+if __name__ == '__main__':
+    main()
