@@ -18,6 +18,7 @@ from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
+from .checkpoint_configs import buildable
 from .zero_shot import get_zero_shot_classifier
 
 FILE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
@@ -145,7 +146,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
     def _init_pipeline(self, cfg: ConfigDict):
         dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
-        pipeline = dataset.get('pipeline', DEFAULT_PIPELINE)
+        pipeline = buildable(dataset.get('pipeline', DEFAULT_PIPELINE))
         return super()._init_pipeline(ConfigDict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
 
     def _inputs_to_list(self, inputs: Union[str, Path, np.ndarray, list]) -> list[Picture]:

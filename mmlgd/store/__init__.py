@@ -1,7 +1,8 @@
 """The teacher store: unit embeddings of augmented views, written once and read by any number of students."""
 
+from .description import StoreError
 from .fingerprint import difference, libraries, plain, probe_views, same_views, survey_pictures
-from .layout import DESCRIPTION, StoreError, TeacherStore
+from .layout import DESCRIPTION, TeacherStore
 
 __all__ = [
     'DESCRIPTION',

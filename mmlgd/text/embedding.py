@@ -16,9 +16,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from mmlgd.errors import MMLGDError
+
 from .templates import fill
 
 _BATCH = 256  # prompts a forward: the text tower is then busy, on a CPU too
+
+
+class EmbeddingError(MMLGDError, ValueError):
+    """A text tower whose answer is no direction: zero, or not finite."""
 
 
 def embed_class_names(
@@ -48,11 +54,11 @@ def embed_class_names(
         Tensor: (K, D) float32 on the CPU, rows of unit length.
 
     Raises:
-        ValueError: An embedding is zero or not finite; the message names the class.
+        EmbeddingError: An embedding is zero or not finite; the message names the class.
     """
     if is_main_process():
         file = _cache_file(teacher_id, names, templates, cache_dir)
-        embeddings = _read(file, len(names))
+        embeddings = _read(file, (len(names), embed_dim))
         if embeddings is None:
             embeddings = _encode(encode_text, names, templates)
             _write(file, embeddings)
@@ -70,7 +76,7 @@ def _encode(encode_text: Callable[[list[str]], Tensor], names: list[str], templa
     rows = rows.view(len(names), len(templates), -1).mean(dim=1)  # (K, D)
     for name, row in zip(names, rows):
         if not torch.isfinite(row).all() or not row.any():
-            raise ValueError(f'The text tower gives no usable embedding for the class {name!r}: zero, NaN or Inf.')
+            raise EmbeddingError(f'The text tower gives no usable embedding for the class {name!r}: zero, NaN or Inf.')
     return F.normalize(rows, dim=-1)
 
 
@@ -80,15 +86,18 @@ def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_d
     return folder / 'text' / f'{key}.safetensors'
 
 
-def _read(file: Path, num_names: int) -> Optional[Tensor]:
+def _read(file: Path, shape: tuple[int, int]) -> Optional[Tensor]:
     if not file.is_file():
         return None
     try:
         embeddings = load_file(file)['embeddings']
-    except (SafetensorError, KeyError, OSError) as error:
+        norms = embeddings.float().norm(dim=-1)
+        if embeddings.shape != shape or embeddings.dtype != torch.float32 or not ((norms - 1).abs() < 1e-3).all():
+            raise ValueError(f'it holds {embeddings.dtype} {tuple(embeddings.shape)}, not unit rows {shape}')
+    except (SafetensorError, KeyError, OSError, ValueError, RuntimeError) as error:
         print_log(f'Cannot read the cached text embeddings {file} ({error}): computing them anew.', 'current', 30)
         return None
-    print_log(f'Text embeddings of {num_names} names read from {file}.', 'current')
+    print_log(f'Text embeddings of {shape[0]} names read from {file}.', 'current')
     return embeddings
 
 

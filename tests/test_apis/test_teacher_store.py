@@ -202,7 +202,7 @@ def test_a_folder_with_another_store_is_not_written_to(cfg, store):
 def test_class_names_that_the_store_has_not_are_asked_for(cfg, store):
     cfg.model.text.vocabulary = ['zebra']
     use_store(cfg, store.folder)
-    with pytest.raises(RuntimeError, match='no text embeddings of these class names.*zebra'):
+    with pytest.raises(StoreError, match='no text embeddings of these class names.*zebra'):
         MODELS.build(cfg.model)
 
 
