@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
 
 from .teachers import BaseTeacher
@@ -77,6 +78,7 @@ class TextualSemanticsBank(nn.Module):
         VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
     """
 
+    @checked_settings
     def __init__(
         self,
         teacher: BaseTeacher,
@@ -169,7 +171,7 @@ class VisualSemanticsBank(nn.Module):
         visited (Tensor): (K,) bool.
 
     Raises:
-        ValueError: ``momentum`` is outside [0, 1].
+        ConfigError: ``momentum`` is outside [0, 1].
 
     Examples:
         >>> import torch
@@ -180,10 +182,11 @@ class VisualSemanticsBank(nn.Module):
         [True, True, False]
     """
 
+    @checked_settings
     def __init__(self, num_classes: int, embed_dim: int, momentum: float = 0.999, normalize: bool = False):
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise ValueError(f'Expected a momentum (weight of the old value) in [0, 1], got {momentum}.')
+        require(min(num_classes, embed_dim) > 0, f'Expected a bank of (K, D) rows, got ({num_classes}, {embed_dim}).')
+        require(0 <= momentum <= 1, f'Expected a momentum (weight of the old value) in [0, 1], got {momentum}.')
         self.momentum = momentum
         self.normalize = normalize
         # A generator of its own: ranks and resumed runs start from the same rows, whatever their seeds.

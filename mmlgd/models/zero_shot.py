@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmlgd.building import build_part
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 
 IMAGENET_RGB = dict(
     type='mmpretrain.SelfSupDataPreprocessor',
@@ -65,6 +66,7 @@ class ZeroShotClassifier(BaseModel):
         torch.Size([1, 2])
     """
 
+    @checked_settings
     def __init__(
         self,
         backbone: dict,
@@ -79,6 +81,7 @@ class ZeroShotClassifier(BaseModel):
         self.backbone = build_part(backbone, 'model.backbone')
         self.neck = build_part({'out_channels': embed_dim, **neck}, 'model.neck', 'mmlgd.ProjectionNeck')
         self.class_names = list(class_names)
+        require(temperature > 0, f'Expected a positive temperature, got {temperature}.')
         self.temperature = temperature
         self.register_buffer('bank', torch.zeros(len(self.class_names), embed_dim))
 

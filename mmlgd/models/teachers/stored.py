@@ -6,6 +6,7 @@ from typing import Union
 from torch import Tensor
 
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings
 from mmlgd.store import StoreError, TeacherStore
 
 from .base import BaseTeacher
@@ -24,6 +25,7 @@ class StoredTeacher(BaseTeacher):
         StoreError: There is no store, or a damaged one.
     """
 
+    @checked_settings
     def __init__(self, store: Union[str, Path]):
         told = TeacherStore(store).origin()['teacher']
         super().__init__(told['embed_dim'], told['image_size'], told['mean'], told['std'])
