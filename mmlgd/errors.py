@@ -1,5 +1,7 @@
 """What all errors about a user's input have in common, so that a program can tell them from faults of its own."""
 
+from typing import Callable
+
 
 class MMLGDError(Exception):
     """Something that mmlgd was given cannot be used; the message says what was got, what was expected, what to do.
@@ -28,3 +30,18 @@ class MissingFileError(MMLGDError, FileNotFoundError):
 
 class DownloadError(MMLGDError, ConnectionError):
     """A file that cannot be fetched from the network."""
+
+
+def run_tool(main: Callable[[], object]) -> None:
+    """Run a tool; what is wrong with its input is said in one paragraph, with exit code 1 and without a traceback.
+
+    Args:
+        main (Callable): Of the tool. Other errors are faults, and keep their traceback.
+
+    Raises:
+        SystemExit: What it was given cannot be used.
+    """
+    try:
+        main()
+    except MMLGDError as error:
+        raise SystemExit(f'error: {error}') from error

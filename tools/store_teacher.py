@@ -19,6 +19,7 @@ from mmengine.registry import init_default_scope
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.teacher_store import write_store
+from mmlgd.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

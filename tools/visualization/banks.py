@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from mmlgd.apis import CheckpointError, read_checkpoint, state_dict_of
+from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
 from mmlgd.evaluation.style import FAINT, INK, STUDENT, STYLE, TEXT
 from mmlgd.models.banks import read_text_state
@@ -223,4 +224,4 @@ def main(argv: Optional[list[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,6 +14,7 @@ from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
 from mmlgd.apis import read_checkpoint, state_dict_of
+from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
 from mmlgd.evaluation.style import FAINT, INK, STUDENT, TEXT
 from mmlgd.models.banks import read_text_state
@@ -101,4 +102,4 @@ def main(argv: Optional[list[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
