@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 from typing import IO, Optional, Union
@@ -79,9 +80,12 @@ def _load(file: Union[Path, IO[bytes]], source: str, map_location: Union[str, to
 
 def _fetch(url: str) -> Path:
     """Download a file unless it is here, and compare it with its hash."""
-    address = urlparse(url)
+    try:
+        address = urlparse(url)
+    except ValueError as error:
+        raise CheckpointError(f'{url!r} is no address: {error}.') from error
     name = PurePosixPath(address.path).name
-    if address.scheme not in ('http', 'https') or name in ('', '..') or '\\' in name:
+    if address.scheme not in ('http', 'https', 'file') or name in ('', '..') or '\\' in name:
         raise CheckpointError(f'Weights are read from a file, or from http(s)://HOST/.../NAME.pth, got {url!r}.')
     expected = _expected_hash(url)
     file = Path(torch.hub.get_dir(), 'checkpoints', name)
@@ -97,7 +101,7 @@ def _fetch(url: str) -> Path:
             f'{url} is not what it should be: {error}. It was changed on the way or on the server. Ask who published '
             f'it; if you trust the file all the same, add #sha256= and its hash to the address.'
         ) from error
-    except (URLError, OSError, ValueError) as error:  # ValueError: half an address; OSError: cut off on the way
+    except (URLError, OSError, HTTPException, ValueError) as error:  # ValueError: half an address
         raise DownloadError(
             f'Cannot download {url}: {getattr(error, "reason", error)}. On a machine without a network, copy the file '
             f'here and give its path.'

@@ -1,12 +1,9 @@
 """Every way by which a file of somebody else's comes in: a malicious pickle is refused there, and runs nothing."""
 
-import functools
-import http.server
 import importlib
 import json
 import runpy
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -227,21 +224,6 @@ def test_a_checkpoint_does_not_choose_what_is_deleted(tmp_path):
 def test_storages_that_would_be_unpickled_are_refused(source):
     with pytest.raises(MMLGDError, match='copy the file here'):
         CheckpointLoader.load_checkpoint(source)
-
-
-@pytest.fixture
-def served(tmp_path):
-    """A web server on this machine, and the folder that it serves."""
-    folder = tmp_path / 'served'
-    folder.mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    handler.log_message = lambda *args: None
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield folder, f'http://127.0.0.1:{server.server_address[1]}'
-        server.shutdown()
-        thread.join()
 
 
 ONLINE = dict(
