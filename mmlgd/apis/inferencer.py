@@ -258,7 +258,8 @@ def _pictures_of(source: Union[str, Path, np.ndarray, Picture]) -> list[Picture]
     if not isinstance(source, (str, Path)):
         raise TypeError(f'A picture is a path, a URL, a folder or an array, got a {type(source).__name__}.')
     if '://' in str(source):
-        return [Picture(str(source), PurePosixPath(urlparse(str(source)).path).name)]
+        name = PurePosixPath(urlparse(str(source)).path).name
+        return [Picture(str(source), '' if name == '..' or '\\' in name else name)]
     path = Path(source).expanduser()
     if path.is_dir():
         files = sorted(file for file in path.rglob('*') if file.suffix.lower() in FILE_ENDINGS)
