@@ -45,7 +45,7 @@ ifneq ($(shell cat '$(STAMP)' 2>/dev/null),$(CURDIR))
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help setup demo test docs lint format clean
+.PHONY: help setup demo test docs lint format audit clean
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 	@echo
@@ -75,6 +75,13 @@ lint: $(BIN)/ruff ## ruff, as pre-commit and CI run it
 format: $(BIN)/ruff ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Not in CI: it asks the advisories of PyPI, which change while the code does not. --strict: a package that they do not
+# answer for, as without a network, is a failure and not a line in a table. Versions without a local part (+cu128) are theirs.
+audit: $(STAMP) ## known vulnerabilities of what is installed; needs the network
+	mkdir -p build
+	$(BIN)/python -m pip list --format=freeze --exclude-editable | sed 's/+.*//' > build/audit.txt
+	$(BIN)/python -m pip_audit --strict --no-deps --disable-pip -r build/audit.txt
 
 clean: ## remove build products and caches (environments and work_dirs stay)
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis

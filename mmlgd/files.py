@@ -13,6 +13,8 @@ from typing import Union
 
 from mmengine.logging import print_log
 
+from mmlgd.errors import MMLGDError
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -22,11 +24,11 @@ _LOCK = '.lock'
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
-class WriteError(OSError):
+class WriteError(MMLGDError, OSError):
     """A file that could not be written; what was there before is still there."""
 
 
-class LockedError(RuntimeError):
+class LockedError(MMLGDError, RuntimeError):
     """A folder that another run is writing to."""
 
 

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from mmengine.dist import all_gather_object
 from mmengine.logging import print_log
 
+from mmlgd.errors import MMLGDError
 
-class OtherRankError(RuntimeError):
+
+class OtherRankError(MMLGDError, RuntimeError):
     """This process had no fault; another one of the same run had, and the message has its reason."""
 
 

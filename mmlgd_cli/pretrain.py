@@ -101,15 +101,15 @@ def pretrain(
     config and train it yourself when the options here end. What follows `--` goes to tools/train.py as it is:
     --resume after an interruption, --amp on older cards, --cfg-options KEY=VALUE.
     """  # noqa: D301  click takes the \b for "leave these lines as they are"
-    images = images.expanduser()
-    work_dir = work_dir or Path('work_dirs') / f'lgd_{student}_{images.resolve().name}'
     try:
+        images = images.expanduser()
+        work_dir = work_dir or Path('work_dirs') / f'lgd_{student}_{images.resolve().name}'
         check_pictures(images, settings['batch_size'], gpus)
         vocabulary = check_names(names)
         text = config_text(images, vocabulary, student, check_teacher(teacher), gpus, settings)
         config = write_config(work_dir, text, overwrite)
         commands = tool_commands(config, gpus, store, views, train_args)
-    except (ImportError, ValueError, OSError) as error:
+    except (ImportError, ValueError, OSError, RuntimeError) as error:  # RuntimeError: the home of nobody, as in ~nobody
         hint = '\n`mmlgd doctor` looks at the whole environment.' if isinstance(error, ImportError) else ''
         raise click.ClickException(f'{error}{hint}') from error
     click.echo(f'{config}:\n\n{config.read_text(encoding="utf-8")}')

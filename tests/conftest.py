@@ -1,8 +1,11 @@
 """What the tests share: small random towers, a few pictures, and a cache of their own."""
 
 import copy
+import functools
+import http.server
 import json
 import os
+import threading
 from textwrap import dedent
 
 import numpy as np
@@ -128,3 +131,18 @@ def recipe_of(tiny_clip, pictures):
             """)
 
     return text
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A web server on this machine, and the folder that it serves."""
+    folder = tmp_path / 'served'
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *args: None
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield folder, f'http://127.0.0.1:{server.server_address[1]}'
+        server.shutdown()
+        thread.join()

@@ -12,7 +12,7 @@ from mmengine.structures import PixelData
 from mmengine.utils.dl_utils.parrots_wrapper import SyncBatchNorm, _BatchNorm
 from torch import nn
 
-from mmlgd.apis.checkpoints import part_weights, read_checkpoint, state_dict_of
+from mmlgd.apis import part_weights, read_checkpoint, state_dict_of
 from mmlgd.apis.downstream import start_from
 from mmlgd.registry import MODELS
 

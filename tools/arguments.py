@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from mmlgd.errors import MissingFileError
+
 
 def common_parser(description: str) -> argparse.ArgumentParser:
     """Make a parser of the shared arguments.
@@ -40,9 +42,11 @@ def read_config(args: argparse.Namespace) -> Config:
         Config: ``--cfg-options`` not merged yet: they have the last word.
 
     Raises:
-        FileNotFoundError: There is no such config.
+        MissingFileError: There is no such config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if '::' not in args.config and not Path(args.config).is_file():
+        raise MissingFileError(f'There is no config at {args.config!r}. Those of mmlgd lie in configs/.')
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)

@@ -11,6 +11,7 @@ those that dataset_converters/label_subset.py draws. The table is printed, and w
 
 import argparse
 import json
+import os
 import re
 import statistics
 import time
@@ -28,6 +29,7 @@ from mmpretrain.datasets import CustomDataset
 from torch import Tensor
 
 from mmlgd.apis.inferencer import DEFAULT_PIPELINE
+from mmlgd.errors import ConfigError, MissingFileError, run_tool
 from mmlgd.evaluation import (
     Features,
     FrozenModel,
@@ -148,10 +150,10 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         Split: Its pictures.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no picture in it.
+        MissingFileError: There is no such folder, or no picture in it.
     """
     if not (data / split).is_dir():
-        raise FileNotFoundError(f'Expected labelled pictures in {data / split}/CLASS/*, and there is no such folder.')
+        raise MissingFileError(f'Expected labelled pictures in {data / split}/CLASS/*, and there is no such folder.')
     listed = (data / f'{split}.txt').is_file()
     dataset = CustomDataset(
         data_root=str(data),
@@ -161,7 +163,9 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         pipeline=pipeline,
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    files = [Path(info['img_path']).relative_to(data / split).as_posix() for info in infos]
+    files = [os.path.relpath(info['img_path'], data / split) for info in infos]
+    if outside := [file for file in files if file.startswith(os.pardir)]:
+        raise ConfigError(f'{data / split}.txt names {outside[0]!r}, which is not in {data / split}. Name those in it.')
     folders = None if listed else list(dataset.CLASSES)
     return Split(dataset, files, torch.tensor([int(info['gt_label']) for info in infos]), folders)
 
@@ -369,4 +373,4 @@ def _is_start(source: str) -> bool:
 
 if __name__ == '__main__':
     MMLogger.get_current_instance().setLevel('WARNING')  # initialising a backbone logs each of its weights
-    main()
+    run_tool(main)

@@ -20,6 +20,7 @@ from mmengine.registry import init_default_scope
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.teacher_store import write_store
 from mmlgd.datasets.pictures import count_text
+from mmlgd.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.downstream import start_from
+from mmlgd.errors import ConfigError, MissingFileError, run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,16 +33,16 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and let the command line have the last word.
 
     Raises:
-        FileNotFoundError: There is no such config or checkpoint.
-        ValueError: ``--out`` is neither a .pkl nor a .json file, or there is nothing to evaluate.
+        MissingFileError: There is no such config or checkpoint.
+        ConfigError: ``--out`` is neither a .pkl nor a .json file, or there is nothing to evaluate.
     """
     cfg = read_config(args)
     if not args.checkpoint and not (args.student and cfg.model.type.endswith('KNNClassifier')):
-        raise ValueError('Nothing trained to evaluate: give a checkpoint. (Only a k-NN config can do with --student.)')
+        raise ConfigError('Nothing trained to evaluate: give a checkpoint. (Only a k-NN config can do with --student.)')
     if args.checkpoint and not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
-        raise FileNotFoundError(f'There is no checkpoint at {args.checkpoint!r}.')
+        raise MissingFileError(f'There is no checkpoint at {args.checkpoint!r}.')
     if args.out and Path(args.out).suffix not in ('.pkl', '.json'):
-        raise ValueError(f'--out takes a .pkl (predictions) or a .json (metrics), got {args.out!r}.')
+        raise ConfigError(f'--out takes a .pkl (predictions) or a .json (metrics), got {args.out!r}.')
     cfg.load_from = args.checkpoint
     if args.show_dir:
         # mmpretrain's hook has `enable`, mmdet's and mmseg's have `draw`; out_dir is relative to the work dir there.
@@ -69,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,6 +14,7 @@ import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work 
 from mmlgd.apis.downstream import start_from
 from mmlgd.apis.resume import resume_whole, save_whole
 from mmlgd.apis.teacher_store import use_store
+from mmlgd.errors import ConfigError, run_tool
 from mmlgd.files import sole_writer
 
 # Where launchers tell a process its rank, before there is a group of processes to ask.
@@ -49,15 +50,17 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and let the command line have the last word.
 
     Raises:
-        FileNotFoundError: There is no such config.
-        KeyError: ``--auto-scale-lr`` without ``auto_scale_lr.base_batch_size`` in the config.
+        MissingFileError: There is no such config.
+        ConfigError: ``--auto-scale-lr`` without ``auto_scale_lr.base_batch_size`` in the config.
     """
     cfg = read_config(args)
     if args.amp:
         cfg.optim_wrapper.update(mixed_precision())
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise KeyError(f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...), missing in {args.config}.')
+            raise ConfigError(
+                f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...), missing in {args.config}.'
+            )
         cfg.auto_scale_lr.enable = True
         # mmengine counts the pictures of a step; with accumulated gradients an update has several steps of them.
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
@@ -95,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

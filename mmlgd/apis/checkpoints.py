@@ -1,66 +1,13 @@
-"""Checkpoints read without running anything in them, and errors that say what is wrong with one."""
+"""What is in a checkpoint: its tensors, its parts and its config, each checked before it is used."""
 
-import ast
 from collections import Counter
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Union
-from urllib.error import URLError
 
 import torch
-from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read, or does not hold what is asked of it."""
-
-
-def read_checkpoint(source: Union[str, Path]) -> dict:
-    """Read a checkpoint file or URL onto the CPU, with ``weights_only``: nothing in it is executed.
-
-    A download is kept in torch's hub folder and, if its name ends in ``-{hash8}.pth`` as published ones do, checked.
-
-    Args:
-        source (str | Path): A local file or an ``http(s)://`` URL.
-
-    Returns:
-        dict: As it was saved; :func:`state_dict_of` has its tensors.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ConnectionError: The URL cannot be reached.
-        CheckpointError: The file is cut off, or no checkpoint.
-    """
-    try:
-        if '://' in str(source):
-            checkpoint = torch.hub.load_state_dict_from_url(
-                str(source), map_location='cpu', check_hash=True, weights_only=True
-            )
-        elif not Path(source).is_file():
-            raise FileNotFoundError(f'There is no checkpoint at {str(source)!r}.')
-        else:
-            checkpoint = torch.load(source, map_location='cpu', weights_only=True)
-    except URLError as error:
-        raise ConnectionError(
-            f'Cannot download {source}: {error.reason}. On a machine without a network, copy the file here and give '
-            f'its path.'
-        ) from error
-    except UnpicklingError as error:
-        raise CheckpointError(
-            f'{source} is cut off, is no checkpoint, or holds more than weights, which is not executed here: '
-            f'{str(error).splitlines()[0]} Compare its size with the original and copy it again.'
-        ) from error
-    except (FileNotFoundError, PermissionError):
-        raise
-    except (RuntimeError, EOFError, OSError) as error:  # what torch raises depends on where the file was cut off
-        raise CheckpointError(
-            f'{source} is cut off, or no checkpoint: {str(error).splitlines()[0] if str(error) else "it ends early"} '
-            f'Compare its size with the original and copy it again.'
-        ) from error
-    if not isinstance(checkpoint, dict) or not checkpoint:
-        raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, not a checkpoint (a dict of tensors).')
-    return checkpoint
+from mmlgd.checkpoint_files import CheckpointError
 
 
 def state_dict_of(checkpoint: dict) -> dict[str, Tensor]:
@@ -71,8 +18,16 @@ def state_dict_of(checkpoint: dict) -> dict[str, Tensor]:
 
     Returns:
         Dict[str, Tensor]: Its state dict.
+
+    Raises:
+        CheckpointError: What should be tensors by their names is something else.
     """
     state = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise CheckpointError(
+            f'A checkpoint holds tensors by their names, as backbone.conv1.weight; this one has a '
+            f'{type(state).__name__} in their place. Give a checkpoint of training.'
+        )
     return {key.removeprefix('module.'): value for key, value in state.items()}
 
 
@@ -110,12 +65,17 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
         source (str | Path): Where they are from, for the error.
 
     Raises:
-        CheckpointError: Keys are missing, unexpected, or of another shape; the message shows the first of each.
+        CheckpointError: Keys are missing, unexpected, of another shape or no such numbers; the message shows the
+            first of each.
     """
     wanted = module.state_dict()
     faults = [
         ('missing', [key for key in wanted if key not in weights]),
         ('unexpected', [key for key in weights if key not in wanted]),
+        (
+            'no plain numbers of its kind',
+            [key for key in wanted if key in weights and not _is_alike(weights[key], wanted[key])],
+        ),
         (
             'of another shape',
             [
@@ -133,44 +93,10 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
         )
 
 
-def model_config(checkpoint: dict, source: Union[str, Path] = 'The checkpoint') -> ConfigDict:
-    """Read how the model was built from the config that mmengine keeps in a checkpoint, as data.
-
-    Args:
-        checkpoint (dict): Of :func:`read_checkpoint`.
-        source (str | Path): Where it is from, for the error.
-
-    Returns:
-        ConfigDict: The config's settings, ``model`` among them.
-
-    Raises:
-        CheckpointError: It holds no config, or one with anything but literals in it.
-    """
-    text = checkpoint.get('meta', {}).get('cfg')
-    if not isinstance(text, str):
-        raise CheckpointError(
-            f'{source} does not say how its model was built (no meta.cfg). Give the config that it was trained with.'
-        )
-    try:
-        body = ast.parse(text).body
-        settings = {node.targets[0].id: _literal(node.value) for node in body if isinstance(node, ast.Assign)}
-    except (SyntaxError, ValueError, AttributeError) as error:
-        raise CheckpointError(f'The config in {source} is not plain settings: {error}.') from error
-    if 'model' not in settings:
-        raise CheckpointError(f'The config in {source} has no model. Is it a checkpoint of training?')
-    return ConfigDict(settings)
-
-
-def _literal(node: ast.AST):
-    """Evaluate dicts, lists, tuples and constants; no name is looked up and nothing is called."""
-    if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict' and not node.args:
-        return {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
-    if isinstance(node, ast.Dict):
-        return {_literal(key): _literal(value) for key, value in zip(node.keys, node.values)}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        values = [_literal(item) for item in node.elts]
-        return values if isinstance(node, ast.List) else tuple(values)
-    return ast.literal_eval(node)
+def _is_alike(value, wanted: Tensor) -> bool:
+    """Whether a value can be copied into a tensor without a word: floats into floats, whole numbers into such."""
+    kinds = [(x.is_floating_point(), x.is_complex()) for x in (value, wanted)] if isinstance(value, Tensor) else []
+    return bool(kinds) and kinds[0] == kinds[1] and value.layout == torch.strided and not value.is_quantized
 
 
 def _shape(value) -> tuple:

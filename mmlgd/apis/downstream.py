@@ -8,9 +8,10 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.registry import MODELS
 
-from .checkpoints import CheckpointError, check_weights, part_weights, read_checkpoint, state_dict_of
+from .checkpoints import check_weights, part_weights, state_dict_of
 
 PREFIX = 'backbone.'
 

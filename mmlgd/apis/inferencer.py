@@ -20,6 +20,7 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from mmlgd.datasets.loading import decode
 
+from .checkpoint_configs import buildable
 from .zero_shot import get_zero_shot_classifier
 
 FILE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
@@ -146,7 +147,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
     def _init_pipeline(self, cfg: ConfigDict):
         dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
-        pipeline = dataset.get('pipeline', DEFAULT_PIPELINE)
+        pipeline = buildable(dataset.get('pipeline', DEFAULT_PIPELINE))
         return super()._init_pipeline(ConfigDict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
 
     def _inputs_to_list(self, inputs: Union[str, Path, np.ndarray, list]) -> list[Picture]:
@@ -258,7 +259,8 @@ def _pictures_of(source: Union[str, Path, np.ndarray, Picture]) -> list[Picture]
     if not isinstance(source, (str, Path)):
         raise TypeError(f'A picture is a path, a URL, a folder or an array, got a {type(source).__name__}.')
     if '://' in str(source):
-        return [Picture(str(source), PurePosixPath(urlparse(str(source)).path).name)]
+        name = PurePosixPath(urlparse(str(source)).path).name
+        return [Picture(str(source), '' if name == '..' or '\\' in name else name)]
     path = Path(source).expanduser()
     if path.is_dir():
         files = sorted(file for file in path.rglob('*') if file.suffix.lower() in FILE_ENDINGS)

@@ -8,9 +8,12 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from torch import nn
 
-from mmlgd.registry import MODELS
+from mmlgd.building import build_part
+from mmlgd.checkpoint_files import read_checkpoint
+from mmlgd.errors import ConfigError
 
-from .checkpoints import check_weights, model_config, part_weights, read_checkpoint, state_dict_of
+from .checkpoint_configs import buildable, model_config
+from .checkpoints import check_weights, part_weights, state_dict_of
 
 
 def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn.Module:
@@ -30,7 +33,8 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: The checkpoint is cut off, has no student, or does not fit.
+        CheckpointError: The checkpoint is cut off, has no student, does not fit, or would run code.
+        ConfigError: The config has no backbone, or one that cannot be built.
 
     Examples:
         >>> import torch
@@ -49,12 +53,14 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
         config, checkpoint = None, source
     if checkpoint:
         content = read_checkpoint(checkpoint)
-        config = config or model_config(content, checkpoint)
-    settings = {**copy.deepcopy(config['model']['backbone']), **options}
+        if config is None:
+            config = model_config(content, checkpoint)
+            buildable(config['model'].get('backbone'), checkpoint)
+    settings = {**backbone_of(config, source), **options}
     settings.setdefault('_scope_', config.get('default_scope', 'mmpretrain'))
     if checkpoint and settings.get('pretrained'):
         settings['pretrained'] = False  # timm would download what the checkpoint replaces
-    student = MODELS.build(settings)
+    student = build_part(settings, 'model.backbone')
     if checkpoint:
         weights = part_weights(state_dict_of(content), 'backbone', checkpoint)
         check_weights(student, weights, checkpoint)
@@ -63,6 +69,26 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
         student.init_weights()
     student.eval()  # not returned: mmpretrain's backbones return None from it
     return student
+
+
+def backbone_of(config: Config, source: Union[str, Path, Config]) -> dict:
+    """Find the backbone's settings, as a copy.
+
+    Args:
+        config (Config): With a ``model``.
+        source (str | Path | Config): Where it is from, for the error.
+
+    Returns:
+        dict: To be changed at will.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    backbone = (config.get('model') or {}).get('backbone')
+    if not isinstance(backbone, dict):
+        source = 'The config' if isinstance(source, Config) else source
+        raise ConfigError(f'{source} has no model.backbone, of which a student is. Give a config of LGD training.')
+    return copy.deepcopy(dict(backbone))
 
 
 def _read_config(source: Union[str, Path, Config]) -> Config:

@@ -116,7 +116,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             the difference. Pictures and pipeline are compared when the data set is built.
     """
     store = TeacherStore(folder)
-    told = store.description
+    told = store.origin()
     found = difference(
         dict(teacher=told['teacher']['config'], augmentation=told['augmentation']),
         dict(teacher=_teacher_config(cfg), augmentation=_augmentation(cfg)),

@@ -4,11 +4,13 @@ import copy
 from pathlib import Path
 from typing import Optional, Union
 
+from mmlgd.building import build_part
+from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.models import ZeroShotClassifier
-from mmlgd.models.banks import TextualSemanticsBank
-from mmlgd.registry import MODELS
+from mmlgd.models.banks import TextualSemanticsBank, read_text_state
 
-from .checkpoints import CheckpointError, check_weights, model_config, part_weights, read_checkpoint, state_dict_of
+from .checkpoint_configs import buildable, model_config
+from .checkpoints import check_weights, part_weights, state_dict_of
 
 
 def get_zero_shot_classifier(
@@ -42,9 +44,10 @@ def get_zero_shot_classifier(
     config = model_config(content, checkpoint)
     text = _text_of(state, checkpoint)
     if vocabulary is None and templates is None:
-        class_names, bank = text['class_names'], state['textual_bank.bank']
+        class_names, bank = text['class_names'], text['bank']
     else:
-        teacher_model = MODELS.build(copy.deepcopy(teacher or config['model']['teacher']))
+        teacher = teacher or buildable(config['model'].get('teacher'), checkpoint)
+        teacher_model = build_part(copy.deepcopy(teacher), 'model.teacher')
         if teacher_model.identity != text['teacher_id']:
             raise ValueError(
                 f'{checkpoint} was distilled from the teacher {text["teacher_id"]!r}, given is '
@@ -53,14 +56,15 @@ def get_zero_shot_classifier(
             )
         new = TextualSemanticsBank(teacher_model, vocabulary or text['class_names'], templates or text['templates'])
         class_names, bank = new.class_names, new.bank
-    neck = {**config['model']['neck'], 'out_channels': bank.shape[1]}
+    parts = {part: buildable(config['model'].get(part) or {}, checkpoint) for part in ('backbone', 'neck')}
     # Statistics only: an augmentation is for training, and its library need not be here.
     pixels = {
         key: value for key, value in (config['model'].get('data_preprocessor') or {}).items() if key != 'augmentation'
     }
+    buildable(pixels, checkpoint)
     model = ZeroShotClassifier(
-        backbone=config['model']['backbone'],
-        neck=neck,
+        backbone=parts['backbone'],
+        neck={**parts['neck'], 'out_channels': bank.shape[1]},
         class_names=class_names,
         embed_dim=bank.shape[1],
         temperature=(config['model'].get('loss') or {}).get('student_temperature', 0.2),
@@ -82,4 +86,4 @@ def _text_of(state: dict, source: Union[str, Path]) -> dict:
             f'{source} has no textual bank, so it cannot name what it sees: it is a backbone alone. Give the '
             f'checkpoint of LGD training, or its published file.'
         )
-    return state['textual_bank._extra_state']
+    return read_text_state(state, source)

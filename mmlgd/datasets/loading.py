@@ -12,6 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from PIL import Image, ImageChops, ImageOps
 
+from mmlgd.errors import MMLGDError
 from mmlgd.registry import TRANSFORMS
 
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)  # 179 million, from where on Pillow sees a decompression bomb
@@ -29,7 +30,7 @@ _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _FILE_FAULTS = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EIO)
 
 
-class BadPictureError(ValueError):
+class BadPictureError(MMLGDError, ValueError):
     """A file that is no picture, or not a whole one.
 
     Args:

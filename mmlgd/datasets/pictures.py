@@ -7,6 +7,7 @@ from typing import Union
 import numpy as np
 from mmpretrain.datasets import CustomDataset
 
+from mmlgd.errors import MMLGDError
 from mmlgd.registry import DATASETS
 
 from .loading import BadPictureError
@@ -14,7 +15,7 @@ from .loading import BadPictureError
 POLICIES = ('raise', 'skip')
 
 
-class TooManyBadPicturesError(ValueError):
+class TooManyBadPicturesError(MMLGDError, ValueError):
     """More pictures of a data set are bad than may be left out."""
 
 

@@ -11,6 +11,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmlgd.errors import MMLGDError
 from mmlgd.models.lgd import LGD
 from mmlgd.models.usable import usable_rows
 from mmlgd.places import place_of
@@ -21,7 +22,7 @@ from .step_record import StepRecord
 _SAID = dict(teacher="the teacher's embedding", student="the student's embedding", weights='the weights after it')
 
 
-class NonFiniteError(FloatingPointError):
+class NonFiniteError(MMLGDError, FloatingPointError):
     """A loss or an embedding that is NaN or Inf, or a teacher's that is zero."""
 
 

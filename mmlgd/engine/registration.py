@@ -10,6 +10,8 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
+from .checkpoint_loaders import register_checkpoint_loaders
+
 # What mmengine's own checkpoints refer to by name: the statistics of a log, and the curve of a one-cycle schedule.
 _METHODS = {
     HistoryBuffer: ('min', 'max', 'mean', 'current'),
@@ -20,13 +22,15 @@ _METHODS = {
 def register_with_mmengine() -> None:
     """Make mmengine know the package ``mmlgd``, and torch trust what mmengine's checkpoints hold.
 
-    Two registrations, both idempotent:
+    Three registrations, all idempotent:
 
     - mmengine resolves ``'mmlgd::lgd/....py'`` (in ``_base_`` and :func:`mmengine.hub.get_config`) only for
       packages in its table of projects;
     - from torch 2.6 on, :func:`torch.load` refuses unknown classes. A training checkpoint holds mmengine's
       ``HistoryBuffer`` and in it numpy arrays, and refers to a few methods of it and of a one-cycle schedule by name:
-      exactly these are allow-listed, so that ``--resume`` works with ``weights_only`` switched on.
+      exactly these are allow-listed, so that ``--resume`` works with ``weights_only`` switched on;
+    - mmengine's loaders of checkpoints give way to ours, which execute nothing on either stack and compare downloads
+      with their hash.
 
     Examples:
         >>> from mmengine.config.utils import MODULE2PACKAGE
@@ -35,6 +39,7 @@ def register_with_mmengine() -> None:
         'mmlgd'
     """
     MODULE2PACKAGE['mmlgd'] = 'mmlgd'
+    register_checkpoint_loaders()
     classes = [*_METHODS, np.ndarray, np.dtype, *(type(np.dtype(k)) for k in ('float64', 'float32', 'int64', 'int32'))]
     # By name: the fork's loader allows some of these classes for itself, and when it is done takes them from the list.
     named = [(cls, f'{cls.__module__}.{cls.__name__}') for cls in classes]

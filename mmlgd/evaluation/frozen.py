@@ -10,13 +10,15 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmlgd.apis.checkpoints import model_config, read_checkpoint, state_dict_of
+from mmlgd.apis.checkpoint_configs import buildable, model_config
+from mmlgd.apis.checkpoints import state_dict_of
 from mmlgd.apis.downstream import start_from
 from mmlgd.apis.student import get_student
 from mmlgd.apis.zero_shot import get_zero_shot_classifier
+from mmlgd.building import build_part
+from mmlgd.checkpoint_files import read_checkpoint
 from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
-from mmlgd.registry import MODELS
 
 
 class Features(NamedTuple):
@@ -149,9 +151,11 @@ def load_frozen(
     content = {} if source == 'none' or not _is_file_or_url(source) else read_checkpoint(source)
     if 'textual_bank.bank' in state_dict_of(content):
         return FrozenModel.from_classifier(get_zero_shot_classifier(source, vocabulary, teacher=teacher))
-    if isinstance(content.get('meta', {}).get('cfg'), str):
+    meta = content.get('meta')
+    if isinstance(meta, dict) and isinstance(meta.get('cfg'), str):
         config = model_config(content, source)
         preprocessor = config['model'].get('data_preprocessor') or config.get('data_preprocessor')
+        buildable(preprocessor, source)
         if preprocessor:  # mmpretrain's configs leave the type of theirs out
             preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **preprocessor}
         head = _linear_head(state_dict_of(content), config['model'])
@@ -181,7 +185,8 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
     """
     if student.bank is None:
         raise ValueError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
-    model = MODELS.build(copy.deepcopy(teacher or student.config['model']['teacher']))
+    teacher = teacher or buildable(student.config['model'].get('teacher'))
+    model = build_part(copy.deepcopy(teacher), 'model.teacher')
     if model.identity != student.teacher_id:
         raise ValueError(
             f'The student was distilled from the teacher {student.teacher_id!r}, given is {model.identity!r}: their '
@@ -248,7 +253,7 @@ def pipeline_of(config: Optional[ConfigDict], default: list[dict]) -> list[dict]
         List[dict]: Transforms, with the reading of the file as the first.
     """
     dataset = ((config or {}).get('test_dataloader') or {}).get('dataset', {})
-    pipeline = [dict(transform) for transform in dataset.get('pipeline', default)]
+    pipeline = [dict(transform) for transform in buildable(dataset.get('pipeline', default))]
     # Ours takes no half picture for a whole one; another that has options stays.
     if pipeline[0]['type'].endswith('LoadImageFromFile'):
         load = pipeline.pop(0)

@@ -7,7 +7,9 @@ import torch
 from mmengine.dist import get_dist_info
 from torch import Tensor, nn
 
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings
 
 from .pixels import gaussian_kernels, turn_hue
 
@@ -49,7 +51,7 @@ class MoCoV2Augmentation(nn.Module):
 
     Raises:
         ImportError: kornia is not installed.
-        ValueError: A value is outside its range.
+        ConfigError: A value is outside its range.
 
     Examples:
         >>> import torch
@@ -62,6 +64,7 @@ class MoCoV2Augmentation(nn.Module):
     #: int: M, how many uniform variates a view consumes.
     num_noise = len(NOISE)
 
+    @checked_settings
     def __init__(
         self,
         brightness: float = 0.4,
@@ -79,7 +82,7 @@ class MoCoV2Augmentation(nn.Module):
         _check_range(0.5, hue=hue)
         _check_range(1.0, jitter_prob=jitter_prob, gray_prob=gray_prob, blur_prob=blur_prob, flip_prob=flip_prob)
         if not 0 < sigma[0] <= sigma[1]:
-            raise ValueError(f'Expected sigma=(least, greatest) in pixels with 0 < least <= greatest, got {sigma}.')
+            raise ConfigError(f'Expected sigma=(least, greatest) in pixels with 0 < least <= greatest, got {sigma}.')
         _import_kornia()  # now, not in the first step; a module kept as an attribute could not be copied or pickled
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
         self.jitter_prob, self.gray_prob, self.blur_prob, self.flip_prob = jitter_prob, gray_prob, blur_prob, flip_prob
@@ -161,7 +164,7 @@ def _change(views: Tensor, chosen: Tensor, operation: Callable[..., Tensor], *va
 def _check_range(limit: float, **values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= limit:
-            raise ValueError(f'Expected {name} in [0, {limit:g}], got {value}.')
+            raise ConfigError(f'Expected {name} in [0, {limit:g}], got {value}.')
 
 
 def _check_inputs(pictures: Tensor, noise: Tensor, num_noise: int) -> None:

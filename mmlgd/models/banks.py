@@ -1,5 +1,6 @@
 """The two banks that guide the student: class names in text, and classes as the teacher sees them."""
 
+from pathlib import Path
 from typing import Optional, Union
 
 import torch
@@ -9,11 +10,45 @@ from mmengine.dist import all_gather
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
 
 from .teachers import BaseTeacher
 from .usable import usable_rows
+
+
+def read_text_state(state: dict, source: Union[str, Path] = 'The checkpoint', prefix: str = 'textual_bank.') -> dict:
+    """Read what a checkpoint says of its textual bank.
+
+    Args:
+        state (dict): A state dict with a textual bank in it.
+        source (str | Path): Where it is from, for the error.
+        prefix (str): Of the bank's keys. Defaults to ``'textual_bank.'``.
+
+    Returns:
+        dict: ``bank`` (K, D) float32, ``class_names`` (K strings), ``templates`` (strings) and ``teacher_id``.
+
+    Raises:
+        CheckpointError: These are not what a textual bank has.
+    """
+    told, bank = state.get(f'{prefix}_extra_state'), state.get(f'{prefix}bank')
+    told = told if isinstance(told, dict) else {}
+    names, templates = told.get('class_names'), told.get('templates')
+    is_text = all(
+        isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)
+        for texts in (names, templates)
+    )
+    is_bank = isinstance(bank, Tensor) and bank.is_floating_point() and bank.ndim == 2 and is_text
+    if not is_bank or len(bank) != len(names) or not isinstance(told.get('teacher_id'), str):
+        shape = tuple(getattr(bank, 'shape', ()))
+        raise CheckpointError(
+            f'{source} has no textual bank that could be read: expected {prefix}bank (K, D), and with it K '
+            f'class_names, templates and a teacher_id; got a bank of shape {shape} and {sorted(map(str, told))}. Give '
+            f'a checkpoint of LGD training, or its published file.'
+        )
+    return dict(bank=bank.float(), class_names=names, templates=templates, teacher_id=told['teacher_id'])
 
 
 @MODELS.register_module()
@@ -44,6 +79,7 @@ class TextualSemanticsBank(nn.Module):
         VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
     """
 
+    @checked_settings
     def __init__(
         self,
         teacher: BaseTeacher,
@@ -75,8 +111,10 @@ class TextualSemanticsBank(nn.Module):
         """Nothing to set: :meth:`_load_from_state_dict` has compared the state with this bank's own."""
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        saved = state_dict.get(f'{prefix}_extra_state')
-        difference = saved and self._difference(saved)
+        if f'{prefix}_extra_state' in state_dict:
+            difference = self._difference(read_text_state(state_dict, prefix=prefix))
+        else:
+            difference = ''
         if difference and self.transfer:
             print_log(f'Zero-shot transfer: keeping the {len(self.class_names)} names of the config. {difference}')
             state_dict[f'{prefix}bank'] = self.bank
@@ -134,7 +172,7 @@ class VisualSemanticsBank(nn.Module):
         visited (Tensor): (K,) bool.
 
     Raises:
-        ValueError: ``momentum`` is outside [0, 1].
+        ConfigError: ``momentum`` is outside [0, 1].
 
     Examples:
         >>> import torch
@@ -145,10 +183,11 @@ class VisualSemanticsBank(nn.Module):
         [True, True, False]
     """
 
+    @checked_settings
     def __init__(self, num_classes: int, embed_dim: int, momentum: float = 0.999, normalize: bool = False):
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise ValueError(f'Expected a momentum (weight of the old value) in [0, 1], got {momentum}.')
+        require(min(num_classes, embed_dim) > 0, f'Expected a bank of (K, D) rows, got ({num_classes}, {embed_dim}).')
+        require(0 <= momentum <= 1, f'Expected a momentum (weight of the old value) in [0, 1], got {momentum}.')
         self.momentum = momentum
         self.normalize = normalize
         # A generator of its own: ranks and resumed runs start from the same rows, whatever their seeds.

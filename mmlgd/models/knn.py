@@ -11,7 +11,9 @@ from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmlgd.building import build_part
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 
 from .zero_shot import IMAGENET_RGB, set_scores
 
@@ -70,6 +72,7 @@ class KNNClassifier(BaseModel):
         tensor([1])
     """
 
+    @checked_settings
     def __init__(
         self,
         backbone: dict,
@@ -82,9 +85,13 @@ class KNNClassifier(BaseModel):
         super().__init__(data_preprocessor=data_preprocessor or IMAGENET_RGB)
         if (backbone.get('init_cfg') or {}).get('checkpoint', '') is None:
             backbone = {key: value for key, value in backbone.items() if key != 'init_cfg'}
-        self.backbone = MODELS.build(backbone)
+        self.backbone = build_part(backbone, 'model.backbone')
         self.memory = memory
         self.num_classes = num_classes
+        require(
+            min(num_classes, k) > 0 and temperature > 0,
+            f'Expected num_classes, k and temperature above 0, got {num_classes}, {k} and {temperature}.',
+        )
         self.k = k
         self.temperature = temperature
         # Not in the checkpoint: they are made from the pictures.

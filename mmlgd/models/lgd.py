@@ -9,7 +9,10 @@ from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmlgd.building import build_part
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 
 from .compilation import compile_module
 from .teachers import BaseTeacher
@@ -56,9 +59,10 @@ class LGD(BaseSelfSupervisor):
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
     Raises:
-        ValueError: The neck's ``out_channels`` contradicts the teacher's dimension; the message names both.
+        ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension; the message names both.
     """
 
+    @checked_settings
     def __init__(
         self,
         backbone: dict,
@@ -74,20 +78,26 @@ class LGD(BaseSelfSupervisor):
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ):
-        teacher: BaseTeacher = MODELS.build(teacher)
+        teacher: BaseTeacher = build_part(teacher, 'model.teacher')
+        require(isinstance(teacher, BaseTeacher), f'model.teacher is a {type(teacher).__name__}, which is no teacher.')
+        neck = _with_joint_space(neck, teacher.embed_dim)
+        pixels = data_preprocessor or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
         super().__init__(
-            backbone=backbone,
-            neck=_with_joint_space(neck, teacher.embed_dim),
-            data_preprocessor=data_preprocessor or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor'),
+            backbone=build_part(backbone, 'model.backbone'),
+            neck=build_part(neck, 'model.neck', 'mmlgd.ProjectionNeck'),
+            data_preprocessor=build_part(pixels, 'model.data_preprocessor', 'mmpretrain.SelfSupDataPreprocessor'),
             init_cfg=init_cfg,
         )
-        self.textual_bank = _build(text, 'TextualSemanticsBank', teacher=teacher)
+        self.textual_bank = build_part(text, 'model.text', 'mmlgd.TextualSemanticsBank', teacher=teacher)
         teacher.free_text_tower()
         k, d = self.textual_bank.bank.shape
         rows = {} if 'size' in (visual_bank or {}) else dict(num_classes=k)  # a queue's size is no number of names
-        self.visual_bank = _build(visual_bank, 'VisualSemanticsBank', embed_dim=d, **rows)
-        self.queue = _build(queue, 'QueueBank', embed_dim=d) if queue is not None else None
-        self.criterion = _build(loss, 'LGDLoss')
+        self.visual_bank = build_part(
+            visual_bank, 'model.visual_bank', 'mmlgd.VisualSemanticsBank', embed_dim=d, **rows
+        )
+        has_queue = queue is not None
+        self.queue = build_part(queue, 'model.queue', 'mmlgd.QueueBank', embed_dim=d) if has_queue else None
+        self.criterion = build_part(loss, 'model.loss', 'mmlgd.LGDLoss')
         self.predict_teacher = predict_teacher
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.backbone.to(memory_format=self.memory_format)
@@ -236,15 +246,10 @@ class LGD(BaseSelfSupervisor):
         return super()._apply(fn, *args, **kwargs)
 
 
-def _build(config: Optional[dict], default_type: str, **derived):
-    """Build a part from its config; its type and what follows from other parts need not be typed."""
-    return MODELS.build({'type': f'mmlgd.{default_type}', **(config or {}), **derived})
-
-
 def _with_joint_space(neck: dict, embed_dim: int) -> dict:
-    neck = {'type': 'mmlgd.ProjectionNeck', 'out_channels': embed_dim, **neck}
+    neck = {'out_channels': embed_dim, **neck}
     if neck['out_channels'] != embed_dim:
-        raise ValueError(
+        raise ConfigError(
             f"The neck has out_channels={neck['out_channels']}, but the teacher's joint space has {embed_dim} "
             f'dimensions. Leave out_channels out: it follows the teacher.'
         )

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 
 
 @MODELS.register_module()
@@ -37,7 +38,7 @@ class LGDLoss(nn.Module):
             1.0, as much as the other two together.
 
     Raises:
-        ValueError: A temperature or ``queue_weight`` is not positive, or ``alpha`` is outside [0, 1].
+        ConfigError: A temperature or ``queue_weight`` is not positive, or ``alpha`` is outside [0, 1].
 
     Examples:
         >>> import torch
@@ -47,6 +48,7 @@ class LGDLoss(nn.Module):
         ['loss_textual', 'loss_visual']
     """
 
+    @checked_settings
     def __init__(
         self,
         student_temperature: float = 0.2,
@@ -57,17 +59,16 @@ class LGDLoss(nn.Module):
         queue_weight: float = 1.0,
     ):
         super().__init__()
-        if min(student_temperature, teacher_temperature) <= 0:
-            raise ValueError(
-                f'Expected positive temperatures, got student_temperature={student_temperature} and '
-                f'teacher_temperature={teacher_temperature}.'
-            )
-        if not 0 <= alpha <= 1:
-            raise ValueError(f'Expected alpha, the weight of the visual part, in [0, 1], got {alpha}.')
-        if queue_weight <= 0:
-            raise ValueError(
-                f'Expected a positive queue_weight, got {queue_weight}. For no such part, give the model no queue.'
-            )
+        require(
+            min(student_temperature, teacher_temperature) > 0,
+            f'Expected positive temperatures, got student_temperature={student_temperature} and '
+            f'teacher_temperature={teacher_temperature}.',
+        )
+        require(0 <= alpha <= 1, f'Expected alpha, the weight of the visual part, in [0, 1], got {alpha}.')
+        require(
+            queue_weight > 0,
+            f'Expected a positive queue_weight, got {queue_weight}. For no such part, give the model no queue.',
+        )
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
         self.alpha = alpha

@@ -7,6 +7,7 @@ from mmpretrain.models.necks import MoCoV2Neck
 from torch import Tensor
 
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 
 
 @MODELS.register_module()
@@ -26,7 +27,13 @@ class ProjectionNeck(MoCoV2Neck):
         tensor([1., 1.], grad_fn=<RoundBackward0>)
     """
 
+    @checked_settings
     def __init__(self, in_channels: int, out_channels: int, hid_channels: Optional[int] = None):
+        require(
+            min(in_channels, out_channels, 1 if hid_channels is None else hid_channels) > 0,
+            f'Expected positive numbers of channels, got in_channels={in_channels}, hid_channels={hid_channels}, '
+            f'out_channels={out_channels}.',
+        )
         super().__init__(in_channels, hid_channels or in_channels, out_channels, with_avg_pool=True)
         self.in_channels = in_channels
         self.out_channels = out_channels

@@ -6,7 +6,10 @@ import torch
 from mmpretrain.models import SelfSupDataPreprocessor
 from torch import Tensor
 
+from mmlgd.building import build_part
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings
 
 
 @MODELS.register_module()
@@ -25,7 +28,7 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
         **kwargs: ``mean``, ``std``, ``to_rgb`` and the rest of ``mmpretrain.SelfSupDataPreprocessor``.
 
     Raises:
-        ValueError: An augmentation without ``to_rgb=True``.
+        ConfigError: An augmentation without ``to_rgb=True``.
 
     Examples:
         >>> import torch
@@ -36,13 +39,14 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
         tensor([1.])
     """
 
+    @checked_settings
     def __init__(self, augmentation: Optional[dict] = None, **kwargs):
         super().__init__(**kwargs)
         if augmentation and not (kwargs.get('to_rgb') or kwargs.get('bgr_to_rgb')):
-            raise ValueError(
+            raise ConfigError(
                 'An augmentation works on RGB, and pictures are loaded as BGR. Set to_rgb=True in data_preprocessor.'
             )
-        self.augmentation = MODELS.build(augmentation) if augmentation else None
+        self.augmentation = build_part(augmentation, 'data_preprocessor.augmentation') if augmentation else None
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Move a batch to the device, augment it (in training) and normalise it.

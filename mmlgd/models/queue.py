@@ -8,6 +8,7 @@ from mmengine.dist import all_gather
 from torch import Tensor, nn
 
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 
 from .usable import usable_rows
 
@@ -35,7 +36,7 @@ class QueueBank(nn.Module):
         pointer (Tensor): Scalar int64, the row that is written next.
 
     Raises:
-        ValueError: ``size`` is not positive.
+        ConfigError: ``size`` is not positive.
 
     Examples:
         >>> import torch
@@ -46,10 +47,11 @@ class QueueBank(nn.Module):
         ([True, True, False], 2)
     """
 
+    @checked_settings
     def __init__(self, size: int, embed_dim: int):
         super().__init__()
-        if size < 1:
-            raise ValueError(f'Expected a queue of at least one picture, got size={size}.')
+        require(size > 0, f'Expected a queue of at least one picture, got size={size}.')
+        require(embed_dim > 0, f'Expected embeddings of some dimension, got embed_dim={embed_dim}.')
         # A generator of its own: ranks and resumed runs start from the same rows, whatever their seeds.
         rows = torch.randn(size, embed_dim, generator=torch.Generator().manual_seed(0))
         self.register_buffer('bank', F.normalize(rows, dim=-1))

@@ -7,7 +7,9 @@ from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmlgd.building import build_part
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings, require
 
 IMAGENET_RGB = dict(
     type='mmpretrain.SelfSupDataPreprocessor',
@@ -64,6 +66,7 @@ class ZeroShotClassifier(BaseModel):
         torch.Size([1, 2])
     """
 
+    @checked_settings
     def __init__(
         self,
         backbone: dict,
@@ -73,10 +76,12 @@ class ZeroShotClassifier(BaseModel):
         temperature: float = 0.2,
         data_preprocessor: Optional[dict] = None,
     ):
-        super().__init__(data_preprocessor=data_preprocessor or IMAGENET_RGB)
-        self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build({'type': 'mmlgd.ProjectionNeck', 'out_channels': embed_dim, **neck})
+        pixels = build_part(data_preprocessor or IMAGENET_RGB, 'model.data_preprocessor')
+        super().__init__(data_preprocessor=pixels)
+        self.backbone = build_part(backbone, 'model.backbone')
+        self.neck = build_part({'out_channels': embed_dim, **neck}, 'model.neck', 'mmlgd.ProjectionNeck')
         self.class_names = list(class_names)
+        require(temperature > 0, f'Expected a positive temperature, got {temperature}.')
         self.temperature = temperature
         self.register_buffer('bank', torch.zeros(len(self.class_names), embed_dim))
 

@@ -1,7 +1,8 @@
 """The teacher store: unit embeddings of augmented views, written once and read by any number of students."""
 
+from .description import StoreError
 from .fingerprint import difference, libraries, plain, probe_views, same_views, survey_pictures
-from .layout import DESCRIPTION, StoreError, TeacherStore, usable_lengths
+from .layout import DESCRIPTION, TeacherStore, usable_lengths
 
 __all__ = [
     'DESCRIPTION',

@@ -10,15 +10,11 @@ import numpy as np
 
 from mmlgd.files import write_whole
 
+from .description import MOST_SHARDS, StoreError, check_origin, read_description
+
 FORMAT = 1
 DESCRIPTION = 'store.json'
-# Few enough to keep all of them open, many enough to share the work and to lose little of it.
-_MOST_SHARDS = 512
 _FEWEST_ROWS = 1024
-
-
-class StoreError(ValueError):
-    """A teacher store that is not there, not finished, damaged, or of something else."""
 
 
 class TeacherStore:
@@ -39,7 +35,7 @@ class TeacherStore:
         description (dict): The content of ``store.json``.
 
     Raises:
-        StoreError: There is no store, or one of another format.
+        StoreError: There is no store, one of another format, or a damaged one.
 
     Examples:
         >>> import tempfile
@@ -58,16 +54,7 @@ class TeacherStore:
                 f'There is no teacher store in {str(folder)!r} (no {DESCRIPTION}). Write one with '
                 f'`python tools/store_teacher.py CONFIG --views 8 --out {folder}`.'
             )
-        try:
-            self.description = json.loads(file.read_text(encoding='utf-8'))
-            found = self.description.get('format')
-        except (ValueError, AttributeError) as error:
-            raise StoreError(f'{file} is damaged: {error}. Write the store anew into an empty folder.') from error
-        if found != FORMAT:
-            raise StoreError(
-                f'The store in {str(folder)!r} has format {found!r}, this version of mmlgd reads format {FORMAT}. '
-                f'Write it anew into an empty folder.'
-            )
+        self.description = read_description(file, FORMAT)
         self._shards: dict[int, np.ndarray] = {}
 
     @classmethod
@@ -82,11 +69,23 @@ class TeacherStore:
             TeacherStore: Without a shard.
         """
         rows = description['views'] * description['pictures']['count']
-        shard_rows = max(_FEWEST_ROWS, -(-rows // _MOST_SHARDS))
+        shard_rows = max(_FEWEST_ROWS, -(-rows // MOST_SHARDS))
         text = json.dumps(dict(format=FORMAT, shard_rows=shard_rows, **description), indent=1)
         (Path(folder) / 'shards').mkdir(parents=True, exist_ok=True)
         write_whole(Path(folder) / DESCRIPTION, (text + '\n').encode())
         return cls(folder)
+
+    def origin(self) -> dict:
+        """The description, when it is to say what the rows are of, and not only where.
+
+        Returns:
+            dict: Teacher, pictures, pipeline, augmentation, probes and the rest, of the right kinds.
+
+        Raises:
+            StoreError: The store does not tell, or what it tells is damaged.
+        """
+        check_origin(self.description, self.folder / DESCRIPTION)
+        return self.description
 
     @property
     def num_pictures(self) -> int:
@@ -224,13 +223,14 @@ class TeacherStore:
         if not self._checksum_file(shard).is_file() or not self._file(shard).is_file():
             return 'is missing'
         try:
-            rows = np.load(self._file(shard), mmap_mode='r', allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+            rows = np.lib.format.open_memmap(self._file(shard), mode='r')  # plain arrays alone: it refuses pickles
+            written = self._checksum_file(shard).read_text()
+        except Exception as error:  # damaged bytes end anywhere in the parser of the header
             return f'cannot be read ({error})'
         expected = (len(self.rows_of(shard)), self.embed_dim)
-        if rows.shape != expected or rows.dtype != np.float16:
+        if rows.shape != expected or rows.dtype != np.float16 or not rows.flags.c_contiguous:
             return f'has rows {rows.dtype} {rows.shape} instead of float16 {expected}'
-        if f'{zlib.crc32(rows):08x}' != self._checksum_file(shard).read_text().strip():
+        if f'{zlib.crc32(rows):08x}' != written.strip():
             return 'differs from its checksum'
         self._shards[shard] = rows
         return ''

@@ -16,12 +16,17 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
+from mmlgd.errors import MMLGDError
 from mmlgd.files import write_whole
 from mmlgd.ranks import fail_together
 
 from .templates import fill
 
 _BATCH = 256  # prompts a forward: the text tower is then busy, on a CPU too
+
+
+class EmbeddingError(MMLGDError, ValueError):
+    """A text tower whose answer is no direction: zero, or not finite."""
 
 
 def embed_class_names(
@@ -51,7 +56,7 @@ def embed_class_names(
         Tensor: (K, D) float32 on the CPU, rows of unit length.
 
     Raises:
-        ValueError: An embedding is zero or not finite; the message names teacher, class and prompt.
+        EmbeddingError: An embedding is zero or not finite; the message names teacher, class and prompt.
         OtherRankError: On the other ranks, if the main process failed.
     """
     embeddings = torch.empty(len(names), embed_dim)
@@ -79,7 +84,7 @@ def _encode(
     if not usable.all():
         k, p = (~usable).nonzero()[0].tolist()
         prompt = f'the prompt {fill(templates[p], names[k])!r}' if p < len(templates) else 'the mean of its prompts'
-        raise ValueError(
+        raise EmbeddingError(
             f'The text tower gives no usable embedding for the class {names[k]!r}: {prompt} is zero, NaN or Inf. The '
             f'teacher is {teacher_id}; its weights are broken, or half precision overflows.'
         )
@@ -104,7 +109,7 @@ def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
             embeddings = content.get_tensor('embeddings')
             checksum = (content.metadata() or {}).get('crc32')
         fault = _fault(embeddings, shape, checksum)
-    except (SafetensorError, KeyError, OSError) as error:
+    except (SafetensorError, KeyError, OSError, RuntimeError) as error:
         fault = str(error)
     if fault:
         print_log(f'Cannot read the cached text embeddings {file} ({fault}): computing them anew.', 'current', 30)
@@ -117,8 +122,8 @@ def _fault(embeddings: Tensor, shape: tuple, checksum: Optional[str]) -> str:
     """Compare embeddings with what they have to be; files of earlier versions have no checksum."""
     if embeddings.shape != shape or embeddings.dtype != torch.float32:
         return f'{embeddings.dtype} {tuple(embeddings.shape)} instead of torch.float32 {tuple(shape)}'
-    if not _usable(embeddings).all():
-        return 'it has zero, NaN or Inf rows'
+    if not ((embeddings.norm(dim=-1) - 1).abs() < 1e-3).all():  # NaN is not either
+        return 'it has rows that are not of unit length'
     if checksum not in (None, _checksum(embeddings)):
         return 'it differs from its checksum'
     return ''

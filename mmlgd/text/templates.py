@@ -4,12 +4,20 @@ from typing import Union
 
 from open_clip import OPENAI_IMAGENET_TEMPLATES, SIMPLE_IMAGENET_TEMPLATES
 
+from mmlgd.errors import MMLGDError
+
+from .characters import unreadable
+
 _SLOT = '{}'
 _SETS: dict[str, list[str]] = {
     'openai-imagenet-80': [template(_SLOT) for template in OPENAI_IMAGENET_TEMPLATES],
     'openai-imagenet-7': [template(_SLOT) for template in SIMPLE_IMAGENET_TEMPLATES],
     'plain': [_SLOT],
 }
+
+
+class TemplateError(MMLGDError, ValueError):
+    """A prompt template without exactly one place for the class name, or a set of them that nobody knows."""
 
 
 def load_templates(templates: Union[str, list[str]]) -> list[str]:
@@ -23,7 +31,7 @@ def load_templates(templates: Union[str, list[str]]) -> list[str]:
         List[str]: P sentences, each with one ``{}``.
 
     Raises:
-        ValueError: Unknown set, empty list, or a sentence without exactly one ``{}``; the message names it.
+        TemplateError: Unknown set, empty list, or a sentence without exactly one ``{}``; the message names it.
 
     Examples:
         >>> len(load_templates('openai-imagenet-80')), load_templates(['a photo of a {}.'])
@@ -31,17 +39,25 @@ def load_templates(templates: Union[str, list[str]]) -> list[str]:
     """
     if isinstance(templates, str):
         if templates not in _SETS:
-            raise ValueError(
+            raise TemplateError(
                 f'Unknown set of prompt templates {templates!r}, expected one of {sorted(_SETS)} or a list of '
                 f"sentences such as ['a photo of a {{}}.']."
             )
         return list(_SETS[templates])
+    if not isinstance(templates, (list, tuple)):
+        raise TemplateError(
+            f'Prompt templates are the name of a set or a list of sentences, got a {type(templates).__name__}.'
+        )
     templates = list(templates)
     if not templates:
-        raise ValueError("The list of prompt templates is empty; ['{}'] stands for the bare class name.")
+        raise TemplateError("The list of prompt templates is empty; ['{}'] stands for the bare class name.")
     for template in templates:
         if not isinstance(template, str) or template.count(_SLOT) != 1:
-            raise ValueError(f'A prompt template is a sentence with one {_SLOT} for the class name, got {template!r}.')
+            raise TemplateError(
+                f'A prompt template is a sentence with one {_SLOT} for the class name, got {template!r}.'
+            )
+        if fault := unreadable(template):
+            raise TemplateError(f'The prompt template {template[:50]!r} {fault}. Give a plain sentence.')
     return templates
 
 

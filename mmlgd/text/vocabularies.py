@@ -5,6 +5,10 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Union
 
+from mmlgd.errors import MissingFileError, MMLGDError
+
+from .characters import unreadable
+
 # Name -> (module, class) whose METAINFO has the class names in label order.
 _METAINFO: dict[str, tuple[str, str]] = {
     'coco': ('mmdet.datasets', 'CocoDataset'),
@@ -16,7 +20,7 @@ _METAINFO: dict[str, tuple[str, str]] = {
 _IN1K_RENAMED = {744: 'projectile', 836: 'sunglass'}
 
 
-class VocabularyError(ValueError):
+class VocabularyError(MMLGDError, ValueError):
     """A vocabulary that cannot guide: empty, or with duplicate, empty or non-string names."""
 
 
@@ -52,7 +56,7 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
 
     Raises:
         VocabularyError: No names, or a duplicate, empty or non-string one; the message names it.
-        FileNotFoundError: A string that is neither a known data set nor a file.
+        MissingFileError: A string that is neither a known data set nor a file. It is a ``FileNotFoundError``.
 
     Examples:
         >>> load_vocabulary('coco')[:3]
@@ -86,11 +90,15 @@ def _from_string(vocabulary: str) -> list[str]:
         return _checked(map(_clean, _dataset_names(vocabulary)), vocabulary)
     if vocabulary in list_vocabularies():
         return _checked(_packaged_names(vocabulary), vocabulary)
-    path = Path(vocabulary).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'The vocabulary {vocabulary!r} is neither a file nor one of {list_vocabularies()}. Give one of these '
-            f'names, the path of a text file with one class name a line, or a list of names.'
+    try:
+        path = Path(vocabulary).expanduser()
+        is_file = path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, or with a NUL, or in the home of nobody
+        is_file = False
+    if not is_file:
+        raise MissingFileError(
+            f'The vocabulary {vocabulary[:200]!r} is neither a file nor one of {list_vocabularies()}. Give one of '
+            f'these names, the path of a text file with one class name a line, or a list of names.'
         )
     try:
         lines = path.read_text(encoding='utf-8-sig').rstrip().splitlines()
@@ -128,6 +136,11 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
         stripped = name.strip()
         if not stripped:
             raise VocabularyError(f'{unit.capitalize()} {position} of {source} is empty. Remove it or name the class.')
+        if fault := unreadable(stripped):
+            raise VocabularyError(
+                f'{unit.capitalize()} {position} of {source} {fault}: is this a list of class names? Give a UTF-8 text '
+                f'file with one name a line.'
+            )
         if stripped in first_seen:
             raise VocabularyError(
                 f'{source} holds {stripped!r} twice, as {unit} {first_seen[stripped]} and {position}. Each class '

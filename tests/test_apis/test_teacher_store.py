@@ -237,7 +237,7 @@ def test_a_zero_in_a_store_is_named_when_it_is_read(cfg, store, tmp_path):
 def test_class_names_that_the_store_has_not_are_asked_for(cfg, store):
     cfg.model.text.vocabulary = ['zebra']
     use_store(cfg, store.folder)
-    with pytest.raises(RuntimeError, match='no text embeddings of these class names.*zebra'):
+    with pytest.raises(StoreError, match='no text embeddings of these class names.*zebra'):
         MODELS.build(cfg.model)
 
 

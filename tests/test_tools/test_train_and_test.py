@@ -27,7 +27,7 @@ def tool(name, *arguments, cwd):
 def refusal(name, *arguments):
     """The error that a tool ends with, in this process: a new one takes seconds to import the stack."""
     arguments = [str(ROOT / 'tools' / f'{name}.py'), *map(str, arguments)]
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Exception) as caught:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises((Exception, SystemExit)) as caught:
         patch.setattr(sys, 'argv', arguments)
         patch.syspath_prepend(str(ROOT / 'tools'))
         runpy.run_path(arguments[0], run_name='__main__')

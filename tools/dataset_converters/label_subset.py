@@ -41,7 +41,12 @@ def from_list(root: Path, names: Path) -> list[str]:
     """
     labels = class_folders(root)
     files = [f'{name.rpartition("_")[0]}/{name}' for name in names.read_text().split()]
-    missing = [file for file in files if file.split('/')[0] not in labels or not (root / file).is_file()]
+    # A name with folders in it could be of a file outside.
+    missing = [
+        file
+        for file in files
+        if file.count('/') != 1 or file.split('/')[0] not in labels or not (root / file).is_file()
+    ]
     if missing:
         raise FileNotFoundError(
             f'{len(missing)} of the {len(files)} pictures in {names} are not in {root}: {", ".join(missing[:3])}'

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
+from mmlgd.errors import MMLGDError
+
 
 @contextmanager
 def checked_output(path: Path, source: str) -> Iterator[Path]:
@@ -38,5 +40,5 @@ def run(main: Callable[[], object]) -> None:
     """Run a tool's main; what is wrong with its input is said in one paragraph, without a traceback."""
     try:
         main()
-    except (ValueError, OSError, ImportError) as error:  # CheckpointError and VocabularyError are ValueErrors
+    except (MMLGDError, ValueError, OSError, ImportError) as error:
         raise SystemExit(f'error: {error}') from error

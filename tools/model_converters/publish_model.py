@@ -26,6 +26,7 @@ from mmlgd.apis import (
     read_checkpoint,
     state_dict_of,
 )
+from mmlgd.models.banks import read_text_state
 
 KEPT = ('backbone', 'neck', 'textual_bank', 'visual_bank')
 
@@ -53,7 +54,7 @@ def publish(checkpoint: str, out_dir: Path, name: Optional[str] = None) -> tuple
     # A queue says nothing of the student, and one of 65,536 pictures is five times its size.
     kept = {part for part in KEPT if f'{part}.pointer' not in state}
     meta = content['meta']
-    text = state.get('textual_bank._extra_state') or {}
+    text = read_text_state(state, checkpoint) if 'textual_bank._extra_state' in state else {}
     data = _serialize(
         dict(
             meta=dict(
@@ -91,6 +92,11 @@ def _config_name(meta: dict, name: Optional[str], source: str) -> str:
         raise CheckpointError(
             f'{source} does not name its config: meta.experiment_name is {meta.get("experiment_name")!r}, expected is '
             f'CONFIG_YYYYMMDD_HHMMSS. Give the name: --name lgd_resnet18_8xb256-coslr-200e_in1k.'
+        )
+    if not re.fullmatch(r'\w[\w.+-]*', named.group(1)):  # a path of somebody else's choice
+        raise CheckpointError(
+            f'{source} names its config {named.group(1)!r}, which is no name of a file. Give the name: --name '
+            f'lgd_resnet18_8xb256-coslr-200e_in1k.'
         )
     return named.group(1)
 

@@ -18,9 +18,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from mmlgd.apis.checkpoints import CheckpointError, read_checkpoint, state_dict_of
+from mmlgd.apis import CheckpointError, read_checkpoint, state_dict_of
+from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
 from mmlgd.evaluation.style import FAINT, INK, STUDENT, STYLE, TEXT
+from mmlgd.models.banks import read_text_state
 
 NAMED = 40  # class names that fit on an axis
 UNVISITED = '#e4e6ea'
@@ -66,10 +68,11 @@ def read_banks(file: str) -> Banks:
             f'The visual bank of {file} is a queue of pictures: it has no prototypes of classes to draw. Give '
             f'checkpoints of a run with a mmlgd.VisualSemanticsBank.'
         )
+    text = read_text_state(state, file)
     return Banks(
         checkpoint.get('meta', {}).get('epoch', 0),
-        state['textual_bank._extra_state']['class_names'],
-        state['textual_bank.bank'].float().numpy(),
+        text['class_names'],
+        text['bank'].numpy(),
         unit_rows(state['visual_bank.bank']).numpy(),
         state['visual_bank.visited'].numpy(),
     )
@@ -221,4 +224,4 @@ def main(argv: Optional[list[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -16,6 +16,7 @@ import numpy as np
 from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
+from mmlgd.errors import run_tool
 from mmlgd.evaluation.style import CLASSES, FAINT, INK, STUDENT, TEACHER
 
 OTHERS = '#d5d8dc'
@@ -160,4 +161,4 @@ def main(argv: Optional[list[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -11,8 +11,7 @@ from mmengine.config import DictAction
 from mmengine.device import get_device
 from torch import Tensor
 
-from mmlgd.apis import ZeroShotInferencer
-from mmlgd.apis.checkpoints import model_config, read_checkpoint
+from mmlgd.apis import ZeroShotInferencer, model_config, read_checkpoint
 from mmlgd.apis.inferencer import Picture
 from mmlgd.evaluation import FrozenModel, extract, load_teacher
 from mmlgd.evaluation.style import STYLE

@@ -13,9 +13,11 @@ import matplotlib.pyplot as plt
 from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
-from mmlgd.apis.checkpoints import read_checkpoint, state_dict_of
+from mmlgd.apis import read_checkpoint, state_dict_of
+from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
 from mmlgd.evaluation.style import FAINT, INK, STUDENT, TEXT
+from mmlgd.models.banks import read_text_state
 
 COLUMNS = 2  # pictures side by side
 
@@ -34,7 +36,7 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
     if 'visual_bank.visited' not in state or 'visual_bank.pointer' in state:
         return [], Tensor()
     visited = state['visual_bank.visited']
-    names = state['textual_bank._extra_state']['class_names']
+    names = read_text_state(state, checkpoint)['class_names']
     rows = unit_rows(state['visual_bank.bank'][visited])
     return [name for name, there in zip(names, visited.tolist()) if there], rows
 
@@ -100,4 +102,4 @@ def main(argv: Optional[list[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

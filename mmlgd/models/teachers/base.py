@@ -1,12 +1,20 @@
 """What every teacher is: two frozen towers with one joint space."""
 
 import hashlib
+import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Optional
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mmlgd.errors import MMLGDError
+
+
+class TeacherError(MMLGDError, ValueError):
+    """A teacher that cannot be built from what it is given."""
 
 
 class BaseTeacher(nn.Module):
@@ -42,6 +50,16 @@ class BaseTeacher(nn.Module):
         interpolation: str = 'bicubic',
     ):
         super().__init__()
+        for name, value, count, low in (
+            ('image_size', image_size, 2, 1),
+            ('mean', mean, 3, -1e6),
+            ('std', std, 3, 1e-6),
+        ):
+            if not _are_numbers(value, count, low):
+                raise TeacherError(
+                    f'The teacher has {name}={str(value)[:100]}, expected {count} numbers of at least {low:g}. Its '
+                    f'files are damaged, or its config is not one of a teacher.'
+                )
         self.embed_dim = embed_dim
         self.image_size = tuple(image_size)
         self.interpolation = interpolation
@@ -115,6 +133,14 @@ class BaseTeacher(nn.Module):
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         raise NotImplementedError
+
+
+def _are_numbers(value, count: int, low: float) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == count
+        and all(isinstance(x, Real) and low <= x < math.inf for x in value)
+    )
 
 
 def freeze(module: nn.Module) -> nn.Module:

@@ -3,10 +3,16 @@
 from importlib import import_module
 from typing import Callable, NamedTuple, Union
 
-import torch
 from torch import nn
 
+from mmlgd.checkpoint_files import read_checkpoint
+from mmlgd.errors import ConfigError, MMLGDError
+
 Weights = Union[str, bool]
+
+
+class ClassifierError(MMLGDError, RuntimeError):
+    """A classifier whose weights do not load."""
 
 
 class Classifier(NamedTuple):
@@ -38,9 +44,9 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
         Classifier: The module, frozen by the caller, with its input size and statistics.
 
     Raises:
-        ValueError: The library is not one of the four.
+        ConfigError: The library is not one of the four.
         ImportError: The library, or the package with its weights, is not installed.
-        RuntimeError: The weights could not be loaded; the message says how to give a local file.
+        ClassifierError: The weights could not be loaded; the message says how to give a local file.
 
     Examples:
         >>> load_classifier('torchvision:resnet18', weights=False).image_size
@@ -48,7 +54,7 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
     """
     library, _, model = name.partition(':')
     if library not in _LOADERS or not model:
-        raise ValueError(
+        raise ConfigError(
             f"A classifier is named 'library:model' with a library of {sorted(_LOADERS)}, got {name!r}. "
             f"For example 'torchvision:resnet50'."
         )
@@ -57,7 +63,7 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
     except ImportError:
         raise
     except Exception as error:
-        raise RuntimeError(
+        raise ClassifierError(
             f'Could not load the classifier {name!r} with weights={weights!r}: {error}. Without a network, download '
             f'its weights elsewhere and give the file as weights=/path/to/file.'
         ) from error
@@ -76,6 +82,8 @@ def _from_torchvision(model: str, weights: Weights) -> Classifier:
     from torchvision.models import get_model, get_model_weights
 
     preset = get_model_weights(model).DEFAULT
+    if weights is True:
+        read_checkpoint(preset.url)  # the same file, compared with its hash; torchvision would unpickle anything in it
     classifier = get_model(model, weights=preset if weights is True else None)
     _load_file(classifier, weights)
     preprocess = preset.transforms()
@@ -87,6 +95,8 @@ def _from_timm(model: str, weights: Weights) -> Classifier:
     import timm
 
     file = weights if isinstance(weights, str) else ''
+    if file and not file.endswith('.safetensors'):
+        read_checkpoint(file)  # some versions of timm would unpickle anything in it
     classifier = timm.create_model(model, pretrained=weights is True, checkpoint_path=file)
     data = timm.data.resolve_model_data_config(classifier)
     return Classifier(classifier, tuple(data['input_size'][-2:]), data['mean'], data['std'])
@@ -113,7 +123,7 @@ def _from_efficientnet_lite(model: str, weights: Weights) -> Classifier:
 
 def _load_file(classifier: nn.Module, weights: Weights) -> None:
     if isinstance(weights, str):
-        classifier.load_state_dict(torch.load(weights, map_location='cpu', weights_only=True))
+        classifier.load_state_dict(read_checkpoint(weights))
 
 
 _LOADERS: dict[str, Callable[[str, Weights], Classifier]] = {

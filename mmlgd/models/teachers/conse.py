@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from mmlgd.models.compilation import compile_module
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
 
-from .base import BaseTeacher, freeze, weights_fingerprint
+from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
 from .classifiers import load_classifier
 from .folding import fold_batch_norm
 from .sentences import load_sentence_encoder
@@ -48,7 +49,7 @@ class ConSETeacher(BaseTeacher):
         compile (bool): Compile the classifier with ``torch.compile`` where the platform can. Defaults to False.
 
     Raises:
-        ValueError: Names and outputs differ in number, ``top_k`` is out of range, or a module comes without its
+        TeacherError: Names and outputs differ in number, ``top_k`` is out of range, or a module comes without its
             size and statistics.
         ImportError: A needed package is not installed.
 
@@ -60,6 +61,7 @@ class ConSETeacher(BaseTeacher):
         torch.Size([2, 384])
     """
 
+    @checked_settings
     def __init__(
         self,
         classifier: Union[str, nn.Module] = 'efficientnet-lite:lite0',
@@ -78,7 +80,7 @@ class ConSETeacher(BaseTeacher):
             classifier, own_size, own_mean, own_std = load_classifier(classifier, weights)
             image_size, mean, std = image_size or own_size, mean or own_mean, std or own_std
         elif None in (image_size, mean, std):
-            raise ValueError(
+            raise TeacherError(
                 f'A classifier given as a module ({label}) needs its image_size, mean and std (RGB, 0..1); '
                 f'got image_size={image_size}, mean={mean}, std={std}.'
             )
@@ -113,12 +115,12 @@ class ConSETeacher(BaseTeacher):
         with torch.no_grad():
             num_outputs = self.classifier(torch.zeros(1, 3, *self.image_size)).shape[-1]
         if num_outputs != num_names:
-            raise ValueError(
+            raise TeacherError(
                 f'The classifier {label} has {num_outputs} outputs, but class_names holds {num_names} names. Give '
                 f'one name for each output, in the order of the outputs.'
             )
         if not 1 <= top_k <= num_outputs:
-            raise ValueError(f'Expected top_k in 1..{num_outputs}, the number of classes, got {top_k}.')
+            raise TeacherError(f'Expected top_k in 1..{num_outputs}, the number of classes, got {top_k}.')
 
     def _encode_image(self, images: Tensor) -> Tensor:
         belief, classes = self.classifier(images).float().softmax(-1).topk(self.top_k)  # (N, T) both

@@ -11,10 +11,12 @@ from open_clip.modified_resnet import AttentionPool2d
 from open_clip.pretrained import get_pretrained_cfg
 from torch import Tensor, nn
 
+from mmlgd.errors import MissingFileError
 from mmlgd.models.compilation import compile_module
 from mmlgd.registry import MODELS
+from mmlgd.settings import checked_settings
 
-from .base import BaseTeacher, freeze, weights_fingerprint
+from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
 from .folding import fold_batch_norm
 
 _LOCAL_DIR = 'local-dir:'
@@ -39,8 +41,8 @@ class OpenCLIPTeacher(BaseTeacher):
         compile (bool): Compile the image tower with ``torch.compile`` where the platform can. Defaults to False.
 
     Raises:
-        ValueError: Unknown architecture or tag, or a file of weights that does not fit.
-        FileNotFoundError: The weights are neither on this machine nor to be downloaded; the message says where
+        TeacherError: Unknown architecture or tag, or a file of weights that does not fit.
+        MissingFileError: The weights are neither on this machine nor to be downloaded; the message says where
             to put them.
 
     Examples:
@@ -51,6 +53,7 @@ class OpenCLIPTeacher(BaseTeacher):
         torch.Size([2, 1024])
     """
 
+    @checked_settings
     def __init__(
         self,
         model: str = 'RN50',
@@ -58,12 +61,12 @@ class OpenCLIPTeacher(BaseTeacher):
         cache_dir: Optional[str] = None,
         compile: bool = False,
     ):
-        clip, tokenizer = _load(model, pretrained, cache_dir)
+        clip, tokenizer, embed_dim = _load(model, pretrained, cache_dir)
         preprocess = open_clip.get_model_preprocess_cfg(clip)
         size = preprocess['size']
         super().__init__(
-            embed_dim=_embed_dim(clip),
-            image_size=(size, size) if isinstance(size, int) else tuple(size),
+            embed_dim=embed_dim,
+            image_size=(size, size) if isinstance(size, int) else size,
             mean=preprocess['mean'],
             std=preprocess['std'],
             interpolation='bicubic' if preprocess['interpolation'] == 'bicubic' else 'bilinear',
@@ -131,22 +134,23 @@ class PooledTokenAttention(nn.Module):
 
 
 def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]):
-    """Create an open_clip model and its tokenizer, with errors that say what to do next."""
+    """Create an open_clip model, its tokenizer and its dimension, with errors that say what to do next."""
     if ':' in model:  # one of open_clip's schemas: the folder or repository holds architecture and weights
         if model.startswith(_LOCAL_DIR) and not (Path(model[len(_LOCAL_DIR) :]) / 'open_clip_config.json').is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'Expected an open_clip folder at {model[len(_LOCAL_DIR) :]!r}, found no open_clip_config.json in '
                 f'it. Give the folder that holds open_clip_config.json and open_clip_model.safetensors.'
             )
         arguments = dict(require_pretrained=True)
     else:
         if model not in open_clip.list_models():
-            raise ValueError(f'Unknown open_clip architecture {model!r}. `open_clip.list_models()` has them all.')
+            raise TeacherError(f'Unknown open_clip architecture {model!r}. `open_clip.list_models()` has them all.')
         arguments = dict(pretrained=pretrained, force_quick_gelu=wants_quick_gelu(model, pretrained))
     try:
-        clip = open_clip.create_model(model, cache_dir=cache_dir, **arguments)
+        clip = open_clip.create_model(model, cache_dir=cache_dir, **arguments)  # weights_only by default
+        tokenizer, embed_dim = open_clip.get_tokenizer(model, cache_dir=cache_dir), _embed_dim(clip)
     except Exception as error:
-        raise _weights_error(model, pretrained, cache_dir) from error
+        raise _weights_error(model, pretrained, cache_dir, error) from error
     if pretrained is None and ':' not in model:
         print_log(
             f'The teacher {model} has random weights (pretrained=None): it teaches nothing. '
@@ -154,7 +158,7 @@ def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]):
             logger='current',
             level=30,
         )
-    return clip, open_clip.get_tokenizer(model, cache_dir=cache_dir)
+    return clip, tokenizer, embed_dim
 
 
 def wants_quick_gelu(model: str, pretrained: Optional[str]) -> bool:
@@ -168,7 +172,7 @@ def wants_quick_gelu(model: str, pretrained: Optional[str]) -> bool:
         bool: True for tags that open_clip marks so, and for ``-quickgelu`` architectures.
 
     Raises:
-        ValueError: ``pretrained`` is neither a tag of this architecture nor a file.
+        TeacherError: ``pretrained`` is neither a tag of this architecture nor a file.
 
     Examples:
         >>> wants_quick_gelu('RN50', 'openai'), wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
@@ -179,26 +183,31 @@ def wants_quick_gelu(model: str, pretrained: Optional[str]) -> bool:
     tag = get_pretrained_cfg(model, pretrained)
     if not tag:
         tags = ', '.join(open_clip.list_pretrained_tags_by_model(model)) or 'none'
-        raise ValueError(
+        raise TeacherError(
             f'{pretrained!r} is neither a file nor a tag of {model!r}. Its tags: {tags}. '
             f'To use weights of your own, give the path of an existing file.'
         )
     return bool(tag.get('quick_gelu', False))
 
 
-def _weights_error(model: str, pretrained: Optional[str], cache_dir: Optional[str]) -> Exception:
+def _weights_error(model: str, pretrained: Optional[str], cache_dir: Optional[str], error: Exception) -> Exception:
     """The error for weights that did not load: what was asked for, and where to put what is missing."""
+    said = ' '.join(str(error).split())[:200] or type(error).__name__
     if ':' in model:
-        return FileNotFoundError(
-            f'Could not load the teacher {model!r}. An open_clip folder holds open_clip_config.json and '
+        return MissingFileError(
+            f'Could not load the teacher {model!r}: {said} Nothing but weights is read, and no '
+            f'code. An open_clip folder holds open_clip_config.json and '
             f'open_clip_model.safetensors; download the repository on a machine with a network and give it as '
             f"model='local-dir:/path/to/folder'."
         )
     if pretrained is None or Path(pretrained).is_file():
-        return ValueError(f'Could not load {pretrained!r} into {model!r}: damaged, or of another architecture.')
+        return TeacherError(
+            f'Could not load {pretrained!r} into {model!r}: damaged, or of another architecture. Nothing but weights '
+            f'is read from it, and no code: {said}'
+        )
     tag = get_pretrained_cfg(model, pretrained)
     sources = ' or '.join(filter(None, [tag.get('url'), tag.get('hf_hub') and f"Hugging Face '{tag['hf_hub']}'"]))
-    return FileNotFoundError(
+    return MissingFileError(
         f'Could not get the weights {pretrained!r} of {model!r}: they are not cached on this machine and could '
         f'not be downloaded. Download them elsewhere from {sources}, then either pass the file as '
         f"pretrained='/path/to/file', or put it where open_clip looks "

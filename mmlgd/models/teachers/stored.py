@@ -6,7 +6,8 @@ from typing import Union
 from torch import Tensor
 
 from mmlgd.registry import MODELS
-from mmlgd.store import TeacherStore
+from mmlgd.settings import checked_settings
+from mmlgd.store import StoreError, TeacherStore
 
 from .base import BaseTeacher
 
@@ -21,11 +22,12 @@ class StoredTeacher(BaseTeacher):
         store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
 
     Raises:
-        StoreError: There is no store.
+        StoreError: There is no store, or a damaged one.
     """
 
+    @checked_settings
     def __init__(self, store: Union[str, Path]):
-        told = TeacherStore(store).description['teacher']
+        told = TeacherStore(store).origin()['teacher']
         super().__init__(told['embed_dim'], told['image_size'], told['mean'], told['std'])
         self.store = str(store)
         self.text_cache = self.store
@@ -47,7 +49,7 @@ class StoredTeacher(BaseTeacher):
         )
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
-        raise RuntimeError(
+        raise StoreError(
             f'The store in {self.store!r} has no text embeddings of these class names with these prompt templates '
             f'(asked for {prompts[0]!r}). Add them: run the tools/store_teacher.py command that wrote it again with '
             f'this config; the picture embeddings stay.'

@@ -1,0 +1,130 @@
+"""Files of weights from anywhere, read as data: nothing in them is executed, and downloads are what their hash says."""
+
+import hashlib
+import re
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from pickle import UnpicklingError
+from typing import IO, Optional, Union
+from urllib.error import URLError
+from urllib.parse import parse_qs, urlparse
+
+import torch
+from mmengine.logging import print_log
+
+from .errors import DownloadError, MissingFileError, MMLGDError
+
+# As torch.hub and torchvision name files (resnet18-f37072fd.pth), and no date (run-20261124.pth). Of local files, which
+# anybody may rename, only OpenMMLab's longer form counts.
+_HASH_IN_URL = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[\w.]+$')
+_HASH_IN_NAME = re.compile(r'_\d{8}-([0-9a-f]{8})\.pth$')
+
+
+class CheckpointError(MMLGDError, ValueError):
+    """A checkpoint that cannot be read, or does not hold what is asked of it."""
+
+
+def read_checkpoint(source: Union[str, Path], map_location: Union[str, torch.device] = 'cpu') -> dict:
+    """Read a checkpoint file or URL with ``weights_only``: nothing in it is executed.
+
+    A download is kept in torch's hub folder. Whenever it is read, it is compared with its SHA-256 if this is known:
+    from the name, as published files end in ``-{hash8}.pth``, or from the address, ``https://.../a.pth#sha256=...``. So
+    is a local file that is named as OpenMMLab publishes, ``NAME_YYYYMMDD-{hash8}.pth``.
+
+    Args:
+        source (str | Path): A local file or an ``http(s)://`` URL.
+        map_location (str | torch.device): Where the tensors go. Defaults to ``'cpu'``.
+
+    Returns:
+        dict: As it was saved; :func:`~mmlgd.apis.state_dict_of` has its tensors.
+
+    Raises:
+        MissingFileError: There is no such file. It is a ``FileNotFoundError``.
+        DownloadError: The URL cannot be reached. It is a ``ConnectionError``.
+        CheckpointError: The file is cut off, no checkpoint, holds more than weights, or is not what its hash says.
+    """
+    if '://' in str(source):
+        file = _fetch(str(source))
+        return _load(file, f'{source} (kept in {file})', map_location)
+    file = Path(source).expanduser()
+    if not file.is_file():
+        raise MissingFileError(f'There is no checkpoint at {str(source)!r}.')
+    named = _HASH_IN_NAME.search(file.name)
+    if named and not _has_hash(file, named[1]):
+        raise CheckpointError(
+            f'{source} is not the file that it is named after: its SHA-256 does not begin with {named[1]}. Copy or '
+            f'download it again; if you changed it yourself, give it another name.'
+        )
+    return _load(file, str(source), map_location)
+
+
+def _load(file: Union[Path, IO[bytes]], source: str, map_location: Union[str, torch.device]) -> dict:
+    try:
+        checkpoint = torch.load(file, map_location=map_location, weights_only=True)
+    except UnpicklingError as error:
+        raise CheckpointError(
+            f'{source} is cut off, is no checkpoint, or holds more than weights, which is not executed here: '
+            f'{_first_line(error)} Compare its size with the original and copy it again.'
+        ) from error
+    except (PermissionError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # damaged bytes end anywhere in the unpickler: KeyError, UnicodeDecodeError, ...
+        raise CheckpointError(
+            f'{source} is cut off, or no checkpoint: {_first_line(error)} Compare its size with the original and copy '
+            f'it again.'
+        ) from error
+    if not isinstance(checkpoint, dict) or not checkpoint:
+        raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, not a checkpoint (a dict of tensors).')
+    return checkpoint
+
+
+def _fetch(url: str) -> Path:
+    """Download a file unless it is here, and compare it with its hash."""
+    try:
+        address = urlparse(url)
+    except ValueError as error:
+        raise CheckpointError(f'{url!r} is no address: {error}.') from error
+    name = PurePosixPath(address.path).name
+    if address.scheme not in ('http', 'https', 'file') or name in ('', '..') or '\\' in name:
+        raise CheckpointError(f'Weights are read from a file, or from http(s)://HOST/.../NAME.pth, got {url!r}.')
+    expected = _expected_hash(url)
+    file = Path(torch.hub.get_dir(), 'checkpoints', name)
+    if file.is_file() and (expected is None or _has_hash(file, expected)):
+        return file
+    if expected is None:
+        print_log(f'{url} says no hash that it could be compared with; #sha256=... at its end does.', 'current', 30)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=expected)
+    except RuntimeError as error:  # torch's word for another hash; the file is gone again
+        raise CheckpointError(
+            f'{url} is not what it should be: {error}. It was changed on the way or on the server. Ask who published '
+            f'it; if you trust the file all the same, add #sha256= and its hash to the address.'
+        ) from error
+    except (URLError, OSError, HTTPException, ValueError) as error:  # ValueError: half an address
+        raise DownloadError(
+            f'Cannot download {url}: {getattr(error, "reason", error)}. On a machine without a network, copy the file '
+            f'here and give its path.'
+        ) from error
+    return file
+
+
+def _expected_hash(url: str) -> Optional[str]:
+    address = urlparse(url)
+    given = parse_qs(address.fragment).get('sha256')
+    if given and not re.fullmatch('[0-9a-f]{64}', given[0].lower()):
+        raise CheckpointError(f'#sha256= takes the 64 hexadecimal digits that `sha256sum FILE` prints, got {url!r}.')
+    named = _HASH_IN_URL.search(address.path)
+    return given[0].lower() if given else named and named[1]
+
+
+def _has_hash(file: Path, expected: str) -> bool:
+    digest = hashlib.sha256()
+    with file.open('rb') as content:
+        for block in iter(lambda: content.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest().startswith(expected)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else 'it ends early'

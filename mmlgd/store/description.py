@@ -1,0 +1,116 @@
+"""What ``store.json`` says, checked: sizes that fit together, and words and numbers where these are read."""
+
+import json
+from numbers import Real
+from pathlib import Path
+from typing import Any, Callable
+
+from mmlgd.errors import MMLGDError
+
+# Few enough to keep all of them open, many enough to share the work and to lose little of it.
+MOST_SHARDS = 512
+_LARGEST = 2**40  # rows; beyond any disk
+
+
+class StoreError(MMLGDError, ValueError):
+    """A teacher store that is not there, not finished, damaged, or of something else."""
+
+
+def _whole(low: int, high: int = _LARGEST) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _numbers(count: int) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, list)
+        and len(value) == count
+        and all(isinstance(x, Real) and not isinstance(x, bool) and abs(x) < 1e6 for x in value)
+    )
+
+
+def _is(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kinds)
+
+
+def _are_probes(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and _whole(0)(one.get('row')) and isinstance(one.get('pixels'), str) for one in value
+    )
+
+
+# What every store has: without it, nothing could be found in the shards.
+_SIZES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    'shard_rows': ('a whole number > 0', _whole(1)),
+    'views': ('a whole number > 0', _whole(1)),
+    'pictures.count': ('a whole number > 0', _whole(1)),
+    'teacher.embed_dim': ('a whole number > 0', _whole(1, 2**20)),
+}
+# What training from it reads.
+_ORIGIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    'teacher.id': ('a string', _is(str)),
+    'teacher.image_size': ('two numbers', _numbers(2)),
+    'teacher.mean': ('three numbers', _numbers(3)),
+    'teacher.std': ('three numbers', _numbers(3)),
+    'teacher.config': ('a dict', _is(dict)),
+    'augmentation': ('a dict or null', _is(dict, type(None))),
+    'seed': ('a whole number', _whole(0)),
+    'noise': ('a whole number', _whole(0)),
+    'pipeline': ('a list', _is(list)),
+    'probes': ('a list of rows with their pixels', _are_probes),
+    'libraries': ('a dict', _is(dict)),
+}
+
+
+def read_description(file: Path, version: int) -> dict:
+    """Read ``store.json``.
+
+    Args:
+        file (Path): The file.
+        version (int): The format that is expected.
+
+    Returns:
+        dict: With sizes that are right in kind and fit together.
+
+    Raises:
+        StoreError: It is damaged, of another format, or says what cannot be.
+    """
+    try:
+        description = json.loads(file.read_text(encoding='utf-8'))
+        found = description.get('format')
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise StoreError(f'{file} is damaged: {error}. Write the store anew into an empty folder.') from error
+    if found != version:
+        raise StoreError(
+            f'The store in {str(file.parent)!r} has format {found!r}, this version of mmlgd reads format {version}. '
+            f'Write it anew into an empty folder.'
+        )
+    _check(description, _SIZES, file)
+    shards = -(-description['views'] * description['pictures']['count'] // description['shard_rows'])
+    if shards > MOST_SHARDS:
+        raise StoreError(f'{file} is damaged: it tells of {shards} shards, and a store has {MOST_SHARDS} at most.')
+    return description
+
+
+def check_origin(description: dict, file: Path) -> None:
+    """Refuse a description that does not tell what the rows are of.
+
+    Args:
+        description (dict): Of :func:`read_description`.
+        file (Path): Where it is from, for the error.
+
+    Raises:
+        StoreError: Something is missing or of another kind; the message names it.
+    """
+    _check(description, _ORIGIN, file)
+
+
+def _check(description: dict, wanted: dict[str, tuple[str, Callable[[Any], bool]]], file: Path) -> None:
+    for path, (kind, is_right) in wanted.items():
+        value: Any = description
+        for key in path.split('.'):
+            value = value.get(key) if isinstance(value, dict) else None
+        if not is_right(value):
+            raise StoreError(
+                f'{file} is damaged: {path} is {str(value)[:100]!r}, expected {kind}. Write the store anew into an '
+                f'empty folder.'
+            )

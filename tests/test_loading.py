@@ -1,0 +1,357 @@
+"""Every way by which a file of somebody else's comes in: a malicious pickle is refused there, and runs nothing."""
+
+import importlib
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.model import BaseModel
+from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+from torch import nn
+
+import mmlgd
+from mmlgd.apis import get_student, get_zero_shot_classifier, read_checkpoint
+from mmlgd.apis.downstream import read_start, start_from
+from mmlgd.engine.pretrained_hook import PretrainedCheckHook
+from mmlgd.errors import MMLGDError
+from mmlgd.evaluation import load_frozen
+from mmlgd.models import KNNClassifier
+from mmlgd.models.teachers.classifiers import load_classifier
+from mmlgd.models.teachers.sentences import load_sentence_encoder
+from mmlgd.registry import MODELS
+from mmlgd.store import TeacherStore
+from mmlgd.text import embed_class_names
+
+from .malicious import WRITERS, Attack
+
+TOOLS = Path(__file__).parents[1] / 'tools'
+SMALL = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
+
+
+@pytest.fixture
+def marker(tmp_path):
+    yield tmp_path / 'executed'
+    assert not (tmp_path / 'executed').exists(), 'code in the file was executed'
+
+
+@pytest.fixture(params=WRITERS)
+def bad(request, marker, tmp_path):
+    """A checkpoint with a call in it, in each of the formats that torch.load knows."""
+    file = tmp_path / 'bad.pth'
+    WRITERS[request.param](dict(state_dict={'backbone.w': torch.zeros(1)}, meta=dict(extra=Attack(marker))), file)
+    return str(file)
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """Import a tool, with its neighbours found as when it runs."""
+    modules = set(sys.modules)
+    for folder in ('', 'visualization', 'model_converters'):
+        monkeypatch.syspath_prepend(str(TOOLS / folder))
+    yield importlib.import_module
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(TOOLS)):
+            del sys.modules[name]
+
+
+def _pretrained(file):
+    MODELS.build(dict(SMALL, init_cfg=dict(type='Pretrained', checkpoint=file))).init_weights()
+
+
+def _knn(file):
+    init_cfg = dict(type='Pretrained', checkpoint=file, prefix='backbone.')
+    model = KNNClassifier(dict(SMALL, init_cfg=init_cfg), memory={}, num_classes=2)
+    model(torch.zeros(1, 3, 64, 64), mode='predict')
+
+
+def _hook(file):
+    model = nn.Module()
+    model.backbone = MODELS.build(dict(SMALL, init_cfg=dict(type='Pretrained', checkpoint=file)))
+    runner = type('Runner', (), dict(_train_loop=type('Loop', (), dict(dataloader=None)), model=model))
+    PretrainedCheckHook().before_run(runner)
+
+
+CHECKPOINTS = dict(
+    read_checkpoint=read_checkpoint,
+    get_student=get_student,
+    get_zero_shot_classifier=get_zero_shot_classifier,
+    inferencer=mmlgd.ZeroShotInferencer,
+    student_of_train=lambda file: start_from(Config(dict(model=dict(backbone=dict(SMALL)))), file),
+    read_start=read_start,
+    load_frozen=load_frozen,
+    load_from_of_a_config=lambda file: get_student(Config(dict(model=dict(backbone=dict(SMALL)), load_from=file))),
+    mmengine_loader=CheckpointLoader.load_checkpoint,
+    mmengine_load=lambda file: load_checkpoint(nn.Linear(1, 1), file),
+    init_cfg=_pretrained,
+    knn=_knn,
+    check_hook=_hook,
+    torchvision_weights=lambda file: load_classifier('torchvision:resnet18', file),
+    mmpretrain_weights=lambda file: load_classifier('mmpretrain:resnet18_8xb32_in1k', file),
+    timm_weights=lambda file: load_classifier('timm:resnet18', file),
+    lite_weights=lambda file: load_classifier('efficientnet-lite:lite0', file),
+)
+
+
+@pytest.mark.parametrize('way', CHECKPOINTS)
+def test_a_malicious_checkpoint_is_refused(way, bad):
+    if way.split('_')[0] in ('timm', 'lite'):
+        pytest.importorskip(dict(timm='timm', lite='efficientnet_lite_pytorch')[way.split('_')[0]])
+    with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
+        CHECKPOINTS[way](bad)
+
+
+IN_TOOLS = dict(
+    publish=lambda tool, file, out: tool('publish_model').publish(file, out),
+    extract=lambda tool, file, out: tool('extract_student').extract(file, out / 's.pth', 'torchvision'),
+    onnx=lambda tool, file, out: tool('export_onnx').load_part(file, 'backbone'),
+    from_published=lambda tool, file, out: tool('from_published').convert(file, out / 's.pth', 'resnet18'),
+    banks=lambda tool, file, out: tool('banks').read_banks(file),
+    prototypes=lambda tool, file, out: tool('neighbours').read_prototypes(file),
+    neighbours=lambda tool, file, out: tool('neighbours').main([file, str(out)]),
+    embeddings=lambda tool, file, out: tool('embeddings').main([file, str(out)]),
+    evaluate=lambda tool, file, out: tool('evaluate').main([file, '--data', str(out), '--out', str(out / 'table')]),
+)
+
+
+@pytest.mark.parametrize('name', IN_TOOLS)
+def test_a_malicious_checkpoint_is_refused_by_the_tools(name, bad, tool, tmp_path):
+    pytest.importorskip('sklearn' if name == 'evaluate' else 'mmlgd')
+    (tmp_path / 'out').mkdir()
+    with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
+        IN_TOOLS[name](tool, bad, tmp_path / 'out')
+    assert not list((tmp_path / 'out').iterdir())
+
+
+class Toy(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, inputs, mode='tensor'):
+        return dict(loss=self.layer(inputs).sum()) if mode == 'loss' else [{}]
+
+
+class Better(BaseMetric):
+    """Each evaluation is better than the one before, so that the best checkpoint is replaced."""
+
+    best = 0
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        Better.best += 1
+        return dict(score=float(Better.best))
+
+
+def toy_runner(work_dir, epochs=1, **settings):
+    loader = dict(dataset=[torch.ones(2)] * 4, sampler=dict(type='DefaultSampler', shuffle=False), batch_size=2)
+    loader.update(collate_fn=lambda rows: dict(inputs=default_collate(rows)))
+    return Runner(
+        Toy(),
+        str(work_dir),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
+        param_scheduler=dict(type='OneCycleLR', eta_max=0.1, total_steps=10, by_epoch=False),
+        val_dataloader=loader,
+        val_cfg={},
+        val_evaluator=Evaluator(Better()),
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='score', rule='greater')
+        ),
+        experiment_name=f'toy_{work_dir.name}_{epochs}_{len(list(work_dir.glob("*")))}',
+        log_level='ERROR',
+        **settings,
+    )
+
+
+@pytest.mark.parametrize('how', ['load_from', 'resume', 'last_checkpoint'])
+def test_the_runner_refuses_a_malicious_checkpoint(how, bad, tmp_path):
+    settings = dict(load_from=bad) if how == 'load_from' else dict(load_from=bad, resume=True)
+    if how == 'last_checkpoint':
+        settings = dict(resume=True)
+        (tmp_path / 'run').mkdir()
+        (tmp_path / 'run/last_checkpoint').write_text(bad)
+    with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
+        toy_runner(tmp_path / 'run', **settings).train()
+
+
+@pytest.mark.parametrize('content', ['../secret.txt', '/etc/passwd', 'http://127.0.0.1:9/x.pth', 'a\0b', '', '~/x'])
+def test_what_last_checkpoint_names_is_read_as_weights_or_not_at_all(content, tmp_path):
+    (tmp_path / 'secret.txt').write_text('secret')
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/last_checkpoint').write_text(content.replace('../', f'{tmp_path}/run/../'))
+    with pytest.raises(MMLGDError):
+        toy_runner(tmp_path / 'run', resume=True).train()
+
+
+def test_a_checkpoint_of_our_own_resumes_and_tidies_up(tmp_path):
+    toy_runner(tmp_path / 'run').train()
+    best = next((tmp_path / 'run').glob('best_*.pth'))
+    runner = toy_runner(tmp_path / 'run', epochs=2, resume=True)
+    runner.train()
+    assert runner.epoch == 2 and runner.message_hub.get_scalar('train/loss').data[0].size == 4
+    assert [file.name for file in (tmp_path / 'run').glob('epoch_*.pth')] == ['epoch_2.pth']
+    assert not best.exists()  # the best of the first start gave way to a better one
+
+
+def test_a_checkpoint_does_not_choose_what_is_deleted(tmp_path):
+    """mmengine deletes what a resumed checkpoint calls the last best one."""
+    toy_runner(tmp_path / 'theirs').train()
+    victim, (file,) = tmp_path / 'precious.txt', (tmp_path / 'theirs').glob('epoch_1.pth')
+    victim.write_text('keep me')
+    content = torch.load(file, weights_only=True)
+    told = content['message_hub']['runtime_info']
+    assert 'best_ckpt' in told
+    told.update(best_ckpt=str(victim), last_ckpt=str(victim), keep_ckpt_ids=['../../precious.txt', '..', 1, 2, 3])
+    for best in (str(victim), f'{tmp_path}/mine/../precious.txt', '../precious.txt', 5):
+        told['best_ckpt'] = best
+        (tmp_path / 'mine').mkdir(exist_ok=True)
+        torch.save(content, tmp_path / 'mine/epoch_1.pth')
+        toy_runner(tmp_path / 'mine', epochs=2, load_from=str(tmp_path / 'mine/epoch_1.pth'), resume=True).train()
+        assert victim.read_text() == 'keep me'
+
+
+@pytest.mark.parametrize('source', ['pavi://x', 's3://bucket/x.pth', 'openmmlab:s3://x.pth', 'petrel://x'])
+def test_storages_that_would_be_unpickled_are_refused(source):
+    with pytest.raises(MMLGDError, match='copy the file here'):
+        CheckpointLoader.load_checkpoint(source)
+
+
+ONLINE = dict(
+    read_checkpoint=read_checkpoint,
+    get_student=get_student,
+    mmengine_loader=CheckpointLoader.load_checkpoint,
+    mmengine_load=lambda url: load_checkpoint(nn.Linear(1, 1), url),
+    init_cfg=_pretrained,
+    read_start=read_start,
+    by_a_name=lambda url: read_start('open-mmlab://mine'),
+)
+
+
+@pytest.mark.parametrize('way', ONLINE)
+@pytest.mark.parametrize('writer', WRITERS)
+def test_a_malicious_download_is_refused(way, writer, served, marker, tmp_path, monkeypatch):
+    folder, host = served
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))  # where a user's own names are
+    (tmp_path / 'open_mmlab.json').write_text(json.dumps(dict(mine=f'{host}/bad.pth')))
+    WRITERS[writer](dict(state_dict={}, extra=Attack(marker)), folder / 'bad.pth')
+    with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
+        ONLINE[way](f'{host}/bad.pth')
+
+
+def test_a_malicious_teacher_is_refused(bad, tiny_clip, tmp_path):
+    with pytest.raises(MMLGDError, match='Nothing but weights is read'):
+        mmlgd.OpenCLIPTeacher('ViT-S-32-alt', pretrained=bad)
+    folder = tmp_path / 'clip'
+    folder.mkdir()
+    config = Path(tiny_clip.partition(':')[2], 'open_clip_config.json')
+    (folder / config.name).write_text(config.read_text())
+    Path(bad).rename(folder / 'open_clip_pytorch_model.bin')
+    with pytest.raises(MMLGDError, match='Nothing but weights is read'):
+        mmlgd.OpenCLIPTeacher(f'local-dir:{folder}')
+
+
+def sentence_folder(root, bad=None, parts=None, activation=None):
+    """A sentence encoder in sentence-transformers' own layout, small and random."""
+    sentence_transformers = pytest.importorskip('sentence_transformers')
+    transformers = pytest.importorskip('transformers')
+    config = transformers.BertConfig(
+        vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+    )
+    transformers.BertModel(config).save_pretrained(root / 'bert')
+    words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'cat']
+    (root / 'bert/vocab.txt').write_text('\n'.join(words))
+    transformers.BertTokenizerFast(str(root / 'bert/vocab.txt')).save_pretrained(root / 'bert')
+    parts_of = importlib.import_module('sentence_transformers.models')
+    bert = parts_of.Transformer(str(root / 'bert'))
+    modules = [bert, parts_of.Pooling(8, 'mean'), parts_of.Dense(8, 4)]
+    sentence_transformers.SentenceTransformer(modules=modules, device='cpu').save(str(root / 'encoder'))
+    folder = root / 'encoder'
+    if bad:
+        for file in [*folder.glob('*.safetensors'), *folder.glob('*.bin')]:
+            file.unlink()
+        Path(bad).rename(folder / 'pytorch_model.bin')
+    if parts:
+        listed = json.loads((folder / 'modules.json').read_text())
+        listed[1]['type'] = parts
+        (folder / 'modules.json').write_text(json.dumps(listed))
+    if activation:
+        (file,) = folder.glob('*_Dense/config.json')
+        file.write_text(json.dumps(dict(json.loads(file.read_text()), activation_function=activation)))
+    return folder
+
+
+def test_a_sentence_encoder_loads_and_a_malicious_one_is_refused(tmp_path, marker):
+    assert load_sentence_encoder(str(sentence_folder(tmp_path / 'good'))).encode(['cat']).shape == (1, 4)
+    bad = tmp_path / 'bad.bin'
+    WRITERS['zip'](dict(extra=Attack(marker)), bad)
+    with pytest.raises(MMLGDError):
+        load_sentence_encoder(str(sentence_folder(tmp_path / 'pickle', bad=bad)))
+
+
+@pytest.mark.parametrize('parts', ['evil.Pooling', 'os.system', 'subprocess.Popen', 'torch.nn.Linear', 5])
+def test_a_sentence_encoder_brings_no_code(parts, tmp_path, marker):
+    folder = sentence_folder(tmp_path, parts=parts)
+    (folder / 'evil.py').write_text(f'import os\nos.mkdir({str(marker)!r})\nclass Pooling: pass\n')
+    with pytest.raises(MMLGDError, match='code of its own.*not executed'):
+        load_sentence_encoder(str(folder))
+
+
+def test_a_sentence_encoder_calls_nothing_but_activations(tmp_path):
+    with pytest.raises(MMLGDError, match=r"code of its own \('os.getcwd'\)"):
+        load_sentence_encoder(str(sentence_folder(tmp_path, activation='os.getcwd')))
+    (tmp_path / 'encoder/modules.json').write_text('{"a":')
+    with pytest.raises(MMLGDError, match='damaged'):
+        load_sentence_encoder(str(tmp_path / 'encoder'))
+
+
+def test_a_store_is_plain_arrays(tmp_path, marker):
+    store = TeacherStore.create(tmp_path, dict(views=1, pictures=dict(count=2), teacher=dict(embed_dim=3)))
+    store.write(0, np.eye(3)[:2])
+    file = tmp_path / 'shards/00000.npy'
+    np.save(file, np.array([Attack(marker)], dtype=object), allow_pickle=True)
+    with pytest.raises(MMLGDError, match='cannot be read'):
+        TeacherStore(tmp_path)[0]
+    WRITERS['pickle'](Attack(marker), file)
+    with pytest.raises(MMLGDError, match='cannot be read'):
+        TeacherStore(tmp_path)[0]
+    np.savez(tmp_path / 'x.npz', a=np.eye(2))
+    (tmp_path / 'x.npz').replace(file)
+    with pytest.raises(MMLGDError, match='cannot be read'):
+        TeacherStore(tmp_path)[0]
+
+
+@pytest.mark.parametrize('writer', WRITERS)
+def test_the_text_cache_is_safetensors(writer, tmp_path, marker):
+    def tower(prompts):
+        return nn.functional.normalize(torch.arange(1.0, 9).repeat(len(prompts), 1))
+
+    arguments = (tower, 8, 'teacher', ['cat', 'dog'], ['a {}'], str(tmp_path))
+    rows = embed_class_names(*arguments)
+    (file,) = (tmp_path / 'text').iterdir()
+    WRITERS[writer](dict(embeddings=Attack(marker)), file)
+    assert torch.equal(embed_class_names(*arguments), rows)  # computed anew
+
+
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_a_tool_says_it_in_one_line(name, bad, recipe_of, tmp_path, monkeypatch):
+    (tmp_path / 'mine.py').write_text(
+        recipe_of(TOOLS.parent / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py')
+    )
+    arguments = dict(train=['--student', bad], test=['--student', bad])[name]
+    monkeypatch.syspath_prepend(str(TOOLS))
+    monkeypatch.setattr(sys, 'argv', [f'{name}.py', str(tmp_path / 'mine.py'), *arguments])
+    if name == 'test':
+        sys.argv.insert(2, bad)
+    with pytest.raises(SystemExit, match=r'(?s)^error: .*(not executed|no checkpoint)'):
+        runpy.run_path(str(TOOLS / f'{name}.py'), run_name='__main__')

@@ -1,0 +1,94 @@
+"""Names out of files do not choose folders: checkpoints, lists, class names, addresses."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import mmlgd
+from mmlgd.apis.inferencer import _pictures_of, _targets
+from mmlgd.errors import MMLGDError
+from mmlgd.text import embed_class_names
+
+TOOLS = Path(__file__).parents[1] / 'tools'
+NAMES = ['../../escaped', '/escaped', 'a/../../../escaped', '..', 'c:\\escaped', 'a/b', 'two\\..\\..\\escaped']
+
+
+def everything(root):
+    return {path.relative_to(root).as_posix() for path in root.rglob('*')}
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    modules = set(sys.modules)
+    for folder in ('', 'model_converters', 'dataset_converters'):
+        monkeypatch.syspath_prepend(str(TOOLS / folder))
+    yield importlib.import_module
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(TOOLS)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_checkpoint_does_not_name_its_published_file(name, lgd_checkpoint, tool, tmp_path):
+    content = torch.load(lgd_checkpoint, weights_only=True)
+    content['meta']['experiment_name'] = f'{name}_20260102_030405'
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(MMLGDError, match='no name of a file'):
+        tool('publish_model').publish(str(tmp_path / 'a.pth'), tmp_path / 'deep/zoo')
+    assert everything(tmp_path) == {'a.pth'}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_class_names_and_teachers_are_no_paths(name, tmp_path):
+    def tower(prompts):
+        return nn.functional.normalize(torch.arange(1.0, 9).repeat(len(prompts), 1))
+
+    embed_class_names(tower, 8, name, [name, 'cat'], [f'{name} {{}}'], str(tmp_path / 'deep/cache'))
+    (file,) = [path for path in tmp_path.rglob('*') if path.is_file()]
+    assert file.parent == tmp_path / 'deep/cache/text'
+
+
+def test_drawn_pictures_stay_in_their_folder(lgd_checkpoint, tmp_path):
+    content = torch.load(lgd_checkpoint, weights_only=True)
+    content['state_dict']['textual_bank._extra_state']['class_names'] = NAMES[:5]
+    torch.save(content, tmp_path / 'a.pth')
+    (tmp_path / 'in/sub').mkdir(parents=True)
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / 'in/sub/x.png')
+    before = everything(tmp_path)
+    inferencer = mmlgd.ZeroShotInferencer(tmp_path / 'a.pth', device='cpu')
+    assert inferencer.classes == NAMES[:5]
+    inferencer(str(tmp_path / 'in'), show_dir=tmp_path / 'deep/out')
+    assert everything(tmp_path) - before == {'deep', 'deep/out', 'deep/out/sub', 'deep/out/sub/x.png'}
+
+
+@pytest.mark.parametrize('tail', ['/..', '/a/..', '/', '', '/a\\..\\..\\b.png', '/x.png', '/..%2f..%2fx.png'])
+def test_addresses_of_pictures_stay_there_too(tail, tmp_path):
+    (target,) = _targets(_pictures_of(f'http://host{tail}'), tmp_path / 'out')
+    assert target.parent == tmp_path / 'out' and '\\' not in target.name and target.suffix == '.png'
+
+
+@pytest.mark.parametrize('line', ['../../secret_1.JPEG', 'n01/../../secret_1.JPEG', '/n01/x_1.JPEG', 'n01/n01_1.JPEG'])
+def test_a_list_of_labelled_pictures_names_those_of_its_folder(line, tool, tmp_path):
+    (tmp_path / 'train/n01').mkdir(parents=True)
+    (tmp_path / 'train/n01/n01_1.JPEG').touch()
+    (tmp_path / 'secret_1.JPEG').touch()
+    (tmp_path / 'list.txt').write_text('n01_1.JPEG\n')
+    assert tool('label_subset').from_list(tmp_path / 'train', tmp_path / 'list.txt') == ['n01/n01_1.JPEG 0']
+    (tmp_path / 'list.txt').write_text(line)
+    with pytest.raises(FileNotFoundError, match='are not in'):
+        tool('label_subset').from_list(tmp_path / 'train', tmp_path / 'list.txt')
+
+
+@pytest.mark.parametrize('line', ['../../secret.png 0', '/etc/passwd 0', 'a/../../../x.png 1'])
+def test_a_list_of_an_evaluation_too(line, tool, tmp_path):
+    pytest.importorskip('sklearn')
+    (tmp_path / 'train').mkdir()
+    (tmp_path / 'train.txt').write_text(line)
+    with pytest.raises(MMLGDError, match='which is not in'):
+        tool('evaluate').load_split(tmp_path, 'train', [])
