@@ -64,6 +64,7 @@ def bad_files():
         'postscript.jpg': b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n',
         'twelve-of-sixteen-bits.png': encode(deep * 16, 'PNG'),
         'twelve-of-sixteen-bits-colour.png': encode_deep(photo().astype(np.uint16) * 16, '.png'),
+        'invisible.png': encode(np.concatenate([photo(), np.zeros((HEIGHT, WIDTH, 1), np.uint8)], axis=2), 'PNG'),
         'floats.tif': encode(photo()[..., 0].astype(np.float32) / 255, 'TIFF'),
     }
 

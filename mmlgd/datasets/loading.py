@@ -252,6 +252,9 @@ def _without_alpha(image: Image.Image) -> Image.Image:
     if not (image.mode in ('RGBA', 'LA', 'PA') or 'transparency' in image.info):
         return image.convert('RGB')
     image = image.convert('RGBA')
+    alpha = image.getchannel('A')
+    if alpha.getextrema()[1] == 0:
+        raise BadPictureError('it is transparent everywhere: there is nothing to see')
     canvas = Image.new('RGB', image.size, _CANVAS)
-    canvas.paste(image, mask=image.getchannel('A'))
+    canvas.paste(image, mask=alpha)
     return canvas

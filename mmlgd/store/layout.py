@@ -144,10 +144,19 @@ class TeacherStore:
 
         Returns:
             Dict[int, str]: What was wrong, by the number of the picture.
+
+        Raises:
+            StoreError: The list of a shard is damaged.
         """
         found: dict[str, str] = {}
         for file in sorted((self.folder / 'shards').glob('*.bad')):
-            found.update(json.loads(file.read_text(encoding='utf-8')))
+            try:
+                found.update(json.loads(file.read_text(encoding='utf-8')))
+            except ValueError as error:
+                raise StoreError(
+                    f'{file} is damaged: {error}. Remove the file {file.stem}.crc32 beside it, and run the '
+                    f'tools/store_teacher.py command that wrote the store again: it writes this shard anew.'
+                ) from error
         return {int(picture): reason for picture, reason in sorted(found.items(), key=lambda item: int(item[0]))}
 
     def write(

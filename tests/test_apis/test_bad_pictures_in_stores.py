@@ -185,6 +185,9 @@ def test_an_embedding_of_no_length_is_still_refused(tmp_path):
     assert store.missing() == [0]
     store.write(0, np.eye(4)[:3], {1: 'empty'})
     assert not store[1].any() and store[0].any() and store.bad_pictures() == {1: 'empty'}
+    (tmp_path / 'shards/00000.bad').write_text('{"1": "emp')
+    with pytest.raises(StoreError, match='00000.bad is damaged.*Remove the file 00000.crc32'):
+        store.bad_pictures()
     store = TeacherStore(tmp_path)
     store.write(0, np.eye(4)[:3])
     assert store.bad_pictures() == {} and TeacherStore(tmp_path)[1].any()

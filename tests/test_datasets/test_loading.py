@@ -28,6 +28,7 @@ REASONS = {
     'page': "begins with b'<!DOCTYPE html><'",
     'postscript': 'no picture that can be read',
     'twelve': '16 bits a channel and uses the lowest alone',
+    'invisible': 'transparent everywhere',
     'floats': 'float32 from 0 to 1',
 }
 

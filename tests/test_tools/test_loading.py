@@ -1,0 +1,40 @@
+"""The benchmark of reading runs on a few pictures."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+FILE = Path(__file__).parents[2] / 'tools/benchmarks/loading.py'
+
+
+@pytest.fixture
+def main(monkeypatch):
+    monkeypatch.syspath_prepend(str(FILE.parent))
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    yield runpy.run_path(str(FILE))['main']
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
+    sys.modules.pop('measure', None)
+
+
+def test_it_times_both(main, pictures, tmp_path, capsys):
+    out = tmp_path / 'loading.json'
+    arguments = ['--pictures', pictures, '--batch', 4, '--rounds', 2, '--warmup', 0, '--device', 'cpu', '--json', out]
+    main([*map(str, arguments)])
+    assert '| mmlgd.LoadImageFromFile |' in capsys.readouterr().out
+    seconds = json.loads(out.read_text())['seconds']
+    assert list(seconds) == ['mmcv.LoadImageFromFile', 'mmlgd.LoadImageFromFile']
+    assert all(len(times) == 2 and min(times) > 0 for times in seconds.values())
+
+
+def test_wrong_folders(main, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(['--pictures', str(tmp_path / 'nowhere')])
+    assert 'takes a folder' in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match=r'no file that ends with \.jpg'):
+        main(['--pictures', str(tmp_path)])

@@ -1,0 +1,53 @@
+r"""What does it cost to find bad pictures? Reading the same files by mmcv's transform and by ours, in turns.
+
+python tools/benchmarks/loading.py --pictures /my/pictures --device cpu --json work_dirs/loading.json
+"""
+
+import argparse
+from pathlib import Path
+from typing import Optional
+
+import cv2
+import torch
+from measure import benchmark_parser, measure, report, table
+from mmcv.transforms import LoadImageFromFile as Theirs
+from mmengine.config import Config
+
+from mmlgd.datasets import LoadImageFromFile
+
+PICTURES = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
+
+
+def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = benchmark_parser(__doc__)
+    parser.add_argument('--pictures', type=Path, required=True, help='a folder of good pictures, with its sub-folders')
+    parser.add_argument('--batch', type=int, default=100, help='pictures of a call; default: %(default)s')
+    args = parser.parse_args(argv)
+    if not args.pictures.is_dir():
+        parser.error(f'--pictures takes a folder, got {str(args.pictures)!r}')
+    return args
+
+
+def main(argv: Optional[list[str]] = None) -> None:
+    """Time both, and print the table."""
+    args = parse_args(argv)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    endings = Config.fromfile(PICTURES).file_endings
+    files = sorted(path for path in args.pictures.rglob('*') if path.suffix.lower() in endings and path.is_file())
+    if not files:
+        raise FileNotFoundError(f'{args.pictures} holds no file that ends with {", ".join(endings)}.')
+    files = [str(files[k * len(files) // args.batch]) for k in range(args.batch)]  # from all over the folder
+    transforms = {'mmcv.LoadImageFromFile': Theirs(), 'mmlgd.LoadImageFromFile': LoadImageFromFile()}
+    ways = {
+        name: lambda transform=transform: [transform(dict(img_path=file)) for file in files]
+        for name, transform in transforms.items()
+    }
+    times = measure(ways, args)
+    title = f'Reading {args.batch} pictures a call, one thread on one core, from {args.pictures.name}'
+    report(title, table(times, args.batch), dict(batch=args.batch, seconds=times), args)
+
+
+if __name__ == '__main__':
+    main()
