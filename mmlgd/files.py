@@ -79,18 +79,19 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _explained(error: OSError, file: Path, size: int) -> WriteError:
+def _explained(error: OSError, file: Path, size: int = 0) -> WriteError:
     """Say what could not be written, and what to do about it."""
     free = 'an unknown number of'
-    with suppress(OSError):
-        free = shutil.disk_usage(file.parent).free
+    with suppress(OSError):  # of the nearest folder that is there
+        free = shutil.disk_usage(next(place for place in (file, *file.parents) if place.is_dir())).free
     if error.errno in _FULL:
         advice = 'Make room there, or raise the quota or the limit of file sizes (ulimit -f)'
     else:
         advice = 'Give a folder that can be written to, or the right to write there'
+    figures = f'It takes {size} bytes, and {free} are free' if size else f'{free} bytes are free'
     told = WriteError(
-        f'Cannot write {file}: {error.strerror or error}. It takes {size} bytes, and {free} are free. What was there '
-        f'before is untouched. {advice}, and run the same command again; training goes on with --resume.'
+        f'Cannot write {file}: {error.strerror or error}. {figures}. What was there before is untouched. {advice}, '
+        f'and run the same command again; training goes on with --resume.'
     )
     told.errno = error.errno
     return told
@@ -108,7 +109,7 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
 
     Raises:
         LockedError: Another process holds it; the message names process and host.
-        WriteError: It cannot be written to.
+        WriteError: It cannot be written to, or its disk is full, whoever finds out.
 
     Examples:
         >>> import tempfile
@@ -120,7 +121,7 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle = file.open('a+')
     except OSError as error:
-        raise _explained(error, file, 0) from error
+        raise _explained(error, file) from error
     with handle:
         # A record lock: unlike flock's, no process of a data loader inherits it and outlives a killed run with it.
         try:
@@ -142,4 +143,9 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
             handle.truncate(0)
             handle.write(f'process {os.getpid()} on {socket.gethostname()}, since {time.ctime()}\n')
             handle.flush()
-        yield
+        try:
+            yield
+        except OSError as error:  # a log, for example, which mmengine writes
+            if error.errno in _FULL and not isinstance(error, WriteError):
+                raise _explained(error, Path(error.filename or folder)) from error
+            raise

@@ -109,7 +109,7 @@ def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
             embeddings = content.get_tensor('embeddings')
             checksum = (content.metadata() or {}).get('crc32')
         fault = _fault(embeddings, shape, checksum)
-    except (SafetensorError, KeyError, OSError, RuntimeError) as error:
+    except (SafetensorError, KeyError, OSError, RuntimeError) as error:  # the last of torch: the file has just gone
         fault = str(error)
     if fault:
         print_log(f'Cannot read the cached text embeddings {file} ({fault}): computing them anew.', 'current', 30)
