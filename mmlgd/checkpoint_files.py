@@ -64,7 +64,8 @@ def _load(file: Union[Path, IO[bytes]], source: str, map_location: Union[str, to
     except UnpicklingError as error:
         raise CheckpointError(
             f'{source} is cut off, is no checkpoint, or holds more than weights, which is not executed here: '
-            f'{_first_line(error)} Compare its size with the original and copy it again.'
+            f'{_first_line(error)} Compare its size with the original and copy it again; if it is whole, ask for a '
+            f'file of weights alone (a state dict).'
         ) from error
     except (PermissionError, torch.OutOfMemoryError):
         raise

@@ -58,10 +58,8 @@ def get_zero_shot_classifier(
         class_names, bank = new.class_names, new.bank
     parts = {part: buildable(config['model'].get(part) or {}, checkpoint) for part in ('backbone', 'neck')}
     # Statistics only: an augmentation is for training, and its library need not be here.
-    pixels = {
-        key: value for key, value in (config['model'].get('data_preprocessor') or {}).items() if key != 'augmentation'
-    }
-    buildable(pixels, checkpoint)
+    pixels = dict(buildable(config['model'].get('data_preprocessor') or {}, checkpoint))
+    pixels.pop('augmentation', None)
     model = ZeroShotClassifier(
         backbone=parts['backbone'],
         neck={**parts['neck'], 'out_channels': bank.shape[1]},

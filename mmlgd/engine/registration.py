@@ -40,7 +40,8 @@ def register_with_mmengine() -> None:
     """
     MODULE2PACKAGE['mmlgd'] = 'mmlgd'
     register_checkpoint_loaders()
-    classes = [*_METHODS, np.ndarray, np.dtype, *(type(np.dtype(k)) for k in ('float64', 'float32', 'int64', 'int32'))]
+    kinds = ('float64', 'float32', 'float16', 'int64', 'int32', 'uint32', 'uint8', 'bool')
+    classes = [*_METHODS, np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
     # By name: the fork's loader allows some of these classes for itself, and when it is done takes them from the list.
     named = [(cls, f'{cls.__module__}.{cls.__name__}') for cls in classes]
     # numpy 2 moved its pickle helpers; files name either place.

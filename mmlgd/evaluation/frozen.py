@@ -11,12 +11,12 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmlgd.apis.checkpoint_configs import buildable, model_config
-from mmlgd.apis.checkpoints import state_dict_of
+from mmlgd.apis.checkpoints import check_weights, part_weights, state_dict_of
 from mmlgd.apis.downstream import start_from
 from mmlgd.apis.student import get_student
 from mmlgd.apis.zero_shot import get_zero_shot_classifier
 from mmlgd.building import build_part
-from mmlgd.checkpoint_files import read_checkpoint
+from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
 
@@ -58,7 +58,7 @@ class FrozenModel(BaseModel):
         teacher_id: Optional[str] = None,
         head: Optional[nn.Linear] = None,
     ):
-        super().__init__(data_preprocessor=data_preprocessor or IMAGENET_RGB)
+        super().__init__(data_preprocessor=build_part(data_preprocessor or IMAGENET_RGB, 'model.data_preprocessor'))
         self.backbone = backbone
         self.neck = neck
         self.register_buffer('bank', bank)
@@ -78,7 +78,7 @@ class FrozenModel(BaseModel):
         Returns:
             FrozenModel: In eval mode.
         """
-        preprocessor = student.config['model'].get('data_preprocessor')
+        preprocessor = student.config['model'].get('data_preprocessor')  # looked through when the student was built
         parts = (student.backbone, student.neck, student.bank, student.class_names)
         return cls(*parts, preprocessor, student.config, student.teacher_id)
 
@@ -156,9 +156,9 @@ def load_frozen(
         config = model_config(content, source)
         preprocessor = config['model'].get('data_preprocessor') or config.get('data_preprocessor')
         buildable(preprocessor, source)
-        if preprocessor:  # mmpretrain's configs leave the type of theirs out
+        if isinstance(preprocessor, dict):  # mmpretrain's configs leave the type of theirs out
             preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **preprocessor}
-        head = _linear_head(state_dict_of(content), config['model'])
+        head = _linear_head(state_dict_of(content), config['model'], source)
         return FrozenModel(get_student(source), data_preprocessor=preprocessor, config=config, head=head)
     if backbone is None:
         raise ValueError(
@@ -223,14 +223,19 @@ def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str
     return {name: Features(*(_joined(column) for column in zip(*rows))) for name, rows in parts.items()}
 
 
-def _linear_head(state: dict[str, Tensor], model: ConfigDict) -> Optional[nn.Linear]:
+def _linear_head(state: dict[str, Tensor], model: ConfigDict, source: str) -> Optional[nn.Linear]:
     """Find the layer of a classifier that reads what :class:`Features` holds."""
-    neck, head = ((model.get(part) or {}).get('type', '').split('.')[-1] for part in ('neck', 'head'))
+    parts = (model.get(part) for part in ('neck', 'head'))
+    neck, head = (str(part.get('type')).split('.')[-1] if isinstance(part, dict) else '' for part in parts)
     if (neck, head) != ('GlobalAveragePooling', 'LinearClsHead'):
         return None
-    classes, channels = state['head.fc.weight'].shape
-    layer = nn.Linear(channels, classes)
-    layer.load_state_dict(dict(weight=state['head.fc.weight'], bias=state['head.fc.bias']))
+    weights = part_weights(state, 'head.fc', source)
+    shape = tuple(getattr(weights.get('weight'), 'shape', ()))
+    if len(shape) != 2:
+        raise CheckpointError(f'{source} has a head.fc.weight of shape {shape}, expected (classes, channels).')
+    layer = nn.Linear(shape[1], shape[0])
+    check_weights(layer, weights, source)
+    layer.load_state_dict(weights)
     return layer.requires_grad_(False)
 
 

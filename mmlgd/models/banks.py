@@ -51,6 +51,29 @@ def read_text_state(state: dict, source: Union[str, Path] = 'The checkpoint', pr
     return dict(bank=bank.float(), class_names=names, templates=templates, teacher_id=told['teacher_id'])
 
 
+def read_visual_state(state: dict, source: Union[str, Path] = 'The checkpoint') -> tuple[Tensor, Tensor]:
+    """Read the visual bank of a checkpoint.
+
+    Args:
+        state (dict): A state dict.
+        source (str | Path): Where it is from, for the error.
+
+    Returns:
+        Tuple[Tensor, Tensor]: ``bank`` (K, D) float32 and ``visited`` (K,) bool.
+
+    Raises:
+        CheckpointError: These are not what a visual bank has.
+    """
+    bank, visited = (state.get(f'visual_bank.{name}') for name in ('bank', 'visited'))
+    are_tensors = isinstance(bank, Tensor) and isinstance(visited, Tensor)
+    if not are_tensors or not bank.is_floating_point() or bank.ndim != 2 or visited.shape != bank.shape[:1]:
+        raise CheckpointError(
+            f'{source} has no visual bank that could be read: expected visual_bank.bank (K, D) and visual_bank.visited '
+            f'(K,). Give a checkpoint of LGD training.'
+        )
+    return bank.float(), visited.bool()
+
+
 @MODELS.register_module()
 class TextualSemanticsBank(nn.Module):
     r"""Textual semantics bank (TSB): one frozen text embedding for each class name.

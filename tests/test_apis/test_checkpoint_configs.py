@@ -138,6 +138,13 @@ def test_a_checkpoint_calls_no_function_of_its_choice(load, part, with_config):
         load(with_config(_set(part, _call)))
 
 
+@pytest.mark.parametrize('load', [get_zero_shot_classifier, mmlgd.ZeroShotInferencer, load_frozen])
+def test_nor_to_augment(load, with_config):
+    pixels = dict(type='mmlgd.PretrainDataPreprocessor', mean=[0.0] * 3, std=[1.0] * 3, to_rgb=True)
+    with pytest.raises(CheckpointError, match=r'os\.mkdir.*not called'):
+        load(with_config(_set('data_preprocessor', lambda mark: dict(pixels, augmentation=_call(mark)))))
+
+
 def test_nor_for_new_names_or_for_pictures(with_config):
     with pytest.raises(CheckpointError, match=r'os\.mkdir'):
         get_zero_shot_classifier(with_config(_set('teacher', _call)), ['cat', 'dog'])

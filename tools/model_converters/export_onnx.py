@@ -26,8 +26,10 @@ from mmlgd.apis import (
     read_checkpoint,
     state_dict_of,
 )
+from mmlgd.apis.checkpoint_configs import buildable
+from mmlgd.building import build_part
+from mmlgd.models.banks import read_text_state
 from mmlgd.models.zero_shot import IMAGENET_RGB
-from mmlgd.registry import MODELS
 
 OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores'}
 TOLERANCE = 1e-4
@@ -73,8 +75,8 @@ def load_part(
     metadata = dict(
         mmlgd_version=mmlgd.__version__,
         part=part,
-        mean=json.dumps(pixels.get('mean')),
-        std=json.dumps(pixels.get('std')),
+        mean=json.dumps(pixels.get('mean'), default=str),
+        std=json.dumps(pixels.get('std'), default=str),
         color_order='RGB' if pixels.get('to_rgb', False) else 'BGR',
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
@@ -87,8 +89,10 @@ def load_part(
         return LastFeature(backbone).eval(), metadata
     state = state_dict_of(content)
     weights = part_weights(state, 'neck', checkpoint)
-    joint = {'out_channels': state['textual_bank.bank'].shape[1]} if 'textual_bank.bank' in state else {}
-    neck = MODELS.build({'type': 'mmlgd.ProjectionNeck', **joint, **config.model.neck})
+    has_names = 'textual_bank.bank' in state
+    joint = {'out_channels': read_text_state(state, checkpoint)['bank'].shape[1]} if has_names else {}
+    settings = buildable(config.model.get('neck') or {}, checkpoint)
+    neck = build_part({**joint, **settings}, 'model.neck', 'mmlgd.ProjectionNeck')
     check_weights(neck, weights, checkpoint)
     neck.load_state_dict(weights)
     return nn.Sequential(backbone, neck).eval(), metadata

@@ -62,7 +62,8 @@ def convert(
     """
     content = read_checkpoint(checkpoint)
     backbone = MODELS.build(dict(BACKBONES[arch]))
-    parts = split_parts(state_dict_of(content), arch, list(backbone.state_dict()), prefix, checkpoint)
+    state = {key: value for key, value in state_dict_of(content).items() if isinstance(value, torch.Tensor)}
+    parts = split_parts(state, arch, list(backbone.state_dict()), prefix, checkpoint)
     check_weights(backbone, parts.backbone, checkpoint)
     if parts.unknown and not drop_unknown:
         shown = ', '.join(parts.unknown[:10]) + (', ...' if len(parts.unknown) > 10 else '')

@@ -22,7 +22,7 @@ from mmlgd.apis import CheckpointError, read_checkpoint, state_dict_of
 from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
 from mmlgd.evaluation.style import FAINT, INK, STUDENT, STYLE, TEXT
-from mmlgd.models.banks import read_text_state
+from mmlgd.models.banks import read_text_state, read_visual_state
 
 NAMED = 40  # class names that fit on an axis
 UNVISITED = '#e4e6ea'
@@ -68,13 +68,15 @@ def read_banks(file: str) -> Banks:
             f'The visual bank of {file} is a queue of pictures: it has no prototypes of classes to draw. Give '
             f'checkpoints of a run with a mmlgd.VisualSemanticsBank.'
         )
-    text = read_text_state(state, file)
+    text, (visual, visited) = read_text_state(state, file), read_visual_state(state, file)
+    meta = checkpoint.get('meta')
+    epoch = meta.get('epoch') if isinstance(meta, dict) else 0
     return Banks(
-        checkpoint.get('meta', {}).get('epoch', 0),
+        epoch if isinstance(epoch, int) else 0,
         text['class_names'],
         text['bank'].numpy(),
-        unit_rows(state['visual_bank.bank']).numpy(),
-        state['visual_bank.visited'].numpy(),
+        unit_rows(visual).numpy(),
+        visited.numpy(),
     )
 
 

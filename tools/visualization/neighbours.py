@@ -17,7 +17,7 @@ from mmlgd.apis import read_checkpoint, state_dict_of
 from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
 from mmlgd.evaluation.style import FAINT, INK, STUDENT, TEXT
-from mmlgd.models.banks import read_text_state
+from mmlgd.models.banks import read_text_state, read_visual_state
 
 COLUMNS = 2  # pictures side by side
 
@@ -35,9 +35,9 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
     state = state_dict_of(read_checkpoint(checkpoint))
     if 'visual_bank.visited' not in state or 'visual_bank.pointer' in state:
         return [], Tensor()
-    visited = state['visual_bank.visited']
+    bank, visited = read_visual_state(state, checkpoint)
     names = read_text_state(state, checkpoint)['class_names']
-    rows = unit_rows(state['visual_bank.bank'][visited])
+    rows = unit_rows(bank[visited])
     return [name for name, there in zip(names, visited.tolist()) if there], rows
 
 
