@@ -25,7 +25,7 @@ from mmlgd.store import layout
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
-PATIENCE = 120  # seconds for what takes a few on a machine with nothing else to do
+PATIENCE = 300  # seconds for what takes a few on a machine with nothing else to do
 
 pytestmark = pytest.mark.xdist_group('ranks')  # they share what one pair of processes went through
 
