@@ -208,7 +208,7 @@ def check_classes(args: argparse.Namespace, models: dict[str, FrozenModel], trai
     """
     if train.folders != val.folders:
         differ = sorted(set(train.folders or ()) ^ set(val.folders or ())) or ['train.txt or val.txt']
-        raise ValueError(f'train and val have different classes: {", ".join(differ[:5])} is in one of them only.')
+        raise ConfigError(f'train and val have different classes: {", ".join(differ[:5])} is in one of them only.')
     names = next((model.class_names for model in models.values() if model.class_names), None)
     if names is None:
         return False
@@ -216,12 +216,12 @@ def check_classes(args: argparse.Namespace, models: dict[str, FrozenModel], trai
     if len(names) != count:
         text = f'{args.data} has {count} classes and the vocabulary {len(names)} names'
         if args.names:
-            raise ValueError(f'{text}. Give one name for each class, in the order of the sorted class folders.')
+            raise ConfigError(f'{text}. Give one name for each class, in the order of the sorted class folders.')
         print(f'No zero-shot: {text} (those of training). --names gives it others.')
         return False
     if val.folders and val.folders != names and set(val.folders) == set(names):
         k = next(k for k, (folder, name) in enumerate(zip(val.folders, names)) if folder != name)
-        raise ValueError(
+        raise ConfigError(
             f'The class names are those of the class folders in another order (folder {k} is {val.folders[k]!r}, name '
             f'{k} is {names[k]!r}). Labels go by the sorted folders: sort the names likewise.'
         )

@@ -6,6 +6,7 @@ python tools/replay_step.py work_dirs/RUN/broken_steps/iter_17_rank_0.pth
 import argparse
 
 from mmlgd.apis.replay import replay_step
+from mmlgd.errors import run_tool
 from mmlgd.models.usable import usable_rows
 
 
@@ -32,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

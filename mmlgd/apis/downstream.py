@@ -9,6 +9,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.errors import ConfigError, DownloadError
 from mmlgd.registry import MODELS
 
 from .checkpoints import check_weights, part_weights, state_dict_of
@@ -50,7 +51,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             backbone.pop('init_cfg')
         return
     if not isinstance(backbone, dict):
-        raise ValueError(
+        raise ConfigError(
             f'The config has no model.backbone that could start from {source!r}; its model has '
             f'{sorted(cfg.get("model", {}))}. Give a config whose model has a backbone of its own.'
         )
@@ -87,7 +88,7 @@ def read_start(source: str) -> dict[str, Tensor]:
     try:
         return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location='cpu'))
     except URLError as error:
-        raise ConnectionError(
+        raise DownloadError(
             f'Cannot download {source}: {error.reason}. On a machine without a network, copy the file here and give '
             f'its path.'
         ) from error

@@ -19,6 +19,7 @@ from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
 from mmlgd.datasets.loading import decode
+from mmlgd.errors import ConfigError, MissingFileError
 
 from .checkpoint_configs import buildable
 from .zero_shot import get_zero_shot_classifier
@@ -48,7 +49,7 @@ class Picture:
         try:
             return decode(fileio.get(self.source))
         except Exception as error:
-            raise ValueError(f'{self} cannot be read: {" ".join(str(error).split())}.') from error
+            raise ConfigError(f'{self} cannot be read: {" ".join(str(error).split())}.') from error
 
 
 class ZeroShotInferencer(ImageClassificationInferencer):
@@ -131,7 +132,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
                 unknown argument.
         """
         if on_error not in ('skip', 'raise'):
-            raise ValueError(f"Expected on_error 'skip' or 'raise', got {on_error!r}.")
+            raise ConfigError(f"Expected on_error 'skip' or 'raise', got {on_error!r}.")
         inputs = self._inputs_to_list(inputs)
         if on_error == 'raise':
             for picture in inputs:
@@ -140,7 +141,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             Path(drawing['show_dir']).mkdir(parents=True, exist_ok=True)
         results = super().__call__(inputs, return_datasamples, batch_size, topk=topk, on_error=on_error, **drawing)
         if not results:
-            raise ValueError(
+            raise ConfigError(
                 f'None of {len(inputs)} pictures can be read; the first is {inputs[0]}. The warnings say why.'
             )
         return results
@@ -154,7 +155,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         found = [picture for one in inputs for picture in _pictures_of(one)]
         if not found:
-            raise ValueError('Expected at least one picture, got an empty list.')
+            raise ConfigError('Expected at least one picture, got an empty list.')
         return found
 
     def preprocess(self, inputs: list[Picture], batch_size: int, on_error: str) -> Iterator[dict]:
@@ -251,7 +252,7 @@ def _pictures_of(source: Union[str, Path, np.ndarray, Picture]) -> list[Picture]
         return [source]
     if isinstance(source, np.ndarray):
         if source.ndim != 3 or source.shape[2] != 3:
-            raise ValueError(
+            raise ConfigError(
                 f'Expected an array (height, width, 3) in BGR order, got shape {source.shape}. Give several pictures '
                 f'as a list of arrays.'
             )
@@ -266,10 +267,10 @@ def _pictures_of(source: Union[str, Path, np.ndarray, Picture]) -> list[Picture]
         files = sorted(file for file in path.rglob('*') if file.suffix.lower() in FILE_ENDINGS)
         if not files:
             endings = ' '.join(FILE_ENDINGS)
-            raise ValueError(f'There are no pictures ({endings}) in {str(path)!r} and its sub-folders.')
+            raise ConfigError(f'There are no pictures ({endings}) in {str(path)!r} and its sub-folders.')
         return [Picture(str(file), file.relative_to(path)) for file in files]
     if not path.is_file():
-        raise FileNotFoundError(f'There is no picture and no folder at {str(path)!r}.')
+        raise MissingFileError(f'There is no picture and no folder at {str(path)!r}.')
     return [Picture(str(path), path.name)]
 
 

@@ -8,6 +8,8 @@ from typing import Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmlgd.errors import MissingFileError
+
 from .checkpoints import CheckpointError
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
@@ -51,7 +53,7 @@ def resume_whole(cfg: Config) -> None:
         print_log(f'Resuming from {found}.' if found else f'Nothing to resume in {cfg.work_dir}: a new run.', 'current')
     elif '://' not in cfg.load_from:
         if not Path(cfg.load_from).exists():
-            raise FileNotFoundError(f'There is no checkpoint to resume from at {cfg.load_from!r}.')
+            raise MissingFileError(f'There is no checkpoint to resume from at {cfg.load_from!r}.')
         if fault := _fault(Path(cfg.load_from)):
             raise CheckpointError(
                 f'Cannot resume from {cfg.load_from}: {fault}. Give an earlier one, or --resume alone, which takes '

@@ -6,6 +6,7 @@ from typing import Optional, Union
 
 from mmlgd.building import build_part
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.errors import ConfigError
 from mmlgd.models import ZeroShotClassifier
 from mmlgd.models.banks import TextualSemanticsBank, read_text_state
 
@@ -49,7 +50,7 @@ def get_zero_shot_classifier(
         teacher = teacher or buildable(config['model'].get('teacher'), checkpoint)
         teacher_model = build_part(copy.deepcopy(teacher), 'model.teacher')
         if teacher_model.identity != text['teacher_id']:
-            raise ValueError(
+            raise ConfigError(
                 f'{checkpoint} was distilled from the teacher {text["teacher_id"]!r}, given is '
                 f'{teacher_model.identity!r}: names and pictures would lie in different spaces. Give the teacher of '
                 f'its training, with the same weights.'

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmlgd.errors import ConfigError
+
 from .demo_pictures import DEMO_CLASSES, SPLITS, render_object, render_scene
 
 VERSION = 1  # raise it when the same arguments give other pictures: worlds are then drawn anew
@@ -167,13 +169,13 @@ def _annotate(mask):
 
 def _whole(name, value, low, high=2**31 - 1):
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise ValueError(f'{name} must be a whole number from {low} to {high}, got {value!r}')
+        raise ConfigError(f'{name} must be a whole number from {low} to {high}, got {value!r}')
     return int(value)
 
 
 def _counts(name, value):
     if not isinstance(value, (tuple, list)) or len(value) != len(SPLITS):
-        raise ValueError(f'{name} must be two whole numbers, (train, val), got {value!r}')
+        raise ConfigError(f'{name} must be two whole numbers, (train, val), got {value!r}')
     # One picture a class at least: without it an evaluation would miss classes.
     return [_whole(f'{name} of {split}', v, len(DEMO_CLASSES)) for split, v in zip(SPLITS, value)]
 

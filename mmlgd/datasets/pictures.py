@@ -7,7 +7,7 @@ from typing import Union
 import numpy as np
 from mmpretrain.datasets import CustomDataset
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.registry import DATASETS
 
 from .loading import BadPictureError
@@ -39,10 +39,10 @@ class BadPictures:
 
     def __init__(self, policy: str = 'raise', most: Union[int, float] = 0.01):
         if policy not in POLICIES:
-            raise ValueError(f'bad_pictures is one of {POLICIES}, got {policy!r}.')
+            raise ConfigError(f'bad_pictures is one of {POLICIES}, got {policy!r}.')
         is_number = isinstance(most, (int, float)) and not isinstance(most, bool)
         if not is_number or not (0 < most < 1 or (most >= 1 and most == int(most))):
-            raise ValueError(f'max_bad_pictures is a number of pictures or a share between 0 and 1, got {most!r}.')
+            raise ConfigError(f'max_bad_pictures is a number of pictures or a share between 0 and 1, got {most!r}.')
         self.policy = policy
         self.most = most
 
@@ -188,7 +188,7 @@ class Pictures(CustomDataset):
         self._met: dict[str, str] = {}
         super().__init__(*args, **kwargs)
         if self.test_mode and bad_pictures == 'skip':
-            raise ValueError(
+            raise ConfigError(
                 "bad_pictures='skip' with test_mode=True: a figure for other pictures than those asked for is none. "
                 "Evaluate with bad_pictures='raise'."
             )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from mmlgd.errors import ConfigError
 from mmlgd.registry import DATASETS
 
 from .pictures import BadPictures
@@ -65,7 +66,7 @@ class SeededViews(Dataset):
 
     def __init__(self, dataset: Union[dict, Dataset], views: int, seed: int = 0, noise: int = 0):
         if views < 1:
-            raise ValueError(f'Expected at least one view of each picture, got views={views}.')
+            raise ConfigError(f'Expected at least one view of each picture, got views={views}.')
         self.pictures = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.num_views = views
         self.seed = seed

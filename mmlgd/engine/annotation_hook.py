@@ -12,6 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import HOOKS
 
 MAX_MASKS = 1000
@@ -73,7 +74,7 @@ def _check_heads(model: nn.Module, classes: tuple, dataset) -> None:
         if name.startswith('backbone') or name.endswith('rpn_head') or not hasattr(module, 'num_classes'):
             continue
         if module.num_classes != len(classes):
-            raise ValueError(
+            raise ConfigError(
                 f'model.{name} has num_classes={module.num_classes}, and the data set in {dataset.data_root!r} '
                 f'{len(classes)} class names ({_shown(classes)}). Set model.{name}.num_classes={len(classes)}, or '
                 f'give the names of {module.num_classes} classes as metainfo.classes of its data loaders.'
@@ -88,13 +89,13 @@ def _check_categories(dataset, classes: tuple, logger) -> None:
     others = [name for name in names.values() if name not in classes]
     if len(labels) != len(classes):
         missing = [name for name in classes if name not in labels]
-        raise ValueError(
+        raise ConfigError(
             f'{dataset.ann_file} has categories for {len(labels)} of {len(classes)} class names. Names without a '
             f'category: {_shown(missing)}; categories without a name: {_shown(others)}. Write the names as they are in '
             f'the file, capitals included, and only those that it has.'
         )
     if labels != list(classes) and set(labels) == set(classes):
-        raise ValueError(
+        raise ConfigError(
             f'{dataset.ann_file} has its categories in the order {_shown(labels)}, and labels follow the file; the '
             f'class names come in the order {_shown(classes)}. Give the names in the order of the file.'
         )
@@ -107,7 +108,7 @@ def _check_categories(dataset, classes: tuple, logger) -> None:
 
 def _check_masks(dataset, num_classes: int) -> None:
     if dataset.ignore_index < num_classes:
-        raise ValueError(
+        raise ConfigError(
             f'Pixels of value {dataset.ignore_index} are ignored in {dataset.data_root!r}, and this is also class '
             f'{dataset.ignore_index} of {num_classes}. Ignore a value from {num_classes} to 255.'
         )
@@ -115,14 +116,14 @@ def _check_masks(dataset, num_classes: int) -> None:
         info = dataset.get_data_info(int(k))
         path = info['seg_map_path']
         if not fileio.exists(path, backend_args=dataset.backend_args):
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f'There is no mask at {path!r} for the picture {info["img_path"]!r}. A mask is named as its picture, '
                 f'with seg_map_suffix={dataset.seg_map_suffix!r} instead of img_suffix={dataset.img_suffix!r}.'
             )
         content = fileio.get(path, backend_args=dataset.backend_args)
         mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow').squeeze()
         if mask.ndim != 2:
-            raise ValueError(
+            raise ConfigError(
                 f'The mask {path} is a colour picture of shape {mask.shape}. Masks hold one class index a pixel: '
                 f'save it with one channel, or with a palette.'
             )
@@ -130,7 +131,7 @@ def _check_masks(dataset, num_classes: int) -> None:
             v for v in np.unique(mask).tolist() if _label(v, info) not in (*range(num_classes), dataset.ignore_index)
         ]
         if beyond:
-            raise ValueError(
+            raise ConfigError(
                 f'The mask {path} has the values {_shown(beyond)}, and num_classes is {num_classes}: values are 0 to '
                 f'{num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
                 f'{" (here after reduce_zero_label, which takes 1 from each)" if info["reduce_zero_label"] else ""}. '

@@ -5,6 +5,7 @@ from mmengine.model import PretrainedInit, is_model_wrapper
 from mmengine.runner import Runner
 
 from mmlgd.apis.downstream import check_start, read_start
+from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
 
 
@@ -44,7 +45,7 @@ class PretrainedCheckHook(Hook):
 def _check(name, module, init_cfg):
     source = init_cfg.get('checkpoint')
     if source is None:
-        raise ValueError(
+        raise ConfigError(
             f'model.{name}.init_cfg has checkpoint=None, which mmengine cannot load. For a random start, '
             f'use tools/train.py --student none.'
         )

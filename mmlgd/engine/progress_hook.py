@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
 
 
@@ -34,7 +35,7 @@ class ProgressHook(Hook):
 
     def __init__(self, interval: int = 10, terminal: Optional[bool] = None):
         if interval < 1:
-            raise ValueError(f'ProgressHook.interval is a number of steps of at least 1, got {interval}.')
+            raise ConfigError(f'ProgressHook.interval is a number of steps of at least 1, got {interval}.')
         self.interval = interval
         self.terminal = terminal
         self._progress: Optional[Progress] = None

@@ -6,6 +6,7 @@ from mmengine.dist import all_gather_object, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
 
 _KEY = 'mmlgd_steps'
@@ -41,7 +42,7 @@ class StepsCheckHook(Hook):
         ranks = all_gather_object((steps, last))
         if len(set(ranks)) > 1:
             told = '; '.join(f'rank {k}: {n} steps, the last of {m} pictures' for k, (n, m) in enumerate(ranks))
-            raise ValueError(
+            raise ConfigError(
                 f'The ranks have unequal batches in an epoch ({told}), and would wait for each other for good. Use '
                 f"train_dataloader.sampler=dict(type='DefaultSampler', shuffle=True, round_up=True), which gives some "
                 f'pictures twice, or drop_last=True.'

@@ -4,6 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
 
 
@@ -29,7 +30,7 @@ class VocabularyCheckHook(Hook):
             dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
             classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
             if classes is not None and len(classes) != len(model.class_names):
-                raise ValueError(
+                raise ConfigError(
                     f'The evaluation set {getattr(dataset, "data_root", "")!r} has {len(classes)} classes, the '
                     f'vocabulary {len(model.class_names)} names. Give the names of its classes in label order as '
                     f'model.text.vocabulary, or switch evaluation off: val_cfg=None val_dataloader=None '

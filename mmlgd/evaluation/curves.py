@@ -6,6 +6,8 @@ from typing import Union
 
 import numpy as np
 
+from mmlgd.errors import ConfigError
+
 from .style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -106,7 +108,7 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
     curves = {key: curve for key, curve in curves.items() if not _is_idle(key, curve[1])}
     panels = [panel for panel in _PANELS if any(key in curves for key, *_ in panel[2])]
     if not panels:
-        raise ValueError(f'There are no curves of distillation to draw; the log has {sorted(curves)}.')
+        raise ConfigError(f'There are no curves of distillation to draw; the log has {sorted(curves)}.')
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     with rc_context(STYLE):

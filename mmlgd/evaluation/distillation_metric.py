@@ -7,6 +7,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from mmlgd.errors import ConfigError
 from mmlgd.registry import METRICS
 
 from .probes import leave_one_out_accuracy
@@ -52,7 +53,7 @@ class DistillationMetric(BaseMetric):
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
         if k < 0 or temperature <= 0:
-            raise ValueError(f'Expected k >= 0 and a positive temperature, got k={k} and temperature={temperature}.')
+            raise ConfigError(f'Expected k >= 0 and a positive temperature, got k={k} and temperature={temperature}.')
         self.k = k
         self.temperature = temperature
 
@@ -65,7 +66,7 @@ class DistillationMetric(BaseMetric):
         """
         for sample in data_samples:
             if 'embedding' not in sample or 'teacher' not in sample:
-                raise ValueError(
+                raise ConfigError(
                     f'DistillationMetric compares student and teacher, and a sample holds only {sorted(sample)}. It '
                     f'is for mmlgd.LGD with predict_teacher=True: set that, or take the metric out of the evaluator.'
                 )

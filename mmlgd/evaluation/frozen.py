@@ -17,6 +17,7 @@ from mmlgd.apis.student import get_student
 from mmlgd.apis.zero_shot import get_zero_shot_classifier
 from mmlgd.building import build_part
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.errors import ConfigError
 from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
 
@@ -161,7 +162,7 @@ def load_frozen(
         head = _linear_head(state_dict_of(content), config['model'], source)
         return FrozenModel(get_student(source), data_preprocessor=preprocessor, config=config, head=head)
     if backbone is None:
-        raise ValueError(
+        raise ConfigError(
             f'{source!r} does not say of which backbone it is. Give one beside it: a checkpoint of LGD training among '
             f'the students, or --backbone CONFIG.'
         )
@@ -184,11 +185,11 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
         ValueError: The student has none, as it is no LGD student; or the teacher is another one.
     """
     if student.bank is None:
-        raise ValueError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
+        raise ConfigError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
     teacher = teacher or buildable(student.config['model'].get('teacher'))
     model = build_part(copy.deepcopy(teacher), 'model.teacher')
     if model.identity != student.teacher_id:
-        raise ValueError(
+        raise ConfigError(
             f'The student was distilled from the teacher {student.teacher_id!r}, given is {model.identity!r}: their '
             f'embeddings cannot be compared. Give the teacher of its training, with the same weights.'
         )
@@ -219,7 +220,7 @@ def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str
             inputs = model.data_preprocessor(copy.copy(batch), False)['inputs']
             parts[name].append(model(inputs))
     if not all(parts.values()):
-        raise ValueError('There are no pictures to look at.')
+        raise ConfigError('There are no pictures to look at.')
     return {name: Features(*(_joined(column) for column in zip(*rows))) for name, rows in parts.items()}
 
 

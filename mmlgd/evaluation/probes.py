@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmengine.device import get_device
 from torch import Tensor
 
+from mmlgd.errors import ConfigError
 from mmlgd.models.knn import weighted_vote
 
 _ROWS = 1024  # queries at a time: with 50,000 neighbours some 200 MB
@@ -98,7 +99,7 @@ def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temper
         66.7
     """
     if len(features) < 2:
-        raise ValueError(f'Leaving one out takes at least two pictures, got {len(features)}.')
+        raise ConfigError(f'Leaving one out takes at least two pictures, got {len(features)}.')
     device = get_device()
     features, labels = unit_rows(features).to(device), labels.to(device)
     k, num_classes = min(k, len(features) - 1), int(labels.max()) + 1
@@ -137,7 +138,7 @@ def linear_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, labels: Te
         raise ImportError(f'{error}. A linear probe needs scikit-learn: `pip install "mmlgd[evaluation]"`.') from error
     x, y, x_val, y_val = (np.asarray(v.cpu()) for v in (train.float(), train_labels, val.float(), labels))
     if len(np.unique(y)) < 2:
-        raise ValueError(f'A linear probe tells classes apart; all {len(y)} training pictures have label {y[0]}.')
+        raise ConfigError(f'A linear probe tells classes apart; all {len(y)} training pictures have label {y[0]}.')
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000))
     with warnings.catch_warnings():
         # One label a class is a probe, too, and no regression in disguise.

@@ -12,6 +12,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmlgd.building import build_part
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
 
@@ -114,7 +115,7 @@ class KNNClassifier(BaseModel):
             ValueError: ``mode`` is neither; there is nothing to train here.
         """
         if mode not in ('tensor', 'predict'):
-            raise ValueError(f"Expected mode 'tensor' or 'predict', got {mode!r}; there is nothing to train here.")
+            raise ConfigError(f"Expected mode 'tensor' or 'predict', got {mode!r}; there is nothing to train here.")
         if mode == 'predict' and self.features is None:
             self._fill_memory()
         features = F.normalize(self.backbone(inputs)[-1].mean(dim=(2, 3)).float(), dim=-1)
@@ -132,9 +133,9 @@ class KNNClassifier(BaseModel):
             labels (Tensor): (M,), integers below ``num_classes``.
         """
         if len(features) < self.k:
-            raise ValueError(f'The memory holds {len(features)} pictures, fewer than k={self.k} neighbours: lower k.')
+            raise ConfigError(f'The memory holds {len(features)} pictures, fewer than k={self.k} neighbours: lower k.')
         if int(labels.max()) >= self.num_classes:
-            raise ValueError(
+            raise ConfigError(
                 f'The memory has the label {int(labels.max())}, but num_classes={self.num_classes}. Give num_classes '
                 f'of that data set.'
             )

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmpretrain.models.necks import MoCoV2Neck
 from torch import Tensor
 
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
 
@@ -53,7 +54,7 @@ class ProjectionNeck(MoCoV2Neck):
         """
         x = feats[-1]
         if x.shape[1] != self.in_channels:
-            raise ValueError(
+            raise ConfigError(
                 f'The backbone gives {x.shape[1]} channels, but the neck has in_channels={self.in_channels}. Set '
                 f"model.neck.in_channels={x.shape[1]} (or the backbone's out_indices to its last stage)."
             )

@@ -67,7 +67,7 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
         noise = data.get('augmentation_noise')
         augments = training and self.augmentation is not None
         if noise is not None and training and not augments:
-            raise ValueError(
+            raise ConfigError(
                 'The batch has augmentation_noise, but this data_preprocessor has no augmentation: its pictures would '
                 'not be the views that the noise stands for. Set augmentation=dict(type="mmlgd.MoCoV2Augmentation").'
             )

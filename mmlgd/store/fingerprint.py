@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmlgd.errors import ConfigError
+
 _SURVEYED = 1000  # pictures whose size is looked at
 _PROBED = 4  # views whose pixels are compared
 _LIBRARIES = (
@@ -59,7 +61,7 @@ def survey_pictures(dataset: Sized) -> dict:
     """
     paths = [dataset.get_data_info(i).get('img_path') for i in range(len(dataset))]
     if not paths or not all(isinstance(path, str) for path in paths):
-        raise ValueError(
+        raise ConfigError(
             f'{type(dataset).__name__} has no file for each of its {len(paths)} pictures (img_path), by which a '
             f'teacher store knows them. Give a data set of picture files, as mmpretrain.CustomDataset.'
         )

@@ -148,16 +148,17 @@ class TeacherStore:
         Raises:
             StoreError: The list of a shard is damaged.
         """
-        found: dict[str, str] = {}
+        found: dict[int, str] = {}
         for file in sorted((self.folder / 'shards').glob('*.bad')):
             try:
-                found.update(json.loads(file.read_text(encoding='utf-8')))
-            except ValueError as error:
+                told = json.loads(file.read_text(encoding='utf-8'))
+                found.update({int(picture): str(reason) for picture, reason in told.items()})
+            except (ValueError, AttributeError) as error:
                 raise StoreError(
                     f'{file} is damaged: {error}. Remove the file {file.stem}.crc32 beside it, and run the '
                     f'tools/store_teacher.py command that wrote the store again: it writes this shard anew.'
                 ) from error
-        return {int(picture): reason for picture, reason in sorted(found.items(), key=lambda item: int(item[0]))}
+        return dict(sorted(found.items()))
 
     def write(
         self,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import ConfigError, MMLGDError
 
 
 @contextmanager
@@ -24,9 +24,11 @@ def checked_output(path: Path, source: str) -> Iterator[Path]:
         ValueError: The output is a folder, or the file that is read.
     """
     if path.is_dir():
-        raise ValueError(f'{path} is a folder. Give the name of the file to write, for example {path / "student.pth"}.')
+        raise ConfigError(
+            f'{path} is a folder. Give the name of the file to write, for example {path / "student.pth"}.'
+        )
     if path.exists() and Path(source).exists() and path.samefile(source):
-        raise ValueError(f'{path} is the checkpoint that is read. Give the output another name.')
+        raise ConfigError(f'{path} is the checkpoint that is read. Give the output another name.')
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:

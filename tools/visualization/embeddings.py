@@ -16,7 +16,7 @@ import numpy as np
 from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
-from mmlgd.errors import run_tool
+from mmlgd.errors import ConfigError, run_tool
 from mmlgd.evaluation.style import CLASSES, FAINT, INK, STUDENT, TEACHER
 
 OTHERS = '#d5d8dc'
@@ -39,7 +39,7 @@ def layout(embeddings: Tensor, method: str, seed: int) -> np.ndarray:
         ValueError: There are too few pictures for a map.
     """
     if len(embeddings) < 10:
-        raise ValueError(f'A map takes at least 10 pictures, got {len(embeddings)}.')
+        raise ConfigError(f'A map takes at least 10 pictures, got {len(embeddings)}.')
     if method == 'umap':
         try:
             from umap import UMAP
