@@ -8,11 +8,12 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.models.lgd import LGD
 from mmlgd.models.usable import broken_parts
 from mmlgd.registry import MODELS
 
-from .checkpoints import CheckpointError, model_config, read_checkpoint
+from .checkpoint_configs import buildable, model_config
 
 
 class Replay(NamedTuple):
@@ -64,7 +65,7 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
     step, settings = content['step'], model_config(content, file)
     if model is None:
         init_default_scope(settings.get('default_scope', 'mmpretrain'))
-        model = MODELS.build(settings['model'])
+        model = MODELS.build(buildable(settings['model'], file))
     device = get_device()
     model = model.to(device).train()
     model.load_state_dict(content['state_dict'])

@@ -1,4 +1,4 @@
-"""Engine: what mmlgd adds to mmengine: checks before the first step and of each, logs of a run, and a registration."""
+"""Engine: what mmlgd adds to mmengine: checks of a run and of its numbers, logs, and a registration."""
 
 from .annotation_hook import AnnotationCheckHook
 from .atomic_checkpoint_hook import AtomicCheckpointHook
