@@ -90,6 +90,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """As mmengine's, but what it removes goes when all is written."""
+        if not self.save_best:  # also asked in a validation without training, before there is a backend
+            return
         backend = self.file_backend
         self.file_backend = later = _RemovesLater(backend)
         try:

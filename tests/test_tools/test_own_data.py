@@ -104,18 +104,18 @@ def test_a_segmentor_from_nothing(segment):
 def test_names_that_the_annotations_lack(detect, tmp_path):
     names = tmp_path / 'names.txt'
     names.write_text('\n'.join(('Unicorn', *DEMO_CLASSES[1:])))
-    with pytest.raises(ValueError, match=rf'train.json has .* for 9 of 10 .*: Unicorn; .*: {DEMO_CLASSES[0]}\.'):
+    with pytest.raises(SystemExit, match=rf'train.json has .* for 9 of 10 .*: Unicorn; .*: {DEMO_CLASSES[0]}\.'):
         detect('none', NAMES=names)
 
 
 def test_fewer_names_than_mask_values(segment, tmp_path):
     names = tmp_path / 'names.txt'
     names.write_text('\n'.join(DEMO_CLASSES[:3]))
-    with pytest.raises(ValueError, match=r'The mask .*png has the values .*, and num_classes is 3'):
+    with pytest.raises(SystemExit, match=r'The mask .*png has the values .*, and num_classes is 3'):
         segment('none', NAMES=names)
 
 
 def test_a_student_of_another_kind(detect, segment, world):
     for run in (detect, segment):
-        with pytest.raises(ValueError, match=r'student.pth does not fit ResNet.*depth, width and type'):
+        with pytest.raises(SystemExit, match=r'student.pth does not fit ResNet.*depth, width and type'):
             run(world / 'student.pth', model='resnet18')

@@ -13,6 +13,7 @@ import published
 import torch
 import torch.nn.functional as F
 from measure import benchmark_parser, measure, report, table
+from mmengine.registry import init_default_scope
 from mmpretrain.models import ImageClassifier
 from ours import add_compile_option, build_lgd, optimizer_of, unit_rows
 
@@ -21,6 +22,7 @@ from mmlgd.models.compilation import compile_module
 
 def supervised(device: str, compile: bool, classes: int = 1000) -> ImageClassifier:
     """Build the plain classifier whose step is the floor."""
+    init_default_scope('mmpretrain')
     model = ImageClassifier(
         backbone=dict(type='ResNet', depth=18),
         neck=dict(type='GlobalAveragePooling'),
