@@ -13,6 +13,7 @@ import open_clip
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -33,6 +34,16 @@ TINY_CLIP = dict(
 def cache(tmp_path_factory):
     """Keep cached text embeddings out of the user's home."""
     os.environ['MMLGD_CACHE'] = str(tmp_path_factory.mktemp('cache'))
+
+
+@pytest.fixture(scope='module')
+def mmpretrain_scope():
+    """mmpretrain's names first, as in a run; the scope is global, so it is put back."""
+    before = DefaultScope.get_current_instance()
+    init_default_scope('mmpretrain')
+    yield
+    if before is not None:
+        init_default_scope(before.scope_name)
 
 
 @pytest.fixture(scope='session')

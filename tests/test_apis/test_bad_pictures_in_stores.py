@@ -8,7 +8,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
 from mmlgd.apis.teacher_store import use_store, write_store
@@ -23,13 +22,7 @@ PICTURES, VIEWS = 12, 90  # 1080 rows, two shards
 BAD = {2: b'', 7: b'no picture'.ljust(2000)}
 
 
-@pytest.fixture(autouse=True, scope='module')
-def mmpretrain_scope():
-    before = DefaultScope.get_current_instance()
-    init_default_scope('mmpretrain')
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from safetensors.torch import load_file, save_file
 
@@ -24,13 +23,7 @@ RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 VIEWS = 200  # of 12 pictures: 2400 rows, three shards
 
 
-@pytest.fixture(autouse=True, scope='module')
-def mmpretrain_scope():
-    before = DefaultScope.get_current_instance()
-    init_default_scope('mmpretrain')
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 
 
 @pytest.fixture(scope='module')

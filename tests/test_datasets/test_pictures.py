@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.datasets import CustomDataset
 
 from mmlgd.datasets import BadPictureError, Pictures, SeededViews, TooManyBadPicturesError
@@ -24,13 +23,7 @@ PLAIN = dict(with_label=False, serialize_data=False)  # to serialize is to wait 
 GOOD, BAD = 20, ('05.jpg', '11.jpg', '17.jpg')
 
 
-@pytest.fixture(autouse=True, scope='module')
-def mmpretrain_scope():
-    before = DefaultScope.get_current_instance()
-    init_default_scope('mmpretrain')
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 
 
 @pytest.fixture(scope='module')

@@ -8,7 +8,6 @@ import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
 from mmlgd.datasets import BadPictureError, TooManyBadPicturesError
@@ -31,13 +30,7 @@ class OneNumber(BaseModel):
         return dict(loss=self.number * inputs.float().mean())
 
 
-@pytest.fixture(autouse=True, scope='module')
-def mmpretrain_scope():
-    before = DefaultScope.get_current_instance()
-    init_default_scope('mmpretrain')
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 
 
 @pytest.fixture
