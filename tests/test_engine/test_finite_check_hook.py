@@ -18,6 +18,7 @@ from mmlgd.apis import CheckpointError
 from mmlgd.apis.replay import replay_step
 from mmlgd.apis.teacher_store import use_store, write_store
 from mmlgd.engine import FiniteCheckHook, NonFiniteError
+from mmlgd.places import place_of
 from mmlgd.registry import HOOKS, MODELS
 from mmlgd.store import TeacherStore
 
@@ -124,7 +125,7 @@ def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, ho
     assert 4 <= step <= 6 and told.startswith(f'Step {step} (epoch 2, batch {step - 3}) has NaN')
     for text in ('student', 'teacher', 'loss_visual', 'loss_textual', 'the pixels of 1 of 4 pictures', 'class1/7.png'):
         assert text in told
-    assert f'python {ROOT / "tools/replay_step.py"} {file}' in told and 'epoch_1.pth' in told
+    assert f'python {place_of("tools") / "replay_step.py"} {file}' in told and 'epoch_1.pth' in told
     assert not (Path(cfg.work_dir) / 'epoch_2.pth').exists()
     last = torch.load(Path(cfg.work_dir) / 'epoch_1.pth', weights_only=True)
     assert all_finite(last['state_dict'])
