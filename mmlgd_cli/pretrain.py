@@ -1,6 +1,7 @@
 """``mmlgd pretrain``: an ordinary config from a few options, printed and run."""
 
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -115,8 +116,25 @@ def pretrain(
     click.echo(f'{config}:\n\n{config.read_text(encoding="utf-8")}')
     for command in commands:
         click.echo(f'$ {shlex.join(command)}')
-        if not dry_run and (code := subprocess.run(command).returncode):
+        if not dry_run and (code := run(command)):
             sys.exit(code)
+
+
+def run(command: list[str]) -> int:
+    """Run a tool to its end; who stops this process (SIGTERM, as schedulers do) stops the tool with it.
+
+    Args:
+        command (List[str]): The tool and its arguments.
+
+    Returns:
+        int: Its exit code.
+    """
+    with subprocess.Popen(command) as process:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            return process.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def check_pictures(images: Path, batch_size: int, gpus: int) -> None:

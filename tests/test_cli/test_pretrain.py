@@ -1,5 +1,6 @@
 """``mmlgd pretrain``: the config that it writes, what it refuses, and what it runs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -148,14 +149,24 @@ def test_an_edited_config_stays(pretrain, tmp_path):
 
 def test_it_runs_the_tools_and_ends_as_they_do(pretrain, monkeypatch, tmp_path):
     commands = []
-    monkeypatch.setattr(
-        module.subprocess, 'run', lambda command: commands.append(command) or subprocess.CompletedProcess(command, 7)
-    )
+    monkeypatch.setattr(module, 'run', lambda command: commands.append(command) or 7)
     result = pretrain('--', '--resume')
     assert result.exit_code == 7
     ((python, tool, config, resume),) = commands
     assert python == sys.executable and Path(tool).resolve() == ROOT / 'tools/train.py' and resume == '--resume'
     assert Path(config).is_file()
+
+
+def test_a_run_that_is_stopped_leaves_no_tool_behind():
+    tool = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
+    parent = f'import sys; from mmlgd_cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]) < 0)'
+    command = [sys.executable, '-c', parent]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        pid = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(30) == 1  # after its tool, which SIGTERM has ended
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_several_cards_and_a_store(tmp_path):
