@@ -5,7 +5,7 @@ import re
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
-from typing import IO, Optional, Union
+from typing import Optional, Union
 from urllib.error import URLError
 from urllib.parse import parse_qs, urlparse
 
@@ -58,7 +58,7 @@ def read_checkpoint(source: Union[str, Path], map_location: Union[str, torch.dev
     return _load(file, str(source), map_location)
 
 
-def _load(file: Union[Path, IO[bytes]], source: str, map_location: Union[str, torch.device]) -> dict:
+def _load(file: Path, source: str, map_location: Union[str, torch.device]) -> dict:
     try:
         checkpoint = torch.load(file, map_location=map_location, weights_only=True)
     except UnpicklingError as error:

@@ -3,9 +3,12 @@
 import copy
 import functools
 import http.server
+import importlib
 import json
 import os
+import sys
 import threading
+from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
@@ -19,6 +22,7 @@ from safetensors.torch import save_file
 
 from mmlgd.registry import MODELS
 
+TOOLS = Path(__file__).parents[1] / 'tools'
 EMBED_DIM = 32
 TINY_CLIP = dict(
     model_cfg=dict(
@@ -44,6 +48,18 @@ def mmpretrain_scope():
     yield
     if before is not None:
         init_default_scope(before.scope_name)
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """Import a tool, with its neighbours found as when it runs."""
+    modules = set(sys.modules)
+    for folder in ('', 'visualization', 'model_converters', 'dataset_converters'):
+        monkeypatch.syspath_prepend(str(TOOLS / folder))
+    yield importlib.import_module
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(TOOLS)):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope='session')

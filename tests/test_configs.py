@@ -7,7 +7,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
-from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.registry import DATASETS
 
 from mmlgd.registry import MODELS
@@ -27,13 +26,7 @@ NAME = re.compile(
 TEXT = {'in1k': 'in1k', 'caltech256': 'caltech256', 'coco': 'coco', 'pictures': 'in1k'}
 
 
-@pytest.fixture(autouse=True)
-def mmpretrain_scope():
-    before = DefaultScope.get_current_instance()
-    init_default_scope('mmpretrain')
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 
 
 def test_there_are_the_published_recipes():

@@ -49,18 +49,6 @@ def bad(request, marker, tmp_path):
     return str(file)
 
 
-@pytest.fixture
-def tool(monkeypatch):
-    """Import a tool, with its neighbours found as when it runs."""
-    modules = set(sys.modules)
-    for folder in ('', 'visualization', 'model_converters'):
-        monkeypatch.syspath_prepend(str(TOOLS / folder))
-    yield importlib.import_module
-    for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(TOOLS)):
-            del sys.modules[name]
-
-
 def _pretrained(file):
     MODELS.build(dict(SMALL, init_cfg=dict(type='Pretrained', checkpoint=file))).init_weights()
 

@@ -1,7 +1,5 @@
 """Names out of files do not choose folders: checkpoints, lists, class names, addresses."""
 
-import importlib
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +19,6 @@ NAMES = ['../../escaped', '/escaped', 'a/../../../escaped', '..', 'c:\\escaped',
 
 def everything(root):
     return {path.relative_to(root).as_posix() for path in root.rglob('*')}
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    modules = set(sys.modules)
-    for folder in ('', 'model_converters', 'dataset_converters'):
-        monkeypatch.syspath_prepend(str(TOOLS / folder))
-    yield importlib.import_module
-    for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(TOOLS)):
-            del sys.modules[name]
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -7,7 +7,7 @@ import argparse
 
 from mmlgd.apis.replay import replay_step
 from mmlgd.errors import run_tool
-from mmlgd.models.usable import usable_rows
+from mmlgd.usable import usable_rows
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.models.lgd import LGD
-from mmlgd.models.usable import broken_parts
 from mmlgd.registry import MODELS
+from mmlgd.usable import broken_parts
 
 from .checkpoint_configs import buildable, model_config
 

@@ -8,9 +8,8 @@ from typing import Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.errors import MissingFileError
-
-from .checkpoints import CheckpointError
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 

@@ -8,8 +8,6 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmlgd.errors import ConfigError
-
 SUPERSAMPLE = 4  # outlines are filled at 4x and box-filtered down: smooth edges at 64 px
 
 # The words of the captions. Grounds wear the same colours, faded: no colour gives an object away.
@@ -201,7 +199,7 @@ def draw_ground(rng, texture, color, size):
         mix = np.asarray(Image.fromarray(coarse).resize((size, size), Image.BICUBIC)) / 255.0
         second = np.clip(first + 1.6 * (second - first), 0, 255)
     else:
-        raise ConfigError(f'unknown texture {texture!r}; expected one of {", ".join(TEXTURES)}')
+        raise ValueError(f'unknown texture {texture!r}; expected one of {", ".join(TEXTURES)}')
     return first + mix[..., None] * (second - first)
 
 

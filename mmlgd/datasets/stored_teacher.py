@@ -16,8 +16,8 @@ from mmlgd.store import (
     plain,
     same_views,
     survey_pictures,
-    usable_lengths,
 )
+from mmlgd.usable import usable_rows
 
 from .loading import BadPictureError
 from .views import SeededViews
@@ -75,19 +75,19 @@ class StoredTeacherDataset(SeededViews):
             StoreError: The stored embedding is zero or not finite; the message names picture and teacher.
         """
         row = view * self.num_pictures + picture
-        embedding = self.store[row]
+        embedding = torch.from_numpy(self.store[row].copy())
         if picture in self._left_out and not embedding.any():
             path = self.pictures.get_data_info(picture)['img_path']
             reason = self._left_out[picture]
             raise BadPictureError.of(path, f'it was left out when the teacher store was written ({reason})')
-        if not usable_lengths(embedding[None]).all():
+        if not usable_rows(embedding[None]).all():
             raise StoreError(
                 f'The teacher store in {str(self.store.folder)!r} has a zero, NaN or Inf embedding for '
                 f'{self.name_of(row)}, by the teacher {self.store.description["teacher"].get("id")}. Write the store '
                 f'anew into an empty folder with tools/store_teacher.py, which refuses such embeddings.'
             )
         sample = super().replay(view, picture)
-        sample['teacher_embeddings'] = torch.from_numpy(embedding.copy())
+        sample['teacher_embeddings'] = embedding
         return sample
 
 

@@ -1,49 +1,16 @@
 """Augmented views that can be replayed: three numbers decide every random choice."""
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Union
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import DATASETS
+from mmlgd.seeds import seeded
 
 from .pictures import BadPictures
-
-
-@contextmanager
-def seeded(*numbers: int) -> Iterator[None]:
-    """Let every random choice inside follow from some numbers, and leave the generators outside as they were.
-
-    Python's, numpy's and torch's CPU generators are meant: what the transforms of mmcv, mmpretrain and torchvision
-    draw from.
-
-    Args:
-        *numbers (int): Not negative.
-
-    Examples:
-        >>> def draw():
-        ...     with seeded(0, 3, 7):
-        ...         return random.random(), np.random.rand(), torch.rand(1).item()
-        >>> draw() == draw()
-        True
-    """
-    states = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
-    for_python, for_numpy, for_torch = np.random.SeedSequence(numbers).generate_state(3).tolist()
-    random.seed(for_python)
-    np.random.seed(for_numpy)
-    torch.default_generator.manual_seed(for_torch)  # torch.manual_seed would change the GPU's generators as well
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.default_generator.set_state(states[2])
 
 
 @DATASETS.register_module()

@@ -17,8 +17,8 @@ from .vocabulary_hook import VocabularyCheckHook
 
 __all__ = [
     'AnnotationCheckHook',
-    'BadPicturesHook',
     'AtomicCheckpointHook',
+    'BadPicturesHook',
     'BankHealthHook',
     'CurvesHook',
     'DeferredLossesHook',

@@ -45,7 +45,7 @@ def load_from_http(filename: str, map_location: Any = 'cpu') -> dict:
 
 def load_from_torchvision(filename: str, map_location: Any = 'cpu') -> dict:
     """Read what mmengine's table says of ``torchvision://NAME``; an unknown name is a KeyError, as in mmengine."""
-    return load_from_http(get_torchvision_models()[filename.partition('://')[2]], map_location)
+    return read_checkpoint(get_torchvision_models()[filename.partition('://')[2]], map_location or 'cpu')
 
 
 def load_from_openmmlab(filename: str, map_location: Any = 'cpu') -> dict:
@@ -56,7 +56,7 @@ def load_from_openmmlab(filename: str, map_location: Any = 'cpu') -> dict:
 
 def load_from_mmcls(filename: str, map_location: Any = 'cpu') -> dict:
     """Read what mmengine's table says of ``mmcls://NAME``: the backbone, by names without the prefix."""
-    checkpoint = load_from_http(get_mmcls_models()[filename.partition('://')[2]], map_location)
+    checkpoint = read_checkpoint(get_mmcls_models()[filename.partition('://')[2]], map_location or 'cpu')
     state, prefix = checkpoint.get('state_dict', checkpoint), 'backbone.'
     return dict(state_dict={key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})
 

@@ -1,14 +1,11 @@
 """Random choices that follow from seed, epoch and rank, so that a resumed run makes those of an unbroken one."""
 
-import random
-
-import numpy as np
-import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import DistSamplerSeedHook
 from mmengine.runner import Runner
 
 from mmlgd.registry import HOOKS
+from mmlgd.seeds import seed_all
 
 
 @HOOKS.register_module()
@@ -52,22 +49,3 @@ class EpochSeedHook(DistSamplerSeedHook):
         """
         super().before_train_epoch(runner)
         seed_all(runner.seed, runner.epoch, get_rank())
-
-
-def seed_all(*numbers: int) -> None:
-    """Seed Python's, numpy's and torch's generators, on all devices, with numbers of which each one counts.
-
-    Args:
-        *numbers (int): Not negative.
-
-    Examples:
-        >>> seed_all(0, 3, 1)
-        >>> first = torch.rand(1)
-        >>> seed_all(0, 3, 1)
-        >>> torch.equal(first, torch.rand(1))
-        True
-    """
-    for_python, for_numpy, for_torch = np.random.SeedSequence(numbers).generate_state(3).tolist()
-    random.seed(for_python)
-    np.random.seed(for_numpy)
-    torch.manual_seed(for_torch)

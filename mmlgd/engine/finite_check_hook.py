@@ -13,9 +13,9 @@ from mmengine.runner import Runner
 
 from mmlgd.errors import MMLGDError
 from mmlgd.models.lgd import LGD
-from mmlgd.models.usable import usable_rows
 from mmlgd.places import place_of
 from mmlgd.registry import HOOKS
+from mmlgd.usable import usable_rows
 
 from .step_record import StepRecord
 

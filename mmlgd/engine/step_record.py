@@ -9,7 +9,7 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from mmlgd.models.usable import broken_parts
+from mmlgd.usable import broken_parts
 
 
 class StepRecord:

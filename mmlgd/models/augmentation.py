@@ -169,12 +169,12 @@ def _check_range(limit: float, **values: float) -> None:
 
 def _check_inputs(pictures: Tensor, noise: Tensor, num_noise: int) -> None:
     if pictures.ndim != 4 or pictures.shape[1] != 3 or not pictures.is_floating_point():
-        raise ConfigError(
+        raise ValueError(
             f'Expected pictures (N, 3, H, W) in floating point, RGB in 0..1, got {tuple(pictures.shape)} of '
             f'{pictures.dtype}.'
         )
     if noise.shape != (len(pictures), num_noise) or noise.device.type != 'cpu':
-        raise ConfigError(
+        raise ValueError(
             f'Expected noise ({len(pictures)}, {num_noise}) on the CPU, a row for each picture, got '
             f'{tuple(noise.shape)} on {noise.device}.'
         )

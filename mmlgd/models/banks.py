@@ -14,9 +14,9 @@ from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
+from mmlgd.usable import usable_rows
 
 from .teachers import BaseTeacher
-from .usable import usable_rows
 
 
 def read_text_state(state: dict, source: Union[str, Path] = 'The checkpoint', prefix: str = 'textual_bank.') -> dict:

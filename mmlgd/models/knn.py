@@ -115,7 +115,7 @@ class KNNClassifier(BaseModel):
             ValueError: ``mode`` is neither; there is nothing to train here.
         """
         if mode not in ('tensor', 'predict'):
-            raise ConfigError(f"Expected mode 'tensor' or 'predict', got {mode!r}; there is nothing to train here.")
+            raise ValueError(f"Expected mode 'tensor' or 'predict', got {mode!r}; there is nothing to train here.")
         if mode == 'predict' and self.features is None:
             self._fill_memory()
         features = F.normalize(self.backbone(inputs)[-1].mean(dim=(2, 3)).float(), dim=-1)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
-
-from .usable import usable_rows
+from mmlgd.usable import usable_rows
 
 
 @MODELS.register_module()

@@ -2,7 +2,7 @@
 
 from .description import StoreError
 from .fingerprint import difference, libraries, plain, probe_views, same_views, survey_pictures
-from .layout import DESCRIPTION, TeacherStore, usable_lengths
+from .layout import DESCRIPTION, TeacherStore
 
 __all__ = [
     'DESCRIPTION',
@@ -14,5 +14,4 @@ __all__ = [
     'probe_views',
     'same_views',
     'survey_pictures',
-    'usable_lengths',
 ]

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Callable, Optional, Union
 
 import numpy as np
+import torch
 
 from mmlgd.files import write_whole
+from mmlgd.usable import usable_rows
 
 from .description import MOST_SHARDS, StoreError, check_origin, read_description
 
@@ -184,7 +186,7 @@ class TeacherStore:
         expected = (len(self.rows_of(shard)), self.embed_dim)
         if rows.shape != expected:
             raise StoreError(f'Shard {shard} has rows of shape {expected}, got {rows.shape}.')
-        wrong = np.flatnonzero(~usable_lengths(rows))
+        wrong = np.flatnonzero(~usable_rows(torch.from_numpy(rows)).numpy())
         if len(wrong):
             first = self.rows_of(shard)[int(wrong[0])]
             view, picture = divmod(first, self.num_pictures)
@@ -257,20 +259,3 @@ class TeacherStore:
 
     def _bad_file(self, shard: int) -> Path:
         return self._file(shard).with_suffix('.bad')
-
-
-def usable_lengths(rows: np.ndarray) -> np.ndarray:
-    """Tell stored embeddings of about unit length from zero, NaN and Inf.
-
-    Args:
-        rows (np.ndarray): (N, D) float16.
-
-    Returns:
-        np.ndarray: (N,) bool.
-
-    Examples:
-        >>> usable_lengths(np.array([[0.6, 0.8], [0.0, 0.0]], dtype=np.float16)).tolist()
-        [True, False]
-    """
-    norms = np.linalg.norm(rows.astype(np.float32), axis=1)
-    return (norms > 0.9) & (norms < 1.1)  # NaN is in neither

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmlgd.datasets import SeededViews
-from mmlgd.datasets.views import seeded
+from mmlgd.seeds import seeded
 
 PICTURES = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
 

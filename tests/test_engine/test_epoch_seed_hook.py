@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 from mmlgd.datasets import keep_torch_seeds
 from mmlgd.engine import EpochSeedHook
-from mmlgd.engine.epoch_seed_hook import seed_all
+from mmlgd.seeds import seed_all
 
 
 def draws():
