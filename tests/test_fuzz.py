@@ -129,7 +129,14 @@ def test_templates(value, name):
 
 
 PARTS = {
-    'mmlgd.LGDLoss': ['student_temperature', 'teacher_temperature', 'alpha', 'self_logit', 'queue_weight'],
+    'mmlgd.LGDLoss': [
+        'student_temperature',
+        'teacher_temperature',
+        'alpha',
+        'self_logit',
+        'queue_weight',
+        'queue_teacher_temperature',
+    ],
     'mmlgd.VisualSemanticsBank': ['num_classes', 'embed_dim', 'momentum', 'normalize'],
     'mmlgd.QueueBank': ['size', 'embed_dim'],
     'mmlgd.ProjectionNeck': ['in_channels', 'out_channels', 'hid_channels'],

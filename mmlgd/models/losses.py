@@ -22,9 +22,9 @@ class LGDLoss(nn.Module):
 
     with student embeddings s, teacher embeddings t, softmax :math:`\sigma` and :math:`H(p, q) = -\sum p \log q`,
     averaged over the batch. The last entry of :math:`L_\text{VIS}` is the self logit. :math:`L_\text{QUEUE}` is
-    :math:`L_\text{VIS}` over a third bank, where the model has one. All of it is computed in float32, under autocast
-    as well: similarities divided by 0.01 do not survive half precision. A part without weight is not computed; it is
-    a constant 0.
+    :math:`L_\text{VIS}` over a third bank, where the model has one, and may have its own temperature of the teacher.
+    All of it is computed in float32, under autocast as well: similarities divided by 0.01 do not survive half
+    precision. A part without weight is not computed; it is a constant 0.
 
     Args:
         student_temperature (float): :math:`\tau_S` > 0. Defaults to 0.2, as published.
@@ -36,6 +36,8 @@ class LGDLoss(nn.Module):
             not full yet, out. Defaults to False, as published.
         queue_weight (float): :math:`\lambda` > 0, the weight of the part over a queue, where there is one. Defaults to
             1.0, as much as the other two together.
+        queue_teacher_temperature (float, optional): The teacher's temperature in that part, > 0. The latest pictures
+            lie closer to each other than class names do, and want a sharper target. Defaults to None, :math:`\tau_T`.
 
     Raises:
         ConfigError: A temperature or ``queue_weight`` is not positive, or ``alpha`` is outside [0, 1].
@@ -57,12 +59,15 @@ class LGDLoss(nn.Module):
         self_logit: bool = True,
         mask_unvisited: bool = False,
         queue_weight: float = 1.0,
+        queue_teacher_temperature: Optional[float] = None,
     ):
         super().__init__()
+        if queue_teacher_temperature is None:
+            queue_teacher_temperature = teacher_temperature
         require(
-            min(student_temperature, teacher_temperature) > 0,
-            f'Expected positive temperatures, got student_temperature={student_temperature} and '
-            f'teacher_temperature={teacher_temperature}.',
+            min(student_temperature, teacher_temperature, queue_teacher_temperature) > 0,
+            f'Expected positive temperatures, got student_temperature={student_temperature}, '
+            f'teacher_temperature={teacher_temperature} and queue_teacher_temperature={queue_teacher_temperature}.',
         )
         require(0 <= alpha <= 1, f'Expected alpha, the weight of the visual part, in [0, 1], got {alpha}.')
         require(
@@ -75,6 +80,7 @@ class LGDLoss(nn.Module):
         self.self_logit = self_logit
         self.mask_unvisited = mask_unvisited
         self.queue_weight = queue_weight
+        self.queue_teacher_temperature = queue_teacher_temperature
 
     @property
     def reads_visual_bank(self) -> bool:
@@ -122,6 +128,7 @@ class LGDLoss(nn.Module):
                 textual = _cross_entropy(sharp_s @ tsb.T, sharp_t @ tsb.T)  # from (N, K) both
                 losses['loss_textual'] = (1 - self.alpha) * textual
             if queue is not None:
+                sharp_t = t / self.queue_teacher_temperature
                 losses['loss_queue'] = self.queue_weight * self._over(queue, queue_visited, sharp_s, t, sharp_t)
         return losses
 

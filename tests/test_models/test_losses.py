@@ -96,6 +96,13 @@ def test_a_queue_as_third_bank_adds_a_part_and_changes_no_other():
     assert losses == without
 
 
+def test_the_part_over_the_queue_may_have_a_temperature_of_its_own():
+    s, t, tsb, vsb, queue = (unit(rows, 8, i) for i, rows in enumerate((4, 4, 5, 5, 7)))
+    losses = LGDLoss(0.05, 0.04, queue_teacher_temperature=0.01)(s, t, tsb, vsb, queue=queue)
+    assert losses.pop('loss_queue').item() == pytest.approx(seed_loss(s, t, queue, 0.05, 0.01), rel=1e-5)
+    assert losses == LGDLoss(0.05, 0.04)(s, t, tsb, vsb)
+
+
 def test_rows_of_a_queue_that_no_picture_has_filled_are_left_out():
     s, t, tsb, vsb, queue = (unit(rows, 8, i) for i, rows in enumerate((4, 4, 5, 5, 7)))
     filled = torch.arange(7) < 3
@@ -151,6 +158,7 @@ def test_cosine_regression():
         dict(alpha=1.5),
         dict(alpha=-0.1),
         dict(queue_weight=0.0),
+        dict(queue_teacher_temperature=0.0),
     ],
 )
 def test_options_out_of_range_are_refused(options):
