@@ -1,5 +1,6 @@
 """A study does each run once, goes on where it was stopped, and reports mean and spread of what evaluate.py finds."""
 
+import argparse
 import importlib.util
 import json
 import os
@@ -9,12 +10,14 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from mmengine.config import Config
+import torch
+from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 
 from mmlgd.apis.teacher_store import write_store
 from mmlgd.datasets import DEMO_CLASSES, write_demo_world
+from mmlgd.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / 'tools/benchmarks/study.py'
@@ -99,6 +102,16 @@ def test_a_table_of_means(study, arguments, tmp_path, capsys):
     assert len(calls(folder / 'lgd_seed1')) == 1 and len(calls(folder / 'lgd_seed1/evaluation')) == 2
 
 
+def test_a_variant_takes_an_option_for_all_back(study, arguments, tmp_path):
+    supervised = f'supervised={tmp_path}/plain.py:model.neck.in_channels=,model.head.in_channels=8'
+    common = ['--cfg-options', 'model.neck.in_channels=8', 'model.neck.in_channels_of=9']
+    study.main([*arguments, supervised, '--seeds', '0', *common])
+    options = ['randomness.seed=0', *common[1:], 'model.loss.alpha=0.3', 'model.names=[a,b]']
+    assert calls(tmp_path / 'study/lgd_seed0')[0][-5:] == options
+    options = ['randomness.seed=0', 'model.neck.in_channels_of=9', 'model.head.in_channels=8']
+    assert calls(tmp_path / 'study/supervised_seed0')[0][-3:] == options
+
+
 def test_a_run_that_failed_is_named_and_resumed(study, arguments, tmp_path):
     arguments[-1] += ',model.broken=True'
     with pytest.raises(RuntimeError, match='output.txt and ends with\nKeyError: broken'):
@@ -135,6 +148,39 @@ def test_bad_variants_are_named(study, variants, capsys):
     with pytest.raises(SystemExit):
         study.parse_args(['--data', 'pictures', '--variants', *variants])
     assert '--variants' in capsys.readouterr().err.splitlines()[-1]
+
+
+STUDIES = ROOT / 'configs/small/studies'
+
+
+@pytest.mark.parametrize(
+    'variants, options',
+    [
+        ('choices', 'scaled_down'),
+        ('recipes', 'scaled_down'),
+        ('names', 'scaled_down'),
+        ('recipes_mobilenetv2', 'scaled_down_mobilenetv2'),
+    ],
+)
+def test_the_variants_of_our_studies_have_a_model(
+    study, variants, options, tiny_clip, tmp_path, monkeypatch, mmpretrain_scope
+):
+    (tmp_path / 'classes.txt').write_text('cat\ndog\ntree\n')
+    monkeypatch.setenv('TINY_IMAGENET', str(tmp_path))
+    monkeypatch.chdir(ROOT)
+    parser = argparse.ArgumentParser()
+    parser.add_argument('options', nargs='+', action=DictAction)
+    arguments = [f'@{STUDIES / variants}.txt', '--data', 'pictures', f'@{STUDIES / options}.txt']
+    args = study.parse_args(arguments)
+    assert args.variants
+    for variant in args.variants.values():
+        cfg = Config.fromfile(variant.config)
+        cfg.merge_from_dict(parser.parse_args(study.options_of(args, variant)).options)
+        if 'teacher' in cfg.model:
+            cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
+            cfg.model.text.vocabulary = ['cat', 'dog', 'tree']  # in place of files that the docs make
+        model = MODELS.build(cfg.model).eval()
+        model(torch.zeros(2, 3, 64, 64))
 
 
 SMALL = """

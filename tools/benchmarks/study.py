@@ -8,7 +8,8 @@ r"""Which recipe makes the better student? Train variants over seeds, evaluate e
 
 Each run is `tools/train.py CONFIG --store STORE`; its last checkpoint goes through `tools/evaluate.py`: zero-shot,
 nearest neighbours, linear probes. What has been done is not repeated, and a run that was stopped goes on from its last
-checkpoint; variants and seeds can be added later. A supervised classifier (a config without a teacher) is trained
+checkpoint; variants and seeds can be added later. A variant's `key=`, without a value, takes that key of --cfg-options
+back, where its config has no such thing. A supervised classifier (a config without a teacher) is trained
 without the store; in place of zero-shot it has the accuracy of its own head, with a star.
 """
 
@@ -28,7 +29,7 @@ class Variant(NamedTuple):
 
     Attributes:
         config (str): A config file.
-        options (List[str]): As of ``--cfg-options``.
+        options (List[str]): As of ``--cfg-options``; ``key=`` takes one of those for all variants back.
     """
 
     config: str
@@ -69,6 +70,13 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     return args
 
 
+def options_of(args: argparse.Namespace, variant: Variant) -> list[str]:
+    """List the changes to a variant's config: those to all configs, less what it takes back, and its own."""
+    back = {option for option in variant.options if option.endswith('=')}
+    common = [option for option in args.cfg_options if f'{option.split("=")[0]}=' not in back]
+    return [*common, *(option for option in variant.options if option not in back)]
+
+
 def train(args: argparse.Namespace, variant: Variant, seed: int, work_dir: Path) -> Path:
     """Train one variant with one seed, or what is left of it.
 
@@ -88,7 +96,7 @@ def train(args: argparse.Namespace, variant: Variant, seed: int, work_dir: Path)
     arguments = [variant.config, '--work-dir', str(work_dir)]
     if args.store and 'teacher' in Config.fromfile(variant.config).model:
         arguments += ['--store', str(args.store)]
-    arguments += ['--cfg-options', f'randomness.seed={seed}', *args.cfg_options, *variant.options]
+    arguments += ['--cfg-options', f'randomness.seed={seed}', *options_of(args, variant)]
     record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'
     told = dict(arguments=arguments, finished=False)
     if last.is_file() and record.is_file():  # a run that failed before its first checkpoint leaves nothing to keep
