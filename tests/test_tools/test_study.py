@@ -141,6 +141,10 @@ def test_arguments_out_of_a_file(study, tmp_path):
     )
     args = study.parse_args([f'@{file}'])
     assert args.variants == dict(a=('x.py', []), b=('mmlgd::y.py', ['k.l=1'])) and args.seeds == [4, 5]
+    options = tmp_path / 'options.txt'
+    options.write_text('--cfg-options\na=1\nb=2\n')
+    assert study.parse_args([f'@{file}', f'@{options}', '--cfg-options', 'b=3']).cfg_options == ['a=1', 'b=2', 'b=3']
+    assert study.parse_args([f'@{file}']).cfg_options == []
 
 
 @pytest.mark.parametrize('variants', [['lgd.py'], ['a=x'], ['a=x.py', 'a=y.py']])

@@ -53,7 +53,8 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     parser.add_argument('--names', help='vocabulary of the zero-shot evaluation; default: those of training')
     parser.add_argument('--size', type=int, help="pixels in evaluation; default: the config's")
     parser.add_argument('--workers', type=int, default=2, help='processes that read pictures in evaluation')
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='changes to all configs')
+    # More than once: some out of a file, others on top of them.
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[], help='changes to all configs')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/study'), help='default: %(default)s')
     args = parser.parse_args(argv)
     variants = {}
