@@ -143,7 +143,7 @@ PARTS = {
     'mmlgd.MoCoV2Augmentation': ['brightness', 'hue', 'sigma', 'flip_prob'],
     'mmlgd.StoredTeacher': ['store'],
     'mmlgd.OpenCLIPTeacher': ['model', 'pretrained', 'cache_dir', 'compile'],
-    'mmlgd.ConSETeacher': ['classifier', 'weights', 'top_k', 'image_size', 'compile'],
+    'mmlgd.ConSETeacher': ['classifier', 'weights', 'top_k', 'visual_share', 'image_size', 'compile'],
     'mmlgd.CosineLoss': ['alpha'],
 }
 SMALL_VALUES = VALUES.filter(lambda value: not (isinstance(value, int) and value > 100))  # no bank beyond the memory

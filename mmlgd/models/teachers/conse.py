@@ -1,10 +1,12 @@
 """A classifier and a sentence encoder as the teacher: language guidance without CLIP."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Optional, Union
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlgd.models.compilation import compile_module
@@ -17,6 +19,8 @@ from .classifiers import load_classifier
 from .folding import fold_batch_norm
 from .sentences import load_sentence_encoder
 
+VISUAL_DIM = 128
+
 
 @MODELS.register_module()
 class ConSETeacher(BaseTeacher):
@@ -27,7 +31,15 @@ class ConSETeacher(BaseTeacher):
 
     .. math:: t = \sum_{k \in \text{top-}T} p_k \, \text{text}(\text{class}_k), \quad t \leftarrow t / \|t\|
 
-    so that pictures and *any* class name share the sentence encoder's space.
+    so that pictures and *any* class name share the sentence encoder's space. There is nothing in t but names. With a
+    ``visual_share`` w it also says what a picture looks like, as CLIP's embeddings do, in dimensions of their own,
+    where those of class names are 0:
+
+    .. math:: t \leftarrow \big[\sqrt{1 - w} \; t,\ \sqrt{w} \; v\big], \quad v = Rz / \|Rz\|
+
+    with the classifier's centred logits z and a fixed random projection R to 128 dimensions, which keeps the angles
+    between them (Johnson and Lindenstrauss). Similarities to class names shrink by :math:`\sqrt{1 - w}`, and so should
+    :math:`\tau_T`.
 
     Args:
         classifier (str | nn.Module): ``'library:model'``, see
@@ -42,6 +54,7 @@ class ConSETeacher(BaseTeacher):
         templates (str | list): Prompt templates around those names. Defaults to ``'plain'``, the bare name: a
             sentence encoder was not trained on captions.
         top_k (int): T, in 1..classes. Defaults to 10, as in the paper.
+        visual_share (float): w in [0, 1), the share of the squared norm of t that is not about names. Defaults to 0.
         image_size (Tuple[int, int], optional): Input height and width in pixels, where not the classifier's own;
             needed with a module. Defaults to None.
         mean (Sequence[float], optional): RGB mean in 0..1, likewise. Defaults to None.
@@ -49,8 +62,8 @@ class ConSETeacher(BaseTeacher):
         compile (bool): Compile the classifier with ``torch.compile`` where the platform can. Defaults to False.
 
     Raises:
-        TeacherError: Names and outputs differ in number, ``top_k`` is out of range, or a module comes without its
-            size and statistics.
+        TeacherError: Names and outputs differ in number, ``top_k`` or ``visual_share`` is out of range, or a module
+            comes without its size and statistics.
         ImportError: A needed package is not installed.
 
     Examples:
@@ -70,6 +83,7 @@ class ConSETeacher(BaseTeacher):
         class_names: Union[str, list, dict] = 'in1k',
         templates: Union[str, list] = 'plain',
         top_k: int = 10,
+        visual_share: float = 0.0,
         image_size: Optional[tuple[int, int]] = None,
         mean: Optional[Sequence[float]] = None,
         std: Optional[Sequence[float]] = None,
@@ -86,25 +100,35 @@ class ConSETeacher(BaseTeacher):
             )
         if isinstance(text_encoder, str):
             text_encoder = load_sentence_encoder(text_encoder)
-        embed_dim = len(_encode(text_encoder, ['one prompt to ask for the dimension'])[0])
+        if not 0 <= visual_share < 1:
+            raise TeacherError(
+                f'Expected visual_share in [0, 1), got {visual_share}. With all of it, class names have no say.'
+            )
+        text_dim = len(_encode(text_encoder, ['one prompt to ask for the dimension'])[0])
+        embed_dim = text_dim + (VISUAL_DIM if visual_share else 0)
         super().__init__(embed_dim, image_size, mean, std)
+        self.visual_share = visual_share
 
         names, prompts = load_vocabulary(class_names), load_templates(templates)
         self.classifier = fold_batch_norm(freeze(classifier), image_size)
         self.text_encoder = freeze(text_encoder)
         digest = hashlib.sha256(repr([names, prompts]).encode()).hexdigest()[:8]
         fingerprint = weights_fingerprint(classifier, text_encoder)
-        self._identity = f'conse/{label}/top{top_k}/classes-{digest}/{fingerprint}'
+        visual = f'visual{visual_share}/' if visual_share else ''
+        self._identity = f'conse/{label}/top{top_k}/{visual}classes-{digest}/{fingerprint}'
         self._check_classes(label, len(names), top_k)
         self.top_k = top_k
         if compile:
             compile_module(self.classifier, "the teacher's classifier")
         class_embeddings = embed_class_names(self.encode_text, embed_dim, self._identity, names, prompts)
         self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
+        if visual_share:
+            projection = torch.randn(len(names), VISUAL_DIM, generator=torch.Generator().manual_seed(0))
+            self.register_buffer('projection', projection)  # R, the same in every process and run
 
     @property
     def identity(self) -> str:
-        """str: ``conse/CLASSIFIER/TOP/CLASSES/FINGERPRINT``."""
+        """str: ``conse/CLASSIFIER/TOP/[VISUAL/]CLASSES/FINGERPRINT``."""
         return self._identity
 
     def free_text_tower(self) -> None:
@@ -123,13 +147,20 @@ class ConSETeacher(BaseTeacher):
             raise TeacherError(f'Expected top_k in 1..{num_outputs}, the number of classes, got {top_k}.')
 
     def _encode_image(self, images: Tensor) -> Tensor:
-        belief, classes = self.classifier(images).float().softmax(-1).topk(self.top_k)  # (N, T) both
-        return torch.einsum('nt,ntd->nd', belief, self.class_embeddings[classes])  # (N, D)
+        logits = self.classifier(images).float()
+        belief, classes = logits.softmax(-1).topk(self.top_k)  # (N, T) both
+        names = torch.einsum('nt,ntd->nd', belief, self.class_embeddings[classes])  # (N, D)
+        if not self.visual_share:
+            return names
+        looks = (logits - logits.mean(-1, keepdim=True)) @ self.projection  # (N, 128)
+        names = math.sqrt(1 - self.visual_share) * F.normalize(names[:, :-VISUAL_DIM])
+        return torch.cat([names, math.sqrt(self.visual_share) * F.normalize(looks)], dim=1)
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         if self.text_encoder is None:
             raise RuntimeError('This teacher has freed its sentence encoder; build a new one to encode more prompts.')
-        return _encode(self.text_encoder, prompts).to(self.mean.device)
+        embeddings = _encode(self.text_encoder, prompts).to(self.mean.device)
+        return F.pad(embeddings, (0, self.embed_dim - embeddings.shape[1]))
 
 
 def _encode(text_encoder: nn.Module, prompts: list[str]) -> Tensor:
