@@ -83,7 +83,8 @@ def step(tiny_clip, pictures):
 
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
 def test_pretraining_makes_a_step(path, step):
-    cfg, _, _ = step(path)
+    cfg, _, losses = step(path)
+    assert ('loss_queue' in losses) == ('tiny-imagenet' in path.stem)
     assert cfg.param_scheduler[0].total_steps == cfg.train_cfg.max_epochs
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
 
@@ -94,7 +95,7 @@ PARTS = {
     'vsb-only': dict(loss_visual=True, loss_textual=False),
     'kway': dict(loss_visual=True, loss_textual=True),
     'cosine': dict(loss_cosine=True),
-    'lgd-queue': dict(loss_visual=True, loss_textual=True, loss_queue=True),
+    'two-banks': dict(loss_visual=True, loss_textual=True),
     'supervised': dict(loss=True),
 }
 

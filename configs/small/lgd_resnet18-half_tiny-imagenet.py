@@ -7,10 +7,18 @@ model = dict(
     # A short schedule: residual blocks that start as the identity would learn too late.
     backbone=dict(base_channels=32, stem_channels=32, zero_init_residual=False),
     neck=dict(in_channels=256),
-    teacher=dict(image_size=(128, 128)),
-    # Of docs/study.md; those of the paper are for a schedule and a teacher of another size.
-    loss=dict(student_temperature=0.05, teacher_temperature=0.04, alpha=0.25),
+    # The recipe of docs/study.md: a teacher that knows more than names, a queue for that beside both banks of names, and
+    # temperatures to match. The paper's is in configs/lgd.
+    teacher=dict(image_size=(128, 128), visual_share=0.9),
     visual_bank=dict(momentum=0.99),
+    queue=dict(type='mmlgd.QueueBank', size=8192),
+    loss=dict(
+        student_temperature=0.05,
+        teacher_temperature=0.0125,
+        queue_teacher_temperature=0.01,
+        alpha=0.25,
+        queue_weight=1.0,
+    ),
 )
 
 train_pipeline = [

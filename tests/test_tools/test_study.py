@@ -163,6 +163,7 @@ STUDIES = ROOT / 'configs/small/studies'
         ('choices', 'scaled_down'),
         ('recipes', 'scaled_down'),
         ('names', 'scaled_down'),
+        ('teacher', 'scaled_down'),
         ('few_labels', 'scaled_down'),
         ('recipes_mobilenetv2', 'scaled_down_mobilenetv2'),
     ],

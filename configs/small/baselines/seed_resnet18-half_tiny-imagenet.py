@@ -4,5 +4,6 @@ _base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
 model = dict(
     visual_bank=dict(_delete_=True, type='mmlgd.QueueBank', size=8192),
+    queue=None,
     loss=dict(student_temperature=0.05, teacher_temperature=0.01, alpha=1.0),
 )
