@@ -9,8 +9,8 @@ r"""Which recipe makes the better student? Train variants over seeds, evaluate e
 Each run is `tools/train.py CONFIG --store STORE`; its last checkpoint goes through `tools/evaluate.py`: zero-shot,
 nearest neighbours, linear probes. What has been done is not repeated, and a run that was stopped goes on from its last
 checkpoint; variants and seeds can be added later. A variant's `key=`, without a value, takes that key of --cfg-options
-back, where its config has no such thing. A supervised classifier (a config without a teacher) is trained
-without the store; in place of zero-shot it has the accuracy of its own head, with a star.
+back, where its config has no such thing. A supervised classifier (a config without a teacher) is trained without the
+store; in place of zero-shot it has the accuracy of its own head, with a star.
 """
 
 import argparse
