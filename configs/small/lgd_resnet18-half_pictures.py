@@ -8,7 +8,7 @@ model = dict(
     # Of the runs in docs/results.md.
     teacher=dict(visual_share=0.0),
     queue=None,
-    loss=dict(student_temperature=0.1, teacher_temperature=0.04, alpha=0.5),
+    loss=dict(student_temperature=0.1, teacher_temperature=0.04, queue_teacher_temperature=None, alpha=0.5),
 )
 
 train_pipeline = _base_.train_pipeline

@@ -17,7 +17,6 @@ model = dict(
         teacher_temperature=0.0125,
         queue_teacher_temperature=0.01,
         alpha=0.25,
-        queue_weight=1.0,
     ),
 )
 

@@ -1,7 +1,4 @@
 # SEED for MobileNetV2, see seed_resnet18-half_tiny-imagenet.py.
-_base_ = 'seed_resnet18-half_tiny-imagenet.py'
+_base_ = ['seed_resnet18-half_tiny-imagenet.py', '../_base_/mobilenetv2-half.py']
 
-model = dict(
-    backbone=dict(_delete_=True, type='mmpretrain.MobileNetV2', widen_factor=0.5, out_indices=(7,)),
-    neck=dict(in_channels=1280),
-)
+model = dict(backbone=_base_.mobilenetv2, neck=dict(in_channels=_base_.mobilenetv2_channels))

@@ -1,7 +1,4 @@
 # MobileNetV2 on the labels, see supervised_resnet18-half_tiny-imagenet.py.
-_base_ = 'supervised_resnet18-half_tiny-imagenet.py'
+_base_ = ['supervised_resnet18-half_tiny-imagenet.py', '../_base_/mobilenetv2-half.py']
 
-model = dict(
-    backbone=dict(_delete_=True, type='mmpretrain.MobileNetV2', widen_factor=0.5, out_indices=(7,)),
-    head=dict(in_channels=1280),
-)
+model = dict(backbone=_base_.mobilenetv2, head=dict(in_channels=_base_.mobilenetv2_channels))

@@ -1,4 +1,4 @@
 # Class names alone: no visual bank in the loss.
-_base_ = '../lgd_resnet18-half_tiny-imagenet.py'
+_base_ = 'two-banks_resnet18-half_tiny-imagenet.py'
 
-model = dict(queue=None, loss=dict(alpha=0.0))
+model = dict(loss=dict(alpha=0.0))

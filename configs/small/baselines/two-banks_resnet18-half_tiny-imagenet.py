@@ -1,4 +1,4 @@
 # LGD with the paper's two banks: no queue.
 _base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
-model = dict(queue=None)
+model = dict(queue=None, loss=dict(queue_teacher_temperature=None))

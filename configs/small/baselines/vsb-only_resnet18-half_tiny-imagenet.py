@@ -1,4 +1,4 @@
 # The visual bank alone: class names group pictures (LGKA), and are not in the loss.
-_base_ = '../lgd_resnet18-half_tiny-imagenet.py'
+_base_ = 'two-banks_resnet18-half_tiny-imagenet.py'
 
-model = dict(queue=None, loss=dict(alpha=1.0))
+model = dict(loss=dict(alpha=1.0))
