@@ -36,6 +36,7 @@ from mmlgd.evaluation import (
     extract,
     knn_accuracy,
     linear_accuracy,
+    live_teacher,
     load_frozen,
     load_teacher,
     pipeline_of,
@@ -130,7 +131,7 @@ def load_models(args: argparse.Namespace) -> dict[str, FrozenModel]:
         if config and backbone is None:
             backbone = {key: value for key, value in config['model']['backbone'].items() if key != 'init_cfg'}
         if config and args.teacher_options and teacher is None and 'teacher' in config['model']:
-            teacher = {**config['model']['teacher'], **args.teacher_options}
+            teacher = live_teacher(config, args.teacher_options)
     models = {name: models[name] for name in args.students}
     if args.teacher:
         student = next((model for model in models.values() if model.bank is not None), next(iter(models.values())))

@@ -2,7 +2,7 @@
 
 from .curves import draw_curves, read_scalars
 from .distillation_metric import DistillationMetric
-from .frozen import Features, FrozenModel, extract, load_frozen, load_teacher, pipeline_of
+from .frozen import Features, FrozenModel, extract, live_teacher, load_frozen, load_teacher, pipeline_of
 from .probes import knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     'knn_accuracy',
     'leave_one_out_accuracy',
     'linear_accuracy',
+    'live_teacher',
     'load_frozen',
     'load_teacher',
     'pipeline_of',

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from mmlgd.apis.teacher_store import use_store, write_store
 from mmlgd.datasets import SeededViews
+from mmlgd.evaluation import live_teacher, load_frozen, load_teacher
 from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import StoreError, TeacherStore
 
@@ -262,3 +263,20 @@ def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, 
         np.testing.assert_allclose(written[row], store[row], atol=1e-3)
     run(ROOT / 'tools/train.py', recipe, '--store', tmp_path / 'store', '--work-dir', tmp_path / 'run')
     assert (tmp_path / 'run/epoch_2.pth').is_file()
+
+
+def test_the_teacher_of_a_student_from_a_store_is_the_one_that_wrote_it(cfg, store, tmp_path):
+    live = MODELS.build(cfg.model).teacher
+    use_store(cfg, store.folder)
+    meta = dict(cfg=cfg.pretty_text)
+    torch.save(dict(meta=meta, state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'epoch_2.pth')
+    student = load_frozen(str(tmp_path / 'epoch_2.pth'))
+    pictures = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(load_teacher(student)(pictures).embeddings, live.encode_image(pictures))
+    # The store, or the weights of its teacher, may have been moved since.
+    shutil.copytree(store.folder, tmp_path / 'moved')
+    wrote = live_teacher(student.config)
+    assert live_teacher(student.config, dict(store=str(tmp_path / 'moved'))) == wrote
+    assert live_teacher(student.config, dict(pretrained='there.pt')) == {**wrote, 'pretrained': 'there.pt'}
+    with pytest.raises(StoreError, match='nowhere'):
+        live_teacher(student.config, dict(store=str(tmp_path / 'nowhere')))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmlgd.apis import ZeroShotInferencer, model_config, read_checkpoint
 from mmlgd.apis.inferencer import Picture
-from mmlgd.evaluation import FrozenModel, extract, load_teacher
+from mmlgd.evaluation import FrozenModel, extract, live_teacher, load_teacher
 from mmlgd.evaluation.style import STYLE
 
 matplotlib.use('Agg')
@@ -70,7 +70,7 @@ def look(args: argparse.Namespace, limit: int, with_teacher: bool) -> Seen:
         Seen: The pictures that could be read, at least one.
     """
     config = model_config(read_checkpoint(args.checkpoint), args.checkpoint)
-    teacher = {**config['model']['teacher'], **(args.teacher_options or {})}
+    teacher = live_teacher(config, args.teacher_options) if args.teacher_options else None
     inferencer = ZeroShotInferencer(args.checkpoint, args.names, teacher=teacher)
     pictures = inferencer._inputs_to_list(args.pictures)
     if len(pictures) > limit:

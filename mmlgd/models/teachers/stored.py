@@ -45,7 +45,8 @@ class StoredTeacher(BaseTeacher):
         raise RuntimeError(
             f'A stored teacher sees no pictures: its embeddings come with the batch, and this one has none. Read '
             f"pictures by dict(type='mmlgd.StoredTeacherDataset', store={self.store!r}, dataset=...), as "
-            f'`tools/train.py CONFIG --store {self.store}` does; to score with the teacher, give its own config.'
+            f'`tools/train.py CONFIG --store {self.store}` does. What its own teacher says of a picture is asked by '
+            f'`tools/evaluate.py --teacher`.'
         )
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
