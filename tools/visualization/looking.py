@@ -69,8 +69,9 @@ def look(args: argparse.Namespace, limit: int, with_teacher: bool) -> Seen:
     Returns:
         Seen: The pictures that could be read, at least one.
     """
-    config = model_config(read_checkpoint(args.checkpoint), args.checkpoint)
-    teacher = live_teacher(config, args.teacher_options) if args.teacher_options else None
+    teacher = None  # that of training
+    if args.teacher_options:
+        teacher = live_teacher(model_config(read_checkpoint(args.checkpoint), args.checkpoint), args.teacher_options)
     inferencer = ZeroShotInferencer(args.checkpoint, args.names, teacher=teacher)
     pictures = inferencer._inputs_to_list(args.pictures)
     if len(pictures) > limit:
