@@ -1,5 +1,6 @@
 """The algorithm: wiring only. The maths is in losses.py and banks.py."""
 
+import inspect
 from typing import Optional
 
 import torch
@@ -59,7 +60,8 @@ class LGD(BaseSelfSupervisor):
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
     Raises:
-        ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension; the message names both.
+        ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension, or there is a queue that the loss
+            does not read; the message names both.
     """
 
     @checked_settings
@@ -98,6 +100,11 @@ class LGD(BaseSelfSupervisor):
         has_queue = queue is not None
         self.queue = build_part(queue, 'model.queue', 'mmlgd.QueueBank', embed_dim=d) if has_queue else None
         self.criterion = build_part(loss, 'model.loss', 'mmlgd.LGDLoss')
+        require(
+            queue is None or 'queue' in inspect.signature(self.criterion.forward).parameters,
+            f'model.queue is a bank that {type(self.criterion).__name__} does not read. Leave model.queue out, or '
+            f'choose a loss that compares over a queue, as mmlgd.LGDLoss does.',
+        )
         self.predict_teacher = predict_teacher
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.backbone.to(memory_format=self.memory_format)

@@ -20,7 +20,7 @@ IMAGENET_RGB = dict(
 
 
 def zero_shot_scores(embeddings: Tensor, bank: Tensor, temperature: float) -> Tensor:
-    r"""Score pictures against class names, :math:`\text{softmax}(s \cdot \text{TSB} / \tau)`.
+    r"""Score pictures against class names, :math:`\text{softmax}(s \cdot \text{TSB} / \tau)`, in float32 always.
 
     Args:
         embeddings (Tensor): (N, D), unit rows.
@@ -30,7 +30,8 @@ def zero_shot_scores(embeddings: Tensor, bank: Tensor, temperature: float) -> Te
     Returns:
         Tensor: (N, K) float32, rows that sum to 1.
     """
-    return (embeddings.float() @ bank.T / temperature).softmax(dim=-1)
+    with torch.autocast(embeddings.device.type, enabled=False):
+        return (embeddings.float() @ bank.T / temperature).softmax(dim=-1)
 
 
 def set_scores(data_samples: list[DataSample], scores: Tensor) -> None:

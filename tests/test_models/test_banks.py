@@ -71,6 +71,18 @@ def test_a_broken_embedding_moves_no_row(value, normalize):
     assert torch.equal(bank.visited, alone.visited)
 
 
+def test_pseudo_classes_are_those_of_float32_under_autocast():
+    """Half of the embeddings lie within rounding of the border between two classes."""
+    tsb = unit(32, 64)
+    t = F.normalize(tsb[:-1] + tsb[1:] + 1e-3 * torch.randn(31, 64, generator=torch.Generator().manual_seed(1)), dim=-1)
+    plain, autocast = VisualSemanticsBank(32, 64), VisualSemanticsBank(32, 64)
+    plain.update(t, tsb)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        autocast.update(t, tsb)
+        assert ((t @ tsb.T).argmax(dim=1) != (t.double() @ tsb.double().T).argmax(dim=1)).any()  # bf16 would differ
+    assert torch.equal(autocast.bank, plain.bank) and torch.equal(autocast.visited, plain.visited)
+
+
 @pytest.mark.parametrize('momentum', [-0.1, 1.1])
 def test_momentum_out_of_range_is_refused(momentum):
     with pytest.raises(ValueError, match='momentum'):

@@ -6,6 +6,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.structures import DataSample
 
+from mmlgd.errors import ConfigError
+from mmlgd.models.zero_shot import zero_shot_scores
 from mmlgd.registry import MODELS
 
 from .reference import enqueue, lgd_losses, lgka, seed_loss
@@ -70,6 +72,19 @@ def test_a_queue_beside_both_banks(lgd_config):
     sum(losses.values()).backward()
     assert model.visual_bank.visited.any() and model.queue.pointer == 6
     assert {'queue.bank', 'queue.visited', 'queue.pointer'} <= set(model.state_dict())
+
+
+def test_a_queue_that_the_loss_does_not_read_is_refused_when_the_model_is_built(lgd_config):
+    lgd_config.update(queue=dict(size=8), loss=dict(type='mmlgd.CosineLoss'))
+    with pytest.raises(ConfigError, match=r'(?s)model\.queue.*CosineLoss'):
+        MODELS.build(lgd_config)
+
+
+def test_scores_are_float32_under_autocast(model):
+    embeddings = model.eval().embed(batch()).detach()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        scores = zero_shot_scores(embeddings, model.textual_bank.bank, 0.01)
+    torch.testing.assert_close(scores, zero_shot_scores(embeddings, model.textual_bank.bank, 0.01), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize('loss', [dict(alpha=0.0), dict(type='mmlgd.CosineLoss')], ids=['class names', 'cosine'])

@@ -148,6 +148,10 @@ class ConSETeacher(BaseTeacher):
 
     def _encode_image(self, images: Tensor) -> Tensor:
         logits = self.classifier(images).float()
+        with torch.autocast(logits.device.type, enabled=False):  # the classifier may run in 16 bits, its vote does not
+            return self._combine(logits)
+
+    def _combine(self, logits: Tensor) -> Tensor:
         belief, classes = logits.softmax(-1).topk(self.top_k)  # (N, T) both
         names = torch.einsum('nt,ntd->nd', belief, self.class_embeddings[classes])  # (N, D)
         if not self.visual_share:

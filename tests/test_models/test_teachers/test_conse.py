@@ -40,6 +40,15 @@ def test_embedding_is_the_convex_combination_of_class_embeddings(top_k):
         torch.testing.assert_close(t.encode_image(x)[i], expected / expected.norm(), atol=1e-5, rtol=1e-4)
 
 
+def test_the_vote_is_float32_under_autocast():
+    t = teacher(top_k=2, visual_share=0.5)
+    logits = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    t.classifier = nn.Identity()  # its own precision is the run's business
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        voted = t._encode_image(logits)
+    torch.testing.assert_close(voted, t._encode_image(logits), atol=0, rtol=0)
+
+
 def test_joint_space_and_freedom_of_the_text_half():
     t = teacher(top_k=1)
     assert t.embed_dim == 3 and not any(p.requires_grad for p in t.parameters())
