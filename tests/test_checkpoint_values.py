@@ -31,7 +31,7 @@ def test_a_log_comes_back_as_it_was(format, tmp_path):
     assert loaded['empty'].current() == 1
 
 
-@pytest.mark.parametrize('kind', 'f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1 >i4'.split())
+@pytest.mark.parametrize('kind', ['f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'b1', '>i4'])
 def test_numbers_of_numpy_come_back_as_they_were(kind, tmp_path):
     array = np.arange(6).reshape(2, 3).astype(kind)
     values = [array, np.asfortranarray(array), array.T[1:], array[:0], np.array(1).astype(kind), array[0, 1]]
@@ -42,11 +42,12 @@ def test_numbers_of_numpy_come_back_as_they_were(kind, tmp_path):
 
 
 def test_tensors_share_their_memory_with_each_other_and_with_no_file(tmp_path):
-    weight = nn.Parameter(torch.ones(4))
-    state = saved(dict(a=weight, b=weight.data[1:], c=torch.zeros(0), d=torch.ones(1).expand(3)), tmp_path)
+    weight = torch.ones(4)
+    state = dict(a=weight, b=weight[1:], c=nn.Parameter(weight), d=torch.ones(1).expand(3), e=torch.zeros(0))
+    state = saved(state, tmp_path)
     (tmp_path / 'a.pth').write_bytes(b'')  # a mapped file would be gone with this
     state['b'].add_(1)
-    assert state['a'].tolist() == [1, 2, 2, 2] and type(state['a']) is nn.Parameter
+    assert state['a'].tolist() == [1, 2, 2, 2] and type(state['c']) is nn.Parameter
     assert state['d'].tolist() == [1, 1, 1]
 
 
