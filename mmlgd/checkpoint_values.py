@@ -30,6 +30,8 @@ _METHODS = {
 }
 # Tensors may share memory, and a few small ones be expanded; beyond this, a small file is out for a large memory.
 _TIMES, _SLACK = 4, 16 << 20
+# A tensor is four of them. The hash of one in one in one ... takes the stack of the process, at about 100,000.
+_TUPLES = 50_000
 _LOCK = threading.RLock()
 
 
@@ -80,6 +82,8 @@ class _Log:
     __hash__ = None
 
     def __setstate__(self, state: dict) -> None:
+        if not isinstance(state, dict):
+            raise UnpicklingError(f'A log has a dict as its state, this one a {type(state).__name__}.')
         length, *columns = (state[key] for key in ('max_length', '_log_history', '_count_history'))
         values = [column.value for column in columns if type(column) is _Array and column.value is not None]
         alike = len(values) == 2 and values[0].ndim == 1 and values[0].shape == values[1].shape
@@ -172,8 +176,12 @@ def check_names(pickled: BinaryIO, count: int = 1) -> None:
         ValueError: It is no pickle.
     """
     known = {*_OF_TORCH, *_STAND_INS, *_trusted()}
+    tuples = 0
     for _ in range(count):
         for opcode, argument, _ in pickletools.genops(pickled):
+            tuples += opcode.name.startswith('TUPLE')
+            if tuples > _TUPLES:
+                raise UnpicklingError(f'It has more than {_TUPLES} tuples.')
             if opcode.name != 'GLOBAL':  # torch takes no other way to name something
                 continue
             name = argument.replace(' ', '.').replace('__builtin__.', 'builtins.', 1)
