@@ -148,6 +148,19 @@ def test_nothing_else_is_let_in(name, tmp_path):
     assert HistoryBuffer._statistics_methods == methods
 
 
+@pytest.mark.parametrize(
+    'name', ['pointer', 'object_scalar', 'objects_of_bytes', 'log_of_text', 'uninitialised', 'sparse']
+)
+def test_nor_in_the_format_before_zip(name, tmp_path):
+    with pytest.raises(CheckpointError):
+        saved(ATTACKS[name], tmp_path, WRITERS['legacy'])
+
+
+def test_an_expanded_tensor_in_the_format_before_zip(tmp_path):
+    with pytest.raises(CheckpointError, match='would take .* bytes'):
+        saved(torch.zeros(1).expand(10**6, 10**6), tmp_path, WRITERS['legacy'])
+
+
 def test_a_log_brings_no_method(tmp_path):
     """mmengine would take it for all logs of the process."""
     write_archive(dict(log=log_of(statistics_methods=dict(mean=5, mine=7))), tmp_path / 'a.pth')
