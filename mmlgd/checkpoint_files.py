@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+import zipfile
 from http.client import HTTPException
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 from typing import Optional, Union
@@ -12,12 +14,14 @@ from urllib.parse import parse_qs, urlparse
 import torch
 from mmengine.logging import print_log
 
+from .checkpoint_values import check_names, plain_values, stand_ins
 from .errors import DownloadError, MissingFileError, MMLGDError
 
 # As torch.hub and torchvision name files (resnet18-f37072fd.pth), and no date (run-20261124.pth). Of local files, which
 # anybody may rename, only OpenMMLab's longer form counts.
 _HASH_IN_URL = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[\w.]+$')
 _HASH_IN_NAME = re.compile(r'_\d{8}-([0-9a-f]{8})\.pth$')
+_ZIP = b'PK\x03\x04'  # how torch's checkpoints begin, since 1.6
 
 
 class CheckpointError(MMLGDError, ValueError):
@@ -25,7 +29,9 @@ class CheckpointError(MMLGDError, ValueError):
 
 
 def read_checkpoint(source: Union[str, Path], map_location: Union[str, torch.device] = 'cpu') -> dict:
-    """Read a checkpoint file or URL with ``weights_only``: nothing in it is executed.
+    """Read a checkpoint file or URL as data: nothing in it is executed, and it takes no more memory than its file.
+
+    It may hold tensors, plain values, numpy's numbers, and mmengine's logs and schedules.
 
     A download is kept in torch's hub folder. Whenever it is read, it is compared with its SHA-256 if this is known:
     from the name, as published files end in ``-{hash8}.pth``, or from the address, ``https://.../a.pth#sha256=...``. So
@@ -60,7 +66,7 @@ def read_checkpoint(source: Union[str, Path], map_location: Union[str, torch.dev
 
 def _load(file: Path, source: str, map_location: Union[str, torch.device]) -> dict:
     try:
-        checkpoint = torch.load(file, map_location=map_location, weights_only=True)
+        checkpoint = _read(file, map_location)
     except UnpicklingError as error:
         raise CheckpointError(
             f'{source} is cut off, is no checkpoint, or holds more than weights, which is not executed here: '
@@ -77,6 +83,43 @@ def _load(file: Path, source: str, map_location: Union[str, torch.device]) -> di
     if not isinstance(checkpoint, dict) or not checkpoint:
         raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, not a checkpoint (a dict of tensors).')
     return checkpoint
+
+
+def _read(file: Path, map_location: Union[str, torch.device]) -> dict:
+    with file.open('rb') as content:
+        zipped = content.read(len(_ZIP)) == _ZIP
+        if not zipped:
+            content.seek(0)
+            check_names(content, count=5)  # a number, a version, the system, the checkpoint and the list of its parts
+    if zipped:
+        if fault := archive_fault(file):
+            raise UnpicklingError(fault)
+        check_names(BytesIO(torch._C.PyTorchFileReader(str(file)).get_record('data.pkl')))
+    with stand_ins():
+        # Mapped, a tensor cannot reach beyond its file; read into memory, torch believes what the file says of sizes.
+        checkpoint = torch.load(file, map_location=map_location, weights_only=True, mmap=zipped)
+        return plain_values(checkpoint, file.stat().st_size)
+
+
+def archive_fault(file: Union[str, Path]) -> str:
+    """Say what is wrong with the members of a checkpoint, which torch writes as a zip archive, or nothing.
+
+    Args:
+        file (str | Path): It is not read through.
+
+    Returns:
+        str: In words that follow its name.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, EOFError) as error:
+        return f'is cut off, or no checkpoint ({error})'
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        return 'has compressed parts, which torch never writes, and of which a few bytes could fill the memory'
+    if sum(member.file_size for member in members) > Path(file).stat().st_size:
+        return 'has parts that are larger than the file'
+    return ''
 
 
 def _fetch(url: str) -> Path:

@@ -15,6 +15,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
+from mmlgd.apis import read_checkpoint
 from mmlgd.apis.downstream import start_from
 from mmlgd.registry import MODELS
 
@@ -100,7 +101,7 @@ def read(path, pictures, labels):
 
 
 def weights_of(checkpoint):
-    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    state = read_checkpoint(checkpoint)['state_dict']
     return {key[len('backbone.') :]: value for key, value in state.items() if key.startswith('backbone.')}
 
 

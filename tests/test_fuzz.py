@@ -18,6 +18,7 @@ import torch
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mmengine.logging.history_buffer import HistoryBuffer
 from torch import nn
 
 from mmlgd.apis import get_student, get_zero_shot_classifier, read_checkpoint
@@ -29,6 +30,8 @@ from mmlgd.registry import MODELS
 from mmlgd.store import TeacherStore
 from mmlgd.text import embed_class_names, fill, load_templates, load_vocabulary
 from mmlgd_cli.__main__ import main
+
+from .malicious import Call, write_archive
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 REFUSED = Counter()
@@ -42,6 +45,7 @@ LEAST = dict(
     test_files_of_a_store=70,
     test_descriptions_of_a_store=60,
     test_bytes_of_a_checkpoint=100,
+    test_pickles_of_a_checkpoint=100,
     test_contents_of_a_checkpoint=30,
     test_configs_inside_a_checkpoint=15,
     test_arguments_of_the_command=60,
@@ -290,6 +294,39 @@ def test_bytes_of_a_checkpoint(data, tmp_path_factory):
         torch.save(dict(state_dict={'backbone.w': torch.ones(3)}, meta=dict(cfg='model = dict()')), good)
     file.write_bytes(data.draw(damaged(good.read_bytes())))
     attempt('checkpoints', lambda: read_checkpoint(file))
+
+
+def calls_of(arguments):
+    """Calls of what a checkpoint may name, with whatever arguments and state."""
+    functions = [
+        np.ndarray,
+        np.dtype,
+        np.ones(1).__reduce__()[0],
+        np.float64(1).__reduce__()[0],
+        HistoryBuffer,
+        getattr,
+    ]
+    functions += [dict().__class__, set, torch.Size, torch._utils._rebuild_tensor_v2, torch.nn.Parameter, torch.device]
+    some = st.lists(arguments, max_size=3)
+    return st.builds(lambda f, a, s: Call(f, *a, state=s), st.sampled_from(functions), some, st.none() | arguments)
+
+
+NUMPYS = st.recursive(
+    st.sampled_from([np.dtype('f8'), np.dtype('O'), np.dtype('i4,O'), np.ndarray, HistoryBuffer, np.ones(2), b'b', 1])
+    | st.sampled_from(['O', 'f8', '_log_history', 'mean', (1,), (0,), bytes(8), bytes(16), None, -1, 2**62, True])
+    | NUMBERS,
+    lambda inner: calls_of(inner) | st.lists(inner, max_size=5).map(tuple) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@tries(250)
+@given(value=NUMPYS)
+def test_pickles_of_a_checkpoint(value, tmp_path_factory):
+    """Each is read as plain values or refused, and ends in no memory but its own."""
+    file = tmp_path_factory.getbasetemp() / 'pickled.pth'
+    write_archive(dict(value=value), file)
+    attempt('pickles', lambda: repr(read_checkpoint(file)))
 
 
 ODD = VALUES | st.sampled_from(

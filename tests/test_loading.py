@@ -1,5 +1,6 @@
 """Every way by which a file of somebody else's comes in: a malicious pickle is refused there, and runs nothing."""
 
+import copy
 import importlib
 import json
 import runpy
@@ -17,7 +18,7 @@ from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torch import nn
 
 import mmlgd
-from mmlgd.apis import get_student, get_zero_shot_classifier, read_checkpoint
+from mmlgd.apis import CheckpointError, get_student, get_zero_shot_classifier, read_checkpoint
 from mmlgd.apis.downstream import read_start, start_from
 from mmlgd.engine.pretrained_hook import PretrainedCheckHook
 from mmlgd.errors import MMLGDError
@@ -196,7 +197,7 @@ def test_a_checkpoint_does_not_choose_what_is_deleted(tmp_path):
     toy_runner(tmp_path / 'theirs').train()
     victim, (file,) = tmp_path / 'precious.txt', (tmp_path / 'theirs').glob('epoch_1.pth')
     victim.write_text('keep me')
-    content = torch.load(file, weights_only=True)
+    content = read_checkpoint(file)
     told = content['message_hub']['runtime_info']
     assert 'best_ckpt' in told
     told.update(best_ckpt=str(victim), last_ckpt=str(victim), keep_ckpt_ids=['../../precious.txt', '..', 1, 2, 3])
@@ -206,6 +207,86 @@ def test_a_checkpoint_does_not_choose_what_is_deleted(tmp_path):
         torch.save(content, tmp_path / 'mine/epoch_1.pth')
         toy_runner(tmp_path / 'mine', epochs=2, load_from=str(tmp_path / 'mine/epoch_1.pth'), resume=True).train()
         assert victim.read_text() == 'keep me'
+
+
+@pytest.fixture(scope='module')
+def of_training(tmp_path_factory):
+    """A checkpoint of a whole run, to be changed."""
+    folder = tmp_path_factory.mktemp('theirs') / 'run'
+    toy_runner(folder).train()
+    return read_checkpoint(folder / 'epoch_1.pth')
+
+
+def _resume_from(content, folder):
+    folder.mkdir(exist_ok=True)
+    torch.save(content, folder / 'epoch_1.pth')
+    runner = toy_runner(folder, epochs=2, load_from=str(folder / 'epoch_1.pth'), resume=True)
+    runner.train()
+    return runner
+
+
+CODE = '__import__("os").mkdir("MARK")\ngpu_ids = range(8)'
+
+
+@pytest.mark.parametrize('config', [CODE, 'import os\nos.mkdir("MARK")', dict(a=CODE), [CODE], 5, '{{ $MARK:x }}'])
+@pytest.mark.parametrize('key', ['config', 'cfg'])
+def test_a_resumed_run_executes_no_config(key, config, of_training, marker, tmp_path):
+    config = config.replace('MARK', str(marker)) if isinstance(config, str) else config
+    content = copy.deepcopy(of_training)
+    content['meta'].update({key: config, 'seed': 7})
+    content['message_hub']['runtime_info']['cfg'] = config
+    runner = _resume_from(content, tmp_path / 'mine')
+    assert (runner.epoch, runner.iter, runner.seed) == (2, 4, 7)
+    # Nor is it handed on, to be executed out of this run's own checkpoints.
+    assert 'MARK' not in str(runner.message_hub.get_info('cfg')) and str(marker) not in runner.message_hub.get_info(
+        'cfg'
+    )
+
+
+def _without(*path):
+    def change(content):
+        for key in path[:-1]:
+            content = content[key]
+        del content[path[-1]]
+
+    return change
+
+
+def _as(value, *path):
+    def change(content):
+        for key in path[:-1]:
+            content = content[key]
+        content[path[-1]] = value
+
+    return change
+
+
+MALFORMED = dict(
+    no_meta=_without('meta'),
+    no_epoch=_without('meta', 'epoch'),
+    meta_of_text=_as('x', 'meta'),
+    epoch_of_text=_as('1', 'meta', 'epoch'),
+    epoch_of_before=_as(-1, 'meta', 'epoch'),
+    iter_of_true=_as(True, 'meta', 'iter'),
+    seed_too_great=_as(2**70, 'meta', 'seed'),
+    seed_of_text=_as('7', 'meta', 'seed'),
+    hub_of_text=_as('x', 'message_hub'),
+    info_of_a_list=_as([], 'message_hub', 'runtime_info'),
+    scalars_of_text=_as('x', 'message_hub', 'log_scalars'),
+    optimizer_of_a_list=_as([], 'optimizer'),
+    schedules_of_text=_as('x', 'param_schedulers'),
+    schedule_of_text=_as(['x'], 'param_schedulers'),
+    weights_of_a_list=_as([], 'state_dict'),
+    weights_by_number=_as({1: torch.zeros(1)}, 'state_dict'),
+)
+
+
+@pytest.mark.parametrize('name', MALFORMED)
+def test_what_no_run_could_go_on_from(name, of_training, tmp_path):
+    content = copy.deepcopy(of_training)
+    MALFORMED[name](content)
+    with pytest.raises(CheckpointError, match='no run could go on from'):
+        _resume_from(content, tmp_path / 'mine')
 
 
 @pytest.mark.parametrize('source', ['pavi://x', 's3://bucket/x.pth', 'openmmlab:s3://x.pth', 'petrel://x'])

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 
+from mmlgd.apis import read_checkpoint
 from mmlgd.apis.downstream import start_from
 from mmlgd.registry import MODELS
 
@@ -52,7 +53,7 @@ def test_a_student_detects_and_segments(path, student):
     heads = {module.num_classes for module in model.modules() if hasattr(module, 'num_classes')}
     assert heads == {len(classes)}
     if 'lite0' not in path.stem:
-        saved = torch.load(student, weights_only=True)['state_dict']
+        saved = read_checkpoint(student)['state_dict']
         assert all(torch.equal(value, saved[f'backbone.{key}']) for key, value in model.backbone.state_dict().items())
     losses = losses_of(model.train(), config.default_scope, len(classes))
     losses.backward()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmlgd.apis import read_checkpoint
+
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 STEPS, WARM, EPOCHS = 2025, 500, 27
@@ -78,7 +80,7 @@ def test_thousands_of_steps_leave_memory_flat_and_banks_sound(recipe_of, tmp_pat
     grown = max(held[-3:]) - max(held[: WARM // 100])
     assert grown < 16, f'{grown:.0f} MiB more after {STEPS} steps than in the first {WARM}: {held}'
 
-    state = torch.load(tmp_path / 'run' / f'epoch_{EPOCHS}.pth', weights_only=True)['state_dict']
+    state = read_checkpoint(tmp_path / 'run' / f'epoch_{EPOCHS}.pth')['state_dict']
     assert all(value.isfinite().all() for value in state.values() if isinstance(value, torch.Tensor))
     for name in ('textual_bank', 'visual_bank', 'queue'):
         lengths = state[f'{name}.bank'].norm(dim=-1)

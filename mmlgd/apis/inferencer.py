@@ -20,6 +20,7 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from mmlgd.datasets.loading import decode
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.file_handlers import plain_files
 
 from .checkpoint_configs import buildable
 from .zero_shot import get_zero_shot_classifier
@@ -148,8 +149,9 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
     def _init_pipeline(self, cfg: ConfigDict):
         dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
-        pipeline = buildable(dataset.get('pipeline', DEFAULT_PIPELINE))
-        return super()._init_pipeline(ConfigDict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+        pipeline = buildable(dataset.get('pipeline', DEFAULT_PIPELINE), 'transform')
+        with plain_files():
+            return super()._init_pipeline(ConfigDict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
 
     def _inputs_to_list(self, inputs: Union[str, Path, np.ndarray, list]) -> list[Picture]:
         inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]

@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.file_handlers import plain_files
 from mmlgd.models.lgd import LGD
 from mmlgd.registry import MODELS
 from mmlgd.usable import broken_parts
@@ -65,7 +66,8 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
     step, settings = content['step'], model_config(content, file)
     if model is None:
         init_default_scope(settings.get('default_scope', 'mmpretrain'))
-        model = MODELS.build(buildable(settings['model'], file))
+        with plain_files():
+            model = MODELS.build(buildable(settings['model'], 'model', file))
     device = get_device()
     model = model.to(device).train()
     model.load_state_dict(content['state_dict'])

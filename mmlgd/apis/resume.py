@@ -8,7 +8,7 @@ from typing import Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmlgd.checkpoint_files import CheckpointError
+from mmlgd.checkpoint_files import CheckpointError, archive_fault
 from mmlgd.errors import MissingFileError
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
@@ -105,9 +105,11 @@ def _fault(file: Path) -> str:
     if file.is_dir():  # a sharded one, of another library
         return ''
     try:
+        if fault := archive_fault(file):
+            return fault
         with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:  # parts that no zip of torch has
         return f'is cut off, or no checkpoint ({error})'
     except OSError as error:
         return f'cannot be read ({error.strerror})'

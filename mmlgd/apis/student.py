@@ -1,6 +1,7 @@
 """The trained backbone, out of its checkpoint."""
 
 import copy
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Union
 
@@ -11,6 +12,7 @@ from torch import nn
 from mmlgd.building import build_part
 from mmlgd.checkpoint_files import read_checkpoint
 from mmlgd.errors import ConfigError
+from mmlgd.file_handlers import plain_files
 
 from .checkpoint_configs import buildable, model_config
 from .checkpoints import check_weights, part_weights, state_dict_of
@@ -51,16 +53,18 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
         checkpoint = config.get('load_from')
     else:
         config, checkpoint = None, source
+    of_checkpoint = config is None
     if checkpoint:
         content = read_checkpoint(checkpoint)
         if config is None:
             config = model_config(content, checkpoint)
-            buildable(config['model'].get('backbone'), checkpoint)
+            config['model']['backbone'] = buildable(config['model'].get('backbone'), 'backbone', checkpoint)
     settings = {**backbone_of(config, source), **options}
     settings.setdefault('_scope_', config.get('default_scope', 'mmpretrain'))
     if checkpoint and settings.get('pretrained'):
         settings['pretrained'] = False  # timm would download what the checkpoint replaces
-    student = build_part(settings, 'model.backbone')
+    with plain_files() if of_checkpoint else nullcontext():
+        student = build_part(settings, 'model.backbone')
     if checkpoint:
         weights = part_weights(state_dict_of(content), 'backbone', checkpoint)
         check_weights(student, weights, checkpoint)

@@ -7,6 +7,7 @@ from typing import Optional, Union
 from mmlgd.building import build_part
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.errors import ConfigError
+from mmlgd.file_handlers import plain_files
 from mmlgd.models import ZeroShotClassifier
 from mmlgd.models.banks import TextualSemanticsBank, read_text_state
 
@@ -14,6 +15,7 @@ from .checkpoint_configs import buildable, model_config
 from .checkpoints import check_weights, part_weights, state_dict_of
 
 
+@plain_files()
 def get_zero_shot_classifier(
     checkpoint: Union[str, Path],
     vocabulary: Union[str, list, dict, None] = None,
@@ -47,7 +49,7 @@ def get_zero_shot_classifier(
     if vocabulary is None and templates is None:
         class_names, bank = text['class_names'], text['bank']
     else:
-        teacher = teacher or buildable(config['model'].get('teacher'), checkpoint)
+        teacher = teacher or buildable(config['model'].get('teacher'), 'teacher', checkpoint)
         teacher_model = build_part(copy.deepcopy(teacher), 'model.teacher')
         if teacher_model.identity != text['teacher_id']:
             raise ConfigError(
@@ -57,9 +59,9 @@ def get_zero_shot_classifier(
             )
         new = TextualSemanticsBank(teacher_model, vocabulary or text['class_names'], templates or text['templates'])
         class_names, bank = new.class_names, new.bank
-    parts = {part: buildable(config['model'].get(part) or {}, checkpoint) for part in ('backbone', 'neck')}
+    parts = {part: buildable(config['model'].get(part) or {}, part, checkpoint) for part in ('backbone', 'neck')}
     # Statistics only: an augmentation is for training, and its library need not be here.
-    pixels = dict(buildable(config['model'].get('data_preprocessor') or {}, checkpoint))
+    pixels = buildable(config['model'].get('data_preprocessor') or {}, 'data_preprocessor', checkpoint)
     pixels.pop('augmentation', None)
     model = ZeroShotClassifier(
         backbone=parts['backbone'],

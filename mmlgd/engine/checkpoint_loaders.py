@@ -17,30 +17,90 @@ from mmengine.runner import (
 
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 
+
+def read_training(source: str, map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint as mmengine's runner may trust it: what would run, delete or break something is left out.
+
+    Args:
+        source (str): A file or an ``http(s)://`` URL.
+        map_location (str | torch.device | Callable): Where the tensors go. Defaults to ``'cpu'``.
+
+    Returns:
+        dict: Of :func:`~mmlgd.apis.read_checkpoint`, fit to resume from if it is one of training.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConnectionError: The URL cannot be reached.
+        CheckpointError: It is cut off, holds more than weights, or the state of its training is none.
+    """
+    checkpoint = read_checkpoint(source, map_location or 'cpu')
+    meta, hub = _dict_in(checkpoint, 'meta', source), _dict_in(checkpoint, 'message_hub', source)
+    if hub:
+        _check_meta(meta, source)
+    # `Runner.resume` executes this text of mmcv 1, to learn how many GPUs there were. The config is in meta.cfg.
+    meta.pop('config', None)
+    for part in ('optimizer', 'ema_state_dict'):
+        _dict_in(checkpoint, part, source)
+    if not all(isinstance(key, str) for key in _dict_in(checkpoint, 'state_dict', source)):
+        raise _error(source, 'state_dict', checkpoint['state_dict'])
+    schedules = checkpoint.get('param_schedulers') or []
+    for group in schedules.values() if isinstance(schedules, dict) else [schedules]:
+        if not isinstance(group, list) or not all(isinstance(state, dict) for state in group):
+            raise _error(source, 'param_schedulers', group)
+    for part in ('log_scalars', 'resumed_keys'):
+        _dict_in(hub, part, source)
+    _look_beside(_dict_in(hub, 'runtime_info', source), source)
+    return checkpoint
+
+
+def _dict_in(checkpoint: dict, part: str, source: str) -> dict:
+    value = {} if checkpoint.get(part) is None else checkpoint[part]
+    if not isinstance(value, dict):
+        raise _error(source, part, value)
+    return value
+
+
+def _check_meta(meta: dict, source: str) -> None:
+    for key, limit in (('epoch', 2**63), ('iter', 2**63), ('seed', 2**32)):
+        value = meta.get(key)
+        if not (type(value) is int and 0 <= value < limit or key == 'seed' and value is None):
+            raise _error(source, f'meta.{key}', value)
+
+
+def _error(source: str, part: str, value: Any) -> CheckpointError:
+    return CheckpointError(
+        f'{source} has {str(value)[:50]!r}, a {type(value).__name__}, as its {part}, which no run could go on from. '
+        f'Give a checkpoint that a run has written (epoch_*.pth or iter_*.pth).'
+    )
+
+
+def _look_beside(told: dict, source: str) -> None:
+    """Let what a file tells of other checkpoints be looked for beside it alone, and of the config nothing be told.
+
+    mmengine's ``CheckpointHook`` deletes the checkpoints that a resumed one names as those to be replaced: of a file
+    from somebody else, these could be any of this machine. The config would go into the run's own next checkpoints,
+    out of which mmengine's inferencers execute it.
+    """
+    told.pop('cfg', None)
+    for key in [key for key in told if str(key).startswith(('best_ckpt', 'last_ckpt'))]:
+        path = str(told[key]).replace('\\', '/')
+        told[key] = str(Path(source).absolute().parent / path.rpartition('/')[2])
+    if 'keep_ckpt_ids' in told:
+        steps = told['keep_ckpt_ids']
+        told['keep_ckpt_ids'] = [step for step in steps if type(step) is int] if isinstance(steps, list) else []
+
+
 # Named after mmengine's: it logs what comes after `load_from_`.
 
 
 def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
-    """Read a file; what it tells of other checkpoints is looked for beside it alone.
-
-    mmengine's ``CheckpointHook`` deletes the checkpoints that a resumed one names as those to be replaced: of a file
-    from somebody else, these could be any of this machine.
-    """
-    checkpoint = read_checkpoint(filename, map_location or 'cpu')
-    hub = checkpoint.get('message_hub')
-    told = hub.get('runtime_info') if isinstance(hub, dict) else None
-    if isinstance(told, dict):
-        for key in [key for key in told if str(key).startswith(('best_ckpt', 'last_ckpt'))]:
-            path = str(told[key]).replace('\\', '/')
-            told[key] = str(Path(filename).absolute().parent / path.rpartition('/')[2])
-        steps = told.get('keep_ckpt_ids', [])
-        told['keep_ckpt_ids'] = [step for step in steps if isinstance(step, int)] if isinstance(steps, list) else []
-    return checkpoint
+    """Read a file, see :func:`read_training`."""
+    return read_training(filename, map_location)
 
 
 def load_from_http(filename: str, map_location: Any = 'cpu') -> dict:
     """Download a file, unless it is in torch's hub folder, and compare it with its hash."""
-    return read_checkpoint(filename, map_location or 'cpu')
+    return read_training(filename, map_location)
 
 
 def load_from_torchvision(filename: str, map_location: Any = 'cpu') -> dict:

@@ -157,7 +157,7 @@ def load_frozen(
     if isinstance(meta, dict) and isinstance(meta.get('cfg'), str):
         config = model_config(content, source)
         preprocessor = config['model'].get('data_preprocessor') or config.get('data_preprocessor')
-        buildable(preprocessor, source)
+        preprocessor = buildable(preprocessor, 'data_preprocessor', source)
         if isinstance(preprocessor, dict):  # mmpretrain's configs leave the type of theirs out
             preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **preprocessor}
         head = _linear_head(state_dict_of(content), config['model'], source)
@@ -192,12 +192,12 @@ def live_teacher(config: dict, options: Optional[dict] = None) -> dict:
         >>> live_teacher(config, dict(visual_share=0.9))
         {'type': 'mmlgd.ConSETeacher', 'visual_share': 0.9}
     """
-    teacher = {**buildable(config['model'].get('teacher') or {}), **(options or {})}
+    teacher = {**buildable(config['model'].get('teacher') or {}, 'teacher'), **(options or {})}
     if teacher.get('type') != 'mmlgd.StoredTeacher':  # as use_store writes it
         return teacher
     store = TeacherStore(teacher['store'])
     changes = {key: value for key, value in teacher.items() if key not in ('type', 'store')}
-    return {**buildable(store.origin()['teacher']['config'], store.folder), **changes}
+    return {**buildable(store.origin()['teacher']['config'], 'teacher', store.folder), **changes}
 
 
 def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> FrozenModel:
@@ -223,7 +223,7 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
             f'embeddings cannot be compared. Give the teacher of its training, with the same weights.'
         )
     model.free_text_tower()
-    preprocessor = student.config['model'].get('data_preprocessor') or IMAGENET_RGB
+    preprocessor = buildable(student.config['model'].get('data_preprocessor'), 'data_preprocessor') or IMAGENET_RGB
     model.expect_pixels(preprocessor['mean'], preprocessor['std'])
     return FrozenModel(
         _TeacherTower(model), _Last(), student.bank, student.class_names, dict(preprocessor), student.config
@@ -288,7 +288,7 @@ def pipeline_of(config: Optional[ConfigDict], default: list[dict]) -> list[dict]
         List[dict]: Transforms, with the reading of the file as the first.
     """
     dataset = ((config or {}).get('test_dataloader') or {}).get('dataset', {})
-    pipeline = [dict(transform) for transform in buildable(dataset.get('pipeline', default))]
+    pipeline = [dict(transform) for transform in buildable(dataset.get('pipeline', default), 'transform')]
     # Ours takes no half picture for a whole one; another that has options stays.
     if pipeline[0]['type'].endswith('LoadImageFromFile'):
         load = pipeline.pop(0)

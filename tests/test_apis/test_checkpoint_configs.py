@@ -2,13 +2,20 @@
 
 import copy
 
+import mmengine
 import pytest
 import torch
+import yaml
+from mmengine.fileio.handlers import file_handlers
+from torch import nn
 
 import mmlgd
 from mmlgd.apis import CheckpointError, get_student, get_zero_shot_classifier, model_config
 from mmlgd.apis.checkpoint_configs import buildable
 from mmlgd.evaluation import load_frozen
+from mmlgd.file_handlers import plain_files
+from mmlgd.registry import MODELS
+from tests.malicious import Attack, write_pickle
 
 
 def config_of(text):
@@ -58,18 +65,47 @@ def test_plain_settings_are_read():
 
 
 @pytest.mark.parametrize(
-    'settings',
+    'part, settings',
     [
-        dict(type='mmpretrain.ResNet', depth=18),
-        dict(type='ResNet', norm_cfg=dict(type='SyncBN'), init_cfg=[dict(type='Kaiming', layer=['Conv2d'])]),
-        dict(type='mmpretrain.models.backbones.resnet.ResNet', act_cfg=dict(type='torch.nn.modules.activation.ReLU')),
-        dict(type='mmpretrain.models.ResNet'),  # as a lazy config is written
-        dict(type='mmlgd.OpenCLIPTeacher', model='local-dir:/x'),
-        [dict(type='LoadImageFromFile'), dict(type='torchvision/ConvertImageDtype', dtype='float32')],
+        ('backbone', dict(type='mmpretrain.ResNet', depth=18)),
+        ('backbone', dict(type='ResNet', norm_cfg=dict(type='SyncBN'), plugins=[dict(cfg=dict(type='ContextBlock'))])),
+        (
+            'backbone',
+            dict(
+                type='mmpretrain.models.backbones.resnet.ResNet', act_cfg=dict(type='torch.nn.modules.activation.ReLU')
+            ),
+        ),
+        ('backbone', dict(type='mmpretrain.models.ResNet')),  # as a lazy config is written
+        ('backbone', dict(type='mmpretrain.MAEViT', arch='b')),
+        ('backbone', None),
+        ('neck', dict(in_channels=64)),
+        ('neck', dict(type='NonLinearNeck', norm_cfg=dict(type='BN1d'))),
+        ('teacher', dict(type='mmlgd.OpenCLIPTeacher', model='local-dir:/x')),
+        ('data_preprocessor', dict(type='SelfSupDataPreprocessor', mean=[1.0])),
+        ('data_preprocessor', dict(mean=[1.0], batch_augments=dict(augments=[dict(type='Mixup', alpha=0.8)]))),
+        ('transform', [dict(type='LoadImageFromFile'), dict(type='torchvision/ConvertImageDtype', dtype='float32')]),
+        ('transform', [dict(type='RandomApply', transforms=[dict(type='ColorJitter')], prob=0.8)]),
+        ('transform', [dict(type='Resize', scale=(64, 64)), dict(type='mmlgd.RandomResizedCrop', scale=(0.2, 1.0))]),
     ],
 )
-def test_what_training_leaves_is_buildable(settings):
-    assert buildable(copy.deepcopy(settings)) == settings
+def test_what_training_leaves_is_buildable(part, settings):
+    before = copy.deepcopy(settings)
+    assert buildable(settings, part) == before == settings
+
+
+def test_the_model_of_training_is_buildable(lgd_model):
+    assert buildable(lgd_model, 'model') == lgd_model
+
+
+def test_sources_of_weights_and_images_are_left_out():
+    weights = dict(type='Pretrained', checkpoint='http://host/x.pth')
+    block = dict(type='ConvModule', init_cfg=weights)
+    settings = dict(type='ResNet', init_cfg=weights, plugins=[dict(cfg=block)], pretrained='torchvision://resnet18')
+    assert buildable(settings, 'backbone') == dict(type='ResNet', plugins=[dict(cfg=dict(type='ConvModule'))])
+    timm = dict(type='mmpretrain.TIMMBackbone', model_name='resnet18.a1_in1k', checkpoint_path='x', pretrained=True)
+    assert buildable(timm, 'backbone') == dict(type=timm['type'], model_name=timm['model_name'], pretrained=False)
+    load = dict(type='LoadImageFromFile', backend_args=dict(backend='petrel'), color_type='color')
+    assert buildable([load], 'transform') == [dict(type='LoadImageFromFile', color_type='color')]
 
 
 ATTACKS = dict(
@@ -90,10 +126,49 @@ ATTACKS = dict(
 )
 
 
-@pytest.mark.parametrize('attack', ATTACKS)
+YAML = 'http://host/x.yaml'
+# What the libraries register reads files, addresses and folders of its settings' choice: not where a part stands.
+OF_PART = dict(
+    head=(dict(type='mmpretrain.VQAGenerationHead', answer_list_path=YAML), 'backbone'),
+    dataset=(dict(type='mmpretrain.BaseDataset', ann_file='x.json'), 'backbone'),
+    loss_of_mmseg=(dict(type='mmseg.CrossEntropyLoss', class_weight='x.yaml'), 'loss'),
+    loss_in_a_backbone=(dict(type='ResNet', loss=dict(type='mmpretrain.CrossEntropyLoss')), 'backbone'),
+    tracker=(dict(type='mmdet.StrongSORT', cmc=dict(type='CameraMotionCompensation', warp_mode='x')), 'backbone'),
+    runner=(dict(type='mmengine.runner.runner.Runner', work_dir='MARK'), 'backbone'),
+    runner_by_name=(dict(type='Runner', work_dir='MARK'), 'backbone'),
+    runner_within=(
+        dict(type='ResNet', norm_cfg=dict(type='mmengine.runner.runner.Runner', work_dir='MARK')),
+        'backbone',
+    ),
+    hook=(dict(type='CheckpointHook', out_dir='MARK'), 'transform'),
+    dataset_in_transforms=([dict(type='RandomApply', transforms=[dict(type='ImageNet', data_root='x')])], 'transform'),
+    transform_as_backbone=(dict(type='LoadImageFromFile'), 'backbone'),
+    backbone_as_transform=([dict(type='mmpretrain.ResNet', depth=18)], 'transform'),
+    hugging_face=(dict(type='mmpretrain.HuggingFaceClassifier', model_name='x/y'), 'backbone'),
+    timm_classifier=(dict(type='mmpretrain.TimmClassifier', model_name='x'), 'backbone'),
+    timm_of_a_hub=(dict(type='mmpretrain.TIMMBackbone', model_name='hf-hub:x/y'), 'backbone'),
+    timm_of_a_folder=(dict(type='mmpretrain.TIMMBackbone', model_name='local-dir:/x'), 'backbone'),
+    timm_norm=(dict(type='mmpretrain.TIMMBackbone', model_name='resnet18', norm_layer='os._exit'), 'backbone'),
+    timm_import=(dict(type='mmpretrain.TIMMBackbone', model_name='resnet18', norm_layer='antigravity'), 'backbone'),
+    torch_script=(dict(type='mmpretrain.CLIPGenerator', tokenizer_path='x.pt'), 'backbone'),
+    diffusion=(dict(type='mmseg.VPD', diffusion_cfg=dict(config='x.yaml', checkpoint='x.pth')), 'backbone'),
+    diffusion_without_an_ending=(dict(type='mmseg.VPD', diffusion_cfg=dict(config='x')), 'backbone'),
+    derived=(dict(type='mmpretrain.OFAEncoderDecoder', encoder_cfg={}), 'backbone'),
+    a_file=(dict(type='ResNet', depth=18, arch='../x'), 'backbone'),
+    an_address=(dict(type='ResNet', depth=18, arch=['http://host/x']), 'backbone'),
+    yaml=(dict(type='mmlgd.ConSETeacher', classifier='x.yaml'), 'teacher'),
+    teacher_of_another=(dict(type='mmpretrain.CLIPZeroShot', tokenizer='x'), 'teacher'),
+    augmentation=(dict(augmentation=dict(type='mmpretrain.ResNet', depth=18)), 'data_preprocessor'),
+    batch_augments=(dict(batch_augments=dict(augments=[dict(type='mmpretrain.RAM')])), 'data_preprocessor'),
+    model_of_another=(dict(type='mmpretrain.MoCo', backbone={}), 'model'),
+    within_the_model=(dict(type='mmlgd.LGD', loss=dict(type='mmseg.CrossEntropyLoss', class_weight=YAML)), 'model'),
+)
+
+
+@pytest.mark.parametrize('attack', [*ATTACKS, *OF_PART])
 def test_nothing_else_is_built(attack):
     with pytest.raises(CheckpointError, match=r'no class that|would run code|has the scope'):
-        buildable(ATTACKS[attack], 'a.pth')
+        buildable(*OF_PART.get(attack, (ATTACKS.get(attack), 'backbone')), 'a.pth')
 
 
 @pytest.fixture
@@ -150,3 +225,57 @@ def test_nor_for_new_names_or_for_pictures(with_config):
         get_zero_shot_classifier(with_config(_set('teacher', _call)), ['cat', 'dog'])
     with pytest.raises(CheckpointError, match='would run code'):
         mmlgd.ZeroShotInferencer(with_config(_pipeline))
+
+
+class OwnBackbone(nn.Module):
+    """Of a user's own package, which the program has imported."""
+
+
+class NoBackbone:
+    pass
+
+
+@pytest.fixture
+def registered():
+    for one in (OwnBackbone, NoBackbone):
+        MODELS.register_module(module=one)
+    yield
+    for one in (OwnBackbone, NoBackbone):
+        del MODELS.module_dict[one.__name__]
+
+
+@pytest.mark.parametrize('name', ['mmlgd.OwnBackbone', f'{__name__}.OwnBackbone'])
+def test_a_module_of_ones_own_is_buildable(name, registered):
+    assert buildable(dict(type=name), 'backbone') == dict(type=name)
+    assert buildable(dict(type='ResNet', norm_cfg=dict(type=name)), 'backbone')
+    for part, other in (('transform', name), ('backbone', name.replace('Own', 'No'))):
+        with pytest.raises(CheckpointError, match='no class that'):
+            buildable(dict(type=other), part)
+
+
+def test_the_name_stands_for_what_its_scope_has():
+    """A class of one library does not pass for another's of the same name."""
+    pytest.importorskip('mmseg')
+    with pytest.raises(CheckpointError, match='no class that'):
+        buildable(dict(type='ResNet', norm_cfg=dict(type='CrossEntropyLoss', _scope_='mmseg')), 'backbone')
+
+
+YAML_CODE = '!!python/object/apply:os.mkdir [MARK]'
+
+
+@pytest.mark.parametrize('name', ['a.yaml', 'a.yml', 'a.pkl', 'a.pickle'])
+def test_files_of_mmengine_run_no_code_meanwhile(name, tmp_path):
+    file, mark = tmp_path / name, tmp_path / 'executed'
+    file.write_text(YAML_CODE.replace('MARK', str(mark)))
+    if 'p' in file.suffix:
+        write_pickle(Attack(mark), file)
+    before = dict(file_handlers)
+    with plain_files(), pytest.raises((CheckpointError, yaml.YAMLError)):
+        mmengine.load(file)
+    assert not mark.exists() and file_handlers == before
+    mmengine.dump(dict(a=1), tmp_path / 'plain.yaml')
+    with plain_files():
+        assert mmengine.load(tmp_path / 'plain.yaml') == dict(a=1)
+    with pytest.raises(KeyError), plain_files(), plain_files():
+        raise KeyError
+    assert file_handlers == before

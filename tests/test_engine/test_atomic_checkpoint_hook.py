@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
+from mmlgd.apis import read_checkpoint
 from mmlgd.apis.resume import last_whole_checkpoint
 from mmlgd.engine import AtomicCheckpointHook
 
@@ -158,5 +159,5 @@ def test_the_best_one_replaces_the_one_before(tmp_path):
     code, log = children.run(best_kept, folder, log=tmp_path / 'log')
     assert code == 0, log
     assert there(folder) == ['best_acc_epoch_3.pth', 'epoch_3.pth']
-    hub = torch.load(folder / 'epoch_3.pth', weights_only=True)['message_hub']['runtime_info']
+    hub = read_checkpoint(folder / 'epoch_3.pth')['message_hub']['runtime_info']
     assert hub['best_ckpt'] == str(folder / 'best_acc_epoch_3.pth') and hub['keep_ckpt_ids'] == [3]

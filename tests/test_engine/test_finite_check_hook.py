@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import TRANSFORMS
 from safetensors.torch import load_file, save_file
 
-from mmlgd.apis import CheckpointError
+from mmlgd.apis import CheckpointError, read_checkpoint
 from mmlgd.apis.replay import replay_step
 from mmlgd.apis.teacher_store import use_store, write_store
 from mmlgd.engine import FiniteCheckHook, NonFiniteError
@@ -128,12 +128,12 @@ def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, ho
         assert text in told
     assert f'python {place_of("tools") / "replay_step.py"} {file}' in told and 'epoch_1.pth' in told
     assert not (Path(cfg.work_dir) / 'epoch_2.pth').exists()
-    last = torch.load(Path(cfg.work_dir) / 'epoch_1.pth', weights_only=True)
+    last = read_checkpoint(Path(cfg.work_dir) / 'epoch_1.pth')
     assert all_finite(last['state_dict'])
     model = runner.model
     assert model.visual_bank.bank.isfinite().all()
 
-    kept = torch.load(file, weights_only=True)
+    kept = read_checkpoint(file)
     assert all_finite(kept['state_dict']), 'the weights are those before the step'
     if step == 4:
         for name, value in last['state_dict'].items():
@@ -177,7 +177,7 @@ def test_weights_that_the_last_step_breaks_reach_no_checkpoint_and_cost_none(cfg
     assert told.startswith('Step 6 (epoch 2, batch 3) has NaN or Inf in the weights after it')
     (left,) = Path(cfg.work_dir).glob('*.pth')  # the one that max_keep_ckpts=1 allows
     assert left.name == ('epoch_1.pth' if by_epoch else 'iter_3.pth') and str(left) in told
-    assert all_finite(torch.load(left)['state_dict'])
+    assert all_finite(read_checkpoint(left)['state_dict'])
     assert replayed(cfg, 'iter_6').recorded == ['weights']
 
 

@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmlgd import KNNClassifier
-from mmlgd.apis import CheckpointError
+from mmlgd.apis import CheckpointError, read_checkpoint
 from mmlgd.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -125,7 +125,7 @@ def scope_stays():
 
 
 def weights_of(checkpoint):
-    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    state = read_checkpoint(checkpoint)['state_dict']
     return {key[9:]: value for key, value in state.items() if key.startswith('backbone.')}
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
+from mmlgd.apis import read_checkpoint
 from mmlgd.datasets import DEMO_CLASSES, write_demo_world
 from mmlgd.registry import MODELS
 
@@ -86,8 +87,8 @@ def segment(train, world):
 
 def test_a_detector_on_a_student(detect, world):
     work_dir = detect(world / 'student.pth')
-    state = torch.load(work_dir / 'epoch_1.pth', weights_only=True)['state_dict']
-    student = torch.load(world / 'student.pth', weights_only=True)['state_dict']
+    state = read_checkpoint(work_dir / 'epoch_1.pth')['state_dict']
+    student = read_checkpoint(world / 'student.pth')['state_dict']
     # Two steps of the warm-up are next to nothing: the weights are still the student's.
     torch.testing.assert_close(
         state['backbone.conv2.conv.weight'], student['backbone.conv2.conv.weight'], atol=1e-4, rtol=0
@@ -97,7 +98,7 @@ def test_a_detector_on_a_student(detect, world):
 
 def test_a_segmentor_from_nothing(segment):
     work_dir = segment('none')
-    state = torch.load(work_dir / 'iter_1.pth', weights_only=True)['state_dict']
+    state = read_checkpoint(work_dir / 'iter_1.pth')['state_dict']
     assert state['decode_head.conv_seg.weight'].shape[0] == len(DEMO_CLASSES)
 
 

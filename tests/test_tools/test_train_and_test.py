@@ -12,6 +12,7 @@ from textwrap import dedent
 import pytest
 import torch
 
+from mmlgd.apis import read_checkpoint
 from mmlgd.datasets import DEMO_CLASSES, write_demo_world
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,7 @@ def test_the_log_shows_progress_and_student_beside_teacher(trained):
 
 def test_a_checkpoint_holds_the_student_and_both_banks_but_no_teacher(trained):
     work_dir, _ = trained
-    state = torch.load(work_dir / 'epoch_2.pth', weights_only=True)['state_dict']
+    state = read_checkpoint(work_dir / 'epoch_2.pth')['state_dict']
     assert {key.split('.')[0] for key in state} == {'backbone', 'neck', 'textual_bank', 'visual_bank'}
     text = state['textual_bank._extra_state']
     assert text['class_names'] == ['cat', 'dog', 'tree'] and text['teacher_id'].startswith('open_clip/')
@@ -71,7 +72,7 @@ def test_resume_continues(trained, recipe):
     log = run.stdout + run.stderr
     assert run.returncode == 0, log[-3000:]
     assert 'Epoch(train) [3][1/3]' in log and 'Epoch(train) [2]' not in log
-    before, after = (torch.load(work_dir / f'epoch_{k}.pth', weights_only=True)['state_dict'] for k in (2, 3))
+    before, after = (read_checkpoint(work_dir / f'epoch_{k}.pth')['state_dict'] for k in (2, 3))
     assert not torch.equal(before['visual_bank.bank'], after['visual_bank.bank'])
     assert torch.equal(before['textual_bank.bank'], after['textual_bank.bank'])
 

@@ -91,7 +91,7 @@ def load_part(
     weights = part_weights(state, 'neck', checkpoint)
     has_names = 'textual_bank.bank' in state
     joint = {'out_channels': read_text_state(state, checkpoint)['bank'].shape[1]} if has_names else {}
-    settings = buildable(config.model.get('neck') or {}, checkpoint)
+    settings = buildable(config.model.get('neck') or {}, 'neck', checkpoint)
     neck = build_part({**joint, **settings}, 'model.neck', 'mmlgd.ProjectionNeck')
     check_weights(neck, weights, checkpoint)
     neck.load_state_dict(weights)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlgd.apis import CheckpointError
+from mmlgd.apis import CheckpointError, read_checkpoint
 
 
 @pytest.fixture
@@ -57,12 +57,12 @@ def test_checkpoints_without_banks_or_of_different_runs(load, run, tmp_path, cap
     torch.save(dict(state_dict={'backbone.conv1.weight': torch.zeros(1)}), tmp_path / 'bare.pth')
     with pytest.raises(CheckpointError, match='bare.pth has no textual_bank.bank'):
         load('banks').main([str(tmp_path / 'bare.pth')])
-    seed = torch.load(run[0], weights_only=True)
+    seed = read_checkpoint(run[0])
     seed['state_dict']['visual_bank.pointer'] = torch.tensor(0)
     torch.save(seed, tmp_path / 'seed.pth')
     with pytest.raises(CheckpointError, match='seed.pth is a queue of pictures'):
         load('banks').main([str(tmp_path / 'seed.pth')])
-    other = torch.load(run[0], weights_only=True)
+    other = read_checkpoint(run[0])
     other['state_dict']['textual_bank._extra_state']['class_names'] = list('abcde')
     torch.save(other, tmp_path / 'other.pth')
     with pytest.raises(SystemExit):
