@@ -31,8 +31,10 @@ def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
     told = hub.get('runtime_info') if isinstance(hub, dict) else None
     if isinstance(told, dict):
         for key in [key for key in told if str(key).startswith(('best_ckpt', 'last_ckpt'))]:
-            path = str(told[key]).replace('\\', '/')
-            told[key] = str(Path(filename).absolute().parent / path.rpartition('/')[2])
+            path = str(told.pop(key)).replace('\\', '/')
+            file = Path(filename).absolute().parent / path.rpartition('/')[2]
+            if not file.is_dir():  # mmengine's hook would remove it, with all that is in it
+                told[key] = str(file)
         steps = told.get('keep_ckpt_ids', [])
         told['keep_ckpt_ids'] = [step for step in steps if isinstance(step, int)] if isinstance(steps, list) else []
     return checkpoint
