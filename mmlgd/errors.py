@@ -7,7 +7,7 @@ import time
 from typing import Callable, Optional
 
 # What torch makes of an error in a data loader's process: one of the same class, with its traceback as the message.
-_FROM_WORKER = re.compile(r'Caught (\w+) in [^\n]+\nOriginal Traceback')
+_FROM_WORKER = re.compile(r'Caught (\w+) in [^\n]+\nOriginal ')
 _DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)')
 
 

@@ -217,9 +217,9 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
 def _open_lock(file: Path) -> IO[str]:
     """Open the file to lock, and nothing else that somebody may have put there by its name."""
     follow_none = getattr(os, 'O_NOFOLLOW', 0)  # Windows has none
-    handle = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | follow_none, 0o666), 'a+')
-    found = os.fstat(handle.fileno())
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | follow_none, 0o666)
+    found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # the other name of a hard link may be any file's
-        handle.close()
+        os.close(handle)
         raise WriteError(f'{file} is no plain file of its own, and a lock would change what it is. Remove it.')
-    return handle
+    return os.fdopen(handle, 'a+')

@@ -15,6 +15,7 @@ def check(loader, hub, loop=EpochBasedTrainLoop):
     runner = SimpleNamespace(
         train_loop=loop.__new__(loop),
         train_dataloader=loader,
+        max_epochs=2,
         message_hub=hub,
         logger=SimpleNamespace(warning=warnings.append),
     )
