@@ -1,5 +1,6 @@
 """``mmlgd pretrain``: the config that it writes, what it refuses, and what it runs."""
 
+import multiprocessing
 import re
 import signal
 import subprocess
@@ -19,10 +20,8 @@ from mmlgd_cli import pretrain as module
 from mmlgd_cli.__main__ import main
 from mmlgd_cli.pretrain import SETS, config_text, tool_commands
 
-from .. import children
 from ..bad_pictures import bad_files, unusual_files
 
-pytestmark = children.in_one_worker
 ROOT = Path(__file__).parents[2]
 
 
@@ -161,8 +160,10 @@ def hold(folder, mark):
 def test_the_config_of_a_run_that_is_going_on_stays(pretrain, tmp_path):
     assert pretrain('--dry-run', work_dir='run').exit_code == 0
     before = (tmp_path / 'run/recipe/pretrain.py').read_text()
-    first = children.Child(hold, tmp_path / 'run', tmp_path / 'mark', log=tmp_path / 'log')
+    first = multiprocessing.get_context('fork').Process(target=hold, args=(tmp_path / 'run', tmp_path / 'mark'))
+    first.start()
     while not (tmp_path / 'mark').exists():
+        assert first.is_alive()
         time.sleep(0.02)
     try:
         result = pretrain('--dry-run', '--overwrite', work_dir='run', epochs=7)
@@ -171,6 +172,7 @@ def test_the_config_of_a_run_that_is_going_on_stays(pretrain, tmp_path):
         assert pretrain('--dry-run', work_dir='run').exit_code == 0  # the same one is only read
     finally:
         first.kill()
+        first.join()
     assert pretrain('--dry-run', '--overwrite', work_dir='run', epochs=7).exit_code == 0
 
 
