@@ -135,7 +135,8 @@ def run(command: list[str]) -> int:
         int: Its exit code; minus the signal where one has ended it.
     """
     with subprocess.Popen(command, preexec_fn=_end_with_parent()) as process:
-        handed_on = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
+        there = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
+        handed_on = [number for number in there if signal.getsignal(number) != signal.SIG_IGN]  # as with nohup
         before = {number: signal.signal(number, lambda *_: process.terminate()) for number in handed_on}
         try:
             return process.wait()

@@ -53,7 +53,7 @@ class StepsCheckHook(Hook):
         if built != saved:
             raise ConfigError(
                 f'The schedule of this config is not that of the checkpoint, which a resumed run follows to its end: '
-                f'{_difference(saved, built)}. To go on as before, give the param_scheduler of the first run (with a '
+                f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). To go on as before, give the param_scheduler of the first run (with a '
                 f'larger train_cfg.max_epochs, its last learning rate stays). To train on by another schedule, start '
                 f'a new run from the weights: `--cfg-options load_from={runner._load_from}` in the place of --resume.'
             )
@@ -133,7 +133,7 @@ def _difference(saved: list[dict], built: list[dict]) -> str:
         return f'it has {len(saved)} parts in the checkpoint and {len(built)} in the config'
     pairs = enumerate(zip(saved, built))
     return '; '.join(
-        f'param_scheduler[{k}].{key} is {theirs.get(key)} in the checkpoint and {ours.get(key)} in the config (steps)'
+        f'param_scheduler[{k}].{key} is {theirs.get(key)} in the checkpoint and {ours.get(key)} in the config'
         for k, (theirs, ours) in pairs
         for key in sorted({*theirs, *ours})
         if theirs.get(key) != ours.get(key)

@@ -66,7 +66,6 @@ MALFORMED = {
     'one image alone': (having(inputs=torch.ones(3, 64, 64)), 'lacks step.inputs'),
     'four channels': (having(inputs=torch.ones(2, 4, 64, 64)), 'lacks step.inputs'),
     'no images': (having(inputs=torch.ones(0, 3, 64, 64), paths=[]), 'lacks step.inputs'),
-    'images of another size': (having(inputs=torch.ones(2, 3, 1, 1)), 'cannot run'),
     'sparse inputs': (having(inputs=torch.ones(2, 3, 8, 8).to_sparse()), 'lacks step.inputs'),
     'no random numbers': (lacking('rng'), 'lacks step.rng'),
     'random numbers of another kind': (having(rng=dict(cpu=torch.ones(5056))), 'lacks step.rng'),

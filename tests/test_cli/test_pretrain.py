@@ -220,6 +220,16 @@ def test_a_run_that_is_stopped_leaves_no_tool_behind(sent):
     raise AssertionError('The tool is still there.')
 
 
+def test_a_run_below_nohup_outlives_its_terminal():
+    tool = 'import sys, time; print(flush=True); time.sleep(0.3); sys.exit(7)'
+    parent = f'import sys; from mmlgd_cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]))'
+    command = ['nohup', sys.executable, '-c', parent]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 7
+
+
 def is_alive(pid):
     """One that has ended, and waits for somebody to ask how, is not."""
     try:

@@ -115,7 +115,7 @@ def test_a_schedule_that_would_not_be_followed_is_refused(tmp_path):
     said = r'param_scheduler\[1\]\.T_max is 2 in the checkpoint and 8 in the config.*load_from=.*epoch_2.pth'
     with pytest.raises(ConfigError, match=said):
         train(tmp_path, 5, 4, file)
-    with pytest.raises(ConfigError, match=r'param_scheduler\[1\]\.eta_min is 0 .* and 0.1 in'):
+    with pytest.raises(ConfigError, match=r'param_scheduler\[1\]\.eta_min is 0\.0 .* and 0\.1 in'):
         train(tmp_path, 3, 1, file, eta_min=0.1)
     (warning,) = train(tmp_path, 3, 1, file)
     assert 'now ends after 3 epochs, and was begun with 2' in warning and 'the last learning rate' in warning
