@@ -53,9 +53,10 @@ class StepsCheckHook(Hook):
         if built != saved:
             raise ConfigError(
                 f'The schedule of this config is not that of the checkpoint, which a resumed run follows to its end: '
-                f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). To go on as before, give the param_scheduler of the first run (with a '
-                f'larger train_cfg.max_epochs, its last learning rate stays). To train on by another schedule, start '
-                f'a new run from the weights: `--cfg-options load_from={runner._load_from}` in the place of --resume.'
+                f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). To go on '
+                f'as before, give the param_scheduler of the first run (with a larger train_cfg.max_epochs, its last '
+                f'learning rate stays). To train on by another schedule, start a new run from the weights: '
+                f'`--cfg-options load_from={runner._load_from}` in the place of --resume.'
             )
 
     def before_train(self, runner: Runner) -> None:
