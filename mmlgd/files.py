@@ -4,12 +4,13 @@ import errno
 import os
 import shutil
 import socket
+import stat
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Union
+from typing import IO, Union
 
 from mmengine.logging import print_log
 
@@ -21,6 +22,10 @@ except ImportError:  # Windows
     fcntl = None
 
 _LOCK = '.lock'
+# What a run or a writer of a store writes to by a name that can be known before: mmengine's copy of the config and its
+# folders of logs, and our own folders.
+_LOGS = '[0-9]*_[0-9]*'
+_WRITTEN = ('*.py', _LOGS, f'{_LOGS}/*', f'{_LOGS}/vis_data/*', 'broken_steps', 'recipe', 'shards')
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
@@ -56,7 +61,7 @@ def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], share
     file = Path(file)
     part = file.with_name(f'{file.name}.{uuid.uuid4().hex[:8]}.part' if shared else f'{file.name}.part')
     try:
-        with part.open('wb') as handle:
+        with open_anew(part) as handle:
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
@@ -67,6 +72,59 @@ def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], share
     finally:
         with suppress(OSError):  # there is none after the renaming
             part.unlink()
+
+
+def open_anew(file: Path) -> IO[bytes]:
+    """Open a file to write it anew, never one that a link leads to: what is there by this name goes first.
+
+    Args:
+        file (Path): In a folder that is there.
+
+    Returns:
+        IO[bytes]: Of a file that did not exist before.
+
+    Raises:
+        OSError: A folder has this name, or the folder is not writable.
+    """
+    file.unlink(missing_ok=True)
+    return file.open('xb')  # which follows no link
+
+
+def own_folder(folder: Path) -> Path:
+    """Make a folder inside a work dir or a store, and refuse a link in its place.
+
+    A work dir from somebody else may have one that leads anywhere. The work dir itself may be a link, and any folder
+    above it.
+
+    Args:
+        folder (Path): To be written to.
+
+    Returns:
+        Path: The same.
+
+    Raises:
+        WriteError: It is a link.
+        OSError: It cannot be made.
+    """
+    refuse_link(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse to write through a link.
+
+    Args:
+        path (Path): What is about to be written to, there or not.
+
+    Raises:
+        WriteError: It is a link; the message says where it leads.
+    """
+    if path.is_symlink():
+        raise WriteError(
+            f'{path} is a link to {os.readlink(path)}, and what is written here would change that. Remove the link. '
+            f'To write to another disk, give a folder there, or make the whole work dir (or store) a link.'
+        )
 
 
 def _sync_folder(folder: Path) -> None:
@@ -109,7 +167,8 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
 
     Raises:
         LockedError: Another process holds it; the message names process and host.
-        WriteError: It cannot be written to, or its disk is full, whoever finds out.
+        WriteError: It cannot be written to, something in it that would be written to is a link, or its disk is full,
+            whoever finds out.
 
     Examples:
         >>> import tempfile
@@ -119,7 +178,11 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
     file = Path(folder) / _LOCK
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle = file.open('a+')
+        for path in (file, *(path for pattern in _WRITTEN for path in file.parent.glob(pattern))):
+            refuse_link(path)
+        handle = _open_lock(file)
+    except WriteError:
+        raise
     except OSError as error:
         raise _explained(error, file) from error
     with handle:
@@ -149,3 +212,14 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
             if error.errno in _FULL and not isinstance(error, WriteError):
                 raise _explained(error, Path(error.filename or folder)) from error
             raise
+
+
+def _open_lock(file: Path) -> IO[str]:
+    """Open the file to lock, and nothing else that somebody may have put there by its name."""
+    follow_none = getattr(os, 'O_NOFOLLOW', 0)  # Windows has none
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | follow_none, 0o666)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # the other name of a hard link may be any file's
+        os.close(handle)
+        raise WriteError(f'{file} is no plain file of its own, and a lock would change what it is. Remove it.')
+    return os.fdopen(handle, 'a+')

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from mmengine.dist import all_gather_object
 from mmengine.logging import print_log
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, reason_of
 
 
 class OtherRankError(MMLGDError, RuntimeError):
@@ -32,8 +32,8 @@ def fail_together() -> Iterator[None]:
         yield
     except Exception as error:
         fault = error
-        print_log(f'Stopping: {error}', 'current', 40)  # at once: the others may be busy for a while
-    told = all_gather_object(fault and f'{type(fault).__name__}: {fault}')
+        print_log(f'Stopping: {reason_of(error)}', 'current', 40)  # at once: the others may be busy for a while
+    told = all_gather_object(fault and f'{type(fault).__name__}: {reason_of(fault)}')
     if fault is not None:
         raise fault
     for rank, reason in enumerate(told):

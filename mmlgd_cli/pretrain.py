@@ -1,11 +1,12 @@
 """``mmlgd pretrain``: an ordinary config from a few options, printed and run."""
 
+import ctypes
 import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 import click
 from click.shell_completion import CompletionItem
@@ -117,24 +118,40 @@ def pretrain(
     for command in commands:
         click.echo(f'$ {shlex.join(command)}')
         if not dry_run and (code := run(command)):
-            sys.exit(code)
+            sys.exit(code if code >= 0 else 128 - code)  # as a shell says it of a signal
 
 
 def run(command: list[str]) -> int:
-    """Run a tool to its end; who stops this process (SIGTERM, as schedulers do) stops the tool with it.
+    """Run a tool to its end; what stops this process stops the tool with it.
+
+    SIGTERM of a scheduler, SIGINT of ``kill`` or Ctrl-C and SIGHUP of a terminal that is closed are handed on as
+    SIGTERM, which torchrun hands on to its processes; checkpoints are whole whenever it comes. Of SIGKILL, which nobody
+    can hand on, Linux tells the tool.
 
     Args:
         command (List[str]): The tool and its arguments.
 
     Returns:
-        int: Its exit code.
+        int: Its exit code; minus the signal where one has ended it.
     """
-    with subprocess.Popen(command) as process:
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    with subprocess.Popen(command, preexec_fn=_end_with_parent()) as process:
+        there = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
+        handed_on = [number for number in there if signal.getsignal(number) != signal.SIG_IGN]  # as with nohup
+        before = {number: signal.signal(number, lambda *_: process.terminate()) for number in handed_on}
         try:
             return process.wait()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _end_with_parent() -> Optional[Callable[[], object]]:
+    """What a child process calls for a SIGTERM when its parent dies; only Linux has that."""
+    if sys.platform != 'linux':
+        return None
+    library = ctypes.CDLL(None)  # here: the child should do as little as it can before it begins
+    set_death_signal = 1
+    return lambda: library.prctl(set_death_signal, signal.SIGTERM)
 
 
 def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
@@ -317,22 +334,31 @@ def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
 
     Raises:
         FileExistsError: Another config is there.
+        LockedError: Another run writes to the work dir, and its config is not this one.
         OSError: The work dir cannot be written to.
     """
-    from mmlgd.files import write_whole
+    from mmlgd.files import own_folder, sole_writer, write_whole
 
     # The place of the work dir is part of the config: a later `train.py CONFIG --resume` finds its checkpoints.
-    text += f'work_dir = {str(work_dir.resolve())!r}\n'
-    file = work_dir / 'recipe' / 'pretrain.py'
-    if file.is_file() and file.read_text(encoding='utf-8') != text and not overwrite:
-        raise FileExistsError(
-            f'{file} is the config of another run (or has been edited). Train it by\n'
-            f'  {shlex.join(tool_commands(file, 1, None, 1, ())[0])}\n'
-            f'or give these options another --work-dir, or --overwrite.'
-        )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, text.encode())
+    file, place = work_dir / 'recipe' / 'pretrain.py', f'work_dir = {str(work_dir.resolve())!r}\n'
+    if _read(file) == text + place:
+        return file
+    with sole_writer(work_dir):  # not that of a run which is going on
+        there = _read(file)
+        is_moved = there.startswith(f'{text}work_dir = ') and there.count('\n') == text.count('\n') + 1
+        if there and not is_moved and not overwrite:
+            raise FileExistsError(
+                f'{file} is the config of another run (or has been edited). Train it by\n'
+                f'  {shlex.join(tool_commands(file, 1, None, 1, ())[0])}\n'
+                f'or give these options another --work-dir, or --overwrite.'
+            )
+        own_folder(file.parent)
+        write_whole(file, (text + place).encode())
     return file
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding='utf-8', errors='replace') if file.is_file() else ''
 
 
 def tool_commands(config: Path, gpus: int, store: Optional[Path], views: int, train_args: tuple) -> list[list[str]]:

@@ -93,7 +93,7 @@ def die_in_write(name):
 
     def open_(self, mode='r', *arguments, **options):
         handle = opened(self, mode, *arguments, **options)
-        return _DiesHalfway(handle) if 'w' in mode and fnmatch(self.name, name) else handle
+        return _DiesHalfway(handle) if set(mode) & set('wx') and fnmatch(self.name, name) else handle
 
     Path.open = open_
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mmlgd.files import LockedError, WriteError, sole_writer, write_whole
+from mmlgd.files import LockedError, WriteError, own_folder, sole_writer, write_whole
 
 from . import children
 
@@ -149,3 +149,60 @@ def test_many_writers_of_one_file_leave_one_of_theirs(tmp_path):
         code, log = writer.wait()
         assert code == 0, log
     assert sorted(os.listdir(tmp_path)) == ['log', 'shared']
+
+
+def link_to(target):
+    return lambda place: place.symlink_to(target)
+
+
+def hard_link_to(target):
+    return lambda place: os.link(target, place)
+
+
+@pytest.mark.parametrize('shared', [False, True])
+@pytest.mark.parametrize('plant', [link_to, hard_link_to])
+@pytest.mark.parametrize('name', ['note.txt', 'note.txt.part'])
+def test_a_planted_link_is_replaced_and_its_target_stays(tmp_path, name, plant, shared):
+    target, folder = tmp_path / 'target', tmp_path / 'run'
+    target.write_text('precious')
+    folder.mkdir()
+    plant(target)(folder / name)
+    write_whole(folder / 'note.txt', b'new', shared=shared)
+    assert target.read_text() == 'precious' and (folder / 'note.txt').read_bytes() == b'new'
+    assert not (folder / 'note.txt').is_symlink()
+
+
+@pytest.mark.parametrize('plant', [link_to, hard_link_to, lambda target: os.mkfifo])
+def test_a_lock_that_is_something_else_is_refused(tmp_path, plant):
+    target, folder = tmp_path / 'target', tmp_path / 'run'
+    target.write_text('precious')
+    folder.mkdir()
+    plant(target)(folder / '.lock')
+    with pytest.raises(WriteError, match=r'\.lock is .*(Remove the link|Remove it)'), sole_writer(folder):
+        pass
+    assert target.read_text() == 'precious'
+
+
+@pytest.mark.parametrize(
+    'name', ['mine.py', '20260101_000000', '20260101_000000/vis_data', '20260101_000000/vis_data/config.py', 'recipe']
+)
+def test_a_planted_link_where_a_run_writes_is_refused(tmp_path, name):
+    outside, folder = tmp_path / 'outside', tmp_path / 'run'
+    outside.mkdir()
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(WriteError, match=f'{name} is a link to {outside}.*Remove the link'), sole_writer(folder):
+        pass
+
+
+def test_links_of_the_users_own_stay_good(tmp_path):
+    """The work dir itself, a folder above it, and what no run writes to."""
+    (tmp_path / 'disk/runs/one').mkdir(parents=True)
+    (tmp_path / 'runs').symlink_to(tmp_path / 'disk/runs')
+    (tmp_path / 'runs/two').symlink_to(tmp_path / 'disk/runs/one')
+    (tmp_path / 'runs/one/data').symlink_to(tmp_path)
+    (tmp_path / 'runs/one/epoch_1.pth').symlink_to(tmp_path / 'disk/epoch_1.pth')
+    for folder in (tmp_path / 'runs/one', tmp_path / 'runs/two'):
+        with sole_writer(folder):
+            write_whole(own_folder(folder / 'recipe') / 'note.txt', b'new')
+    assert (tmp_path / 'disk/runs/one/recipe/note.txt').read_bytes() == b'new'

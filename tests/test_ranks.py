@@ -185,6 +185,10 @@ def faults(folder, recipe):
     cfg.train_dataloader.sampler.round_up = False
     told['unequal'] = said_by(train, cfg)
 
+    cfg = config(recipe, folder / 'other')
+    cfg.train_dataloader.dataset.indices = list(range(rank, 11 + rank))  # as many, of which one differs
+    told['other'] = said_by(train, cfg)
+
     cfg = config(recipe, folder / 'nan')
     told['nan'] = said_by(train, cfg, InStep(1, lambda neck, args: (tuple(x * float('nan') for x in args[0]),)))
 
@@ -243,6 +247,13 @@ def test_unequal_batches_are_refused_before_the_first_step(pair):
     for told in ranks:
         assert told['unequal'].startswith('ConfigError: The ranks have unequal batches')
         assert 'rank 0: 2 steps, the last of 2 pictures; rank 1: 2 steps, the last of 1 pictures' in told['unequal']
+
+
+def test_ranks_with_other_images_are_refused_before_the_first_step(pair):
+    _, ranks = pair
+    for told in ranks:
+        assert told['other'].startswith('ConfigError: The ranks have other images')
+        assert told['other'].count('11 images (digest') == 2 and 'Give all machines the same files' in told['other']
 
 
 def test_a_nan_on_one_rank_stops_all_in_the_same_step(pair):

@@ -14,6 +14,7 @@ import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work 
 from mmlgd.apis.downstream import start_from
 from mmlgd.apis.resume import resume_whole, save_whole
 from mmlgd.apis.teacher_store import use_store
+from mmlgd.engine.ema_hook import average_student
 from mmlgd.errors import ConfigError, run_tool
 from mmlgd.files import sole_writer
 
@@ -75,6 +76,7 @@ def load_config(args: argparse.Namespace) -> Config:
         use_store(cfg, args.store)
     start_from(cfg, args.student)
     save_whole(cfg)
+    average_student(cfg)
     return cfg
 
 

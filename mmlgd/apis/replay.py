@@ -1,17 +1,18 @@
 """A broken training step, run again."""
 
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import torch
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from mmlgd.building import build_part
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.errors import MMLGDError
 from mmlgd.file_handlers import plain_files
 from mmlgd.models.lgd import LGD
-from mmlgd.registry import MODELS
 from mmlgd.usable import broken_parts
 
 from .checkpoint_configs import buildable, model_config
@@ -55,37 +56,46 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: The file is damaged, or is no broken step.
+        CheckpointError: The file is damaged, or is no broken step, or one of another model; the message says in what.
     """
     content = read_checkpoint(file)
-    if 'step' not in content:
-        raise CheckpointError(
-            f'{file} holds no training step, but {", ".join(map(str, content))}. Give a file of broken_steps/ in the '
-            f'work dir of the run that stopped.'
-        )
-    step, settings = content['step'], model_config(content, file)
+    step, settings = _checked_step(content, file), model_config(content, file)
+    device = get_device()
+    precision = _precision(settings, device, file)
     if model is None:
         init_default_scope(settings.get('default_scope', 'mmpretrain'))
         with plain_files():
-            model = MODELS.build(buildable(settings['model'], 'model', file))
-    device = get_device()
+            model = build_part(buildable(settings['model'], 'model', file), 'model')
+    if not isinstance(model, LGD):
+        raise CheckpointError(
+            f'{file} has a step of LGD, which a {type(model).__name__} cannot run: give an LGD model.'
+        )
     model = model.to(device).train()
-    model.load_state_dict(content['state_dict'])
     seen: dict[str, Tensor] = {}
     handle = model.criterion.register_forward_hook(
         lambda module, args, losses: seen.update(student=args[0].detach(), teacher=args[1])
     )
     stored = step['teacher_embeddings']
-    with torch.random.fork_rng(), _precision(settings, device):
-        torch.set_rng_state(step['rng']['cpu'])
-        if device == 'cuda' and 'cuda' in step['rng']:
-            torch.cuda.set_rng_state(step['rng']['cuda'])
-        losses = model(
-            step['inputs'].to(device), mode='loss', teacher_embeddings=None if stored is None else stored.to(device)
-        )
-    handle.remove()
-    model.zero_grad()
-    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    try:
+        model.load_state_dict(content['state_dict'])
+        with torch.random.fork_rng(), precision:
+            torch.set_rng_state(step['rng']['cpu'])
+            if device == 'cuda' and 'cuda' in step['rng']:
+                torch.cuda.set_rng_state(step['rng']['cuda'])
+            losses = model(
+                step['inputs'].to(device), mode='loss', teacher_embeddings=None if stored is None else stored.to(device)
+            )
+        model.zero_grad()
+        sum(value for name, value in losses.items() if 'loss' in name).backward()
+    except (MMLGDError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # sizes that do not fit each other end anywhere in torch
+        raise CheckpointError(
+            f'{file} has a step that this model cannot run: {" ".join(str(error).split())[:500]} Give the model of the '
+            f'run that stopped, or the file as it was kept.'
+        ) from error
+    finally:
+        handle.remove()
     return Replay(
         recorded=step['broken'],
         broken=[name for name, bad in broken_parts(**seen, losses=losses).items() if bad],
@@ -96,10 +106,56 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
     )
 
 
-def _precision(settings: dict, device: str) -> torch.autocast:
+def _checked_step(content: dict, file: Union[str, Path]) -> dict:
+    """Find the step in a file, as :class:`~mmlgd.engine.step_record.StepRecord` keeps it, or say what is missing."""
+    if 'step' not in content:
+        raise CheckpointError(
+            f'{file} holds no training step, but {", ".join(map(str, content))}. Give a file of broken_steps/ in the '
+            f'work dir of the run that stopped.'
+        )
+    step = content['step'] if isinstance(content['step'], dict) else {}
+    rng = step.get('rng') if isinstance(step.get('rng'), dict) else {}
+    inputs, stored = step.get('inputs'), step.get('teacher_embeddings')
+    expected = {
+        'state_dict, the weights by their names': isinstance(content.get('state_dict'), dict),
+        'step.inputs, images (N, 3, H, W)': _are_numbers(inputs, 4) and inputs.shape[1] == 3 and inputs.numel() > 0,
+        'step.teacher_embeddings, (N, D) or none': 'teacher_embeddings' in step
+        and (stored is None or _are_numbers(stored, 2)),
+        'step.rng, states of random generators': 'cpu' in rng and all(map(_is_rng_state, rng.values())),
+        'step.broken, names of parts': _are_words(step.get('broken')),
+        'step.paths, one for each image': _are_words(step.get('paths')),
+    }
+    if faults := [name for name, found in expected.items() if not found]:
+        raise CheckpointError(
+            f'{file} is no broken step as a run keeps it. It lacks {"; ".join(faults)}. Give the file as '
+            f'it was written.'
+        )
+    if len(step['paths']) != len(inputs) or (stored is not None and len(stored) != len(inputs)):
+        raise CheckpointError(
+            f'{file} is no broken step as a run keeps it: it has {len(inputs)} images, {len(step["paths"])} paths and '
+            f'{"no" if stored is None else len(stored)} embeddings of them. Give the file as it was written.'
+        )
+    return step
+
+
+def _are_numbers(value: Any, ndim: int) -> bool:
+    is_plain = isinstance(value, Tensor) and value.layout == torch.strided and value.is_floating_point()
+    return is_plain and value.ndim == ndim
+
+
+def _is_rng_state(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.dtype == torch.uint8
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _precision(settings: dict, device: str, file: Union[str, Path]) -> torch.autocast:
     """Autocast as mmengine's optimizer wrapper sets it."""
-    wrapper = settings.get('optim_wrapper', {})
-    half = wrapper.get('type') == 'AmpOptimWrapper'
-    return torch.autocast(
-        device, dtype=getattr(torch, wrapper.get('dtype') or 'float16') if half else None, enabled=half
-    )
+    wrapper = settings.get('optim_wrapper') or {}
+    half = isinstance(wrapper, dict) and wrapper.get('type') == 'AmpOptimWrapper'
+    dtype = getattr(torch, str(wrapper.get('dtype') or 'float16'), None) if half else None
+    if not isinstance(wrapper, dict) or (half and not isinstance(dtype, torch.dtype)):
+        raise CheckpointError(f'{file} has an optim_wrapper that is none, or of no precision: {str(wrapper)[:200]}.')
+    return torch.autocast(device, dtype=dtype, enabled=half)

@@ -6,6 +6,7 @@ from .bad_pictures_hook import BadPicturesHook
 from .bank_health_hook import BankHealthHook
 from .curves_hook import CurvesHook
 from .deferred_losses_hook import DeferredLossesHook
+from .ema_hook import EMAHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_check_hook import FiniteCheckHook, NonFiniteError
 from .pretrained_hook import PretrainedCheckHook
@@ -22,6 +23,7 @@ __all__ = [
     'BankHealthHook',
     'CurvesHook',
     'DeferredLossesHook',
+    'EMAHook',
     'EpochSeedHook',
     'FiniteCheckHook',
     'NonFiniteError',

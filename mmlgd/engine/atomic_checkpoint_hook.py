@@ -1,5 +1,6 @@
-"""Checkpoints that are whole or not there."""
+"""Checkpoints that are whole or not there, and of which a run removes its own alone."""
 
+import os
 from collections import deque
 from pathlib import Path
 from typing import Union
@@ -7,10 +8,13 @@ from typing import Union
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmlgd.files import write_whole
 from mmlgd.registry import HOOKS
+
+from .resume_check import check_resumable
 
 _BACKEND = 'mmlgd.whole_files'
 
@@ -43,6 +47,10 @@ class AtomicCheckpointHook(CheckpointHook):
     than before, with ``max_keep_ckpts=1`` nothing. This one writes beside, renames, and removes last; for a moment
     there is one checkpoint more on the disk. Storage of another kind (``s3://...``) is left to its backend.
 
+    It removes files alone, and those of this run alone. Which older ones are to be replaced, mmengine reads from the
+    checkpoint that a run is resumed from: this counts where that lies among the run's own checkpoints, and for files
+    there that are named as a checkpoint. What was resumed from a file elsewhere replaces nothing that was there before.
+
     Args:
         **kwargs: Those of mmengine's hook.
 
@@ -59,7 +67,39 @@ class AtomicCheckpointHook(CheckpointHook):
         local = '://' not in str(self.out_dir or runner.work_dir)
         if local and self.backend_args is None and self.file_client_args is None:
             self.backend_args = dict(backend=_BACKEND)
+        outdated = self._take_over(runner)
         super().before_train(runner)
+        if is_main_process():
+            self._remove_steps(outdated)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Refuse to resume from what is no checkpoint of this training.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): As it was read.
+
+        Raises:
+            CheckpointError: It is a published file, or of another model; the message says what is missing or differs.
+        """
+        if runner._resume:
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            check_resumable(model, checkpoint, runner._load_from or 'The checkpoint')
+
+    def _take_over(self, runner: Runner) -> list[int]:
+        """Keep of what a resumed checkpoint tells of others what is this run's own; list what is to be removed."""
+        folder = str(self.out_dir or runner.work_dir)
+        if folder != runner.work_dir:  # as mmengine is about to do
+            folder = os.path.join(folder, os.path.basename(runner.work_dir.rstrip(os.sep)))
+        told = runner.message_hub.runtime_info
+        ours = _is_resumed_from(runner, folder)
+        for key in [key for key in told if key.startswith('best_ckpt')]:
+            if not (ours and _is_best(told[key], folder)):
+                del told[key]
+        steps = told.pop('keep_ckpt_ids', []) if ours else []
+        kept = steps[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else []
+        told['keep_ckpt_ids'] = kept
+        return steps[: len(steps) - len(kept)] if kept else []
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """As mmengine's, in another order."""
@@ -85,8 +125,7 @@ class AtomicCheckpointHook(CheckpointHook):
         )
         if is_main_process():
             write_whole(Path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode())
-            for old in outdated:
-                self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)))
+            self._remove_steps(outdated)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """As mmengine's, but what it removes goes when all is written."""
@@ -101,11 +140,26 @@ class AtomicCheckpointHook(CheckpointHook):
         for path in later.outdated:
             self._remove(path)
 
+    def _remove_steps(self, steps: list[int]) -> None:
+        for step in steps:
+            self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step)))
+
     def _remove(self, path: str) -> None:
-        if self.file_backend.isfile(path):
+        if self.file_backend.isfile(path):  # never a folder
             self.file_backend.remove(path)
-        elif self.file_backend.isdir(path):  # a sharded checkpoint
-            self.file_backend.rmtree(path)
+
+
+def _is_resumed_from(runner: Runner, folder: str) -> bool:
+    """Say whether the checkpoint that a run goes on from lies in this folder itself."""
+    source = runner._resume and (runner._load_from or find_latest_checkpoint(runner.work_dir))
+    return bool(source) and '://' not in source and Path(source).resolve().parent == Path(folder).resolve()
+
+
+def _is_best(path: object, folder: str) -> bool:
+    """Say whether this is a file in a folder that is named as mmengine names the best checkpoint."""
+    file = Path(str(path))
+    is_named = file.name.startswith('best_') and file.suffix == '.pth'
+    return is_named and file.parent.resolve() == Path(folder).resolve() and file.is_file() and not file.is_symlink()
 
 
 class _RemovesLater:

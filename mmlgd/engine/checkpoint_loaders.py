@@ -83,8 +83,10 @@ def _look_beside(told: dict, source: str) -> None:
     """
     told.pop('cfg', None)
     for key in [key for key in told if str(key).startswith(('best_ckpt', 'last_ckpt'))]:
-        path = str(told[key]).replace('\\', '/')
-        told[key] = str(Path(source).absolute().parent / path.rpartition('/')[2])
+        path = str(told.pop(key)).replace('\\', '/')
+        file = Path(source).absolute().parent / path.rpartition('/')[2]
+        if not file.is_dir():  # mmengine's hook would remove it, with all that is in it
+            told[key] = str(file)
     if 'keep_ckpt_ids' in told:
         steps = told['keep_ckpt_ids']
         told['keep_ckpt_ids'] = [step for step in steps if type(step) is int] if isinstance(steps, list) else []

@@ -6,6 +6,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmlgd.errors import MMLGDError
 from mmlgd.registry import HOOKS
 
 
@@ -40,5 +41,9 @@ class CurvesHook(Hook):
             )
             return
         file = Path(runner.work_dir) / 'curves.png'
-        draw_curves(file, curves, title=runner.experiment_name)
-        runner.logger.info(f'The curves of this run: {file}')
+        try:
+            draw_curves(file, curves, title=runner.experiment_name)
+        except (MMLGDError, OSError) as error:  # the training is done, whatever becomes of its picture
+            runner.logger.warning(f'CurvesHook: no curves are drawn. {error}')
+        else:
+            runner.logger.info(f'The curves of this run: {file}')

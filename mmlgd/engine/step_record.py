@@ -9,6 +9,7 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmlgd.files import open_anew, own_folder
 from mmlgd.usable import broken_parts
 
 
@@ -142,8 +143,9 @@ class StepRecord:
             teacher=_on_host(self.outputs['teacher']),
             losses={name: _on_host(value) for name, value in self.outputs['losses'].items()},
         )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(meta={**meta, **self.place}, state_dict=state, step=step), file)
+        own_folder(file.parent)
+        with open_anew(file) as handle:
+            torch.save(dict(meta={**meta, **self.place}, state_dict=state, step=step), handle)
 
 
 def _on_host(value: Any) -> Any:

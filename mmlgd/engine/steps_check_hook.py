@@ -8,8 +8,12 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
+from mmlgd.store import plain, survey_pictures
 
 _KEY = 'mmlgd_steps'
+# What is set of a schedule, by mmengine's names; the rest of its state is how far it has come.
+_TIMES = ('by_epoch', 'begin', 'end', 'T_max', 'total_iters', 'milestones', 'step_size', 'periods', 'total_steps')
+_SHAPE = ('start_factor', 'end_factor', 'factor', 'gamma', 'power', 'eta_min', 'eta_min_ratio', 'restart_weights')
 
 
 @HOOKS.register_module()
@@ -17,15 +21,43 @@ class StepsCheckHook(Hook):
     """Refuse, before the first step, ranks with unequal batches; say where a resumed run has other ones than before.
 
     Ranks wait for each other in each step, and the banks gather equally many embeddings from all: a rank with another
-    number of steps, or of pictures in its last batch, would leave the others waiting. mmengine's samplers give all
-    ranks the same (``round_up=True``, their default).
+    number of steps, or of images in its last batch, would leave the others waiting. mmengine's samplers give all
+    ranks the same (``round_up=True``, their default). Ranks whose folders hold other images, or list them in another
+    order, would train some twice and others never.
 
-    A run may go on with another number of processes, another batch size or other pictures; a warning says what that
-    changes.
+    A run may go on with another number of processes, another batch size, other images or another end; a warning says
+    what that changes. Its schedule is that of the checkpoint: a config with another one is refused, since mmengine
+    would not follow it.
 
     Examples:
         >>> custom_hooks = [dict(type='mmlgd.StepsCheckHook')]
     """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the schedules of the config with those of the checkpoint, which take their place.
+
+        Args:
+            runner (Runner): The runner, its schedules built.
+            checkpoint (dict): As it was read.
+
+        Raises:
+            ConfigError: They differ, though an epoch has as many steps as before; the message says in what.
+        """
+        saved, here = checkpoint.get('param_schedulers'), runner.param_schedulers
+        if not (runner._resume and _counts_epochs(runner) and isinstance(saved, list) and isinstance(here, list)):
+            return
+        if _told_by(checkpoint).get('steps') != len(runner.train_dataloader):  # then they count other steps anyway
+            return
+        built = [_settings(scheduler.state_dict()) for scheduler in here]
+        saved = [_settings(state) for state in saved if isinstance(state, dict)]
+        if built != saved:
+            raise ConfigError(
+                f'The schedule of this config is not that of the checkpoint, which a resumed run follows to its end: '
+                f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). To go on '
+                f'as before, give the param_scheduler of the first run (with a larger train_cfg.max_epochs, its last '
+                f'learning rate stays). To train on by another schedule, start a new run from the weights: '
+                f'`--cfg-options load_from={runner._load_from}` in the place of --resume.'
+            )
 
     def before_train(self, runner: Runner) -> None:
         """Compare the ranks with each other, and the run with the checkpoint it goes on from.
@@ -34,22 +66,31 @@ class StepsCheckHook(Hook):
             runner (Runner): The runner, resumed if it is to be. Runs by iterations have no last batch and pass.
 
         Raises:
-            ValueError: The ranks have unequal batches; the message has those of all.
+            ConfigError: The ranks have unequal batches, or other images; the message has those of all.
         """
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        if not _counts_epochs(runner):
             return
         steps, last = _steps(runner.train_dataloader)
-        ranks = all_gather_object((steps, last))
-        if len(set(ranks)) > 1:
-            told = '; '.join(f'rank {k}: {n} steps, the last of {m} pictures' for k, (n, m) in enumerate(ranks))
+        images = _images(runner.train_dataloader.dataset)
+        ranks = all_gather_object((steps, last, images))
+        if len({rank[:2] for rank in ranks}) > 1:
+            told = '; '.join(f'rank {k}: {n} steps, the last of {m} pictures' for k, (n, m, _) in enumerate(ranks))
             raise ConfigError(
                 f'The ranks have unequal batches in an epoch ({told}), and would wait for each other for good. Use '
                 f"train_dataloader.sampler=dict(type='DefaultSampler', shuffle=True, round_up=True), which gives some "
                 f'pictures twice, or drop_last=True.'
             )
+        if any(rank[2] != images for rank in ranks):
+            told = '; '.join(f'rank {k}: {_shown_images(one)}' for k, (_, _, one) in enumerate(ranks))
+            raise ConfigError(
+                f'The ranks have other images, or the same in another order ({told}): each takes its share by number, '
+                f'and some would never be seen. Give all machines the same files in train_dataloader.dataset.data_root.'
+            )
         here = dict(processes=get_world_size(), batch=runner.train_dataloader.batch_size, steps=steps)
-        before = runner.message_hub.get_info(_KEY, here)  # a checkpoint has it
-        if before != here:
+        here.update(images, epochs=runner.max_epochs)
+        # A checkpoint has it, an old one not all of it.
+        before = {**here, **_told_by(dict(message_hub=dict(runtime_info=runner.message_hub.runtime_info)))}
+        if any(before[key] != here[key] for key in ('processes', 'batch', 'steps')):
             runner.logger.warning(
                 f'This run goes on with {_shown(here)}, and was begun with {_shown(before)}. Weights, optimizer, banks '
                 f'and queue are those of the checkpoint, on all ranks. So are the learning rate, which suits the old '
@@ -57,11 +98,63 @@ class StepsCheckHook(Hook):
                 f'ends before the run does, with fewer it never ends. Keep processes x train_dataloader.batch_size to '
                 f'keep both.'
             )
+        if any(before[key] != images[key] for key in images):
+            runner.logger.warning(
+                f'This run goes on with other images: {_shown_images(here)}, and it was begun with '
+                f'{_shown_images(before)}. It is not the run that it would have been with either.'
+            )
+        if before['epochs'] != here['epochs']:
+            runner.logger.warning(
+                f'This run now ends after {here["epochs"]} epochs, and was begun with {before["epochs"]}. Its schedule '
+                f'is that of the checkpoint: with more epochs the last learning rate of that stays, with fewer the run '
+                f'stops before it is reached.'
+            )
         runner.message_hub.update_info(_KEY, here)
 
 
+def _counts_epochs(runner: Runner) -> bool:
+    return isinstance(runner.train_loop, EpochBasedTrainLoop)
+
+
+def _told_by(checkpoint: dict) -> dict:
+    """Read what this hook has left in a checkpoint."""
+    value: Any = checkpoint
+    for key in ('message_hub', 'runtime_info', _KEY):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _settings(state: dict) -> dict:
+    """What was set of a schedule, as plain values."""
+    return {key: plain(state[key]) for key in (*_TIMES, *_SHAPE) if key in state}
+
+
+def _difference(saved: list[dict], built: list[dict]) -> str:
+    if len(saved) != len(built):
+        return f'it has {len(saved)} parts in the checkpoint and {len(built)} in the config'
+    pairs = enumerate(zip(saved, built))
+    return '; '.join(
+        f'param_scheduler[{k}].{key} is {theirs.get(key)} in the checkpoint and {ours.get(key)} in the config'
+        for k, (theirs, ours) in pairs
+        for key in sorted({*theirs, *ours})
+        if theirs.get(key) != ours.get(key)
+    )
+
+
+def _images(dataset: Any) -> dict:
+    """Describe the images by number and by a digest of their names, where the data set has names for them."""
+    dataset = getattr(dataset, 'pictures', dataset)  # of a teacher store's views
+    if not hasattr(dataset, 'get_data_info'):
+        return {}
+    try:
+        told = survey_pictures(dataset)
+    except ConfigError:  # images that are no files
+        return {}
+    return dict(count=told['count'], names=told['names'])
+
+
 def _steps(loader: Any) -> tuple:
-    """Count a loader's batches, and the pictures of its last one, if its sampler says how many it has."""
+    """Count a loader's batches, and the images of its last one, if its sampler says how many it has."""
     steps, size = len(loader), loader.batch_size
     if size is None:  # a batch sampler of the user's own
         return steps, None
@@ -70,3 +163,7 @@ def _steps(loader: Any) -> tuple:
 
 def _shown(steps: dict) -> str:
     return f'{steps["processes"]} processes x {steps["batch"]} pictures, {steps["steps"]} steps an epoch'
+
+
+def _shown_images(images: dict) -> str:
+    return f'{images.get("count", "an unknown number of")} images (digest of their names {images.get("names")})'

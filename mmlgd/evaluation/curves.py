@@ -1,12 +1,17 @@
 """The curves of a run: read from mmengine's own log of scalars, drawn into one picture."""
 
+import io
 import json
+import math
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 
 from mmlgd.errors import ConfigError
+from mmlgd.files import write_whole
 
 from .style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT
 
@@ -71,18 +76,37 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
     points: dict[str, list[tuple[float, float]]] = {}
     for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         later: dict[str, list[tuple[float, float]]] = {}
-        for line in file.read_text().splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:  # a run was killed while it wrote this line
-                continue
+        for record in read_records(file):
             epoch = record['step'] / iterations_per_epoch if 'iter' in record else record['step']
             for key, value in record.items():
-                if isinstance(value, (int, float)) and key not in ('step', 'iter', 'epoch'):
+                if _is_number(value) and key not in ('step', 'iter', 'epoch'):
                     later.setdefault(key, []).append((epoch, value))
         for key, values in later.items():
             points[key] = [point for point in points.get(key, []) if point[0] < values[0][0]] + values
     return {key: tuple(np.array(values, dtype=float).T) for key, values in points.items()}
+
+
+def read_records(file: Path) -> Iterator[dict]:
+    """Read one log of scalars; what is no record of mmengine's is left out: half a line of a killed run, or any other.
+
+    Args:
+        file (Path): ``scalars.json``, a record a line.
+
+    Yields:
+        dict: Values by the log's names, with the number of the ``step`` (of training, or the epoch of an evaluation).
+    """
+    for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and _is_number(record.get('step')) and math.isfinite(record['step']):
+            yield record
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value has a place in a curve; one may be NaN, but none is larger than a float."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
 
 
 def _is_idle(key: str, values: np.ndarray) -> bool:
@@ -131,4 +155,6 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
             axis.axis('off')
         figure.supxlabel('epoch', fontsize=11, color=FAINT)
         figure.suptitle(title, x=0.01, ha='left', fontsize=11, color=FAINT)
-        figure.savefig(file)
+        content = io.BytesIO()
+        figure.savefig(content, format='png')
+    write_whole(file, content.getvalue())

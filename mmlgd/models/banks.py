@@ -142,7 +142,7 @@ class TextualSemanticsBank(nn.Module):
             print_log(f'Zero-shot transfer: keeping the {len(self.class_names)} names of the config. {difference}')
             state_dict[f'{prefix}bank'] = self.bank
         elif difference:
-            raise ValueError(
+            raise CheckpointError(
                 f'{difference} To continue that run, give its vocabulary and templates; to evaluate its student on '
                 f'these names, add `--cfg-options model.text.transfer=True`.'
             )
@@ -151,7 +151,7 @@ class TextualSemanticsBank(nn.Module):
     def _difference(self, saved: dict) -> str:
         """Say how a checkpoint's bank differs from this one; empty if it does not."""
         if saved['teacher_id'] != self.teacher_id:
-            raise ValueError(
+            raise CheckpointError(
                 f'The checkpoint was distilled from the teacher {saved["teacher_id"]!r}, this config has '
                 f'{self.teacher_id!r}: their embeddings cannot be compared. Use the same teacher and weights.'
             )

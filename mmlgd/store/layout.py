@@ -9,7 +9,7 @@ from typing import Callable, Optional, Union
 import numpy as np
 import torch
 
-from mmlgd.files import write_whole
+from mmlgd.files import own_folder, write_whole
 from mmlgd.usable import usable_rows
 
 from .description import MOST_SHARDS, StoreError, check_origin, read_description
@@ -73,7 +73,7 @@ class TeacherStore:
         rows = description['views'] * description['pictures']['count']
         shard_rows = max(_FEWEST_ROWS, -(-rows // MOST_SHARDS))
         text = json.dumps(dict(format=FORMAT, shard_rows=shard_rows, **description), indent=1)
-        (Path(folder) / 'shards').mkdir(parents=True, exist_ok=True)
+        own_folder(Path(folder) / 'shards')
         write_whole(Path(folder) / DESCRIPTION, (text + '\n').encode())
         return cls(folder)
 
@@ -197,7 +197,7 @@ class TeacherStore:
                 f'or NaN comes from broken weights, or from half precision that overflows: write the store in float32 '
                 f'or bfloat16.'
             )
-        self._file(shard).parent.mkdir(exist_ok=True)
+        own_folder(self._file(shard).parent)
         if bad:
             rows = rows.copy()
             rows[[row - self.rows_of(shard).start for row in bad]] = 0

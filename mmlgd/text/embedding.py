@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mmlgd.errors import MMLGDError
-from mmlgd.files import write_whole
+from mmlgd.files import own_folder, write_whole
 from mmlgd.ranks import fail_together
 
 from .templates import fill
@@ -136,7 +136,7 @@ def _checksum(embeddings: Tensor) -> str:
 def _write(file: Path, embeddings: Tensor) -> None:
     embeddings = embeddings.contiguous()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(file.parent)
         write_whole(file, save({'embeddings': embeddings}, dict(crc32=_checksum(embeddings))), shared=True)
     except OSError as error:
         reason = error.__cause__ or error

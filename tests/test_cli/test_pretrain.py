@@ -1,9 +1,11 @@
 """``mmlgd pretrain``: the config that it writes, what it refuses, and what it runs."""
 
-import os
+import multiprocessing
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from click.testing import CliRunner
 from mmengine.config import Config
 
 from mmlgd.apis.teacher_store import write_store
+from mmlgd.errors import ConfigError
+from mmlgd.files import sole_writer
 from mmlgd.text import list_vocabularies
 from mmlgd_cli import pretrain as module
 from mmlgd_cli.__main__ import main
@@ -147,6 +151,49 @@ def test_an_edited_config_stays(pretrain, tmp_path):
     assert 'alpha' not in file.read_text()
 
 
+def hold(folder, mark):
+    with sole_writer(folder):
+        mark.touch()
+        time.sleep(60)
+
+
+def test_the_config_of_a_run_that_is_going_on_stays(pretrain, tmp_path):
+    assert pretrain('--dry-run', work_dir='run').exit_code == 0
+    before = (tmp_path / 'run/recipe/pretrain.py').read_text()
+    first = multiprocessing.get_context('fork').Process(target=hold, args=(tmp_path / 'run', tmp_path / 'mark'))
+    first.start()
+    while not (tmp_path / 'mark').exists():
+        assert first.is_alive()
+        time.sleep(0.02)
+    try:
+        result = pretrain('--dry-run', '--overwrite', work_dir='run', epochs=7)
+        assert result.exit_code == 1 and "Another run writes to 'run'" in result.output
+        assert (tmp_path / 'run/recipe/pretrain.py').read_text() == before
+        assert pretrain('--dry-run', work_dir='run').exit_code == 0  # the same one is only read
+    finally:
+        first.kill()
+        first.join()
+    assert pretrain('--dry-run', '--overwrite', work_dir='run', epochs=7).exit_code == 0
+
+
+def test_a_work_dir_that_was_moved_is_gone_on_with(pretrain, tmp_path, tool):
+    arguments = tool('arguments')
+
+    def work_dir_of(*given):
+        return arguments.read_config(arguments.common_parser('').parse_args([str(config), *given])).work_dir
+
+    assert pretrain('--dry-run', work_dir='run').exit_code == 0
+    (tmp_path / 'run').rename(tmp_path / 'moved')
+    config = tmp_path / 'moved/recipe/pretrain.py'
+    with pytest.raises(ConfigError, match=f'was it moved or copied.*--work-dir {tmp_path}/moved'):
+        work_dir_of()
+    assert work_dir_of('--work-dir', str(tmp_path / 'run')) == str(tmp_path / 'run')
+    assert pretrain('--dry-run', work_dir='moved').exit_code == 0
+    assert work_dir_of() == str(tmp_path / 'moved')
+    config.write_text(config.read_text() + "model['loss'] = dict(alpha=0.3)\n")
+    assert pretrain('--dry-run', work_dir='moved').exit_code == 1
+
+
 def test_it_runs_the_tools_and_ends_as_they_do(pretrain, monkeypatch, tmp_path):
     commands = []
     monkeypatch.setattr(module, 'run', lambda command: commands.append(command) or 7)
@@ -157,16 +204,38 @@ def test_it_runs_the_tools_and_ends_as_they_do(pretrain, monkeypatch, tmp_path):
     assert Path(config).is_file()
 
 
-def test_a_run_that_is_stopped_leaves_no_tool_behind():
+@pytest.mark.parametrize('sent', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_a_run_that_is_stopped_leaves_no_tool_behind(sent):
     tool = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
     parent = f'import sys; from mmlgd_cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]) < 0)'
     command = [sys.executable, '-c', parent]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         pid = int(process.stdout.readline())
-        process.terminate()
-        assert process.wait(30) == 1  # after its tool, which SIGTERM has ended
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        process.send_signal(sent)
+        assert process.wait(30) == (-9 if sent == signal.SIGKILL else 1)  # after its tool, which SIGTERM has ended
+    for _ in range(500):  # of a parent that was killed, the tool hears from the system
+        if not is_alive(pid):
+            return
+        time.sleep(0.01)
+    raise AssertionError('The tool is still there.')
+
+
+def test_a_run_below_nohup_outlives_its_terminal():
+    tool = 'import sys, time; print(flush=True); time.sleep(0.3); sys.exit(7)'
+    parent = f'import sys; from mmlgd_cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]))'
+    command = ['nohup', sys.executable, '-c', parent]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 7
+
+
+def is_alive(pid):
+    """One that has ended, and waits for somebody to ask how, is not."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
 
 
 def test_several_cards_and_a_store(tmp_path):

@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import shutil
 import zipfile
 from fnmatch import fnmatch
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from mmlgd.apis import read_checkpoint
 from mmlgd.apis.resume import last_whole_checkpoint
+from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.engine import AtomicCheckpointHook
 
 from .. import children
@@ -45,7 +47,7 @@ class Better(Evaluator):
         return dict(acc=self.score)
 
 
-def train(work_dir, epochs=4, fault=None, *details, hook=AtomicCheckpointHook, **options):
+def train(work_dir, epochs=4, fault=None, *details, hook=AtomicCheckpointHook, resume=None, model=Line, **options):
     if fault is not None:
         fault(*details)
     loader = dict(
@@ -56,12 +58,14 @@ def train(work_dir, epochs=4, fault=None, *details, hook=AtomicCheckpointHook, *
     )
     evaluation = dict(val_dataloader=loader, val_evaluator=Better([]), val_cfg=dict())
     Runner(
-        Line(),
+        model(),
         str(work_dir),
         train_dataloader=loader,
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
         default_hooks=dict(checkpoint=hook(interval=1, **options)),
+        resume=resume is not None,
+        load_from=resume and str(resume),
         **(evaluation if 'save_best' in options else {}),
     ).train()
 
@@ -161,3 +165,90 @@ def test_the_best_one_replaces_the_one_before(tmp_path):
     assert there(folder) == ['best_acc_epoch_3.pth', 'epoch_3.pth']
     hub = read_checkpoint(folder / 'epoch_3.pth')['message_hub']['runtime_info']
     assert hub['best_ckpt'] == str(folder / 'best_acc_epoch_3.pth') and hub['keep_ckpt_ids'] == [3]
+
+
+def goes_on(folder, file, epochs, score=10):
+    """With a best one, and two checkpoints, to be replaced."""
+    Better.score = score
+    train(folder, epochs, resume=file, max_keep_ckpts=2, save_best='acc', rule='greater')
+
+
+@pytest.fixture(scope='module')
+def begun(tmp_path_factory):
+    """A run of three epochs, of which two are kept, and the best."""
+    folder = tmp_path_factory.mktemp('begun') / 'run'
+    code, log = children.run(goes_on, folder, None, 3, 0, log=folder.parent / 'log')
+    assert code == 0, log
+    return folder
+
+
+@pytest.mark.parametrize('is_moved', [False, True])
+def test_a_resumed_run_goes_on_replacing_its_own(begun, tmp_path, is_moved):
+    folder = tmp_path / 'run'
+    shutil.copytree(begun, folder)
+    if is_moved:
+        folder = folder.rename(tmp_path / 'moved')
+    code, log = children.run(goes_on, folder, folder / 'epoch_3.pth', 5, log=tmp_path / 'log')
+    assert code == 0, log
+    assert there(folder) == ['best_acc_epoch_5.pth', 'epoch_4.pth', 'epoch_5.pth']
+
+
+def told(begun, file, **info):
+    """The last checkpoint of the run, which now tells something else of the other ones."""
+    checkpoint = torch.load(begun / 'epoch_3.pth', weights_only=True)
+    checkpoint['message_hub']['runtime_info'].update(info)
+    torch.save(checkpoint, file)
+    return file
+
+
+@pytest.mark.parametrize(
+    'best', ['Photos', 'notes.pth', 'best_notes.pth', 'best_acc_epoch_1.pth', '../run/epoch_1.pth']
+)
+@pytest.mark.parametrize('is_outside', [True, False])
+def test_what_a_resumed_file_names_is_not_removed(begun, tmp_path, best, is_outside):
+    """Were it a file from somebody: a folder beside it, a file that is none of a run's, a link."""
+    folder, outside = tmp_path / 'run', tmp_path / 'outside'
+    for place in (folder, outside):
+        (place / 'Photos').mkdir(parents=True)
+        for name in ('Photos/a.jpg', 'notes.pth', 'epoch_1.pth', 'epoch_2.pth', 'target'):
+            (place / name).write_text('precious')
+        (place / 'best_notes.pth').symlink_to(place / 'target')
+        if is_outside:
+            (place / 'best_acc_epoch_1.pth').write_text('precious')
+    before = {path for path in tmp_path.rglob('*') if path.is_symlink() or path.is_file()}
+    steps = [1, 2, 3] if is_outside else [3]
+    place = outside if is_outside else folder
+    file = told(begun, place / 'epoch_3.pth', best_ckpt=str(place / best), keep_ckpt_ids=steps, last_ckpt=best)
+    code, log = children.run(goes_on, folder, file, 4, log=tmp_path / 'log')
+    assert code == 0 and {'best_acc_epoch_4.pth', 'epoch_4.pth'} <= set(there(folder)), log
+    assert not {path for path in before if not path.is_symlink() and not path.is_file()}
+
+
+class Plane(Line):
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(1, 2)
+
+
+def is_refused(folder, file, model, *words):
+    with pytest.raises(CheckpointError) as error:
+        train(folder, 4, resume=file, model=model)
+    for word in words:
+        assert word in str(error.value), error.value
+
+
+@pytest.mark.parametrize(
+    'missing, model, words',
+    [
+        (('message_hub', 'optimizer', 'param_schedulers'), Line, ['no message_hub of a training', 'published']),
+        (('meta',), Line, ['no epoch, iter']),
+        ((), Plane, ['line does not fit Linear', 'line', 'weight (1, 1) instead of (2, 1)']),
+    ],
+)
+def test_what_cannot_be_resumed_is_named_before_the_run(begun, tmp_path, missing, model, words):
+    checkpoint = torch.load(begun / 'epoch_3.pth', weights_only=True)
+    torch.save({key: value for key, value in checkpoint.items() if key not in missing}, tmp_path / 'other.pth')
+    words = [*words, f'load_from={tmp_path}/other.pth` in the place of --resume']
+    code, log = children.run(is_refused, tmp_path / 'run', tmp_path / 'other.pth', model, *words, log=tmp_path / 'log')
+    assert code == 0, log
+    assert not there(tmp_path / 'run')

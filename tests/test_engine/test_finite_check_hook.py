@@ -249,6 +249,15 @@ def test_a_full_disk_does_not_hide_the_fault(cfg):
     assert 'in loss_' in told and 'The step could not be kept' in told
 
 
+def test_a_step_is_kept_over_no_other_file(cfg, tmp_path):
+    folder, target = Path(cfg.work_dir) / 'broken_steps', tmp_path / 'target'
+    target.write_text('precious')
+    folder.mkdir(parents=True)
+    (folder / 'iter_1_rank_0.pth').symlink_to(target)
+    stopped(cfg, 0, lambda model: model.textual_bank.bank.fill_(float('inf')))
+    assert target.read_text() == 'precious' and replayed(cfg, 'iter_1').recorded
+
+
 def test_the_tool_replays_and_a_checkpoint_is_no_step(cfg, monkeypatch, capsys):
     stopped(cfg, 4, lambda model: model.neck.mlp[2].bias.data.fill_(float('inf')))
     file = Path(cfg.work_dir) / 'broken_steps/iter_5_rank_0.pth'

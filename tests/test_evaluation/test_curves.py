@@ -1,10 +1,12 @@
 """What a run has logged is what is drawn: across resumed runs, and whatever of it there is."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
+from mmlgd.engine import CurvesHook
 from mmlgd.evaluation import draw_curves, read_scalars
 
 
@@ -77,3 +79,49 @@ def test_a_part_of_the_loss_without_weight_is_no_curve(tmp_path, monkeypatch):
     log(tmp_path, '20260101_000000', {**train(10, 3.0), **losses}, {**train(20, 2.0), **losses})
     draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
     assert drawn == ['visual bank', 'queue', '1 - cosine']
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        'null',
+        '[1]',
+        '"step"',
+        '{"loss_visual": 1}',
+        '{"step": "x", "loss_visual": 1}',
+        '{"step": true}',
+        '{"step": NaN}',
+    ]
+    + ['{"step": 10, "loss_visual": ' + '9' * 400 + '}', '{"step": 1e999}', '[' * 100_000, '\x00', '\udcff'],
+    ids=range(12),
+)
+def test_a_foreign_line_is_left_out(tmp_path, line):
+    log(tmp_path, '20260101_000000', train(10, 3.0))
+    file = tmp_path / '20260101_000000/vis_data/scalars.json'
+    file.write_bytes(line.encode(errors='surrogateescape') + b'\n' + file.read_bytes())
+    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [3.0]]
+
+
+@pytest.mark.parametrize('record', [dict(step=1, lr=0.1), train(10, 3.0)])
+def test_a_finished_training_is_no_failure_for_its_curves(tmp_path, record):
+    """One has no curves of distillation, of the other the drawing cannot be written."""
+    log(tmp_path, '20260101_000000', record)
+    (tmp_path / 'curves.png.part').mkdir()
+    warnings = []
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path),
+        train_dataloader=range(10),
+        experiment_name='run',
+        logger=SimpleNamespace(warning=warnings.append),
+    )
+    CurvesHook().after_train(runner)
+    (warning,) = warnings
+    assert 'no curves are drawn. ' in warning
+
+
+def test_curves_are_drawn_over_no_other_file(tmp_path):
+    log(tmp_path, '20260101_000000', train(10, 3.0))
+    (tmp_path / 'target').write_text('precious')
+    (tmp_path / 'curves.png').symlink_to(tmp_path / 'target')
+    draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
+    assert (tmp_path / 'target').read_text() == 'precious' and Image.open(tmp_path / 'curves.png').size[0] > 300

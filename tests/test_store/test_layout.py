@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmlgd.files import WriteError
 from mmlgd.store import StoreError, TeacherStore
 
 from .. import children
@@ -162,3 +163,17 @@ def test_no_store_another_format_and_a_damaged_description_are_refused(tmp_path)
         (tmp_path / 'store.json').write_text(text)
         with pytest.raises(StoreError, match='damaged'):
             TeacherStore(tmp_path)
+
+
+def test_shards_that_lead_outside_are_not_written(store, tmp_path):
+    outside, folder = tmp_path / 'outside', tmp_path / 'planted'
+    outside.mkdir()
+    folder.mkdir()
+    (folder / 'shards').symlink_to(outside)
+    with pytest.raises(WriteError, match=f'shards is a link to {outside}'):
+        create(folder)
+    (tmp_path / 'shards').rename(tmp_path / 'real')
+    (tmp_path / 'shards').symlink_to(tmp_path / 'real')
+    with pytest.raises(WriteError, match='shards is a link'):
+        store.write(0, unit(1024))
+    assert not list(outside.iterdir())

@@ -162,3 +162,11 @@ def test_cached_rows_that_are_no_embeddings_are_computed_anew(rows, tmp_path):
     save_file({'embeddings': rows}, file)
     assert torch.equal(embed_class_names(Tower(), *arguments), expected)
     assert torch.equal(load_file(file)['embeddings'], expected)
+
+
+def test_a_cache_that_leads_outside_is_not_written(tmp_path):
+    (tmp_path / 'outside').mkdir()
+    (tmp_path / 'cache').mkdir()
+    (tmp_path / 'cache/text').symlink_to(tmp_path / 'outside')
+    rows = embed_class_names(Tower(), 8, 'teacher-1', ['cat'], ['a {}'], str(tmp_path / 'cache'))
+    assert rows.shape == (1, 8) and not list((tmp_path / 'outside').iterdir())

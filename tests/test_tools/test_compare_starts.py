@@ -63,3 +63,12 @@ def test_wrong_arguments(compare, tmp_path, capsys):
     with pytest.raises(SystemExit):
         compare.main(['c.py', '--metric', 'AP', '--starts', 'none'])
     assert 'NAME=START' in capsys.readouterr().err
+
+
+def test_a_foreign_line_in_a_log_is_no_evaluation(compare, tmp_path):
+    log = tmp_path / '20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"mIoU": 11, "step": 2}\nnull\n{"note": "mine"}\n{"step": 3, "note": "mine"}\n{"mIoU": 1')
+    assert compare.last_metric(tmp_path, 'mIoU') == 11
+    with pytest.raises(KeyError, match='no .acc.; it has'):
+        compare.last_metric(tmp_path, 'acc')

@@ -14,6 +14,8 @@ from typing import Optional
 
 from runs import TOOLS, mean_and_spread, run
 
+from mmlgd.evaluation.curves import read_records
+
 
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     """Read the command line."""
@@ -46,15 +48,16 @@ def last_metric(work_dir: Path, metric: str) -> Optional[float]:
     Raises:
         KeyError: There was an evaluation, without this metric; the message names those it had.
     """
-    found = None
+    found, others = None, {}
     for log in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in log.read_text().splitlines():
-            record = json.loads(line)
+        for record in read_records(log):
             if metric in record:
                 found = record[metric]
             elif 'lr' not in record and 'loss' not in record:
-                names = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
-                raise KeyError(f'{log} has no {metric!r}; it has {", ".join(names) or "no metrics"}.')
+                others[log] = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
+    if found is None and others:
+        log, names = others.popitem()
+        raise KeyError(f'{log} has no {metric!r}; it has {", ".join(names) or "no metrics"}.')
     return found
 
 

@@ -1,0 +1,57 @@
+"""What a checkpoint has to have for a run to go on from it, said before the run does."""
+
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import nn
+
+from mmlgd.apis.checkpoints import check_weights, part_weights, state_dict_of
+from mmlgd.checkpoint_files import CheckpointError
+
+
+def check_resumable(model: nn.Module, checkpoint: dict, source: str) -> None:
+    """Refuse a checkpoint of weights alone, and one of another model; mmengine loads what fits, or ends in a KeyError.
+
+    Args:
+        model (nn.Module): Without its wrapper.
+        checkpoint (dict): As it was read.
+        source (str): Where it is from, for the error.
+
+    Raises:
+        CheckpointError: The message says what is missing or differs, and how to start from the weights alone.
+    """
+    meta = _dict_of(checkpoint, 'meta')
+    there = dict(
+        epoch=isinstance(meta.get('epoch'), int),
+        iter=isinstance(meta.get('iter'), int),
+        message_hub=_is_hub(_dict_of(checkpoint, 'message_hub')),
+    )
+    start_anew = f'To start a new run from its weights: `--cfg-options load_from={source}` in the place of --resume.'
+    if missing := [name for name, found in there.items() if not found]:
+        raise CheckpointError(
+            f'Cannot resume from {source}: it has no {", ".join(missing)} of a training, as a published file or one of '
+            f'weights alone. Give an epoch_*.pth (or iter_*.pth) of the run. {start_anew}'
+        )
+    state = state_dict_of(checkpoint)
+    for name, part in model.named_children():
+        if any(True for _ in part.parameters()):
+            try:
+                check_weights(part, part_weights(state, name, source), f'{source}: {name}')
+            except CheckpointError as error:
+                raise CheckpointError(f'Cannot resume: {error} {start_anew}') from error
+    if without := [name for name in ('optimizer', 'param_schedulers') if name not in checkpoint]:
+        print_log(
+            f'{source} has no {" and no ".join(without)} (as best_*.pth): they begin anew, unlike in a run that '
+            f'was never stopped.',
+            'current',
+            30,
+        )
+
+
+def _dict_of(checkpoint: dict, name: str) -> dict[str, Any]:
+    value = checkpoint.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _is_hub(hub: dict) -> bool:
+    return all(isinstance(hub.get(key), dict) for key in ('log_scalars', 'runtime_info', 'resumed_keys'))

@@ -1,0 +1,78 @@
+"""What a tool says last: the reason, in one paragraph, wherever the error comes from."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from torch._utils import ExceptionWrapper
+from torch.utils.data import DataLoader
+
+from mmlgd.datasets import BadPictureError
+from mmlgd.errors import MMLGDError, reason_of, run_tool
+
+
+def in_a_worker(error, cause=None):
+    """What torch makes of an error that a data loader's process meets."""
+    try:
+        try:
+            raise error from cause
+        except Exception:
+            ExceptionWrapper(where='in DataLoader worker process 3').reraise()
+    except Exception as raised:
+        return raised
+
+
+def kinds(kind=MMLGDError):
+    yield kind
+    for one in kind.__subclasses__():
+        yield from kinds(one)
+
+
+@pytest.mark.parametrize('cause', [None, OSError(5, 'Input/output error')])
+@pytest.mark.parametrize('kind', sorted(set(kinds()), key=lambda kind: kind.__name__))
+def test_of_an_error_in_a_worker_the_reason_is_told(kind, cause):
+    reason = 'The image a.jpg cannot be used: it is empty.\nMend it: or leave it out.'
+    error = in_a_worker(kind(reason), cause)
+    assert isinstance(error, kind) and 'Traceback' in str(error)
+    assert reason_of(error) == reason
+    with pytest.raises(SystemExit) as stopped:
+        run_tool(lambda: (_ for _ in ()).throw(error))
+    assert stopped.value.code == f'error: {reason}'
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+    for error in (KeyError('key'), in_a_worker(KeyError('key')), RuntimeError('The size of tensor a')):
+        with pytest.raises(type(error)):
+            run_tool(lambda error=error: (_ for _ in ()).throw(error))
+
+
+class Dies(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class IsBad(Dies):
+    def __getitem__(self, index):
+        raise BadPictureError.of('a.jpg', 'it is empty (0 bytes)')
+
+
+@pytest.mark.parametrize(
+    'dataset, said',
+    [
+        (Dies(), r'^error: A process that reads images has died: .*Killed.*memory.*num_workers'),
+        (IsBad(), r'^error: The p'),
+    ],
+)
+def test_a_real_worker_of_a_run_under_torchrun(dataset, said, tmp_path, monkeypatch):
+    """Its launcher reads the reason from a file, for its own report."""
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(tmp_path / 'error.json'))
+    with pytest.raises(SystemExit, match=said) as stopped:
+        run_tool(lambda: list(DataLoader(dataset, num_workers=1)))
+    told = json.loads((tmp_path / 'error.json').read_text())
+    assert told['message'] == stopped.value.code and int(told['timestamp']) > 0
+    assert 'Traceback' not in told['message'] and '\n' not in told['message']
