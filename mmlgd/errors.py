@@ -33,7 +33,7 @@ class DownloadError(MMLGDError, ConnectionError):
 
 
 def shown(name: object) -> str:
-    """Write a file's name for a message or a log, on one line and without what a terminal would obey.
+    r"""Write a file's name for a message or a log, on one line and without what a terminal would obey.
 
     Args:
         name (str | Path): As the file system has it: it may hold line breaks, escape codes, characters that turn the
@@ -44,7 +44,7 @@ def shown(name: object) -> str:
 
     Examples:
         >>> shown('cat' + chr(10) + 'dog.jpg')
-        'cat\\\\ndog.jpg'
+        'cat\\ndog.jpg'
     """
     return ''.join(c if c.isprintable() else ascii(c)[1:-1].replace('\\udc', '\\x') for c in str(name))
 

@@ -70,8 +70,8 @@ class BadPictureError(MMLGDError, ValueError):
             BadPictureError: To be raised.
         """
         return cls(
-            f'The picture {shown(path)} cannot be used: {reason}. Mend it or take it out of the folder; pre-training can '
-            f"leave such pictures out (train_dataloader.dataset.bad_pictures='skip').",
+            f'The picture {shown(path)} cannot be used: {reason}. Mend it or take it out of the folder; pre-training '
+            f"can leave such pictures out (train_dataloader.dataset.bad_pictures='skip').",
             path,
             reason,
         )
