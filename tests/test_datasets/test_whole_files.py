@@ -21,9 +21,9 @@ FORMATS = {
     'JPEG': (dict(), 0),
     'JPEG progressive': (dict(progressive=True), 0),
     'PNG': (dict(), 0),
-    'WEBP': (dict(), 40),
-    'WEBP with metadata': (dict(exif=EXIF.tobytes()), 100),
-    'WEBP lossless': (dict(lossless=True), 40),
+    'WEBP': (dict(), 60),
+    'WEBP with metadata': (dict(exif=EXIF.tobytes()), 120),
+    'WEBP lossless': (dict(lossless=True), 60),
     'AVIF': (dict(), 0),
     'AVIF of best quality': (dict(quality=100), 0),
     'GIF': (dict(), 0),
@@ -31,8 +31,8 @@ FORMATS = {
     'JPEG2000 stream': (dict(no_jp2=True), 0),
     'TIFF lzw': (dict(compression='tiff_lzw'), 0),
     'TIFF deflate': (dict(compression='tiff_adobe_deflate'), 0),
-    'TIFF jpeg': (dict(compression='jpeg'), 40),
-    'TIFF packbits': (dict(compression='packbits'), 40),
+    'TIFF jpeg': (dict(compression='jpeg'), 150),
+    'TIFF packbits': (dict(compression='packbits'), 150),
 }
 UNCOMPRESSED = ('BMP', 'PPM', 'TIFF')  # zeros are black pixels there: what was cut off is seen, what was zeroed is not
 
