@@ -60,6 +60,23 @@ def reason_of(error: BaseException) -> str:
     return reason.strip()
 
 
+def shown(name: object) -> str:
+    r"""Write a file's name for a message or a log, on one line and without what a terminal would obey.
+
+    Args:
+        name (str | Path): As the file system has it: it may hold line breaks, escape codes, characters that turn the
+            direction of writing, and bytes that are no UTF-8.
+
+    Returns:
+        str: These escaped as in Python, all others as they are.
+
+    Examples:
+        >>> shown('cat' + chr(10) + 'dog.jpg')
+        'cat\\ndog.jpg'
+    """
+    return ''.join(c if c.isprintable() else ascii(c)[1:-1].replace('\\udc', '\\x') for c in str(name))
+
+
 def run_tool(main: Callable[[], object]) -> None:
     """Run a tool; what is wrong with its input is said in one paragraph, with exit code 1 and without a traceback.
 

@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -106,6 +107,7 @@ def pretrain(
     try:
         images = images.expanduser()
         work_dir = work_dir or Path('work_dirs') / f'lgd_{student}_{images.resolve().name}'
+        check_places(images, work_dir, store)
         check_pictures(images, settings['batch_size'], gpus)
         vocabulary = check_names(names)
         text = config_text(images, vocabulary, student, check_teacher(teacher), gpus, settings)
@@ -154,6 +156,24 @@ def _end_with_parent() -> Optional[Callable[[], object]]:
     return lambda: library.prctl(set_death_signal, signal.SIGTERM)
 
 
+def check_places(images: Path, work_dir: Path, store: Optional[Path]) -> None:
+    """Refuse to write into the folder of images.
+
+    Args:
+        images (Path): The folder.
+        work_dir (Path): Of the run.
+        store (Path, optional): The teacher store.
+
+    Raises:
+        ConfigError: One of them lies in the folder of images.
+    """
+    from mmlgd.datasets.folder import require_outside
+
+    require_outside(work_dir, images, 'The work dir', '--work-dir')
+    if store is not None:
+        require_outside(store, images, 'The store', '--store')
+
+
 def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
     """Refuse a folder that no step could be made of.
 
@@ -168,17 +188,16 @@ def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
     """
     from mmengine.config import Config
 
+    from mmlgd.datasets.folder import images_in
     from mmlgd.places import place_of
 
     if not images.is_dir():
         raise FileNotFoundError(f'--images takes a folder of pictures; there is none at {str(images)!r}.')
     endings = Config.fromfile(place_of('configs') / '_base_/datasets/pictures.py').file_endings
     wanted = batch_size * gpus
-    count = 0
-    for file in images.rglob('*'):
-        count += file.suffix.lower() in endings and file.is_file()
-        if count >= wanted:
-            return
+    count = sum(1 for _ in islice(images_in(images, endings), wanted))  # no more: there may be millions
+    if count == wanted:
+        return
     if not count:
         raise FileNotFoundError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(endings)}.')
     raise ValueError(

@@ -25,10 +25,11 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmpretrain.datasets import CustomDataset
 from torch import Tensor
 
 from mmlgd.apis.inferencer import DEFAULT_PIPELINE
+from mmlgd.datasets import Pictures
+from mmlgd.datasets.folder import require_outside
 from mmlgd.errors import ConfigError, MissingFileError, run_tool
 from mmlgd.evaluation import (
     Features,
@@ -50,13 +51,13 @@ class Split(NamedTuple):
     """The labelled pictures of ``train`` or ``val``.
 
     Attributes:
-        dataset (CustomDataset): Ready to be read.
+        dataset (Pictures): Ready to be read.
         files (List[str]): Relative to the folder.
         labels (Tensor): (N,).
         folders (List[str] | None): Names of the class folders, if there are any.
     """
 
-    dataset: CustomDataset
+    dataset: Pictures
     files: list[str]
     labels: Tensor
     folders: Optional[list[str]]
@@ -152,11 +153,12 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
 
     Raises:
         MissingFileError: There is no such folder, or no picture in it.
+        UnreadableFolderError: A part of it may not be read.
     """
     if not (data / split).is_dir():
         raise MissingFileError(f'Expected labelled pictures in {data / split}/CLASS/*, and there is no such folder.')
     listed = (data / f'{split}.txt').is_file()
-    dataset = CustomDataset(
+    dataset = Pictures(
         data_root=str(data),
         data_prefix=split,
         ann_file=f'{split}.txt' if listed else '',
@@ -309,6 +311,8 @@ def main(argv: Optional[list[str]] = None) -> dict:
         dict: What table.json holds.
     """
     args = parse_args(argv)
+    for split in ('train', 'val'):
+        require_outside(args.out, args.data / split, 'The table', '--out')
     init_default_scope('mmpretrain')
     if args.names:
         args.names = load_vocabulary(args.names)

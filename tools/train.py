@@ -14,6 +14,7 @@ import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work 
 from mmlgd.apis.downstream import start_from
 from mmlgd.apis.resume import resume_whole, save_whole
 from mmlgd.apis.teacher_store import use_store
+from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.engine.ema_hook import average_student
 from mmlgd.errors import ConfigError, run_tool
 from mmlgd.files import sole_writer
@@ -91,6 +92,8 @@ def mixed_precision() -> dict:
 def main() -> None:
     """Build the runner and train."""
     cfg = load_config(parse_args())
+    if images := folder_of((cfg.get('train_dataloader') or {}).get('dataset', {})):
+        require_outside(cfg.work_dir, images, 'The work dir', '--work-dir')
     # Before the runner: it writes its config into the work dir.
     rank = os.environ.get(_RANKS.get(cfg.launcher, ''), '0')
     with sole_writer(cfg.work_dir) if rank == '0' else nullcontext():

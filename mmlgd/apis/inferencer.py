@@ -10,7 +10,6 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from mmengine import fileio
 from mmengine.config import ConfigDict
 from mmengine.dataset import default_collate
 from mmengine.device import get_device
@@ -18,8 +17,9 @@ from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
-from mmlgd.datasets.loading import decode
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.datasets.folder import images_in
+from mmlgd.datasets.loading import decode, read_bytes
+from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.file_handlers import plain_files
 
 from .checkpoint_configs import buildable
@@ -41,14 +41,14 @@ class Picture:
     name: Union[str, Path] = ''
 
     def __str__(self):
-        return self.source if isinstance(self.source, str) else f'an array {self.source.shape}'
+        return shown(self.source) if isinstance(self.source, str) else f'an array {self.source.shape}'
 
     def read(self) -> np.ndarray:
         """Read it as (H, W, 3), BGR; the errors of all decoders and networks become one that names the picture."""
         if not isinstance(self.source, str):
             return self.source
         try:
-            return decode(fileio.get(self.source))
+            return decode(read_bytes(self.source))
         except Exception as error:
             raise ConfigError(f'{self} cannot be read: {" ".join(str(error).split())}.') from error
 
@@ -266,13 +266,13 @@ def _pictures_of(source: Union[str, Path, np.ndarray, Picture]) -> list[Picture]
         return [Picture(str(source), '' if name == '..' or '\\' in name else name)]
     path = Path(source).expanduser()
     if path.is_dir():
-        files = sorted(file for file in path.rglob('*') if file.suffix.lower() in FILE_ENDINGS)
+        files = sorted(map(Path, images_in(path, FILE_ENDINGS)))
         if not files:
             endings = ' '.join(FILE_ENDINGS)
             raise ConfigError(f'There are no pictures ({endings}) in {str(path)!r} and its sub-folders.')
-        return [Picture(str(file), file.relative_to(path)) for file in files]
+        return [Picture(str(path / file), file) for file in files]
     if not path.is_file():
-        raise MissingFileError(f'There is no picture and no folder at {str(path)!r}.')
+        raise MissingFileError(f'There is no picture and no folder at {str(path)!r} (a pipe or a device is none).')
     return [Picture(str(path), path.name)]
 
 

@@ -18,6 +18,7 @@ from mmengine.runner.amp import autocast
 from tqdm import tqdm
 
 from mmlgd.datasets import SeededViews
+from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
 from mmlgd.files import sole_writer
 from mmlgd.ranks import fail_together
@@ -51,6 +52,7 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         TeacherStore: The store, complete.
 
     Raises:
+        ConfigError: The folder lies in that of the pictures.
         StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
         BadPictureError: A picture is bad, and the data set's policy is not to leave it out.
         TooManyBadPicturesError: More pictures are bad than may be left out.
@@ -58,6 +60,8 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         WriteError: The disk is full, or the folder not writable. What is there stays, and the next run goes on.
         OtherRankError: Another rank had one of these errors.
     """
+    if images := folder_of(cfg.train_dataloader.dataset):
+        require_outside(folder, images, 'The store', '--out')
     with ExitStack() as held:
         with fail_together():
             if dist.is_main_process():

@@ -2,32 +2,45 @@
 
 import errno
 import io
-import re
+import os
+import stat
 import struct
 from typing import Optional
 
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine import fileio
+from mmengine.fileio import LocalBackend, get_file_backend
 from PIL import Image, ImageChops, ImageOps
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, shown
 from mmlgd.registry import TRANSFORMS
+
+from .whole_files import jpeg_frame, unfinished
 
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)  # 179 million, from where on Pillow sees a decompression bomb
 # Pillow's others are rare, or start other programs (EPS), which no folder of pictures may do.
 _FORMATS = ('AVIF', 'BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 _CANVAS = (124, 117, 104)  # below transparent pixels, as in mmcv: neither white nor black drawings vanish on it
 _DARK = 16  # of 255: what 12 bits come to, of 16
-_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
-# A marker, and neither a byte of the compressed data, which are stuffed (FF 00), nor a restart in them (FF D0 to D7).
-_JPEG_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
+_JPEG_START = b'\xff\xd8'
 _PNG_START, _PNG_HEADER = b'\x89PNG\r\n\x1a\n', struct.Struct('>8xIIBB')
 _PNG_OPAQUE = (0, 2, 3)  # grey, colours, a palette
-_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+# A file holds no more: four channels of 16 bits, and room for metadata, previews and what cameras add.
+_BYTES_A_PIXEL, _ROOM = 8, 2**26
 # The file's own faults. A full disk, too many open files or a lost network are not: they are raised as they are.
-_FILE_FAULTS = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EIO)
+_FILE_FAULTS = (
+    errno.ENOENT,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ELOOP,
+    errno.EIO,
+    errno.ENXIO,  # a socket
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+)
 
 
 class BadPictureError(MMLGDError, ValueError):
@@ -57,8 +70,8 @@ class BadPictureError(MMLGDError, ValueError):
             BadPictureError: To be raised.
         """
         return cls(
-            f'The picture {path} cannot be used: {reason}. Mend it or take it out of the folder; pre-training can '
-            f"leave such pictures out (train_dataloader.dataset.bad_pictures='skip').",
+            f'The picture {shown(path)} cannot be used: {reason}. Mend it or take it out of the folder; pre-training '
+            f"can leave such pictures out (train_dataloader.dataset.bad_pictures='skip').",
             path,
             reason,
         )
@@ -125,15 +138,50 @@ def read_picture(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional
         BadPictureError: See :class:`LoadImageFromFile`.
     """
     try:
-        content = fileio.get(path, backend_args=backend_args)
+        return decode(read_bytes(path, max_pixels, backend_args), max_pixels)
+    except BadPictureError as error:
+        raise BadPictureError.of(path, error.reason) from error
+
+
+def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None) -> bytes:
+    """Read an image file of ordinary size, and nothing that only looks like a file: a pipe would wait for good.
+
+    Args:
+        path (str): A path or URL.
+        max_pixels (int): See :class:`LoadImageFromFile`. Defaults to 178,956,970; no image of so many pixels takes
+            more than 8 bytes for each. What comes over a network has no limit.
+        backend_args (dict, optional): Of mmengine's file backend. Defaults to None.
+
+    Returns:
+        bytes: All of it.
+
+    Raises:
+        BadPictureError: It cannot be read, is no regular file, or too large; without a path.
+        OSError: A fault of the machine, as too many open files.
+    """
+    backend = get_file_backend(path, backend_args=backend_args, enable_singleton=True)
+    try:
+        if not isinstance(backend, LocalBackend):
+            return backend.get(path)
+        # A pipe opens without its writer, and what was opened is what is looked at.
+        handle = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
+        with open(handle, 'rb', buffering=0) as file:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
+                raise BadPictureError('it cannot be read (it is no file but a pipe or a device)')
+            if found.st_size > (most := max_pixels * _BYTES_A_PIXEL + _ROOM):
+                raise BadPictureError(
+                    f'it has {found.st_size} bytes; no image of max_pixels={max_pixels} pixels has more than {most}'
+                )
+            return file.readall()
     except OSError as error:
         if error.errno not in _FILE_FAULTS:
             raise
-        raise BadPictureError.of(path, f'it cannot be read ({error.strerror})') from error
-    try:
-        return decode(content, max_pixels)
-    except BadPictureError as error:
-        raise BadPictureError.of(path, error.reason) from error
+        raise BadPictureError(f'it cannot be read ({error.strerror})') from error
+    except ValueError as error:
+        if isinstance(error, BadPictureError):
+            raise
+        raise BadPictureError(f'it cannot be read ({error})') from error  # a NUL in its name
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -152,9 +200,11 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if not content:
         raise BadPictureError('it is empty (0 bytes)')
     try:
-        if _is_plain(content, max_pixels):
+        if size := _plain_size(content, max_pixels):
             picture = mmcv.imfrombytes(content, flag='color', backend='cv2')
             if picture is not None:
+                if sorted(picture.shape[:2]) != sorted(size):  # it may be turned
+                    raise BadPictureError(f'it is damaged (its header tells of {size[1]} x {size[0]} pixels)')
                 return picture
         return _by_pillow(content, max_pixels)
     except (BadPictureError, MemoryError):
@@ -165,40 +215,21 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise BadPictureError(f'it is damaged ({" ".join(str(error).split())})') from error
 
 
-def _is_plain(content: bytes, max_pixels: int) -> bool:
-    """Say whether OpenCV reads a file as it is meant: a JPEG or PNG file of 8 bits, grey or colours alone."""
+def _plain_size(content: bytes, max_pixels: int) -> Optional[tuple[int, int]]:
+    """Find height and width of what OpenCV reads as it is meant: JPEG or PNG of 8 bits, grey or colours alone."""
     if content.startswith(_JPEG_START):
-        height, width, channels = _check_jpeg(content)
-        _check_size(height, width, max_pixels)
-        return channels < 4  # of CMYK, OpenCV takes all for Adobe's, whose values are inverted
-    if content.startswith(_PNG_START) and len(content) > _PNG_HEADER.size + len(_PNG_START):
+        frame = jpeg_frame(content)
+        if frame is None:
+            raise BadPictureError('it is cut off (a JPEG file without its end)')
+        height, width, channels = frame
+        is_plain = channels < 4  # of CMYK, OpenCV takes all for Adobe's, whose values are inverted
+    elif content.startswith(_PNG_START) and len(content) > _PNG_HEADER.size + len(_PNG_START):
         width, height, depth, colours = _PNG_HEADER.unpack_from(content, len(_PNG_START))
-        _check_size(height, width, max_pixels)
-        return depth <= 8 and colours in _PNG_OPAQUE and b'tRNS' not in content[: content.find(b'IDAT')]
-    return False
-
-
-def _check_jpeg(content: bytes) -> tuple[int, int, int]:
-    """Find the height, width and channels of a JPEG file, and its end.
-
-    Data that are damaged in their middle look whole: only libjpeg sees that, and neither OpenCV nor Pillow asks it.
-    """
-    frame, at = None, len(_JPEG_START)
-    while marker := _JPEG_MARKER.search(content, at):
-        at = marker.end()
-        if frame is None and content[at - 1] in _JPEG_FRAMES and len(content) > at + 8:
-            frame = (
-                int.from_bytes(content[at + 3 : at + 5], 'big'),
-                int.from_bytes(content[at + 5 : at + 7], 'big'),
-                content[at + 7],
-            )
-            # A preview in the EXIF data ends likewise, but lies before the frame.
-            if content.endswith(_JPEG_END):
-                return frame
-        if frame and marker[0] == _JPEG_END:  # followed by what cameras and downloads add
-            return frame
-        at += int.from_bytes(content[at : at + 2], 'big')
-    raise BadPictureError('it is cut off (a JPEG file without its end)')
+        is_plain = depth <= 8 and colours in _PNG_OPAQUE and b'tRNS' not in content[: content.find(b'IDAT')]
+    else:
+        return None
+    _check_size(height, width, max_pixels)
+    return (height, width) if is_plain else None
 
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:
@@ -218,6 +249,8 @@ def _by_pillow(content: bytes, max_pixels: int) -> np.ndarray:
             _check_size(image.height, image.width, max_pixels)
             is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile)  # of 16 bits, in colours 8 are handed on
             image.load()
+            if fault := unfinished(content, image.format):
+                raise BadPictureError(fault)
             if image.format == 'JPEG' and image.mode == 'CMYK' and 'adobe' not in image.info:
                 image = ImageChops.invert(image)  # which Pillow, like OpenCV, takes to be as Adobe's are
             image = ImageOps.exif_transpose(image)

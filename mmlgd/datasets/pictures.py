@@ -1,15 +1,19 @@
 """A folder of pictures, some of which may be bad."""
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Union
 
 import numpy as np
+from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset
 
-from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
 from mmlgd.registry import DATASETS
 
+from .folder import images_in
 from .loading import BadPictureError
 
 POLICIES = ('raise', 'skip')
@@ -71,11 +75,11 @@ class BadPictures:
             TooManyBadPicturesError: The message names some of them.
         """
         if len(bad) > (limit := self.limit(pictures)):
-            shown = '\n'.join(f'  {path}: {reason}' for path, reason in list(bad.items())[:5])
+            lines = '\n'.join(f'  {shown(path)}: {reason}' for path, reason in list(bad.items())[:5])
             more = f'\n  and {len(bad) - 5} more' if len(bad) > 5 else ''
             raise TooManyBadPicturesError(
                 f'{len(bad)} of {pictures} pictures are bad so far, and at most {limit} may be left out '
-                f'(bad_pictures={self.policy!r}, max_bad_pictures={self.most}):\n{shown}{more}\n'
+                f'(bad_pictures={self.policy!r}, max_bad_pictures={self.most}):\n{lines}{more}\n'
                 f'Mend them or take them out of the folder, or allow more.'
             )
 
@@ -135,7 +139,7 @@ def report_text(path: str, reason: str) -> str:
     Returns:
         str: A line.
     """
-    return f'Bad picture left out: {path}: {reason}.'
+    return f'Bad picture left out: {shown(path)}: {reason}.'
 
 
 def count_text(bad: int, pictures: int) -> str:
@@ -168,6 +172,8 @@ def _places(index: int, pictures: int) -> Iterator[int]:
 class Pictures(CustomDataset):
     """mmpretrain's ``CustomDataset``, with a policy for pictures that cannot be used.
 
+    Without ``ann_file``, the images are those that :func:`~mmlgd.datasets.folder.images_in` lists.
+
     Args:
         bad_pictures (str): ``'raise'`` stops at the first; ``'skip'`` leaves them out, up to ``max_bad_pictures``:
             another picture takes the place, always the same one. Defaults to ``'raise'``.
@@ -178,6 +184,8 @@ class Pictures(CustomDataset):
 
     Raises:
         ValueError: The policy is unknown, or skips in evaluation (``test_mode=True``).
+        MissingFileError: There is no such folder, or no image in it.
+        UnreadableFolderError: A part of it may not be read.
 
     Examples:
         >>> dataset = dict(type='mmlgd.Pictures', data_root='pictures', with_label=False, bad_pictures='skip')
@@ -217,3 +225,34 @@ class Pictures(CustomDataset):
             BadPictureError: It is bad.
         """
         return super().__getitem__(idx)
+
+    def _find_samples(self) -> list:
+        """List the images; with labels, those of the class folders, which are numbered in the order of their names."""
+        if '://' in self.img_prefix:
+            return super()._find_samples()
+        images = sorted(images_in(self.img_prefix, self.extensions))
+        if self.with_label:
+            images = self._labelled(images)
+        if not images:
+            endings = ', '.join(sorted(self.extensions))
+            raise MissingFileError(f'No file in {shown(self.img_prefix)} or its sub-folders ends with {endings}.')
+        return images
+
+    def _labelled(self, images: list[str]) -> list[tuple[str, int]]:
+        classes = sorted(place.name for place in Path(self.img_prefix).iterdir() if place.is_dir())
+        if self.CLASSES is None:
+            self._metainfo['classes'] = tuple(classes)
+        elif len(self.CLASSES) != len(classes):
+            raise ConfigError(
+                f'{shown(self.img_prefix)} has {len(classes)} class folders, and there are {len(self.CLASSES)} class '
+                f'names. Give one name for each folder, in the order of the sorted folders.'
+            )
+        self.folder_to_idx = {name: label for label, name in enumerate(classes)}
+        parts = [(file, file.split(os.sep)) for file in images]
+        labelled = [(file, self.folder_to_idx[part[0]]) for file, part in parts if len(part) > 1]
+        if empty := set(classes) - {part[0] for _, part in parts}:
+            names = ', '.join(map(shown, sorted(empty)))
+            MMLogger.get_current_instance().warning(
+                f'No image in these class folders of {shown(self.img_prefix)}: {names}.'
+            )
+        return labelled

@@ -6,7 +6,7 @@ from typing import Union
 import torch
 from torch.utils.data import Dataset
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, shown
 from mmlgd.registry import DATASETS
 from mmlgd.seeds import seeded
 
@@ -63,7 +63,7 @@ class SeededViews(Dataset):
         """
         view, picture = divmod(index, self.num_pictures)
         info = self.pictures.get_data_info(picture) if hasattr(self.pictures, 'get_data_info') else {}
-        path = f' ({info["img_path"]})' if 'img_path' in info else ''
+        path = f' ({shown(info["img_path"])})' if 'img_path' in info else ''
         return f'picture {picture}{path}, view {view}'
 
     def full_init(self) -> None:

@@ -12,7 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
 
 MAX_MASKS = 1000
@@ -124,7 +124,7 @@ def _check_masks(dataset, num_classes: int) -> None:
         mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow').squeeze()
         if mask.ndim != 2:
             raise ConfigError(
-                f'The mask {path} is a colour picture of shape {mask.shape}. Masks hold one class index a pixel: '
+                f'The mask {shown(path)} is a colour picture of shape {mask.shape}. Masks hold one class index a pixel: '
                 f'save it with one channel, or with a palette.'
             )
         beyond = [
@@ -132,7 +132,7 @@ def _check_masks(dataset, num_classes: int) -> None:
         ]
         if beyond:
             raise ConfigError(
-                f'The mask {path} has the values {_shown(beyond)}, and num_classes is {num_classes}: values are 0 to '
+                f'The mask {shown(path)} has the values {_shown(beyond)}, and num_classes is {num_classes}: values are 0 to '
                 f'{num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
                 f'{" (here after reduce_zero_label, which takes 1 from each)" if info["reduce_zero_label"] else ""}. '
                 f'Give a name for every class, or set the value that is to be ignored as ignore_index of the data '

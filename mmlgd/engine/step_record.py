@@ -9,6 +9,7 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmlgd.errors import shown
 from mmlgd.files import open_anew, own_folder
 from mmlgd.usable import broken_parts
 
@@ -121,7 +122,7 @@ class StepRecord:
             List[str]: Their files, or their places in the batch where these are not known.
         """
         samples = self.inputs.get('data_samples') or [{}] * len(self.inputs['inputs'])
-        return [str(sample.get('img_path', f'picture {k} of the batch')) for k, sample in enumerate(samples)]
+        return [shown(sample.get('img_path', f'picture {k} of the batch')) for k, sample in enumerate(samples)]
 
     def save(self, file: Path, state_dict: dict, meta: dict, broken: list[str]) -> None:
         """Write the step, to be read with ``weights_only``.

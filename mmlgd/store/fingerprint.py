@@ -66,7 +66,7 @@ def survey_pictures(dataset: Sized) -> dict:
             f'teacher store knows them. Give a data set of picture files, as mmpretrain.CustomDataset.'
         )
     root = os.path.join(getattr(dataset, 'data_root', '') or '', '')
-    names = hashlib.sha256('\n'.join(path.removeprefix(root) for path in paths).encode())
+    names = hashlib.sha256('\n'.join(path.removeprefix(root) for path in paths).encode(errors='surrogateescape'))
     some = np.linspace(0, len(paths) - 1, min(len(paths), _SURVEYED)).astype(int)
     sizes = [_size(paths[i]) for i in some]
     return dict(

@@ -5,9 +5,9 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Union
 
-from mmlgd.errors import MissingFileError, MMLGDError
+from mmlgd.errors import MissingFileError, MMLGDError, shown
 
-from .characters import unreadable
+from .characters import look, unreadable
 
 # Name -> (module, class) whose METAINFO has the class names in label order.
 _METAINFO: dict[str, tuple[str, str]] = {
@@ -55,7 +55,8 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
         List[str]: Unique names without surrounding blanks.
 
     Raises:
-        VocabularyError: No names, or a duplicate, empty or non-string one; the message names it.
+        VocabularyError: No names, or a duplicate, empty or non-string one, or one with characters that are not seen;
+            the message names it. Names that look the same are duplicates, however they are encoded.
         MissingFileError: A string that is neither a known data set nor a file. It is a ``FileNotFoundError``.
 
     Examples:
@@ -72,7 +73,10 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
                 f'A vocabulary given as a dict is dict(union=[...]), got keys {sorted(map(str, vocabulary))}.'
             )
         members = [load_vocabulary(member) for member in vocabulary['union']]
-        return _checked(dict.fromkeys(name for names in members for name in names), 'the union')
+        first: dict[str, str] = {}
+        for name in (name for names in members for name in names):
+            first.setdefault(look(name), name)
+        return _checked(first.values(), 'the union')
     if isinstance(vocabulary, (list, tuple)):
         return _checked(vocabulary, 'the list in the config')
     raise VocabularyError(
@@ -101,10 +105,12 @@ def _from_string(vocabulary: str) -> list[str]:
             f'these names, the path of a text file with one class name a line, or a list of names.'
         )
     try:
-        lines = path.read_text(encoding='utf-8-sig').rstrip().splitlines()
+        lines = path.read_text(encoding='utf-8-sig').split('\n')  # reading has made it of \r\n and \r
     except UnicodeDecodeError as error:
-        raise VocabularyError(f'{path} is not UTF-8 text ({error}); save it as UTF-8.') from error
-    return _checked((line.split('\t')[-1] for line in lines), str(path), unit='line')
+        raise VocabularyError(f'{shown(path)} is not UTF-8 text ({error}); save it as UTF-8.') from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return _checked((line.split('\t')[-1] for line in lines), shown(path), unit='line')
 
 
 def _dataset_names(vocabulary: str) -> list[str]:
@@ -117,7 +123,7 @@ def _dataset_names(vocabulary: str) -> list[str]:
 
 def _packaged_names(vocabulary: str) -> list[str]:
     text = resources.files('mmlgd.text').joinpath('names', f'{vocabulary}.txt').read_text(encoding='utf-8')
-    return text.splitlines()
+    return text.rstrip('\n').split('\n')
 
 
 def _clean(name: str) -> str:
@@ -127,6 +133,7 @@ def _clean(name: str) -> str:
 
 def _checked(names, source: str, unit: str = 'name') -> list[str]:
     first_seen: dict[str, int] = {}
+    checked = []
     for position, name in enumerate(names, start=1):
         if not isinstance(name, str):
             raise VocabularyError(
@@ -134,19 +141,22 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
                 f'is a string. Quote it.'
             )
         stripped = name.strip()
-        if not stripped:
-            raise VocabularyError(f'{unit.capitalize()} {position} of {source} is empty. Remove it or name the class.')
         if fault := unreadable(stripped):
             raise VocabularyError(
-                f'{unit.capitalize()} {position} of {source} {fault}: is this a list of class names? Give a UTF-8 text '
-                f'file with one name a line.'
+                f'{unit.capitalize()} {position} of {source} {fault}: is this a list of class names? Take it out, or '
+                f'give a UTF-8 text file with one name a line.'
             )
-        if stripped in first_seen:
+        seen = look(stripped)
+        if not seen:
+            raise VocabularyError(f'{unit.capitalize()} {position} of {source} is empty. Remove it or name the class.')
+        earlier = first_seen.setdefault(seen, position)
+        if earlier != position:
+            different = '' if checked[earlier - 1] == stripped else ' (they look the same, in other characters)'
             raise VocabularyError(
-                f'{source} holds {stripped!r} twice, as {unit} {first_seen[stripped]} and {position}. Each class '
-                f'needs a name of its own: remove one or tell them apart.'
+                f'{source} holds {stripped!r} twice, as {unit} {earlier} and {position}{different}. Each class needs a '
+                f'name of its own: remove one or tell them apart.'
             )
-        first_seen[stripped] = position
-    if not first_seen:
+        checked.append(stripped)
+    if not checked:
         raise VocabularyError(f'{source} holds no names. Give at least one class name.')
-    return list(first_seen)
+    return checked

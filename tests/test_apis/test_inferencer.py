@@ -1,6 +1,8 @@
 """Pictures in, names out: from files, folders, arrays and URLs, whatever some of them hold."""
 
 import http.server
+import os
+import shutil
 import threading
 from functools import partial
 
@@ -117,6 +119,22 @@ def test_a_corrupt_picture_does_not_take_the_others_along(inferencer, folder):
     assert [result['index'] for result in results] == [0, 3]
     told = [str(warning.message) for warning in caught if 'left out' in str(warning.message)]
     assert ['broken.jpg' in told[0], 'empty.png' in told[1]] == [True, True] and len(told) == 2
+
+
+@pytest.mark.filterwarnings('ignore:.*left out')
+def test_pipes_devices_loops_and_hidden_files_do_not_stop_it(inferencer, pictures, tmp_path):
+    for name in ('a.png', '._a.png', 'new\nline.png'):
+        shutil.copy(pictures / PNG, tmp_path / name)
+    os.mkfifo(tmp_path / 'pipe.png')
+    (tmp_path / 'zero.png').symlink_to('/dev/zero')
+    (tmp_path / 'loop').symlink_to('.')
+    (tmp_path / 'broken\n.png').write_bytes(b'')
+    with pytest.warns(UserWarning, match=r'broken\\n.png cannot be read'):
+        results = inferencer(tmp_path)
+    assert [result['img_path'] for result in results] == [str(tmp_path / name) for name in ('a.png', 'new\nline.png')]
+    for name in ('pipe.png', 'zero.png'):
+        with pytest.raises(FileNotFoundError, match='a pipe or a device is none'):
+            inferencer(tmp_path / name)
 
 
 def test_or_it_stops_before_any_prediction(inferencer, folder, monkeypatch):

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from mmlgd.apis.teacher_store import use_store, write_store
 from mmlgd.datasets import SeededViews
+from mmlgd.errors import ConfigError
 from mmlgd.evaluation import live_teacher, load_frozen, load_teacher
 from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import StoreError, TeacherStore
@@ -189,6 +190,12 @@ def test_a_store_whose_views_have_other_pixels_here_is_refused(cfg, store, tmp_p
     use_store(cfg, tmp_path)
     with pytest.raises(StoreError, match=r"other pixels than stored ones \(library.pillow is '1.1.7' in the store"):
         DATASETS.build(cfg.train_dataloader.dataset)
+
+
+def test_a_store_in_the_folder_of_images_is_refused(cfg, pictures):
+    with pytest.raises(ConfigError, match='The store .* lies in the folder of images .*for example --out'):
+        write_store(cfg, pictures / 'store', views=1)
+    assert not (pictures / 'store').exists()
 
 
 def test_a_folder_with_another_store_is_not_written_to(cfg, store):

@@ -107,6 +107,30 @@ def test_a_folder_named_like_a_picture_is_not_counted(pretrain, tmp_path):
     assert result.exit_code == 1 and 'or its sub-folders ends with .jpg' in result.output
 
 
+@pytest.mark.parametrize('inside', ['default', 'work_dir', 'store'])
+def test_what_would_be_written_into_the_images_is_refused(pretrain, pictures, tmp_path, monkeypatch, inside):
+    """Curves of this run would be images of the next one."""
+    if inside == 'default':
+        (tmp_path / 'photos').symlink_to(pictures)
+        monkeypatch.chdir(tmp_path / 'photos')
+        result = pretrain('--dry-run', images='.')
+    else:
+        result = pretrain('--dry-run', **{inside: pictures / 'sub' / 'here'})
+    assert result.exit_code == 1 and result.output.startswith('Error: ')
+    option = '--store' if inside == 'store' else '--work-dir'
+    assert f'lies in the folder of images {pictures}' in result.output and f'{option} {pictures}_' in result.output
+    assert not any((pictures / name).exists() for name in ('work_dirs', 'sub'))
+
+
+def test_what_is_counted_is_what_is_trained(pretrain, pictures, tmp_path):
+    (tmp_path / 'some').mkdir()
+    (tmp_path / 'some' / 'linked').symlink_to(pictures)
+    (tmp_path / 'some' / '._x.jpg').touch()
+    (tmp_path / 'some' / 'loop').symlink_to('.')
+    result = pretrain('--dry-run', images=tmp_path / 'some', batch_size=100)
+    assert 'has 12 pictures, and a step takes 100' in result.output
+
+
 def test_names_are_joined(pretrain, names, tmp_path):
     result = pretrain('--names', 'coco', '--dry-run')
     assert result.exit_code == 0, result.output

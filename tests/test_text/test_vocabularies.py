@@ -61,11 +61,56 @@ def test_a_union_counts_a_name_once_where_it_comes_first():
         (dict(union='coco'), r'dict\(union'),
         (dict(union=[['cat', 'cat']]), "'cat' twice"),
         (3, 'got int'),
+        (['red\u2028panda'], r"Name 1 .* has the line separator '.u2028' .LINE SEPARATOR. in it"),
+        (['red\u2029panda'], 'paragraph separator'),
+        *((['cat', f'red{c}panda'], 'Name 2 .* control character') for c in '\v\f\x1c\x85'),
+        *((['cat', f'c{c}at'], 'Name 2 .* invisible character') for c in '\u200b\ufeff\xad\u200f\u202e\u2066\u2060'),
+        (['caf\xe9', 'cafe\u0301'], 'twice, as name 1 and 2 .they look the same, in other characters'),
+        (['cat', 'c\u200dat'], 'twice, as name 1 and 2 .they look the same'),
+        (['cat', 'cat\ufe0f'], 'they look the same'),
+        (['red panda', 'red\xa0panda'], 'they look the same'),
+        (['cat', '\u200d'], 'Name 2 .* is empty'),
     ],
 )
 def test_unusable_vocabularies_are_refused_by_name(vocabulary, message):
     with pytest.raises(VocabularyError, match=message):
         load_vocabulary(vocabulary)
+
+
+def test_words_of_all_scripts_are_names():
+    """Persian joins no letters with U+200C, Malayalam and emoji join with U+200D, flags are spelled with tags."""
+    names = [
+        '\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645',
+        '\u0d28\u0d4d\u200d',
+        '\U0001f468\u200d\U0001f33e',
+        '\u2764\ufe0f',
+    ]
+    names += [
+        '\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f',
+        'cafe\u0301',
+        '\xe5',
+        'a\u030a ring',
+    ]
+    assert load_vocabulary(names) == names
+
+
+def test_names_that_look_the_same_count_once_in_a_union():
+    assert load_vocabulary(dict(union=[['cafe\u0301', 'cat'], ['caf\xe9', 'dog']])) == ['cafe\u0301', 'cat', 'dog']
+
+
+@pytest.mark.parametrize('newline', ['\n', '\r\n', '\r'])
+def test_a_file_is_split_at_the_ends_of_its_lines_alone(tmp_path, newline):
+    """At other characters, str.splitlines would give one name more, and all labels behind it would be wrong."""
+    file = tmp_path / 'names.txt'
+    file.write_bytes(newline.join(['cat', 'dog', 'tree', '', ' ', '']).encode())
+    assert load_vocabulary(str(file)) == ['cat', 'dog', 'tree']
+    for character in '\v\f\x1c\x1d\x1e\x85\u2028\u2029':
+        file.write_bytes(newline.join(['cat', f'red{character}panda', 'tree']).encode())
+        with pytest.raises(VocabularyError, match=r'Line 2 of .*names.txt has the .* in it'):
+            load_vocabulary(str(file))
+    file.write_bytes(f'n01\tcat{newline}n02\t{newline}'.encode())
+    with pytest.raises(VocabularyError, match='Line 2 of .* is empty'):
+        load_vocabulary(str(file))
 
 
 def test_unusable_files_are_refused_by_line(tmp_path):

@@ -208,6 +208,12 @@ def test_bad_arguments_are_named(tool, arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_table_among_the_class_folders_is_refused_before_all_work(tool, lgd_checkpoint, folders):
+    with pytest.raises(ValueError, match='The table .* lies in the folder of images .*for example --out'):
+        tool.main([str(lgd_checkpoint), '--data', str(folders), '--out', str(folders / 'train' / 'table')])
+    assert not (folders / 'train' / 'table').exists()
+
+
 def test_what_is_not_there_is_named(tool, run, lgd_checkpoint, folders, tmp_path):
     with pytest.raises(FileNotFoundError, match='Expected labelled pictures in .*train/CLASS'):
         run(lgd_checkpoint, '--data', tmp_path)

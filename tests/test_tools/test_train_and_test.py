@@ -91,6 +91,13 @@ def test_evaluation_and_transfer_to_other_names(trained, recipe):
     assert run.returncode == 0, run.stderr[-3000:]
 
 
+def test_a_work_dir_in_the_folder_of_images_is_refused_before_it_is_made(recipe, pictures):
+    work_dir = pictures / 'work_dirs' / 'run'
+    message = refusal('train', recipe, '--work-dir', work_dir)
+    assert f'The work dir {work_dir} lies in the folder of images {pictures}' in message
+    assert not work_dir.parent.exists()
+
+
 def test_names_that_do_not_fit_the_evaluation_set_stop_the_run_at_once(recipe, tmp_path):
     names = ['--cfg-options', "model.text.vocabulary=['cow','hen']"]
     message = refusal('train', recipe, '--work-dir', tmp_path, *names)

@@ -5,6 +5,8 @@ import random
 from pathlib import Path
 from typing import Optional
 
+from mmlgd.datasets.folder import images_in
+
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm')
 
 
@@ -73,8 +75,7 @@ def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] =
     """
     lines = []
     for name, label in class_folders(root).items():
-        found = (root / name).rglob('*')
-        files = [path.relative_to(root).as_posix() for path in found if path.suffix.lower() in PICTURES]
+        files = [Path(name, file).as_posix() for file in images_in(root / name, PICTURES)]
         if not files:
             raise FileNotFoundError(f'There are no pictures in {root / name}.')
         lines += [f'{file} {label}' for file in choose(name, files, percent, per_class, seed)]

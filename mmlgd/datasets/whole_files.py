@@ -1,0 +1,155 @@
+"""Whether an image file is whole, where its decoder does not tell: each format has a sign of its own."""
+
+import io
+import re
+from collections.abc import Iterator
+from typing import Optional
+
+from PIL import Image
+
+# A marker, and neither a byte of the compressed data, which are stuffed (FF 00), nor a restart in them (FF D0 to D7).
+_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
+_ALONE = (0x01, 0xD8)  # markers without a length (as restarts and the end are): TEM, a second start
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SCAN, _END = 0xDA, 0xD9
+_JPEG_END = b'\xff\xd9'
+_AV1_STARTS = (b'\x12\0', b'\x0a')  # a temporal delimiter, or the sequence header at once
+_ZEROS = bytes(4)  # fewer are the end of many a WebP file
+_SPARE = 8  # bytes; of a whole WebP file, at least these are needed
+
+
+def jpeg_frame(content: bytes) -> Optional[tuple[int, int, int]]:
+    """Read the size of a JPEG file, from the frame that a decoder takes, and find its end.
+
+    The walk from marker to marker is libjpeg's: a frame that this one does not meet is none for a decoder, and of two
+    frames the decoder refuses the second.
+
+    Args:
+        content (bytes): Begins with FF D8.
+
+    Returns:
+        Tuple[int, int, int], optional: Height, width and channels. None if there is no frame or no end.
+
+    Examples:
+        >>> jpeg_frame(b'the end is missing')
+    """
+    frame, at = None, 2
+    while marker := _MARKER.search(content, at):
+        at = marker.end()
+        kind = content[at - 1]
+        if kind == _END:  # it may be followed by what cameras and downloads add
+            return frame
+        if kind in _ALONE:
+            continue
+        if frame is None and kind in _FRAMES and len(content) > at + 7:
+            frame = (
+                int.from_bytes(content[at + 3 : at + 5], 'big'),
+                int.from_bytes(content[at + 5 : at + 7], 'big'),
+                content[at + 7],
+            )
+        # Data hold no end but the end. A preview in the EXIF data has one as well, but lies before the data.
+        if frame and kind == _SCAN and content.endswith(_JPEG_END):
+            return frame
+        at += max(2, int.from_bytes(content[at : at + 2], 'big'))
+    return None
+
+
+def unfinished(content: bytes, kind: str) -> str:
+    """Say whether the end of a file is missing though its length is right, as after a download that was broken off.
+
+    What a file lost is zeros then, and decoders of WebP, AVIF and GIF take these for image data.
+
+    Args:
+        content (bytes): All of the file, which has been decoded.
+        kind (str): Its format, as Pillow has it.
+
+    Returns:
+        str: What is missing; empty if nothing is, or for a format whose decoder tells (or where nothing does).
+
+    Examples:
+        >>> unfinished(b'GIF89a' + bytes(99), 'GIF')
+        'it is cut off (its end is zeros)'
+    """
+    check = dict(AVIF=_is_unfinished_avif, GIF=_is_unfinished_gif, WEBP=_is_unfinished_webp).get(kind)
+    return 'it is cut off (its end is zeros)' if check and check(content) else ''
+
+
+def _is_unfinished_gif(content: bytes) -> bool:
+    return content.endswith(b'\0') and not content.rstrip(b'\0').endswith(b';')
+
+
+def _is_unfinished_avif(content: bytes) -> bool:
+    """Look at the last byte of each AV1 item: an AV1 encoder ends with a 1 and fills its byte up, so it is never 0."""
+    items = [content[start:end] for start, end in _heif_extents(content)]
+    return any(item.startswith(_AV1_STARTS) and item.endswith(b'\0') for item in items)
+
+
+def _is_unfinished_webp(content: bytes) -> bool:
+    """Try whether the zeros at the end are needed: a whole file cannot be decoded without its last bytes.
+
+    Zeros alone are no sign: many white rows come to some.
+    """
+    kind, data = _webp_data(content)
+    if not data.endswith(_ZEROS):
+        return False
+    data = data[:-_SPARE]
+    body = b'WEBP' + kind + len(data).to_bytes(4, 'little') + data + bytes(len(data) % 2)
+    try:
+        Image.open(io.BytesIO(b'RIFF' + len(body).to_bytes(4, 'little') + body), formats=['WEBP']).load()
+    except Exception:
+        return False
+    return True
+
+
+def _webp_data(content: bytes) -> tuple[bytes, bytes]:
+    """Find the kind and the data of the first image in a WebP file."""
+    at = 12
+    while at + 8 <= len(content):
+        kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], 'little')
+        if kind in (b'VP8 ', b'VP8L'):
+            return kind, content[at + 8 : at + 8 + size]
+        at += 24 if kind == b'ANMF' else 8 + size + size % 2  # the images of an animation lie within its frames
+    return b'', b''
+
+
+def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Walk over the boxes of an ISO file: kind, start and end of each one's content."""
+    while at + 8 <= end:
+        size, kind, head = int.from_bytes(content[at : at + 4], 'big'), content[at + 4 : at + 8], 8
+        if size == 1:
+            size, head = int.from_bytes(content[at + 8 : at + 16], 'big'), 16
+        size = max(size, head) if size else end - at  # 0: to the end of the file
+        yield kind, at + head, min(at + size, end)
+        at += size
+
+
+def _heif_extents(content: bytes) -> Iterator[tuple[int, int]]:
+    """Read where the items of a HEIF file lie in it: start and end of each of their pieces."""
+    meta = [(start + 4, end) for kind, start, end in _boxes(content, 0, len(content)) if kind == b'meta']
+    for box in meta:
+        for kind, start, end in _boxes(content, *box):
+            if kind == b'iloc':
+                yield from _located(io.BytesIO(content[start:end]))
+
+
+def _located(iloc: io.BytesIO) -> Iterator[tuple[int, int]]:
+    def number(size: int) -> int:
+        if len(read := iloc.read(size)) < size:
+            raise ValueError('the list of its items ends early')
+        return int.from_bytes(read, 'big')
+
+    version, sizes = number(4) >> 24, number(2)
+    of_offset, of_length, of_base, of_index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    if not of_length:  # each item is all of the file
+        return
+    for _ in range(number(4 if version == 2 else 2)):
+        number(4 if version == 2 else 2)  # of the item
+        method = number(2) & 15 if version else 0
+        number(2)  # of the file, where there are several
+        base = number(of_base)
+        for _ in range(number(2)):
+            number(of_index if version else 0)
+            start = base + number(of_offset)
+            length = number(of_length)
+            if method == 0:  # from the start of the file
+                yield start, start + length
