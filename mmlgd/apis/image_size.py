@@ -1,7 +1,11 @@
 """The size that a student sees images at: it belongs to the student, and is read out of the config of its training."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any, Optional
+
+from mmengine.config import Config
+from mmengine.logging import print_log
 
 from mmlgd.checkpoint_files import CheckpointError
 
@@ -89,6 +93,32 @@ def resized(size: tuple[int, int]) -> list[dict]:
     return [*_to_size(size, max(size) * 8 // 7), dict(type='mmpretrain.PackInputs')]
 
 
+def size_evaluation(cfg: Config) -> None:
+    """Let a run evaluate at the size that it trains at, in place: where an evaluation set has no pipeline.
+
+    A pipeline in the config stays. If it brings images to another size than the training does, a warning says so: the
+    student's size is then that of the evaluation.
+
+    Args:
+        cfg (Config): Of LGD pre-training; another config is left as it is.
+    """
+    if 'teacher' not in (cfg.get('model') or {}):
+        return
+    trained, size = _trained_size(cfg), image_size(cfg)
+    for loader in ('val_dataloader', 'test_dataloader'):
+        datasets = list(_datasets_of(cfg, loader))
+        if datasets and _pipeline_of(cfg, loader) is None:
+            datasets[-1]['pipeline'] = [dict(type='mmlgd.LoadImageFromFile'), *resized(size)]
+    if trained and trained != size:
+        print_log(
+            f'This run trains with images of {_text(trained)} pixels and evaluates with {_text(size)}; whoever uses '
+            f'its student later sees images as the evaluation does. If that is not meant, change the pipeline of '
+            f'val_dataloader and test_dataloader, or leave it out.',
+            'current',
+            logging.WARNING,
+        )
+
+
 def is_loading(step: dict) -> bool:
     """Tell whether a transform reads a file, and prepares nothing."""
     return _kind(step).startswith('Load')
@@ -118,15 +148,25 @@ def _trained_size(config: dict) -> Optional[tuple[int, int]]:
 
 def _pipeline_of(config: dict, loader: str) -> Optional[list[dict]]:
     """Find the transforms of a data loader, below what is wrapped around its data set (a store, repetitions)."""
-    dataset = _dict_of(config.get(loader), loader).get('dataset')
-    while dataset := _dict_of(dataset, f'{loader}.dataset'):
+    for dataset in _datasets_of(config, loader):
         if pipeline := dataset.get('pipeline'):
             if not isinstance(pipeline, (list, tuple)) or not all(_is_step(step) for step in pipeline):
                 raise CheckpointError(f'The config has no list of transforms as {loader}.dataset.pipeline.')
             return list(pipeline)
+    return None
+
+
+def _datasets_of(config: dict, loader: str) -> Iterator[dict]:
+    """Walk from a data loader's data set to the one that is wrapped in it, if there is one at all."""
+    dataset = _dict_of(config.get(loader), loader).get('dataset')
+    while dataset := _dict_of(dataset, f'{loader}.dataset'):
+        yield dataset
         joined = dataset.get('datasets')
         dataset = dataset.get('dataset') or (joined[0] if isinstance(joined, (list, tuple)) and joined else None)
-    return None
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f'{size[0]} x {size[1]}'
 
 
 def _dict_of(settings: Any, where: str) -> dict:

@@ -24,7 +24,7 @@ def default_collate(data_batch: list, _scope_: Optional[str] = None) -> Any:
         Any: The same structure with tensors stacked along a new first axis.
 
     Raises:
-        ConfigError: The images are of different sizes.
+        ConfigError: The images are of different sizes, or have not been read.
 
     Examples:
         >>> import torch
@@ -32,6 +32,11 @@ def default_collate(data_batch: list, _scope_: Optional[str] = None) -> Any:
         torch.Size([2, 3])
     """
     if isinstance(data_batch[0], dict):
+        if 'img_path' in data_batch[0] and 'inputs' not in data_batch[0]:
+            raise ConfigError(
+                'The data set has no pipeline that reads its images. For an evaluation set of LGD pre-training, '
+                'tools/train.py gives it one; elsewhere set dataset.pipeline.'
+            )
         shapes = {tuple(sample['inputs'].shape) for sample in data_batch if isinstance(sample.get('inputs'), Tensor)}
         if len(shapes) > 1:
             first, second, *_ = sorted(shapes)
