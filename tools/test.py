@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.downstream import start_from
-from mmlgd.apis.image_size import size_evaluation
+from mmlgd.apis.image_size import compare_sizes, size_evaluation
 from mmlgd.errors import ConfigError, MissingFileError, run_tool
 
 
@@ -55,6 +55,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     size_evaluation(cfg)
+    compare_sizes(cfg, args.checkpoint or args.student)
     start_from(cfg, args.student)
     return cfg
 

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmlgd.checkpoint_files import CheckpointError
+from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 
-from .checkpoint_configs import buildable
+from .checkpoint_configs import buildable, model_config
 
 DEFAULT = (224, 224)  # of a config that does not say
 LARGEST = 4096  # pixels of a side: what a checkpoint may ask for, where other people's files are read
@@ -114,6 +115,30 @@ def size_evaluation(cfg: Config) -> None:
             f'This run trains with images of {_text(trained)} pixels and evaluates with {_text(size)}; whoever uses '
             f'its student later sees images as the evaluation does. If that is not meant, change the pipeline of '
             f'val_dataloader and test_dataloader, or leave it out.',
+            'current',
+            logging.WARNING,
+        )
+
+
+def compare_sizes(cfg: Config, source: str) -> None:
+    """Warn where a config is about to show a frozen student images of another size than the student's own.
+
+    Args:
+        cfg (Config): Of an evaluation; one of another model than ours, as a detector's, is left alone.
+        source (str): What the student is from; only a checkpoint with its config in it says a size.
+    """
+    model = cfg.get('model') or {}
+    is_ours = 'teacher' in model or str(model.get('type')).endswith('KNNClassifier')
+    if not is_ours or not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
+        return
+    content = read_checkpoint(source)
+    if not isinstance(content.get('meta'), dict) or 'cfg' not in content['meta']:
+        return
+    own, shown = image_size(model_config(content, source)), image_size(cfg)
+    if own != shown:
+        print_log(
+            f'{source} is of a student that sees images of {_text(own)} pixels; this config shows it {_text(shown)}. '
+            f'The folder configs take MMLGD_SIZE={own[0]}.',
             'current',
             logging.WARNING,
         )
