@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mmlgd.files import LockedError, WriteError, sole_writer, write_whole
+from mmlgd.files import LockedError, WriteError, require_writable, sole_writer, write_whole
 
 from . import children
 
@@ -149,3 +149,13 @@ def test_many_writers_of_one_file_leave_one_of_theirs(tmp_path):
         code, log = writer.wait()
         assert code == 0, log
     assert sorted(os.listdir(tmp_path)) == ['log', 'shared']
+
+
+def test_a_folder_is_tried_before_the_work(tmp_path):
+    require_writable(tmp_path / 'not/there/yet')
+    (tmp_path / 'file').touch()
+    (tmp_path / 'nowhere').symlink_to(tmp_path / 'missing')
+    for folder in (tmp_path / 'file', tmp_path / 'file/below', tmp_path / 'nowhere/below', Path('/proc/there/is/none')):
+        with pytest.raises(WriteError, match=f'Cannot write {folder}'):
+            require_writable(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'nowhere']

@@ -51,8 +51,8 @@ def read_text_state(state: dict, source: Union[str, Path] = 'The checkpoint', pr
         )
     if fault := next((f'{text[:50]!r} {unreadable(text)}' for text in (*names, *templates) if unreadable(text)), ''):
         raise CheckpointError(
-            f'{source} has class names or templates that are no words: {fault}. Somebody has changed the file: get it '
-            f'from where it was published.'
+            f'{source} has class names or templates that are no words: {fault}. Training takes no such names, so the '
+            f'file was changed since: get it from where it was published.'
         )
     if not is_finite(bank):
         raise CheckpointError(f'{source} has NaN or infinite numbers in {prefix}bank. Give an earlier checkpoint.')

@@ -26,6 +26,7 @@ from mmlgd.apis import (
     state_dict_of,
 )
 from mmlgd.apis.image_size import image_size
+from mmlgd.models.banks import read_text_state
 
 OPENMMLAB = ('mmpretrain', 'mmdet', 'mmseg')
 PLAIN = ('torchvision', 'timm')
@@ -59,7 +60,7 @@ def extract(checkpoint: str, out: Path, to: str) -> StudentTarget:
     target = _first_that_fits(checkpoint, to, backbone, weights, image_size(config))
 
     if to in OPENMMLAB:
-        text = state.get('textual_bank._extra_state') or {}
+        text = read_text_state(state, checkpoint) if 'textual_bank._extra_state' in state else {}
         meta = dict(
             mmlgd_version=mmlgd.__version__, teacher_id=text.get('teacher_id'), class_names=text.get('class_names')
         )
