@@ -1,6 +1,7 @@
 """The size that a student sees images at: it belongs to the student, and is read out of the config of its training."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -131,10 +132,10 @@ def compare_sizes(cfg: Config, source: str) -> None:
     is_ours = 'teacher' in model or str(model.get('type')).endswith('KNNClassifier')
     if not is_ours or not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
         return
-    content = read_checkpoint(source)
-    if not isinstance(content.get('meta'), dict) or 'cfg' not in content['meta']:
+    try:
+        own, shown = image_size(model_config(read_checkpoint(source), source)), image_size(cfg)
+    except CheckpointError:  # no config in it that says a size; what else is wrong, its loading says
         return
-    own, shown = image_size(model_config(content, source)), image_size(cfg)
     if own != shown:
         print_log(
             f'{source} is of a student that sees images of {_text(own)} pixels; this config shows it {_text(shown)}. '
@@ -201,7 +202,7 @@ def _dict_of(settings: Any, where: str) -> dict:
 
 
 def _is_step(step: Any) -> bool:
-    return isinstance(step, dict) and isinstance(step.get('type'), str)
+    return isinstance(step, dict) and isinstance(step.get('type'), (str, type))  # a class in a config of Python's style
 
 
 def _outcome(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
@@ -213,7 +214,7 @@ def _outcome(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
             continue
         for key in ('size', 'crop_size', 'scale'):
             if given := _pixels(step.get(key), kind, key):
-                is_torch = 'torchvision/' in step['type']
+                is_torch = 'torchvision' in str(step['type'])
                 size = given[::-1] if kind in _WIDTH_FIRST and not is_torch else given
                 # These set one side, and the other follows from the image.
                 is_edge = kind == 'ResizeEdge' or bool(step.get('keep_ratio')) or 'ratio_range' in step
@@ -236,7 +237,7 @@ def _steps(pipeline: list) -> Iterator[dict]:
 
 def _kind(step: dict) -> str:
     """Name a transform's class: its scope, module or ``torchvision/`` left out."""
-    return step['type'].replace('/', '.').rpartition('.')[2]
+    return step['type'].__name__ if isinstance(step['type'], type) else re.split('[./]', step['type'])[-1]
 
 
 def _pixels(value: Any, kind: str, key: str) -> Optional[tuple[int, int]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import CenterCrop
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
@@ -15,6 +16,7 @@ import mmlgd
 from mmlgd.apis import CheckpointError, model_config, read_checkpoint
 from mmlgd.apis.image_size import compare_sizes, evaluation_pipeline, image_size, size_evaluation
 from mmlgd.apis.student import get_student
+from mmlgd.datasets import RandomResizedCrop
 from mmlgd.evaluation import load_frozen
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -41,6 +43,8 @@ def data(train=None, test=None):
         ([dict(type='mmcv.transforms.processing.CenterCrop', crop_size=(96, 48))], (48, 96)),
         ([dict(type='mmpretrain.ResizeEdge', scale=64)], (64, 64)),
         ([CROP, dict(type='RandomApply', transforms=[dict(type='mmpretrain.RandomCrop', crop_size=32)])], (32, 32)),
+        ([dict(type=RandomResizedCrop, scale=64)], (64, 64)),  # as a config of Python's style has it
+        ([dict(type=CenterCrop, crop_size=(96, 48))], (48, 96)),
         ([CROP, dict(type='mmpretrain.GaussianBlur', magnitude_range=(0.1, 2.0)), PACK], (64, 64)),
     ],
 )
@@ -194,6 +198,7 @@ def test_a_frozen_student_at_another_size_is_told(student_of, said):
     compare_sizes(config, student_of(64))
     assert 'sees images of 64 x 64 pixels; this config shows it 224 x 224' in said[0]
     compare_sizes(Config(dict(model=dict(type='mmdet.ATSS'))), 'none')  # a detector has a size of its own
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize(
