@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import stat
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -153,6 +154,28 @@ def _explained(error: OSError, file: Path, size: int = 0) -> WriteError:
     )
     told.errno = error.errno
     return told
+
+
+def require_writable(folder: Union[str, Path]) -> None:
+    """Refuse a folder that could not be made or written to, before the work whose result goes there.
+
+    Args:
+        folder (str | Path): It need not be there, and nothing is left in it.
+
+    Raises:
+        WriteError: It, or the nearest folder above it, is no folder or takes no file.
+
+    Examples:
+        >>> import tempfile
+        >>> require_writable(Path(tempfile.mkdtemp(), 'results', 'mine'))
+    """
+    folder = Path(folder)
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise _explained(error, folder) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which numbers of a step can be trained from."""
+"""Which numbers can be used: those of a step, and those of a checkpoint."""
 
 import torch
 from torch import Tensor
@@ -19,6 +19,23 @@ def usable_rows(embeddings: Tensor) -> Tensor:
     """
     norms = torch.linalg.vector_norm(embeddings, dim=-1, dtype=torch.float32)  # (N,)
     return (norms > 0.9) & (norms < 1.1)  # NaN is in neither
+
+
+def is_finite(values: Tensor) -> bool:
+    """Tell whether a tensor holds neither NaN nor infinity, of whatever type its numbers are.
+
+    Args:
+        values (Tensor): Any tensor.
+
+    Returns:
+        bool: True for whole numbers.
+
+    Examples:
+        >>> is_finite(torch.ones(2)), is_finite(torch.tensor([1, float('nan')]))
+        (True, False)
+    """
+    # float(): torch does not ask the 8-bit types.
+    return not values.is_floating_point() or bool(values.float().isfinite().all())
 
 
 def broken_parts(student: Tensor, teacher: Tensor, losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mmlgd.files import LockedError, WriteError, own_folder, sole_writer, write_whole
+from mmlgd.files import LockedError, WriteError, own_folder, require_writable, sole_writer, write_whole
 
 from . import children
 
@@ -206,3 +206,13 @@ def test_links_of_the_users_own_stay_good(tmp_path):
         with sole_writer(folder):
             write_whole(own_folder(folder / 'recipe') / 'note.txt', b'new')
     assert (tmp_path / 'disk/runs/one/recipe/note.txt').read_bytes() == b'new'
+
+
+def test_a_folder_is_tried_before_the_work(tmp_path):
+    require_writable(tmp_path / 'not/there/yet')
+    (tmp_path / 'file').touch()
+    (tmp_path / 'nowhere').symlink_to(tmp_path / 'missing')
+    for folder in (tmp_path / 'file', tmp_path / 'file/below', tmp_path / 'nowhere/below', Path('/proc/there/is/none')):
+        with pytest.raises(WriteError, match=f'Cannot write {folder}'):
+            require_writable(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'nowhere']

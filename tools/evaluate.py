@@ -4,9 +4,10 @@ r"""What is a student worth? Zero-shot, nearest neighbours and linear probes on 
     python tools/evaluate.py --data /my/data --labels 1 5 100% --seeds 0 1 2 --teacher \
         --students lgd=work_dirs/RUN/epoch_200.pth random=none imagenet=torchvision://resnet18
 
-DATA holds train/CLASS/* and val/CLASS/*, or train/* and val/* with train.txt and val.txt (`file label` lines). Each
-picture is read once, for all students, without augmentation; all else works on the features. The labels of a probe are
-those that dataset_converters/label_subset.py draws. The table is printed, and written as table.md and table.json.
+DATA holds train/CLASS/* and val/CLASS/*, or train/* and val/* with train.txt and val.txt (`file label` lines, labels
+from 0). Each student sees the images as in the evaluation of its own training, at its own size, without augmentation;
+all else works on the features. The labels of a probe are those that dataset_converters/label_subset.py draws. The table
+is printed, and written as table.md and table.json.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import os
 import re
 import statistics
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -26,14 +28,18 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from mmlgd.apis.inferencer import DEFAULT_PIPELINE
+from mmlgd.apis.image_size import LARGEST, resized
+from mmlgd.apis.student import backbone_of
+from mmlgd.arguments import above_zero, whole
 from mmlgd.datasets import Pictures
 from mmlgd.datasets.folder import require_outside
 from mmlgd.errors import ConfigError, MissingFileError, run_tool
 from mmlgd.evaluation import (
     Features,
     FrozenModel,
+    choose_c,
     extract,
     knn_accuracy,
     linear_accuracy,
@@ -44,6 +50,7 @@ from mmlgd.evaluation import (
     top1,
     unit_rows,
 )
+from mmlgd.files import require_writable, write_whole
 from mmlgd.text import load_vocabulary
 
 
@@ -79,7 +86,9 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--backbone', metavar='CONFIG', help='of none and torchvision://; default: of the first student'
     )
-    parser.add_argument('--size', type=int, help='pixels; default: as in the evaluation of the first student')
+    parser.add_argument(
+        '--size', type=whole(8, LARGEST), help="pixels of a side, for all students; default: each student's own size"
+    )
     parser.add_argument(
         '--labels',
         nargs='+',
@@ -87,19 +96,31 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
         default=['1%', '10%', '100%'],
         help='for each a linear probe: a share of the training pictures, as 10%%, or a number for each class',
     )
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='of the draws of labels')
-    parser.add_argument('--k', type=int, default=20, help='nearest neighbours; default: %(default)s')
-    parser.add_argument('--c', type=float, default=0.01, help='inverse penalty of the probe; default: %(default)s')
-    parser.add_argument('--batch-size', type=int, default=128)
-    parser.add_argument('--workers', type=int, default=2, help='processes that read pictures; default: %(default)s')
+    parser.add_argument(
+        '--seeds', nargs='+', type=whole(0, 2**32 - 1), default=[0, 1, 2], help='of the draws of labels'
+    )
+    parser.add_argument('--k', type=whole(1, 10**6), default=20, help='nearest neighbours; default: %(default)s')
+    parser.add_argument(
+        '--c',
+        type=above_zero,
+        help='inverse penalty of the probes; default: chosen for each by cross-validation on its labelled pictures',
+    )
+    parser.add_argument('--batch-size', type=whole(1, 10**5), default=128)
+    parser.add_argument(
+        '--workers', type=whole(0, 512), default=2, help='processes that read pictures; default: %(default)s'
+    )
     parser.add_argument('--out', type=Path, help='folder of the table; default: work_dirs/evaluate_DATA')
     args = parser.parse_args(argv)
     if args.checkpoint:
         args.students.insert(0, f'student={args.checkpoint}')
     if not args.students:
         parser.error('nothing to evaluate: give a checkpoint, or --students NAME=SOURCE')
-    if bad := [student for student in args.students if '=' not in student]:
+    if bad := [student for student in args.students if not re.fullmatch(r'[^=|\x00-\x1f]+=.+', student)]:
         parser.error(f'--students takes NAME=SOURCE, got {bad[0]!r}; for example random=none')
+    names = [student.split('=', 1)[0] for student in args.students] + ['teacher'] * args.teacher
+    for option, values in (('students', names), ('labels', args.labels), ('seeds', args.seeds)):
+        if twice := [value for i, value in enumerate(values) if value in values[:i]]:
+            parser.error(f'--{option} has {twice[0]!r} twice: the table would show one of them')
     args.students = dict(student.split('=', 1) for student in args.students)
     args.out = args.out or Path('work_dirs') / f'evaluate_{args.data.resolve().name}'
     return args
@@ -107,8 +128,11 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
 
 def share(text: str) -> str:
     """Check one of ``--labels``."""
-    if not re.fullmatch(r'\d+(\.\d+)?%|[1-9]\d*', text):
-        raise argparse.ArgumentTypeError(f'expected a share as 10% or a number of pictures as 5, got {text!r}')
+    is_share = re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?%', text) and 0 < float(text[:-1]) <= 100
+    if not is_share and not re.fullmatch(r'[1-9][0-9]{0,8}', text):
+        raise argparse.ArgumentTypeError(
+            f'expected a share as 10%, up to 100%, or a number of pictures as 5, got {text[:50]!r}'
+        )
     return text
 
 
@@ -122,7 +146,11 @@ def load_models(args: argparse.Namespace) -> dict[str, FrozenModel]:
         Dict[str, FrozenModel]: By name, in the order of the command line.
     """
     models: dict[str, FrozenModel] = {}
-    backbone = Config.fromfile(args.backbone).model.backbone if args.backbone else None
+    backbone = None
+    if args.backbone:
+        if not Path(args.backbone).is_file():
+            raise MissingFileError(f'There is no config at {args.backbone!r}, which --backbone names.')
+        backbone = backbone_of(Config.fromfile(args.backbone), args.backbone)
     teacher = None
     # Those that say what they are come first: the others may take their backbone from them.
     for name in sorted(args.students, key=lambda name: _is_start(args.students[name])):
@@ -154,10 +182,18 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
     Raises:
         MissingFileError: There is no such folder, or no picture in it.
         UnreadableFolderError: A part of it may not be read.
+        ConfigError: The list of its pictures is of another kind, see :func:`check_list`.
     """
     if not (data / split).is_dir():
         raise MissingFileError(f'Expected labelled pictures in {data / split}/CLASS/*, and there is no such folder.')
-    listed = (data / f'{split}.txt').is_file()
+    file = data / f'{split}.txt'
+    listed = file.is_file()
+    if listed:
+        check_list(file, data / split)
+    elif not any(path.is_dir() for path in (data / split).iterdir()):
+        raise MissingFileError(
+            f'{data / split} has no class folders, and there is no {file} either. Give one of them: labels are needed.'
+        )
     dataset = Pictures(
         data_root=str(data),
         data_prefix=split,
@@ -167,10 +203,50 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     files = [os.path.relpath(info['img_path'], data / split) for info in infos]
-    if outside := [file for file in files if file.startswith(os.pardir)]:
-        raise ConfigError(f'{data / split}.txt names {outside[0]!r}, which is not in {data / split}. Name those in it.')
     folders = None if listed else list(dataset.CLASSES)
     return Split(dataset, files, torch.tensor([int(info['gt_label']) for info in infos]), folders)
+
+
+def check_list(file: Path, folder: Path) -> None:
+    """Read ``train.txt`` or ``val.txt`` once, so that what is wrong with it shows before all else, with its line.
+
+    Args:
+        file (Path): The list, of lines ``file label``.
+        folder (Path): Where the pictures are.
+
+    Raises:
+        ConfigError: It is no UTF-8 text, empty, or has a line of another kind, or a picture twice or outside.
+        MissingFileError: It names a picture that is not there.
+    """
+    try:
+        lines = file.read_text(encoding='utf-8').splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f'{file} is not UTF-8 text ({error}); save it as UTF-8.') from error
+    if not lines:
+        raise ConfigError(f'{file} is empty. Expected is a line `file label` for each picture.')
+    first: dict[str, int] = {}
+    missing = []
+    for number, line in enumerate(lines, start=1):
+        name, _, label = line.strip().rpartition(' ')
+        if not name or not re.fullmatch(r'[0-9]{1,9}', label):
+            raise ConfigError(
+                f'Line {number} of {file} is {line[:200]!r}; expected is `file label`, the label a whole number from 0.'
+            )
+        name = os.path.normpath(name)
+        if name.startswith(os.pardir) or os.path.isabs(name):
+            raise ConfigError(f'{file} names {name!r}, which is not in {folder}. Name those in it.')
+        if name in first:
+            raise ConfigError(
+                f'{file} has {name!r} twice, in lines {first[name]} and {number}: it would count twice. Keep one.'
+            )
+        first[name] = number
+        if not os.path.isfile(folder / name):
+            missing.append(name)
+    if missing:
+        raise MissingFileError(
+            f'{len(missing)} of the {len(lines)} pictures in {file} are not in {folder}; the first is {missing[0]!r} '
+            f'(line {first[missing[0]]}).'
+        )
 
 
 def drawn(split: Split, labels: str, seed: int) -> list[int]:
@@ -183,6 +259,9 @@ def drawn(split: Split, labels: str, seed: int) -> list[int]:
 
     Returns:
         List[int]: Their positions.
+
+    Raises:
+        ConfigError: A class has fewer pictures.
     """
     position = {file: i for i, file in enumerate(split.files)}
     how = dict(percent=float(labels[:-1])) if labels.endswith('%') else dict(per_class=int(labels))
@@ -190,12 +269,15 @@ def drawn(split: Split, labels: str, seed: int) -> list[int]:
     for label in split.labels.unique().tolist():
         name = split.folders[label] if split.folders else str(label)
         files = [file for file, its in zip(split.files, split.labels.tolist()) if its == label]
-        chosen += [position[file] for file in choose(name, files, seed=seed, **how)]
+        try:
+            chosen += [position[file] for file in choose(name, files, seed=seed, **how)]
+        except ValueError as error:
+            raise ConfigError(f'--labels {labels}: {error}') from error
     return chosen
 
 
 def check_classes(args: argparse.Namespace, models: dict[str, FrozenModel], train: Split, val: Split) -> bool:
-    """See that both splits, and the class names, speak of the same classes.
+    """See that both splits, and the class names, speak of the same classes, and that there is something to learn from.
 
     Args:
         args (argparse.Namespace): Of :func:`parse_args`.
@@ -212,6 +294,17 @@ def check_classes(args: argparse.Namespace, models: dict[str, FrozenModel], trai
     if train.folders != val.folders:
         differ = sorted(set(train.folders or ()) ^ set(val.folders or ())) or ['train.txt or val.txt']
         raise ConfigError(f'train and val have different classes: {", ".join(differ[:5])} is in one of them only.')
+    there, asked = (set(split.labels.tolist()) for split in (train, val))
+    highest = len(train.folders) - 1 if train.folders else max(there | asked)
+    lacking = [k for k in range(min(highest + 1, len(there) + 1)) if k not in there]
+    if lacking or len(there) < 2:
+        what = train.folders[lacking[0]] if train.folders and lacking else (lacking or [1])[0]
+        raise ConfigError(
+            f'The training pictures of {args.data} are of {len(there)} classes, and none is of class {what!r}. A probe '
+            f'takes two classes or more, and pictures of each; labels are whole numbers from 0 without a gap.'
+        )
+    if args.k > len(train.files):
+        raise ConfigError(f'--k {args.k} nearest neighbours are more than the {len(train.files)} training pictures.')
     names = next((model.class_names for model in models.values() if model.class_names), None)
     if names is None:
         return False
@@ -237,6 +330,7 @@ def evaluate(
     train: Split,
     val: Split,
     features: dict[str, tuple[Features, Features]],
+    draws: dict[str, dict[int, list[int]]],
     zero_shot: bool,
 ) -> dict[str, dict]:
     """Measure all models.
@@ -247,16 +341,14 @@ def evaluate(
         train (Split): Training pictures.
         val (Split): Pictures of evaluation.
         features (Dict[str, Tuple[Features, Features]]): Of both, by model.
+        draws (Dict[str, Dict[int, List[int]]]): Labelled pictures of the probes, by labels and seed.
         zero_shot (bool): Whether there is a name for each label.
 
     Returns:
         Dict[str, dict]: By model, ``zero_shot`` (None if it has no names), ``own_head`` (None if it is no linear
-        classifier of these classes), ``knn`` and ``linear``, the latter by labels and seed; in per cent.
+        classifier of these classes), ``knn`` and ``linear``, the latter by labels and seed; in per cent. ``c`` is the
+        inverse penalty of each linear probe.
     """
-    draws = {
-        labels: {seed: drawn(train, labels, seed) for seed in (args.seeds[:1] if labels == '100%' else args.seeds)}
-        for labels in args.labels
-    }
     num_classes = int(max(train.labels.max(), val.labels.max())) + 1
     results = {}
     for name, model in models.items():
@@ -268,15 +360,13 @@ def evaluate(
             result['own_head'] = top1(model.head.cpu()(unseen.features), val.labels)
         memory, queries = unit_rows(seen.features), unit_rows(unseen.features)
         result['knn'] = knn_accuracy(memory, train.labels, queries, val.labels, args.k)
-        result['linear'] = {
-            labels: {
-                str(seed): linear_accuracy(
-                    seen.features[chosen], train.labels[chosen], unseen.features, val.labels, args.c
-                )
-                for seed, chosen in seeds.items()
-            }
-            for labels, seeds in draws.items()
-        }
+        result.update(linear={labels: {} for labels in draws}, c={labels: {} for labels in draws})
+        for labels, seeds in draws.items():
+            for seed, chosen in seeds.items():
+                labelled = seen.features[chosen], train.labels[chosen]
+                c = args.c or choose_c(*labelled)
+                result['c'][labels][str(seed)] = c
+                result['linear'][labels][str(seed)] = linear_accuracy(*labelled, unseen.features, val.labels, c)
         results[name] = result
         print(table({name: result}, args).splitlines()[-1], flush=True)
     return results
@@ -313,36 +403,33 @@ def main(argv: Optional[list[str]] = None) -> dict:
     args = parse_args(argv)
     for split in ('train', 'val'):
         require_outside(args.out, args.data / split, 'The table', '--out')
+    if find_spec('sklearn') is None:  # before all the work
+        raise ConfigError('The linear probes need scikit-learn: `pip install "mmlgd[evaluation]"`.')
+    require_writable(args.out)
     init_default_scope('mmpretrain')
     if args.names:
         args.names = load_vocabulary(args.names)
     started = time.time()
     models = load_models(args)
-    config = next((model.config for model in models.values() if model.config), None)
-    pipeline = pipeline_of(None if args.size else config, sized(args.size or 224))
-    train, val = (load_split(args.data, split, pipeline) for split in ('train', 'val'))
+    pipelines = pipelines_of(models, args.size)
+    train, val = (load_split(args.data, split, next(iter(pipelines.values()))) for split in ('train', 'val'))
     zero_shot = check_classes(args, models, train, val)
+    draws = {
+        labels: {seed: drawn(train, labels, seed) for seed in (args.seeds[:1] if labels == '100%' else args.seeds)}
+        for labels in args.labels
+    }
 
     models = {name: model.to(get_device()) for name, model in models.items()}
-    print(f'Features of {len(train.files)} + {len(val.files)} pictures for {", ".join(models)} ...', flush=True)
-    seen, unseen = (
-        extract(
-            models,
-            Runner.build_dataloader(
-                dict(
-                    dataset=split.dataset,
-                    batch_size=args.batch_size,
-                    num_workers=args.workers,
-                    sampler=dict(type='DefaultSampler', shuffle=False),
-                    collate_fn=dict(type='mmlgd.default_collate'),
-                )
-            ),
+    features = {}
+    for alike in groups(pipelines):
+        print(f'Features of {len(train.files)} + {len(val.files)} pictures for {", ".join(alike)} ...', flush=True)
+        seen, unseen = (
+            extract({name: models[name] for name in alike}, loader(args, split, pipelines[alike[0]]))
+            for split in ('train', 'val')
         )
-        for split in (train, val)
-    )
+        features.update((name, (seen[name], unseen[name])) for name in alike)
     extracted = time.time()
-    features = {name: (seen[name], unseen[name]) for name in models}
-    results = evaluate(args, models, train, val, features, zero_shot)
+    results = evaluate(args, models, train, val, features, draws, zero_shot)
 
     text = table(results, args)
     if any(result['own_head'] is not None for result in results.values()):
@@ -351,15 +438,16 @@ def main(argv: Optional[list[str]] = None) -> dict:
         data=str(args.data),
         pictures=dict(train=len(train.files), val=len(val.files)),
         names=args.names,
-        pipeline=pipeline,
+        pipelines=pipelines,
         k=args.k,
         c=args.c,
         seconds=dict(features=round(extracted - started, 1), probes=round(time.time() - extracted, 1)),
         results=results,
     )
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / 'table.md').write_text(text + '\n')
-    (args.out / 'table.json').write_text(json.dumps(report, indent=1, ensure_ascii=False) + '\n')
+    for file, content in (('table.md', text), ('table.json', json.dumps(report, indent=1, ensure_ascii=False))):
+        # A path need not be UTF-8; JSON reads the escape of such a byte.
+        write_whole(args.out / file, f'{content}\n'.encode(errors='backslashreplace'))
     print(
         f'\n{text}\n\nTop-1 in per cent; mean ± spread over draws of labels. Also in {args.out}: table.md, table.json.'
     )
@@ -367,9 +455,50 @@ def main(argv: Optional[list[str]] = None) -> dict:
 
 
 def sized(size: int) -> list[dict]:
-    """Scale the pipeline of evaluation (256, then the middle 224) to another size."""
-    resize, crop, *rest = DEFAULT_PIPELINE
-    return [dict(resize, scale=size * 8 // 7), dict(crop, crop_size=size), *rest]
+    """Prepare pictures for a student of another size than its own."""
+    return resized((size, size))
+
+
+def pipelines_of(models: dict[str, FrozenModel], size: Optional[int]) -> dict[str, list[dict]]:
+    """Say how each model sees the pictures.
+
+    Args:
+        models (Dict[str, FrozenModel]): Of :func:`load_models`.
+        size (int, optional): Pixels, for all of them.
+
+    Returns:
+        Dict[str, List[dict]]: Transforms by model. A model that does not say, as a bare backbone, sees them as the
+        first that does.
+    """
+    if size:
+        return {name: pipeline_of(None, sized(size)) for name in models}
+    first = next((model.config for model in models.values() if model.config), None)
+    return {name: pipeline_of(model.config or first) for name, model in models.items()}
+
+
+def groups(pipelines: dict[str, list[dict]]) -> list[list[str]]:
+    """Put models together that see the same, so that each picture is read once for them."""
+    found: list[list[str]] = []
+    for name, pipeline in pipelines.items():
+        group = next((names for names in found if pipelines[names[0]] == pipeline), None)
+        if group is None:
+            found.append([name])
+        else:
+            group.append(name)
+    return found
+
+
+def loader(args: argparse.Namespace, split: str, pipeline: list[dict]) -> DataLoader:
+    """Read the pictures of one split, in order."""
+    return Runner.build_dataloader(
+        dict(
+            dataset=load_split(args.data, split, pipeline).dataset,
+            batch_size=args.batch_size,
+            num_workers=args.workers,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='mmlgd.default_collate'),
+        )
+    )
 
 
 def _is_start(source: str) -> bool:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.downstream import start_from
+from mmlgd.apis.image_size import compare_sizes, size_evaluation
 from mmlgd.engine.ema_hook import average_student
 from mmlgd.errors import ConfigError, MissingFileError, run_tool
 
@@ -54,6 +55,8 @@ def load_config(args: argparse.Namespace) -> Config:
             cfg.visualizer.save_dir = args.show_dir
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    size_evaluation(cfg)
+    compare_sizes(cfg, args.checkpoint or args.student)
     start_from(cfg, args.student)
     average_student(cfg)
     return cfg

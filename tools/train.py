@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work on torch >= 2.6
 from mmlgd.apis.downstream import start_from
+from mmlgd.apis.image_size import size_evaluation
 from mmlgd.apis.resume import resume_whole, save_whole
 from mmlgd.apis.teacher_store import use_store
 from mmlgd.datasets.folder import folder_of, require_outside
@@ -75,6 +76,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     if args.store:
         use_store(cfg, args.store)
+    size_evaluation(cfg)
     start_from(cfg, args.student)
     save_whole(cfg)
     average_student(cfg)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlgd.checkpoint_files import CheckpointError
+from mmlgd.usable import is_finite
 
 
 def state_dict_of(checkpoint: dict) -> dict[str, Tensor]:
@@ -65,8 +66,8 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
         source (str | Path): Where they are from, for the error.
 
     Raises:
-        CheckpointError: Keys are missing, unexpected, of another shape or no such numbers; the message shows the
-            first of each.
+        CheckpointError: Keys are missing, unexpected, of another shape or no such numbers, or are NaN or
+            infinite; the message shows the first of each.
     """
     wanted = module.state_dict()
     faults = [
@@ -90,6 +91,11 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
         raise CheckpointError(
             f'{source} does not fit {type(module).__name__}: of {len(wanted)} keys, {"; ".join(told)}. Give the '
             f'backbone the depth, width and type that the student was trained with.'
+        )
+    if broken := [key for key, value in weights.items() if not is_finite(value)]:
+        raise CheckpointError(
+            f'{source} has NaN or infinite numbers in {len(broken)} of its {len(weights)} {type(module).__name__} '
+            f'tensors; the first is {broken[0]}. Its training had diverged: give an earlier checkpoint.'
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Optional, Union
 from urllib.parse import urlparse
 
+import matplotlib
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
@@ -22,15 +23,10 @@ from mmlgd.datasets.loading import decode, read_bytes
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.file_handlers import plain_files
 
-from .checkpoint_configs import buildable
+from .image_size import evaluation_pipeline, is_loading
 from .zero_shot import get_zero_shot_classifier
 
 FILE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
-DEFAULT_PIPELINE = [
-    dict(type='mmpretrain.ResizeEdge', scale=256, edge='short', backend='pillow'),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='mmpretrain.PackInputs'),
-]
 
 
 @dataclass
@@ -56,8 +52,8 @@ class Picture:
 class ZeroShotInferencer(ImageClassificationInferencer):
     """Name what is in pictures, with a student and any class names.
 
-    Pictures are prepared as the ``test_dataloader`` of the training's config does, or, if it has none, resized to a
-    short side of 256 and cropped to 224 pixels.
+    Images are prepared as the evaluation of the training did (``test_dataloader`` in its config), or, if it had none,
+    brought to the size that the student was trained at: the short side to 8/7 of it, then the middle.
 
     Args:
         checkpoint (str | Path): Of LGD training or of ``publish_model.py``; a file or URL.
@@ -148,8 +144,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         return results
 
     def _init_pipeline(self, cfg: ConfigDict):
-        dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
-        pipeline = buildable(dataset.get('pipeline', DEFAULT_PIPELINE), 'transform')
+        pipeline = [step for step in evaluation_pipeline(cfg) if not is_loading(step)]  # they are read one by one
         with plain_files():
             return super()._init_pipeline(ConfigDict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
 
@@ -220,7 +215,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
                 warnings.warn(f'{error} It is not drawn.', stacklevel=2)
                 continue
             drawing.update(name=str(picture), out_file=None if target is None else str(target))
-            self.visualizer.visualize_cls(image, pred, classes=self.classes, draw_gt=False, show=show, **drawing)
+            with matplotlib.rc_context({'text.parse_math': False}):  # a $ in a name is a $
+                self.visualizer.visualize_cls(image, pred, classes=self.classes, draw_gt=False, show=show, **drawing)
         if show:
             self.visualizer.close()
 

@@ -3,12 +3,13 @@
 from .curves import draw_curves, read_scalars
 from .distillation_metric import DistillationMetric
 from .frozen import Features, FrozenModel, extract, live_teacher, load_frozen, load_teacher, pipeline_of
-from .probes import knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
+from .probes import choose_c, knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
 
 __all__ = [
     'DistillationMetric',
     'Features',
     'FrozenModel',
+    'choose_c',
     'draw_curves',
     'extract',
     'knn_accuracy',

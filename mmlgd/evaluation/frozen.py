@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from mmlgd.apis.checkpoint_configs import buildable, model_config
 from mmlgd.apis.checkpoints import check_weights, part_weights, state_dict_of
 from mmlgd.apis.downstream import start_from
+from mmlgd.apis.image_size import evaluation_pipeline
 from mmlgd.apis.student import get_student
 from mmlgd.apis.zero_shot import get_zero_shot_classifier
 from mmlgd.building import build_part
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.errors import ConfigError
+from mmlgd.models.necks import pooled
 from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
 from mmlgd.store import TeacherStore
@@ -95,9 +97,8 @@ class FrozenModel(BaseModel):
             Features: Of these pictures.
         """
         feats = self.backbone(inputs)
-        pooled = feats[-1].mean(dim=(2, 3)) if feats[-1].ndim == 4 else feats[-1]  # (N, C)
-        embeddings = None if self.neck is None else self.neck(feats).float().cpu()
-        return Features(pooled.float().cpu(), embeddings)
+        features = pooled(feats).float().cpu()
+        return Features(features, None if self.neck is None else self.neck(feats).float().cpu())
 
 
 class _TeacherTower(nn.Module):
@@ -277,21 +278,20 @@ def _is_file_or_url(source: str) -> bool:
     return '://' not in source or source.startswith(('http://', 'https://')) or Path(source).is_file()
 
 
-def pipeline_of(config: Optional[ConfigDict], default: list[dict]) -> list[dict]:
-    """Find how a training's config prepares pictures for evaluation.
+def pipeline_of(config: Optional[ConfigDict], default: Optional[list[dict]] = None) -> list[dict]:
+    """Find how images are read and prepared for a student: :func:`~mmlgd.apis.image_size.evaluation_pipeline`.
 
     Args:
         config (ConfigDict, optional): Of a :class:`FrozenModel`.
-        default (List[dict]): For a config without evaluation.
+        default (List[dict], optional): For a config without evaluation. Defaults to None, the size of the training.
 
     Returns:
         List[dict]: Transforms, with the reading of the file as the first.
     """
-    dataset = ((config or {}).get('test_dataloader') or {}).get('dataset', {})
-    pipeline = [dict(transform) for transform in buildable(dataset.get('pipeline', default), 'transform')]
+    pipeline = evaluation_pipeline(config or {}, default)
     # Ours takes no half picture for a whole one; another that has options stays.
     if pipeline[0]['type'].endswith('LoadImageFromFile'):
-        load = pipeline.pop(0)
+        load, *pipeline = pipeline
         load = load if len(load) > 1 else dict(type='mmlgd.LoadImageFromFile')
     else:
         load = dict(type='mmlgd.LoadImageFromFile')

@@ -1,6 +1,7 @@
 """What frozen features are worth: nearest neighbours and a linear classifier, on tensors alone."""
 
 import warnings
+from typing import Optional
 
 import numpy as np
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor
 from mmlgd.errors import ConfigError
 from mmlgd.models.knn import weighted_vote
 
+CS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse penalties that a linear probe chooses from
+DEFAULT_C = 1e-2  # where there is nothing to choose by
+_FOLDS = 5
+_CHOICE_ROWS = 5000
 _ROWS = 1024  # queries at a time: with 50,000 neighbours some 200 MB
 
 
@@ -113,7 +118,9 @@ def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temper
     return 100 * right / len(features)
 
 
-def linear_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, labels: Tensor, c: float = 0.01) -> float:
+def linear_accuracy(
+    train: Tensor, train_labels: Tensor, val: Tensor, labels: Tensor, c: Optional[float] = None
+) -> float:
     """Top-1 accuracy of a linear probe: scikit-learn's logistic regression on standardised features.
 
     Args:
@@ -121,7 +128,8 @@ def linear_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, labels: Te
         train_labels (Tensor): (M,), integers, at least two different ones.
         val (Tensor): (N, C) features of the pictures to classify.
         labels (Tensor): (N,), integers.
-        c (float): Inverse strength of the L2 penalty, > 0. Defaults to 0.01.
+        c (float, optional): Inverse strength of the L2 penalty, > 0. Defaults to None: :func:`choose_c` on the
+            labelled pictures.
 
     Returns:
         float: In per cent.
@@ -130,17 +138,58 @@ def linear_accuracy(train: Tensor, train_labels: Tensor, val: Tensor, labels: Te
         ImportError: scikit-learn is not installed.
         ValueError: All training pictures have the same label.
     """
+    c = choose_c(train, train_labels) if c is None else c
+    x, y, x_val, y_val = (np.asarray(v.cpu()) for v in (train.float(), train_labels, val.float(), labels))
+    if len(np.unique(y)) < 2:
+        raise ConfigError(f'A linear probe tells classes apart; all {len(y)} training pictures have label {y[0]}.')
+    with warnings.catch_warnings():
+        # One label a class is a probe, too, and no regression in disguise.
+        warnings.filterwarnings('ignore', message='The number of unique classes is greater than 50%')
+        return 100 * _probe(C=c).fit(x, y).score(x_val, y_val)
+
+
+def choose_c(features: Tensor, labels: Tensor) -> float:
+    """Choose the penalty of a linear probe by cross-validation on its labelled images alone.
+
+    The best of :data:`CS` in up to five stratified folds, of equals the strongest penalty. Of more than 5,000 images
+    5,000 are drawn. A class with a single image cannot be in two folds: it is left out of the choice, and where fewer
+    than two classes remain there is nothing to choose by, and C is :data:`DEFAULT_C`.
+
+    Args:
+        features (Tensor): (M, C) features of labelled images.
+        labels (Tensor): (M,), integers.
+
+    Returns:
+        float: Inverse strength of the L2 penalty.
+
+    Raises:
+        ImportError: scikit-learn is not installed.
+
+    Examples:
+        >>> choose_c(torch.eye(4), torch.arange(4))  # one image a class
+        0.01
+    """
+    probe = _probe()
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    drawn = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:_CHOICE_ROWS]
+    x, y = np.asarray(features.float().cpu()[drawn]), np.asarray(labels.cpu()[drawn])
+    _, which, counts = np.unique(y, return_inverse=True, return_counts=True)
+    if (counts > 1).sum() < 2:
+        return DEFAULT_C
+    kept = counts[which] > 1
+    folds = StratifiedKFold(min(_FOLDS, counts[counts > 1].min()), shuffle=True, random_state=0)
+    search = GridSearchCV(probe, {'logisticregression__C': CS}, cv=folds, refit=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='The number of unique classes is greater than 50%')
+        return float(search.fit(x[kept], y[kept]).best_params_['logisticregression__C'])
+
+
+def _probe(**options):
     try:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
         raise ImportError(f'{error}. A linear probe needs scikit-learn: `pip install "mmlgd[evaluation]"`.') from error
-    x, y, x_val, y_val = (np.asarray(v.cpu()) for v in (train.float(), train_labels, val.float(), labels))
-    if len(np.unique(y)) < 2:
-        raise ConfigError(f'A linear probe tells classes apart; all {len(y)} training pictures have label {y[0]}.')
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000))
-    with warnings.catch_warnings():
-        # One label a class is a probe, too, and no regression in disguise.
-        warnings.filterwarnings('ignore', message='The number of unique classes is greater than 50%')
-        return 100 * probe.fit(x, y).score(x_val, y_val)
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, **options))

@@ -10,6 +10,7 @@ CLASSES = (
 STYLE = {
     'font.size': 11,
     'text.color': INK,
+    'text.parse_math': False,  # names come from files: a $ is a $
     'axes.labelcolor': INK,
     'axes.edgecolor': '#c9ccd1',
     'axes.titlesize': 12.5,
@@ -27,3 +28,20 @@ STYLE = {
     'savefig.bbox': 'tight',
     'savefig.pad_inches': 0.2,
 }
+
+
+def clipped(name: str, length: int = 32) -> str:
+    """Shorten a name that would leave no room for the figure.
+
+    Args:
+        name (str): A class name.
+        length (int): Characters. Defaults to 32.
+
+    Returns:
+        str: The name, or its beginning and an ellipsis.
+
+    Examples:
+        >>> clipped('red panda'), clipped('red panda', 6)
+        ('red panda', 'red p…')
+    """
+    return name if len(name) <= length else f'{name[: length - 1]}…'

@@ -14,7 +14,8 @@ from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
-from mmlgd.usable import usable_rows
+from mmlgd.text.characters import unreadable
+from mmlgd.usable import is_finite, usable_rows
 
 from .teachers import BaseTeacher
 
@@ -48,6 +49,13 @@ def read_text_state(state: dict, source: Union[str, Path] = 'The checkpoint', pr
             f'class_names, templates and a teacher_id; got a bank of shape {shape} and {sorted(map(str, told))}. Give '
             f'a checkpoint of LGD training, or its published file.'
         )
+    if fault := next((f'{text[:50]!r} {unreadable(text)}' for text in (*names, *templates) if unreadable(text)), ''):
+        raise CheckpointError(
+            f'{source} has class names or templates that are no words: {fault}. Training takes no such names, so the '
+            f'file was changed since: get it from where it was published.'
+        )
+    if not is_finite(bank):
+        raise CheckpointError(f'{source} has NaN or infinite numbers in {prefix}bank. Give an earlier checkpoint.')
     return dict(bank=bank.float(), class_names=names, templates=templates, teacher_id=told['teacher_id'])
 
 
@@ -71,6 +79,8 @@ def read_visual_state(state: dict, source: Union[str, Path] = 'The checkpoint') 
             f'{source} has no visual bank that could be read: expected visual_bank.bank (K, D) and visual_bank.visited '
             f'(K,). Give a checkpoint of LGD training.'
         )
+    if not is_finite(bank):
+        raise CheckpointError(f'{source} has NaN or infinite numbers in visual_bank.bank. Give an earlier checkpoint.')
     return bank.float(), visited.bool()
 
 

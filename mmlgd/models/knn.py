@@ -16,6 +16,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
 
+from .necks import pooled
 from .zero_shot import IMAGENET_RGB, set_scores
 
 
@@ -118,7 +119,7 @@ class KNNClassifier(BaseModel):
             raise ValueError(f"Expected mode 'tensor' or 'predict', got {mode!r}; there is nothing to train here.")
         if mode == 'predict' and self.features is None:
             self._fill_memory()
-        features = F.normalize(self.backbone(inputs)[-1].mean(dim=(2, 3)).float(), dim=-1)
+        features = F.normalize(pooled(self.backbone(inputs)).float(), dim=-1)
         if mode == 'tensor':
             return features
         data_samples = data_samples or [DataSample() for _ in inputs]

@@ -11,6 +11,34 @@ from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
 
 
+def pooled(feats: tuple[Tensor, ...]) -> Tensor:
+    """Make one vector of each image out of what a backbone returns.
+
+    Args:
+        feats (Tuple[Tensor]): The last is (N, C, H, W), which is averaged over the image, or (N, C) as from a ViT's
+            class token.
+
+    Returns:
+        Tensor: (N, C).
+
+    Raises:
+        ConfigError: It is of another shape, as all tokens of a ViT are.
+
+    Examples:
+        >>> import torch
+        >>> pooled((torch.rand(2, 512, 7, 7),)).shape
+        torch.Size([2, 512])
+    """
+    x = feats[-1]
+    if not isinstance(x, Tensor) or x.ndim not in (2, 4):
+        shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise ConfigError(
+            f'The backbone gives {shape} as its last feature, expected is (N, C, H, W) or (N, C). For a transformer '
+            f"set model.backbone.out_type='cls_token' or 'avg_featmap'."
+        )
+    return x.mean(dim=(2, 3)) if x.ndim == 4 else x
+
+
 @MODELS.register_module()
 class ProjectionNeck(MoCoV2Neck):
     """Projection of the backbone's last feature into the teacher's joint space: [gap-]fc-relu-fc, unit length.

@@ -206,3 +206,14 @@ def test_the_pipeline_is_that_of_training(resize, lgd_checkpoint, pictures, tmp_
     results = inferencer([pictures / PNG, pictures / 'class1/1.png', small])
     assert len(results) == 3
     assert seen == ([(3, 3, 32, 32)] if resize else [(2, 3, 40, 48), (1, 3, 40, 40)])
+
+
+def test_names_are_drawn_as_they_are(lgd_checkpoint, pictures, tmp_path):
+    content = torch.load(lgd_checkpoint, weights_only=True)
+    content['state_dict']['textual_bank._extra_state']['class_names'] = [
+        f'${k}\\frac{{$ & {"x" * 900}' for k in range(5)
+    ]
+    torch.save(content, tmp_path / 'odd.pth')
+    inferencer = mmlgd.ZeroShotInferencer(tmp_path / 'odd.pth', device='cpu')
+    inferencer(pictures / PNG, show_dir=tmp_path / 'out')
+    assert Image.open(tmp_path / 'out/0.png').size == Image.open(pictures / PNG).size

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlgd import KNNClassifier
-from mmlgd.evaluation import knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
+from mmlgd.evaluation import choose_c, knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
+from mmlgd.evaluation.probes import CS, DEFAULT_C
 
 
 def clusters(n, noise, seed=0, classes=4, dim=8):
@@ -80,6 +81,52 @@ def test_one_label_a_class_is_enough():
     pytest.importorskip('sklearn')
     val, labels = clusters(40, noise=0.02, seed=3)
     assert linear_accuracy(torch.eye(8)[:4], torch.arange(4), val, labels) == 100
+
+
+def best_by_hand(features, labels, folds):
+    """Mean accuracy of each C over the folds, one fit at a time."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+
+    means = []
+    for c in CS:
+        right = []
+        for seen, unseen in StratifiedKFold(folds, shuffle=True, random_state=0).split(features, labels):
+            mean, std = features[seen].mean(axis=0), features[seen].std(axis=0)
+            fit = LogisticRegression(C=c, max_iter=1000).fit((features[seen] - mean) / std, labels[seen])
+            right.append(fit.score((features[unseen] - mean) / std, labels[unseen]))
+        means.append(sum(right) / folds)
+    return CS[means.index(max(means))]  # of equals the strongest penalty
+
+
+@pytest.mark.filterwarnings('error')
+def test_c_is_chosen_by_cross_validation_on_the_labelled_images_alone():
+    pytest.importorskip('sklearn')
+    chosen = []
+    for noise, n, dim in ((0.9, 120, 40), (0.05, 60, 8), (0.5, 24, 40)):
+        features, labels = clusters(n, noise, seed=5, dim=dim)
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+        chosen.append(choose_c(features, labels))
+        assert chosen[-1] == best_by_hand(features[order].numpy(), labels[order].numpy(), folds=5)
+        val, val_labels = clusters(40, noise, seed=6, dim=dim)
+        assert linear_accuracy(features, labels, val, val_labels) == linear_accuracy(
+            features, labels, val, val_labels, c=chosen[-1]
+        )
+    assert len(set(chosen)) > 1
+
+
+@pytest.mark.filterwarnings('error')
+def test_classes_with_one_image_have_no_part_in_the_choice(monkeypatch):
+    pytest.importorskip('sklearn')
+    features, labels = clusters(40, noise=0.9, seed=5)
+    alone = torch.cat([labels, torch.tensor([4, 5])])
+    rows = torch.cat([features, torch.full((2, 8), 100.0)])
+    monkeypatch.setattr('mmlgd.evaluation.probes._FOLDS', 2)
+    assert choose_c(rows, alone) in CS
+    assert choose_c(torch.eye(8)[:4], torch.arange(4)) == DEFAULT_C
+    assert choose_c(torch.eye(8)[:5], torch.tensor([0, 0, 1, 2, 3])) == DEFAULT_C
+    monkeypatch.setattr('mmlgd.evaluation.probes._CHOICE_ROWS', 20)  # of many a part is drawn
+    assert choose_c(features, labels) in CS
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlgd import OpenCLIPTeacher, TextualSemanticsBank, VisualSemanticsBank
+from mmlgd.apis import CheckpointError
+from mmlgd.models.banks import read_text_state, read_visual_state
 
 from .reference import lgka
 
@@ -135,3 +137,32 @@ def test_a_checkpoint_of_another_teacher_never_loads(teacher):
     saved['_extra_state'] = {**saved['_extra_state'], 'teacher_id': 'open_clip/other'}
     with pytest.raises(ValueError, match="distilled from the teacher 'open_clip/other'"):
         bank.load_state_dict(saved)
+
+
+def text_state(names=('cat', 'dog'), templates=('a {}.',), bank=None):
+    told = dict(class_names=list(names), templates=list(templates), teacher_id='open_clip/tiny')
+    return {'textual_bank._extra_state': told, 'textual_bank.bank': unit(2, 8) if bank is None else bank}
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(names=('cat', 'a\0b')), r"'a\\x00b' has the control character"),
+        (dict(names=('cat', '\ud800')), "has the control character '.ud800'"),
+        (dict(names=('cat', '\x1b[31m')), 'has the control character'),
+        (dict(names=('cat', 'x' * 100_000)), 'has 100000 characters'),
+        (dict(templates=('a {}\n',)), 'has the control character'),
+        (dict(bank=torch.full((2, 8), float('nan'))), 'NaN or infinite numbers in textual_bank.bank'),
+    ],
+)
+def test_names_out_of_a_checkpoint_are_words(changes, message):
+    with pytest.raises(CheckpointError, match=f'epoch_2.pth has .*{message}') as caught:
+        read_text_state(text_state(**changes), 'epoch_2.pth')
+    assert len(str(caught.value)) < 500
+    assert read_text_state(text_state(names=('$\\frac{', 'Köln')))['class_names'] == ['$\\frac{', 'Köln']
+
+
+def test_a_broken_visual_bank_is_refused():
+    state = {'visual_bank.bank': torch.full((2, 8), float('inf')), 'visual_bank.visited': torch.ones(2).bool()}
+    with pytest.raises(CheckpointError, match='NaN or infinite numbers in visual_bank.bank'):
+        read_visual_state(state)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from mmlgd import KNNClassifier
 from mmlgd.apis import CheckpointError, read_checkpoint
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -182,3 +183,15 @@ def test_a_picture_that_a_sampler_gave_to_two_ranks_counts_once(colours, monkeyp
     monkeypatch.setattr('mmlgd.models.knn.all_reduce', lambda features: features[:2].mul_(2))
     model(queries, mode='predict')
     torch.testing.assert_close(model.features, alone)
+
+
+def test_a_transformer_without_a_map_votes_too():
+    vit = dict(type='mmpretrain.VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16)
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    model = KNNClassifier(dict(vit, out_type='cls_token'), memory=dict(), num_classes=2, k=1).eval()
+    features = model(x)
+    assert features.shape == (2, 192)
+    torch.testing.assert_close(features, F.normalize(model.backbone(x)[-1], dim=-1))
+    model.backbone.out_type = 'raw'  # all tokens: which of them describes the image?
+    with pytest.raises(ConfigError, match=r"gives \(2, 5, 192\) .* expected is .*out_type='cls_token'"):
+        model(x)

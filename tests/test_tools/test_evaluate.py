@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import io
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +16,10 @@ from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 
 from mmlgd.datasets import DEMO_CLASSES, BadPictureError, write_demo_world
+from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import extract, linear_accuracy, load_frozen, top1
+from mmlgd.evaluation.probes import CS, DEFAULT_C
+from mmlgd.files import WriteError
 from mmlgd.registry import MODELS
 
 pytest.importorskip('sklearn')
@@ -200,6 +204,26 @@ def test_names_of_another_order_or_number_are_refused(run, lgd_checkpoint, folde
         (['--students', 'none'], 'NAME=SOURCE'),
         (['x.pth', '--labels', 'ten'], 'a share as 10%'),
         (['x.pth', '--labels', '0'], 'a share as 10%'),
+        (['x.pth', '--labels', '0%'], 'a share as 10%, up to 100%'),
+        (['x.pth', '--labels', '200%'], 'a share as 10%, up to 100%'),
+        (['x.pth', '--labels', '9' * 5000], 'a share as 10%'),
+        (['x.pth', '--labels', '5', '5'], "--labels has '5' twice"),
+        (['x.pth', '--seeds', '-1'], 'a whole number from 0 to 4294967295'),
+        (['x.pth', '--seeds', str(2**70)], 'a whole number from 0 to 4294967295'),
+        (['x.pth', '--seeds', '1', '1'], '--seeds has 1 twice'),
+        (['x.pth', '--k', '0'], 'a whole number from 1'),
+        (['x.pth', '--k', '1.5'], 'a whole number from 1'),
+        (['x.pth', '--c', '0'], 'a number above 0'),
+        (['x.pth', '--c', '-1'], 'a number above 0'),
+        (['x.pth', '--c', 'nan'], 'a number above 0'),
+        (['x.pth', '--batch-size', '0'], 'a whole number from 1'),
+        (['x.pth', '--workers', '-1'], 'a whole number from 0'),
+        (['x.pth', '--size', '0'], 'a whole number from 8'),
+        (['x.pth', '--size', '1'], 'a whole number from 8'),
+        (['x.pth', '--size', '1000000'], 'a whole number from 8'),
+        (['x.pth', '--students', 'student=y.pth'], "--students has 'student' twice"),
+        (['--students', 'teacher=y.pth', '--teacher'], "--students has 'teacher' twice"),
+        (['--students', 'a|b=y.pth'], 'NAME=SOURCE'),
     ],
 )
 def test_bad_arguments_are_named(tool, arguments, message, capsys):
@@ -223,3 +247,133 @@ def test_what_is_not_there_is_named(tool, run, lgd_checkpoint, folders, tmp_path
         run('--students', 'random=none', '--data', folders)
     with pytest.raises(ValueError, match='fewer than 9'):
         run(lgd_checkpoint, '--data', folders, '--labels', '9')
+
+
+def photos(root, sizes=((40, 60), (80, 50), (64, 64), (33, 90))):
+    """Two classes of a few images, no two of one size."""
+    for split in ('train', 'val'):
+        for k, size in enumerate(sizes):
+            file = root / split / 'ab'[k % 2] / f'{k}.png'
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise(size, 50).convert('RGB').save(file)
+    return root
+
+
+@pytest.fixture
+def sized_student(lgd_checkpoint, tmp_path):
+    """A student that was trained at a size, with an evaluation that takes images as they are, as the demo's."""
+
+    def student(size):
+        content = torch.load(lgd_checkpoint, weights_only=True)
+        steps = dict(
+            train=[dict(type='mmpretrain.RandomResizedCrop', scale=size)],
+            test=[dict(type='LoadImageFromFile'), dict(type='mmpretrain.PackInputs')],
+        )
+        loaders = {f'{phase}_dataloader': dict(dataset=dict(pipeline=pipeline)) for phase, pipeline in steps.items()}
+        content['meta']['cfg'] += Config(loaders).pretty_text
+        torch.save(content, tmp_path / f'{size}.pth')
+        return tmp_path / f'{size}.pth'
+
+    return student
+
+
+def test_each_student_sees_ordinary_photos_at_its_own_size(tool, sized_student, tmp_path, monkeypatch):
+    """Photos of different sizes do not stack, and students of two sizes are compared in one call."""
+    shown, forward = {}, tool.FrozenModel.forward
+
+    def spy(self, inputs):
+        shown.setdefault(id(self), set()).add(tuple(inputs.shape[2:]))
+        return forward(self, inputs)
+
+    monkeypatch.setattr(tool.FrozenModel, 'forward', spy)
+    models = {}
+    load_models = tool.load_models
+    monkeypatch.setattr(tool, 'load_models', lambda args: models.update(load_models(args)) or models)
+    students = [f'small={sized_student(32)}', f'large={sized_student(64)}', 'random=none']
+    arguments = ['--data', str(photos(tmp_path / 'photos')), '--labels', '1', '--seeds', '0', '--workers', '0']
+    arguments += ['--students', *students, '--k', '2', '--out', str(tmp_path / 'out')]
+    report = tool.main([*arguments, '--teacher'])
+    assert {name: shown[id(model)] for name, model in models.items()} == {
+        **dict(small={(32, 32)}, large={(64, 64)}, random={(32, 32)}, teacher={(32, 32)})
+    }
+    assert report['pipelines']['large'][2]['crop_size'] == (64, 64)
+    shown.clear()
+    tool.main([*arguments, '--size', '48'])
+    assert set().union(*shown.values()) == {(48, 48)}
+
+
+@pytest.mark.parametrize(
+    'lists, message',
+    [
+        (dict(train=''), 'train.txt is empty'),
+        (dict(train='a/0.png 0\na/2.png\n'), "Line 2 of .*train.txt is 'a/2.png'; expected is `file label`"),
+        (dict(train='a/0.png 0\n\nb/1.png 1\n'), "Line 2 of .*train.txt is ''"),
+        (dict(train='a/0.png -1\nb/1.png 1\n'), 'Line 1 .*a whole number from 0'),
+        (dict(train='a/0.png 0\nb/1.png 1.0\n'), 'Line 2 .*a whole number from 0'),
+        (dict(train='a/0.png 0\nb/1.png 99999999999999999999\n'), 'Line 2 .*a whole number from 0'),
+        (dict(train='a/0.png 0\nb/1.png 999999999\n'), 'of 2 classes, and none is of class 1'),
+        (dict(train='a/0.png 0\nb/1.png 2\n'), 'of 2 classes, and none is of class 1'),
+        (dict(train='a/0.png 1\nb/1.png 2\n'), 'of 2 classes, and none is of class 0'),
+        (dict(train='a/0.png 0\na/2.png 0\n', val='a/0.png 0\n'), 'of 1 classes, and none is of class 1'),
+        (dict(val='a/0.png 7\n'), 'of 2 classes, and none is of class 2'),
+        (dict(val=''), 'val.txt is empty'),
+        (dict(train='a/0.png 0\nb/1.png 1\n./a/0.png 0\n'), "'a/0.png' twice, in lines 1 and 3"),
+        (dict(train='a/0.png 0\nb/1.png 1\nb/9.png 1\n'), '1 of the 3 pictures .* the first is .b/9.png. .line 3'),
+        (dict(train='../val/a/0.png 0\nb/1.png 1\n'), "names '../val/a/0.png', which is not in"),
+        (dict(train='a/0.png 0\nb/1.png 1\n', k='3'), '--k 3 nearest neighbours are more than the 2 training'),
+        (dict(train='a/0.png 0\nb/1.png 1\n', labels='2'), '--labels 2: The class 0 has 1 pictures, fewer than 2'),
+        (dict(train=b'a/\xff.png 0\n'), 'train.txt is not UTF-8'),
+    ],
+)
+def test_odd_lists_are_named_before_the_work(tool, lgd_checkpoint, tmp_path, monkeypatch, lists, message):
+    data = photos(tmp_path / 'photos', sizes=((64, 64),) * 4)
+    monkeypatch.setattr(tool, 'extract', lambda *_: pytest.fail('it has begun to work'))
+    options = {'labels': '1', 'k': '2', **lists}
+    whole = 'a/0.png 0\nb/1.png 1\na/2.png 0\nb/3.png 1\n'
+    for split in ('train', 'val'):
+        text = options.get(split, whole)
+        (data / f'{split}.txt').write_bytes(text if isinstance(text, bytes) else text.encode())
+    arguments = [lgd_checkpoint, '--data', data, '--labels', options['labels'], '--k', options['k'], '--workers', '0']
+    with pytest.raises(MMLGDError, match=message):
+        tool.main([*map(str, arguments), '--out', str(tmp_path / 'out')])
+
+
+def test_odd_folders_are_named_before_the_work(tool, lgd_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'extract', lambda *_: pytest.fail('it has begun to work'))
+    data = photos(tmp_path / 'photos')
+    arguments = [str(lgd_checkpoint), '--data', str(data), '--k', '1', '--labels', '1', '--out']
+    for split in ('train', 'val'):
+        (data / split / 'c').mkdir()
+    with pytest.raises(MMLGDError, match="of 2 classes, and none is of class 'c'"):
+        tool.main([*arguments, str(tmp_path / 'out')])
+    for file in (data / 'train').rglob('*.png'):
+        file.unlink()
+    with pytest.raises(MMLGDError, match='No file in the class folders of .*train ends with'):
+        tool.main([*arguments, str(tmp_path / 'out')])
+    shutil.rmtree(data / 'train')
+    (data / 'train').mkdir()
+    with pytest.raises(MMLGDError, match='train has no class folders, and there is no .*train.txt'):
+        tool.main([*arguments, str(tmp_path / 'out')])
+    (tmp_path / 'file').touch()
+    for out in ('/proc/there/is/none', tmp_path / 'file', tmp_path / 'file/deeper'):
+        monkeypatch.setattr(tool, 'load_models', lambda *_: pytest.fail('it has begun to load'))
+        with pytest.raises(WriteError, match='Cannot write'):
+            tool.main([*arguments, str(out)])
+    with pytest.raises(MMLGDError, match="no config at 'none.py', which --backbone names"):
+        monkeypatch.undo()
+        tool.main([*arguments, str(tmp_path / 'out'), '--backbone', 'none.py'])
+
+
+def test_a_path_that_is_no_utf_8_is_written(tool, lgd_checkpoint, tmp_path):
+    data = photos(Path(os.fsdecode(os.fsencode(tmp_path) + b'/\xff')), sizes=((64, 64),) * 2)
+    arguments = ['--data', str(data), '--k', '1', '--labels', '1', '--seeds', '0', '--workers', '0', '--size', '32']
+    tool.main([str(lgd_checkpoint), *arguments, '--out', str(tmp_path / 'out')])
+    assert json.loads((tmp_path / 'out/table.json').read_text())['data'] == str(data)
+
+
+def test_c_is_chosen_for_each_probe_or_given(run, lgd_checkpoint, world):
+    arguments = [lgd_checkpoint, '--data', world / 'objects', '--labels', '1', '100%', '--seeds', '0']
+    chosen = run(*arguments)[0]['results']['student']['c']
+    assert chosen['1'] == {'0': DEFAULT_C} and chosen['100%']['0'] in CS
+    given, _ = run(*arguments, '--c', '0.3')
+    assert given['c'] == 0.3 and given['results']['student']['c'] == {'1': {'0': 0.3}, '100%': {'0': 0.3}}

@@ -99,6 +99,8 @@ def test_a_table_of_means(study, arguments, tmp_path, capsys):
     arguments[arguments.index('50%')] = '20%'
     study.main([*arguments, '--seeds', '1'])
     assert 'linear, 20%' in capsys.readouterr().out
+    evaluation = calls(folder / 'lgd_seed1/evaluation')[0]
+    assert evaluation[evaluation.index('--c') + 1] == '0.01'  # the published figures are of one C
     assert len(calls(folder / 'lgd_seed1')) == 1 and len(calls(folder / 'lgd_seed1/evaluation')) == 2
 
 

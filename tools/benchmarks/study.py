@@ -23,6 +23,8 @@ from mmengine.config import Config
 from runs import TOOLS, run
 from study_report import draw, summarise, table
 
+C = '0.01'  # one inverse penalty for all linear probes: rows of a study are compared, also with those of older ones
+
 
 class Variant(NamedTuple):
     """What one row of the table is.
@@ -133,7 +135,7 @@ def evaluate(args: argparse.Namespace, checkpoint: Path) -> dict:
     """
     out = checkpoint.parent / 'evaluation'
     arguments = [str(checkpoint), '--data', str(args.data), '--labels', *args.labels]
-    arguments += ['--seeds', *map(str, args.draws), '--out', str(out), '--workers', str(args.workers)]
+    arguments += ['--seeds', *map(str, args.draws), '--out', str(out), '--workers', str(args.workers), '--c', C]
     arguments += ['--names', args.names] if args.names else []
     arguments += ['--size', str(args.size)] if args.size else []
     record = out / 'arguments.json'

@@ -1,8 +1,9 @@
 """Export a student to ONNX: the backbone, backbone + neck, or the zero-shot classifier with its text bank baked in.
 
-The input is a float32 batch of preprocessed pictures, (N, 3, SIZE, SIZE) with any N. How to preprocess (mean, std,
-colour order, on pixels 0..255) and the class names are in the file's metadata_props. Before the file is left in place,
-onnxruntime must give what PyTorch gives, at two batch sizes. Needs: pip install "mmlgd[export]".
+The input is a float32 batch of preprocessed pictures, (N, 3, HEIGHT, WIDTH) with any N, by default of the size that the
+student was trained for. How to preprocess (mean, std, colour order, on pixels 0..255) and the class names are in the
+file's metadata_props. Before the file is left in place, onnxruntime must give what PyTorch gives, at two batch sizes.
+Needs: pip install "mmlgd[export]".
 """
 
 import argparse
@@ -27,7 +28,10 @@ from mmlgd.apis import (
     state_dict_of,
 )
 from mmlgd.apis.checkpoint_configs import buildable
+from mmlgd.apis.image_size import LARGEST, image_size
+from mmlgd.arguments import whole
 from mmlgd.building import build_part
+from mmlgd.files import require_writable
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.zero_shot import IMAGENET_RGB
 
@@ -53,7 +57,7 @@ class LastFeature(nn.Module):
 
 def load_part(
     checkpoint: str, part: str, vocabulary: Optional[str] = None, templates: Optional[str] = None
-) -> tuple[nn.Module, dict[str, str]]:
+) -> tuple[nn.Module, dict[str, str], tuple[int, int]]:
     """Load what is to be exported.
 
     Args:
@@ -63,7 +67,8 @@ def load_part(
         templates (str, optional): Prompt templates. Defaults to None, those of training.
 
     Returns:
-        Tuple[nn.Module, Dict[str, str]]: A module of one input and one output in eval mode, and the metadata.
+        Tuple[nn.Module, Dict[str, str], Tuple[int, int]]: A module of one input and one output in eval mode, the
+        metadata, and height and width of the student's images.
 
     Raises:
         CheckpointError: The checkpoint is cut off, or lacks the part.
@@ -71,6 +76,7 @@ def load_part(
     """
     content = read_checkpoint(checkpoint)
     config = model_config(content, checkpoint)
+    size = image_size(config)
     pixels = config.model.get('data_preprocessor') or IMAGENET_RGB
     metadata = dict(
         mmlgd_version=mmlgd.__version__,
@@ -83,10 +89,10 @@ def load_part(
     if part == 'zero-shot':
         classifier = get_zero_shot_classifier(checkpoint, vocabulary, templates)
         metadata['class_names'] = json.dumps(classifier.class_names, ensure_ascii=False)
-        return classifier, metadata
+        return classifier, metadata, size
     backbone = get_student(checkpoint)
     if part == 'backbone':
-        return LastFeature(backbone).eval(), metadata
+        return LastFeature(backbone).eval(), metadata, size
     state = state_dict_of(content)
     weights = part_weights(state, 'neck', checkpoint)
     has_names = 'textual_bank.bank' in state
@@ -95,10 +101,12 @@ def load_part(
     neck = build_part({**joint, **settings}, 'model.neck', 'mmlgd.ProjectionNeck')
     check_weights(neck, weights, checkpoint)
     neck.load_state_dict(weights)
-    return nn.Sequential(backbone, neck).eval(), metadata
+    return nn.Sequential(backbone, neck).eval(), metadata, size
 
 
-def export(module: nn.Module, out: Path, source: str, part: str, metadata: dict[str, str], size: int, opset: int):
+def export(
+    module: nn.Module, out: Path, source: str, part: str, metadata: dict[str, str], size: tuple[int, int], opset: int
+) -> None:
     """Write the ONNX file, and check it.
 
     Args:
@@ -107,7 +115,7 @@ def export(module: nn.Module, out: Path, source: str, part: str, metadata: dict[
         source (str): The checkpoint.
         part (str): Names the output.
         metadata (Dict[str, str]): Kept in the file.
-        size (int): Height and width of a picture.
+        size (Tuple[int, int]): Height and width of a picture.
         opset (int): Version of ONNX's operators.
 
     Raises:
@@ -122,7 +130,7 @@ def export(module: nn.Module, out: Path, source: str, part: str, metadata: dict[
             warnings.simplefilter('ignore')
             torch.onnx.export(
                 module,
-                (torch.zeros(2, 3, size, size),),
+                (torch.zeros(2, 3, *size),),
                 str(file),
                 input_names=['pictures'],
                 output_names=[OUTPUTS[part]],
@@ -131,12 +139,12 @@ def export(module: nn.Module, out: Path, source: str, part: str, metadata: dict[
                 dynamo=False,
             )
         model = onnx.load(str(file))
-        onnx.helper.set_model_props(model, {**metadata, 'input_size': str(size)})
+        onnx.helper.set_model_props(model, {**metadata, 'input_size': _text(size)})
         onnx.checker.check_model(model)
         onnx.save(model, str(file))
         session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
         for batch in (1, 3):
-            _compare(module, session, torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(batch)))
+            _compare(module, session, torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch)))
 
 
 def _compare(module: nn.Module, session, pictures: Tensor) -> None:
@@ -151,6 +159,11 @@ def _compare(module: nn.Module, session, pictures: Tensor) -> None:
             f'At batch {len(pictures)}, onnxruntime differs from PyTorch by {error:.1g} of the largest value; at most '
             f'{TOLERANCE:.0g} is expected. Try another --opset, or look for weights that are not finite.'
         )
+
+
+def _text(size: tuple[int, int]) -> str:
+    """Write a size: a square one as a single number, as readers of ``input_size`` expect it."""
+    return str(size[0]) if size[0] == size[1] else f'{size[0]}, {size[1]}'
 
 
 def _import_onnx() -> tuple:
@@ -177,18 +190,20 @@ def main(argv: Optional[list[str]] = None) -> None:
         '--vocabulary', help='class names for zero-shot: in1k, coco, ... or a file; default: of training'
     )
     parser.add_argument('--templates', help='prompt templates for zero-shot: plain, ...; default: of training')
-    parser.add_argument('--input-size', type=int, default=224, help='height and width of a picture (default: 224)')
+    parser.add_argument(
+        '--input-size', type=whole(1, LARGEST), help="height and width of a picture; default: the student's own size"
+    )
     parser.add_argument('--opset', type=int, default=17, help="version of ONNX's operators (default: 17)")
     args = parser.parse_args(argv)
     if args.part != 'zero-shot' and (args.vocabulary or args.templates):
         parser.error(f'--vocabulary and --templates are for --part zero-shot; {args.part} has no class names')
     _import_onnx()  # before a teacher embeds thousands of names
-    module, metadata = load_part(args.checkpoint, args.part, args.vocabulary, args.templates)
-    export(module, args.out, args.checkpoint, args.part, metadata, args.input_size, args.opset)
-    name, size = OUTPUTS[args.part], args.input_size
-    print(
-        f'{args.out}: pictures (N, 3, {size}, {size}) float32 -> {name}; onnxruntime agrees with PyTorch at N = 1, 3.'
-    )
+    require_writable(args.out.parent)
+    module, metadata, size = load_part(args.checkpoint, args.part, args.vocabulary, args.templates)
+    size = (args.input_size, args.input_size) if args.input_size else size
+    export(module, args.out, args.checkpoint, args.part, metadata, size, args.opset)
+    name, shape = OUTPUTS[args.part], f'(N, 3, {size[0]}, {size[1]})'
+    print(f'{args.out}: pictures {shape} float32 -> {name}; onnxruntime agrees with PyTorch at N = 1, 3.')
     print(
         f'Pixels 0..255, {metadata["color_order"]}, minus {metadata["mean"]}, divided by {metadata["std"]}. Use it:\n'
     )

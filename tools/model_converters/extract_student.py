@@ -12,7 +12,6 @@ from typing import Optional
 
 import torch
 from checked_output import checked_output, run
-from mmengine.utils import to_2tuple
 from openmmlab_targets import openmmlab_targets
 from plain_targets import plain_target
 from student_target import StudentTarget
@@ -26,6 +25,8 @@ from mmlgd.apis import (
     read_checkpoint,
     state_dict_of,
 )
+from mmlgd.apis.image_size import image_size
+from mmlgd.models.banks import read_text_state
 
 OPENMMLAB = ('mmpretrain', 'mmdet', 'mmseg')
 PLAIN = ('torchvision', 'timm')
@@ -56,10 +57,10 @@ def extract(checkpoint: str, out: Path, to: str) -> StudentTarget:
     backbone = dict(config.model.backbone)
     if '.' not in backbone['type']:
         backbone['type'] = f'{config.get("default_scope", "mmpretrain")}.{backbone["type"]}'
-    target = _first_that_fits(checkpoint, to, backbone, weights)
+    target = _first_that_fits(checkpoint, to, backbone, weights, image_size(config))
 
     if to in OPENMMLAB:
-        text = state.get('textual_bank._extra_state') or {}
+        text = read_text_state(state, checkpoint) if 'textual_bank._extra_state' in state else {}
         meta = dict(
             mmlgd_version=mmlgd.__version__, teacher_id=text.get('teacher_id'), class_names=text.get('class_names')
         )
@@ -75,7 +76,7 @@ def extract(checkpoint: str, out: Path, to: str) -> StudentTarget:
     return target
 
 
-def _first_that_fits(checkpoint: str, to: str, backbone: dict, weights: dict) -> StudentTarget:
+def _first_that_fits(checkpoint: str, to: str, backbone: dict, weights: dict, size: tuple[int, int]) -> StudentTarget:
     if to in OPENMMLAB:
         builders = openmmlab_targets(to, backbone, weights)
     else:
@@ -86,7 +87,7 @@ def _first_that_fits(checkpoint: str, to: str, backbone: dict, weights: dict) ->
             target = build()
             target.load(checkpoint)
             student = get_student(checkpoint, **({'out_indices': target.stages} if target.stages else {}))
-            target.compare(student, to_2tuple(backbone.get('img_size', 224)), checkpoint)
+            target.compare(student, size, checkpoint)
             return target
         except CheckpointError as error:
             refusals.append(str(error))

@@ -21,7 +21,8 @@ from matplotlib.ticker import MaxNLocator
 from mmlgd.apis import CheckpointError, read_checkpoint, state_dict_of
 from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
-from mmlgd.evaluation.style import FAINT, INK, STUDENT, STYLE, TEXT
+from mmlgd.evaluation.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
+from mmlgd.files import require_writable
 from mmlgd.models.banks import read_text_state, read_visual_state
 
 NAMED = 40  # class names that fit on an axis
@@ -88,7 +89,7 @@ def draw_banks(banks: Banks, file: Path) -> None:
         file (Path): The PNG.
     """
     order = _alike_together(banks)
-    names = [banks.names[k] for k in order]
+    names = [clipped(banks.names[k]) for k in order]
     text, visual, visited = banks.text[order], banks.visual[order], banks.visited[order]
     within_visual, between = visual @ visual.T, visual @ text.T
     within_visual[~visited], within_visual[:, ~visited], between[~visited] = np.nan, np.nan, np.nan
@@ -173,7 +174,7 @@ def draw_drift(run: list[Banks], file: Path) -> None:
     if len(epochs) > 20:
         right.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if few:
-        right.set_yticks(range(len(order)), [last.names[k] for k in order])
+        right.set_yticks(range(len(order)), [clipped(last.names[k]) for k in order])
     else:
         right.set(yticks=[], ylabel=f'{len(order)} classes')
     right.set_title('Cosine to the last checkpoint, for each class', pad=22)
@@ -216,6 +217,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     parser.add_argument('checkpoints', nargs='+', help='of one run, in any order')
     parser.add_argument('--out-dir', type=Path, default=Path('.'))
     args = parser.parse_args(argv)
+    require_writable(args.out_dir)
     plt.rcParams.update(STYLE)
     run = sorted((read_banks(file) for file in args.checkpoints), key=lambda banks: banks.epoch)
     if any(banks.names != run[0].names for banks in run):

@@ -16,8 +16,10 @@ import numpy as np
 from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
+from mmlgd.arguments import whole
 from mmlgd.errors import ConfigError, run_tool
-from mmlgd.evaluation.style import CLASSES, FAINT, INK, STUDENT, TEACHER
+from mmlgd.evaluation.style import CLASSES, FAINT, INK, STUDENT, TEACHER, clipped
+from mmlgd.files import require_writable
 
 OTHERS = '#d5d8dc'
 SCATTERED = 0.5  # median distance from the middle, in spreads of the map: from here on a class is not one cluster
@@ -92,7 +94,7 @@ def draw(seen: Seen, file: Path, method: str, classes: int, seed: int) -> None:
             rows = pseudo == k
             rings = np.where(same[rows] | (who == 'Teacher'), 0, 0.9)
             axis.scatter(*points[rows].T, s=size, color=hue, edgecolors=INK, linewidths=rings, alpha=0.85)
-        _name_clusters(axis, points, pseudo, {k: (seen.names[k], hue) for k, hue in zip(shown, CLASSES)})
+        _name_clusters(axis, points, pseudo, {k: (clipped(seen.names[k]), hue) for k, hue in zip(shown, CLASSES)})
         axis.set(xticks=[], yticks=[], aspect='equal')
         axis.grid(False)
         axis.spines[:].set_visible(False)
@@ -105,7 +107,8 @@ def draw(seen: Seen, file: Path, method: str, classes: int, seed: int) -> None:
         f'student says another.'
     )
     handles = [
-        plt.Line2D([], [], color=hue, marker='o', ls='', ms=7, label=seen.names[k]) for k, hue in zip(shown, CLASSES)
+        plt.Line2D([], [], color=hue, marker='o', ls='', ms=7, label=clipped(seen.names[k]))
+        for k, hue in zip(shown, CLASSES)
     ]
     legend = figure.legend(
         handles=handles, loc='outside lower center', ncols=6, fontsize=10.5, title=note, title_fontsize=10.5
@@ -152,11 +155,16 @@ def main(argv: Optional[list[str]] = None) -> None:
     """Embed, lay out, draw."""
     parser = figure_parser(__doc__)
     parser.add_argument('--method', choices=['tsne', 'umap'], default='tsne')
-    parser.add_argument('--max-pictures', type=int, default=2000, help='evenly spread; default: %(default)s')
-    parser.add_argument('--classes', type=int, default=12, help='with a colour, at most 12; default: %(default)s')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--max-pictures', type=whole(10, 10**6), default=2000, help='evenly spread; default: %(default)s'
+    )
+    parser.add_argument(
+        '--classes', type=whole(0, len(CLASSES)), default=12, help='with a colour, at most 12; default: %(default)s'
+    )
+    parser.add_argument('--seed', type=whole(0, 2**32 - 1), default=0)
     parser.add_argument('--out', type=Path, default=Path('embeddings.png'))
     args = parser.parse_args(argv)
+    require_writable(args.out.parent)
     draw(look(args, args.max_pictures, with_teacher=True), args.out, args.method, args.classes, args.seed)
 
 

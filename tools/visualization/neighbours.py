@@ -14,9 +14,11 @@ from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
 from mmlgd.apis import read_checkpoint, state_dict_of
+from mmlgd.arguments import whole
 from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
-from mmlgd.evaluation.style import FAINT, INK, STUDENT, TEXT
+from mmlgd.evaluation.style import FAINT, INK, STUDENT, TEXT, clipped
+from mmlgd.files import require_writable
 from mmlgd.models.banks import read_text_state, read_visual_state
 
 COLUMNS = 2  # pictures side by side
@@ -71,14 +73,16 @@ def draw(seen: Seen, prototypes: tuple[list[str], Tensor], topk: int, file: Path
         line, start = divmod(i, COLUMNS)
         cells = axes[line, start * per_picture : (start + 1) * per_picture]
         cells[0].imshow(picture.read()[..., ::-1], interpolation='lanczos')
-        cells[0].set_title(Path(str(picture)).name[:22], fontsize=8.5, weight='normal', color=FAINT, loc='center')
+        cells[0].set_title(
+            clipped(Path(str(picture)).name, 22), fontsize=8.5, weight='normal', color=FAINT, loc='center'
+        )
         for axis, found, (title, _, _, color) in zip(cells[1:], nearest, lists):
             if line == 0:
                 axis.set_title(title, fontsize=10.5, color=color)
             for place, (name, value) in enumerate(found[i]):
                 best = place == 0
                 axis.barh(place, max(0.0, value), color=color, alpha=0.55 if best else 0.22, height=0.82)
-                label = f'{name[:24]}  {round(value, 2) + 0.0:.2f}'  # no minus before a zero
+                label = f'{clipped(name, 24)}  {round(value, 2) + 0.0:.2f}'  # no minus before a zero
                 weight = 'bold' if best else 'normal'
                 axis.text(0.02 * end, place, label, va='center', size=9, weight=weight, color=INK)
             axis.set(xlim=(0, end), ylim=(topk - 0.4, -0.6))
@@ -94,10 +98,11 @@ def _nearest(embeddings: Tensor, names: list[str], rows: Tensor, topk: int) -> l
 def main(argv: Optional[list[str]] = None) -> None:
     """Embed and draw."""
     parser = figure_parser(__doc__)
-    parser.add_argument('--max-pictures', type=int, default=12, help='evenly spread; default: %(default)s')
-    parser.add_argument('--topk', type=int, default=4, help='nearest of each kind; default: %(default)s')
+    parser.add_argument('--max-pictures', type=whole(1, 10**4), default=12, help='evenly spread; default: %(default)s')
+    parser.add_argument('--topk', type=whole(1, 100), default=4, help='nearest of each kind; default: %(default)s')
     parser.add_argument('--out', type=Path, default=Path('neighbours.png'))
     args = parser.parse_args(argv)
+    require_writable(args.out.parent)
     draw(look(args, args.max_pictures, with_teacher=False), read_prototypes(args.checkpoint), args.topk, args.out)
 
 

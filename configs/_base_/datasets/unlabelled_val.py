@@ -1,12 +1,5 @@
 # Evaluation without labels: how far the student agrees with its teacher on pictures that it is not trained with.
 # Beside a pre-training config in `_base_`; MMLGD_VAL is any folder of pictures.
-test_pipeline = [
-    dict(type='mmlgd.LoadImageFromFile'),
-    dict(type='mmpretrain.ResizeEdge', scale=256, edge='short', backend='pillow'),
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='mmpretrain.PackInputs'),
-]
-
 val_dataloader = dict(
     batch_size=256,
     num_workers=8,
@@ -19,7 +12,7 @@ val_dataloader = dict(
         data_prefix='',
         with_label=False,
         extensions=('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'),
-        pipeline=test_pipeline,
+        # No pipeline: tools/train.py and tools/test.py bring images to the size of training (256, then the middle 224).
     ),
 )
 val_evaluator = [dict(type='mmlgd.DistillationMetric')]

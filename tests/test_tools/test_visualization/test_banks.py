@@ -1,11 +1,13 @@
 """Both banks as heat maps, and their drift over the checkpoints of a run."""
 
+import matplotlib.text
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from mmlgd.apis import CheckpointError, read_checkpoint
+from mmlgd.files import WriteError
 
 
 @pytest.fixture
@@ -68,3 +70,49 @@ def test_checkpoints_without_banks_or_of_different_runs(load, run, tmp_path, cap
     with pytest.raises(SystemExit):
         load('banks').main([run[1], str(tmp_path / 'other.pth')])
     assert 'different class names' in capsys.readouterr().err
+
+
+def test_names_are_drawn_as_they_are(load, oddly_named, pictures, tmp_path, monkeypatch):
+    """By all three tools; a name of 1,000 letters takes no more room than another."""
+    drawn = []
+    monkeypatch.setattr(matplotlib.text.Text, 'draw', spy_on(matplotlib.text.Text.draw, drawn))
+    load('banks').main([oddly_named, oddly_named, '--out-dir', str(tmp_path)])
+    load('neighbours').main([oddly_named, str(pictures), '--max-pictures', '2', '--out', str(tmp_path / 'n.png')])
+    embeddings = load('embeddings')
+    monkeypatch.setattr(embeddings, 'layout', lambda rows, *_: np.arange(2.0 * len(rows)).reshape(-1, 2))
+    embeddings.main([oddly_named, str(pictures), '--out', str(tmp_path / 'e.png')])
+    for name in ('banks', 'drift', 'n', 'e'):
+        assert max(Image.open(tmp_path / f'{name}.png').size) < 4000
+    assert any('$\\frac{$' in text for text in drawn)
+
+
+def spy_on(draw, drawn):
+    def spy(self, *args, **kwargs):
+        drawn.append(self.get_text())
+        return draw(self, *args, **kwargs)
+
+    return spy
+
+
+@pytest.mark.parametrize(
+    'name, options, message',
+    [
+        ('neighbours', ['--topk', '0'], 'a whole number from 1'),
+        ('neighbours', ['--max-pictures', '-1'], 'a whole number from 1'),
+        ('embeddings', ['--classes', '13'], 'a whole number from 0 to 12'),
+        ('embeddings', ['--seed', '-1'], 'a whole number from 0'),
+    ],
+)
+def test_odd_options(load, name, options, message, capsys):
+    with pytest.raises(SystemExit):
+        load(name).main(['none.pth', 'none', *options])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['banks', 'neighbours', 'embeddings'])
+def test_a_place_that_cannot_be_written_to_is_found_before_the_work(load, name, tmp_path):
+    (tmp_path / 'file').touch()
+    pictures = [] if name == 'banks' else ['none']
+    out = ['--out-dir', str(tmp_path / 'file')] if name == 'banks' else ['--out', str(tmp_path / 'file/a.png')]
+    with pytest.raises(WriteError, match='Cannot write'):
+        load(name).main(['none.pth', *pictures, *out])
