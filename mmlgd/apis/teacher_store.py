@@ -34,6 +34,7 @@ from mmlgd.store import (
     probe_views,
     survey_pictures,
 )
+from mmlgd.text import DEFAULT_TEMPLATES, are_embedded, load_templates, load_vocabulary
 
 
 def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
@@ -148,6 +149,26 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
 
 
+def is_complete(cfg: Config, folder: Union[str, Path]) -> bool:
+    """Say whether a store has all that training by a config reads, so that its writer need not run.
+
+    Args:
+        cfg (Config): Of LGD pre-training.
+        folder (str | Path): A store.
+
+    Returns:
+        bool: All shards are there, and the embeddings of the config's class names.
+
+    Raises:
+        StoreError: There is no store, or a damaged one.
+        VocabularyError: The class names are not usable.
+    """
+    store = TeacherStore(folder)
+    teacher, text = store.origin()['teacher'], cfg.model.text
+    names, templates = load_vocabulary(text.vocabulary), load_templates(text.get('templates', DEFAULT_TEMPLATES))
+    return not store.missing() and are_embedded(store.embed_dim, teacher['id'], names, templates, str(folder))
+
+
 def _asks_teacher(metric: dict) -> bool:
     return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
 
@@ -167,9 +188,7 @@ def _precision(cfg: Config) -> Optional[str]:
     return wrapper.get('dtype', 'float16') if wrapper.get('type') == 'AmpOptimWrapper' else None
 
 
-def _lay_out(
-    folder: Union[str, Path], description: dict, dataset: SeededViews, augmentation: Optional[dict]
-) -> None:
+def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, augmentation: Optional[dict]) -> None:
     """Start a store, or compare the one that is there with what would be written."""
     if not Path(folder, DESCRIPTION).is_file():
         details = dict(libraries=libraries(), probes=probe_views(dataset, augmentation))
