@@ -110,6 +110,8 @@ def pretrain(
     """  # noqa: D301  click takes the \b for "leave these lines as they are"
     try:
         images = images.expanduser()
+        if views and store is None:
+            raise ValueError(f'--views {views} is of a teacher store: give its folder as --store, or leave it out.')
         work_dir = work_dir or Path('work_dirs') / f'lgd_{student}_{images.resolve().name}'
         check_pictures(images, settings['batch_size'], gpus)
         vocabulary = check_names(names)
