@@ -234,7 +234,7 @@ def test_finished_views_that_come_out_otherwise_are_refused(cfg, store, describe
     folder = described(libraries=libraries)
     (folder / 'shards/00001.crc32').unlink()
     monkeypatch.setattr(owner, name, changed)
-    message = r"\(library.kornia is '0.0.1' in the store and .* here\): picture \d+ \(.*\), view \d+ by [\d.]+ of 255 grey levels"
+    message = r"\(library.kornia is '0.0.1' in the store and .* here\): picture \d+ \(.*\), view \d+ by [\d.]+ of 255"
     with pytest.raises(StoreError, match=f'cannot be finished here: replayed views have other pixels .*{message}'):
         write_store(cfg, folder, VIEWS, seed=3)
     use_store(cfg, store.folder)
