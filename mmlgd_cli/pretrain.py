@@ -1,5 +1,6 @@
 """``mmlgd pretrain``: an ordinary config from a few options, printed and run."""
 
+import argparse
 import ctypes
 import shlex
 import signal
@@ -13,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 STUDENTS = ('resnet18', 'mobilenetv2')
+VIEWS = 8  # of each picture, in a new store
 BAD_PICTURES = dict(bad_pictures='skip', max_bad_pictures=0.01)  # as in our configs
 SETS = ('in1k', 'caltech256', 'coco', 'lvis-v1', 'cityscapes', 'ade20k')  # a test compares with mmlgd.text
 
@@ -81,7 +83,11 @@ class Amount(click.ParamType):
     type=click.Path(path_type=Path, file_okay=False),
     help='Ask the teacher once and keep its answers here; later runs with the same pictures read them.',
 )
-@click.option('--views', type=click.IntRange(1), default=8, help='With --store: augmented views of each picture.')
+@click.option(
+    '--views',
+    type=click.IntRange(1),
+    help=f'With --store: augmented views of each picture.  [default: those of the store; {VIEWS} for a new one]',
+)
 @click.option(
     '--work-dir',
     type=click.Path(path_type=Path, file_okay=False),
@@ -106,6 +112,8 @@ def pretrain(
     """  # noqa: D301  click takes the \b for "leave these lines as they are"
     try:
         images = images.expanduser()
+        if views and store is None:
+            raise ValueError(f'--views {views} is of a teacher store: give its folder as --store, or leave it out.')
         work_dir = work_dir or Path('work_dirs') / f'lgd_{student}_{images.resolve().name}'
         check_places(images, work_dir, store)
         check_pictures(images, settings['batch_size'], gpus)
@@ -368,7 +376,7 @@ def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
         if there and not is_moved and not overwrite:
             raise FileExistsError(
                 f'{file} is the config of another run (or has been edited). Train it by\n'
-                f'  {shlex.join(tool_commands(file, 1, None, 1, ())[0])}\n'
+                f'  {shlex.join(tool_commands(file, 1, None, None, ())[0])}\n'
                 f'or give these options another --work-dir, or --overwrite.'
             )
         own_folder(file.parent)
@@ -380,21 +388,23 @@ def _read(file: Path) -> str:
     return file.read_text(encoding='utf-8', errors='replace') if file.is_file() else ''
 
 
-def tool_commands(config: Path, gpus: int, store: Optional[Path], views: int, train_args: tuple) -> list[list[str]]:
+def tool_commands(
+    config: Path, gpus: int, store: Optional[Path], views: Optional[int], train_args: tuple
+) -> list[list[str]]:
     """List what is to be run.
 
     Args:
         config (Path): Of the run.
         gpus (int): Cards; several are given a process each by torchrun.
-        store (Path, optional): The teacher store, written first unless it is complete.
-        views (int): Of each picture, in the store.
+        store (Path, optional): The teacher store, written first unless it has all that the config reads.
+        views (int, optional): Of each picture, in the store.
         train_args (Tuple[str]): For tools/train.py.
 
     Returns:
         List[List[str]]: Commands.
 
     Raises:
-        StoreError: The store is damaged or of another kind.
+        StoreError: The store is damaged or of another kind, or has another number of views.
     """
     from mmlgd.places import place_of
 
@@ -405,11 +415,54 @@ def tool_commands(config: Path, gpus: int, store: Optional[Path], views: int, tr
         launcher = ['--launcher', 'pytorch']
     commands = []
     if store is not None:
-        from mmlgd.store import TeacherStore
-
-        if not (store / 'store.json').is_file() or TeacherStore(store).missing():
-            written = ['--views', str(views), '--out', str(store)]
+        written = store_arguments(config, store, views, train_args)
+        if written is not None:
             commands.append([*python, str(tools / 'store_teacher.py'), str(config), *written, *launcher])
         train_args = ('--store', str(store), *train_args)
     commands.append([*python, str(tools / 'train.py'), str(config), *launcher, *train_args])
     return commands
+
+
+def store_arguments(config: Path, store: Path, views: Optional[int], train_args: tuple) -> Optional[list[str]]:
+    """Say how the store is to be written before training reads it.
+
+    Args:
+        config (Path): Of the run.
+        store (Path): The teacher store.
+        views (int, optional): Of each picture, if the user wants a number of them.
+        train_args (Tuple[str]): For tools/train.py; its ``--cfg-options`` are the writer's, too.
+
+    Returns:
+        List[str] | None: For tools/store_teacher.py; None if the store has all that the config reads.
+
+    Raises:
+        StoreError: The store is damaged or of another kind, or has another number of views.
+    """
+    from mmengine.config import Config, DictAction
+
+    from mmlgd.apis.teacher_store import is_complete
+    from mmlgd.store import DESCRIPTION, StoreError, TeacherStore
+
+    options = _cfg_options(train_args, 'extend', [])
+    arguments = ['--cfg-options', *options] if options else []
+    if (store / DESCRIPTION).is_file():
+        told = TeacherStore(store)
+        if views not in (None, told.num_views):
+            raise StoreError(
+                f'--views {views}, and the teacher store in {str(store)!r} has {told.num_views} views of each image. '
+                f'Leave --views out to train from it, or give another folder as --store for {views} views.'
+            )
+        cfg = Config.fromfile(config)
+        cfg.merge_from_dict(_cfg_options(train_args, DictAction, {}))
+        if is_complete(cfg, store):
+            return None
+        views = told.num_views
+        arguments += ['--seed', str(told.origin()['seed'])]
+    return [*arguments, '--views', str(views or VIEWS), '--out', str(store)]
+
+
+def _cfg_options(train_args: tuple, action, default):
+    """What follows ``--cfg-options``, as it is or as mmengine reads it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument('--cfg-options', nargs='+', action=action, default=default)
+    return parser.parse_known_args(train_args)[0].cfg_options

@@ -43,7 +43,6 @@ from mmlgd.evaluation import (
     extract,
     knn_accuracy,
     linear_accuracy,
-    live_teacher,
     load_frozen,
     load_teacher,
     pipeline_of,
@@ -81,7 +80,7 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     parser.add_argument('--names', help='vocabulary in label order: a text file or a set; default: that of training')
     parser.add_argument('--teacher', action='store_true', help="evaluate the first student's teacher as well")
     parser.add_argument(
-        '--teacher-options', nargs='+', action=DictAction, help='changes to its config, as pretrained=FILE'
+        '--teacher-options', nargs='+', action=DictAction, help="changes to the teachers' configs, as pretrained=FILE"
     )
     parser.add_argument(
         '--backbone', metavar='CONFIG', help='of none and torchvision://; default: of the first student'
@@ -151,20 +150,17 @@ def load_models(args: argparse.Namespace) -> dict[str, FrozenModel]:
         if not Path(args.backbone).is_file():
             raise MissingFileError(f'There is no config at {args.backbone!r}, which --backbone names.')
         backbone = backbone_of(Config.fromfile(args.backbone), args.backbone)
-    teacher = None
     # Those that say what they are come first: the others may take their backbone from them.
     for name in sorted(args.students, key=lambda name: _is_start(args.students[name])):
         torch.manual_seed(0)  # a random start is the same in every call
-        models[name] = load_frozen(args.students[name], args.names, backbone, teacher)
+        models[name] = load_frozen(args.students[name], args.names, backbone, args.teacher_options)
         config = models[name].config
         if config and backbone is None:
             backbone = {key: value for key, value in config['model']['backbone'].items() if key != 'init_cfg'}
-        if config and args.teacher_options and teacher is None and 'teacher' in config['model']:
-            teacher = live_teacher(config, args.teacher_options)
     models = {name: models[name] for name in args.students}
     if args.teacher:
         student = next((model for model in models.values() if model.bank is not None), next(iter(models.values())))
-        models['teacher'] = load_teacher(student, teacher)
+        models['teacher'] = load_teacher(student, args.teacher_options)
     return models
 
 

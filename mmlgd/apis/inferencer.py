@@ -60,8 +60,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
             None, those of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.
-        teacher (dict, optional): Config of the teacher, whose text tower embeds new names. Defaults to None, that of
-            training.
+        teacher (dict, optional): Config of the teacher, whose text tower embeds new names, or changes to that of
+            training: see :func:`~mmlgd.get_zero_shot_classifier`. Defaults to None, that of training.
         device (str | torch.device, optional): Where to compute. Defaults to None: the accelerator if there is one.
 
     Attributes:

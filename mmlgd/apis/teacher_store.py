@@ -1,6 +1,7 @@
 """Write a teacher store from a config, and train from one."""
 
 import copy
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from itertools import islice
@@ -28,11 +29,13 @@ from mmlgd.store import (
     StoreError,
     TeacherStore,
     difference,
+    difference_of_views,
     libraries,
     plain,
     probe_views,
     survey_pictures,
 )
+from mmlgd.text import DEFAULT_TEMPLATES, are_embedded, load_templates, load_vocabulary
 
 
 def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
@@ -91,14 +94,15 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
         noise=dataset.noise,
         pictures=survey_pictures(dataset.pictures),
         pipeline=plain(cfg.train_dataloader.dataset.pipeline),
-        augmentation=_augmentation(cfg),
+        augmentation=plain(_augmentation(cfg)),
     )
     with fail_together():
         if dist.is_main_process():
-            _lay_out(folder, description, dataset)
+            _lay_out(folder, description, dataset, _augmentation(cfg))
     with fail_together():  # all have counted before the first shard is written
         store = TeacherStore(folder)
-        pending = store.missing(verify)
+        if pending := store.missing(verify):
+            _require_same_views(store, dataset, _augmentation(cfg))
     _write_shards(cfg, store, pending, dataset, model)
     store.require_complete()
     _report_bad(store, dataset)
@@ -119,22 +123,27 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         StoreError: The store was written by another teacher or with another batched augmentation; the message names
             the difference. Pictures and pipeline are compared when the data set is built.
     """
-    store = TeacherStore(folder)
-    told = store.origin()
+    folder = os.path.abspath(folder)  # kept in checkpoints, which are read from other places
+    told = TeacherStore(folder).origin()
     found = difference(
         dict(teacher=told['teacher']['config'], augmentation=told['augmentation']),
-        dict(teacher=_teacher_config(cfg), augmentation=_augmentation(cfg)),
+        dict(teacher=_teacher_config(cfg), augmentation=plain(_augmentation(cfg))),
         'model',
     )
     if found:
         raise StoreError(
-            f'The teacher store in {str(folder)!r} does not fit this config: {found}. Set it as the store has it, or '
+            f'The teacher store in {folder!r} does not fit this config: {found}. Set it as the store has it, or '
             f'write another store with tools/store_teacher.py.'
         )
     loader = cfg.train_dataloader
-    loader.dataset = dict(type='mmlgd.StoredTeacherDataset', store=str(folder), dataset=loader.dataset)
+    loader.dataset = dict(
+        type='mmlgd.StoredTeacherDataset',
+        store=folder,
+        dataset=loader.dataset,
+        augmentation=_augmentation(cfg),
+    )
     loader.sampler = dict(type='mmlgd.ViewSampler', shuffle=True)
-    cfg.model.teacher = dict(type='mmlgd.StoredTeacher', store=str(folder))
+    cfg.model.teacher = dict(type='mmlgd.StoredTeacher', store=folder)
     cfg.model.predict_teacher = False
     for phase in ('val', 'test'):
         metrics = cfg.get(f'{phase}_evaluator') or []
@@ -144,12 +153,32 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
 
 
+def is_complete(cfg: Config, folder: Union[str, Path]) -> bool:
+    """Say whether a store has all that training by a config reads, so that its writer need not run.
+
+    Args:
+        cfg (Config): Of LGD pre-training.
+        folder (str | Path): A store.
+
+    Returns:
+        bool: All shards are there, and the embeddings of the config's class names.
+
+    Raises:
+        StoreError: There is no store, or a damaged one.
+        VocabularyError: The class names are not usable.
+    """
+    store = TeacherStore(folder)
+    teacher, text = store.origin()['teacher'], cfg.model.text
+    names, templates = load_vocabulary(text.vocabulary), load_templates(text.get('templates', DEFAULT_TEMPLATES))
+    return not store.missing() and are_embedded(store.embed_dim, teacher['id'], names, templates, str(folder))
+
+
 def _asks_teacher(metric: dict) -> bool:
     return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
 
 
 def _augmentation(cfg: Config) -> Optional[dict]:
-    return plain((cfg.model.get('data_preprocessor') or {}).get('augmentation'))
+    return (cfg.model.get('data_preprocessor') or {}).get('augmentation')
 
 
 def _teacher_config(cfg: Config) -> dict:
@@ -163,10 +192,10 @@ def _precision(cfg: Config) -> Optional[str]:
     return wrapper.get('dtype', 'float16') if wrapper.get('type') == 'AmpOptimWrapper' else None
 
 
-def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews) -> None:
+def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, augmentation: Optional[dict]) -> None:
     """Start a store, or compare the one that is there with what would be written."""
     if not Path(folder, DESCRIPTION).is_file():
-        details = dict(libraries=libraries(), probes=probe_views(dataset))
+        details = dict(libraries=libraries(), probes=probe_views(dataset, augmentation))
         TeacherStore.create(folder, {**description, **details})
         return
     there = TeacherStore(folder).description
@@ -174,6 +203,15 @@ def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews) 
         raise StoreError(
             f'The folder {str(folder)!r} holds a teacher store of something else: {found}. Choose another folder, or '
             f'give what that store was started with.'
+        )
+
+
+def _require_same_views(store: TeacherStore, dataset: SeededViews, augmentation: Optional[dict]) -> None:
+    """Refuse to go on with views that differ from those of the shards that are there."""
+    if found := difference_of_views(store.origin(), dataset, augmentation):
+        raise StoreError(
+            f'The teacher store in {str(store.folder)!r} cannot be finished here: {found}. Go on with the libraries '
+            f'that it was started with, or write another store with tools/store_teacher.py into an empty folder.'
         )
 
 
@@ -192,14 +230,17 @@ def _write_shards(cfg: Config, store: TeacherStore, pending: list[int], dataset:
     shards = _full_shards(cfg, store, pending[rank::world_size], dataset, model)
     for _ in pending[::world_size]:
         with fail_together():
-            for shard, embeddings, bad in islice(shards, 1):
-                store.write(shard, embeddings, bad, dataset.name_of)
+            for shard, embeddings, bad, files in islice(shards, 1):
+                store.write(shard, embeddings, bad, dataset.name_of, files)
 
 
 def _full_shards(
     cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model
-) -> Iterator[tuple[int, np.ndarray, dict[int, str]]]:
-    """Embed the views of some shards, in order; hand on each when it is full, and what was wrong in it, by row."""
+) -> Iterator[tuple[int, np.ndarray, dict[int, str], np.ndarray]]:
+    """Embed the views of some shards, in order.
+
+    Hand on each when it is full, with what was wrong in it, by row, and the digests of its files.
+    """
     rows = [row for shard in shards for row in store.rows_of(shard)]
     if not rows:
         return
@@ -209,6 +250,7 @@ def _full_shards(
     batches = Runner.build_dataloader(loader)
     precision = _precision(cfg)
     done: list[np.ndarray] = []
+    files: list[int] = []
     bad: dict[int, str] = {}  # what was wrong with pictures that have no embedding, by row
     found: dict[str, str] = {}  # the same, by path
     coming = iter(rows)
@@ -225,9 +267,11 @@ def _full_shards(
                 inputs = model.data_preprocessor(batch, training=True)['inputs']
                 inputs = inputs.contiguous(memory_format=model.memory_format)
                 done.append(model.teacher.encode_image(inputs).cpu().numpy())
+            files += [sample.file_digest for sample in batch['data_samples']]
             progress.update(len(inputs))
             while shards and sum(map(len, done)) >= len(store.rows_of(shards[0])):
                 full = np.concatenate(done)
                 size = len(store.rows_of(shards[0]))
-                yield shards[0], full[:size], {k: bad[k] for k in store.rows_of(shards[0]) if k in bad}
-                shards, done = shards[1:], [full[size:]]
+                in_it = {k: bad[k] for k in store.rows_of(shards[0]) if k in bad}
+                yield shards[0], full[:size], in_it, np.array(files[:size])
+                shards, done, files = shards[1:], [full[size:]], files[size:]

@@ -1,18 +1,17 @@
 """A zero-shot classifier, out of a checkpoint and a vocabulary."""
 
-import copy
 from pathlib import Path
 from typing import Optional, Union
 
-from mmlgd.building import build_part
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
-from mmlgd.errors import ConfigError
 from mmlgd.file_handlers import plain_files
 from mmlgd.models import ZeroShotClassifier
 from mmlgd.models.banks import TextualSemanticsBank, read_text_state
+from mmlgd.text import load_templates, load_vocabulary
 
 from .checkpoint_configs import buildable, model_config
 from .checkpoints import check_weights, part_weights, state_dict_of
+from .live_teacher import build_live_teacher
 
 
 @plain_files()
@@ -29,8 +28,10 @@ def get_zero_shot_classifier(
         vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
             None: the names and the bank of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.
-        teacher (dict, optional): Config of the teacher, whose text tower embeds new names. Defaults to None, that of
-            training. Another teacher than that of training is refused.
+        teacher (dict, optional): Config of the teacher, whose text tower embeds new names; without a ``type``, changes
+            to that of training, as ``dict(pretrained='/new/place/weights.pt')``. Defaults to None, none. After training
+            from a store it is the teacher that wrote it, unless the store has these names already;
+            ``dict(store='/new/place')`` says where it was moved. Another teacher than that of training is refused.
 
     Returns:
         ZeroShotClassifier: In eval mode, on the CPU; ``.config`` holds the settings of its training, and
@@ -49,15 +50,9 @@ def get_zero_shot_classifier(
     if vocabulary is None and templates is None:
         class_names, bank = text['class_names'], text['bank']
     else:
-        teacher = teacher or buildable(config['model'].get('teacher'), 'teacher', checkpoint)
-        teacher_model = build_part(copy.deepcopy(teacher), 'model.teacher')
-        if teacher_model.identity != text['teacher_id']:
-            raise ConfigError(
-                f'{checkpoint} was distilled from the teacher {text["teacher_id"]!r}, given is '
-                f'{teacher_model.identity!r}: names and pictures would lie in different spaces. Give the teacher of '
-                f'its training, with the same weights.'
-            )
-        new = TextualSemanticsBank(teacher_model, vocabulary or text['class_names'], templates or text['templates'])
+        prompts = load_vocabulary(vocabulary or text['class_names']), load_templates(templates or text['templates'])
+        teacher_model = build_live_teacher(config, text['teacher_id'], teacher, checkpoint, prompts)
+        new = TextualSemanticsBank(teacher_model, *prompts)
         class_names, bank = new.class_names, new.bank
     parts = {part: buildable(config['model'].get(part) or {}, part, checkpoint) for part in ('backbone', 'neck')}
     # Statistics only: an augmentation is for training, and its library need not be here.

@@ -12,9 +12,8 @@ from mmlgd.store import (
     StoreError,
     TeacherStore,
     difference,
-    libraries,
+    difference_of_views,
     plain,
-    same_views,
     survey_pictures,
 )
 from mmlgd.usable import usable_rows
@@ -28,33 +27,40 @@ class StoredTeacherDataset(SeededViews):
     """Replay the views of a teacher store, each with the teacher's embedding of it.
 
     A picture that was bad when the store was written has no embedding: it stays out, also where it has been mended. One
-    that is bad now stays out as well. What is in its place comes with its own embedding.
+    that is bad now stays out as well, and so does one whose file has another content than the store was written from.
+    What is in its place comes with its own embedding.
 
     Args:
         store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
         dataset (dict): The pictures and the pipeline that the store was written from.
+        augmentation (dict, optional): That of the model's data preprocessor, which finishes the views. Defaults to
+            None: there is none.
 
     Raises:
-        StoreError: The store is unfinished or damaged, or was written from other pictures, another pipeline, or with
-            libraries whose pixels differ; the message names the difference.
+        StoreError: The store is unfinished or damaged, or was written from other pictures, another pipeline or
+            augmentation, or with libraries whose pixels differ; the message names the difference.
     """
 
-    def __init__(self, store: Union[str, Path], dataset: dict):
+    def __init__(self, store: Union[str, Path], dataset: dict, augmentation: Optional[dict] = None):
         self.store = TeacherStore(store)
         self.store.require_complete()
         self._left_out = self.store.bad_pictures()
         told = self.store.origin()
         super().__init__(dataset, told['views'], told['seed'], told['noise'])
         found = difference(
-            dict(pipeline=told['pipeline'], pictures=told['pictures']),
-            dict(pipeline=plain(dataset['pipeline']), pictures=survey_pictures(self.pictures)),
+            dict(pipeline=told['pipeline'], pictures=told['pictures'], augmentation=told['augmentation']),
+            dict(
+                pipeline=plain(dataset['pipeline']),
+                pictures=survey_pictures(self.pictures),
+                augmentation=plain(augmentation),
+            ),
             'dataset',
         )
-        beyond = [probe['row'] for probe in told['probes'] if probe['row'] >= len(self)]
-        if not found and (beyond or not same_views(told['probes'], self)):
-            found = difference(told['libraries'], libraries(), 'library') or 'the pictures were changed'
-            found = f'replayed views have other pixels than stored ones ({found})'
-        if found:
+        # The first format probed what it put in the place of bad pictures. The others need no embedding for it, and
+        # so no shard to be read as a whole.
+        first = told['format'] == 1
+        views = self if first else SeededViews(self.pictures, self.num_views, self.seed, self.noise)
+        if found := found or difference_of_views(told, views, augmentation):
             raise StoreError(
                 f'The teacher store in {str(store)!r} does not fit this data set: {found}. Use the pictures, pipeline '
                 f'and libraries that it was written with, or write another store with tools/store_teacher.py.'
@@ -71,13 +77,13 @@ class StoredTeacherDataset(SeededViews):
             dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
 
         Raises:
-            BadPictureError: The picture is bad, or was when the store was written.
+            BadPictureError: The picture is bad, or was when the store was written, or it is another one by now.
             StoreError: The stored embedding is zero or not finite; the message names picture and teacher.
         """
         row = view * self.num_pictures + picture
         embedding = torch.from_numpy(self.store[row].copy())
+        path = self.pictures.get_data_info(picture)['img_path']
         if picture in self._left_out and not embedding.any():
-            path = self.pictures.get_data_info(picture)['img_path']
             reason = self._left_out[picture]
             raise BadPictureError.of(path, f'it was left out when the teacher store was written ({reason})')
         if not usable_rows(embedding[None]).all():
@@ -87,6 +93,12 @@ class StoredTeacherDataset(SeededViews):
                 f'anew into an empty folder with tools/store_teacher.py, which refuses such embeddings.'
             )
         sample = super().replay(view, picture)
+        if self.store.file_digest(row) not in (None, sample['data_samples'].file_digest):
+            raise BadPictureError.of(
+                path,
+                'its file has another content than the teacher store was written from, whose embedding is of that '
+                'image: put the old file back, or write another store',
+            )
         sample['teacher_embeddings'] = embedding
         return sample
 

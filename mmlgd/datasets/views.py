@@ -1,7 +1,7 @@
 """Augmented views that can be replayed: three numbers decide every random choice."""
 
 from functools import partial
-from typing import Union
+from typing import Optional, Union
 
 import torch
 from torch.utils.data import Dataset
@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 from mmlgd.errors import ConfigError, shown
 from mmlgd.registry import DATASETS
 from mmlgd.seeds import seeded
+from mmlgd.store import file_digest
 
 from .pictures import BadPictures
 
@@ -62,9 +63,12 @@ class SeededViews(Dataset):
             str: View and picture, by its path where the data set knows it.
         """
         view, picture = divmod(index, self.num_pictures)
+        path = self._path_of(picture)
+        return f'picture {picture}{f" ({shown(path)})" if path else ""}, view {view}'
+
+    def _path_of(self, picture: int) -> Optional[str]:
         info = self.pictures.get_data_info(picture) if hasattr(self.pictures, 'get_data_info') else {}
-        path = f' ({shown(info["img_path"])})' if 'img_path' in info else ''
-        return f'picture {picture}{path}, view {view}'
+        return info.get('img_path')
 
     def full_init(self) -> None:
         """Let the pictures' data set read its annotations, as mmengine asks before training."""
@@ -94,7 +98,8 @@ class SeededViews(Dataset):
             picture (int): In 0..N-1.
 
         Returns:
-            dict: What the pipeline packs, with ``augmentation_noise`` (M,) float32 if asked for.
+            dict: What the pipeline packs, with ``augmentation_noise`` (M,) float32 if asked for. Its data sample has
+            ``file_digest``, by which the content of the image's file is known again.
 
         Raises:
             BadPictureError: The picture is bad.
@@ -103,4 +108,6 @@ class SeededViews(Dataset):
             sample = self._load(picture)
             if self.noise:
                 sample['augmentation_noise'] = torch.rand(self.noise)
+        if path := self._path_of(picture):
+            sample['data_samples'].set_metainfo(dict(file_digest=file_digest(path)))
         return sample

@@ -14,6 +14,7 @@ from mmlgd.apis.checkpoint_configs import buildable, model_config
 from mmlgd.apis.checkpoints import check_weights, part_weights, state_dict_of
 from mmlgd.apis.downstream import start_from
 from mmlgd.apis.image_size import evaluation_pipeline
+from mmlgd.apis.live_teacher import build_live_teacher
 from mmlgd.apis.student import get_student
 from mmlgd.apis.zero_shot import get_zero_shot_classifier
 from mmlgd.building import build_part
@@ -22,7 +23,6 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.necks import pooled
 from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
-from mmlgd.store import TeacherStore
 
 
 class Features(NamedTuple):
@@ -134,8 +134,8 @@ def load_frozen(
         vocabulary (str | list | dict, optional): Class names of an LGD student. Defaults to None, those of training,
             for which no teacher is needed.
         backbone (dict, optional): Config of the backbone, for a source that does not say. Defaults to None.
-        teacher (dict, optional): Config of the teacher, for other names than those of training. Defaults to None,
-            that of training.
+        teacher (dict, optional): Config of the teacher, for other names than those of training; without a ``type``,
+            changes to that of training. Defaults to None, none: :func:`~mmlgd.apis.live_teacher.live_teacher`.
 
     Returns:
         FrozenModel: In eval mode, on the CPU.
@@ -173,40 +173,13 @@ def load_frozen(
     return FrozenModel(get_student(cfg))
 
 
-def live_teacher(config: dict, options: Optional[dict] = None) -> dict:
-    """Say which teacher can look at pictures: that of training, or the one that wrote the store of training.
-
-    Args:
-        config (dict): Settings of the training, as :attr:`FrozenModel.config`.
-        options (dict, optional): Changes to the teacher's config. ``store`` is another place of the store. Defaults to
-            None.
-
-    Returns:
-        dict: Config of a teacher.
-
-    Raises:
-        StoreError: It was trained from a store, and that is not there any more, or damaged.
-        CheckpointError: The teacher is no class that the installed libraries register.
-
-    Examples:
-        >>> config = dict(model=dict(teacher=dict(type='mmlgd.ConSETeacher')))
-        >>> live_teacher(config, dict(visual_share=0.9))
-        {'type': 'mmlgd.ConSETeacher', 'visual_share': 0.9}
-    """
-    teacher = {**buildable(config['model'].get('teacher') or {}, 'teacher'), **(options or {})}
-    if teacher.get('type') != 'mmlgd.StoredTeacher':  # as use_store writes it
-        return teacher
-    store = TeacherStore(teacher['store'])
-    changes = {key: value for key, value in teacher.items() if key not in ('type', 'store')}
-    return {**buildable(store.origin()['teacher']['config'], 'teacher', store.folder), **changes}
-
-
 def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> FrozenModel:
     """Load the teacher of a student, for pictures that are prepared for the student.
 
     Args:
         student (FrozenModel): Of a checkpoint of LGD training.
-        teacher (dict, optional): Config of the teacher. Defaults to None, that of training: :func:`live_teacher`.
+        teacher (dict, optional): Config of the teacher; without a ``type``, changes to that of training. Defaults to
+            None, none: :func:`~mmlgd.apis.live_teacher.live_teacher`.
 
     Returns:
         FrozenModel: Its features are its embeddings; the class names are the student's.
@@ -216,13 +189,7 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
     """
     if student.bank is None:
         raise ConfigError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
-    teacher = teacher or live_teacher(student.config)
-    model = build_part(copy.deepcopy(teacher), 'model.teacher')
-    if model.identity != student.teacher_id:
-        raise ConfigError(
-            f'The student was distilled from the teacher {student.teacher_id!r}, given is {model.identity!r}: their '
-            f'embeddings cannot be compared. Give the teacher of its training, with the same weights.'
-        )
+    model = build_live_teacher(student.config, student.teacher_id, teacher, 'The student')
     model.free_text_tower()
     preprocessor = buildable(student.config['model'].get('data_preprocessor'), 'data_preprocessor') or IMAGENET_RGB
     model.expect_pixels(preprocessor['mean'], preprocessor['std'])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
-from mmlgd.text import embed_class_names, load_templates, load_vocabulary
+from mmlgd.text import DEFAULT_TEMPLATES, embed_class_names, load_templates, load_vocabulary
 from mmlgd.text.characters import unreadable
 from mmlgd.usable import is_finite, usable_rows
 
@@ -117,7 +117,7 @@ class TextualSemanticsBank(nn.Module):
         self,
         teacher: BaseTeacher,
         vocabulary: Union[str, list, dict],
-        templates: Union[str, list] = 'openai-imagenet-80',
+        templates: Union[str, list] = DEFAULT_TEMPLATES,
         transfer: bool = False,
         cache_dir: Optional[str] = None,
     ):

@@ -1,7 +1,7 @@
 """The teacher store: unit embeddings of augmented views, written once and read by any number of students."""
 
 from .description import StoreError
-from .fingerprint import difference, libraries, plain, probe_views, same_views, survey_pictures
+from .fingerprint import difference, difference_of_views, file_digest, libraries, plain, probe_views, survey_pictures
 from .layout import DESCRIPTION, TeacherStore
 
 __all__ = [
@@ -9,9 +9,10 @@ __all__ = [
     'StoreError',
     'TeacherStore',
     'difference',
+    'difference_of_views',
+    'file_digest',
     'libraries',
     'plain',
     'probe_views',
-    'same_views',
     'survey_pictures',
 ]

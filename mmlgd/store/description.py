@@ -1,6 +1,7 @@
 """What ``store.json`` says, checked: sizes that fit together, and words and numbers where these are read."""
 
 import json
+import re
 from numbers import Real
 from pathlib import Path
 from typing import Any, Callable
@@ -32,10 +33,17 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kinds)
 
 
+def _is_probe(value: Any) -> bool:
+    if not isinstance(value, dict) or not _whole(0)(value.get('row')):
+        return False
+    if 'pixels' in value:  # format 1
+        return isinstance(value['pixels'], str)
+    is_view = isinstance(value.get('view'), str) and re.fullmatch('([0-9a-f]{2})+', value['view'])
+    return bool(is_view) and _whole(0)(value.get('file'))
+
+
 def _are_probes(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(one, dict) and _whole(0)(one.get('row')) and isinstance(one.get('pixels'), str) for one in value
-    )
+    return isinstance(value, list) and all(map(_is_probe, value))
 
 
 # What every store has: without it, nothing could be found in the shards.
@@ -56,17 +64,17 @@ _ORIGIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'seed': ('a whole number', _whole(0)),
     'noise': ('a whole number', _whole(0)),
     'pipeline': ('a list', _is(list)),
-    'probes': ('a list of rows with their pixels', _are_probes),
+    'probes': ('a list of rows with their views', _are_probes),
     'libraries': ('a dict', _is(dict)),
 }
 
 
-def read_description(file: Path, version: int) -> dict:
+def read_description(file: Path, formats: tuple[int, ...]) -> dict:
     """Read ``store.json``.
 
     Args:
         file (Path): The file.
-        version (int): The format that is expected.
+        formats (Tuple[int]): Those that can be read.
 
     Returns:
         dict: With sizes that are right in kind and fit together.
@@ -79,10 +87,10 @@ def read_description(file: Path, version: int) -> dict:
         found = description.get('format')
     except (ValueError, AttributeError, RecursionError) as error:
         raise StoreError(f'{file} is damaged: {error}. Write the store anew into an empty folder.') from error
-    if found != version:
+    if type(found) is not int or found not in formats:
         raise StoreError(
-            f'The store in {str(file.parent)!r} has format {found!r}, this version of mmlgd reads format {version}. '
-            f'Write it anew into an empty folder.'
+            f'The store in {str(file.parent)!r} has format {found!r}, this version of mmlgd reads '
+            f'{" and ".join(map(str, formats))}. Write it anew into an empty folder.'
         )
     _check(description, _SIZES, file)
     shards = -(-description['views'] * description['pictures']['count'] // description['shard_rows'])

@@ -4,17 +4,24 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sized
+import zlib
+from collections.abc import Callable, Sized
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
 
-from mmlgd.errors import ConfigError
+from mmlgd.building import build_part
+from mmlgd.errors import ConfigError, MMLGDError
 
 _SURVEYED = 1000  # pictures whose size is looked at
-_PROBED = 4  # views whose pixels are compared
+_PROBED = 16  # views of which pixels are compared: so many that each kind of augmentation is in one of them
+_POINTS = 16  # rows and columns of these, whose crossings are kept
+# How far two views may differ, on average. Noise of up to 3 grey levels in the image, more than decoders differ by,
+# comes to 1.5 at most; crops without antialiasing, a hue or a blur left out to 5 and more.
+_GREY_LEVELS = 2.0
+_PART = 2**20  # bytes of a file at once
 _LIBRARIES = (
     'mmcv',
     'onedl-mmcv',
@@ -67,8 +74,7 @@ def survey_pictures(dataset: Sized) -> dict:
         )
     root = os.path.join(getattr(dataset, 'data_root', '') or '', '')
     names = hashlib.sha256('\n'.join(path.removeprefix(root) for path in paths).encode(errors='surrogateescape'))
-    some = np.linspace(0, len(paths) - 1, min(len(paths), _SURVEYED)).astype(int)
-    sizes = [_size(paths[i]) for i in some]
+    sizes = [_size(paths[i]) for i in _spread(len(paths), _SURVEYED)]
     return dict(
         count=len(paths),
         names=names.hexdigest()[:16],
@@ -81,30 +87,112 @@ def _size(path: str) -> int:
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
-def probe_views(views: Sized) -> list[dict]:
-    """Take the digests of the pixels of a few views: whoever replays them has to get the same.
+def file_digest(path: str) -> int:
+    """Sum up the content of an image file, so that another content shows, also of the same size.
 
     Args:
-        views (SeededViews): The views.
+        path (str): The file.
 
     Returns:
-        List[dict]: ``row`` and ``pixels``, evenly spread over all views.
+        int: CRC-32 of its bytes; 0 for what is no file here, as an image behind a URL.
     """
-    rows = np.linspace(0, len(views) - 1, min(len(views), _PROBED)).astype(int).tolist()
-    return [dict(row=row, pixels=_pixels(views[row])) for row in rows]
+    digest = 0
+    if os.path.isfile(path):  # neither missing nor a pipe, which would wait for good
+        with open(path, 'rb') as file:
+            while part := file.read(_PART):
+                digest = zlib.crc32(part, digest)
+    return digest
 
 
-def same_views(probes: list[dict], views: Sized) -> bool:
-    """Replay probed views and compare them pixel by pixel.
+def probe_views(views: Sized, augmentation: Optional[dict] = None) -> list[dict]:
+    """Take some pixels of a few finished views: whoever replays them has to get about the same.
 
     Args:
-        probes (List[dict]): Of :func:`probe_views`.
+        views (SeededViews): The views, of which bad images are passed over.
+        augmentation (dict, optional): Of the data preprocessor, which finishes the views. Defaults to None.
+
+    Returns:
+        List[dict]: ``row``, ``file`` (digest of the image's file) and ``view`` (16 x 16 of its pixels, RGB, in hex),
+        evenly spread over all views.
+    """
+    finish = _finishing(augmentation)
+    return [_probe(views, row, finish) for row in _spread(len(views), _PROBED).tolist()]
+
+
+def _probe(views: Sized, row: int, finish: Callable[[dict], np.ndarray]) -> dict:
+    view, picture = divmod(row, views.num_pictures)
+    good = views.bad_pictures.first_good(
+        lambda place: dict(views.replay(view, place), place=place), picture, views.num_pictures, {}
+    )
+    row = view * views.num_pictures + good['place']
+    return dict(row=row, file=good['data_samples'].file_digest, view=finish(good).tobytes().hex())
+
+
+def difference_of_views(told: dict, views: Sized, augmentation: Optional[dict] = None) -> str:
+    """Replay probed views, and compare them as far as the processor and the decoder may make them differ.
+
+    Args:
+        told (dict): Description of a store, with ``probes`` and ``libraries``.
         views (SeededViews): The views as they come out here.
+        augmentation (dict, optional): Of the data preprocessor here. Defaults to None.
 
     Returns:
-        bool: Whether all are the same.
+        str: Which view differs, how much, and which libraries do; empty if none does.
     """
-    return all(_pixels(views[probe['row']]) == probe['pixels'] for probe in probes)
+    finish = _finishing(augmentation)
+    for probe in told['probes']:
+        if fault := _fault_of(probe, views, finish):
+            here = libraries()
+            found = [
+                difference(told['libraries'].get(name), here.get(name), f'library.{name}')
+                for name in sorted({*told['libraries'], *here})
+            ]
+            known = ', '.join(filter(None, found)) or 'no version of a library: one may be built otherwise'
+            return f'replayed views have other pixels than stored ones ({known}): {fault}'
+    return ''
+
+
+def _fault_of(probe: dict, views: Sized, finish: Callable[[dict], np.ndarray]) -> str:
+    row = probe['row']
+    if row >= len(views):
+        return f'there is no view {row}'
+    if 'pixels' in probe:  # format 1: of the unfinished view, and all or nothing
+        return '' if _pixels(views[row]) == probe['pixels'] else f'{views.name_of(row)}; or the image was changed'
+    try:
+        sample = views.replay(*divmod(row, views.num_pictures))
+    except MMLGDError:  # bad by now: what becomes of it, the data set says when it meets it
+        return ''
+    if sample['data_samples'].file_digest != probe['file']:
+        return ''  # another image by now: the same
+    stored, here = np.frombuffer(bytes.fromhex(probe['view']), np.uint8), finish(sample).ravel()
+    if stored.shape != here.shape:
+        return f'{views.name_of(row)} has another size'
+    mean = np.abs(stored.astype(int) - here).mean()
+    if mean <= _GREY_LEVELS:
+        return ''
+    return (
+        f'{views.name_of(row)} by {mean:.1f} of 255 grey levels on average, where other processors and decoders come '
+        f'to {_GREY_LEVELS:g} at most'
+    )
+
+
+def _finishing(augmentation: Optional[dict]) -> Callable[[dict], np.ndarray]:
+    """From a sample to some pixels of what student and teacher see, without a student's mean and std."""
+    settings = dict(type='mmlgd.PretrainDataPreprocessor', to_rgb=True, augmentation=augmentation)
+    preprocess = build_part(settings, 'model.data_preprocessor')
+
+    def finish(sample: dict) -> np.ndarray:
+        batch = {key: sample[key][None] for key in ('inputs', 'augmentation_noise') if key in sample}
+        view = preprocess(batch, training=True)['inputs'][0]  # (3, H, W) RGB, 0..255
+        # Single pixels: means over parts of the view would hide a blur.
+        rows, columns = (_spread(side, _POINTS) for side in view.shape[1:])
+        return view[:, rows][:, :, columns].round().clamp(0, 255).to(torch.uint8).numpy()
+
+    return finish
+
+
+def _spread(length: int, count: int) -> np.ndarray:
+    return np.linspace(0, length - 1, min(length, count)).astype(int)
 
 
 def _pixels(sample: dict) -> str:

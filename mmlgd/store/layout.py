@@ -14,9 +14,11 @@ from mmlgd.usable import usable_rows
 
 from .description import MOST_SHARDS, StoreError, check_origin, read_description
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, FORMAT)  # the first knows no digests of files, and views by digests alone
 DESCRIPTION = 'store.json'
 _FEWEST_ROWS = 1024
+_DIGEST = np.dtype('<u4')
 
 
 class TeacherStore:
@@ -26,7 +28,8 @@ class TeacherStore:
 
         store.json          what the rows are: teacher, pictures, augmentation, probes
         shards/00000.npy    float16 (rows, D), in order; memory-mapped
-        shards/00000.crc32  its checksum, written when the shard is whole
+        shards/00000.files  uint32, for each row the digest of the file that it was made from
+        shards/00000.crc32  the checksums of both, written when the shard is whole
         shards/00000.bad    if some of its pictures were bad: their numbers and what was wrong; their rows are zero
         text/*.safetensors  embeddings of the class names
 
@@ -56,8 +59,8 @@ class TeacherStore:
                 f'There is no teacher store in {str(folder)!r} (no {DESCRIPTION}). Write one with '
                 f'`python tools/store_teacher.py CONFIG --views 8 --out {folder}`.'
             )
-        self.description = read_description(file, FORMAT)
-        self._shards: dict[int, np.ndarray] = {}
+        self.description = read_description(file, _READABLE)
+        self._shards: dict[int, tuple[np.ndarray, Optional[np.ndarray]]] = {}
 
     @classmethod
     def create(cls, folder: Union[str, Path], description: dict) -> 'TeacherStore':
@@ -168,6 +171,7 @@ class TeacherStore:
         embeddings: np.ndarray,
         bad: Optional[dict[int, str]] = None,
         name_of: Optional[Callable[[int], str]] = None,
+        files: Optional[np.ndarray] = None,
     ) -> None:
         """Write one shard; a reader sees all of it or nothing.
 
@@ -177,6 +181,8 @@ class TeacherStore:
             bad (Dict[int, str], optional): What was wrong with pictures that have no embedding here, by row.
             name_of (Callable, optional): What the picture and view of a row are called in an error. Defaults to None,
                 which gives their numbers.
+            files (np.ndarray, optional): (rows,), of each row the digest of its file, see
+                :func:`~mmlgd.store.file_digest`. Defaults to None: nobody can tell later whether files have changed.
 
         Raises:
             StoreError: A row is zero or not finite; the message names teacher, picture and view.
@@ -208,7 +214,12 @@ class TeacherStore:
         content = io.BytesIO()
         np.save(content, rows, allow_pickle=False)
         write_whole(self._file(shard), content.getvalue())
-        write_whole(self._checksum_file(shard), f'{zlib.crc32(rows):08x}\n'.encode())
+        if files is None:
+            self._digests_file(shard).unlink(missing_ok=True)
+        else:
+            files = np.ascontiguousarray(files, dtype=_DIGEST)
+            write_whole(self._digests_file(shard), files.tobytes())
+        write_whole(self._checksum_file(shard), f'{_checksums(rows, files)}\n'.encode())
 
     def __getitem__(self, row: int) -> np.ndarray:
         """Read one embedding.
@@ -222,13 +233,33 @@ class TeacherStore:
         Raises:
             StoreError: Its shard is missing or damaged; a shard's checksum is compared when it is first read.
         """
+        embeddings, _, place = self._opened(row)
+        return np.asarray(embeddings[place])  # plain: a memmap would tell the file everywhere
+
+    def file_digest(self, row: int) -> Optional[int]:
+        """Read from which content of its image's file an embedding was made.
+
+        Args:
+            row (int): ``view * pictures + picture``.
+
+        Returns:
+            int | None: As :func:`~mmlgd.store.file_digest` gives it; None in a store that does not know.
+
+        Raises:
+            StoreError: As for the embedding.
+        """
+        _, files, place = self._opened(row)
+        return None if files is None else int(files[place])
+
+    def _opened(self, row: int) -> tuple[np.ndarray, Optional[np.ndarray], int]:
+        """The embeddings and digests of a row's shard, and its place in them."""
         shard, place = divmod(row, self.description['shard_rows'])
         if shard not in self._shards and (fault := self._fault(shard)):
             raise StoreError(
                 f'Shard {shard} of the teacher store in {str(self.folder)!r} {fault}. Run the '
                 f'tools/store_teacher.py command that wrote the store with --verify: it writes this shard anew.'
             )
-        return np.asarray(self._shards[shard][place])  # plain: a memmap would tell the file everywhere
+        return *self._shards[shard], place
 
     def _fault(self, shard: int) -> str:
         """Open a shard and compare it with its checksum; say what is wrong with it, or nothing."""
@@ -236,15 +267,17 @@ class TeacherStore:
             return 'is missing'
         try:
             rows = np.lib.format.open_memmap(self._file(shard), mode='r')  # plain arrays alone: it refuses pickles
+            there = self._digests_file(shard).is_file()
+            files = np.fromfile(self._digests_file(shard), _DIGEST) if there else None
             written = self._checksum_file(shard).read_text()
         except Exception as error:  # damaged bytes end anywhere in the parser of the header
             return f'cannot be read ({error})'
         expected = (len(self.rows_of(shard)), self.embed_dim)
         if rows.shape != expected or rows.dtype != np.float16 or not rows.flags.c_contiguous:
             return f'has rows {rows.dtype} {rows.shape} instead of float16 {expected}'
-        if f'{zlib.crc32(rows):08x}' != written.strip():
+        if _checksums(rows, files) != written.strip() or (files is not None and len(files) != len(rows)):
             return 'differs from its checksum'
-        self._shards[shard] = rows
+        self._shards[shard] = rows, files
         return ''
 
     def __getstate__(self) -> dict:
@@ -257,5 +290,12 @@ class TeacherStore:
     def _checksum_file(self, shard: int) -> Path:
         return self._file(shard).with_suffix('.crc32')
 
+    def _digests_file(self, shard: int) -> Path:
+        return self._file(shard).with_suffix('.files')
+
     def _bad_file(self, shard: int) -> Path:
         return self._file(shard).with_suffix('.bad')
+
+
+def _checksums(rows: np.ndarray, files: Optional[np.ndarray]) -> str:
+    return '\n'.join(f'{zlib.crc32(part):08x}' for part in (rows, files) if part is not None)

@@ -1,12 +1,14 @@
 """Text: vocabularies, prompt templates, and the embeddings that they give."""
 
-from .embedding import embed_class_names
-from .templates import TemplateError, fill, load_templates
+from .embedding import are_embedded, embed_class_names
+from .templates import DEFAULT_TEMPLATES, TemplateError, fill, load_templates
 from .vocabularies import VocabularyError, list_vocabularies, load_vocabulary
 
 __all__ = [
+    'DEFAULT_TEMPLATES',
     'TemplateError',
     'VocabularyError',
+    'are_embedded',
     'embed_class_names',
     'fill',
     'list_vocabularies',

@@ -71,6 +71,24 @@ def embed_class_names(
     return embeddings
 
 
+def are_embedded(
+    embed_dim: int, teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str] = None
+) -> bool:
+    """Say whether :func:`embed_class_names` would read these names from a file, without asking a text tower.
+
+    Args:
+        embed_dim (int): D.
+        teacher_id (str): Identity of the teacher and its weights.
+        names (List[str]): K class names.
+        templates (List[str]): P prompt templates.
+        cache_dir (str, optional): As there. Defaults to None.
+
+    Returns:
+        bool: There is a file, and it is whole.
+    """
+    return _read(_cache_file(teacher_id, names, templates, cache_dir), torch.Size((len(names), embed_dim))) is not None
+
+
 def _encode(
     encode_text: Callable[[list[str]], Tensor], teacher_id: str, names: list[str], templates: list[str]
 ) -> Tensor:

@@ -8,9 +8,10 @@ from mmlgd.errors import MMLGDError
 
 from .characters import unreadable
 
+DEFAULT_TEMPLATES = 'openai-imagenet-80'
 _SLOT = '{}'
 _SETS: dict[str, list[str]] = {
-    'openai-imagenet-80': [template(_SLOT) for template in OPENAI_IMAGENET_TEMPLATES],
+    DEFAULT_TEMPLATES: [template(_SLOT) for template in OPENAI_IMAGENET_TEMPLATES],
     'openai-imagenet-7': [template(_SLOT) for template in SIMPLE_IMAGENET_TEMPLATES],
     'plain': [_SLOT],
 }

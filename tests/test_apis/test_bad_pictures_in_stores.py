@@ -123,6 +123,59 @@ def test_what_was_mended_or_broken_since_has_no_embedding_of_another(cfg, model,
         [DATASETS.build(cfg.train_dataloader.dataset)[row] for row in rows_of(1)]
 
 
+def first_format(store):
+    """Make a store one of the first format, which knows neither files nor what views look like."""
+    for file in (store.folder / 'shards').glob('*.files'):
+        file.unlink()
+        checksum = file.with_suffix('.crc32')
+        checksum.write_text(checksum.read_text().split()[0] + '\n')
+    told = {**store.description, 'format': 1, 'probes': []}
+    (store.folder / 'store.json').write_text(json.dumps(told))
+
+
+def test_an_image_that_is_another_one_by_now_has_no_embedding_of_the_old_one(cfg, model, folder, tmp_path):
+    """Two files exchanged and one replaced, at equal size and under good names."""
+    cfg.train_dataloader.dataset.max_bad_pictures = 6
+    store = write_store(cfg, tmp_path / 'store', 3, seed=3)
+    four, five = (folder / f'{k:02d}.jpg' for k in (4, 5))
+    contents = four.read_bytes(), five.read_bytes()
+    four.write_bytes(contents[1]), five.write_bytes(contents[0])
+    (folder / '09.jpg').write_bytes(encode(photo(99), 'JPEG').ljust(2000, b'\0'))
+    dataset = replayed(cfg, store)
+    rows = rows_of(0, 2)
+    assert not {2, 4, 5, 7, 9} & set(check_embeddings(dataset, model, rows))
+    told = dataset[4]['data_samples'].bad_pictures
+    assert told[str(four)].startswith('its file has another content than the teacher store was written from')
+    cfg.train_dataloader.dataset.dataset.max_bad_pictures = 3
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    with pytest.raises(TooManyBadPicturesError, match='0[459].jpg: its file has another content'):
+        [dataset[row] for row in rows]
+    four.write_bytes(contents[0]), five.write_bytes(contents[1])  # as they were: nothing is wrong with them
+    assert {4, 5} < set(check_embeddings(DATASETS.build(cfg.train_dataloader.dataset), model, rows_of(1)))
+
+
+def test_with_the_policy_to_stop_another_content_is_an_error_that_names_the_file(cfg, folder, tmp_path):
+    for k in BAD:
+        (folder / f'{k:02d}.jpg').write_bytes(encode(photo(k), 'JPEG').ljust(2000, b'\0'))
+    cfg.train_dataloader.dataset.bad_pictures = 'raise'
+    store = write_store(cfg, tmp_path / 'store', 1)
+    (folder / '05.jpg').write_bytes((folder / '04.jpg').read_bytes())
+    dataset = replayed(cfg, store)
+    dataset[4]
+    with pytest.raises(BadPictureError, match=r'05\.jpg cannot be used: its file has another content'):
+        dataset[5]
+
+
+def test_a_store_of_the_first_format_is_read_as_before(cfg, model, folder, tmp_path):
+    """It cannot tell that a file is another one, but replays all of them."""
+    store = write_store(cfg, tmp_path / 'store', 3, seed=3)
+    assert store.file_digest(0)
+    first_format(store)
+    loaded = check_embeddings(replayed(cfg, TeacherStore(store.folder)), model, rows_of(1))
+    assert {4, 5} < set(loaded) and not set(BAD) & set(loaded)
+    assert TeacherStore(store.folder).file_digest(0) is None and not TeacherStore(store.folder).missing(verify=True)
+
+
 def test_a_mended_picture_of_another_size_is_another_data_set(cfg, folder, tmp_path):
     store = write_store(cfg, tmp_path / 'store', 1)
     (folder / '02.jpg').write_bytes(encode(photo(2), 'JPEG'))

@@ -14,9 +14,11 @@ from mmengine.runner import Runner
 from safetensors.torch import load_file, save_file
 
 from mmlgd.apis.teacher_store import use_store, write_store
-from mmlgd.datasets import SeededViews
+from mmlgd.datasets import SeededViews, loading
+from mmlgd.datasets.loading import decode
 from mmlgd.errors import ConfigError
 from mmlgd.evaluation import live_teacher, load_frozen, load_teacher
+from mmlgd.models import augmentation
 from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import StoreError, TeacherStore
 
@@ -160,6 +162,10 @@ def change_teacher(cfg):
     cfg.model.teacher.model = 'local-dir:/another'
 
 
+def change_weights(cfg):
+    cfg.model.teacher.pretrained = 'another.pt'
+
+
 def change_pictures(cfg):
     cfg.train_dataloader.dataset.indices = 6
 
@@ -170,6 +176,7 @@ def change_pictures(cfg):
         (change_pipeline, r'dataset.pipeline\[2\].scale\[0\] is 0.2 in the store and 0.5 here'),
         (change_augmentation, 'model.augmentation.hue is None in the store and 0.2 here'),
         (change_teacher, 'model.teacher.model is .* in the store and .*another'),
+        (change_weights, "model.teacher.pretrained is None in the store and 'another.pt' here"),
         (change_pictures, 'dataset.pictures.count is 12 in the store and 6 here'),
     ],
 )
@@ -180,15 +187,79 @@ def test_a_store_of_something_else_is_refused_by_the_difference(cfg, store, chan
         DATASETS.build(cfg.train_dataloader.dataset)
 
 
-def test_a_store_whose_views_have_other_pixels_here_is_refused(cfg, store, tmp_path):
-    """As with another version of the library that decodes or resizes."""
-    copied = TeacherStore(store.folder).description
-    copied['probes'][0]['pixels'] = '0' * 16
-    copied['libraries']['pillow'] = '1.1.7'
-    (tmp_path / 'shards').symlink_to(store.folder / 'shards')
-    (tmp_path / 'store.json').write_text(json.dumps(copied))
-    use_store(cfg, tmp_path)
-    with pytest.raises(StoreError, match=r"other pixels than stored ones \(library.pillow is '1.1.7' in the store"):
+@pytest.fixture
+def described(store, tmp_path):
+    """The store with another description."""
+
+    def describe(**changes):
+        copied = {**TeacherStore(store.folder).description, **changes}
+        shutil.copytree(store.folder / 'shards', tmp_path / 'shards', dirs_exist_ok=True)
+        (tmp_path / 'store.json').write_text(json.dumps(copied))
+        return tmp_path
+
+    return describe
+
+
+def test_a_store_whose_views_have_other_pixels_here_is_refused(cfg, store, described):
+    """As with another version of the library that decodes or resizes; a store of the first format."""
+    libraries = dict(store.description['libraries'], pillow='1.1.7', kornia='0.0.1')
+    folder = described(format=1, probes=[dict(row=0, pixels='0' * 16)], libraries=libraries)
+    use_store(cfg, folder)
+    message = r"other pixels than stored ones \(.*library.pillow is '1.1.7' in the store.*picture 0 \(.*png\), view 0"
+    with pytest.raises(StoreError, match=message) as error:
+        DATASETS.build(cfg.train_dataloader.dataset)
+    assert "library.kornia is '0.0.1' in the store" in str(error.value)
+
+
+def without_colours(self, views, u):
+    """The colour jitter of a library that has changed."""
+
+
+def without_blur(views, chosen, operation, *values, change=augmentation._change):
+    if operation is not augmentation._blur:
+        change(views, chosen, operation, *values)
+
+
+@pytest.mark.parametrize(
+    'owner, name, changed',
+    [
+        (augmentation.MoCoV2Augmentation, '_jitter', without_colours),
+        (augmentation, '_change', without_blur),
+        (loading, 'decode', lambda content, *_: decode(content)[:, :, ::-1].copy()),
+    ],
+    ids=['colours', 'blur', 'decoder'],
+)
+def test_finished_views_that_come_out_otherwise_are_refused(cfg, store, described, monkeypatch, owner, name, changed):
+    """Whether it is the decoder or the batched augmentation that has changed; also by who goes on with a store."""
+    libraries = dict(store.description['libraries'], kornia='0.0.1')
+    folder = described(libraries=libraries)
+    (folder / 'shards/00001.crc32').unlink()
+    monkeypatch.setattr(owner, name, changed)
+    message = r"\(library.kornia is '0.0.1' in the store and .* here\): picture \d+ \(.*\), view \d+ by [\d.]+ of 255"
+    with pytest.raises(StoreError, match=f'cannot be finished here: replayed views have other pixels .*{message}'):
+        write_store(cfg, folder, VIEWS, seed=3)
+    use_store(cfg, store.folder)
+    with pytest.raises(StoreError, match='no version of a library: one may be built otherwise'):
+        DATASETS.build(cfg.train_dataloader.dataset)
+
+
+def test_another_processor_or_decoder_is_none_of_that(cfg, store, monkeypatch):
+    """Two grey levels are what decoders of JPEG differ by; three is the most that the tolerance is meant for."""
+
+    def noisy(content, *_):
+        image = decode(content).astype(int)
+        noise = np.random.default_rng(len(content)).integers(-3, 4, image.shape)
+        return (image + noise).clip(0, 255).astype(np.uint8)
+
+    monkeypatch.setattr(loading, 'decode', noisy)
+    use_store(cfg, store.folder)
+    DATASETS.build(cfg.train_dataloader.dataset)
+
+
+def test_an_augmentation_that_the_model_has_and_the_data_set_lacks_is_named(cfg, store):
+    use_store(cfg, store.folder)
+    del cfg.train_dataloader.dataset['augmentation']
+    with pytest.raises(StoreError, match='dataset.augmentation is {.*} in the store and None here'):
         DATASETS.build(cfg.train_dataloader.dataset)
 
 
@@ -227,6 +298,7 @@ def test_a_zero_in_a_store_is_named_when_it_is_read(cfg, store, tmp_path):
     rows = np.load(file)
     rows[13] = 0
     np.save(file, rows)
+    file.with_suffix('.files').unlink()
     file.with_suffix('.crc32').write_text(f'{zlib.crc32(rows):08x}\n')
     use_store(cfg, tmp_path)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)

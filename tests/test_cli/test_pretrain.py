@@ -277,6 +277,48 @@ def test_a_store_that_is_complete_is_not_written_again(pretrain, tmp_path):
     assert train[-2:] == ['--store', str(tmp_path / 'store')]
 
 
+@pytest.fixture
+def written(pretrain, tmp_path):
+    """A complete store of two views with a seed of its own, and the config that it was written with."""
+    assert pretrain('--dry-run').exit_code == 0
+    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
+    cfg = Config.fromfile(file)
+    cfg.model.text.templates = 'plain'
+    write_store(cfg, tmp_path / 'store', views=2, seed=3)
+    return file
+
+
+PLAIN = ('--cfg-options', 'model.text.templates=plain')
+
+
+def test_a_store_without_the_embeddings_of_the_names_gets_them(written, pretrain, names, tmp_path):
+    """By the options of training, views and seed of the store; and then it has all."""
+    store = tmp_path / 'store'
+    assert len(tool_commands(written, 1, store, None, PLAIN)) == 1
+    for options in ((), ('--cfg-options', 'model.text.templates=openai-imagenet-7')):
+        writer, train = tool_commands(written, 1, store, None, ('--amp', *options))
+        assert writer[3:] == [*options, '--seed', '3', '--views', '2', '--out', str(store)]
+        assert train[3:] == ['--store', str(store), '--amp', *options]
+    names.write_text('zebra\n')
+    writer, _ = tool_commands(written, 1, store, 2, PLAIN)
+    cfg = Config.fromfile(written)
+    cfg.model.text.templates = 'plain'
+    write_store(cfg, store, views=2, seed=3)
+    assert len(tool_commands(written, 1, store, 2, PLAIN)) == 1
+
+
+def test_another_number_of_views_than_the_store_s_is_refused(written, pretrain, tmp_path):
+    result = pretrain('--store', tmp_path / 'store', '--dry-run', views=4)
+    assert result.exit_code == 1 and '--views 4, and the teacher store in' in result.output
+    assert 'has 2 views of each image' in result.output and 'Leave --views out' in result.output
+    (tmp_path / 'store/shards/00000.crc32').unlink()  # a writer that was stopped goes on with its views
+    result = pretrain('--store', tmp_path / 'store', '--dry-run')
+    assert '--seed 3 --views 2 --out' in result.output
+    assert '--views 8 --out' in pretrain('--store', tmp_path / 'new', '--dry-run').output
+    result = pretrain('--dry-run', views=4)
+    assert result.exit_code == 1 and '--views 4 is of a teacher store' in result.output
+
+
 def test_the_sets_are_those_of_the_package():
     assert sorted(SETS) == list_vocabularies()
 

@@ -14,6 +14,7 @@ from typing import Optional
 
 import torch
 from checked_output import checked_output, run
+from mmengine.config import DictAction
 from torch import Tensor, nn
 
 import mmlgd
@@ -56,7 +57,11 @@ class LastFeature(nn.Module):
 
 
 def load_part(
-    checkpoint: str, part: str, vocabulary: Optional[str] = None, templates: Optional[str] = None
+    checkpoint: str,
+    part: str,
+    vocabulary: Optional[str] = None,
+    templates: Optional[str] = None,
+    teacher: Optional[dict] = None,
 ) -> tuple[nn.Module, dict[str, str], tuple[int, int]]:
     """Load what is to be exported.
 
@@ -65,6 +70,7 @@ def load_part(
         part (str): ``'backbone'``, ``'embedding'`` or ``'zero-shot'``.
         vocabulary (str, optional): Class names of the zero-shot classifier. Defaults to None, those of training.
         templates (str, optional): Prompt templates. Defaults to None, those of training.
+        teacher (dict, optional): Changes to the config of the teacher that embeds new names. Defaults to None.
 
     Returns:
         Tuple[nn.Module, Dict[str, str], Tuple[int, int]]: A module of one input and one output in eval mode, the
@@ -87,7 +93,7 @@ def load_part(
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
     if part == 'zero-shot':
-        classifier = get_zero_shot_classifier(checkpoint, vocabulary, templates)
+        classifier = get_zero_shot_classifier(checkpoint, vocabulary, templates, teacher)
         metadata['class_names'] = json.dumps(classifier.class_names, ensure_ascii=False)
         return classifier, metadata, size
     backbone = get_student(checkpoint)
@@ -191,15 +197,22 @@ def main(argv: Optional[list[str]] = None) -> None:
     )
     parser.add_argument('--templates', help='prompt templates for zero-shot: plain, ...; default: of training')
     parser.add_argument(
+        '--teacher-options', nargs='+', action=DictAction, help="changes to the teacher's config, as pretrained=FILE"
+    )
+    parser.add_argument(
         '--input-size', type=whole(1, LARGEST), help="height and width of a picture; default: the student's own size"
     )
     parser.add_argument('--opset', type=int, default=17, help="version of ONNX's operators (default: 17)")
     args = parser.parse_args(argv)
-    if args.part != 'zero-shot' and (args.vocabulary or args.templates):
-        parser.error(f'--vocabulary and --templates are for --part zero-shot; {args.part} has no class names')
+    if args.part != 'zero-shot' and (args.vocabulary or args.templates or args.teacher_options):
+        parser.error(
+            f'--vocabulary, --templates and --teacher-options are for --part zero-shot; {args.part} has no class names'
+        )
     _import_onnx()  # before a teacher embeds thousands of names
     require_writable(args.out.parent)
-    module, metadata, size = load_part(args.checkpoint, args.part, args.vocabulary, args.templates)
+    module, metadata, size = load_part(
+        args.checkpoint, args.part, args.vocabulary, args.templates, args.teacher_options
+    )
     size = (args.input_size, args.input_size) if args.input_size else size
     export(module, args.out, args.checkpoint, args.part, metadata, size, args.opset)
     name, shape = OUTPUTS[args.part], f'(N, 3, {size[0]}, {size[1]})'

@@ -11,9 +11,9 @@ from mmengine.config import DictAction
 from mmengine.device import get_device
 from torch import Tensor
 
-from mmlgd.apis import ZeroShotInferencer, model_config, read_checkpoint
+from mmlgd.apis import ZeroShotInferencer
 from mmlgd.apis.inferencer import Picture
-from mmlgd.evaluation import FrozenModel, extract, live_teacher, load_teacher
+from mmlgd.evaluation import FrozenModel, extract, load_teacher
 from mmlgd.evaluation.style import STYLE
 
 matplotlib.use('Agg')
@@ -69,16 +69,13 @@ def look(args: argparse.Namespace, limit: int, with_teacher: bool) -> Seen:
     Returns:
         Seen: The pictures that could be read, at least one.
     """
-    teacher = None  # that of training
-    if args.teacher_options:
-        teacher = live_teacher(model_config(read_checkpoint(args.checkpoint), args.checkpoint), args.teacher_options)
-    inferencer = ZeroShotInferencer(args.checkpoint, args.names, teacher=teacher)
+    inferencer = ZeroShotInferencer(args.checkpoint, args.names, teacher=args.teacher_options)
     pictures = inferencer._inputs_to_list(args.pictures)
     if len(pictures) > limit:
         pictures = [pictures[i] for i in np.linspace(0, len(pictures) - 1, limit).astype(int)]
     models = dict(student=FrozenModel.from_classifier(inferencer.model))
     if with_teacher:
-        models['teacher'] = load_teacher(models['student'], teacher)
+        models['teacher'] = load_teacher(models['student'], args.teacher_options)
     models = {name: model.to(get_device()) for name, model in models.items()}
     read: list[Picture] = []
 
