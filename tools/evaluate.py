@@ -126,7 +126,7 @@ def load_models(args: argparse.Namespace) -> dict[str, FrozenModel]:
     # Those that say what they are come first: the others may take their backbone from them.
     for name in sorted(args.students, key=lambda name: _is_start(args.students[name])):
         torch.manual_seed(0)  # a random start is the same in every call
-        models[name] = load_frozen(args.students[name], args.names, backbone, teacher)
+        models[name] = load_frozen(args.students[name], args.names, backbone, teacher or args.teacher_options)
         config = models[name].config
         if config and backbone is None:
             backbone = {key: value for key, value in config['model']['backbone'].items() if key != 'init_cfg'}

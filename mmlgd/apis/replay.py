@@ -11,6 +11,7 @@ from torch import Tensor
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.models.lgd import LGD
 from mmlgd.registry import MODELS
+from mmlgd.teacher_ids import teacher_to_build
 from mmlgd.usable import broken_parts
 
 from .checkpoint_configs import buildable, model_config
@@ -38,7 +39,7 @@ class Replay(NamedTuple):
     teacher: Tensor
 
 
-def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
+def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Optional[dict] = None) -> Replay:
     """Run a step again that :class:`~mmlgd.engine.FiniteCheckHook` has kept: forward and backward, no update.
 
     With the inputs, weights, banks, random numbers and precision of the run; on a GPU where there is one. In a
@@ -48,6 +49,8 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
         file (str | Path): ``broken_steps/iter_N_rank_R.pth`` in a work dir; nothing in it is executed.
         model (LGD, optional): A model to run it with. Defaults to None, which builds that of the config in the file,
             its teacher included.
+        teacher (dict, optional): Changes to the config of that teacher. Defaults to None. A teacher in a file, a folder
+            or a repository has to be named here.
 
     Returns:
         Replay: What is broken.
@@ -65,7 +68,9 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
     step, settings = content['step'], model_config(content, file)
     if model is None:
         init_default_scope(settings.get('default_scope', 'mmpretrain'))
-        model = MODELS.build(buildable(settings['model'], file))
+        parts = dict(buildable(settings['model'], file))
+        parts['teacher'] = teacher_to_build(parts.get('teacher'), teacher, file)
+        model = MODELS.build(parts)
     device = get_device()
     model = model.to(device).train()
     model.load_state_dict(content['state_dict'])

@@ -9,6 +9,7 @@ from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.errors import ConfigError
 from mmlgd.models import ZeroShotClassifier
 from mmlgd.models.banks import TextualSemanticsBank, read_text_state
+from mmlgd.teacher_ids import same_teacher, teacher_to_build
 
 from .checkpoint_configs import buildable, model_config
 from .checkpoints import check_weights, part_weights, state_dict_of
@@ -27,8 +28,9 @@ def get_zero_shot_classifier(
         vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
             None: the names and the bank of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.
-        teacher (dict, optional): Config of the teacher, whose text tower embeds new names. Defaults to None, that of
-            training. Another teacher than that of training is refused.
+        teacher (dict, optional): Config of the teacher, whose text tower embeds new names; without a ``type``, changes
+            to that of training. Defaults to None, that of training, unless it lies in a file, a folder or a repository:
+            such a place has to be named here. Another teacher than that of training is refused.
 
     Returns:
         ZeroShotClassifier: In eval mode, on the CPU; ``.config`` holds the settings of its training, and
@@ -47,9 +49,9 @@ def get_zero_shot_classifier(
     if vocabulary is None and templates is None:
         class_names, bank = text['class_names'], text['bank']
     else:
-        teacher = teacher or buildable(config['model'].get('teacher'), checkpoint)
+        teacher = teacher_to_build(buildable(config['model'].get('teacher'), checkpoint), teacher, checkpoint)
         teacher_model = build_part(copy.deepcopy(teacher), 'model.teacher')
-        if teacher_model.identity != text['teacher_id']:
+        if not same_teacher(teacher_model.identity, text['teacher_id']):
             raise ConfigError(
                 f'{checkpoint} was distilled from the teacher {text["teacher_id"]!r}, given is '
                 f'{teacher_model.identity!r}: names and pictures would lie in different spaces. Give the teacher of '

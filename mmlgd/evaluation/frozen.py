@@ -21,6 +21,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
 from mmlgd.store import TeacherStore
+from mmlgd.teacher_ids import same_teacher, teacher_to_build
 
 
 class Features(NamedTuple):
@@ -177,27 +178,28 @@ def live_teacher(config: dict, options: Optional[dict] = None) -> dict:
 
     Args:
         config (dict): Settings of the training, as :attr:`FrozenModel.config`.
-        options (dict, optional): Changes to the teacher's config. ``store`` is another place of the store. Defaults to
-            None.
+        options (dict, optional): Changes to the teacher's config, or with a ``type`` another one. ``store`` is another
+            place of the store. Defaults to None. A teacher in a file, a folder or a repository has to be named here.
 
     Returns:
         dict: Config of a teacher.
 
     Raises:
         StoreError: It was trained from a store, and that is not there any more, or damaged.
-        CheckpointError: The teacher is no class that the installed libraries register.
+        CheckpointError: The teacher is no class that the installed libraries register, or lies in a place that is not
+            named.
 
     Examples:
         >>> config = dict(model=dict(teacher=dict(type='mmlgd.ConSETeacher')))
         >>> live_teacher(config, dict(visual_share=0.9))
         {'type': 'mmlgd.ConSETeacher', 'visual_share': 0.9}
     """
-    teacher = {**buildable(config['model'].get('teacher') or {}), **(options or {})}
+    teacher = buildable(config['model'].get('teacher') or {})
     if teacher.get('type') != 'mmlgd.StoredTeacher':  # as use_store writes it
-        return teacher
-    store = TeacherStore(teacher['store'])
-    changes = {key: value for key, value in teacher.items() if key not in ('type', 'store')}
-    return {**buildable(store.origin()['teacher']['config'], store.folder), **changes}
+        return teacher_to_build(teacher, options)
+    changes = dict(options or {})
+    store = TeacherStore(changes.pop('store', teacher['store']))
+    return teacher_to_build(buildable(store.origin()['teacher']['config'], store.folder), changes, store.folder)
 
 
 def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> FrozenModel:
@@ -205,7 +207,8 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
 
     Args:
         student (FrozenModel): Of a checkpoint of LGD training.
-        teacher (dict, optional): Config of the teacher. Defaults to None, that of training: :func:`live_teacher`.
+        teacher (dict, optional): Config of the teacher; without a ``type``, changes to that of training. Defaults to
+            None, that of training: :func:`live_teacher`.
 
     Returns:
         FrozenModel: Its features are its embeddings; the class names are the student's.
@@ -215,19 +218,20 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
     """
     if student.bank is None:
         raise ConfigError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
-    teacher = teacher or live_teacher(student.config)
+    teacher = live_teacher(student.config, teacher)
     model = build_part(copy.deepcopy(teacher), 'model.teacher')
-    if model.identity != student.teacher_id:
+    if not same_teacher(model.identity, student.teacher_id):
         raise ConfigError(
             f'The student was distilled from the teacher {student.teacher_id!r}, given is {model.identity!r}: their '
             f'embeddings cannot be compared. Give the teacher of its training, with the same weights.'
         )
     model.free_text_tower()
     preprocessor = student.config['model'].get('data_preprocessor') or IMAGENET_RGB
-    model.expect_pixels(preprocessor['mean'], preprocessor['std'])
-    return FrozenModel(
+    tower = FrozenModel(
         _TeacherTower(model), _Last(), student.bank, student.class_names, dict(preprocessor), student.config
     )
+    model.expect_pixels_of(tower.data_preprocessor)
+    return tower
 
 
 def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str, Features]:

@@ -13,6 +13,7 @@ from typing import Optional
 
 import torch
 from checked_output import checked_output, run
+from mmengine.config import DictAction
 from torch import Tensor, nn
 
 import mmlgd
@@ -52,7 +53,11 @@ class LastFeature(nn.Module):
 
 
 def load_part(
-    checkpoint: str, part: str, vocabulary: Optional[str] = None, templates: Optional[str] = None
+    checkpoint: str,
+    part: str,
+    vocabulary: Optional[str] = None,
+    templates: Optional[str] = None,
+    teacher: Optional[dict] = None,
 ) -> tuple[nn.Module, dict[str, str]]:
     """Load what is to be exported.
 
@@ -61,6 +66,7 @@ def load_part(
         part (str): ``'backbone'``, ``'embedding'`` or ``'zero-shot'``.
         vocabulary (str, optional): Class names of the zero-shot classifier. Defaults to None, those of training.
         templates (str, optional): Prompt templates. Defaults to None, those of training.
+        teacher (dict, optional): Changes to the teacher's config, for other names. Defaults to None.
 
     Returns:
         Tuple[nn.Module, Dict[str, str]]: A module of one input and one output in eval mode, and the metadata.
@@ -81,7 +87,7 @@ def load_part(
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
     if part == 'zero-shot':
-        classifier = get_zero_shot_classifier(checkpoint, vocabulary, templates)
+        classifier = get_zero_shot_classifier(checkpoint, vocabulary, templates, teacher)
         metadata['class_names'] = json.dumps(classifier.class_names, ensure_ascii=False)
         return classifier, metadata
     backbone = get_student(checkpoint)
@@ -177,13 +183,19 @@ def main(argv: Optional[list[str]] = None) -> None:
         '--vocabulary', help='class names for zero-shot: in1k, coco, ... or a file; default: of training'
     )
     parser.add_argument('--templates', help='prompt templates for zero-shot: plain, ...; default: of training')
+    parser.add_argument(
+        '--teacher-options',
+        nargs='+',
+        action=DictAction,
+        help="changes to the teacher's config, for other names; one in a file or folder has to be named",
+    )
     parser.add_argument('--input-size', type=int, default=224, help='height and width of a picture (default: 224)')
     parser.add_argument('--opset', type=int, default=17, help="version of ONNX's operators (default: 17)")
     args = parser.parse_args(argv)
     if args.part != 'zero-shot' and (args.vocabulary or args.templates):
         parser.error(f'--vocabulary and --templates are for --part zero-shot; {args.part} has no class names')
     _import_onnx()  # before a teacher embeds thousands of names
-    module, metadata = load_part(args.checkpoint, args.part, args.vocabulary, args.templates)
+    module, metadata = load_part(args.checkpoint, args.part, args.vocabulary, args.templates, args.teacher_options)
     export(module, args.out, args.checkpoint, args.part, metadata, args.input_size, args.opset)
     name, size = OUTPUTS[args.part], args.input_size
     print(

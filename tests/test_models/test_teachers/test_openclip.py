@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torchvision.transforms.functional import normalize
 
 from mmlgd import OpenCLIPTeacher
+from mmlgd.models.teachers import weights
 from mmlgd.models.teachers.openclip import PooledTokenAttention, wants_quick_gelu
 
 STUDENT = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
@@ -67,22 +68,30 @@ def test_weights_from_a_local_file(tmp_path):
     clip = open_clip.create_model('ViT-B-32')
     torch.save(clip.state_dict(), tmp_path / 'weights.pt')
     teacher = OpenCLIPTeacher('ViT-B-32', pretrained=str(tmp_path / 'weights.pt'))
-    weights = teacher.image_tower.state_dict()
-    assert all(torch.equal(weights[key], value) for key, value in clip.visual.state_dict().items())
+    loaded = teacher.image_tower.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in clip.visual.state_dict().items())
 
 
 def test_openai_weights_get_quick_gelu(monkeypatch):
     assert wants_quick_gelu('RN50', 'openai') and not wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
     asked = {}
 
-    def create_model(model, **arguments):
+    def create_model(**arguments):
         asked.update(arguments)
+        raise OSError('no such thing')
+
+    def download(tag, cache_dir):
         raise OSError('no network')
 
     monkeypatch.setattr(open_clip, 'create_model', create_model)
-    with pytest.raises(FileNotFoundError, match=r'(?s)RN50.*Download them elsewhere.*pretrained=.*~/.cache/clip'):
+    monkeypatch.setattr(weights, 'download_pretrained', download)
+    match = r'(?s)no network.*Download them elsewhere.*RN50.pt.*huggingface.*RN50:openai:/path.*~/.cache/clip'
+    with pytest.raises(FileNotFoundError, match=match):
         OpenCLIPTeacher('RN50', 'openai')
-    assert asked['force_quick_gelu']
+    monkeypatch.setattr(weights, 'download_pretrained', lambda tag, cache_dir: 'there.safetensors')
+    with pytest.raises(ValueError, match='no such thing'):
+        OpenCLIPTeacher('RN50', 'openai')
+    assert asked['force_quick_gelu'] and asked['pretrained'] == 'there.safetensors'
 
 
 @pytest.mark.parametrize(
