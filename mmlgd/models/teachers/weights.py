@@ -86,19 +86,27 @@ def fetch_weights(model: str, weights: Weights, cache_dir: Optional[str]) -> Opt
     """
     if weights.file or not weights.tag:
         return weights.file
+    url = weights.tag.get('url')
+    folder = cache_dir or '~/.cache/clip'
     try:
-        return download_pretrained(weights.tag, cache_dir=cache_dir)
-    except Exception as error:  # of huggingface_hub, urllib, the disk
+        try:
+            return download_pretrained(weights.tag, cache_dir=cache_dir)
+        except Exception:  # of huggingface_hub, urllib, the disk
+            if not url or not (Path(folder).expanduser() / Path(url).name).is_file():
+                raise
+            # Put there by hand, or by an earlier version; its name says a hash, which open_clip compares.
+            return download_pretrained(weights.tag, prefer_hf_hub=False, cache_dir=cache_dir)
+    except Exception as error:
         repository, _, file = weights.tag.get('hf_hub', '').rpartition('/')
         file = file or 'open_clip_model.safetensors'
-        places = [weights.tag.get('url'), repository and f'https://huggingface.co/{repository} (its {file})']
-        looked = 'the Hugging Face cache, or ' if repository else ''
+        places = [url, repository and f'https://huggingface.co/{repository} (its {file})']
+        looked = [repository and 'the Hugging Face cache', url and f'{Path(url).name} in {folder}']
         raise MissingFileError(
             f'Could not get the weights {weights.name!r} of {model!r}: they are not cached on this machine and could '
             f'not be downloaded ({cause(error)}). Download them elsewhere from {" or ".join(filter(None, places))}, '
             f"then either pass the file as pretrained='{weights.name}:/path/to/file' (--teacher "
-            f'{model}:{weights.name}:/path/to/file), or put it where open_clip looks '
-            f'({cache_dir or looked + "~/.cache/clip for files without a repository"}).'
+            f'{model}:{weights.name}:/path/to/file), or put it where they are looked for '
+            f'({" or ".join(filter(None, looked))}).'
         ) from error
 
 
@@ -139,6 +147,10 @@ def _settings(tag: dict) -> dict:
     return dict(quick_gelu=bool(tag.get('quick_gelu')), pixels={key: tag[key] for key in _PIXELS if key in tag})
 
 
+def _few(names: list[str]) -> str:
+    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+
+
 def _common_settings(model: str, file: str) -> dict:
     """Take for a file without a tag what all tags of its architecture agree on; the rest is open_clip's default."""
     known = {}
@@ -151,7 +163,7 @@ def _common_settings(model: str, file: str) -> dict:
         ways: dict[str, list[str]] = {}
         for name, settings in known.items():
             ways.setdefault(json.dumps({key: settings.get(key) for key in differing}), []).append(name)
-        shown = '; '.join(f'{way} for {", ".join(names)}' for way, names in ways.items())
+        shown = '; '.join(f'{way} for {_few(names)}' for way, names in ways.items())
         print_log(
             f'Weights of {model} differ in {" and ".join(differing)}: {shown}. Nothing says which of them {file} is '
             f"of: OpenAI's pixels and the architecture's own activation are taken, and are wrong for the others. Give "

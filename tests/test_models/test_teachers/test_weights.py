@@ -1,6 +1,5 @@
 """Weights in a file: with the activation and pixels of their tag, TorchScript archives among them."""
 
-import logging
 import pickle
 import zipfile
 from typing import Optional
@@ -8,7 +7,6 @@ from typing import Optional
 import open_clip
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained
 from safetensors.torch import save_file
 from torch import nn
@@ -31,18 +29,18 @@ def file(tmp_path):
 
 
 @pytest.fixture
-def warned(caplog):
-    MMLogger.get_current_instance().propagate = True  # print_log's own logger is not pytest's
-    caplog.set_level(logging.WARNING)
-    yield caplog
-    MMLogger.get_current_instance().propagate = False
+def warned(monkeypatch):
+    """What was said."""
+    said = []
+    monkeypatch.setattr(weights, 'print_log', lambda text, **options: said.append(text))
+    return said
 
 
 @pytest.mark.parametrize('model, tag', list_pretrained())
 def test_a_file_with_its_tag_is_read_as_the_tag_is(model, tag, file):
     by_tag, by_file = find_weights(model, tag), find_weights(model, f'{tag}:{file}')
     assert by_file.file == file and by_tag.file is None
-    assert by_file[2:] != by_tag[2:] and by_file[3:] == by_tag[3:] and by_file.tag == by_tag.tag
+    assert by_file._replace(file=None) == by_tag
     known = get_pretrained_cfg(model, tag)
     assert by_tag.pixels == {key: known[key] for key in ('mean', 'std', 'interpolation', 'resize_mode')}
     assert by_tag.quick_gelu == known.get('quick_gelu', False)
@@ -63,7 +61,7 @@ def test_a_file_without_a_tag_has_what_all_tags_agree_on(model, mean, interpolat
     found = find_weights(model, file)
     assert (found.pixels['mean'], found.pixels['interpolation']) == (mean, interpolation)
     assert found.quick_gelu == wants_quick_gelu(model, file) == quick_gelu
-    assert not warned.records
+    assert not warned
 
 
 @pytest.mark.parametrize(
@@ -73,13 +71,13 @@ def test_a_file_without_a_tag_has_what_all_tags_agree_on(model, mean, interpolat
 def test_a_file_without_a_tag_is_warned_of_where_tags_differ(model, differing, file, warned):
     found = find_weights(model, file)
     assert not found.quick_gelu and not {*differing} & {*found.pixels}
-    (record,) = warned.records
-    assert f'differ in {" and ".join(differing)}' in record.message and 'openai' in record.message
-    assert f"pretrained='TAG:{file}'" in record.message
+    (said,) = warned
+    assert f'differ in {" and ".join(differing)}' in said and 'openai' in said
+    assert f"pretrained='TAG:{file}'" in said
 
 
 def test_an_architecture_without_tags_has_no_settings_of_its_own(file, warned):
-    assert find_weights('ViT-S-32', file)[3:] == (False, {}) and not warned.records
+    assert find_weights('ViT-S-32', file)[3:] == (False, {}) and not warned
 
 
 def test_a_tag_beside_no_file_is_refused(tmp_path):
@@ -102,7 +100,6 @@ def test_the_addresses_of_weights_that_are_missing_are_said(model, tag, monkeypa
     known = get_pretrained_cfg(model, tag)
     assert 'no network' in said and f"pretrained='{tag}:/path" in said and f'--teacher {model}:{tag}:/path' in said
     assert known['url'] in said and known['hf_hub'].rpartition('/')[0] in said
-    assert ' from ,' not in said
 
 
 class Block(nn.Module):
@@ -231,6 +228,7 @@ def clip_archive(tmp_path_factory):
     save_file(state, path / 'clip.safetensors')
     clip.half()
     for name in ('input_resolution', 'context_length', 'vocab_size'):
+        vars(clip).pop(name, None)
         clip.register_buffer(name, torch.tensor(224))
     tokens, images = torch.zeros(1, 77, dtype=torch.long), torch.zeros(1, 3, 224, 224).half()
     torch.jit.trace_module(clip, dict(encode_text=tokens, encode_image=images), check_trace=False).save(
@@ -249,6 +247,7 @@ def test_a_teacher_of_an_archive_is_that_of_its_weights(clip_archive, monkeypatc
     assert any(isinstance(module, open_clip.transformer.QuickGELU) for module in plain.modules())
     x = torch.rand(1, 3, 224, 224)
     assert torch.equal(by_archive.encode_image(x), plain.encode_image(x))
+    tags = dict(openai=tag, other=dict(tag, mean=(0.5,) * 3))
     # The same file as weights of something else: other pixels, so another teacher.
     monkeypatch.setitem(
         open_clip.pretrained._PRETRAINED, 'ViT-S-32-alt', dict(openai=tag, other=dict(tag, mean=(0.5,) * 3))
