@@ -265,6 +265,18 @@ def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, 
     assert (tmp_path / 'run/epoch_2.pth').is_file()
 
 
+def test_the_teacher_of_a_store_may_be_moved_or_typed_otherwise(cfg, store, tmp_path, monkeypatch):
+    folder = Path(cfg.model.teacher.model.removeprefix('local-dir:'))
+    monkeypatch.chdir(folder.parent)
+    cfg.model.teacher.model = f'local-dir:{folder.name}'
+    use_store(copy.deepcopy(cfg), store.folder)
+    there = shutil.copytree(store.folder, tmp_path / 'store')
+    cfg.model.teacher.model = f'local-dir:{shutil.copytree(folder, tmp_path / "clip")}'
+    description = (there / 'store.json').read_bytes()
+    write_store(cfg, there, views=store.views, seed=store.seed)  # it is complete: the same weights go on with it
+    assert (there / 'store.json').read_bytes() == description
+
+
 def test_the_teacher_of_a_student_from_a_store_is_the_one_that_wrote_it(cfg, store, tmp_path):
     live, cfg_teacher = MODELS.build(cfg.model).teacher, cfg.model.teacher.model
     use_store(cfg, store.folder)

@@ -249,9 +249,7 @@ def test_a_teacher_of_an_archive_is_that_of_its_weights(clip_archive, monkeypatc
     assert torch.equal(by_archive.encode_image(x), plain.encode_image(x))
     tags = dict(openai=tag, other=dict(tag, mean=(0.5,) * 3))
     # The same file as weights of something else: other pixels, so another teacher.
-    monkeypatch.setitem(
-        open_clip.pretrained._PRETRAINED, 'ViT-S-32-alt', dict(openai=tag, other=dict(tag, mean=(0.5,) * 3))
-    )
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, 'ViT-S-32-alt', tags)
     other = OpenCLIPTeacher('ViT-S-32-alt', f'other:{clip_archive / "clip.safetensors"}')
     assert other.mean.flatten().tolist() == [0.5] * 3 and not same_teacher(other.identity, plain.identity)
     with pytest.raises(TeacherError, match='of another architecture'):
