@@ -60,8 +60,8 @@ def open_folder(model: str, cache_dir: Optional[str] = None) -> tuple[Path, dict
         folder = Path(place)
         if not (folder / CONFIG).is_file():
             raise MissingFileError(
-                f'Expected an open_clip folder at {place!r}, found no {CONFIG} in it. Give the folder that holds '
-                f'{CONFIG} and open_clip_model.safetensors.'
+                f'Expected an open_clip folder at {place!r}, found no open_clip_config.json in it. Give the folder '
+                f'that holds open_clip_config.json and open_clip_model.safetensors.'
             )
         return folder, check_folder(folder)
     if scheme != 'hf-hub' or not place:

@@ -234,7 +234,8 @@ def _tokenizer(model: str, name: str, text: dict, cache_dir: Optional[str]):
     safe = dict(trust_remote_code=False) if source else {}
     try:
         if source and model.startswith('hf-hub:'):  # open_clip takes the named one, and of a folder the folder's own
-            chosen = dict(text.get('tokenizer_kwargs') or {}, tokenizer_mode=text.get('tokenizer_mode'), **safe)
+            mode = dict(tokenizer_mode=text['tokenizer_mode']) if text.get('tokenizer_mode') else {}
+            chosen = {**(text.get('tokenizer_kwargs') or {}), **mode, **safe}
             return HFTokenizer(source, text.get('context_length', 77), cache_dir=cache_dir, **chosen)
         return open_clip.get_tokenizer(name, cache_dir=cache_dir, **safe)
     except ImportError:
