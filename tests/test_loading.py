@@ -4,6 +4,7 @@ import copy
 import importlib
 import json
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -360,6 +361,11 @@ def sentence_folder(root, bad=None, parts=None, activation=None):
     return folder
 
 
+@pytest.fixture(scope='module')
+def encoder(tmp_path_factory):
+    return sentence_folder(tmp_path_factory.mktemp('encoder'))
+
+
 def test_a_sentence_encoder_loads_and_a_malicious_one_is_refused(tmp_path, marker):
     assert load_sentence_encoder(str(sentence_folder(tmp_path / 'good'))).encode(['cat']).shape == (1, 4)
     bad = tmp_path / 'bad.bin'
@@ -382,6 +388,74 @@ def test_a_sentence_encoder_calls_nothing_but_activations(tmp_path):
     (tmp_path / 'encoder/modules.json').write_text('{"a":')
     with pytest.raises(MMLGDError, match='damaged'):
         load_sentence_encoder(str(tmp_path / 'encoder'))
+
+
+def _router(folder):
+    listed = json.loads((folder / 'modules.json').read_text())
+    (folder / 'evil').mkdir()
+    (folder / 'router_config.json').write_text(
+        json.dumps(
+            dict(types={'evil': 'evil.Evil'}, structure={'query': ['evil']}, parameters=dict(default_route='query'))
+        )
+    )
+    listed[0] = dict(listed[0], path='', type='sentence_transformers.models.Router')
+    (folder / 'modules.json').write_text(json.dumps(listed))
+
+
+def _setting(file, **settings):
+    def attack(folder):
+        path = folder / file
+        told = json.loads(path.read_text()) if path.is_file() else {}
+        path.write_text(json.dumps({**told, **settings}))
+
+    return attack
+
+
+def _elsewhere(folder):
+    listed = json.loads((folder / 'modules.json').read_text())
+    listed[1]['path'] = '../elsewhere'
+    (folder / 'modules.json').write_text(json.dumps(listed))
+
+
+ENCODERS = dict(
+    router=_router,
+    auto_map=_setting('config.json', auto_map={'AutoModel': 'evil.Evil'}, model_type='evil'),
+    tokenizer=_setting(
+        'tokenizer_config.json', auto_map={'AutoTokenizer': ['evil.Evil', None]}, tokenizer_class='Evil'
+    ),
+    arguments=_setting('sentence_bert_config.json', model_args=dict(trust_remote_code=True)),
+    more=_setting('sentence_bert_config.json', tokenizer_args=dict(auto_map='evil.Evil')),
+    another=_setting('sentence_bert_config.json', tokenizer_name_or_path='../elsewhere'),
+    adapter=_setting('adapter_config.json', auto_mapping=dict(parent_library='evil', base_model_class='Evil')),
+    elsewhere=_elsewhere,
+)
+
+
+@pytest.mark.parametrize('by', ['folder', 'repository'])
+@pytest.mark.parametrize('attack', ENCODERS)
+def test_no_setting_of_a_sentence_encoder_runs_code(attack, by, encoder, tmp_path, marker, monkeypatch):
+    folder = shutil.copytree(encoder, tmp_path / 'encoder')
+    (folder / 'evil.py').write_text(f'import os\nos.mkdir({str(marker)!r})\nclass Evil: pass\n')
+    monkeypatch.syspath_prepend(str(folder))  # as if it were the folder that the tool runs in
+    ENCODERS[attack](folder)
+    with pytest.raises(MMLGDError, match='brings code of its own|expected a folder below'):
+        load_sentence_encoder(_published(folder, tmp_path, monkeypatch) if by == 'repository' else str(folder))
+
+
+def _published(folder, tmp_path, monkeypatch):
+    """Put it where huggingface_hub keeps what it has downloaded."""
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+    monkeypatch.setenv('SENTENCE_TRANSFORMERS_HOME', str(tmp_path / 'cache'))
+    place = tmp_path / 'cache/models--org--encoder'
+    (place / 'refs').mkdir(parents=True)
+    (place / 'refs/main').write_text('0123456789' * 4)
+    shutil.copytree(folder, place / 'snapshots' / ('0123456789' * 4))
+    return 'org/encoder'
+
+
+def test_a_sentence_encoder_of_a_repository_loads(encoder, tmp_path, monkeypatch):
+    found = load_sentence_encoder(_published(encoder, tmp_path, monkeypatch)).encode(['cat'])
+    np.testing.assert_array_equal(found, load_sentence_encoder(str(encoder)).encode(['cat']))
 
 
 def test_a_store_is_plain_arrays(tmp_path, marker):

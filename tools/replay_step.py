@@ -5,6 +5,8 @@ python tools/replay_step.py work_dirs/RUN/broken_steps/iter_17_rank_0.pth
 
 import argparse
 
+from mmengine.config import DictAction
+
 from mmlgd.apis.replay import replay_step
 from mmlgd.errors import run_tool
 from mmlgd.usable import usable_rows
@@ -14,12 +16,19 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('step', help='broken_steps/iter_N_rank_R.pth in the work dir of the run')
+    parser.add_argument(
+        '--teacher-options',
+        nargs='+',
+        action=DictAction,
+        help="changes to the teacher's config; one in a file or folder has to be named, as model=local-dir:/my/clip",
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     """Replay the step and print what is broken."""
-    replay = replay_step(parse_args().step)
+    args = parse_args()
+    replay = replay_step(args.step, teacher=args.teacher_options)
     print(f'broken in the run:    {", ".join(replay.recorded)}')
     print(f'broken in the replay: {", ".join(replay.broken) or "nothing"}')
     for name, value in replay.losses.items():

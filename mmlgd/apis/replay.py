@@ -13,6 +13,7 @@ from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.errors import MMLGDError
 from mmlgd.file_handlers import plain_files
 from mmlgd.models.lgd import LGD
+from mmlgd.teacher_ids import teacher_to_build
 from mmlgd.usable import broken_parts
 
 from .checkpoint_configs import buildable, model_config
@@ -40,7 +41,7 @@ class Replay(NamedTuple):
     teacher: Tensor
 
 
-def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
+def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Optional[dict] = None) -> Replay:
     """Run a step again that :class:`~mmlgd.engine.FiniteCheckHook` has kept: forward and backward, no update.
 
     With the inputs, weights, banks, random numbers and precision of the run; on a GPU where there is one. In a
@@ -50,6 +51,8 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
         file (str | Path): ``broken_steps/iter_N_rank_R.pth`` in a work dir; nothing in it is executed.
         model (LGD, optional): A model to run it with. Defaults to None, which builds that of the config in the file,
             its teacher included.
+        teacher (dict, optional): Changes to the config of that teacher. Defaults to None. A teacher in a file, a folder
+            or a repository has to be named here.
 
     Returns:
         Replay: What is broken.
@@ -65,7 +68,9 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None) -> Replay:
     if model is None:
         init_default_scope(settings.get('default_scope', 'mmpretrain'))
         with plain_files():
-            model = build_part(buildable(settings['model'], 'model', file), 'model')
+            parts = buildable(settings['model'], 'model', file)
+            parts['teacher'] = teacher_to_build(parts.get('teacher'), teacher, file)
+            model = build_part(parts, 'model')
     if not isinstance(model, LGD):
         raise CheckpointError(
             f'{file} has a step of LGD, which a {type(model).__name__} cannot run: give an LGD model.'

@@ -35,6 +35,7 @@ from mmlgd.store import (
     probe_views,
     survey_pictures,
 )
+from mmlgd.teacher_ids import same_teacher
 from mmlgd.text import DEFAULT_TEMPLATES, are_embedded, load_templates, load_vocabulary
 
 
@@ -126,8 +127,8 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     folder = os.path.abspath(folder)  # kept in checkpoints, which are read from other places
     told = TeacherStore(folder).origin()
     found = difference(
-        dict(teacher=told['teacher']['config'], augmentation=told['augmentation']),
-        dict(teacher=_teacher_config(cfg), augmentation=plain(_augmentation(cfg))),
+        dict(teacher=_placed(told['teacher']['config']), augmentation=told['augmentation']),
+        dict(teacher=_placed(_teacher_config(cfg)), augmentation=plain(_augmentation(cfg))),
         'model',
     )
     if found:
@@ -186,6 +187,15 @@ def _teacher_config(cfg: Config) -> dict:
     return {key: value for key, value in plain(cfg.model.teacher).items() if key not in ('compile', 'cache_dir')}
 
 
+def _placed(teacher: dict) -> dict:
+    """A teacher's config with its places as this machine finds them: a folder is one, however it is typed."""
+    placed = {}
+    for key, value in teacher.items():
+        scheme, colon, place = value.rpartition(':') if isinstance(value, str) else ('', '', '')
+        placed[key] = f'{scheme}{colon}{Path(place).resolve()}' if place and Path(place).exists() else value
+    return placed
+
+
 def _precision(cfg: Config) -> Optional[str]:
     """What the config trains in, and the teacher with it: a dtype of autocast, or None for float32."""
     wrapper = cfg.optim_wrapper
@@ -199,6 +209,9 @@ def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, 
         TeacherStore.create(folder, {**description, **details})
         return
     there = TeacherStore(folder).description
+    told, here = there.get('teacher'), description['teacher']
+    if isinstance(told, dict) and same_teacher(str(told.get('id')), here['id']):  # by another path, or version
+        description = dict(description, teacher=dict(here, id=told['id'], config=told.get('config')))
     if found := difference({key: there.get(key) for key in description}, plain(description), 'store'):
         raise StoreError(
             f'The folder {str(folder)!r} holds a teacher store of something else: {found}. Choose another folder, or '

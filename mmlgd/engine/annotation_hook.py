@@ -124,16 +124,16 @@ def _check_masks(dataset, num_classes: int) -> None:
         mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow').squeeze()
         if mask.ndim != 2:
             raise ConfigError(
-                f'The mask {shown(path)} is a colour picture of shape {mask.shape}. Masks hold one class index a pixel: '
-                f'save it with one channel, or with a palette.'
+                f'The mask {shown(path)} is a colour picture of shape {mask.shape}. Masks hold one class index a '
+                f'pixel: save it with one channel, or with a palette.'
             )
         beyond = [
             v for v in np.unique(mask).tolist() if _label(v, info) not in (*range(num_classes), dataset.ignore_index)
         ]
         if beyond:
             raise ConfigError(
-                f'The mask {shown(path)} has the values {_shown(beyond)}, and num_classes is {num_classes}: values are 0 to '
-                f'{num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
+                f'The mask {shown(path)} has the values {_shown(beyond)}, and num_classes is {num_classes}: values are '
+                f'0 to {num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
                 f'{" (here after reduce_zero_label, which takes 1 from each)" if info["reduce_zero_label"] else ""}. '
                 f'Give a name for every class, or set the value that is to be ignored as ignore_index of the data '
                 f'sets, heads and metrics (MMLGD_VOID in our templates).'

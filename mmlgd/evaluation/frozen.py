@@ -192,10 +192,11 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
     model = build_live_teacher(student.config, student.teacher_id, teacher, 'The student')
     model.free_text_tower()
     preprocessor = buildable(student.config['model'].get('data_preprocessor'), 'data_preprocessor') or IMAGENET_RGB
-    model.expect_pixels(preprocessor['mean'], preprocessor['std'])
-    return FrozenModel(
+    tower = FrozenModel(
         _TeacherTower(model), _Last(), student.bank, student.class_names, dict(preprocessor), student.config
     )
+    model.expect_pixels_of(tower.data_preprocessor)
+    return tower
 
 
 def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str, Features]:

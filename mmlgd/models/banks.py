@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings, require
+from mmlgd.teacher_ids import same_teacher
 from mmlgd.text import DEFAULT_TEMPLATES, embed_class_names, load_templates, load_vocabulary
 from mmlgd.text.characters import unreadable
 from mmlgd.usable import is_finite, usable_rows
@@ -160,7 +161,7 @@ class TextualSemanticsBank(nn.Module):
 
     def _difference(self, saved: dict) -> str:
         """Say how a checkpoint's bank differs from this one; empty if it does not."""
-        if saved['teacher_id'] != self.teacher_id:
+        if not same_teacher(saved['teacher_id'], self.teacher_id):
             raise CheckpointError(
                 f'The checkpoint was distilled from the teacher {saved["teacher_id"]!r}, this config has '
                 f'{self.teacher_id!r}: their embeddings cannot be compared. Use the same teacher and weights.'

@@ -109,8 +109,7 @@ class LGD(BaseSelfSupervisor):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.backbone.to(memory_format=self.memory_format)
         teacher.to(memory_format=self.memory_format)
-        if getattr(self.data_preprocessor, '_enable_normalize', False):
-            teacher.expect_pixels(self.data_preprocessor.mean, self.data_preprocessor.std)
+        teacher.expect_pixels_of(self.data_preprocessor)
         if compile:
             compile_module(self.backbone, "the student's backbone")
             compile_module(self.neck, "the student's neck")

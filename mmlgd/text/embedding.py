@@ -19,6 +19,7 @@ from tqdm import tqdm
 from mmlgd.errors import MMLGDError
 from mmlgd.files import own_folder, write_whole
 from mmlgd.ranks import fail_together
+from mmlgd.teacher_ids import teacher_key
 
 from .templates import fill
 
@@ -115,7 +116,7 @@ def _usable(rows: Tensor) -> Tensor:
 
 def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str]) -> Path:
     folder = Path(cache_dir or os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
-    key = hashlib.sha256(json.dumps([teacher_id, names, templates]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([teacher_key(teacher_id), names, templates]).encode()).hexdigest()[:32]
     return folder / 'text' / f'{key}.safetensors'
 
 

@@ -66,8 +66,9 @@ def test_scores_are_the_classifier_s(inferencer, pictures, lgd_checkpoint):
     np.testing.assert_allclose(result['pred_scores'], expected[0].numpy(), atol=1e-3)
 
 
-def test_other_names_and_templates(lgd_checkpoint, pictures):
-    new = mmlgd.ZeroShotInferencer(lgd_checkpoint, ['boat', 'hen'], templates=['a drawing of a {}.'], device='cpu')
+def test_other_names_and_templates(lgd_checkpoint, pictures, tiny_clip):
+    options = dict(templates=['a drawing of a {}.'], teacher=dict(model=tiny_clip), device='cpu')
+    new = mmlgd.ZeroShotInferencer(lgd_checkpoint, ['boat', 'hen'], **options)
     (result,) = new(pictures / PNG)
     assert new.classes == ['boat', 'hen'] and result['pred_class'] in new.classes and len(result['topk']) == 2
 

@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 import shutil
@@ -344,18 +345,33 @@ def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, 
     assert (tmp_path / 'run/epoch_2.pth').is_file()
 
 
+def test_the_teacher_of_a_store_may_be_moved_or_typed_otherwise(cfg, store, tmp_path, monkeypatch):
+    folder = Path(cfg.model.teacher.model.removeprefix('local-dir:'))
+    monkeypatch.chdir(folder.parent)
+    cfg.model.teacher.model = f'local-dir:{folder.name}'
+    use_store(copy.deepcopy(cfg), store.folder)
+    there = shutil.copytree(store.folder, tmp_path / 'store')
+    cfg.model.teacher.model = f'local-dir:{shutil.copytree(folder, tmp_path / "clip")}'
+    description = (there / 'store.json').read_bytes()
+    write_store(cfg, there, VIEWS, seed=3)  # it is complete: the same weights go on with it
+    assert (there / 'store.json').read_bytes() == description
+
+
 def test_the_teacher_of_a_student_from_a_store_is_the_one_that_wrote_it(cfg, store, tmp_path):
-    live = MODELS.build(cfg.model).teacher
+    live, cfg_teacher = MODELS.build(cfg.model).teacher, cfg.model.teacher.model
     use_store(cfg, store.folder)
     meta = dict(cfg=cfg.pretty_text)
     torch.save(dict(meta=meta, state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'epoch_2.pth')
     student = load_frozen(str(tmp_path / 'epoch_2.pth'))
     pictures = torch.rand(2, 3, 32, 32)
-    torch.testing.assert_close(load_teacher(student)(pictures).embeddings, live.encode_image(pictures))
+    named = dict(model=cfg_teacher)
+    with pytest.raises(ValueError, match='store.* has a teacher with model='):
+        load_teacher(student)
+    torch.testing.assert_close(load_teacher(student, named)(pictures).embeddings, live.encode_image(pictures))
     # The store, or the weights of its teacher, may have been moved since.
     shutil.copytree(store.folder, tmp_path / 'moved')
-    wrote = live_teacher(student.config)
-    assert live_teacher(student.config, dict(store=str(tmp_path / 'moved'))) == wrote
-    assert live_teacher(student.config, dict(pretrained='there.pt')) == {**wrote, 'pretrained': 'there.pt'}
+    wrote = live_teacher(student.config, named)
+    assert live_teacher(student.config, dict(named, store=str(tmp_path / 'moved'))) == wrote
+    assert live_teacher(student.config, dict(named, pretrained='there.pt')) == {**wrote, 'pretrained': 'there.pt'}
     with pytest.raises(StoreError, match='nowhere'):
         live_teacher(student.config, dict(store=str(tmp_path / 'nowhere')))

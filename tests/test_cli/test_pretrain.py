@@ -149,6 +149,7 @@ def test_names_are_joined(pretrain, names, tmp_path):
         (dict(names='NONE'), 'holds no names'),
         (dict(teacher='RN51'), "open_clip knows no model 'RN51'"),
         (dict(teacher='RN50:opnai'), "neither a file nor a tag of 'RN50'"),
+        (dict(teacher='RN50:openai:nothing.pt'), "There is no file '"),
         (dict(teacher='ViT-H-14'), 'give one as ViT-H-14:TAG of laion2b'),
         (dict(teacher='local-dir:/nowhere'), 'takes a folder with open_clip_config.json'),
     ],
@@ -162,6 +163,14 @@ def test_bad_input_is_named_before_anything_is_written(pretrain, tmp_path, optio
     assert result.exit_code == 1 and message in result.output
     assert result.output.startswith('Error: ')  # no traceback
     assert not (tmp_path / 'work_dirs').exists()
+
+
+@pytest.mark.parametrize('given, written', [('RN50:openai:a.pt', 'openai:DIR/a.pt'), ('RN50:a.pt', 'DIR/a.pt')])
+def test_weights_in_a_file_are_written_with_their_place(given, written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a.pt').touch()
+    expected = dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained=written.replace('DIR', str(tmp_path)))
+    assert module.check_teacher(given) == expected
 
 
 def test_an_edited_config_stays(pretrain, tmp_path):

@@ -94,7 +94,8 @@ def stopped(cfg, step=None, action=None, hook=None):
 
 
 def replayed(cfg, name):
-    return replay_step(Path(cfg.work_dir) / 'broken_steps' / f'{name}_rank_0.pth')
+    teacher = dict(model=cfg.model.teacher.model)
+    return replay_step(Path(cfg.work_dir) / 'broken_steps' / f'{name}_rank_0.pth', teacher=teacher)
 
 
 def all_finite(state):
@@ -138,7 +139,7 @@ def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, ho
     if step == 4:
         for name, value in last['state_dict'].items():
             assert not isinstance(value, torch.Tensor) or torch.equal(kept['state_dict'][name], value)
-    again = replay_step(file)
+    again = replay_step(file, teacher=dict(model=cfg.model.teacher.model))
     assert again.recorded == again.broken == ['teacher', 'student', 'loss_visual', 'loss_textual']
     k = next(k for k, path in enumerate(again.paths) if path.endswith('class1/7.png'))
     # Batch norm carries the student's over the batch; the teacher's stays with the picture.
@@ -201,7 +202,7 @@ def test_a_teacher_that_gives_nothing_is_named_with_its_pictures(cfg, value, tmp
     cfg.model.teacher.model = f'local-dir:{tmp_path}'
     told, runner = stopped(cfg)
     assert told.startswith('Step 1 ') and "(or 0) in the teacher's embedding" in told and '.png' in told
-    assert f'The teacher open_clip/local-dir:{tmp_path}' in told and 'for 4 of 4 pictures' in told
+    assert f'The teacher open_clip/local-dir:{tmp_path.name}/' in told and 'for 4 of 4 pictures' in told
     assert not runner.model.visual_bank.visited.any()
     assert 'teacher' in replayed(cfg, 'iter_1').broken
 
@@ -261,7 +262,10 @@ def test_a_step_is_kept_over_no_other_file(cfg, tmp_path):
 def test_the_tool_replays_and_a_checkpoint_is_no_step(cfg, monkeypatch, capsys):
     stopped(cfg, 4, lambda model: model.neck.mlp[2].bias.data.fill_(float('inf')))
     file = Path(cfg.work_dir) / 'broken_steps/iter_5_rank_0.pth'
-    monkeypatch.setattr('sys.argv', ['replay_step.py', str(file)])
+    with pytest.raises(CheckpointError, match='iter_5_rank_0.pth has a teacher with model='):
+        replay_step(file)
+    named = ['--teacher-options', f'model={cfg.model.teacher.model}']
+    monkeypatch.setattr('sys.argv', ['replay_step.py', str(file), *named])
     runpy.run_path(str(ROOT / 'tools/replay_step.py'), run_name='__main__')
     told = capsys.readouterr().out
     assert 'broken in the replay: student, loss_visual, loss_textual' in told and told.count('student nan') == 4

@@ -25,18 +25,21 @@ def test_a_student_has_features_and_a_joint_space(lgd_checkpoint, lgd_model):
     assert frozen.class_names == lgd_model['text']['vocabulary']
 
 
-def test_other_names(lgd_checkpoint):
-    assert load_frozen(str(lgd_checkpoint), vocabulary=['cow', 'hen']).bank.shape == (2, 32)
+def test_other_names(lgd_checkpoint, tiny_clip):
+    teacher = dict(model=tiny_clip)
+    assert load_frozen(str(lgd_checkpoint), vocabulary=['cow', 'hen'], teacher=teacher).bank.shape == (2, 32)
 
 
-def test_the_teacher_is_that_of_training(lgd_checkpoint, lgd_config):
+def test_the_teacher_is_that_of_training(lgd_checkpoint, lgd_config, tiny_clip):
     student = load_frozen(str(lgd_checkpoint))
-    found = load_teacher(student)(X)
+    with pytest.raises(ValueError, match='has a teacher with model=.*--teacher-options model='):
+        load_teacher(student)
+    found = load_teacher(student, dict(model=tiny_clip))(X)
     torch.testing.assert_close(found.embeddings, MODELS.build(lgd_config).teacher.encode_image(X))
     assert torch.equal(found.features, found.embeddings)
     student.teacher_id = 'open_clip/another'
     with pytest.raises(ValueError, match='open_clip/another.*cannot be compared'):
-        load_teacher(student)
+        load_teacher(student, dict(model=tiny_clip))
     with pytest.raises(ValueError, match='Only a checkpoint of LGD training has a teacher'):
         load_teacher(load_frozen('none', backbone=RESNET))
 

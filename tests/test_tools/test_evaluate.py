@@ -69,7 +69,13 @@ def run(tool, tmp_path):
     return run
 
 
-def test_side_by_side(run, lgd_checkpoint, world):
+@pytest.fixture
+def named(tiny_clip):
+    """The teacher lies in a folder, which has to be named."""
+    return ['--teacher-options', f'model={tiny_clip}']
+
+
+def test_side_by_side(run, lgd_checkpoint, world, named):
     arguments = [
         lgd_checkpoint,
         '--students',
@@ -81,7 +87,7 @@ def test_side_by_side(run, lgd_checkpoint, world):
         '50%',
         '100%',
     ]
-    report, text = run(*arguments, '--names', world / 'names.txt', '--teacher', '--seeds', '0', '1')
+    report, text = run(*arguments, '--names', world / 'names.txt', '--teacher', *named, '--seeds', '0', '1')
     assert list(report['results']) == ['student', 'random', 'teacher']
     assert report['pictures'] == dict(train=60, val=20) and report['names'] == list(DEMO_CLASSES)
     for result in report['results'].values():
@@ -98,11 +104,10 @@ def test_side_by_side(run, lgd_checkpoint, world):
     assert lines[3].startswith('| random | – | ') and lines[2].count(' ± ') == 2
 
 
-def test_the_figures_are_those_of_the_features(tool, run, lgd_checkpoint, world):
-    report, _ = run(
-        lgd_checkpoint, '--data', world / 'objects', '--names', world / 'names.txt', '--labels', '3', '--seeds', '5'
-    )
-    model = load_frozen(str(lgd_checkpoint), list(DEMO_CLASSES))
+def test_the_figures_are_those_of_the_features(tool, run, lgd_checkpoint, world, tiny_clip, named):
+    arguments = [lgd_checkpoint, '--data', world / 'objects', '--names', world / 'names.txt', *named]
+    report, _ = run(*arguments, '--labels', '3', '--seeds', '5')
+    model = load_frozen(str(lgd_checkpoint), list(DEMO_CLASSES), teacher=dict(model=tiny_clip))
     train, val = (
         tool.load_split(world / 'objects', split, tool.pipeline_of(None, tool.sized(64))) for split in ('train', 'val')
     )
@@ -118,7 +123,7 @@ def test_the_figures_are_those_of_the_features(tool, run, lgd_checkpoint, world)
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
-def test_a_bad_picture_stops_the_evaluation(run, lgd_checkpoint, world, tmp_path, split):
+def test_a_bad_picture_stops_the_evaluation(run, lgd_checkpoint, world, tmp_path, split, named):
     """Half a JPEG file, which OpenCV 4 takes for a picture; under the name of a PNG file, which is no matter."""
     data = shutil.copytree(world / 'objects', tmp_path / 'data')
     victim = sorted((data / split).iterdir())[3]
@@ -126,7 +131,7 @@ def test_a_bad_picture_stops_the_evaluation(run, lgd_checkpoint, world, tmp_path
     Image.open(victim).convert('RGB').save(content, 'JPEG')
     victim.write_bytes(content.getvalue()[:-100])
     with pytest.raises(BadPictureError, match=f'{victim.name} cannot be used: it is cut off'):
-        run(lgd_checkpoint, '--data', data, '--names', world / 'names.txt', '--labels', '2')
+        run(lgd_checkpoint, '--data', data, '--names', world / 'names.txt', '--labels', '2', *named)
     assert not (tmp_path / 'out').exists()
 
 
@@ -186,12 +191,12 @@ def test_labels_are_those_of_label_subset(tool, folders):
     assert sorted(listed) == list(range(20))
 
 
-def test_names_of_another_order_or_number_are_refused(run, lgd_checkpoint, folders, world, tmp_path, capsys):
+def test_names_of_another_order_or_number_are_refused(run, lgd_checkpoint, folders, world, tmp_path, capsys, named):
     with pytest.raises(ValueError, match="another order .folder 2 is 'cross', name 2 is 'star'"):
-        run(lgd_checkpoint, '--data', folders, '--names', world / 'names.txt')
+        run(lgd_checkpoint, '--data', folders, '--names', world / 'names.txt', *named)
     (tmp_path / 'names.txt').write_text('cat\ndog\n')
     with pytest.raises(ValueError, match='has 10 classes and the vocabulary 2 names. Give one name for each class'):
-        run(lgd_checkpoint, '--data', folders, '--names', tmp_path / 'names.txt')
+        run(lgd_checkpoint, '--data', folders, '--names', tmp_path / 'names.txt', *named)
     report, _ = run(lgd_checkpoint, '--data', folders, '--labels', '1', '--seeds', '0')  # five names of training
     assert report['results']['student']['zero_shot'] is None
     assert 'No zero-shot: ' in capsys.readouterr().out

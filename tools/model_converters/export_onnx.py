@@ -197,7 +197,10 @@ def main(argv: Optional[list[str]] = None) -> None:
     )
     parser.add_argument('--templates', help='prompt templates for zero-shot: plain, ...; default: of training')
     parser.add_argument(
-        '--teacher-options', nargs='+', action=DictAction, help="changes to the teacher's config, as pretrained=FILE"
+        '--teacher-options',
+        nargs='+',
+        action=DictAction,
+        help="changes to the teacher's config, as pretrained=TAG:FILE; one in a file or folder has to be named",
     )
     parser.add_argument(
         '--input-size', type=whole(1, LARGEST), help="height and width of a picture; default: the student's own size"

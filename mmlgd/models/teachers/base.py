@@ -1,10 +1,11 @@
 """What every teacher is: two frozen towers with one joint space."""
 
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,8 @@ class BaseTeacher(nn.Module):
 
     Subclasses provide ``_encode_image`` (pictures in the teacher's own statistics and size to embeddings) and
     ``_encode_text`` (prompts to embeddings); this class owns everything that is the same for all teachers. A
-    batch arrives normalised for the *student*, :math:`x_s = (p - \mu_s) / \sigma_s` with pixels p in 0..255,
-    and is re-normalised by one affine map per channel:
+    batch arrives normalised for the *student*, :math:`x_s = (p - \mu_s) / \sigma_s` with pixels p in 0..255, in the
+    student's order of channels, and is put in RGB and re-normalised by one affine map per channel:
 
     .. math:: x_t = \left(\tfrac{1}{255}(x_s \sigma_s + \mu_s) - \mu_t\right) / \sigma_t
 
@@ -70,28 +71,46 @@ class BaseTeacher(nn.Module):
         self.expect_pixels(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
         self.eval()
 
-    def expect_pixels(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Say with which statistics incoming batches are normalised.
+    def expect_pixels(self, mean: Sequence[float], std: Sequence[float], bgr: bool = False) -> None:
+        """Say how incoming batches are normalised.
 
         Args:
-            mean (Sequence[float]): RGB mean of the student's preprocessing, in 0..255.
-            std (Sequence[float]): RGB standard deviation of the student's preprocessing, in 0..255.
+            mean (Sequence[float]): Mean of the student's preprocessing, in 0..255, in its order of channels.
+            std (Sequence[float]): Standard deviation, likewise.
+            bgr (bool): That order is BGR. Defaults to False: RGB.
         """
         mean, std = (torch.as_tensor(v, dtype=torch.float32).view(3, 1, 1).to(self.mean) for v in (mean, std))
+        self.bgr = bgr
+        if bgr:
+            mean, std = mean.flip(0), std.flip(0)
         self.scale = std / (255 * self.std)
         self.shift = (mean / 255 - self.mean) / self.std
+
+    def expect_pixels_of(self, preprocessor: nn.Module) -> None:
+        """Say who prepares incoming batches.
+
+        Args:
+            preprocessor (nn.Module): The student's, of mmengine or mmpretrain. Images are loaded as BGR; it tells
+                whether it turns them into RGB.
+        """
+        normalizes = getattr(preprocessor, '_enable_normalize', False)
+        mean, std = (preprocessor.mean, preprocessor.std) if normalizes else ((0.0,) * 3, (1.0,) * 3)
+        # mmpretrain's own for classification calls it to_rgb, all others have mmengine's.
+        rgb = getattr(preprocessor, '_channel_conversion', getattr(preprocessor, 'to_rgb', False))
+        self.expect_pixels(mean, std, bgr=not rgb)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Embed pictures that are normalised for the student, in inference mode.
 
         Args:
-            images (Tensor): (N, 3, H, W), RGB, in the statistics given to :meth:`expect_pixels`.
+            images (Tensor): (N, 3, H, W), in the channels and statistics given to :meth:`expect_pixels`.
 
         Returns:
             Tensor: (N, D) float32, rows of unit length, without gradient.
         """
         with torch.inference_mode():
-            images = images * self.scale + self.shift  # (N, 3, H, W), in the teacher's statistics
+            images = images.flip(1) if self.bgr else images
+            images = images * self.scale + self.shift  # (N, 3, H, W), RGB, in the teacher's statistics
             if tuple(images.shape[-2:]) != self.image_size:
                 images = F.interpolate(images, self.image_size, mode=self.interpolation, antialias=True)
             t = F.normalize(self._encode_image(images).float(), dim=-1)  # (N, D)
@@ -125,8 +144,20 @@ class BaseTeacher(nn.Module):
 
     @property
     def identity(self) -> str:
-        """str: Name and fingerprint of the weights; equal for equal teachers, on every machine."""
+        """str: Name, settings and fingerprint of the weights. :func:`mmlgd.teacher_ids.same_teacher` compares two."""
         raise NotImplementedError
+
+    def settings_id(self, *choices: Any) -> str:
+        """Digest what changes an embedding beside the weights: size, statistics, interpolation and ``choices``.
+
+        Args:
+            *choices (Any): Of a kind of teacher; what JSON can write.
+
+        Returns:
+            str: ``settings-`` and 8 hexadecimal digits, a part of an identity.
+        """
+        pixels = [list(self.image_size), self.mean.flatten().tolist(), self.std.flatten().tolist(), self.interpolation]
+        return f'settings-{hashlib.sha256(json.dumps([pixels, *choices]).encode()).hexdigest()[:8]}'
 
     def _encode_image(self, images: Tensor) -> Tensor:
         raise NotImplementedError

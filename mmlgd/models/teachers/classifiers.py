@@ -1,9 +1,10 @@
 """ImageNet classifiers from the libraries that users have, in one form that a ConSE teacher can use."""
 
+import re
 from importlib import import_module
-from typing import Callable, NamedTuple, Union
+from typing import Callable, NamedTuple, Optional, Union
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmlgd.checkpoint_files import read_checkpoint
 from mmlgd.errors import ConfigError, MMLGDError
@@ -19,14 +20,14 @@ class Classifier(NamedTuple):
     """A classifier and what its pictures must look like.
 
     Attributes:
-        module (nn.Module): Maps (N, 3, H, W) to (N, classes) logits.
-        image_size (Tuple[int, int]): Height and width in pixels.
+        module (nn.Module): Maps (N, 3, H, W) RGB to (N, classes) logits.
+        image_size (Tuple[int, int] | None): Height and width in pixels; None where it does not say.
         mean (Tuple[float, float, float]): RGB mean, in 0..1.
         std (Tuple[float, float, float]): RGB standard deviation, in 0..1.
     """
 
     module: nn.Module
-    image_size: tuple[int, int]
+    image_size: Optional[tuple[int, int]]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -60,7 +61,7 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
         )
     try:
         return _LOADERS[library](model, weights)
-    except ImportError:
+    except (ConfigError, ImportError):
         raise
     except Exception as error:
         raise ClassifierError(
@@ -75,7 +76,30 @@ def _from_mmpretrain(model: str, weights: Weights) -> Classifier:
     classifier = get_model(model, pretrained=weights)
     pre = classifier.data_preprocessor
     mean, std = ((v / 255).flatten().tolist() for v in (pre.mean, pre.std))
-    return Classifier(classifier, (224, 224), mean, std)
+    size = _size_of(classifier._config.get('test_dataloader') or {})
+    # Some models (RegNet) take images as they are loaded.
+    if not getattr(pre, '_channel_conversion', getattr(pre, 'to_rgb', False)):
+        classifier, mean, std = nn.Sequential(_ToBGR(), classifier), mean[::-1], std[::-1]
+    return Classifier(classifier, size, mean, std)
+
+
+class _ToBGR(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flip(1)
+
+
+def _size_of(dataloader: dict) -> Optional[tuple[int, int]]:
+    """Find the size that a test pipeline makes of every image: of its last crop or resize."""
+    pipeline = (dataloader.get('dataset') or {}).get('pipeline') or []
+    for transform in reversed(pipeline):
+        kind = transform.get('type')
+        resizes = str(getattr(kind, '__name__', kind)).split('.')[-1] == 'Resize'
+        size = transform.get('crop_size') or (transform.get('scale') if resizes else None)
+        if isinstance(size, int):
+            return (size, size)
+        if isinstance(size, (list, tuple)):  # of mmcv, width first
+            return (size[1], size[0])
+    return None
 
 
 def _from_torchvision(model: str, weights: Weights) -> Classifier:
@@ -103,6 +127,8 @@ def _from_timm(model: str, weights: Weights) -> Classifier:
 
 
 def _from_efficientnet_lite(model: str, weights: Weights) -> Classifier:
+    if not re.fullmatch('lite[0-4]', model):  # it becomes the name of a module
+        raise ConfigError(f"Expected 'efficientnet-lite:lite0' to 'lite4', got {model!r}.")
     try:
         from efficientnet_lite_pytorch import EfficientNet
 

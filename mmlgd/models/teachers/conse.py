@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Optional, Union
 
 import torch
@@ -93,10 +94,10 @@ class ConSETeacher(BaseTeacher):
         if isinstance(classifier, str):
             classifier, own_size, own_mean, own_std = load_classifier(classifier, weights)
             image_size, mean, std = image_size or own_size, mean or own_mean, std or own_std
-        elif None in (image_size, mean, std):
+        if None in (image_size, mean, std):
             raise TeacherError(
-                f'A classifier given as a module ({label}) needs its image_size, mean and std (RGB, 0..1); '
-                f'got image_size={image_size}, mean={mean}, std={std}.'
+                f'The classifier {label} does not say its image_size, mean and std (RGB, 0..1), as a module or a '
+                f'config without a test pipeline; give them: image_size={image_size}, mean={mean}, std={std}.'
             )
         if isinstance(text_encoder, str):
             text_encoder = load_sentence_encoder(text_encoder)
@@ -115,7 +116,7 @@ class ConSETeacher(BaseTeacher):
         digest = hashlib.sha256(repr([names, prompts]).encode()).hexdigest()[:8]
         fingerprint = weights_fingerprint(classifier, text_encoder)
         visual = f'visual{visual_share}/' if visual_share else ''
-        self._identity = f'conse/{label}/top{top_k}/{visual}classes-{digest}/{fingerprint}'
+        self._identity = f'conse/{_short(label)}/top{top_k}/{visual}classes-{digest}/{self.settings_id()}/{fingerprint}'
         self._check_classes(label, len(names), top_k)
         self.top_k = top_k
         if compile:
@@ -128,7 +129,7 @@ class ConSETeacher(BaseTeacher):
 
     @property
     def identity(self) -> str:
-        """str: ``conse/CLASSIFIER/TOP/[VISUAL/]CLASSES/FINGERPRINT``."""
+        """str: ``conse/CLASSIFIER/TOP/[VISUAL/]CLASSES/SETTINGS/FINGERPRINT``."""
         return self._identity
 
     def free_text_tower(self) -> None:
@@ -165,6 +166,12 @@ class ConSETeacher(BaseTeacher):
             raise RuntimeError('This teacher has freed its sentence encoder; build a new one to encode more prompts.')
         embeddings = _encode(self.text_encoder, prompts).to(self.mean.device)
         return F.pad(embeddings, (0, self.embed_dim - embeddings.shape[1]))
+
+
+def _short(label: str) -> str:
+    """Name a classifier without the folders of its config or weights."""
+    library, colon, model = label.partition(':')
+    return f'{library}{colon}{Path(model).name}'
 
 
 def _encode(text_encoder: nn.Module, prompts: list[str]) -> Tensor:

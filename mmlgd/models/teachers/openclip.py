@@ -1,5 +1,6 @@
 """Any open_clip model as the teacher."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional
 
@@ -7,19 +8,30 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from open_clip.factory import get_model_config
 from open_clip.modified_resnet import AttentionPool2d
-from open_clip.pretrained import get_pretrained_cfg
+from open_clip.tokenizer import HFTokenizer
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
-from mmlgd.errors import MissingFileError
+from mmlgd.errors import MissingFileError, MMLGDError
 from mmlgd.models.compilation import compile_module
 from mmlgd.registry import MODELS
 from mmlgd.settings import checked_settings
 
 from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
+from .folders import open_folder
 from .folding import fold_batch_norm
+from .foreign import foreign_code
+from .torchscript import is_torchscript, read_torchscript
+from .weights import Weights, cause, fetch_weights, find_weights, wants_quick_gelu
 
-_LOCAL_DIR = 'local-dir:'
+__all__ = ['OpenCLIPTeacher', 'PooledTokenAttention', 'wants_quick_gelu']
+
+# Tensors in OpenAI's archives that are no weights.
+_NO_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size', 'attn_mask')
+# Its tokens tell tokenizers apart: capitals, punctuation, underscores, length.
+_PROMPT = 'A photo of a "Red_Panda", isn\'t it?'
 
 
 @MODELS.register_module()
@@ -34,14 +46,17 @@ class OpenCLIPTeacher(BaseTeacher):
         model (str): An open_clip architecture (``'RN50'``, ``'ViT-B-32'``, see ``open_clip.list_models()``), or a
             folder in open_clip's own layout as ``'local-dir:/path'`` (``open_clip_config.json`` and weights), or
             a Hugging Face repository as ``'hf-hub:org/name'``. Defaults to ``'RN50'``, the paper's teacher.
-        pretrained (str, optional): An open_clip tag or a local file of weights, for architectures only. ``None``
+        pretrained (str, optional): For architectures: an open_clip tag, or a file of weights, best with the tag that
+            they are of, ``'openai:/path/RN50.pt'``, which says the activation and the image statistics. ``None``
             means random weights, which teach nothing and are for tests and speed measurements: a warning says
             so. Defaults to ``'openai'``, the paper's teacher.
         cache_dir (str, optional): Where open_clip looks for downloaded weights. Defaults to open_clip's own.
         compile (bool): Compile the image tower with ``torch.compile`` where the platform can. Defaults to False.
 
     Raises:
-        TeacherError: Unknown architecture or tag, or a file of weights that does not fit.
+        TeacherError: Unknown architecture or tag, a file of weights that does not fit, or a folder or repository that
+            brings code.
+        ImportError: The text tower is one of transformers, which is not installed.
         MissingFileError: The weights are neither on this machine nor to be downloaded; the message says where
             to put them.
 
@@ -61,17 +76,22 @@ class OpenCLIPTeacher(BaseTeacher):
         cache_dir: Optional[str] = None,
         compile: bool = False,
     ):
-        clip, tokenizer, embed_dim = _load(model, pretrained, cache_dir)
+        clip, tokenizer, label = _load(model, pretrained, cache_dir)
         preprocess = open_clip.get_model_preprocess_cfg(clip)
         size = preprocess['size']
+        tokens = tokenizer([_PROMPT])
         super().__init__(
-            embed_dim=embed_dim,
+            embed_dim=_embed_dim(clip, tokens, model),
             image_size=(size, size) if isinstance(size, int) else size,
             mean=preprocess['mean'],
             std=preprocess['std'],
             interpolation='bicubic' if preprocess['interpolation'] == 'bicubic' else 'bilinear',
         )
-        self._identity = f'open_clip/{model}/{Path(str(pretrained)).name}/{weights_fingerprint(clip)}'
+        activations = sorted({repr(module) for module in clip.modules() if isinstance(module, (nn.GELU, QuickGELU))})
+        settings = self.settings_id(activations, tokens.tolist())
+        self._identity = f'open_clip/{label}/{settings}/{weights_fingerprint(clip)}'
+        if hasattr(clip.visual, 'output_tokens'):
+            clip.visual.output_tokens = False  # CoCa's decoder reads them; an embedding is what comes before
         self.image_tower = freeze(clip.visual)
         if isinstance(getattr(self.image_tower, 'attnpool', None), AttentionPool2d):
             self.image_tower.attnpool = PooledTokenAttention(self.image_tower.attnpool)
@@ -84,7 +104,7 @@ class OpenCLIPTeacher(BaseTeacher):
 
     @property
     def identity(self) -> str:
-        """str: ``open_clip/ARCHITECTURE/TAG/FINGERPRINT``."""
+        """str: ``open_clip/LABEL/SETTINGS/FINGERPRINT``; the label says where the weights came from."""
         return self._identity
 
     def free_text_tower(self) -> None:
@@ -133,24 +153,33 @@ class PooledTokenAttention(nn.Module):
         return self.c_proj(pooled.transpose(1, 2).flatten(1))  # (N, D)
 
 
-def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]):
-    """Create an open_clip model, its tokenizer and its dimension, with errors that say what to do next."""
+def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]) -> tuple[nn.Module, object, str]:
+    """Create an open_clip model, its tokenizer and its label, with errors that say what to do next."""
     if ':' in model:  # one of open_clip's schemas: the folder or repository holds architecture and weights
-        if model.startswith(_LOCAL_DIR) and not (Path(model[len(_LOCAL_DIR) :]) / 'open_clip_config.json').is_file():
-            raise MissingFileError(
-                f'Expected an open_clip folder at {model[len(_LOCAL_DIR) :]!r}, found no open_clip_config.json in '
-                f'it. Give the folder that holds open_clip_config.json and open_clip_model.safetensors.'
-            )
-        arguments = dict(require_pretrained=True)
+        folder, settings = open_folder(model, cache_dir)
+        _check_text_tower(model, settings, folder)
+        arguments = dict(model_name=f'local-dir:{folder}', require_pretrained=True)
+        label = f'local-dir:{folder.resolve().name}' if model.startswith('local-dir:') else model
+        state = None
     else:
-        if model not in open_clip.list_models():
+        settings = get_model_config(model)
+        if settings is None:
             raise TeacherError(f'Unknown open_clip architecture {model!r}. `open_clip.list_models()` has them all.')
-        arguments = dict(pretrained=pretrained, force_quick_gelu=wants_quick_gelu(model, pretrained))
+        weights = find_weights(model, pretrained)
+        _check_text_tower(model, settings)
+        file = fetch_weights(model, weights, cache_dir)
+        state = _archived(file)
+        arguments = dict(model_name=model, **_how_trained(weights), pretrained=None if state else file)
+        label = f'{model}/{weights.name}'
     try:
-        clip = open_clip.create_model(model, cache_dir=cache_dir, **arguments)  # weights_only by default
-        tokenizer, embed_dim = open_clip.get_tokenizer(model, cache_dir=cache_dir), _embed_dim(clip)
+        # weights_only by default. Base weights of a text tower would only be overwritten, or are not asked for.
+        clip = open_clip.create_model(**arguments, cache_dir=cache_dir, pretrained_text=False)
+        if state:
+            clip.load_state_dict(state)
+    except (MMLGDError, ImportError):
+        raise
     except Exception as error:
-        raise _weights_error(model, pretrained, cache_dir, error) from error
+        raise _loading_error(model, pretrained, error) from error
     if pretrained is None and ':' not in model:
         print_log(
             f'The teacher {model} has random weights (pretrained=None): it teaches nothing. '
@@ -158,64 +187,88 @@ def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]):
             logger='current',
             level=30,
         )
-    return clip, tokenizer, embed_dim
+    return clip, _tokenizer(model, arguments['model_name'], settings['text_cfg'], cache_dir), label
 
 
-def wants_quick_gelu(model: str, pretrained: Optional[str]) -> bool:
-    """Whether these weights were trained with QuickGELU, as OpenAI's were.
+def _how_trained(weights: Weights) -> dict:
+    return dict(force_quick_gelu=weights.quick_gelu, force_preprocess_cfg=weights.pixels)
 
-    Args:
-        model (str): An open_clip architecture.
-        pretrained (str, optional): A tag, a file, or ``None``.
 
-    Returns:
-        bool: True for tags that open_clip marks so, and for ``-quickgelu`` architectures.
+def _archived(file: Optional[str]) -> Optional[dict[str, Tensor]]:
+    """Read weights that open_clip does not: OpenAI's own files."""
+    if not file or not is_torchscript(file):
+        return None
+    tensors = read_torchscript(file)
+    return {name: value for name, value in tensors.items() if name.rpartition('.')[2] not in _NO_WEIGHTS}
 
-    Raises:
-        TeacherError: ``pretrained`` is neither a tag of this architecture nor a file.
 
-    Examples:
-        >>> wants_quick_gelu('RN50', 'openai'), wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
-        (True, False)
-    """
-    if pretrained is None or Path(pretrained).is_file():
-        return model.endswith('-quickgelu')
-    tag = get_pretrained_cfg(model, pretrained)
-    if not tag:
-        tags = ', '.join(open_clip.list_pretrained_tags_by_model(model)) or 'none'
-        raise TeacherError(
-            f'{pretrained!r} is neither a file nor a tag of {model!r}. Its tags: {tags}. '
-            f'To use weights of your own, give the path of an existing file.'
+def _check_text_tower(model: str, settings: dict, folder: Optional[Path] = None) -> None:
+    """Refuse a text tower or tokenizer of transformers that is not here, or brings code."""
+    text = settings['text_cfg']
+    tower = text.get('hf_model_name')
+    if not tower and not text.get('hf_tokenizer_name'):
+        return
+    if find_spec('transformers') is None:
+        raise ImportError(
+            f'The teacher {model!r} reads its prompts with transformers, which is not installed: pip install '
+            f'"transformers>=4.40,<4.52" sentencepiece (with the onedl stack: "transformers>=4.57,<5").'
         )
-    return bool(tag.get('quick_gelu', False))
+    if not tower:
+        return
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(tower, trust_remote_code=False)
+    except Exception as error:
+        raise MissingFileError(
+            f'Could not read the settings of the text tower {tower!r} of {model!r}: {cause(error)}. Nothing in it is '
+            f'executed. Without a network, fetch it elsewhere and copy it into the Hugging Face cache.'
+        ) from error
+    if getattr(config, 'auto_map', None):
+        raise foreign_code(folder or Path(tower), f'auto_map of the text tower {tower!r}')
 
 
-def _weights_error(model: str, pretrained: Optional[str], cache_dir: Optional[str], error: Exception) -> Exception:
-    """The error for weights that did not load: what was asked for, and where to put what is missing."""
-    said = ' '.join(str(error).split())[:200] or type(error).__name__
+def _tokenizer(model: str, name: str, text: dict, cache_dir: Optional[str]):
+    """Build the tokenizer; what it needs of transformers may not run code."""
+    source = text.get('hf_tokenizer_name')
+    safe = dict(trust_remote_code=False) if source else {}
+    try:
+        if source and model.startswith('hf-hub:'):  # open_clip takes the named one, and of a folder the folder's own
+            mode = dict(tokenizer_mode=text['tokenizer_mode']) if text.get('tokenizer_mode') else {}
+            chosen = {**(text.get('tokenizer_kwargs') or {}), **mode, **safe}
+            return HFTokenizer(source, text.get('context_length', 77), cache_dir=cache_dir, **chosen)
+        return open_clip.get_tokenizer(name, cache_dir=cache_dir, **safe)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise MissingFileError(
+            f'Could not load the tokenizer {source!r} of {model!r}: {cause(error)}. Nothing in it is executed. Without '
+            f'a network, fetch it elsewhere and copy it into the Hugging Face cache, or take a teacher whose tokenizer '
+            f'open_clip brings, as RN50 and ViT-B-16.'
+        ) from error
+
+
+def _embed_dim(clip: nn.Module, tokens: Tensor, model: str) -> int:
+    """Ask for D by a prompt; open_clip's classes name it differently."""
+    try:
+        with torch.no_grad():
+            return clip.eval().encode_text(tokens).shape[-1]
+    except Exception as error:
+        raise TeacherError(
+            f'The text tower of {model!r} cannot read a prompt of its own tokenizer: {cause(error)}. Its settings and '
+            f'its tokenizer do not belong together.'
+        ) from error
+
+
+def _loading_error(model: str, pretrained: Optional[str], error: Exception) -> MMLGDError:
+    """The error for weights that are here and do not load."""
     if ':' in model:
         return MissingFileError(
-            f'Could not load the teacher {model!r}: {said} Nothing but weights is read, and no '
-            f'code. An open_clip folder holds open_clip_config.json and '
-            f'open_clip_model.safetensors; download the repository on a machine with a network and give it as '
-            f"model='local-dir:/path/to/folder'."
+            f'Could not load the teacher {model!r}: {cause(error)}. Nothing but weights is read, and no code. An '
+            f'open_clip folder holds open_clip_config.json and open_clip_model.safetensors; download the repository '
+            f"on a machine with a network and give it as model='local-dir:/path/to/folder'."
         )
-    if pretrained is None or Path(pretrained).is_file():
-        return TeacherError(
-            f'Could not load {pretrained!r} into {model!r}: damaged, or of another architecture. Nothing but weights '
-            f'is read from it, and no code: {said}'
-        )
-    tag = get_pretrained_cfg(model, pretrained)
-    sources = ' or '.join(filter(None, [tag.get('url'), tag.get('hf_hub') and f"Hugging Face '{tag['hf_hub']}'"]))
-    return MissingFileError(
-        f'Could not get the weights {pretrained!r} of {model!r}: they are not cached on this machine and could '
-        f'not be downloaded. Download them elsewhere from {sources}, then either pass the file as '
-        f"pretrained='/path/to/file', or put it where open_clip looks "
-        f'({cache_dir or "~/.cache/clip for URLs, the Hugging Face cache for repositories"}).'
+    return TeacherError(
+        f'Could not load {pretrained!r} into {model!r}: damaged, or of another architecture. Nothing but weights is '
+        f'read from it, and no code: {cause(error)}.'
     )
-
-
-def _embed_dim(clip: nn.Module) -> int:
-    """D of an open_clip model; its classes name it differently, so one prompt is asked."""
-    with torch.no_grad():
-        return clip.eval().encode_text(torch.zeros(1, clip.context_length, dtype=torch.long)).shape[-1]

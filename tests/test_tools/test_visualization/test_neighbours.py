@@ -36,14 +36,14 @@ def test_a_queue_holds_no_prototypes(load, lgd_checkpoint, tmp_path):
     assert load('neighbours').read_prototypes(str(tmp_path / 'seed.pth'))[0] == []
 
 
-def test_the_nearest_are_those_of_the_inferencer(load, lgd_checkpoint, pictures):
+def test_the_nearest_are_those_of_the_inferencer(load, lgd_checkpoint, pictures, tiny_clip):
     tool = load('neighbours')
     parser = tool.figure_parser('')
     args = parser.parse_args([str(lgd_checkpoint), str(pictures), '--names', str(pictures / 'names.txt')])
-    args.names = ['cow', 'hen', 'pig']
+    args.names, args.teacher_options = ['cow', 'hen', 'pig'], dict(model=tiny_clip)
     seen = tool.look(args, limit=4, with_teacher=False)
     nearest = tool._nearest(seen.student, seen.names, seen.bank, topk=9)
-    inferencer = mmlgd.ZeroShotInferencer(lgd_checkpoint, ['cow', 'hen', 'pig'], device='cpu')
+    inferencer = mmlgd.ZeroShotInferencer(lgd_checkpoint, args.names, teacher=dict(model=tiny_clip), device='cpu')
     for picture, found in zip(seen.pictures, nearest):
         (result,) = inferencer(str(picture))
         assert [name for name, _ in found] == [name for name, _ in result['topk']]

@@ -1,0 +1,174 @@
+"""Weights of open_clip's architectures: where they come from, and the activation and pixels of their training."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import open_clip
+from mmengine.logging import print_log
+from open_clip.factory import get_model_config
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+
+from mmlgd.errors import MissingFileError
+
+from .base import TeacherError
+
+_PIXELS = ('mean', 'std', 'interpolation', 'resize_mode')
+
+
+class Weights(NamedTuple):
+    """Weights of an architecture.
+
+    Attributes:
+        name (str): The tag, or the name of the file; ``'random'`` for none.
+        tag (dict): What open_clip knows of the tag; empty for a file without one.
+        file (str, optional): The file, where one was given.
+        quick_gelu (bool): They were trained with QuickGELU, in place of what the architecture says.
+        pixels (dict): ``mean``, ``std``, ``interpolation`` and ``resize_mode``, where they differ from OpenAI's.
+    """
+
+    name: str
+    tag: dict
+    file: Optional[str]
+    quick_gelu: bool
+    pixels: dict
+
+
+def find_weights(model: str, pretrained: Optional[str]) -> Weights:
+    """Find out what weights are meant, and how they were trained. Nothing is opened or downloaded.
+
+    Args:
+        model (str): An architecture of open_clip.
+        pretrained (str, optional): A tag, a file, ``'TAG:FILE'`` for a file of a tag's weights, or None.
+
+    Returns:
+        Weights: For a file without a tag, with what all tags of the architecture have in common; a warning says what
+        they differ in.
+
+    Raises:
+        TeacherError: It is neither.
+
+    Examples:
+        >>> find_weights('RN50', 'openai').quick_gelu, find_weights('ViT-B-32', 'laion2b_s34b_b79k').quick_gelu
+        (True, False)
+    """
+    if pretrained is None:
+        return Weights('random', {}, None, False, {})
+    tag, _, place = pretrained.partition(':')
+    if Path(pretrained).is_file():
+        return Weights(Path(pretrained).name, {}, pretrained, **_common_settings(model, pretrained))
+    file = place if place and get_pretrained_cfg(model, tag) else None
+    if file and not Path(file).is_file():
+        raise TeacherError(f'There is no file {file!r}, which is to hold the weights {tag!r} of {model!r}.')
+    found = get_pretrained_cfg(model, tag if file else pretrained)
+    if not found:
+        tags = ', '.join(open_clip.list_pretrained_tags_by_model(model)) or 'none'
+        raise TeacherError(
+            f'{pretrained!r} is neither a file nor a tag of {model!r}. Its tags: {tags}. To use weights of your own, '
+            f'give the path of an existing file; a file of published weights as TAG:/path/to/file.'
+        )
+    return Weights(tag if file else pretrained, found, file, **_settings(found))
+
+
+def fetch_weights(model: str, weights: Weights, cache_dir: Optional[str]) -> Optional[str]:
+    """Make sure that weights are on this machine.
+
+    Args:
+        model (str): An architecture of open_clip.
+        weights (Weights): Of :func:`find_weights`.
+        cache_dir (str, optional): Where open_clip keeps downloads.
+
+    Returns:
+        str | None: Their file; None for random ones.
+
+    Raises:
+        MissingFileError: They are not here and cannot be downloaded; the message says where they are.
+    """
+    if weights.file or not weights.tag:
+        return weights.file
+    url = weights.tag.get('url')
+    folder = cache_dir or '~/.cache/clip'
+    try:
+        try:
+            return download_pretrained(weights.tag, cache_dir=cache_dir)
+        except Exception:  # of huggingface_hub, urllib, the disk
+            if not url or not (Path(folder).expanduser() / Path(url).name).is_file():
+                raise
+            # Put there by hand, or by an earlier version; its name says a hash, which open_clip compares.
+            return download_pretrained(weights.tag, prefer_hf_hub=False, cache_dir=cache_dir)
+    except Exception as error:
+        repository, _, file = weights.tag.get('hf_hub', '').rpartition('/')
+        file = file or 'open_clip_model.safetensors'
+        places = [url, repository and f'https://huggingface.co/{repository} (its {file})']
+        looked = [repository and 'the Hugging Face cache', url and f'{Path(url).name} in {folder}']
+        raise MissingFileError(
+            f'Could not get the weights {weights.name!r} of {model!r}: they are not cached on this machine and could '
+            f'not be downloaded ({cause(error)}). Download them elsewhere from {" or ".join(filter(None, places))}, '
+            f"then either pass the file as pretrained='{weights.name}:/path/to/file' (--teacher "
+            f'{model}:{weights.name}:/path/to/file), or put it where they are looked for '
+            f'({" or ".join(filter(None, looked))}).'
+        ) from error
+
+
+def wants_quick_gelu(model: str, pretrained: Optional[str]) -> bool:
+    """Whether these weights were trained with QuickGELU, as OpenAI's were.
+
+    Args:
+        model (str): An open_clip architecture.
+        pretrained (str, optional): See :func:`find_weights`.
+
+    Returns:
+        bool: True for tags that open_clip marks so, and for ``-quickgelu`` architectures.
+
+    Raises:
+        TeacherError: ``pretrained`` is neither a tag of this architecture nor a file.
+
+    Examples:
+        >>> wants_quick_gelu('RN50', 'openai'), wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
+        (True, False)
+    """
+    return find_weights(model, pretrained).quick_gelu or bool(get_model_config(model).get('quick_gelu'))
+
+
+def cause(error: BaseException) -> str:
+    """Say on one line what went wrong, with what that came from.
+
+    Args:
+        error (BaseException): Of a library.
+
+    Returns:
+        str: At most 300 letters.
+    """
+    said = ' '.join(f'{type(error).__name__}: {error}'.split())
+    return said[:300].rstrip('.')
+
+
+def _settings(tag: dict) -> dict:
+    return dict(quick_gelu=bool(tag.get('quick_gelu')), pixels={key: tag[key] for key in _PIXELS if key in tag})
+
+
+def _few(names: list[str]) -> str:
+    return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+
+
+def _common_settings(model: str, file: str) -> dict:
+    """Take for a file without a tag what all tags of its architecture agree on; the rest is open_clip's default."""
+    known = {}
+    for name in open_clip.list_pretrained_tags_by_model(model):
+        settings = _settings(get_pretrained_cfg(model, name))
+        known[name] = dict(settings['pixels'], quick_gelu=settings['quick_gelu'])
+    first = next(iter(known.values()), dict(quick_gelu=False))
+    common = {key: value for key, value in first.items() if all(one.get(key) == value for one in known.values())}
+    if differing := [key for key in first if key not in common]:
+        ways: dict[str, list[str]] = {}
+        for name, settings in known.items():
+            ways.setdefault(json.dumps({key: settings.get(key) for key in differing}), []).append(name)
+        shown = '; '.join(f'{way} for {_few(names)}' for way, names in ways.items())
+        print_log(
+            f'Weights of {model} differ in {" and ".join(differing)}: {shown}. Nothing says which of them {file} is '
+            f"of: OpenAI's pixels and the architecture's own activation are taken, and are wrong for the others. Give "
+            f"its tag beside it: pretrained='TAG:{file}', or --teacher {model}:TAG:{file}.",
+            logger='current',
+            level=30,
+        )
+    return dict(quick_gelu=common.pop('quick_gelu', False), pixels=common)

@@ -1,0 +1,172 @@
+"""Folders and repositories of others: small ones load, and none of them runs code."""
+
+import json
+import shutil
+
+import open_clip
+import pytest
+import torch
+
+from mmlgd import OpenCLIPTeacher
+from mmlgd.errors import MMLGDError
+from mmlgd.models.teachers.folders import check_folder
+from mmlgd.teacher_ids import same_teacher
+
+from .shrunken import write_teacher
+
+
+@pytest.fixture
+def marker(tmp_path):
+    yield tmp_path / 'executed'
+    assert not (tmp_path / 'executed').exists(), 'code in the folder was executed'
+
+
+@pytest.fixture(scope='module')
+def roberta(tmp_path_factory):
+    """A teacher with text tower and tokenizer of transformers."""
+    pytest.importorskip('transformers')
+    folder = tmp_path_factory.mktemp('roberta') / 'teacher'
+    write_teacher(folder, 'roberta-ViT-B-32')
+    return folder
+
+
+@pytest.fixture
+def folder(roberta, tmp_path, marker):
+    """A copy of it to be changed, with a file of code in it."""
+    folder = tmp_path / 'teacher'
+    shutil.copytree(roberta, folder)
+    code = f'import os\nos.mkdir({str(marker)!r})\nclass Config: pass\nclass Tokenizer: pass\n'
+    (folder / 'evil.py').write_text(code)
+    return folder
+
+
+def change(folder, file, **changes):
+    """Set values of a JSON file by their dotted keys."""
+    content = json.loads((folder / file).read_text())
+    for path, value in changes.items():
+        at = content
+        *way, last = path.split('.')
+        for key in way:
+            at = at.setdefault(key, {})
+        at[last] = value
+    (folder / file).write_text(json.dumps(content))
+
+
+def in_cache(folder, cache, name='org/name'):
+    """Put a folder where huggingface_hub keeps what it has downloaded."""
+    commit = '0123456789' * 4
+    place = cache / f'models--{name.replace("/", "--")}'
+    (place / 'refs').mkdir(parents=True)
+    (place / 'refs' / 'main').write_text(commit)
+    shutil.copytree(folder, place / 'snapshots' / commit)
+    return f'hf-hub:{name}'
+
+
+@pytest.fixture(params=['local-dir', 'hf-hub'])
+def load(request, folder, tmp_path, monkeypatch):
+    """Load the folder as it is then, from disk or as a repository."""
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+    cache = tmp_path / 'cache'
+
+    def load():
+        if request.param == 'local-dir':
+            return OpenCLIPTeacher(f'local-dir:{folder}')
+        return OpenCLIPTeacher(in_cache(folder, cache), cache_dir=str(cache))
+
+    return load
+
+
+TOKENIZER = {'auto_map': {'AutoTokenizer': ['evil.Tokenizer', None]}, 'tokenizer_class': 'EvilTokenizer'}
+ATTACKS = {
+    # What is set in which file, and which name the error has in it.
+    'trust': (
+        'trust_remote_code',
+        {
+            'open_clip_config.json': {'model_cfg.text_cfg.tokenizer_kwargs': dict(trust_remote_code=True)},
+            'tokenizer_config.json': TOKENIZER,
+        },
+    ),
+    'custom tokenizer': ('auto_map', {'tokenizer_config.json': TOKENIZER}),
+    'custom tower': ('auto_map', {'config.json': dict(auto_map={'AutoConfig': 'evil.Config'}, model_type='evil')}),
+    'hidden': ('auto_map', {'config.json': {'text_config.auto_map': {'AutoConfig': 'evil.Config'}}}),
+    'pipeline': ('custom_pipelines', {'config.json': dict(custom_pipelines=dict(x=dict(impl='evil.Config')))}),
+    'timm': ('timm_model_name', {'open_clip_config.json': {'model_cfg.vision_cfg.timm_model_name': 'hf-hub:a/b'}}),
+}
+
+
+@pytest.mark.parametrize('attack', ATTACKS)
+def test_no_code_of_a_folder_or_repository_runs(attack, folder, load):
+    name, changes = ATTACKS[attack]
+    for file, values in changes.items():
+        change(folder, file, **values)
+    with pytest.raises(MMLGDError, match=name):
+        load()
+
+
+def test_a_text_tower_elsewhere_brings_no_code(folder, load, tmp_path, marker):
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    shutil.copy(folder / 'evil.py', elsewhere)
+    (elsewhere / 'config.json').write_text(json.dumps(dict(model_type='evil', auto_map={'AutoConfig': 'evil.Config'})))
+    change(folder, 'open_clip_config.json', **{'model_cfg.text_cfg.hf_model_name': str(elsewhere)})
+    with pytest.raises(MMLGDError, match='settings of the text tower .*elsewhere'):
+        load()
+
+
+@pytest.mark.parametrize(
+    'key, value',
+    [
+        ('code', 'x'),
+        ('model_cfg.code', 'x'),
+        ('model_cfg.vision_cfg.code', 1),
+        ('model_cfg.text_cfg.code', 1),
+        ('model_cfg.multimodal_cfg.code', 1),
+        ('model_cfg.text_cfg.tokenizer_kwargs.bpe_path', '/etc/passwd'),
+        ('model_cfg.text_cfg.tokenizer_kwargs.reduction_mask', 'syntax'),
+        ('model_cfg.text_cfg.tokenizer_kwargs.trust_remote_code', False),
+        ('model_cfg.vision_cfg.norm_kwargs.code', 1),
+        ('model_cfg.vision_cfg.width', dict(a=1)),
+        ('model_cfg.text_cfg', [1]),
+        ('model_cfg.embed_dim', [[1]]),
+        ('preprocess_cfg.code', 1),
+        ('model_cfg', None),
+    ],
+)
+def test_settings_that_are_not_known_are_refused_by_name(key, value, tmp_path):
+    settings = dict(model_cfg=dict(embed_dim=8, vision_cfg={}, text_cfg={}))
+    (tmp_path / 'open_clip_config.json').write_text(json.dumps(settings))
+    assert check_folder(tmp_path) == settings['model_cfg']
+    change(tmp_path, 'open_clip_config.json', **{key: value})
+    with pytest.raises(MMLGDError, match=key.rpartition('.')[2]):
+        check_folder(tmp_path)
+
+
+@pytest.mark.parametrize('text', ['', '{"model_cfg":', '[]', '[' * 100_000, '"a"', '{"model_cfg": {}}'])
+def test_damaged_settings_are_refused(text, tmp_path):
+    (tmp_path / 'open_clip_config.json').write_text(text)
+    with pytest.raises(MMLGDError, match='damaged'):
+        check_folder(tmp_path)
+
+
+@pytest.mark.parametrize('model', open_clip.list_models())
+def test_the_settings_of_all_architectures_are_known(model, tmp_path):
+    settings = dict(
+        model_cfg=open_clip.get_model_config(model), preprocess_cfg=dict(mean=[0, 0, 0], resize_mode='squash')
+    )
+    (tmp_path / 'open_clip_config.json').write_text(json.dumps(settings))
+    assert check_folder(tmp_path) == settings['model_cfg']
+
+
+def test_a_repository_is_read_as_a_folder(roberta, tmp_path, monkeypatch):
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+    cache = tmp_path / 'cache'
+    shutil.copytree(roberta, tmp_path / 'x')
+    change(tmp_path / 'x', 'open_clip_config.json', **{'model_cfg.text_cfg.hf_tokenizer_name': str(roberta)})
+    by_name = OpenCLIPTeacher(in_cache(tmp_path / 'x', cache), cache_dir=str(cache))
+    by_path = OpenCLIPTeacher(f'local-dir:{roberta}')
+    assert same_teacher(by_name.identity, by_path.identity) and by_name.identity.startswith(
+        'open_clip/hf-hub:org/name/'
+    )
+    torch.testing.assert_close(by_name.encode_text(['a panda']), by_path.encode_text(['a panda']))
+    with pytest.raises(MMLGDError, match="Could not get 'hf-hub:org/other'"):
+        OpenCLIPTeacher('hf-hub:org/other', cache_dir=str(cache))
