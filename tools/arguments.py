@@ -39,7 +39,7 @@ def read_config(args: argparse.Namespace) -> Config:
         args (argparse.Namespace): Of a :func:`common_parser`.
 
     Returns:
-        Config: ``--cfg-options`` not merged yet: they have the last word.
+        Config: ``--cfg-options`` not merged yet: they come after what other arguments set.
 
     Raises:
         MissingFileError: There is no such config.

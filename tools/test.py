@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.downstream import start_from
 from mmlgd.errors import ConfigError, MissingFileError, run_tool
+from mmlgd.substitution import refuse_substitution
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,7 +35,8 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         MissingFileError: There is no such config or checkpoint.
-        ConfigError: ``--out`` is neither a .pkl nor a .json file, or there is nothing to evaluate.
+        ConfigError: ``--out`` is neither a .pkl nor a .json file, there is nothing to evaluate, or a value would not be
+            read back as it is.
     """
     cfg = read_config(args)
     if not args.checkpoint and not (args.student and cfg.model.type.endswith('KNNClassifier')):
@@ -54,6 +56,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     start_from(cfg, args.student)
+    refuse_substitution(cfg.to_dict())
     return cfg
 
 

@@ -8,7 +8,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-demo_root = '{{$MMLGD_DEMO:work_dirs/demo}}'  # tools/demo says where
+from os import getenv  # noqa: E402
+
+demo_root = getenv('MMLGD_DEMO') or 'work_dirs/demo'  # tools/demo says where
 
 # Temperatures, weight and momentum are the published ones.
 model = dict(

@@ -22,6 +22,7 @@ from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
 from mmlgd.files import sole_writer
 from mmlgd.ranks import fail_together
 from mmlgd.registry import MODELS
+from mmlgd.seeds import seed_number
 from mmlgd.store import (
     DESCRIPTION,
     StoreError,
@@ -44,13 +45,14 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         cfg (Config): Of LGD pre-training with a live teacher.
         folder (str | Path): The store. Text embeddings of the config's class names go there too.
         views (int): V > 0.
-        seed (int): Another seed gives other views. Defaults to 0.
+        seed (int): Another seed gives other views; from 0 to 2**32 - 1. Defaults to 0.
         verify (bool): Read what is there and write damaged shards anew. Defaults to False.
 
     Returns:
         TeacherStore: The store, complete.
 
     Raises:
+        NumberError: ``views`` or ``seed`` is out of its range.
         StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
         BadPictureError: A picture is bad, and the data set's policy is not to leave it out.
         TooManyBadPicturesError: More pictures are bad than may be left out.
@@ -58,6 +60,7 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         WriteError: The disk is full, or the folder not writable. What is there stays, and the next run goes on.
         OtherRankError: Another rank had one of these errors.
     """
+    seed_number(seed)
     with ExitStack() as held:
         with fail_together():
             if dist.is_main_process():

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmlgd.errors import ConfigError, run_tool
 from mmlgd.evaluation.style import CLASSES, FAINT, INK, STUDENT, TEACHER
+from mmlgd.seeds import seed_number
 
 OTHERS = '#d5d8dc'
 SCATTERED = 0.5  # median distance from the middle, in spreads of the map: from here on a class is not one cluster
@@ -154,7 +155,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     parser.add_argument('--method', choices=['tsne', 'umap'], default='tsne')
     parser.add_argument('--max-pictures', type=int, default=2000, help='evenly spread; default: %(default)s')
     parser.add_argument('--classes', type=int, default=12, help='with a colour, at most 12; default: %(default)s')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=seed_number, default=0)
     parser.add_argument('--out', type=Path, default=Path('embeddings.png'))
     args = parser.parse_args(argv)
     draw(look(args, args.max_pictures, with_teacher=True), args.out, args.method, args.classes, args.seed)

@@ -1,5 +1,9 @@
 # Evaluation without labels: how far the student agrees with its teacher on pictures that it is not trained with.
 # Beside a pre-training config in `_base_`; MMLGD_VAL is any folder of pictures.
+_base_ = []  # first, so that mmengine reads this file as a text config in spite of the import
+
+from os import getenv  # noqa: E402
+
 test_pipeline = [
     dict(type='mmlgd.LoadImageFromFile'),
     dict(type='mmpretrain.ResizeEdge', scale=256, edge='short', backend='pillow'),
@@ -15,7 +19,7 @@ val_dataloader = dict(
     collate_fn=dict(type='mmlgd.default_collate'),
     dataset=dict(
         type='mmpretrain.CustomDataset',
-        data_root='{{$MMLGD_VAL:data/pictures_val}}',
+        data_root=getenv('MMLGD_VAL') or 'data/pictures_val',
         data_prefix='',
         with_label=False,
         extensions=('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'),
