@@ -91,7 +91,7 @@ def whole(name: str, least: int, most: int) -> Callable[[Union[int, str]], int]:
 
     def checked(value: Union[int, str]) -> int:
         text = str(value)
-        # int() takes '1_000' and other scripts' digits as well, and refuses thousands of digits with an error of its own.
+        # int() also takes '1_000' and other scripts' digits, and has an error of its own for thousands of digits.
         if not re.fullmatch('[+-]?[0-9]{1,25}', text) or not least <= int(text) <= most:
             raise NumberError(f'expected {name} from {least} to {most}, a whole number; got {str(value)[:100]!r}')
         return int(text)

@@ -6,8 +6,8 @@ from typing import Any
 
 from mmlgd.errors import ConfigError
 
-# {{ fileBasename }}, {{ _base_.key }}, {{$VARIABLE:default}}: mmengine looks for them in the raw text of a file. How one
-# starts is enough, as the rest may stand in the next string of a list.
+# {{ fileBasename }}, {{ _base_.key }}, {{$VARIABLE:default}}: mmengine looks for them in the raw text of a file. The
+# start is enough: the rest may stand in the next string of a list.
 _START = re.compile(r'\{\{\s*(?:file(?:Dirname|Basename|Extname)|_base_\.|[\'"]?\s*\$)')
 
 

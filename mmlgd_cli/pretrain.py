@@ -80,7 +80,9 @@ class Amount(click.ParamType):
     type=click.Path(path_type=Path, file_okay=False),
     help='Ask the teacher once and keep its answers here; later runs with the same pictures read them.',
 )
-@click.option('--views', type=click.IntRange(1, MOST_VIEWS), default=8, help='With --store: augmented views of each picture.')
+@click.option(
+    '--views', type=click.IntRange(1, MOST_VIEWS), default=8, help='With --store: augmented views of each picture.'
+)
 @click.option(
     '--work-dir',
     type=click.Path(path_type=Path, file_okay=False),

@@ -4,9 +4,12 @@ import argparse
 import os
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 
 from mmlgd.errors import MissingFileError
+from mmlgd.settings import require
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -51,3 +54,22 @@ def read_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg
+
+
+def check_cards(launcher: str) -> None:
+    """Refuse more processes on this machine than it has cards: each takes one of its own.
+
+    Args:
+        launcher (str): Of the command line.
+
+    Raises:
+        ConfigError: There is none for this process.
+    """
+    if launcher == 'none' or get_device() not in ('cuda', 'cpu', 'mps'):  # mmengine knows others' cards
+        return
+    wanted, found = int(os.environ['LOCAL_RANK']) + 1, torch.cuda.device_count()
+    require(
+        wanted <= found,
+        f'--launcher {launcher} takes a card for each process, and torch finds {found} on this machine for {wanted} or '
+        f'more processes. Start as many as there are cards; without a card, one, without a launcher.',
+    )

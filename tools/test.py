@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import mmengine
-from arguments import common_parser, read_config
+from arguments import check_cards, common_parser, read_config
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
@@ -56,6 +56,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     start_from(cfg, args.student)
+    check_cards(cfg.launcher)
     refuse_substitution(cfg.to_dict())
     return cfg
 

@@ -5,7 +5,7 @@ import os
 from contextlib import nullcontext
 
 import torch
-from arguments import common_parser, read_config
+from arguments import check_cards, common_parser, read_config
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
@@ -58,7 +58,8 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         MissingFileError: There is no such config.
         ConfigError: ``--auto-scale-lr`` without ``auto_scale_lr.base_batch_size`` in the config, a seed that is none,
-            mixed precision without a card, or a value that mmengine would not read back as it is.
+            more processes than cards, mixed precision without a card, or a value that mmengine would not read back as
+            it is.
     """
     cfg = read_config(args)
     if args.amp:
@@ -93,6 +94,7 @@ def check(cfg: Config) -> None:
     Raises:
         ConfigError: See :func:`load_config`.
     """
+    check_cards(cfg.launcher)
     if (seed := cfg.get('randomness', {}).get('seed')) is not None:
         seed_number(seed)
     wrapper = cfg.get('optim_wrapper') or {}
