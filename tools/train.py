@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import torch
 from arguments import check_cards, common_parser, read_config
 from mmengine.config import Config
-from mmengine.device import get_device
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -98,8 +98,9 @@ def check(cfg: Config) -> None:
     if (seed := cfg.get('randomness', {}).get('seed')) is not None:
         seed_number(seed)
     wrapper = cfg.get('optim_wrapper') or {}
+    found = [getattr(amp_optimizer_wrapper, f'is_{kind}_available')() for kind in ('cuda', 'npu', 'mlu', 'musa')]
     require(
-        not str(wrapper.get('type')).endswith('AmpOptimWrapper') or get_device() not in ('cpu', 'mps'),
+        not str(wrapper.get('type')).endswith('AmpOptimWrapper') or any(found),  # mmengine's own condition
         f'Mixed precision (--amp, or AmpOptimWrapper in the config) takes a card, and this machine has none that torch '
         f'{torch.__version__} can use. Train without it: leave --amp out, or set optim_wrapper.type=OptimWrapper. '
         f'`mmlgd doctor` looks at the card.',

@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 import torch
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 
 from mmlgd.errors import ConfigError
 
@@ -22,10 +23,10 @@ def train(tool, tmp_path, monkeypatch):
     (tmp_path / 'config.py').write_text('\n'.join(line.strip() for line in CONFIG.splitlines()))
     monkeypatch.setenv('LOCAL_RANK', '0')
 
-    def load(*arguments, device='cpu', cards=0):
+    def load(*arguments, cards=0):
         arguments = ['train.py', str(tmp_path / 'config.py'), '--work-dir', str(tmp_path / 'run'), *arguments]
         monkeypatch.setattr('sys.argv', arguments)
-        monkeypatch.setattr(module, 'get_device', lambda: device)
+        monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: cards > 0)
         monkeypatch.setattr(torch.cuda, 'device_count', lambda: cards)
         return module.load_config(module.parse_args())
 
@@ -48,7 +49,7 @@ def test_the_learning_rate_is_scaled_by_what_the_options_have_changed(train, opt
 
 def test_options_change_what_other_arguments_set(train):
     options = ['optim_wrapper.dtype=float16', 'optim_wrapper.loss_scale.init_scale=64', 'resume=False']
-    cfg = train('--amp', '--resume', 'a.pth', '--cfg-options', *options, device='cuda')
+    cfg = train('--amp', '--resume', 'a.pth', '--cfg-options', *options, cards=1)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper' and cfg.optim_wrapper.dtype == 'float16'
     assert cfg.optim_wrapper.loss_scale.init_scale == 64 and cfg.optim_wrapper.optimizer.lr == 0.24
     assert (cfg.resume, cfg.load_from) == (False, 'a.pth')
@@ -81,8 +82,8 @@ def test_what_is_refused(train, arguments, message):
 def test_more_processes_than_cards_are_refused(train, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '1')
     with pytest.raises(ConfigError, match='torch finds 1 on this machine for 2 or more'):
-        train('--launcher', 'pytorch', device='cuda', cards=1)
-    train('--launcher', 'pytorch', device='cuda', cards=2)
+        train('--launcher', 'pytorch', cards=1)
+    train('--launcher', 'pytorch', cards=2)
 
 
 @pytest.mark.parametrize('flag', ['--seed', '--views'])
