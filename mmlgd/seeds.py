@@ -7,6 +7,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from .settings import whole
+
+MOST_SEED = 2**32 - 1  # numpy's generators take no more
+seed_number = whole('a seed', 0, MOST_SEED)
+
 
 @contextmanager
 def seeded(*numbers: int) -> Iterator[None]:

@@ -1,14 +1,20 @@
 """Settings checked against the signature that takes them: names, and kinds of values, with an error that says both."""
 
+import argparse
 import difflib
 import functools
 import inspect
 import math
+import re
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Callable, Union, get_args, get_origin, get_type_hints
 
 from .errors import ConfigError
+
+
+class NumberError(ConfigError, argparse.ArgumentTypeError):
+    """A number out of its range; a command line shows the same message."""
 
 
 def checked_settings(init: Callable) -> Callable:
@@ -62,6 +68,60 @@ def require(holds: bool, message: str) -> None:
     """
     if not holds:
         raise ConfigError(message)
+
+
+def whole(name: str, least: int, most: int) -> Callable[[Union[int, str]], int]:
+    """Make a check of whole numbers, for configs and as ``type`` of a command line's argument.
+
+    Args:
+        name (str): What the number is, for the error.
+        least (int): The smallest that is allowed.
+        most (int): The largest.
+
+    Returns:
+        Callable: Takes a number or its text and returns the number; raises :class:`NumberError` for anything else.
+
+    Examples:
+        >>> whole('a seed', 0, 9)('7')
+        7
+        >>> whole('a seed', 0, 9)(-1)
+        Traceback (most recent call last):
+        mmlgd.settings.NumberError: expected a seed from 0 to 9, a whole number; got '-1'
+    """
+
+    def checked(value: Union[int, str]) -> int:
+        text = str(value)
+        # int() also takes '1_000' and other scripts' digits, and has an error of its own for thousands of digits.
+        if not re.fullmatch('[+-]?[0-9]{1,25}', text) or not least <= int(text) <= most:
+            raise NumberError(f'expected {name} from {least} to {most}, a whole number; got {str(value)[:100]!r}')
+        return int(text)
+
+    return checked
+
+
+def above_zero(text: str) -> float:
+    """Take a finite number above 0.
+
+    Args:
+        text (str): Of the command line.
+
+    Returns:
+        float: The number.
+
+    Raises:
+        NumberError: It is none.
+
+    Examples:
+        >>> above_zero('0.01')
+        0.01
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise NumberError(f'expected a number above 0, got {text[:50]!r}')
+    return number
 
 
 def _misnamed(owner: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: TypeError) -> str:

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 STUDENTS = ('resnet18', 'mobilenetv2')
 VIEWS = 8  # of each picture, in a new store
 BAD_PICTURES = dict(bad_pictures='skip', max_bad_pictures=0.01)  # as in our configs
+MOST_SEED, MOST_VIEWS = 2**32 - 1, 100_000  # as in mmlgd: a test compares; `--help` waits for no torch
 SETS = ('in1k', 'caltech256', 'coco', 'lvis-v1', 'cityscapes', 'ade20k')  # a test compares with mmlgd.text
 
 
@@ -65,10 +66,10 @@ class Amount(click.ParamType):
     help='An open_clip model and its tag, or TAG:FILE for weights of this tag in a file; local-dir:DIR; '
     'hf-hub:ORG/NAME; or conse, which pip installs ("mmlgd[conse]") and which needs no download.',
 )
-@click.option('--epochs', type=click.IntRange(1), default=200, help='Times that each picture is seen.')
+@click.option('--epochs', type=click.IntRange(1, 100_000), default=200, help='Times that each picture is seen.')
 @click.option('--batch-size', type=click.IntRange(2), default=256, help='Pictures a step and card; the lr follows.')
-@click.option('--size', type=click.IntRange(32), default=224, help='Side of the pictures, in pixels.')
-@click.option('--workers', type=click.IntRange(0), default=8, help='Processes that read pictures, for each card.')
+@click.option('--size', type=click.IntRange(32, 4096), default=224, help='Side of the pictures, in pixels.')
+@click.option('--workers', type=click.IntRange(0, 512), default=8, help='Processes that read pictures, for each card.')
 @click.option(
     '--bad-pictures',
     type=click.Choice(('skip', 'raise')),
@@ -77,7 +78,7 @@ class Amount(click.ParamType):
 )
 @click.option('--max-bad-pictures', type=Amount(), default='1%', help='With skip: a run that meets more of them stops.')
 @click.option('--gpus', type=click.IntRange(1), default=1, help='Cards of this machine.')
-@click.option('--seed', type=int, default=0, help='Of weights, order and augmentation.')
+@click.option('--seed', type=click.IntRange(0, MOST_SEED), default=0, help='Of weights, order and augmentation.')
 @click.option(
     '--store',
     type=click.Path(path_type=Path, file_okay=False),
@@ -85,7 +86,7 @@ class Amount(click.ParamType):
 )
 @click.option(
     '--views',
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_VIEWS),
     help=f'With --store: augmented views of each picture.  [default: those of the store; {VIEWS} for a new one]',
 )
 @click.option(
@@ -115,10 +116,12 @@ def pretrain(
         if views and store is None:
             raise ValueError(f'--views {views} is of a teacher store: give its folder as --store, or leave it out.')
         work_dir = work_dir or Path('work_dirs') / f'lgd_{student}_{images.resolve().name}'
-        check_places(images, work_dir, store)
         check_pictures(images, settings['batch_size'], gpus)
-        vocabulary = check_names(names)
-        text = config_text(images, vocabulary, student, check_teacher(teacher), gpus, settings)
+        if not dry_run:
+            check_cards(gpus)
+        vocabulary, teacher_config = check_names(names), check_teacher(teacher)
+        check_places(images, vocabulary, teacher_config, work_dir, store)
+        text = config_text(images, vocabulary, student, teacher_config, gpus, settings)
         config = write_config(work_dir, text, overwrite)
         commands = tool_commands(config, gpus, store, views, train_args)
     except (ImportError, ValueError, OSError, RuntimeError) as error:  # RuntimeError: the home of nobody, as in ~nobody
@@ -164,24 +167,6 @@ def _end_with_parent() -> Optional[Callable[[], object]]:
     return lambda: library.prctl(set_death_signal, signal.SIGTERM)
 
 
-def check_places(images: Path, work_dir: Path, store: Optional[Path]) -> None:
-    """Refuse to write into the folder of images.
-
-    Args:
-        images (Path): The folder.
-        work_dir (Path): Of the run.
-        store (Path, optional): The teacher store.
-
-    Raises:
-        ConfigError: One of them lies in the folder of images.
-    """
-    from mmlgd.datasets.folder import require_outside
-
-    require_outside(work_dir, images, 'The work dir', '--work-dir')
-    if store is not None:
-        require_outside(store, images, 'The store', '--store')
-
-
 def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
     """Refuse a folder that no step could be made of.
 
@@ -192,7 +177,7 @@ def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
 
     Raises:
         FileNotFoundError: There is no such folder, or no picture in it.
-        ValueError: There are fewer pictures than a step takes.
+        ValueError: There are fewer pictures than a step takes; the message gives options that work.
     """
     from mmengine.config import Config
 
@@ -208,9 +193,66 @@ def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
         return
     if not count:
         raise FileNotFoundError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(endings)}.')
+    if count // gpus >= 2:
+        advice = f'give --batch-size {count // gpus} or less, or more images'
+    elif count >= 2:
+        advice = f'these are too few for that many cards: give --gpus {count // 2} or less and --batch-size 2'
+    else:
+        advice = 'give more images: a step takes 2 at least'
     raise ValueError(
         f'{str(images)!r} has {count} pictures, and a step takes {wanted} (--batch-size {batch_size} on {gpus} '
-        f'card(s)): give --batch-size {max(2, count // gpus)} or less, or more pictures.'
+        f'card(s)): {advice}.'
+    )
+
+
+def check_cards(gpus: int) -> None:
+    """Refuse more cards than there are. One may be none: the training then takes the CPU.
+
+    Args:
+        gpus (int): Cards.
+
+    Raises:
+        ValueError: This machine has fewer.
+    """
+    import torch
+
+    if gpus > 1 and (found := torch.cuda.device_count()) < gpus:
+        raise ValueError(
+            f'--gpus {gpus} takes as many cards, and torch finds {found} on this machine: give --gpus {max(1, found)}, '
+            f'or let `mmlgd doctor` look for the others.'
+        )
+
+
+def check_places(images: Path, vocabulary, teacher: dict, work_dir: Path, store: Optional[Path]) -> None:
+    """Refuse to write into the folder of images, and paths that mmengine would read as templates out of the config.
+
+    Args:
+        images (Path): Folder of images.
+        vocabulary (str | dict): Class names.
+        teacher (dict): Config of the teacher.
+        work_dir (Path): Of the run.
+        store (Path, optional): The teacher store.
+
+    Raises:
+        ConfigError: The work dir or the store lies in the folder of images; or a path has such a part, see
+            :mod:`mmlgd.substitution`.
+    """
+    from mmlgd.datasets.folder import require_outside
+    from mmlgd.places import place_of
+    from mmlgd.substitution import refuse_substitution
+
+    require_outside(work_dir, images, 'The work dir', '--work-dir')
+    if store is not None:
+        require_outside(store, images, 'The store', '--store')
+    refuse_substitution(
+        {
+            '--images': str(images.resolve()),
+            '--names': vocabulary,
+            '--teacher': teacher,
+            '--work-dir': str(work_dir.resolve()),
+            '--store': str(store or ''),
+            'the place of mmlgd': str(place_of('configs')),
+        }
     )
 
 

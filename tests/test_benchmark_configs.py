@@ -20,6 +20,7 @@ CONFIGS = Path(__file__).parents[1] / 'configs'
 DETECTION = sorted((CONFIGS / 'benchmarks/mmdet').glob('*.py'))
 SEGMENTATION = sorted((CONFIGS / 'benchmarks/mmseg').glob('*.py'))
 STUDENTS = ('resnet18', 'mobilenetv2')
+PUBLISHED = 'mask-rcnn_resnet18_fpn_2xb2-1x_coco'  # it freezes a part of the student
 NAMES = ['cat', 'dog', 'red panda']  # of one's own data
 PRETRAINING = Config.fromfile(CONFIGS / '_base_/models/lgd_resnet18.py').model
 
@@ -90,7 +91,29 @@ def test_both_students_have_every_recipe():
         for data in ('4xb4-160k_ade20k-512x512', '4xb2-80k_cityscapes-512x1024')
     } | {'deeplabv3plus_{}_1xb8-8k_masks-512x512'}
     for paths, recipes in ((DETECTION, detectors), (SEGMENTATION, segmentors)):
-        assert {path.stem for path in paths} == {name.format(student) for name in recipes for student in STUDENTS}
+        assert {path.stem for path in paths} - {PUBLISHED} == {
+            name.format(student) for name in recipes for student in STUDENTS
+        }
+
+
+def test_the_published_detection_run_on_coco():
+    pytest.importorskip('mmdet')
+    published, ours = (
+        parsed(CONFIGS / f'benchmarks/mmdet/{name}.py') for name in (PUBLISHED, 'mask-rcnn_resnet18_fpn_1x_coco')
+    )
+    backbone = published.model.backbone
+    assert (backbone.frozen_stages, backbone.norm_eval, backbone.norm_cfg.type) == (1, True, 'BN')
+    assert published.train_dataloader.batch_size == 2 and published.auto_scale_lr.base_batch_size == 2 * 2
+    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'train_dataloader', 'val_evaluator'):
+        assert published[key] == ours[key]
+    assert published.train_cfg.max_epochs == 12 and published.train_cfg.val_interval == 1
+
+
+def test_lvis_is_evaluated_once_at_the_end():
+    pytest.importorskip('mmdet')
+    for student in STUDENTS:
+        cfg = parsed(CONFIGS / f'benchmarks/mmdet/mask-rcnn_{student}_fpn_sample1e-3_ms-1x_lvis-v1.py')
+        assert cfg.train_cfg.val_interval == cfg.train_cfg.max_epochs == 12
 
 
 def test_the_published_detection_recipe():
@@ -164,15 +187,17 @@ def test_a_student_is_loaded_whole_and_learns(path, config, students):
 
     model.train()
     norms = [module for module in backbone.modules() if isinstance(module, (_BatchNorm, SyncBatchNorm))]
-    assert norms and all(norm.training for norm in norms)
-    assert all(weight.requires_grad for weight in backbone.parameters())
+    published = path.stem == PUBLISHED
+    assert norms and all(norm.training is not published for norm in norms)
+    frozen = [name for name, weight in backbone.named_parameters() if not weight.requires_grad]
+    assert {name.split('.')[0] for name in frozen} == ({'conv1', 'bn1', 'layer1'} if published else set())
     assert heads_of(model) == {len(class_names(config))}
 
     losses = losses_of(model, config.default_scope, len(class_names(config)))
     assert torch.isfinite(losses)
     losses.backward()
     # A weight without a gradient is an error in distributed training.
-    assert all(weight.grad is not None for weight in backbone.parameters())
+    assert all(weight.grad is not None for name, weight in backbone.named_parameters() if name not in frozen)
 
 
 def like_in_pretraining(backbone):

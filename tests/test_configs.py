@@ -44,6 +44,7 @@ def test_a_config_is_what_its_name_says(path):
     student, cards, batch, epochs, data, _, text = NAME.fullmatch(path.stem).groups()
     cfg = Config.fromfile(path)
     assert cfg.model.backbone.type == dict(resnet18='mmpretrain.ResNet', mobilenetv2='mmpretrain.MobileNetV2')[student]
+    assert student != 'resnet18' or cfg.model.backbone.zero_init_residual is False  # torchvision's, as published
     assert cfg.train_dataloader.batch_size == int(batch)
     assert cfg.auto_scale_lr.base_batch_size == int(cards) * int(batch)
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[-1].end == int(epochs)

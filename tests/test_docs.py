@@ -152,7 +152,7 @@ def test_the_pages_have_blocks_at_all():
 def messages():
     """All texts of the sources, with … where a value goes."""
     found = set()
-    for file in [*(ROOT / 'mmlgd').rglob('*.py'), *(ROOT / 'mmlgd_cli').rglob('*.py')]:
+    for file in (file for folder in ('mmlgd', 'mmlgd_cli', 'tools') for file in (ROOT / folder).rglob('*.py')):
         for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
             if isinstance(node, ast.JoinedStr):
                 found.add(''.join(v.value if isinstance(v, ast.Constant) else '…' for v in node.values))

@@ -6,9 +6,12 @@ import shlex
 from pathlib import Path
 from typing import Optional
 
+import torch
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.settings import require
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -41,7 +44,7 @@ def read_config(args: argparse.Namespace) -> Config:
         args (argparse.Namespace): Of a :func:`common_parser`.
 
     Returns:
-        Config: ``--cfg-options`` not merged yet: they have the last word.
+        Config: ``--cfg-options`` not merged yet: they come after what other arguments set.
 
     Raises:
         MissingFileError: There is no such config.
@@ -75,3 +78,22 @@ def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
             f'{config} was written for the work dir {work_dir!r}, and lies in {str(place)!r} now: was it moved or '
             f'copied? Say which one is meant: --work-dir {shlex.quote(str(place))} goes on with what is there.'
         )
+
+
+def check_cards(launcher: str) -> None:
+    """Refuse more processes on this machine than it has cards: each takes one of its own.
+
+    Args:
+        launcher (str): Of the command line.
+
+    Raises:
+        ConfigError: There is none for this process.
+    """
+    if launcher == 'none' or get_device() not in ('cuda', 'cpu', 'mps'):  # mmengine knows others' cards
+        return
+    wanted, found = int(os.environ['LOCAL_RANK']) + 1, torch.cuda.device_count()
+    require(
+        wanted <= found,
+        f'--launcher {launcher} takes a card for each process, and torch finds {found} on this machine for {wanted} or '
+        f'more processes. Start as many as there are cards; without a card, one, without a launcher.',
+    )

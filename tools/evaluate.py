@@ -32,7 +32,6 @@ from torch.utils.data import DataLoader
 
 from mmlgd.apis.image_size import LARGEST, resized
 from mmlgd.apis.student import backbone_of
-from mmlgd.arguments import above_zero, whole
 from mmlgd.datasets import Pictures
 from mmlgd.datasets.folder import require_outside
 from mmlgd.errors import ConfigError, MissingFileError, run_tool
@@ -50,6 +49,8 @@ from mmlgd.evaluation import (
     unit_rows,
 )
 from mmlgd.files import require_writable, write_whole
+from mmlgd.seeds import seed_number
+from mmlgd.settings import above_zero, whole
 from mmlgd.text import load_vocabulary
 
 
@@ -86,7 +87,9 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
         '--backbone', metavar='CONFIG', help='of none and torchvision://; default: of the first student'
     )
     parser.add_argument(
-        '--size', type=whole(8, LARGEST), help="pixels of a side, for all students; default: each student's own size"
+        '--size',
+        type=whole('pixels', 8, LARGEST),
+        help="pixels of a side, for all students; default: each student's own size",
     )
     parser.add_argument(
         '--labels',
@@ -95,18 +98,21 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
         default=['1%', '10%', '100%'],
         help='for each a linear probe: a share of the training pictures, as 10%%, or a number for each class',
     )
+    parser.add_argument('--seeds', nargs='+', type=seed_number, default=[0, 1, 2], help='of the draws of labels')
     parser.add_argument(
-        '--seeds', nargs='+', type=whole(0, 2**32 - 1), default=[0, 1, 2], help='of the draws of labels'
+        '--k', type=whole('neighbours', 1, 10**6), default=20, help='nearest neighbours; default: %(default)s'
     )
-    parser.add_argument('--k', type=whole(1, 10**6), default=20, help='nearest neighbours; default: %(default)s')
     parser.add_argument(
         '--c',
         type=above_zero,
         help='inverse penalty of the probes; default: chosen for each by cross-validation on its labelled pictures',
     )
-    parser.add_argument('--batch-size', type=whole(1, 10**5), default=128)
+    parser.add_argument('--batch-size', type=whole('images', 1, 10**5), default=128)
     parser.add_argument(
-        '--workers', type=whole(0, 512), default=2, help='processes that read pictures; default: %(default)s'
+        '--workers',
+        type=whole('processes', 0, 512),
+        default=2,
+        help='processes that read pictures; default: %(default)s',
     )
     parser.add_argument('--out', type=Path, help='folder of the table; default: work_dirs/evaluate_DATA')
     args = parser.parse_args(argv)

@@ -20,16 +20,24 @@ from mmengine.registry import init_default_scope
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.teacher_store import write_store
 from mmlgd.datasets.pictures import count_text
+from mmlgd.datasets.views import MOST_VIEWS
 from mmlgd.errors import run_tool
+from mmlgd.seeds import seed_number
+from mmlgd.settings import whole
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = common_parser(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument('--views', type=int, required=True, help='augmented views of each picture, each seen in turn')
+    parser.add_argument(
+        '--views',
+        type=whole('views', 1, MOST_VIEWS),
+        required=True,
+        help='augmented views of each picture, each seen in turn',
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder of the store')
-    parser.add_argument('--seed', type=int, default=0, help='another seed gives other views (default: 0)')
+    parser.add_argument('--seed', type=seed_number, default=0, help='another seed gives other views (default: 0)')
     parser.add_argument('--verify', action='store_true', help='read what is there, and write damaged shards anew')
     return parser.parse_args()
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import mmengine
-from arguments import common_parser, read_config
+from arguments import check_cards, common_parser, read_config
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
@@ -15,6 +15,7 @@ from mmlgd.apis.downstream import start_from
 from mmlgd.apis.image_size import compare_sizes, size_evaluation
 from mmlgd.engine.ema_hook import average_student
 from mmlgd.errors import ConfigError, MissingFileError, run_tool
+from mmlgd.substitution import refuse_substitution
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,7 +37,8 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         MissingFileError: There is no such config or checkpoint.
-        ConfigError: ``--out`` is neither a .pkl nor a .json file, or there is nothing to evaluate.
+        ConfigError: ``--out`` is neither a .pkl nor a .json file, there is nothing to evaluate, or a value would not be
+            read back as it is.
     """
     cfg = read_config(args)
     if not args.checkpoint and not (args.student and cfg.model.type.endswith('KNNClassifier')):
@@ -59,6 +61,8 @@ def load_config(args: argparse.Namespace) -> Config:
     compare_sizes(cfg, args.checkpoint or args.student)
     start_from(cfg, args.student)
     average_student(cfg)
+    check_cards(cfg.launcher)
+    refuse_substitution(cfg.to_dict())
     return cfg
 
 

@@ -5,8 +5,9 @@ import os
 from contextlib import nullcontext
 
 import torch
-from arguments import common_parser, read_config
+from arguments import check_cards, common_parser, read_config
 from mmengine.config import Config
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -19,6 +20,9 @@ from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.engine.ema_hook import average_student
 from mmlgd.errors import ConfigError, run_tool
 from mmlgd.files import sole_writer
+from mmlgd.seeds import seed_number
+from mmlgd.settings import require, whole
+from mmlgd.substitution import refuse_substitution
 
 # Where launchers tell a process its rank, before there is a group of processes to ask.
 _RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
@@ -52,13 +56,24 @@ def parse_args() -> argparse.Namespace:
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and let the command line have the last word.
 
+    ``--cfg-options`` change what ``--amp`` and ``--resume`` set; the other arguments count with what they have changed.
+
     Raises:
         MissingFileError: There is no such config.
-        ConfigError: ``--auto-scale-lr`` without ``auto_scale_lr.base_batch_size`` in the config.
+        ConfigError: ``--auto-scale-lr`` without ``auto_scale_lr.base_batch_size`` in the config, a seed that is none,
+            more processes than cards, mixed precision without a card, or a value that mmengine would not read back as
+            it is.
     """
     cfg = read_config(args)
     if args.amp:
         cfg.optim_wrapper.update(mixed_precision())
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ConfigError(
@@ -66,21 +81,36 @@ def load_config(args: argparse.Namespace) -> Config:
             )
         cfg.auto_scale_lr.enable = True
         # mmengine counts the pictures of a step; with accumulated gradients an update has several steps of them.
-        cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-    if args.no_validate:
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+        steps = whole('optim_wrapper.accumulative_counts', 1, 2**20)(cfg.optim_wrapper.get('accumulative_counts', 1))
+        cfg.auto_scale_lr.base_batch_size /= steps
     if args.store:
         use_store(cfg, args.store)
     size_evaluation(cfg)
     start_from(cfg, args.student)
     save_whole(cfg)
     average_student(cfg)
+    check(cfg)
     return cfg
+
+
+def check(cfg: Config) -> None:
+    """Refuse what mmengine would fail at, or not read back, without a word about the reason.
+
+    Raises:
+        ConfigError: See :func:`load_config`.
+    """
+    check_cards(cfg.launcher)
+    if (seed := cfg.get('randomness', {}).get('seed')) is not None:
+        seed_number(seed)
+    wrapper = cfg.get('optim_wrapper') or {}
+    found = [getattr(amp_optimizer_wrapper, f'is_{kind}_available')() for kind in ('cuda', 'npu', 'mlu', 'musa')]
+    require(
+        not str(wrapper.get('type')).endswith('AmpOptimWrapper') or any(found),  # mmengine's own condition
+        f'Mixed precision (--amp, or AmpOptimWrapper in the config) takes a card, and this machine has none that torch '
+        f'{torch.__version__} can use. Train without it: leave --amp out, or set optim_wrapper.type=OptimWrapper. '
+        f'`mmlgd doctor` looks at the card.',
+    )
+    refuse_substitution(cfg.to_dict())
 
 
 def mixed_precision() -> dict:
@@ -88,7 +118,7 @@ def mixed_precision() -> dict:
     if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
         # Its range is float32's: no scaling, and no wait for the device to find an overflow.
         return dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
-    return dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')
+    return dict(type='AmpOptimWrapper', dtype='float16', loss_scale=dict(enabled=True))
 
 
 def main() -> None:

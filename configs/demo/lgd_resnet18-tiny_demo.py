@@ -8,13 +8,14 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-demo_root = '{{$MMLGD_DEMO:work_dirs/demo}}'  # tools/demo says where
+from os import getenv  # noqa: E402
+
+demo_root = getenv('MMLGD_DEMO') or 'work_dirs/demo'  # tools/demo says where
 
 # Temperatures, weight and momentum are the published ones.
 model = dict(
     compile=False,  # would take as long as the demo
-    # In ten epochs, residual blocks that start as the identity would learn too late.
-    backbone=dict(base_channels=16, stem_channels=16, zero_init_residual=False),
+    backbone=dict(base_channels=16, stem_channels=16),
     neck=dict(in_channels=128),
     teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model=f'local-dir:{demo_root}/teacher'),
     text=dict(vocabulary=f'{demo_root}/world/names.txt', templates=['a {}', 'a photo of a {}']),

@@ -2,7 +2,9 @@
 # `tools/demo` runs it twice, from a random backbone (init_cfg=None) and from the distilled student.
 _base_ = '../small/_base_/segmentor.py'
 
-demo_root = '{{$MMLGD_DEMO:work_dirs/demo}}'  # tools/demo says where
+from os import getenv  # noqa: E402
+
+demo_root = getenv('MMLGD_DEMO') or 'work_dirs/demo'  # tools/demo says where
 classes = ('background', *open(f'{demo_root}/world/names.txt', encoding='utf-8').read().split())
 iterations = 250
 

@@ -9,7 +9,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-data_root = '{{$TINY_IMAGENET:data/tiny-imagenet}}'
+from os import getenv  # noqa: E402
+
+data_root = getenv('TINY_IMAGENET') or 'data/tiny-imagenet'
 
 model = dict(
     teacher=dict(

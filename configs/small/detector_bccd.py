@@ -2,7 +2,9 @@
 #   MMLGD_BCCD=/my/bccd python tools/train.py configs/small/detector_bccd.py --student CHECKPOINT|none
 _base_ = '_base_/detector.py'
 
-data_root = '{{$MMLGD_BCCD:data/bccd}}'
+from os import getenv  # noqa: E402
+
+data_root = getenv('MMLGD_BCCD') or 'data/bccd'
 classes = ('red blood cell', 'white blood cell', 'platelet')
 epochs = 8
 

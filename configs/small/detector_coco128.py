@@ -2,7 +2,9 @@
 #   MMLGD_COCO128=/my/coco128 python tools/train.py configs/small/detector_coco128.py --student CHECKPOINT|none
 _base_ = '_base_/detector.py'
 
-data_root = '{{$MMLGD_COCO128:data/coco128}}'
+from os import getenv  # noqa: E402
+
+data_root = getenv('MMLGD_COCO128') or 'data/coco128'
 epochs = 24
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline

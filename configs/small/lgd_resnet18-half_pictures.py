@@ -2,9 +2,11 @@
 #   MMLGD_PICTURES=/my/pictures MMLGD_NAMES=/my/names.txt python tools/train.py configs/small/<this file>
 _base_ = 'lgd_resnet18-half_tiny-imagenet.py'
 
+from os import getenv  # noqa: E402
+
 epochs, batch = 60, 32
 model = dict(
-    text=dict(vocabulary='{{$MMLGD_NAMES:data/names.txt}}', templates='plain'),
+    text=dict(vocabulary=getenv('MMLGD_NAMES') or 'data/names.txt', templates='plain'),
     # Of the runs in docs/results.md.
     teacher=dict(visual_share=0.0),
     queue=None,
@@ -15,7 +17,7 @@ train_pipeline = _base_.train_pipeline
 train_pipeline[1].update(scale=96, crop_ratio_range=(0.1, 1.0))
 train_dataloader = dict(
     batch_size=batch,
-    dataset=dict(data_root='{{$MMLGD_PICTURES:data/pictures}}', data_prefix='', pipeline=train_pipeline),
+    dataset=dict(data_root=getenv('MMLGD_PICTURES') or 'data/pictures', data_prefix='', pipeline=train_pipeline),
 )
 # Nothing to evaluate on: there are no labels.
 val_dataloader = val_evaluator = val_cfg = test_dataloader = test_evaluator = test_cfg = None

@@ -4,8 +4,7 @@ _base_ = '../lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py'
 
 epochs, batch = 16, 64
 model = dict(
-    # A short schedule: residual blocks that start as the identity would learn too late.
-    backbone=dict(base_channels=32, stem_channels=32, zero_init_residual=False),
+    backbone=dict(base_channels=32, stem_channels=32),
     neck=dict(in_channels=256),
     # The recipe of docs/study.md: a teacher that knows more than names, a queue for that beside both banks of names, and
     # temperatures to match. The paper's is in configs/lgd.

@@ -2,9 +2,11 @@
 #   MMLGD_CAMVID=/my/camvid python tools/train.py configs/small/segmentor_camvid.py --student CHECKPOINT|none
 _base_ = '_base_/segmentor.py'
 
+from os import getenv  # noqa: E402
+
 from mmlgd.text import load_vocabulary  # noqa: E402
 
-data_root = '{{$MMLGD_CAMVID:data/camvid}}'
+data_root = getenv('MMLGD_CAMVID') or 'data/camvid'
 classes = load_vocabulary(f'{data_root}/classes.txt')
 void, iterations = 11, 300
 

@@ -24,6 +24,7 @@ from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
 from mmlgd.files import sole_writer
 from mmlgd.ranks import fail_together
 from mmlgd.registry import MODELS
+from mmlgd.seeds import seed_number
 from mmlgd.store import (
     DESCRIPTION,
     StoreError,
@@ -49,14 +50,14 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         cfg (Config): Of LGD pre-training with a live teacher.
         folder (str | Path): The store. Text embeddings of the config's class names go there too.
         views (int): V > 0.
-        seed (int): Another seed gives other views. Defaults to 0.
+        seed (int): Another seed gives other views; from 0 to 2**32 - 1. Defaults to 0.
         verify (bool): Read what is there and write damaged shards anew. Defaults to False.
 
     Returns:
         TeacherStore: The store, complete.
 
     Raises:
-        ConfigError: The folder lies in that of the pictures.
+        ConfigError: The folder lies in that of the pictures, or ``views`` or ``seed`` is out of its range.
         StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
         BadPictureError: A picture is bad, and the data set's policy is not to leave it out.
         TooManyBadPicturesError: More pictures are bad than may be left out.
@@ -64,6 +65,7 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         WriteError: The disk is full, or the folder not writable. What is there stays, and the next run goes on.
         OtherRankError: Another rank had one of these errors.
     """
+    seed_number(seed)
     if images := folder_of(cfg.train_dataloader.dataset):
         require_outside(folder, images, 'The store', '--out')
     with ExitStack() as held:

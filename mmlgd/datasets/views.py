@@ -6,12 +6,15 @@ from typing import Optional, Union
 import torch
 from torch.utils.data import Dataset
 
-from mmlgd.errors import ConfigError, shown
+from mmlgd.errors import shown
 from mmlgd.registry import DATASETS
 from mmlgd.seeds import seeded
+from mmlgd.settings import whole
 from mmlgd.store import file_digest
 
 from .pictures import BadPictures
+
+MOST_VIEWS = 100_000  # of each picture; a run sees one an epoch
 
 
 @DATASETS.register_module()
@@ -23,18 +26,17 @@ class SeededViews(Dataset):
 
     Args:
         dataset (dict | Dataset): Pictures and their pipeline, see :class:`~mmlgd.datasets.Pictures` for the policy.
-        views (int): V > 0.
+        views (int): V > 0, and 100,000 at most.
         seed (int): Another seed gives other views. Defaults to 0.
         noise (int): Uniform variates to hand along in ``augmentation_noise`` for each view, for the batched
             augmentation of the data preprocessor. Defaults to 0, which hands none along.
 
     Raises:
-        ValueError: ``views`` is not positive.
+        NumberError: ``views`` is out of its range.
     """
 
     def __init__(self, dataset: Union[dict, Dataset], views: int, seed: int = 0, noise: int = 0):
-        if views < 1:
-            raise ConfigError(f'Expected at least one view of each picture, got views={views}.')
+        views = whole('views of each picture', 1, MOST_VIEWS)(views)
         self.pictures = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.num_views = views
         self.seed = seed

@@ -13,12 +13,14 @@ from click.testing import CliRunner
 from mmengine.config import Config
 
 from mmlgd.apis.teacher_store import write_store
+from mmlgd.datasets.views import MOST_VIEWS
 from mmlgd.errors import ConfigError
 from mmlgd.files import sole_writer
+from mmlgd.seeds import MOST_SEED
 from mmlgd.text import list_vocabularies
 from mmlgd_cli import pretrain as module
 from mmlgd_cli.__main__ import main
-from mmlgd_cli.pretrain import SETS, config_text, tool_commands
+from mmlgd_cli.pretrain import SETS, check_pictures, config_text, tool_commands
 
 from ..bad_pictures import bad_files, unusual_files
 
@@ -171,6 +173,87 @@ def test_weights_in_a_file_are_written_with_their_place(given, written, tmp_path
     (tmp_path / 'a.pt').touch()
     expected = dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained=written.replace('DIR', str(tmp_path)))
     assert module.check_teacher(given) == expected
+
+
+NUMBERS = dict(seed=2**32, views=2**40, size=2**40, workers=10_000, epochs=2**40)
+
+
+@pytest.mark.parametrize('option', [*NUMBERS, 'seed=-1', 'batch_size'])
+def test_a_number_beyond_all_use_is_refused(pretrain, tmp_path, option):
+    name, _, value = option.partition('=')
+    result = pretrain(**{name: value or NUMBERS.get(name, 2**40)})
+    assert f'--{name.replace("_", "-")}' in result.output and not (tmp_path / 'work_dirs').exists()
+    if name == 'batch_size':  # as many as there are images
+        assert result.exit_code == 1 and 'give --batch-size 12 or less' in result.output
+    else:
+        assert result.exit_code == 2 and 'is not in the range' in result.output
+
+
+def test_the_numbers_are_those_of_the_package():
+    assert (module.MOST_SEED, module.MOST_VIEWS) == (MOST_SEED, MOST_VIEWS)
+
+
+def test_more_cards_than_there_are_train_nothing(pretrain, tmp_path, monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
+    result = pretrain(gpus=2)
+    assert result.exit_code == 1 and '--gpus 2 takes as many cards, and torch finds 1' in result.output
+    assert not (tmp_path / 'work_dirs').exists()
+    assert pretrain('--dry-run', gpus=2).exit_code == 0  # a config may be written where the cards are not
+
+
+@pytest.mark.parametrize('count, gpus, batch', [(12, 100, 256), (12, 6, 4), (12, 1, 100), (3, 2, 2), (1, 1, 2)])
+def test_the_advice_about_few_images_works(tmp_path, count, gpus, batch):
+    for k in range(count):
+        (tmp_path / f'{k}.jpg').touch()
+    with pytest.raises(ValueError, match=f'has {count} pictures') as caught:
+        check_pictures(tmp_path, batch, gpus)
+    advice = dict(re.findall(r'--(gpus|batch-size) (\d+)', str(caught.value).split('card(s)): ')[1]))
+    assert advice or 'more images: a step takes 2' in str(caught.value)
+    if advice:
+        check_pictures(tmp_path, int(advice['batch-size']), int(advice.get('gpus', gpus)))
+
+
+ODD = ['it\'s "both"', '{a} {{b}} $HOME', "back\\slash',open('ran','w'),'"]
+
+
+@pytest.mark.parametrize('name', ODD)
+def test_odd_names_of_folders_are_those_that_train(pretrain, pictures, tmp_path, name):
+    place = tmp_path / name
+    place.mkdir()
+    (place / 'names.txt').write_text('cat\ndog\n')
+    for k in range(4):
+        (place / f'{k}.png').touch()
+    result = pretrain('--dry-run', images=place, names=place / 'names.txt', work_dir=place / 'run')
+    assert result.exit_code == 0, result.output
+    cfg = Config.fromfile(place / 'run/recipe/pretrain.py')
+    cfg.dump(place / 'dumped.py')  # as mmengine does for each run
+    for read in (cfg, Config.fromfile(place / 'dumped.py')):
+        assert (read.train_dataloader.dataset.data_root, read.work_dir) == (str(place), str(place / 'run'))
+        assert read.model.text.vocabulary == str(place / 'names.txt')
+    assert not (tmp_path / 'ran').exists()
+
+
+TEMPLATES = ["{{$NOVAR:',open('ran','w'),'}}", '{{ fileBasename }}', '{{_base_.epochs}}']
+
+
+@pytest.mark.parametrize('name', TEMPLATES)
+@pytest.mark.parametrize('option', ['images', 'names', 'teacher', 'work_dir', 'store'])
+def test_names_that_mmengine_would_substitute_are_refused(pretrain, tiny_clip, tmp_path, option, name):
+    place = tmp_path / name
+    place.mkdir()
+    if option == 'images':
+        for k in range(4):
+            (place / f'{k}.png').touch()
+    elif option == 'names':
+        (place / 'names.txt').write_text('cat\ndog\n')
+    elif option == 'teacher':
+        (place / 'open_clip_config.json').write_text((Path(tiny_clip[10:]) / 'open_clip_config.json').read_text())
+    given = dict(names=place / 'names.txt', teacher=f'local-dir:{place}').get(option, place)
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob('*')}
+    result = pretrain('--dry-run', **{option: given})
+    assert result.exit_code == 1 and f'--{option.replace("_", "-")}' in result.output, result.output
+    assert 'mmengine substitutes what starts with' in result.output
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob('*')} == before
 
 
 def test_an_edited_config_stays(pretrain, tmp_path):

@@ -7,12 +7,20 @@ from textwrap import dedent
 
 import pytest
 
+from mmlgd.errors import ConfigError
+
 FILE = Path(__file__).parents[2] / 'tools/benchmarks/compare_starts.py'
 
 
 @pytest.fixture
 def compare(tmp_path, monkeypatch):
-    """The tool, with a stand-in for tools/train.py that logs 10 + seed, or 20 + seed if it starts from a student."""
+    """The tool, with a stand-in for tools/train.py that logs 10 + seed, or 20 + seed if it starts from a student.
+
+    It runs in a folder with two configs.
+    """
+    monkeypatch.chdir(tmp_path)
+    for name in ('config.py', 'c.py'):
+        (tmp_path / name).write_text('model = dict()')
     monkeypatch.syspath_prepend(str(FILE.parent))
     spec = importlib.util.spec_from_file_location('compare_starts', FILE)
     module = importlib.util.module_from_spec(spec)
@@ -26,10 +34,13 @@ def compare(tmp_path, monkeypatch):
             seed = int(options[6].split('=')[1])
             if student == 'broken':
                 sys.exit('CheckpointError: broken has no backbone')
+            if student == 'silent':
+                sys.exit()
             log = pathlib.Path(work_dir) / '20260101_000000/vis_data/scalars.json'
             log.parent.mkdir(parents=True)
             value = seed + (10 if student == 'none' else 20)
             lines = [dict(lr=0.1, loss=1.0, step=1), dict(mIoU=1.0, step=1), dict(mIoU=value, step=2)]
+            lines = [dict(line, recall=9.0) if 'mIoU' in line else line for line in lines]
             log.write_text('\\n'.join(map(json.dumps, lines)))
             """)
     )
@@ -69,6 +80,58 @@ def test_a_foreign_line_in_a_log_is_no_evaluation(compare, tmp_path):
     log = tmp_path / '20260101_000000/vis_data/scalars.json'
     log.parent.mkdir(parents=True)
     log.write_text('{"mIoU": 11, "step": 2}\nnull\n{"note": "mine"}\n{"step": 3, "note": "mine"}\n{"mIoU": 1')
-    assert compare.last_metric(tmp_path, 'mIoU') == 11
+    assert compare.last_metric(log, 'mIoU') == 11
     with pytest.raises(KeyError, match='no .acc.; it has'):
-        compare.last_metric(tmp_path, 'acc')
+        compare.last_metric(log, 'acc')
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    (tmp_path / 'a.pth').write_bytes(b'a student')
+    runs = ['--work-dir', str(tmp_path / 'runs'), '--starts', 'lgd=a.pth', '--seeds', '0']
+    return ['config.py', '--metric', 'mIoU', *runs]
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda folder, given: given.__setitem__(given.index('lgd=a.pth'), 'lgd=b.pth'), 'student a.pth .*asked for'),
+        (lambda folder, given: given.__setitem__(0, 'c.py'), 'train.py config.py .*asked for is `train.py c.py'),
+        (lambda folder, given: given.extend(['--cfg-options', 'model.depth=1']), r'seed=0 model.depth=1`'),
+        (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'another content of a.pth'),
+        (lambda folder, given: (folder / 'config.py').write_text('model = 1'), 'another content of config.py'),
+        (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'not recorded'),
+    ],
+    ids=['checkpoint', 'config', 'options', 'weights', 'settings', 'record'],
+)
+def test_another_run_under_the_same_name_is_refused(compare, arguments, tmp_path, change, message):
+    compare.main(arguments)
+    change(tmp_path, arguments)
+    with pytest.raises(ConfigError, match=message):
+        compare.main(arguments)
+
+
+def test_another_metric_of_a_run_needs_no_other_run(compare, arguments, capsys):
+    compare.main(arguments)
+    arguments[arguments.index('mIoU')] = 'recall'
+    compare.main(arguments)
+    assert '| lgd | 9 | 9 ± 0 |' in capsys.readouterr().out
+
+
+def test_the_log_of_a_run_that_was_stopped_gives_no_figure(compare, arguments, tmp_path):
+    for name in ('lgd', 'silent'):
+        log = tmp_path / f'runs/{name}_seed0/20990101_000000/vis_data/scalars.json'
+        log.parent.mkdir(parents=True)
+        log.write_text(json.dumps(dict(mIoU=99.0, step=1)))
+    compare.main(arguments)
+    assert json.loads((tmp_path / 'runs/table.json').read_text()) == dict(lgd={'0': 20})
+    arguments[arguments.index('lgd=a.pth')] = 'silent=silent'
+    with pytest.raises(RuntimeError, match='ended without an evaluation'):
+        compare.main(arguments)
+
+
+@pytest.mark.parametrize('seed', ['-1', str(2**32), '1.5', '9' * 5000])
+def test_a_seed_that_is_none_is_refused_before_the_first_run(compare, arguments, seed, capsys):
+    with pytest.raises(SystemExit):
+        compare.main([*arguments[:-1], seed])
+    assert 'expected a seed from 0 to 4294967295' in capsys.readouterr().err

@@ -136,6 +136,36 @@ def test_a_variant_that_has_changed_is_refused(study, arguments):
         study.main([*arguments, '--seeds', '0'])
 
 
+@pytest.mark.parametrize('changed', ['lgd.py', 'store/store.json'])
+def test_a_config_or_store_that_has_changed_is_refused(study, arguments, tmp_path, monkeypatch, changed):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'store').mkdir()
+    (tmp_path / 'store/store.json').write_text('{}')
+    study.main([*arguments, '--seeds', '0'])
+    file = tmp_path / changed
+    file.write_text(file.read_text().replace('any', 'other') + ' ')
+    if changed.endswith('.py'):  # what it says counts, not how it is written
+        file.write_text("model = dict(teacher=dict(type='any'))  # a comment")
+        study.main([*arguments, '--seeds', '0'])
+        file.write_text("model = dict(teacher=dict(type='another'))")
+    with pytest.raises(ValueError, match=rf'another content of .*{changed.split("/")[0]}'):
+        study.main([*arguments, '--seeds', '0'])
+
+
+def test_another_checkpoint_is_evaluated_anew(study, arguments, tmp_path):
+    run = tmp_path / 'study/lgd_seed0'
+    study.main([*arguments, '--seeds', '0'])
+    (run / 'epoch_2.pth').write_bytes(b'trained by hand')
+    study.main([*arguments, '--seeds', '0'])
+    study.main([*arguments, '--seeds', '0'])
+    assert len(calls(run)) == 1 and len(calls(run / 'evaluation')) == 2
+    (tmp_path / 'evaluate.py').write_text("raise KeyError('full disk')")
+    (run / 'epoch_2.pth').write_bytes(b'once more')
+    with pytest.raises(RuntimeError, match='full disk'):
+        study.main([*arguments, '--seeds', '0'])
+    assert not (run / 'evaluation/arguments.json').exists()  # what is in table.json now, nobody knows
+
+
 def test_arguments_out_of_a_file(study, tmp_path):
     file = tmp_path / 'study.txt'
     file.write_text(

@@ -4,7 +4,8 @@ r"""Does pre-training help? Train one downstream config from several starts, ove
         --starts random=none lgd=work_dirs/lgd/epoch_16.pth --metric coco/bbox_mAP
 
 Each run is `tools/train.py CONFIG --student START` in a process of its own; all else is equal. Finished runs are not
-repeated, so an interrupted comparison goes on where it was, and a start or seed can be added later.
+repeated, so an interrupted comparison goes on where it was, and a start or seed can be added later. A name
+whose config, options or checkpoint have changed since is refused.
 """
 
 import argparse
@@ -12,9 +13,14 @@ import json
 from pathlib import Path
 from typing import Optional
 
-from runs import TOOLS, mean_and_spread, run
+from runs import TOOLS, contents, mean_and_spread, refuse_other, run
 
+from mmlgd.errors import run_tool
 from mmlgd.evaluation.curves import read_records
+from mmlgd.files import write_whole
+from mmlgd.seeds import seed_number
+
+LOGS = '*/vis_data/scalars.json'  # in a work dir, one for each start of train.py
 
 
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
@@ -24,7 +30,7 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--starts', nargs='+', required=True, metavar='NAME=START', help='START as in tools/train.py --student'
     )
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--seeds', nargs='+', type=seed_number, default=[0, 1, 2])
     parser.add_argument('--metric', required=True, help='as the log names it, for example coco/bbox_mAP or mIoU')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/starts_CONFIG_NAME')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='passed on to every run')
@@ -35,29 +41,27 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     return args
 
 
-def last_metric(work_dir: Path, metric: str) -> Optional[float]:
+def last_metric(log: Path, metric: str) -> Optional[float]:
     """Find the metric of the last evaluation in a run's log.
 
     Args:
-        work_dir (Path): Of the run.
+        log (Path): The file.
         metric (str): Its name in the log.
 
     Returns:
-        float | None: Its value, or None if the run has not come that far.
+        float | None: Its value, or None if there was no evaluation.
 
     Raises:
         KeyError: There was an evaluation, without this metric; the message names those it had.
     """
-    found, others = None, {}
-    for log in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for record in read_records(log):
-            if metric in record:
-                found = record[metric]
-            elif 'lr' not in record and 'loss' not in record:
-                others[log] = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
-    if found is None and others:
-        log, names = others.popitem()
-        raise KeyError(f'{log} has no {metric!r}; it has {", ".join(names) or "no metrics"}.')
+    found, others = None, None
+    for record in read_records(log):
+        if metric in record:
+            found = record[metric]
+        elif 'lr' not in record and 'loss' not in record:
+            others = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
+    if found is None and others is not None:
+        raise KeyError(f'{log} has no {metric!r}; it has {", ".join(others) or "no metrics"}.')
     return found
 
 
@@ -65,19 +69,29 @@ def train(args: argparse.Namespace, source: str, seed: int, work_dir: Path) -> f
     """Train once, if that has not been done, and return the metric.
 
     Raises:
+        ConfigError: The folder holds a run of something else.
         RuntimeError: The run failed; the message says where its output is.
     """
-    # Written when the run has ended: a log alone may be one of a run that was stopped.
+    arguments = [args.config, '--student', source, '--work-dir', str(work_dir)]
+    arguments += ['--cfg-options', f'randomness.seed={seed}', *args.cfg_options]
+    asked = dict(arguments=arguments, contents=contents(args.config, source))
+    # Written when the run has ended.
     result = work_dir / 'result.json'
-    if not result.is_file():
-        arguments = [args.config, '--student', source, '--work-dir', str(work_dir)]
-        arguments += ['--cfg-options', f'randomness.seed={seed}', *args.cfg_options]
+    if result.is_file():
+        told = json.loads(result.read_text())
+        refuse_other(work_dir, told, asked)
+        log = work_dir / told['log']
+    else:
+        before = set(work_dir.glob(LOGS))
         command = run(TOOLS / 'train.py', arguments, work_dir / 'output.txt')
-        value = last_metric(work_dir, args.metric)
-        if value is None:
-            raise RuntimeError(f'The run in {work_dir} ended without an evaluation. Has the config a val_evaluator?')
-        result.write_text(json.dumps({args.metric: value, 'command': command}, indent=1) + '\n')
-    return json.loads(result.read_text())[args.metric]
+        log = max(set(work_dir.glob(LOGS)) - before, default=None)  # not one of a run that was stopped here
+    value = last_metric(log, args.metric) if log else None
+    if value is None:
+        raise RuntimeError(f'The run in {work_dir} ended without an evaluation. Has the config a val_evaluator?')
+    if not result.is_file():
+        told = dict(asked, command=command, log=str(log.relative_to(work_dir)))
+        write_whole(result, (json.dumps(told, indent=1) + '\n').encode())
+    return value
 
 
 def table(results: dict[str, dict[int, float]], metric: str) -> str:
@@ -119,4 +133,4 @@ def main(argv: Optional[list[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

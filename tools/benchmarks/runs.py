@@ -1,10 +1,17 @@
-"""Tools run in processes of their own, and what their figures come to over seeds."""
+"""Tools run in processes of their own, what they were told, and what their figures come to over seeds."""
 
+import hashlib
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Optional
+
+from mmengine.config import Config
+
+from mmlgd.errors import ConfigError
+from mmlgd.store import DESCRIPTION
 
 TOOLS = Path(__file__).parents[1]
 
@@ -31,6 +38,49 @@ def run(script: Path, arguments: list[str], output: Path) -> list[str]:
         tail = '\n'.join(output.read_text().splitlines()[-5:])
         raise RuntimeError(f'The run in {output.parent} failed; its output is in {output} and ends with\n{tail}')
     return command
+
+
+def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, str]:
+    """Digest what a command line names: another config or checkpoint under the same name is another run.
+
+    Args:
+        config (str, optional): A config; its bases and the environment variables that it reads count too.
+        *named (str, optional): Files, and folders of teacher stores. What else there may be in their place (``'none'``,
+            an address, a set of class names) is left out.
+
+    Returns:
+        Dict[str, str]: SHA-256 by name.
+    """
+    files = {name: Path(name) / DESCRIPTION if Path(name).is_dir() else Path(name) for name in named if name}
+    found = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+    if config:
+        found[config] = repr(Config.fromfile(config).to_dict()).encode()
+    return {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+
+
+def refuse_other(folder: Path, told: dict, asked: dict) -> None:
+    """Refuse to take the run in a folder for one that it is not.
+
+    Args:
+        folder (Path): Of the run.
+        told (dict): What its record says: ``arguments`` and ``contents``, of :func:`contents`.
+        asked (dict): The same, of the run that is wanted.
+
+    Raises:
+        ConfigError: They differ; the message says in what.
+    """
+    advice = 'Give it another name or another --work-dir'
+    if told.get('arguments') != asked['arguments']:
+        raise ConfigError(
+            f'{folder} holds a run of `train.py {" ".join(told.get("arguments", ["(not recorded)"]))}`, asked for is '
+            f'`train.py {" ".join(asked["arguments"])}`. {advice}.'
+        )
+    before, now = told.get('contents', {}), asked['contents']
+    if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
+        raise ConfigError(
+            f'{folder} holds a run with another content of {", ".join(changed)} (of a config, its bases and the '
+            f'environment variables that it reads count as well). {advice}, or put the old content back.'
+        )
 
 
 def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:

@@ -8,7 +8,8 @@ r"""Which recipe makes the better student? Train variants over seeds, evaluate e
 
 Each run is `tools/train.py CONFIG --store STORE`; its last checkpoint goes through `tools/evaluate.py`: zero-shot,
 nearest neighbours, linear probes. What has been done is not repeated, and a run that was stopped goes on from its last
-checkpoint; variants and seeds can be added later. A variant's `key=`, without a value, takes that key of --cfg-options
+checkpoint; variants and seeds can be added later. A variant whose config, options or store have changed since is
+refused. A variant's `key=`, without a value, takes that key of --cfg-options
 back, where its config has no such thing. A supervised classifier (a config without a teacher) is trained without the
 store; in place of zero-shot it has the accuracy of its own head, with a star.
 """
@@ -20,8 +21,11 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from mmengine.config import Config
-from runs import TOOLS, run
+from runs import TOOLS, contents, refuse_other, run
 from study_report import draw, summarise, table
+
+from mmlgd.errors import run_tool
+from mmlgd.seeds import seed_number
 
 C = '0.01'  # one inverse penalty for all linear probes: rows of a study are compared, also with those of older ones
 
@@ -49,7 +53,9 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument('--data', type=Path, required=True, help='folder with train and val, as for tools/evaluate.py')
     parser.add_argument('--store', help='teacher store that all variants with a teacher read')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='of training; default: %(default)s')
+    parser.add_argument(
+        '--seeds', nargs='+', type=seed_number, default=[0, 1, 2], help='of training; default: %(default)s'
+    )
     parser.add_argument('--labels', nargs='+', default=['1', '10', '100%'], help='of the linear probes')
     parser.add_argument('--draws', nargs='+', type=int, default=[0, 1, 2], help='seeds of the draws of these labels')
     parser.add_argument('--names', help='vocabulary of the zero-shot evaluation; default: those of training')
@@ -93,22 +99,19 @@ def train(args: argparse.Namespace, variant: Variant, seed: int, work_dir: Path)
         Path: The last checkpoint.
 
     Raises:
-        ValueError: The folder holds a run of something else.
+        ConfigError: The folder holds a run of something else.
         RuntimeError: The run failed; the message says where its output is.
     """
     arguments = [variant.config, '--work-dir', str(work_dir)]
-    if args.store and 'teacher' in Config.fromfile(variant.config).model:
-        arguments += ['--store', str(args.store)]
+    store = args.store if 'teacher' in Config.fromfile(variant.config).model else None
+    arguments += ['--store', str(store)] if store else []
     arguments += ['--cfg-options', f'randomness.seed={seed}', *options_of(args, variant)]
     record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'
-    told = dict(arguments=arguments, finished=False)
+    asked = dict(arguments=arguments, contents=contents(variant.config, store))
+    told = dict(asked, finished=False)
     if last.is_file() and record.is_file():  # a run that failed before its first checkpoint leaves nothing to keep
         told = json.loads(record.read_text())
-    if told['arguments'] != arguments:
-        raise ValueError(
-            f'{work_dir} holds a run of `train.py {" ".join(told["arguments"])}`, asked for is `train.py '
-            f'{" ".join(arguments)}`. Give the variant another name, or the study another --work-dir.'
-        )
+    refuse_other(work_dir, told, asked)
     if not told['finished']:
         work_dir.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(told, indent=1) + '\n')
@@ -139,9 +142,11 @@ def evaluate(args: argparse.Namespace, checkpoint: Path) -> dict:
     arguments += ['--names', args.names] if args.names else []
     arguments += ['--size', str(args.size)] if args.size else []
     record = out / 'arguments.json'
-    if not record.is_file() or json.loads(record.read_text()) != arguments:
+    told = dict(arguments=arguments, contents=contents(None, str(checkpoint), args.names))
+    if not record.is_file() or json.loads(record.read_text()) != told:
+        record.unlink(missing_ok=True)  # of the table that is about to be replaced
         run(TOOLS / 'evaluate.py', arguments, out / 'output.txt')
-        record.write_text(json.dumps(arguments) + '\n')
+        record.write_text(json.dumps(told) + '\n')
     return json.loads((out / 'table.json').read_text())['results']['student']
 
 
@@ -178,4 +183,4 @@ def main(argv: Optional[list[str]] = None) -> dict:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -20,6 +20,9 @@ from student import curves, look_at
 from teacher import train_teacher
 
 from mmlgd.datasets import write_demo_world
+from mmlgd.errors import run_tool
+from mmlgd.seeds import seed_number
+from mmlgd.substitution import refuse_substitution
 
 METRIC_NAMES = dict(detector='ap', segmentor='miou')
 CONFIG = Path(__file__).parents[2] / 'configs/demo/lgd_resnet18-tiny_demo.py'
@@ -48,6 +51,7 @@ def main(root: Path, seed: int) -> dict:
         pictures that neither was trained on), ``detector_ap_random``, ``detector_ap_lgd`` (COCO's box AP in per cent),
         ``segmentor_miou_random``, ``segmentor_miou_lgd`` (in per cent, the ground counted as a class) and ``seconds``.
     """
+    refuse_substitution({'--work-dir': str(root)})
     started = time.time()
     print('1. Render a small world of named objects.', flush=True)
     world = write_demo_world(root / 'world')
@@ -120,9 +124,9 @@ Next, your own pictures: README.md, "Pre-train on your own folder".""")
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=seed_number, default=0)
     args = parser.parse_args()
     # open_clip warns that the teacher has no weights before they are trained; torch, that there is no GPU to pin for.
     logging.getLogger().setLevel(logging.ERROR)
     warnings.filterwarnings('ignore', category=UserWarning)
-    main(args.work_dir, args.seed)
+    run_tool(lambda: main(args.work_dir, args.seed))

@@ -30,11 +30,11 @@ from mmlgd.apis import (
 )
 from mmlgd.apis.checkpoint_configs import buildable
 from mmlgd.apis.image_size import LARGEST, image_size
-from mmlgd.arguments import whole
 from mmlgd.building import build_part
 from mmlgd.files import require_writable
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.zero_shot import IMAGENET_RGB
+from mmlgd.settings import whole
 
 OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores'}
 TOLERANCE = 1e-4
@@ -203,7 +203,9 @@ def main(argv: Optional[list[str]] = None) -> None:
         help="changes to the teacher's config, as pretrained=TAG:FILE; one in a file or folder has to be named",
     )
     parser.add_argument(
-        '--input-size', type=whole(1, LARGEST), help="height and width of a picture; default: the student's own size"
+        '--input-size',
+        type=whole('pixels', 1, LARGEST),
+        help="height and width of a picture; default: the student's own size",
     )
     parser.add_argument('--opset', type=int, default=17, help="version of ONNX's operators (default: 17)")
     args = parser.parse_args(argv)

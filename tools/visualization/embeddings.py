@@ -16,10 +16,11 @@ import numpy as np
 from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
-from mmlgd.arguments import whole
 from mmlgd.errors import ConfigError, run_tool
 from mmlgd.evaluation.style import CLASSES, FAINT, INK, STUDENT, TEACHER, clipped
 from mmlgd.files import require_writable
+from mmlgd.seeds import seed_number
+from mmlgd.settings import whole
 
 OTHERS = '#d5d8dc'
 SCATTERED = 0.5  # median distance from the middle, in spreads of the map: from here on a class is not one cluster
@@ -156,12 +157,15 @@ def main(argv: Optional[list[str]] = None) -> None:
     parser = figure_parser(__doc__)
     parser.add_argument('--method', choices=['tsne', 'umap'], default='tsne')
     parser.add_argument(
-        '--max-pictures', type=whole(10, 10**6), default=2000, help='evenly spread; default: %(default)s'
+        '--max-pictures', type=whole('images', 10, 10**6), default=2000, help='evenly spread; default: %(default)s'
     )
     parser.add_argument(
-        '--classes', type=whole(0, len(CLASSES)), default=12, help='with a colour, at most 12; default: %(default)s'
+        '--classes',
+        type=whole('classes', 0, len(CLASSES)),
+        default=12,
+        help='with a colour, at most 12; default: %(default)s',
     )
-    parser.add_argument('--seed', type=whole(0, 2**32 - 1), default=0)
+    parser.add_argument('--seed', type=seed_number, default=0)
     parser.add_argument('--out', type=Path, default=Path('embeddings.png'))
     args = parser.parse_args(argv)
     require_writable(args.out.parent)

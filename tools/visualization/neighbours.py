@@ -14,12 +14,12 @@ from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
 from mmlgd.apis import read_checkpoint, state_dict_of
-from mmlgd.arguments import whole
 from mmlgd.errors import run_tool
 from mmlgd.evaluation import unit_rows
 from mmlgd.evaluation.style import FAINT, INK, STUDENT, TEXT, clipped
 from mmlgd.files import require_writable
 from mmlgd.models.banks import read_text_state, read_visual_state
+from mmlgd.settings import whole
 
 COLUMNS = 2  # pictures side by side
 
@@ -98,8 +98,12 @@ def _nearest(embeddings: Tensor, names: list[str], rows: Tensor, topk: int) -> l
 def main(argv: Optional[list[str]] = None) -> None:
     """Embed and draw."""
     parser = figure_parser(__doc__)
-    parser.add_argument('--max-pictures', type=whole(1, 10**4), default=12, help='evenly spread; default: %(default)s')
-    parser.add_argument('--topk', type=whole(1, 100), default=4, help='nearest of each kind; default: %(default)s')
+    parser.add_argument(
+        '--max-pictures', type=whole('images', 1, 10**4), default=12, help='evenly spread; default: %(default)s'
+    )
+    parser.add_argument(
+        '--topk', type=whole('neighbours', 1, 100), default=4, help='nearest of each kind; default: %(default)s'
+    )
     parser.add_argument('--out', type=Path, default=Path('neighbours.png'))
     args = parser.parse_args(argv)
     require_writable(args.out.parent)

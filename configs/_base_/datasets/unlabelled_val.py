@@ -1,5 +1,9 @@
 # Evaluation without labels: how far the student agrees with its teacher on pictures that it is not trained with.
 # Beside a pre-training config in `_base_`; MMLGD_VAL is any folder of pictures.
+_base_ = []  # first, so that mmengine reads this file as a text config in spite of the import
+
+from os import getenv  # noqa: E402
+
 val_dataloader = dict(
     batch_size=256,
     num_workers=8,
@@ -8,7 +12,7 @@ val_dataloader = dict(
     collate_fn=dict(type='mmlgd.default_collate'),
     dataset=dict(
         type='mmpretrain.CustomDataset',
-        data_root='{{$MMLGD_VAL:data/pictures_val}}',
+        data_root=getenv('MMLGD_VAL') or 'data/pictures_val',
         data_prefix='',
         with_label=False,
         extensions=('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'),

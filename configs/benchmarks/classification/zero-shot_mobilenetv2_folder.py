@@ -5,17 +5,19 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 
-size = int('{{$MMLGD_SIZE:224}}')
+from os import getenv  # noqa: E402
+
+size = int(getenv('MMLGD_SIZE') or '224')
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = size * 8 // 7
 test_pipeline[2].crop_size = size
 
-model = dict(text=dict(vocabulary='{{$MMLGD_NAMES:data/pictures/names.txt}}', transfer=True))
+model = dict(text=dict(vocabulary=getenv('MMLGD_NAMES') or 'data/pictures/names.txt', transfer=True))
 val_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='mmpretrain.CustomDataset',
-        data_root='{{$MMLGD_DATA:data/pictures}}',
+        data_root=getenv('MMLGD_DATA') or 'data/pictures',
         data_prefix='val',
         extensions=('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'),
         pipeline=test_pipeline,

@@ -11,12 +11,14 @@ _base_ = [
     '_base_/default_runtime.py',
 ]
 
+from os import getenv  # noqa: E402
+
 from mmlgd.text import load_vocabulary  # noqa: E402
 
-data_root = '{{$MMLGD_DATA:data/detection}}'
-train_json = '{{$MMLGD_TRAIN_JSON:annotations/train.json}}'
-val_json = '{{$MMLGD_VAL_JSON:annotations/val.json}}'
-class_names = load_vocabulary('{{$MMLGD_NAMES:data/detection/names.txt}}')
+data_root = getenv('MMLGD_DATA') or 'data/detection'
+train_json = getenv('MMLGD_TRAIN_JSON') or 'annotations/train.json'
+val_json = getenv('MMLGD_VAL_JSON') or 'annotations/val.json'
+class_names = load_vocabulary(getenv('MMLGD_NAMES') or 'data/detection/names.txt')
 
 model = dict(
     backbone=dict(

@@ -97,10 +97,10 @@ def spy_on(draw, drawn):
 @pytest.mark.parametrize(
     'name, options, message',
     [
-        ('neighbours', ['--topk', '0'], 'a whole number from 1'),
-        ('neighbours', ['--max-pictures', '-1'], 'a whole number from 1'),
-        ('embeddings', ['--classes', '13'], 'a whole number from 0 to 12'),
-        ('embeddings', ['--seed', '-1'], 'a whole number from 0'),
+        ('neighbours', ['--topk', '0'], 'from 1 to'),
+        ('neighbours', ['--max-pictures', '-1'], 'from 1 to'),
+        ('embeddings', ['--classes', '13'], 'from 0 to 12'),
+        ('embeddings', ['--seed', '-1'], 'from 0 to'),
     ],
 )
 def test_odd_options(load, name, options, message, capsys):

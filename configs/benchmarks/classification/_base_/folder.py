@@ -2,11 +2,13 @@
 # (sorted) order of the class folders: the file that was model.text.vocabulary in pre-training. MMLGD_SIZE: pixels.
 _base_ = 'imagenet.py'
 
+from os import getenv  # noqa: E402
+
 from mmlgd.text import load_vocabulary  # noqa: E402
 
-data_root = '{{$MMLGD_DATA:data/pictures}}'
-size = int('{{$MMLGD_SIZE:224}}')
-class_names = load_vocabulary('{{$MMLGD_NAMES:data/pictures/names.txt}}')
+data_root = getenv('MMLGD_DATA') or 'data/pictures'
+size = int(getenv('MMLGD_SIZE') or '224')
+class_names = load_vocabulary(getenv('MMLGD_NAMES') or 'data/pictures/names.txt')
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].scale = size

@@ -6,6 +6,7 @@ model = dict(
         depth=18,
         out_indices=(3,),
         norm_eval=False,
+        zero_init_residual=False,
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/lgd_resnet18_8xb256-coslr-200e_in1k/epoch_200.pth',

@@ -4,13 +4,15 @@
 # first name.
 _base_ = 'ade20k.py'
 
+from os import getenv  # noqa: E402
+
 from mmlgd.text import load_vocabulary  # noqa: E402
 
-data_root = '{{$MMLGD_DATA:data/masks}}'
-img_suffix = '{{$MMLGD_IMAGE_SUFFIX:.jpg}}'
-seg_map_suffix = '{{$MMLGD_MASK_SUFFIX:.png}}'
-void = int('{{$MMLGD_VOID:255}}')
-class_names = load_vocabulary('{{$MMLGD_NAMES:data/masks/names.txt}}')
+data_root = getenv('MMLGD_DATA') or 'data/masks'
+img_suffix = getenv('MMLGD_IMAGE_SUFFIX') or '.jpg'
+seg_map_suffix = getenv('MMLGD_MASK_SUFFIX') or '.png'
+void = int(getenv('MMLGD_VOID') or '255')
+class_names = load_vocabulary(getenv('MMLGD_NAMES') or 'data/masks/names.txt')
 
 num_classes = len(class_names)
 reduce_zero_label = void == 0

@@ -1,0 +1,52 @@
+"""What mmengine substitutes in the text of a config, which a path or a name must not look like."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mmlgd.errors import ConfigError
+
+# {{ fileBasename }}, {{ _base_.key }}, {{$VARIABLE:default}}: mmengine looks for them in the raw text of a file. The
+# start is enough: the rest may stand in the next string of a list.
+_START = re.compile(r'\{\{\s*(?:file(?:Dirname|Basename|Extname)|_base_\.|[\'"]?\s*\$)')
+
+
+def refuse_substitution(values: Any) -> None:
+    """Refuse values that a config file would not give back as they are.
+
+    mmengine replaces templates anywhere in the text of a config, also inside of a string: a folder of such a name would
+    become another one, and the default of an environment variable can hold code. mmengine writes the config of each
+    run into the work dir without an escape, so that no spelling in a config of ours would be safe.
+
+    Args:
+        values (Any): A config, or what is to be written into one: dicts, lists and strings.
+
+    Raises:
+        ConfigError: A string has the start of a template; the message says where it is.
+
+    Examples:
+        >>> refuse_substitution(dict(data_root='/photos/{new} $HOME'))
+        >>> refuse_substitution(dict(data_root='/photos/{{ fileBasename }}'))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        mmlgd.errors.ConfigError: data_root is '/photos/{{ fileBasename }}', and mmengine substitutes ...
+    """
+    for place, text in _strings(values, ''):
+        if found := _START.search(text):
+            raise ConfigError(
+                f'{place} is {text[:200]!r}, and mmengine substitutes what starts with {found[0]!r} in the text of a '
+                f'config: it would be something else when the config is read again. Rename the folder, the file or '
+                f'the name.'
+            )
+
+
+def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """List the strings in a value, keys too, with the place of each."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield 'a key', str(key)
+            yield from _strings(inner, f'{place}.{key}' if place else str(key))
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from _strings(inner, f'{place}.{index}')
