@@ -53,8 +53,8 @@ class StepsCheckHook(Hook):
         if built != saved:
             raise ConfigError(
                 f'The schedule of this config is not that of the checkpoint, which a resumed run follows to its end: '
-                f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). To go on '
-                f'as before, give the param_scheduler of the first run (with a larger train_cfg.max_epochs, its last '
+                f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). To go '
+                f'on as before, give the param_scheduler of the first run (with a larger train_cfg.max_epochs, its last '
                 f'learning rate stays). To train on by another schedule, start a new run from the weights: '
                 f'`--cfg-options load_from={runner._load_from}` in the place of --resume.'
             )
