@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 from mmengine.config import Config
 
+from mmlgd.apis import model_config, read_checkpoint
+from mmlgd.apis.image_size import evaluation_pipeline, image_size
 from mmlgd.apis.teacher_store import write_store
 from mmlgd.datasets.views import MOST_VIEWS
 from mmlgd.errors import ConfigError
@@ -430,13 +432,26 @@ def test_help_teaches():
 
 
 @pytest.mark.slow
-def test_it_trains(pretrain, tmp_path, monkeypatch):
+def test_it_trains(pretrain, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     options = ['model.backbone.base_channels=8', 'model.backbone.stem_channels=8', 'model.neck.in_channels=64']
     result = pretrain('--', '--cfg-options', *options, "model.text.templates=['a {}']", epochs=1, work_dir='run')
     assert result.exit_code == 0, result.output
     assert (tmp_path / 'run' / 'epoch_1.pth').is_file() and (tmp_path / 'run' / 'curves.png').is_file()
+    assert image_size(model_config(read_checkpoint(tmp_path / 'run' / 'epoch_1.pth'))) == (64, 64)
+    # With an evaluation beside the recipe: at the same size, which the checkpoint then says too.
+    val = ROOT / 'configs/_base_/datasets/unlabelled_val.py'
+    (tmp_path / 'watched.py').write_text(
+        f"_base_ = [r'{tmp_path}/run/recipe/pretrain.py', r'{val}']\n"
+        'val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)\n'
+    )
+    monkeypatch.setenv('MMLGD_VAL', str(pictures))
+    command = [sys.executable, str(ROOT / 'tools/train.py'), 'watched.py', '--work-dir', 'watched', '--cfg-options']
+    run = subprocess.run([*command, *options, "model.text.templates=['a {}']"], capture_output=True, text=True)
+    assert run.returncode == 0 and 'distillation/agreement' in run.stdout + run.stderr, run.stderr
+    config = model_config(read_checkpoint(tmp_path / 'watched' / 'epoch_1.pth'))
+    assert evaluation_pipeline(config)[2]['crop_size'] == image_size(config) == (64, 64)
 
 
 @pytest.mark.slow
