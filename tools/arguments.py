@@ -2,13 +2,12 @@
 
 import argparse
 import os
-import shlex
 from pathlib import Path
-from typing import Optional
 
 from mmengine.config import Config, DictAction
 
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.apis.resume import refuse_moved
+from mmlgd.errors import MissingFileError
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -56,22 +55,3 @@ def read_config(args: argparse.Namespace) -> Config:
         refuse_moved(Path(args.config), cfg.get('work_dir'))
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg
-
-
-def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
-    """Refuse a config of ``mmlgd pretrain``, which lies in its work dir, where that was moved or copied.
-
-    Args:
-        config (Path): The file, ``WORK_DIR/recipe/pretrain.py``.
-        work_dir (str, optional): What it says.
-
-    Raises:
-        ConfigError: It says another one, where a run would find no checkpoints; both may be meant.
-    """
-    place = config.resolve().parents[1]
-    is_recipe = config.name == 'pretrain.py' and config.parent.name == 'recipe' and work_dir
-    if is_recipe and Path(work_dir).resolve() != place:
-        raise ConfigError(
-            f'{config} was written for the work dir {work_dir!r}, and lies in {str(place)!r} now: was it moved or '
-            f'copied? Say which one is meant: --work-dir {shlex.quote(str(place))} goes on with what is there.'
-        )
