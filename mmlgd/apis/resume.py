@@ -71,9 +71,9 @@ def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
     Raises:
         ConfigError: It says another one, where a run would find no checkpoints; both may be meant.
     """
-    place = config.resolve().parents[1]
-    is_recipe = config.name == 'pretrain.py' and config.parent.name == 'recipe' and work_dir
-    if is_recipe and Path(work_dir).resolve() != place:
+    folder = config.resolve().parent
+    place, is_recipe = folder.parent, config.name == 'pretrain.py' and folder.name == 'recipe'
+    if is_recipe and work_dir and Path(work_dir).resolve() != place:
         raise ConfigError(
             f'{config} was written for the work dir {work_dir!r}, and lies in {str(place)!r} now: was it moved or '
             f'copied? Say which one is meant: --work-dir {shlex.quote(str(place))} goes on with what is there.'
