@@ -2,16 +2,19 @@
 
 import argparse
 import os
-import shlex
 from pathlib import Path
-from typing import Optional
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
+<<<<<<< HEAD
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.settings import require
+=======
+from mmlgd.apis.resume import refuse_moved
+from mmlgd.errors import MissingFileError
+>>>>>>> h-runs
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -59,6 +62,7 @@ def read_config(args: argparse.Namespace) -> Config:
         refuse_moved(Path(args.config), cfg.get('work_dir'))
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg
+<<<<<<< HEAD
 
 
 def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
@@ -97,3 +101,5 @@ def check_cards(launcher: str) -> None:
         f'--launcher {launcher} takes a card for each process, and torch finds {found} on this machine for {wanted} or '
         f'more processes. Start as many as there are cards; without a card, one, without a launcher.',
     )
+=======
+>>>>>>> h-runs

@@ -1,6 +1,7 @@
 """Runs that can be stopped at any moment: whole checkpoints, and the last whole one to go on from."""
 
 import re
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Optional, Union
@@ -8,8 +9,13 @@ from typing import Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+<<<<<<< HEAD
 from mmlgd.checkpoint_files import CheckpointError, archive_fault
 from mmlgd.errors import MissingFileError
+=======
+from mmlgd.checkpoint_files import CheckpointError
+from mmlgd.errors import ConfigError, MissingFileError
+>>>>>>> h-runs
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
@@ -58,6 +64,25 @@ def resume_whole(cfg: Config) -> None:
                 f'Cannot resume from {cfg.load_from}: {fault}. Give an earlier one, or --resume alone, which takes '
                 f'the last whole one in the work dir.'
             )
+
+
+def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
+    """Refuse a config of ``mmlgd pretrain``, which lies in its work dir, where that was moved or copied.
+
+    Args:
+        config (Path): The file, ``WORK_DIR/recipe/pretrain.py``.
+        work_dir (str, optional): What it says.
+
+    Raises:
+        ConfigError: It says another one, where a run would find no checkpoints; both may be meant.
+    """
+    folder = config.resolve().parent
+    place, is_recipe = folder.parent, config.name == 'pretrain.py' and folder.name == 'recipe'
+    if is_recipe and work_dir and Path(work_dir).resolve() != place:
+        raise ConfigError(
+            f'{config} was written for the work dir {work_dir!r}, and lies in {str(place)!r} now: was it moved or '
+            f'copied? Say which one is meant: --work-dir {shlex.quote(str(place))} goes on with what is there.'
+        )
 
 
 def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
