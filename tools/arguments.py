@@ -8,13 +8,9 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
-<<<<<<< HEAD
-from mmlgd.errors import ConfigError, MissingFileError
-from mmlgd.settings import require
-=======
 from mmlgd.apis.resume import refuse_moved
 from mmlgd.errors import MissingFileError
->>>>>>> h-runs
+from mmlgd.settings import require
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -62,26 +58,6 @@ def read_config(args: argparse.Namespace) -> Config:
         refuse_moved(Path(args.config), cfg.get('work_dir'))
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     return cfg
-<<<<<<< HEAD
-
-
-def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
-    """Refuse a config of ``mmlgd pretrain``, which lies in its work dir, where that was moved or copied.
-
-    Args:
-        config (Path): The file, ``WORK_DIR/recipe/pretrain.py``.
-        work_dir (str, optional): What it says.
-
-    Raises:
-        ConfigError: It says another one, where a run would find no checkpoints; both may be meant.
-    """
-    place = config.resolve().parents[1]
-    is_recipe = config.name == 'pretrain.py' and config.parent.name == 'recipe' and work_dir
-    if is_recipe and Path(work_dir).resolve() != place:
-        raise ConfigError(
-            f'{config} was written for the work dir {work_dir!r}, and lies in {str(place)!r} now: was it moved or '
-            f'copied? Say which one is meant: --work-dir {shlex.quote(str(place))} goes on with what is there.'
-        )
 
 
 def check_cards(launcher: str) -> None:
@@ -101,5 +77,3 @@ def check_cards(launcher: str) -> None:
         f'--launcher {launcher} takes a card for each process, and torch finds {found} on this machine for {wanted} or '
         f'more processes. Start as many as there are cards; without a card, one, without a launcher.',
     )
-=======
->>>>>>> h-runs

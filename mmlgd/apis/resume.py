@@ -9,13 +9,8 @@ from typing import Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-<<<<<<< HEAD
 from mmlgd.checkpoint_files import CheckpointError, archive_fault
-from mmlgd.errors import MissingFileError
-=======
-from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.errors import ConfigError, MissingFileError
->>>>>>> h-runs
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 

@@ -53,15 +53,9 @@ class StepsCheckHook(Hook):
         if built != saved:
             raise ConfigError(
                 f'The schedule of this config is not that of the checkpoint, which a resumed run follows to its end: '
-<<<<<<< HEAD
                 f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). '
                 f'To go on as before, give the param_scheduler of the first run (with a larger train_cfg.max_epochs, '
                 f'its last learning rate stays). To train on by another schedule, start a new run from the weights: '
-=======
-                f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). To go '
-                f'on as before, give the param_scheduler of the first run (with more train_cfg.max_epochs, the last '
-                f'learning rate stays). To train on by another schedule, start a new run from the weights: '
->>>>>>> h-runs
                 f'`--cfg-options load_from={runner._load_from}` in the place of --resume.'
             )
 
