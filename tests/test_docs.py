@@ -10,9 +10,13 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 from mmengine.config import Config
 
 import mmlgd
+from mmlgd.apis import read_checkpoint
+from mmlgd.models import OpenCLIPTeacher
+from mmlgd.registry import MODELS
 from mmlgd_cli.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -111,13 +115,28 @@ def test_an_option_that_a_tool_has_not_is_found(parse, capsys):
         assert 'error: ' in capsys.readouterr().err
 
 
+@MODELS.register_module()
+class NamedTeacher(OpenCLIPTeacher):
+    """A teacher that a checkpoint may name without a place, as CLIP RN50 is."""
+
+    place = ''
+
+    def __init__(self, **named):
+        super().__init__(**{'model': self.place, **named})
+
+
 @pytest.fixture
-def surroundings(tmp_path, monkeypatch, lgd_checkpoint, pictures):
-    """A folder that has what the pages speak of: a checkpoint, pictures, the configs."""
+def surroundings(tmp_path, monkeypatch, lgd_checkpoint, lgd_model, tiny_clip, pictures):
+    """A folder that has what the pages speak of: a checkpoint, its teacher, images, the configs."""
     run = tmp_path / 'work_dirs' / 'RUN'
     run.mkdir(parents=True)
-    (run / 'epoch_200.pth').symlink_to(lgd_checkpoint)
+    monkeypatch.setattr(NamedTeacher, 'place', tiny_clip)
+    content = read_checkpoint(lgd_checkpoint)
+    model = {**lgd_model, 'teacher': dict(type='mmlgd.NamedTeacher')}
+    content['meta']['cfg'] = Config(dict(default_scope='mmpretrain', model=model)).pretty_text
+    torch.save(content, run / 'epoch_200.pth')
     (tmp_path / 'my').mkdir()
+    (tmp_path / 'my' / 'clip').symlink_to(tiny_clip.removeprefix('local-dir:'))
     (tmp_path / 'my' / 'pictures').symlink_to(pictures)
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     monkeypatch.chdir(tmp_path)

@@ -21,13 +21,16 @@ from mmlgd.usable import is_finite, usable_rows
 from .teachers import BaseTeacher
 
 
-def read_text_state(state: dict, source: Union[str, Path] = 'The checkpoint', prefix: str = 'textual_bank.') -> dict:
+def read_text_state(
+    state: dict, source: Union[str, Path] = 'The checkpoint', prefix: str = 'textual_bank.', finite: bool = True
+) -> dict:
     """Read what a checkpoint says of its textual bank.
 
     Args:
         state (dict): A state dict with a textual bank in it.
         source (str | Path): Where it is from, for the error.
         prefix (str): Of the bank's keys. Defaults to ``'textual_bank.'``.
+        finite (bool): Refuse a bank with NaN or Inf in it. Defaults to True.
 
     Returns:
         dict: ``bank`` (K, D) float32, ``class_names`` (K strings), ``templates`` (strings) and ``teacher_id``.
@@ -55,7 +58,7 @@ def read_text_state(state: dict, source: Union[str, Path] = 'The checkpoint', pr
             f'{source} has class names or templates that are no words: {fault}. Training takes no such names, so the '
             f'file was changed since: get it from where it was published.'
         )
-    if not is_finite(bank):
+    if finite and not is_finite(bank):
         raise CheckpointError(f'{source} has NaN or infinite numbers in {prefix}bank. Give an earlier checkpoint.')
     return dict(bank=bank.float(), class_names=names, templates=templates, teacher_id=told['teacher_id'])
 
@@ -146,7 +149,9 @@ class TextualSemanticsBank(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         if f'{prefix}_extra_state' in state_dict:
-            difference = self._difference(read_text_state(state_dict, prefix=prefix))
+            difference = self._difference(
+                read_text_state(state_dict, prefix=prefix, finite=False)
+            )  # of a broken step, too
         else:
             difference = ''
         if difference and self.transfer:
@@ -245,7 +250,7 @@ class VisualSemanticsBank(nn.Module):
         t = torch.cat(all_gather(teacher_embeddings.float()))  # (N*ranks, D)
         usable = usable_rows(t)  # (N*ranks,)
         t = torch.where(usable[:, None], t, 0.0)
-        with torch.autocast(t.device.type, enabled=False):  # in bf16, up to 5 % of the images go to another class
+        with torch.autocast(t.device.type, enabled=False):  # in bf16 up to 5 % of the images get another class
             pseudo_class = (t @ textual_bank.float().T).argmax(dim=1)  # (N*ranks,)
         mean = torch.zeros_like(self.bank).index_add_(0, pseudo_class, t)  # (K, D), the sum so far
         # index_add_ instead of bincount, which reads its input's maximum back to the host.

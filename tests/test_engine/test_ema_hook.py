@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
+from mmlgd.apis import read_checkpoint
 from mmlgd.engine.ema_hook import average_student
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +99,7 @@ def test_the_student_is_averaged_and_the_banks_are_not(recipe, unbroken, tmp_pat
     assert_equal(state_of(runner), last)  # which the run has again after the evaluation
     assert last['visual_bank.visited'].any() and last['queue.pointer'] == 24 % 5
 
-    saved = torch.load(Path(runner.work_dir, 'epoch_2.pth'), weights_only=True)
+    saved = read_checkpoint(Path(runner.work_dir, 'epoch_2.pth'))
     assert_equal(saved['state_dict'], expected)
     assert saved['state_dict']['textual_bank._extra_state']['class_names'] == ['cat', 'dog', 'tree']
     assert {name.split('.')[1] for name in saved['ema_state_dict'] if name != 'steps'} == {'backbone', 'neck'}
@@ -115,7 +116,7 @@ def test_a_resumed_run_is_the_unbroken_one(recipe, unbroken, tmp_path):
 
 
 def test_a_run_without_averages_goes_on_with_them(recipe, unbroken, tmp_path):
-    saved = torch.load(Path(unbroken[0].work_dir, 'epoch_1.pth'), weights_only=True)
+    saved = read_checkpoint(Path(unbroken[0].work_dir, 'epoch_1.pth'))
     del saved['ema_state_dict']
     torch.save(saved, tmp_path / 'plain.pth')
     runner, watch = train(recipe, tmp_path, 'plain', resume=tmp_path / 'plain.pth')
