@@ -14,6 +14,8 @@ _IDENTITY = re.compile(
     r'(?P<choices>/top\d+/(visual[\d.e-]+/)?classes-[0-9a-f]{8})?'
     r'(/settings-(?P<settings>[0-9a-f]{8}))?/(?P<weights>[0-9a-f]{16})'
 )
+# Settings whose texts are sentences.
+_WORDS = ('template', 'templates')
 _SCHEMES = re.compile(r'local-dir:|hf[-_]hub:')
 
 
@@ -90,7 +92,7 @@ def teacher_to_build(
     told = dict(told or {})
     for key, value in told.items():
         # What is in a store is read as data, and the teacher that it names comes here too.
-        if key in named or key == 'store' or not any(map(_is_place, _texts(value))):
+        if key in (*named, 'store', *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue
         raise CheckpointError(
             f'{source} has a teacher with {key}={str(value)[:200]!r}: a place that whoever wrote it has chosen, which '
@@ -110,7 +112,9 @@ def _texts(value: Any) -> Iterator[str]:
                 yield from _texts(one)
 
 
-def _is_place(text: str) -> bool:
+def _is_place(text: str, key: str) -> bool:
+    """Tell a place from a name as the libraries do: a file of that name counts, of an encoder a folder as well."""
     if _SCHEMES.search(text) or '/' in text or '\\' in text or text.startswith('~'):
         return True
-    return any(Path(part).exists() for part in (text, text.rpartition(':')[2]) if part and '\0' not in part)
+    parts = [Path(part) for part in (text, text.rpartition(':')[2]) if part and '\0' not in part]
+    return any(part.is_file() or (key == 'text_encoder' and part.is_dir()) for part in parts)

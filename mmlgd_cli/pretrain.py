@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Callable, Optional
@@ -122,8 +123,11 @@ def pretrain(
         vocabulary, teacher_config = check_names(names), check_teacher(teacher)
         check_places(images, vocabulary, teacher_config, work_dir, store)
         text = config_text(images, vocabulary, student, teacher_config, gpus, settings)
-        config = write_config(work_dir, text, overwrite)
-        commands = tool_commands(config, gpus, store, views, train_args)
+        commands_of = partial(tool_commands, gpus=gpus, store=store, views=views, train_args=train_args)
+        if overwrite and '--resume' in train_args:
+            raise ValueError('--overwrite begins another run, and --resume goes on with one: give one of them.')
+        config = write_config(work_dir, text, overwrite, commands_of)
+        commands = commands_of(config)
     except (ImportError, ValueError, OSError, RuntimeError) as error:  # RuntimeError: the home of nobody, as in ~nobody
         hint = '\n`mmlgd doctor` looks at the whole environment.' if isinstance(error, ImportError) else ''
         raise click.ClickException(f'{error}{hint}') from error
@@ -393,13 +397,17 @@ def config_text(images: Path, vocabulary, student: str, teacher: dict, gpus: int
     return '\n'.join(lines)
 
 
-def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
+def write_config(
+    work_dir: Path, text: str, overwrite: bool = False, commands_of: Optional[Callable[[Path], list]] = None
+) -> Path:
     """Write the config; one that says something else stays.
 
     Args:
         work_dir (Path): Of the run. mmengine writes the config in full there: ours goes into a folder of its own.
         text (str): The config.
         overwrite (bool): Also over one that says something else. Defaults to False.
+        commands_of (Callable, optional): The commands of a config, for the advice to train the one that is there.
+            Defaults to None, those without further options.
 
     Returns:
         Path: The file.
@@ -419,10 +427,11 @@ def write_config(work_dir: Path, text: str, overwrite: bool = False) -> Path:
         there = _read(file)
         is_moved = there.startswith(f'{text}work_dir = ') and there.count('\n') == text.count('\n') + 1
         if there and not is_moved and not overwrite:
+            commands = (commands_of or partial(tool_commands, gpus=1, store=None, views=None, train_args=()))(file)
             raise FileExistsError(
                 f'{file} is the config of another run (or has been edited). Train it by\n'
-                f'  {shlex.join(tool_commands(file, 1, None, None, ())[0])}\n'
-                f'or give these options another --work-dir, or --overwrite.'
+                f'  {shlex.join(commands[-1])}\n'
+                f'or give these options another --work-dir, or --overwrite, which replaces it.'
             )
         own_folder(file.parent)
         write_whole(file, (text + place).encode())

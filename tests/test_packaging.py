@@ -146,7 +146,7 @@ def test_mim_train(python, recipe_of, tmp_path):
 def test_mim_finds_a_config_by_its_name(python, tmp_path):
     """A config that is no file here is found in the package; its teacher then asks for weights that are not here."""
     command = [python, '-m', 'mim', 'train', 'mmlgd', Path(RECIPE).name, '--gpus', '0', '--cfg-options']
-    options = ['model.teacher.pretrained=/nowhere.pt', 'train_dataloader.dataset.data_root=.']
+    options = ['model.teacher.pretrained=/nowhere.pt', 'train_dataloader.dataset.data_root=photos']
     done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
     assert f'.mim/configs/{RECIPE}' in done.stdout or Path(RECIPE).name in done.stdout
     assert "'/nowhere.pt' is neither a file nor a tag of 'RN50'" in done.stdout + done.stderr

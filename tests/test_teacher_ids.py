@@ -52,9 +52,13 @@ def test_caches_are_keyed_by_what_is_compared_and_old_files_are_found():
         dict(type='mmlgd.ConSETeacher', classifier='mmpretrain:resnet50_8xb32_in1k', weights=True, image_size=(8, 8)),
         dict(type='mmlgd.ConSETeacher', class_names=['bow / arrow', 'local-dir:x'], templates='plain'),
         dict(type='mmlgd.StoredTeacher', store='/my/store'),
+        dict(type='mmlgd.ConSETeacher', templates='a photo/drawing of a {}.'),
     ],
 )
-def test_names_that_libraries_know_are_taken(settings):
+def test_names_that_libraries_know_are_taken(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ('openai', 'RN50'):  # of the reader's own; no library takes them for weights
+        (tmp_path / folder).mkdir()
     assert teacher_to_build(settings) == settings
 
 

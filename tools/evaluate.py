@@ -11,6 +11,7 @@ is printed, and written as table.md and table.json.
 """
 
 import argparse
+import copy
 import json
 import os
 import re
@@ -23,10 +24,12 @@ from typing import NamedTuple, Optional
 import torch
 from dataset_converters.label_subset import PICTURES, choose
 from mmengine.config import Config, DictAction
+from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmpretrain.registry import TRANSFORMS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -221,15 +224,21 @@ def check_list(file: Path, folder: Path) -> None:
         MissingFileError: It names a picture that is not there.
     """
     try:
-        lines = file.read_text(encoding='utf-8').splitlines()
+        # As mmengine reads it: other characters that end a line may stand in a name.
+        lines = file.read_text(encoding='utf-8').rstrip('\r\n').split('\n')
     except UnicodeDecodeError as error:
         raise ConfigError(f'{file} is not UTF-8 text ({error}); save it as UTF-8.') from error
-    if not lines:
+    if lines[0].startswith('\ufeff'):
+        raise ConfigError(
+            f'{file} begins with a byte order mark, which would count as a part of the first name. Save '
+            f'it as UTF-8 without one.'
+        )
+    if lines == ['']:
         raise ConfigError(f'{file} is empty. Expected is a line `file label` for each picture.')
     first: dict[str, int] = {}
     missing = []
     for number, line in enumerate(lines, start=1):
-        name, _, label = line.strip().rpartition(' ')
+        name, _, label = line.strip(' \t\r').rpartition(' ')
         if not name or not re.fullmatch(r'[0-9]{1,9}', label):
             raise ConfigError(
                 f'Line {number} of {file} is {line[:200]!r}; expected is `file label`, the label a whole number from 0.'
@@ -427,7 +436,7 @@ def main(argv: Optional[list[str]] = None) -> dict:
         print(f'Features of {len(train.files)} + {len(val.files)} pictures for {", ".join(alike)} ...', flush=True)
         seen, unseen = (
             extract({name: models[name] for name in alike}, loader(args, split, pipelines[alike[0]]))
-            for split in ('train', 'val')
+            for split in (train, val)
         )
         features.update((name, (seen[name], unseen[name])) for name in alike)
     extracted = time.time()
@@ -490,11 +499,13 @@ def groups(pipelines: dict[str, list[dict]]) -> list[list[str]]:
     return found
 
 
-def loader(args: argparse.Namespace, split: str, pipeline: list[dict]) -> DataLoader:
+def loader(args: argparse.Namespace, split: Split, pipeline: list[dict]) -> DataLoader:
     """Read the pictures of one split, in order."""
+    dataset = copy.copy(split.dataset)  # listed once, for all sizes
+    dataset.pipeline = Compose([TRANSFORMS.build(dict(step)) for step in pipeline])
     return Runner.build_dataloader(
         dict(
-            dataset=load_split(args.data, split, pipeline).dataset,
+            dataset=dataset,
             batch_size=args.batch_size,
             num_workers=args.workers,
             sampler=dict(type='DefaultSampler', shuffle=False),

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.apis.downstream import start_from
-from mmlgd.apis.image_size import compare_sizes, size_evaluation
+from mmlgd.apis.image_size import compare_sizes, compare_statistics, size_evaluation
 from mmlgd.engine.ema_hook import average_student
 from mmlgd.errors import ConfigError, MissingFileError, run_tool
 from mmlgd.substitution import refuse_substitution
@@ -59,6 +59,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     size_evaluation(cfg)
     compare_sizes(cfg, args.checkpoint or args.student)
+    compare_statistics(cfg, args.checkpoint or args.student)
     start_from(cfg, args.student)
     average_student(cfg)
     check_cards(cfg.launcher)

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work on torch >= 2.6
 from mmlgd.apis.downstream import start_from
-from mmlgd.apis.image_size import size_evaluation
+from mmlgd.apis.image_size import compare_statistics, size_evaluation
 from mmlgd.apis.resume import resume_whole, save_whole
 from mmlgd.apis.teacher_store import use_store
 from mmlgd.datasets.folder import folder_of, require_outside
@@ -79,6 +79,15 @@ def load_config(args: argparse.Namespace) -> Config:
             raise ConfigError(
                 f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...), missing in {args.config}.'
             )
+        schedulers = cfg.get('param_scheduler') or []
+        for schedule in [schedulers] if isinstance(schedulers, dict) else schedulers:
+            require(
+                'eta_max' not in schedule,
+                f'--auto-scale-lr scales the learning rate of the optimizer, and {schedule.get("type")} of this config '
+                f'sets its own from eta_max={schedule.get("eta_max")}, meant for '
+                f'{cfg.auto_scale_lr.base_batch_size} images a step. Leave --auto-scale-lr out, and set eta_max in '
+                f'proportion to your images a step.',
+            )
         cfg.auto_scale_lr.enable = True
         # mmengine counts the pictures of a step; with accumulated gradients an update has several steps of them.
         steps = whole('optim_wrapper.accumulative_counts', 1, 2**20)(cfg.optim_wrapper.get('accumulative_counts', 1))
@@ -87,6 +96,8 @@ def load_config(args: argparse.Namespace) -> Config:
         use_store(cfg, args.store)
     size_evaluation(cfg)
     start_from(cfg, args.student)
+    if args.student:
+        compare_statistics(cfg, args.student)
     save_whole(cfg)
     average_student(cfg)
     check(cfg)

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.models.zero_shot import IMAGENET_RGB
 
 from .checkpoint_configs import buildable, model_config
 
@@ -23,6 +24,7 @@ def image_size(config: dict) -> tuple[int, int]:
 
     That is where the evaluation of its training brought them to; without an evaluation, or one that takes images as
     they are, the size that it was trained at; if the config has no data either, the backbone's ``img_size``, or 224.
+    Where the training says no single size (images as they are, or of random sizes), 224 is taken with a warning.
 
     Args:
         config (dict): Settings of the training, as :func:`~mmlgd.apis.model_config` reads them.
@@ -42,7 +44,16 @@ def image_size(config: dict) -> tuple[int, int]:
     """
     evaluated = _evaluation_of(config)
     size, _ = _outcome(evaluated or [])
-    return size or _trained_size(config) or DEFAULT
+    size = size or _trained_size(config)
+    if size is None and _pipeline_of(config, 'train_dataloader'):
+        print_log(
+            f'The training of this student does not bring images to one size: {_text(DEFAULT)} is taken. If that is '
+            f'wrong, give a size (`--size` of tools/evaluate.py, `--input-size` of export_onnx.py), or a '
+            f'test_dataloader in the config of training, which every later use follows.',
+            'current',
+            logging.WARNING,
+        )
+    return size or DEFAULT
 
 
 def evaluation_pipeline(config: dict, default: Optional[list[dict]] = None) -> list[dict]:
@@ -145,6 +156,38 @@ def compare_sizes(cfg: Config, source: str) -> None:
         )
 
 
+def compare_statistics(cfg: Config, source: str) -> None:
+    """Warn where a config is about to show a student images of other statistics, or in another order of channels.
+
+    Args:
+        cfg (Config): Of an evaluation, or of a training that starts from the student.
+        source (str): What the student is from; only a checkpoint of LGD with its config in it says its statistics.
+    """
+    if not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
+        return
+    try:
+        trained = model_config(read_checkpoint(source), source)
+    except CheckpointError:  # no config in it; what else is wrong, its loading says
+        return
+    if 'neck' not in trained['model'] or 'data_preprocessor' in trained:  # of another training, as a classifier's
+        return
+    own = _statistics(trained['model'].get('data_preprocessor') or IMAGENET_RGB)
+    here = (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor') or IMAGENET_RGB
+    if (shown := _statistics(here)) != own:
+        print_log(
+            f'{source} is of a student that was trained with images of {own}; this config shows it {shown}. Set the '
+            f'data_preprocessor of this config as in the training, or expect less of the student.',
+            'current',
+            logging.WARNING,
+        )
+
+
+def _statistics(preprocessor: dict) -> str:
+    order = 'RGB' if preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb') else 'BGR'
+    mean, std = ([float(value) for value in preprocessor.get(key) or []] for key in ('mean', 'std'))
+    return f'{order}, mean {mean}, std {std}'
+
+
 def is_loading(step: dict) -> bool:
     """Tell whether a transform reads a file, and prepares nothing."""
     return _kind(step).startswith('Load')
@@ -212,8 +255,8 @@ def _outcome(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
         kind = _kind(step)
         if not kind.endswith(('Resize', 'ResizeEdge', 'Pad')) and 'Crop' not in kind:
             continue
-        for key in ('size', 'crop_size', 'scale'):
-            if given := _pixels(step.get(key), kind, key):
+        for key in ('size', 'crop_size', 'scale', 'height'):
+            if given := _pixels(_value(step, key), kind, key):
                 is_torch = 'torchvision' in str(step['type'])
                 size = given[::-1] if kind in _WIDTH_FIRST and not is_torch else given
                 # These set one side, and the other follows from the image.
@@ -221,7 +264,22 @@ def _outcome(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
                 is_edge |= is_torch and kind == 'Resize' and isinstance(step[key], int)
                 is_fixed |= not is_edge
                 break
+        else:  # a factor, one of several sizes, a square around the image: no size that could be named
+            if not _keeps(step, size if is_fixed else None):
+                size, is_fixed = None, False
     return size, is_fixed
+
+
+def _value(step: dict, key: str) -> Any:
+    """What a transform says by a key; albumentations' have the height and the width by keys of their own."""
+    return (step.get('height'), step.get('width')) if key == 'height' else step.get(key)
+
+
+def _keeps(step: dict, size: Optional[tuple[int, int]]) -> bool:
+    """Tell whether a transform without a size leaves images of one size as they are: padding to a multiple of it."""
+    multiple = step.get('size_divisor')
+    is_multiple = size is not None and type(multiple) is int and multiple > 0
+    return is_multiple and not size[0] % multiple and not size[1] % multiple
 
 
 def _steps(pipeline: list) -> Iterator[dict]:

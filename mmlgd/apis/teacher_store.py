@@ -37,7 +37,7 @@ from mmlgd.store import (
     survey_pictures,
 )
 from mmlgd.teacher_ids import same_teacher
-from mmlgd.text import DEFAULT_TEMPLATES, are_embedded, load_templates, load_vocabulary
+from mmlgd.text import DEFAULT_TEMPLATES, are_embedded, keep_embeddings, load_templates, load_vocabulary
 
 
 def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
@@ -104,6 +104,9 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
             _lay_out(folder, description, dataset, _augmentation(cfg))
     with fail_together():  # all have counted before the first shard is written
         store = TeacherStore(folder)
+        if dist.is_main_process():  # whoever reads the store asks with its own id, which may be one of an older version
+            bank, teacher_id = model.textual_bank, store.description['teacher']['id']
+            keep_embeddings(bank.bank, teacher_id, bank.class_names, bank.templates, str(folder))
         if pending := store.missing(verify):
             _require_same_views(store, dataset, _augmentation(cfg))
     _write_shards(cfg, store, pending, dataset, model)

@@ -90,6 +90,23 @@ def are_embedded(
     return _read(_cache_file(teacher_id, names, templates, cache_dir), torch.Size((len(names), embed_dim))) is not None
 
 
+def keep_embeddings(
+    embeddings: Tensor, teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str] = None
+) -> None:
+    """Keep embeddings of class names where :func:`embed_class_names` reads them, unless they are there.
+
+    Args:
+        embeddings (Tensor): (K, D) float32, rows of unit length.
+        teacher_id (str): The identity that is asked with, which may be an older one of the same teacher.
+        names (List[str]): K class names.
+        templates (List[str]): P prompt templates.
+        cache_dir (str, optional): As there. Defaults to None.
+    """
+    file = _cache_file(teacher_id, names, templates, cache_dir)
+    if _read(file, embeddings.shape) is None:
+        _write(file, embeddings.cpu())
+
+
 def _encode(
     encode_text: Callable[[list[str]], Tensor], teacher_id: str, names: list[str], templates: list[str]
 ) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import mmlgd
 from mmlgd.apis import CheckpointError, model_config, read_checkpoint
-from mmlgd.apis.image_size import compare_sizes, evaluation_pipeline, image_size, size_evaluation
+from mmlgd.apis.image_size import compare_sizes, compare_statistics, evaluation_pipeline, image_size, size_evaluation
 from mmlgd.apis.student import get_student
 from mmlgd.datasets import RandomResizedCrop
 from mmlgd.evaluation import load_frozen
@@ -45,6 +45,11 @@ def data(train=None, test=None):
         ([CROP, dict(type='RandomApply', transforms=[dict(type='mmpretrain.RandomCrop', crop_size=32)])], (32, 32)),
         ([dict(type=RandomResizedCrop, scale=64)], (64, 64)),  # as a config of Python's style has it
         ([dict(type=CenterCrop, crop_size=(96, 48))], (48, 96)),
+        (
+            [dict(type='mmpretrain.Albumentations', transforms=[dict(type='RandomResizedCrop', height=48, width=96)])],
+            (48, 96),
+        ),
+        ([CROP, dict(type='Pad', size_divisor=32)], (64, 64)),
         ([CROP, dict(type='mmpretrain.GaussianBlur', magnitude_range=(0.1, 2.0)), PACK], (64, 64)),
     ],
 )
@@ -52,6 +57,48 @@ def test_the_last_transform_that_sets_a_size_counts(steps, size):
     assert image_size(data(train=steps)) == size
     wrapped = dict(type='mmlgd.StoredTeacherDataset', store='store', dataset=dict(datasets=[dict(pipeline=steps)]))
     assert image_size(dict(train_dataloader=dict(dataset=wrapped))) == size
+
+
+@pytest.fixture
+def said(monkeypatch):
+    told = []
+    monkeypatch.setattr('mmlgd.apis.image_size.print_log', lambda text, *_: told.append(text))
+    return told
+
+
+@pytest.mark.parametrize(
+    'steps',
+    [
+        [dict(type='RandomFlip', prob=0.5), PACK],
+        [CROP, dict(type='Resize', scale_factor=0.5)],
+        [dict(type='RandomResize', scale=[(64, 64), (128, 128)])],
+        [dict(type='RandomChoiceResize', scales=[(64, 64), (80, 80)])],
+        [CROP, dict(type='Pad', pad_to_square=True)],
+        [CROP, dict(type='Pad', size_divisor=48)],
+        [dict(type='mmpretrain.ResizeEdge', scale=64), dict(type='Pad', size_divisor=32)],
+    ],
+)
+def test_a_training_of_no_single_size_is_said(steps, said):
+    assert image_size(data(train=steps)) == (224, 224)
+    assert 'does not bring images to one size: 224 x 224 is taken' in said[0] and '--size' in said[0]
+    assert image_size({}) == (224, 224) and len(said) == 1
+
+
+def test_other_statistics_than_those_of_training_are_said(lgd_checkpoint, tmp_path, said):
+    content = read_checkpoint(lgd_checkpoint)
+    config = Config(dict(model=dict(type='mmlgd.KNNClassifier')))
+    compare_statistics(config, str(lgd_checkpoint))
+    compare_statistics(config, 'none')
+    assert not said
+    settings = Config.fromstring(content['meta']['cfg'], '.py')
+    settings.model.data_preprocessor = dict(mean=[0.0] * 3, std=[255.0] * 3, to_rgb=False)
+    content['meta']['cfg'] = settings.pretty_text
+    torch.save(content, tmp_path / 'bgr.pth')
+    compare_statistics(config, str(tmp_path / 'bgr.pth'))
+    assert 'trained with images of BGR, mean [0.0, 0.0, 0.0]' in said[0] and 'shows it RGB, mean [123.675' in said[0]
+    config.model.data_preprocessor = dict(mean=[0] * 3, std=[255] * 3, bgr_to_rgb=False)  # as detectors have it
+    compare_statistics(config, str(tmp_path / 'bgr.pth'))
+    assert len(said) == 1
 
 
 def test_where_nothing_else_says_a_size():

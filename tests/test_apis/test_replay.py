@@ -66,7 +66,7 @@ MALFORMED = {
     'one image alone': (having(inputs=torch.ones(3, 64, 64)), 'lacks step.inputs'),
     'four channels': (having(inputs=torch.ones(2, 4, 64, 64)), 'lacks step.inputs'),
     'no images': (having(inputs=torch.ones(0, 3, 64, 64), paths=[]), 'lacks step.inputs'),
-    'sparse inputs': (having(inputs=torch.ones(2, 3, 8, 8).to_sparse()), 'lacks step.inputs'),
+    'sparse inputs': (having(inputs=torch.ones(2, 3, 8, 8).to_sparse()), 'is no checkpoint, or holds more'),
     'no random numbers': (lacking('rng'), 'lacks step.rng'),
     'random numbers of another kind': (having(rng=dict(cpu=torch.ones(5056))), 'lacks step.rng'),
     'a state of no generator': (having(rng=dict(cpu=torch.zeros(7, dtype=torch.uint8))), 'cannot run'),
@@ -99,5 +99,5 @@ def test_the_step_itself_runs_and_another_model_is_refused(model, step, tmp_path
     content = torch.load(step, weights_only=True)
     content['meta']['cfg'] = "model = dict(type='mmpretrain.ResNet', depth=18)"
     torch.save(content, tmp_path / 'step.pth')
-    with pytest.raises(CheckpointError, match='a ResNet cannot run'):
+    with pytest.raises(CheckpointError, match='ResNet. to be built as its model'):
         replay_step(tmp_path / 'step.pth')

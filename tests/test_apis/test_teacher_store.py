@@ -1,6 +1,7 @@
 import copy
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from safetensors.torch import load_file, save_file
 
-from mmlgd.apis.teacher_store import use_store, write_store
+from mmlgd.apis.teacher_store import is_complete, use_store, write_store
 from mmlgd.datasets import SeededViews, loading
 from mmlgd.datasets.loading import decode
 from mmlgd.errors import ConfigError
@@ -343,6 +344,22 @@ def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, 
         np.testing.assert_allclose(written[row], store[row], atol=1e-3)
     run(ROOT / 'tools/train.py', recipe, '--store', tmp_path / 'store', '--work-dir', tmp_path / 'run')
     assert (tmp_path / 'run/epoch_2.pth').is_file()
+
+
+def test_a_store_of_an_earlier_version_gets_new_names(cfg, store, tmp_path):
+    """Its teacher has an identity without settings, by which whoever reads the store asks."""
+    old = tmp_path / 'old'
+    shutil.copytree(store.folder, old)
+    description = json.loads((old / 'store.json').read_text())
+    kind, label, _, weights = re.fullmatch(r'(\w+)/(.*)/(settings-\w+)/(\w+)', description['teacher']['id']).groups()
+    description['teacher']['id'] = f'{kind}/{label}/{weights}'
+    (old / 'store.json').write_text(json.dumps(description))
+    cfg.model.text.vocabulary = ['boat', 'house']
+    assert not is_complete(cfg, old)
+    write_store(cfg, old, VIEWS, seed=3)
+    assert is_complete(cfg, old)
+    use_store(cfg, old)
+    assert MODELS.build(cfg.model).class_names == ['boat', 'house']
 
 
 def test_the_teacher_of_a_store_may_be_moved_or_typed_otherwise(cfg, store, tmp_path, monkeypatch):

@@ -221,16 +221,17 @@ ODD = ['it\'s "both"', '{a} {{b}} $HOME', "back\\slash',open('ran','w'),'"]
 @pytest.mark.parametrize('name', ODD)
 def test_odd_names_of_folders_are_those_that_train(pretrain, pictures, tmp_path, name):
     place = tmp_path / name
-    place.mkdir()
+    images = place / 'images'
+    images.mkdir(parents=True)
     (place / 'names.txt').write_text('cat\ndog\n')
     for k in range(4):
-        (place / f'{k}.png').touch()
-    result = pretrain('--dry-run', images=place, names=place / 'names.txt', work_dir=place / 'run')
+        (images / f'{k}.png').touch()
+    result = pretrain('--dry-run', images=images, names=place / 'names.txt', work_dir=place / 'run')
     assert result.exit_code == 0, result.output
     cfg = Config.fromfile(place / 'run/recipe/pretrain.py')
     cfg.dump(place / 'dumped.py')  # as mmengine does for each run
     for read in (cfg, Config.fromfile(place / 'dumped.py')):
-        assert (read.train_dataloader.dataset.data_root, read.work_dir) == (str(place), str(place / 'run'))
+        assert (read.train_dataloader.dataset.data_root, read.work_dir) == (str(images), str(place / 'run'))
         assert read.model.text.vocabulary == str(place / 'names.txt')
     assert not (tmp_path / 'ran').exists()
 
@@ -265,6 +266,11 @@ def test_an_edited_config_stays(pretrain, tmp_path):
     result = pretrain('--dry-run')
     assert result.exit_code == 1 and 'is the config of another run (or has been edited)' in result.output
     assert 'alpha=0.3' in file.read_text()
+    # What was typed is part of the advice, and a run that is to go on keeps its config.
+    result = pretrain('--dry-run', '--', '--resume')
+    assert f'tools/train.py {file} --resume' in result.output.replace('.mim/', '')
+    result = pretrain('--dry-run', '--overwrite', '--', '--resume')
+    assert result.exit_code == 1 and 'give one of them' in result.output and 'alpha=0.3' in file.read_text()
     assert pretrain('--dry-run', '--overwrite').exit_code == 0
     assert 'alpha' not in file.read_text()
 

@@ -69,7 +69,7 @@ def test_a_failing_run_is_named_with_its_last_words(compare, tmp_path):
 
 
 def test_wrong_arguments(compare, tmp_path, capsys):
-    with pytest.raises(KeyError, match="no 'AP'; it has mIoU"):
+    with pytest.raises(ConfigError, match="no 'AP'; it has mIoU"):
         compare.main(['c.py', '--metric', 'AP', '--work-dir', str(tmp_path / 'runs'), '--starts', 'random=none'])
     with pytest.raises(SystemExit):
         compare.main(['c.py', '--metric', 'AP', '--starts', 'none'])
@@ -81,7 +81,7 @@ def test_a_foreign_line_in_a_log_is_no_evaluation(compare, tmp_path):
     log.parent.mkdir(parents=True)
     log.write_text('{"mIoU": 11, "step": 2}\nnull\n{"note": "mine"}\n{"step": 3, "note": "mine"}\n{"mIoU": 1')
     assert compare.last_metric(log, 'mIoU') == 11
-    with pytest.raises(KeyError, match='no .acc.; it has'):
+    with pytest.raises(ConfigError, match='no .acc.; it has'):
         compare.last_metric(log, 'acc')
 
 
@@ -108,6 +108,30 @@ def test_another_run_under_the_same_name_is_refused(compare, arguments, tmp_path
     compare.main(arguments)
     change(tmp_path, arguments)
     with pytest.raises(ConfigError, match=message):
+        compare.main(arguments)
+
+
+def test_a_start_that_detects_nothing_has_no_precision_and_keeps_its_run(compare, arguments, tmp_path):
+    log = tmp_path / '20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"lr": 1, "loss": 1, "step": 1}\n{"data_time": 0.1, "time": 0.2, "step": 1}\n')
+    assert compare.last_metric(log, 'coco/bbox_mAP') == 0
+    arguments[arguments.index('mIoU')] = 'acc'
+    with pytest.raises(ConfigError, match="no 'acc'; it has mIoU, recall"):
+        compare.main(arguments)
+    assert (tmp_path / 'runs/lgd_seed0/result.json').is_file()
+    arguments[arguments.index('acc')] = 'mIoU'
+    (tmp_path / 'train.py').write_text('import sys; sys.exit("trained once more")')
+    compare.main(arguments)
+
+
+def test_a_record_of_an_earlier_version_says_too_little(compare, arguments, tmp_path):
+    compare.main(arguments)
+    result = tmp_path / 'runs/lgd_seed0/result.json'
+    told = json.loads(result.read_text())
+    told.pop('contents')
+    result.write_text(json.dumps(told))
+    with pytest.raises(ConfigError, match='were not recorded'):
         compare.main(arguments)
 
 

@@ -1,5 +1,6 @@
 """The evaluation of frozen students: its table, its draws of labels, and what it refuses."""
 
+import argparse
 import copy
 import importlib.util
 import io
@@ -282,7 +283,7 @@ def sized_student(lgd_checkpoint, tmp_path):
     return student
 
 
-def test_each_student_sees_ordinary_photos_at_its_own_size(tool, sized_student, tmp_path, monkeypatch):
+def test_each_student_sees_ordinary_photos_at_its_own_size(tool, sized_student, tiny_clip, tmp_path, monkeypatch):
     """Photos of different sizes do not stack, and students of two sizes are compared in one call."""
     shown, forward = {}, tool.FrozenModel.forward
 
@@ -297,7 +298,7 @@ def test_each_student_sees_ordinary_photos_at_its_own_size(tool, sized_student, 
     students = [f'small={sized_student(32)}', f'large={sized_student(64)}', 'random=none']
     arguments = ['--data', str(photos(tmp_path / 'photos')), '--labels', '1', '--seeds', '0', '--workers', '0']
     arguments += ['--students', *students, '--k', '2', '--out', str(tmp_path / 'out')]
-    report = tool.main([*arguments, '--teacher'])
+    report = tool.main([*arguments, '--teacher', '--teacher-options', f'model={tiny_clip}'])
     assert {name: shown[id(model)] for name, model in models.items()} == {
         **dict(small={(32, 32)}, large={(64, 64)}, random={(32, 32)}, teacher={(32, 32)})
     }
@@ -328,6 +329,7 @@ def test_each_student_sees_ordinary_photos_at_its_own_size(tool, sized_student, 
         (dict(train='a/0.png 0\nb/1.png 1\n', k='3'), '--k 3 nearest neighbours are more than the 2 training'),
         (dict(train='a/0.png 0\nb/1.png 1\n', labels='2'), '--labels 2: The class 0 has 1 pictures, fewer than 2'),
         (dict(train=b'a/\xff.png 0\n'), 'train.txt is not UTF-8'),
+        (dict(train='\ufeffa/0.png 0\nb/1.png 1\n'), 'begins with a byte order mark'),
     ],
 )
 def test_odd_lists_are_named_before_the_work(tool, lgd_checkpoint, tmp_path, monkeypatch, lists, message):
@@ -343,6 +345,21 @@ def test_odd_lists_are_named_before_the_work(tool, lgd_checkpoint, tmp_path, mon
         tool.main([*map(str, arguments), '--out', str(tmp_path / 'out')])
 
 
+def test_lists_are_read_as_mmengine_reads_them_and_once_for_all_sizes(tool, tmp_path, monkeypatch):
+    data = photos(tmp_path / 'photos', sizes=((64, 64),) * 4)
+    name = 'a/x\u2028\x85.png'  # these end a line elsewhere
+    shutil.copy(data / 'train/a/0.png', data / 'train' / name)
+    (data / 'train.txt').write_text(f'{name} 0\r\nb/1.png 1\n')
+    train = tool.load_split(data, 'train', tool.sized(32))
+    assert train.files == [name, 'b/1.png']
+    monkeypatch.setattr(tool, 'load_split', lambda *_: pytest.fail('it was read again'))
+    arguments = argparse.Namespace(batch_size=2, workers=0)
+    for size in (32, 48):
+        (batch,) = tool.loader(arguments, train, tool.pipeline_of(None, tool.sized(size)))
+        assert batch['inputs'].shape == (2, 3, size, size)
+    assert train.dataset.pipeline.transforms[1].crop_size == (32, 32)
+
+
 def test_odd_folders_are_named_before_the_work(tool, lgd_checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(tool, 'extract', lambda *_: pytest.fail('it has begun to work'))
     data = photos(tmp_path / 'photos')
@@ -353,7 +370,7 @@ def test_odd_folders_are_named_before_the_work(tool, lgd_checkpoint, tmp_path, m
         tool.main([*arguments, str(tmp_path / 'out')])
     for file in (data / 'train').rglob('*.png'):
         file.unlink()
-    with pytest.raises(MMLGDError, match='No file in the class folders of .*train ends with'):
+    with pytest.raises(MMLGDError, match='No file in .*train or its sub-folders ends with'):
         tool.main([*arguments, str(tmp_path / 'out')])
     shutil.rmtree(data / 'train')
     (data / 'train').mkdir()

@@ -16,6 +16,9 @@ CONFIG = """
 """
 
 
+ONE_CYCLE = "[dict(type='OneCycleLR',eta_max=0.002,total_steps=9)]"
+
+
 @pytest.fixture
 def train(tool, tmp_path, monkeypatch):
     """Read a small config as train.py does, on a machine with a card or without one."""
@@ -70,6 +73,10 @@ def test_no_evaluation_whatever_its_options(train):
         (['--cfg-options', f'randomness.seed={2**70}'], f'got .{2**70}'),
         (['--cfg-options', 'randomness.seed=1.5'], "got '1.5'"),
         (['--auto-scale-lr', '--cfg-options', 'optim_wrapper.accumulative_counts=0'], 'accumulative_counts from 1'),
+        (
+            ['--auto-scale-lr', '--cfg-options', f'param_scheduler={ONE_CYCLE}'],
+            'OneCycleLR .* eta_max=0.002, meant for 2048',
+        ),
         (['--work-dir', '/x/{{ fileBasename }}'], 'work_dir is .* mmengine substitutes'),
         (['--cfg-options', 'model.backbone.depth={{$NOVAR:1}}'], 'model.backbone.depth is .* mmengine substitutes'),
     ],

@@ -15,7 +15,7 @@ from typing import Optional
 
 from runs import TOOLS, contents, mean_and_spread, refuse_other, run
 
-from mmlgd.errors import run_tool
+from mmlgd.errors import ConfigError, run_tool
 from mmlgd.evaluation.curves import read_records
 from mmlgd.files import write_whole
 from mmlgd.seeds import seed_number
@@ -52,7 +52,7 @@ def last_metric(log: Path, metric: str) -> Optional[float]:
         float | None: Its value, or None if there was no evaluation.
 
     Raises:
-        KeyError: There was an evaluation, without this metric; the message names those it had.
+        ConfigError: There was an evaluation, without this metric; the message names those it had.
     """
     found, others = None, None
     for record in read_records(log):
@@ -61,7 +61,12 @@ def last_metric(log: Path, metric: str) -> Optional[float]:
         elif 'lr' not in record and 'loss' not in record:
             others = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
     if found is None and others is not None:
-        raise KeyError(f'{log} has no {metric!r}; it has {", ".join(others) or "no metrics"}.')
+        if not others and metric.startswith('coco/'):  # mmdet evaluates nothing where nothing is detected
+            return 0.0
+        raise ConfigError(
+            f'{log} has no {metric!r}; it has {", ".join(others) or "no metrics"}. Give --metric one of them; the run '
+            f'is kept.'
+        )
     return found
 
 
@@ -85,12 +90,12 @@ def train(args: argparse.Namespace, source: str, seed: int, work_dir: Path) -> f
         before = set(work_dir.glob(LOGS))
         command = run(TOOLS / 'train.py', arguments, work_dir / 'output.txt')
         log = max(set(work_dir.glob(LOGS)) - before, default=None)  # not one of a run that was stopped here
+    if log is not None and not result.is_file():  # before its figure is looked for: the training is done
+        told = dict(asked, command=command, log=str(log.relative_to(work_dir)))
+        write_whole(result, (json.dumps(told, indent=1) + '\n').encode())
     value = last_metric(log, args.metric) if log else None
     if value is None:
         raise RuntimeError(f'The run in {work_dir} ended without an evaluation. Has the config a val_evaluator?')
-    if not result.is_file():
-        told = dict(asked, command=command, log=str(log.relative_to(work_dir)))
-        write_whole(result, (json.dumps(told, indent=1) + '\n').encode())
     return value
 
 

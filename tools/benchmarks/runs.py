@@ -75,7 +75,12 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
             f'{folder} holds a run of `train.py {" ".join(told.get("arguments", ["(not recorded)"]))}`, asked for is '
             f'`train.py {" ".join(asked["arguments"])}`. {advice}.'
         )
-    before, now = told.get('contents', {}), asked['contents']
+    if 'contents' not in told:
+        raise ConfigError(
+            f'{folder} holds a run whose config, checkpoint and store were not recorded, as earlier versions did: it '
+            f'may be another one. {advice}.'
+        )
+    before, now = told['contents'], asked['contents']
     if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
         raise ConfigError(
             f'{folder} holds a run with another content of {", ".join(changed)} (of a config, its bases and the '

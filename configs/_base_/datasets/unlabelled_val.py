@@ -11,7 +11,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='mmlgd.default_collate'),
     dataset=dict(
-        type='mmpretrain.CustomDataset',
+        type='mmlgd.Pictures',
         data_root=getenv('MMLGD_VAL') or 'data/pictures_val',
         data_prefix='',
         with_label=False,

@@ -4,6 +4,7 @@
 resnet18 = dict(
     type='mmpretrain.ResNet',
     depth=18,
+    zero_init_residual=False,  # a random start as in pre-training
     out_indices=(0, 1, 2, 3),
     frozen_stages=-1,
     norm_cfg=dict(type='SyncBN', requires_grad=True),

@@ -16,7 +16,7 @@ model = dict(text=dict(vocabulary=getenv('MMLGD_NAMES') or 'data/pictures/names.
 val_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='mmpretrain.CustomDataset',
+        type='mmlgd.Pictures',
         data_root=getenv('MMLGD_DATA') or 'data/pictures',
         data_prefix='val',
         extensions=('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'),

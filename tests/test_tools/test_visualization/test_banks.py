@@ -72,7 +72,7 @@ def test_checkpoints_without_banks_or_of_different_runs(load, run, tmp_path, cap
     assert 'different class names' in capsys.readouterr().err
 
 
-def test_names_are_drawn_as_they_are(load, oddly_named, pictures, tmp_path, monkeypatch):
+def test_names_are_drawn_as_they_are(load, oddly_named, tiny_clip, pictures, tmp_path, monkeypatch):
     """By all three tools; a name of 1,000 letters takes no more room than another."""
     drawn = []
     monkeypatch.setattr(matplotlib.text.Text, 'draw', spy_on(matplotlib.text.Text.draw, drawn))
@@ -80,7 +80,8 @@ def test_names_are_drawn_as_they_are(load, oddly_named, pictures, tmp_path, monk
     load('neighbours').main([oddly_named, str(pictures), '--max-pictures', '2', '--out', str(tmp_path / 'n.png')])
     embeddings = load('embeddings')
     monkeypatch.setattr(embeddings, 'layout', lambda rows, *_: np.arange(2.0 * len(rows)).reshape(-1, 2))
-    embeddings.main([oddly_named, str(pictures), '--out', str(tmp_path / 'e.png')])
+    teacher = ['--teacher-options', f'model={tiny_clip}']
+    embeddings.main([oddly_named, str(pictures), *teacher, '--out', str(tmp_path / 'e.png')])
     for name in ('banks', 'drift', 'n', 'e'):
         assert max(Image.open(tmp_path / f'{name}.png').size) < 4000
     assert any('$\\frac{$' in text for text in drawn)
