@@ -59,13 +59,6 @@ def test_the_last_transform_that_sets_a_size_counts(steps, size):
     assert image_size(dict(train_dataloader=dict(dataset=wrapped))) == size
 
 
-@pytest.fixture
-def said(monkeypatch):
-    told = []
-    monkeypatch.setattr('mmlgd.apis.image_size.print_log', lambda text, *_: told.append(text))
-    return told
-
-
 @pytest.mark.parametrize(
     'steps',
     [

@@ -16,7 +16,7 @@ CONFIG = """
 """
 
 
-ONE_CYCLE = "[dict(type='OneCycleLR',eta_max=0.002,total_steps=9)]"
+ONE_CYCLE = ['param_scheduler.type=OneCycleLR', 'param_scheduler.eta_max=0.002']
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_no_evaluation_whatever_its_options(train):
         (['--cfg-options', 'randomness.seed=1.5'], "got '1.5'"),
         (['--auto-scale-lr', '--cfg-options', 'optim_wrapper.accumulative_counts=0'], 'accumulative_counts from 1'),
         (
-            ['--auto-scale-lr', '--cfg-options', f'param_scheduler={ONE_CYCLE}'],
+            ['--auto-scale-lr', '--cfg-options', *ONE_CYCLE],
             'OneCycleLR .* eta_max=0.002, meant for 2048',
         ),
         (['--work-dir', '/x/{{ fileBasename }}'], 'work_dir is .* mmengine substitutes'),
