@@ -31,6 +31,7 @@ _METHODS = {
 }
 # Values may share memory, and a few small tensors be expanded; beyond this, a small file is out for a large memory.
 _TIMES, _SLACK = 4, 16 << 20
+_VALUE = 8  # bytes that a plain value is counted as
 _DEEPEST = 100  # what walks through a checkpoint later takes some stack for each
 
 
@@ -290,9 +291,9 @@ class _Walk:
 
     def __call__(self, value: Any) -> tuple[Any, int, int]:
         if isinstance(value, (str, bytes)):
-            return value, len(value), 0
+            return value, _VALUE + len(value), 0
         if value is None or isinstance(value, (int, float)):
-            return value, 1, 0
+            return value, _VALUE, 0
         if id(value) not in self.seen:
             self.kept.append(value)
             self.seen[id(value)] = None
@@ -313,7 +314,7 @@ class _Walk:
                 return None, value.nbytes, 0
             return value.result(), value.nbytes, 0
         if isinstance(value, StandIn):
-            return value.result(), 1, 0
+            return value.result(), _VALUE, 0
         if isinstance(value, list):
             return self._filled(value, enumerate(value))
         if isinstance(value, dict):
@@ -328,14 +329,14 @@ class _Walk:
         if isinstance(value, set):
             return value, sum(self(member)[1] for member in value), 1
         if isinstance(value, _PLAIN) or any(value is function for function in _FUNCTIONS):
-            return value, 1, 0
+            return value, _VALUE, 0
         raise UnpicklingError(f'It holds a {type(value).__name__}, which is no weight, number or text.')
 
     def _filled(self, into: Any, items: Iterable) -> tuple[Any, int, int]:
-        total, deepest = 1, 0
+        total, deepest = _VALUE, 0
         for key, value in items:
             into[key], size, depth = self(value)
-            total += size + (len(key) if isinstance(key, (str, bytes)) else 1)
+            total += size + self(key)[1]
             deepest = max(deepest, depth)
         return into, total, deepest + 1
 

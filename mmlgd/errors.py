@@ -64,9 +64,15 @@ def reason_of(error: BaseException) -> str:
 class _Brief(Repr):
     """Writes the first few values of each container, its own kinds or others', and of these the first few."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxother = 3, 200
+
     def repr1(self, value: object, level: int) -> str:
         if isinstance(value, (str, bytes)):
             return repr(value[: self.maxother])
+        if isinstance(value, int) and value.bit_length() > 2048:  # some Pythons refuse to write it
+            return f'a number of {value.bit_length()} bits'
         for kind in (dict, list, tuple, set, frozenset):
             if isinstance(value, kind):
                 return getattr(self, f'repr_{kind.__name__}')(value, level)
