@@ -2,33 +2,32 @@
 
 import hashlib
 import re
-import zipfile
+from functools import partial
 from http.client import HTTPException
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
-from typing import Optional, Union
+from typing import Any, Optional, Union
 from urllib.error import URLError
 from urllib.parse import parse_qs, urlparse
 
 import torch
 from mmengine.logging import print_log
 
-from .checkpoint_values import check_names, plain_values, stand_ins
+from .checkpoint_archives import described
+from .checkpoint_values import named, plain_values
 from .errors import DownloadError, MissingFileError, MMLGDError
 
 # As torch.hub and torchvision name files (resnet18-f37072fd.pth), and no date (run-20261124.pth). Of local files, which
 # anybody may rename, only OpenMMLab's longer form counts.
 _HASH_IN_URL = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[\w.]+$')
 _HASH_IN_NAME = re.compile(r'_\d{8}-([0-9a-f]{8})\.pth$')
-_ZIP = b'PK\x03\x04'  # how torch's checkpoints begin, since 1.6
 
 
 class CheckpointError(MMLGDError, ValueError):
     """A checkpoint that cannot be read, or does not hold what is asked of it."""
 
 
-def read_checkpoint(source: Union[str, Path], map_location: Union[str, torch.device] = 'cpu') -> dict:
+def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict:
     """Read a checkpoint file or URL as data: nothing in it is executed, and it takes no more memory than its file.
 
     It may hold tensors, plain values, numpy's numbers, and mmengine's logs and schedules.
@@ -39,7 +38,8 @@ def read_checkpoint(source: Union[str, Path], map_location: Union[str, torch.dev
 
     Args:
         source (str | Path): A local file or an ``http(s)://`` URL.
-        map_location (str | torch.device): Where the tensors go. Defaults to ``'cpu'``.
+        map_location (str | torch.device | dict | Callable, optional): Where the tensors go, as ``torch.load`` has it.
+            Defaults to ``'cpu'``.
 
     Returns:
         dict: As it was saved; :func:`~mmlgd.apis.state_dict_of` has its tensors.
@@ -64,7 +64,7 @@ def read_checkpoint(source: Union[str, Path], map_location: Union[str, torch.dev
     return _load(file, str(source), map_location)
 
 
-def _load(file: Path, source: str, map_location: Union[str, torch.device]) -> dict:
+def _load(file: Path, source: str, map_location: Any) -> dict:
     try:
         checkpoint = _read(file, map_location)
     except UnpicklingError as error:
@@ -85,41 +85,20 @@ def _load(file: Path, source: str, map_location: Union[str, torch.device]) -> di
     return checkpoint
 
 
-def _read(file: Path, map_location: Union[str, torch.device]) -> dict:
+def _read(file: Path, map_location: Any) -> dict:
     with file.open('rb') as content:
-        zipped = content.read(len(_ZIP)) == _ZIP
-        if not zipped:
-            content.seek(0)
-            check_names(content, count=5)  # a number, a version, the system, the checkpoint and the list of its parts
-    if zipped:
-        if fault := archive_fault(file):
-            raise UnpicklingError(fault)
-        check_names(BytesIO(torch._C.PyTorchFileReader(str(file)).get_record('data.pkl')))
-    with stand_ins():
-        # Mapped, a tensor cannot reach beyond its file; read into memory, torch believes what the file says of sizes.
-        checkpoint = torch.load(file, map_location=map_location, weights_only=True, mmap=zipped)
-        return plain_values(checkpoint, file.stat().st_size)
+        return plain_values(described(content, named, partial(_placed, map_location)), file.stat().st_size)
 
 
-def archive_fault(file: Union[str, Path]) -> str:
-    """Say what is wrong with the members of a checkpoint, which torch writes as a zip archive, or nothing.
-
-    Args:
-        file (str | Path): It is not read through.
-
-    Returns:
-        str: In words that follow its name.
-    """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, EOFError) as error:
-        return f'is cut off, or no checkpoint ({error})'
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        return 'has compressed parts, which torch never writes, and of which a few bytes could fill the memory'
-    if sum(member.file_size for member in members) > Path(file).stat().st_size:
-        return 'has parts that are larger than the file'
-    return ''
+def _placed(map_location: Any, memory: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
+    """Put what was read where the caller wants it, as torch does."""
+    if callable(map_location) and (moved := map_location(memory, location)) is not None:
+        return moved
+    if isinstance(map_location, dict):
+        location = map_location.get(location, location)
+    elif isinstance(map_location, (str, torch.device)):
+        location = str(map_location)
+    return torch.serialization.default_restore_location(memory, location)
 
 
 def _fetch(url: str) -> Path:

@@ -1,25 +1,26 @@
-"""What a checkpoint may hold beside plain values and tensors: numpy's numbers and mmengine's logs and schedules.
+"""What a checkpoint may hold: plain values, tensors, numpy's numbers and mmengine's logs and schedules.
 
-Files name classes and functions, and torch calls what it finds under these names. Here, each name stands for an object
-of ours that takes data alone: a file that says ``numpy.ndarray`` gets an :class:`_Array`, which is checked, filled, and
-at last turned into an array of numpy by :func:`plain_values`.
+Files name classes and functions, and a pickle calls what it finds under these names. Here, each name stands for an
+object of ours that takes data alone: a file that says ``numpy.ndarray`` gets an :class:`_Array`, which is checked,
+filled, and at last turned into an array of numpy by :func:`plain_values`.
 """
 
-import copy
-import pickletools
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from functools import cached_property
 from math import prod
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from torch import Tensor, nn
+
+from .checkpoint_archives import Storage
+from .errors import brief
+from .pickles import Name, StandIn, checked_key
 
 # Of numpy's numbers, those without references to objects, by the letters that files use.
 _DTYPES = tuple(['f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'b1'])
@@ -28,37 +29,112 @@ _METHODS = {
     HistoryBuffer: ('min', 'max', 'mean', 'current'),
     OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
 }
-# Tensors may share memory, and a few small ones be expanded; beyond this, a small file is out for a large memory.
+# Values may share memory, and a few small tensors be expanded; beyond this, a small file is out for a large memory.
 _TIMES, _SLACK = 4, 16 << 20
-# A tensor is four of them. The hash of one in one in one ... takes the stack of the process, at about 100,000.
-_TUPLES = 50_000
-_LOCK = threading.RLock()
+_VALUE = 8  # bytes that a plain value is counted as
+_DEEPEST = 100  # what walks through a checkpoint later takes some stack for each
 
 
-class _Dtype:
+def _whole(*numbers: Any) -> bool:
+    return all(type(number) is int and 0 <= number < 2**63 for number in numbers)
+
+
+class TensorOf(StandIn):
+    """Stands for a tensor, which does not leave its memory."""
+
+    def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, *others: Any):
+        self.requires_grad, hooks, self.bits = (*others, *(False, None, None)[len(others) :])
+        if type(storage) is not Storage or type(size) is not tuple or type(stride) is not tuple:
+            raise UnpicklingError('A tensor has a memory, a size and strides; this one has not.')
+        if not _whole(offset, *size, *stride) or len(size) != len(stride):
+            raise UnpicklingError(f'A tensor has sizes and strides from 0, this one {brief((offset, size, stride))}.')
+        last = sum((length - 1) * step for length, step in zip(size, stride))
+        if prod(size) and offset + last >= storage.length:
+            raise UnpicklingError(f'It has a tensor of shape {brief(size)} that its storage has not the numbers of.')
+        if hooks or type(self.requires_grad) is not bool:
+            raise UnpicklingError('It holds a tensor with hooks.')
+        able = {'conj', 'neg'} if storage.dtype.is_complex else {'neg'} if storage.dtype.is_floating_point else set()
+        if self.bits and not (type(self.bits) is dict and self.bits.keys() <= able):
+            raise UnpicklingError(f'It holds a tensor of {storage.dtype} with {brief(self.bits)}.')
+        self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
+
+    @property
+    def nbytes(self) -> int:
+        """Of a copy."""
+        return prod(self.size) * self.storage.dtype.itemsize
+
+    @cached_property
+    def tensor(self) -> Tensor:
+        """In memory that it shares with the others of the file alone."""
+        memory = self.storage.memory.content
+        tensor = torch.empty(0, dtype=self.storage.dtype, device=memory.device)
+        tensor.set_(memory, self.storage.start + self.offset, self.size, self.stride)
+        if self.bits:
+            torch._utils.set_tensor_metadata(tensor, self.bits)
+        return tensor.requires_grad_(self.requires_grad)
+
+    def result(self) -> Tensor:
+        return self.tensor
+
+
+class _Parameter(StandIn):
+    """Stands for ``nn.Parameter``."""
+
+    def __init__(self, data: Any = None, requires_grad: Any = True, hooks: Any = None):
+        self.take(data, requires_grad, hooks)
+
+    def take(self, data: Any, requires_grad: Any, hooks: Any) -> None:
+        if not isinstance(data, (TensorOf, type(None))) or type(requires_grad) is not bool or hooks:
+            raise UnpicklingError('It holds a parameter without a tensor, or with hooks.')
+        self.data, self.requires_grad = data, requires_grad
+
+    def build(self, state: Any) -> None:
+        """As torch wrote parameters before 0.4."""
+        if type(state) is tuple and len(state) == 5:
+            self.take(state[0], state[3], state[2])
+        elif type(state) is tuple and len(state) == 3:
+            self.take(self.data, state[0], state[2])
+        else:
+            super().build(state)
+
+    @property
+    def nbytes(self) -> int:
+        """Of a copy."""
+        return self.data.nbytes if self.data else 0
+
+    def result(self) -> nn.Parameter:
+        return nn.Parameter(self.data.result(), self.requires_grad) if self.data else super().result()
+
+
+class _Dtype(StandIn):
     """Stands for ``numpy.dtype``: a kind of plain numbers."""
 
     def __init__(self, kind: str, align: bool = False, copy: bool = True):
         if not isinstance(kind, str) or kind not in _DTYPES:
-            raise UnpicklingError(f'An array of plain numbers is read, this one is of {str(kind)[:50]!r}.')
+            raise UnpicklingError(f'An array of plain numbers is read, this one is of {brief(kind, 50)!r}.')
         self.value = np.dtype(kind)
 
-    def __setstate__(self, state: tuple) -> None:
+    def build(self, state: tuple) -> None:
         order = state[1] if isinstance(state, tuple) and len(state) == 8 else None
         if order not in ('<', '>', '|', '=') or state[2:5] != (None, None, None) or state[7] != 0:
-            raise UnpicklingError(f'An array of plain numbers is read, this one is of {str(state)[:50]}.')
+            raise UnpicklingError(f'An array of plain numbers is read, this one is of {brief(state, 50)}.')
         self.value = self.value.newbyteorder(order)
 
 
-class _Array:
-    """Stands for ``numpy.ndarray``, and for the function that makes an empty one to be filled."""
-
-    __hash__ = None
+class _Filled(StandIn):
+    """Stands for what its state makes of it."""
 
     def __init__(self, *empty: Any):
-        self.value = None
+        self.value: Union[np.ndarray, HistoryBuffer, None] = None
 
-    def __setstate__(self, state: tuple) -> None:
+    def result(self) -> Union[np.ndarray, HistoryBuffer]:
+        return super().result() if self.value is None else self.value
+
+
+class _Array(_Filled):
+    """Stands for ``numpy.ndarray``, and for the function that makes an empty one to be filled."""
+
+    def build(self, state: tuple) -> None:
         _, shape, dtype, fortran, content = state
         sizes = isinstance(shape, tuple) and len(shape) <= 8 and all(type(size) is int and size >= 0 for size in shape)
         if not sizes or type(dtype) is not _Dtype or type(content) is not bytes:
@@ -72,16 +148,14 @@ class _Array:
 def _scalar(dtype: _Dtype, content: bytes) -> np.generic:
     """Stand for numpy's function that makes a single number."""
     array = _Array()
-    array.__setstate__((1, (), dtype, False, content))
+    array.build((1, (), dtype, False, content))
     return array.value[()]
 
 
-class _Log:
+class _Log(_Filled):
     """Stands for mmengine's ``HistoryBuffer``: of its state, the numbers are taken, and no method."""
 
-    __hash__ = None
-
-    def __setstate__(self, state: dict) -> None:
+    def build(self, state: dict) -> None:
         if not isinstance(state, dict):
             raise UnpicklingError(f'A log has a dict as its state, this one a {type(state).__name__}.')
         length, *columns = (state[key] for key in ('max_length', '_log_history', '_count_history'))
@@ -93,15 +167,18 @@ class _Log:
         self.value._log_history, self.value._count_history = values
 
 
-class _Schedule:
+class _Schedule(StandIn):
     """Stands for the class ``OneCycleParamScheduler``, whose curve a schedule refers to."""
 
 
-def _method(owner: type, name: str) -> Any:
+_CLASSES = {_Log: HistoryBuffer, _Schedule: OneCycleParamScheduler}
+
+
+def _method(owner: Name, name: str) -> Any:
     """Stand for ``getattr``: the methods of :data:`_METHODS`, and nothing else."""
-    real = {_Log: HistoryBuffer, _Schedule: OneCycleParamScheduler}.get(owner) if isinstance(owner, type) else None
+    real = next((real for ours, real in _CLASSES.items() if type(owner) is Name and owner.meaning is ours), None)
     if not isinstance(name, str) or name not in _METHODS.get(real, ()):
-        raise UnpicklingError(f'A checkpoint asks for {str(name)[:50]!r} of {owner!r}, which none of mmengine needs.')
+        raise UnpicklingError(f'It asks for {brief(name, 50)!r} of {brief(owner, 50)}, which none of mmengine needs.')
     return getattr(real, name)
 
 
@@ -110,157 +187,172 @@ def _no_bytes() -> bytes:
     return b''
 
 
-def _path(one: type) -> str:
-    return f'{one.__module__}.{one.__qualname__}'
+def _encoded(text: str, encoding: str) -> bytes:
+    """Stand for ``_codecs.encode``, by which bytes are written: others than this encoding could grow."""
+    if encoding not in ('latin1', 'latin-1') or type(text) is not str:
+        raise UnpicklingError(f'It encodes {brief(text, 50)!r} as {brief(encoding, 50)!r}, and bytes are latin1.')
+    return text.encode('latin-1')
 
 
-_STAND_INS = {
+def _ordered(items: Any = ()) -> OrderedDict:
+    """Stand for ``OrderedDict``; Python 2 wrote the items as its argument."""
+    if type(items) not in (list, tuple) or any(type(item) not in (list, tuple) or len(item) != 2 for item in items):
+        raise UnpicklingError('A dict has pairs of keys and values; this one has not.')
+    return OrderedDict((checked_key(key), value) for key, value in items)
+
+
+def _counter(counts: Any = None) -> Counter:
+    if type(counts) not in (dict, type(None)):
+        raise UnpicklingError('A counter is made of a dict; this one is not.')
+    return Counter(counts)
+
+
+def _set(members: Any = ()) -> set:
+    if type(members) not in (list, tuple):
+        raise UnpicklingError('A set is made of a list; this one is not.')
+    return set(map(checked_key, members))
+
+
+def _size(lengths: Any = ()) -> torch.Size:
+    if type(lengths) is not tuple or not _whole(*lengths):
+        raise UnpicklingError(f'A size is of whole numbers from 0, this one of {brief(lengths, 50)}.')
+    return torch.Size(lengths)
+
+
+_STORAGES = {
+    'Double': torch.float64,
+    'Float': torch.float32,
+    'Half': torch.float16,
+    'BFloat16': torch.bfloat16,
+    'Long': torch.int64,
+    'Int': torch.int32,
+    'Short': torch.int16,
+    'Char': torch.int8,
+    'Byte': torch.uint8,
+    'Bool': torch.bool,
+    'ComplexDouble': torch.complex128,
+    'ComplexFloat': torch.complex64,
+}
+# Plain tensors alone: no other layouts, no memory without content.
+NAMES = {
+    **{f'torch.{place}{name}Storage': kind for name, kind in _STORAGES.items() for place in ('', 'cuda.')},
+    'torch._utils._rebuild_tensor': TensorOf,
+    'torch._utils._rebuild_tensor_v2': TensorOf,
+    'torch._utils._rebuild_parameter': _Parameter,
+    'torch.nn.parameter.Parameter': _Parameter,
+    'torch.Size': _size,
+    'torch.device': torch.device,
+    'collections.OrderedDict': _ordered,
+    'collections.Counter': _counter,
+    'builtins.set': _set,
+    'builtins.complex': complex,
+    'builtins.bytes': _no_bytes,
+    'builtins.getattr': _method,
+    '_codecs.encode': _encoded,
     'numpy.dtype': _Dtype,
     'numpy.ndarray': _Array,
     # numpy 2 moved its pickle helpers; files name either place.
     **{f'numpy.{core}.multiarray._reconstruct': _Array for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('core', '_core')},
-    _path(HistoryBuffer): _Log,
-    _path(OneCycleParamScheduler): _Schedule,
-    'builtins.getattr': _method,
-    'builtins.bytes': _no_bytes,
+    **{f'{real.__module__}.{real.__qualname__}': ours for ours, real in _CLASSES.items()},
 }
-# Of the names that torch itself would take, those of plain tensors: no other layouts, no memory without content.
-_OF_TORCH = {
-    'collections.OrderedDict',
-    'collections.Counter',
-    'builtins.set',
-    'builtins.complex',
-    '_codecs.encode',
-    'torch.Size',
-    'torch.device',
-    'torch.nn.parameter.Parameter',
-    *(f'torch._utils._rebuild_{what}' for what in ('tensor', 'tensor_v2', 'parameter')),
-    *(str(kind) for kind in vars(torch).values() if isinstance(kind, torch.dtype)),
-    *(f'torch.{place}{name}' for name in vars(torch) if name.endswith('Storage') for place in ('', 'cuda.')),
-} - {'torch.UntypedStorage', 'torch.TypedStorage', 'torch.cuda.UntypedStorage', 'torch.cuda.TypedStorage'}
+_KINDS = {str(kind): kind for kind in vars(torch).values() if isinstance(kind, torch.dtype)}
+_PLAIN = (bytes, complex, np.generic, torch.dtype, torch.device, torch.Size)
+_FUNCTIONS = [getattr(owner, name) for owner, names in _METHODS.items() for name in names]
 
 
-def _trusted() -> dict[str, Any]:
-    """What the program has made torch trust, by name; torch's own layouts and what stands in here are not of it."""
-    named = [one if isinstance(one, tuple) else (one, _path(one)) for one in torch.serialization.get_safe_globals()]
-    return {name: one for one, name in named if name not in _STAND_INS and not name.startswith('torch.')}
-
-
-@contextmanager
-def stand_ins() -> Iterator[None]:
-    """Let ``torch.load(weights_only=True)`` take the names of this module, each as ours; after it, as before."""
-    with _LOCK:
-        before = torch.serialization.get_safe_globals()
-        names = {**_trusted(), **_STAND_INS}
-        try:
-            torch.serialization.clear_safe_globals()
-            torch.serialization.add_safe_globals([(one, name) for name, one in names.items()])
-            yield
-        finally:
-            torch.serialization.clear_safe_globals()
-            torch.serialization.add_safe_globals(before)
-
-
-def check_names(pickled: BinaryIO, count: int = 1) -> None:
-    """Refuse pickles that name anything but plain tensors, plain values and what this module stands in for.
-
-    torch's own list is longer: some of it makes tensors without content, or of layouts that can point anywhere.
+def named(path: str) -> Any:
+    """Give what a name in a checkpoint stands for.
 
     Args:
-        pickled (BinaryIO): What is about to be read, at its start.
-        count (int): How many pickles there are, one after the other. Defaults to 1.
+        path (str): As ``module.name``.
+
+    Returns:
+        Any: A :class:`~mmlgd.pickles.Name`, or a ``torch.dtype``.
 
     Raises:
-        UnpicklingError: There is another name, and it is none that the program has made torch trust.
-        ValueError: It is no pickle.
+        UnpicklingError: It is none that a checkpoint needs.
     """
-    known = {*_OF_TORCH, *_STAND_INS, *_trusted()}
-    tuples = 0
-    for _ in range(count):
-        for opcode, argument, _ in pickletools.genops(pickled):
-            tuples += opcode.name.startswith('TUPLE')
-            if tuples > _TUPLES:
-                raise UnpicklingError(f'It has more than {_TUPLES} tuples.')
-            if opcode.name != 'GLOBAL':  # torch takes no other way to name something
-                continue
-            name = argument.replace(' ', '.').replace('__builtin__.', 'builtins.', 1)
-            if name not in known:
-                raise UnpicklingError(f'It names {name}.')
+    if path in _KINDS:
+        return _KINDS[path]
+    if path not in NAMES:
+        raise UnpicklingError(f'It names {brief(path)}.')
+    return Name(NAMES[path])
 
 
-class _Plain:
-    """A walk through what was read."""
+class _Walk:
+    """A walk through what was read; gives each value as it should be, with its bytes and its depth when written out."""
 
     def __init__(self, size: int):
-        self.size, self.stored, self.total = size, 0, 0
-        self.seen: dict[int, Any] = {}
+        self.most = _TIMES * size + _SLACK
+        self.seen: dict[int, Optional[tuple[Any, int, int]]] = {}
         self.kept: list = []  # so that no other object gets the id of one that was replaced
-        self.storages: set[int] = set()
-        self.memo: dict = {}
-        methods = [getattr(owner, name) for owner, names in _METHODS.items() for name in names]
-        self.functions = {id(method) for method in methods}
-        self.trusted = tuple(one for one in _trusted().values() if isinstance(one, type))
+        self.level = 0
 
-    def __call__(self, value: Any) -> Any:
-        if isinstance(value, (str, int, float)) and not isinstance(value, np.generic):
-            return value
+    def __call__(self, value: Any) -> tuple[Any, int, int]:
+        if isinstance(value, (str, bytes)):
+            return value, _VALUE + len(value), 0
+        if value is None or isinstance(value, (int, float)):
+            return value, _VALUE, 0
         if id(value) not in self.seen:
             self.kept.append(value)
-            self.seen[id(value)] = value if isinstance(value, (dict, list)) else None
-            self.seen[id(value)] = self._converted(value)
-        elif self.seen[id(value)] is None and value is not None:
-            raise UnpicklingError('It has a tuple in itself.')
+            self.seen[id(value)] = None
+            self.level += 1
+            self.seen[id(value)] = result = self._plain(value)
+            self.level -= 1
+            if result[1] > self.most:
+                raise UnpicklingError(f'Its values would take {result[1]} bytes, more than there are in the file.')
+            if max(result[2], self.level) > _DEEPEST:
+                raise UnpicklingError(f'It is nested deeper than {_DEEPEST} times.')
+        elif self.seen[id(value)] is None:
+            raise UnpicklingError(f'It has a {type(value).__name__} in itself.')
         return self.seen[id(value)]
 
-    def _converted(self, value: Any) -> Any:
-        if isinstance(value, (dict, list)):
-            for key, one in list(value.items() if isinstance(value, dict) else enumerate(value)):
-                self(key)
-                value[key] = self(one)
-            if extra := getattr(value, '__dict__', None):
-                if type(value) is not OrderedDict or extra.keys() != {'_metadata'}:
-                    raise UnpicklingError('It has a dict with attributes of its own.')
-                self(extra['_metadata'])
-            return value
+    def _plain(self, value: Any) -> tuple[Any, int, int]:
+        if isinstance(value, (TensorOf, _Parameter)):
+            if value.nbytes > self.most:  # before it is made
+                return None, value.nbytes, 0
+            return value.result(), value.nbytes, 0
+        if isinstance(value, StandIn):
+            return value.result(), _VALUE, 0
+        if isinstance(value, list):
+            return self._filled(value, enumerate(value))
+        if isinstance(value, dict):
+            result = self._filled(value, [*value.items()])
+            if not hasattr(value, '_metadata'):
+                return result
+            value._metadata, size, depth = self(value._metadata)
+            return value, result[1] + size, max(result[2], depth + 1)
         if type(value) is tuple:
-            return tuple(map(self, value))
-        if isinstance(value, Tensor):
-            return self._tensor(value)
-        if type(value) in (_Array, _Log) and getattr(value, 'value', None) is not None:
-            return value.value
-        plain = (str, bytes, int, float, complex, set, np.generic, torch.dtype, torch.device, torch.Size, type(None))
-        if isinstance(value, (*plain, *self.trusted)) or id(value) in self.functions:
-            return value
-        raise UnpicklingError(f'It holds {str(value)[:80]}, which is no weight, number or text.')
+            items, size, depth = self._filled([None] * len(value), enumerate(value))
+            return tuple(items), size, depth
+        if isinstance(value, set):
+            return value, sum(self(member)[1] for member in value), 1
+        if isinstance(value, _PLAIN) or any(value is function for function in _FUNCTIONS):
+            return value, _VALUE, 0
+        raise UnpicklingError(f'It holds a {type(value).__name__}, which is no weight, number or text.')
 
-    def _tensor(self, value: Tensor) -> Tensor:
-        if type(value) not in (Tensor, nn.Parameter) or value.layout != torch.strided or value.is_quantized:
-            raise UnpicklingError(f'It holds a {type(value).__name__} of layout {value.layout}, no plain tensor.')
-        if value.device.type == 'meta' or value.is_nested or value._backward_hooks:
-            raise UnpicklingError('It holds a tensor without numbers, or with hooks.')
-        storage = value.untyped_storage()
-        self.stored += storage.nbytes() if storage._cdata not in self.storages else 0
-        self.storages.add(storage._cdata)
-        self.total += value.numel() * value.element_size()
-        if self.stored > self.size or self.total > _TIMES * self.size + _SLACK:
-            raise UnpicklingError(f'Its tensors would take {self.total} bytes, more than there are in the file.')
-        # Memory of its own: what torch mapped would change, or be gone, with the file.
-        return copy.deepcopy(value, self.memo) if value.device.type == 'cpu' else value
+    def _filled(self, into: Any, items: Iterable) -> tuple[Any, int, int]:
+        total, deepest = _VALUE, 0
+        for key, value in items:
+            into[key], size, depth = self(value)
+            total += size + self(key)[1]
+            deepest = max(deepest, depth)
+        return into, total, deepest + 1
 
 
 def plain_values(content: Any, size: int) -> Any:
-    """Turn what was read with :func:`stand_ins` into ordinary objects of numpy, mmengine and torch.
+    """Turn what a checkpoint says into ordinary objects of torch, numpy and mmengine.
 
     Args:
-        content (Any): A checkpoint. Its dicts and lists are changed in place.
-        size (int): Bytes of its file, for which its tensors must not be too large.
+        content (Any): Read with :func:`named`. Its dicts and lists are changed in place.
+        size (int): Bytes of its file, for which its values must not be too large, even if each is written out wherever
+            it is referred to.
 
     Returns:
-        Any: The same; its tensors do not depend on the file.
+        Any: The same; nothing in it depends on the file.
 
     Raises:
-        UnpicklingError: Something in it is no plain value, or no such tensor as a module has.
-        RecursionError: It is nested too deep.
+        UnpicklingError: Something in it is no plain value, is too large, too deep, or in itself.
     """
-    return _Plain(size)(content)
+    return _Walk(size)(content)[0]

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from reprlib import Repr
 from typing import Callable, Optional
 
 # What torch makes of an error in a data loader's process: one of the same class, with its traceback as the message.
@@ -58,6 +59,45 @@ def reason_of(error: BaseException) -> str:
         return message
     *_, reason = re.split(rf'^(?:[\w.]+\.)?{caught[1]}: ', message, flags=re.MULTILINE)
     return reason.strip()
+
+
+class _Brief(Repr):
+    """Writes the first few values of each container, its own kinds or others', and of these the first few."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxother = 3, 200
+
+    def repr1(self, value: object, level: int) -> str:
+        if isinstance(value, (str, bytes)):
+            return repr(value[: self.maxother])
+        if isinstance(value, int) and value.bit_length() > 2048:  # some Pythons refuse to write it
+            return f'a number of {value.bit_length()} bits'
+        for kind in (dict, list, tuple, set, frozenset):
+            if isinstance(value, kind):
+                return getattr(self, f'repr_{kind.__name__}')(value, level)
+        return super().repr1(value, level)
+
+
+def brief(value: object, length: int = 100) -> str:
+    """Write a value for a message, in a time and a memory that do not depend on its size.
+
+    A few bytes of a file can make lists in lists that share their parts: written out, they fill any memory.
+
+    Args:
+        value (object): Anything, out of a file too.
+        length (int): Characters, at most. Defaults to 100.
+
+    Returns:
+        str: Its beginning: of a text itself, as ``str`` has it.
+
+    Examples:
+        >>> brief('a' * 200, 5)
+        'aaaaa'
+        >>> brief(list(range(1000)))
+        '[0, 1, 2, 3, 4, 5, ...]'
+    """
+    return (value if isinstance(value, str) else _Brief().repr(value))[:length]
 
 
 def shown(name: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Callable, Union, get_args, get_origin, get_type_hints
 
-from .errors import ConfigError
+from .errors import ConfigError, brief
 
 
 class NumberError(ConfigError, argparse.ArgumentTypeError):
@@ -48,7 +48,7 @@ def checked_settings(init: Callable) -> Callable:
         for name, value in given.items():
             if name in hints and not _is_a(value, hints[name]):
                 raise ConfigError(
-                    f'{owner} takes {_words(hints[name])} as {name}, got {str(value)[:100]!r}, a '
+                    f'{owner} takes {_words(hints[name])} as {name}, got {brief(value)!r}, a '
                     f'{type(value).__name__}. Change it in the config, or leave it out where it has a default.'
                 )
         init(self, *args, **kwargs)
@@ -93,7 +93,7 @@ def whole(name: str, least: int, most: int) -> Callable[[Union[int, str]], int]:
         text = str(value)
         # int() also takes '1_000' and other scripts' digits, and has an error of its own for thousands of digits.
         if not re.fullmatch('[+-]?[0-9]{1,25}', text) or not least <= int(text) <= most:
-            raise NumberError(f'expected {name} from {least} to {most}, a whole number; got {str(value)[:100]!r}')
+            raise NumberError(f'expected {name} from {least} to {most}, a whole number; got {brief(value)!r}')
         return int(text)
 
     return checked

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from .checkpoint_files import CheckpointError
+from .errors import brief
 
 # open_clip/LABEL/SETTINGS/FINGERPRINT and conse/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier versions wrote no SETTINGS.
 # The label is for people: it says where the weights came from, and equal weights may come from anywhere.
@@ -95,7 +96,7 @@ def teacher_to_build(
         if key in (*named, 'store', *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue
         raise CheckpointError(
-            f'{source} has a teacher with {key}={str(value)[:200]!r}: a place that whoever wrote it has chosen, which '
+            f'{source} has a teacher with {key}={brief(value, 200)!r}: a place that whoever wrote it has chosen, which '
             f'is not opened unasked. If it is yours, name it: teacher=dict({key}=...) in Python, or '
             f'--teacher-options {key}=... on the command line.'
         )

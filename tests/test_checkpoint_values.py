@@ -1,5 +1,8 @@
 """What a checkpoint may hold beside tensors: plain numbers of numpy, logs and schedules, and no objects or memory."""
 
+import codecs
+from collections import Counter, OrderedDict
+
 import mmengine
 import numpy as np
 import pytest
@@ -193,17 +196,36 @@ def test_what_is_nested_too_deep(name, tmp_path):
         read_checkpoint(tmp_path / 'a.pth')
 
 
-def test_what_is_in_itself(tmp_path):
-    value = []
-    value.append(value)
-    write_archive(dict(value=value), tmp_path / 'a.pth')
-    again = read_checkpoint(tmp_path / 'a.pth')['value']
-    assert again[0] is again
-    # a tuple of a list, and in the list the tuple
-    tangled = b'\x80\x02}X\x01\x00\x00\x00a]q\x00\x85q\x01h\x00h\x01a\x86s.'
-    write_archive({}, tmp_path / 'a.pth', {'data.pkl': tangled})
-    with pytest.raises(CheckpointError, match='a tuple in itself'):
+# By hand: a list in itself; a tuple of a list, and in the list the tuple; lists of the list before and a list.
+IN_ITSELF = dict(list=b']q\x00h\x00a', tangled=b']q\x00\x85q\x01h\x00h\x01a\x86')
+
+
+@pytest.mark.parametrize('name', IN_ITSELF)
+def test_what_is_in_itself(name, tmp_path):
+    write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02}X\x01\x00\x00\x00a' + IN_ITSELF[name] + b's.'})
+    with pytest.raises(CheckpointError, match='a (tuple|list) in itself'):
         read_checkpoint(tmp_path / 'a.pth')
+
+
+def test_what_is_deep_by_its_parts(tmp_path):
+    """Each list is met where it is not deep: before the one that it is in."""
+    lists = [[]]
+    for _ in range(200):
+        lists.append([lists[-1]])
+    torch.save(dict(lists=lists[:90]), tmp_path / 'a.pth')
+    assert read_checkpoint(tmp_path / 'a.pth')['lists'] == lists[:90]
+    torch.save(dict(lists=lists), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='nested deeper'):
+        read_checkpoint(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('share', [lambda one: [one, one], lambda one: (one, one), lambda one: dict(a=one, b=one)])
+def test_what_would_fill_the_memory_when_it_is_written_out(share, tmp_path):
+    value = 'text'
+    for _ in range(60):
+        value = share(value)
+    with pytest.raises(CheckpointError, match='would take .* bytes'):
+        saved(value, tmp_path)
 
 
 @pytest.mark.parametrize('parts', ['compressed', 'overlapping'])
@@ -229,28 +251,48 @@ def test_a_small_file_does_not_fill_the_memory(parts, tmp_path):
         resume_whole(config)
 
 
-def test_what_the_program_trusts_stays_as_it_was(tmp_path):
-    """Also where the program makes torch take numpy's own names: a file gets ours all the same."""
-    before = [np.ndarray, np.dtype, type(np.dtype('float64')), HistoryBuffer, tuple]
-    with torch.serialization.safe_globals(before):
-        trusted = set(map(str, torch.serialization.get_safe_globals()))
-        assert saved(np.ones(2), tmp_path).tolist() == [1, 1]
-        for attack in ('pointer', 'log_of_text'):
-            write_archive(dict(state_dict={}, meta=ATTACKS[attack]), tmp_path / 'b.pth')
-            with pytest.raises(CheckpointError):
-                read_checkpoint(tmp_path / 'b.pth')
-        assert set(map(str, torch.serialization.get_safe_globals())) == trusted
-
-
 class Own:
     """A class that a program has made torch trust, for its own checkpoints."""
 
-    def __init__(self):
-        self.a = 1
+
+def test_what_the_program_trusts_is_neither_read_nor_changed(tmp_path):
+    """Nor while a file is read: another thread then is as free as before."""
+
+    def look(memory, location):
+        seen.append(torch.serialization.get_safe_globals())
+        torch.serialization.add_safe_globals([Own])
+        return memory
+
+    seen, before = [], [np.ndarray, np.dtype, type(np.dtype('float64')), HistoryBuffer, tuple]
+    try:
+        with torch.serialization.safe_globals(before):
+            trusted = torch.serialization.get_safe_globals()
+            torch.save(dict(w=torch.ones(1), log=HistoryBuffer([1.0], [1])), tmp_path / 'a.pth')
+            assert read_checkpoint(tmp_path / 'a.pth', map_location=look)['log'].mean() == 1
+            assert [set(one) for one in seen] == [set(trusted)]
+            assert {*torch.serialization.get_safe_globals()} == {*trusted, Own}
+            with pytest.raises(CheckpointError, match=r'It names .*\.Own'):
+                saved(Own(), tmp_path)
+            for attack in ('pointer', 'log_of_text'):
+                write_archive(dict(state_dict={}, meta=ATTACKS[attack]), tmp_path / 'b.pth')
+                with pytest.raises(CheckpointError):
+                    read_checkpoint(tmp_path / 'b.pth')
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals([one for one in trusted if one not in before])
 
 
-def test_what_the_program_trusts_is_read(tmp_path):
-    with pytest.raises(CheckpointError, match='Own'):
-        saved(Own(), tmp_path)
-    with torch.serialization.safe_globals([Own]):
-        assert saved(Own(), tmp_path).a == 1
+def test_a_checkpoint_encodes_bytes_and_nothing_that_grows(tmp_path):
+    assert saved(bytes(range(256)), tmp_path) == bytes(range(256))
+    with pytest.raises(CheckpointError, match="as 'utf_32', and bytes are latin1"):
+        saved(Call(codecs.encode, 'a' * 9, 'utf_32'), tmp_path)
+
+
+@pytest.mark.parametrize('key', [(1, 2), [], {}, 2**200, np.ones(1), torch.ones(1), HistoryBuffer])
+def test_keys_are_plain_values(key, tmp_path):
+    torch.save({}, tmp_path / 'a.pth')
+    plain = {'a': 1, 2: 1, 0.5: 1, True: 1, None: 1, np.int64(7): 1}
+    assert saved([plain, set(plain), Counter(plain)], tmp_path) == [plain, set(plain), Counter(plain)]
+    for call in (Call(set, [key]), Call(OrderedDict, [(key, 1)])):
+        with pytest.raises(CheckpointError, match='as a key; plain values are'):
+            saved(call, tmp_path)

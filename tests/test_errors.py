@@ -3,14 +3,16 @@
 import json
 import os
 import signal
+from collections import OrderedDict
 
 import pytest
 import torch
+from mmengine import ConfigDict
 from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
 from mmlgd.datasets import BadPictureError
-from mmlgd.errors import MMLGDError, reason_of, run_tool
+from mmlgd.errors import MMLGDError, brief, reason_of, run_tool
 
 
 def in_a_worker(error, cause=None):
@@ -76,3 +78,15 @@ def test_a_real_worker_of_a_run_under_torchrun(dataset, said, tmp_path, monkeypa
     told = json.loads((tmp_path / 'error.json').read_text())
     assert told['message'] == stopped.value.code and int(told['timestamp']) > 0
     assert 'Traceback' not in told['message'] and '\n' not in told['message']
+
+
+def test_a_value_of_any_size_is_shown_by_its_beginning():
+    value = 'text'
+    for kind in [list, tuple, lambda one: OrderedDict(enumerate(one)), lambda one: ConfigDict(a=one[0], b=one[1])] * 20:
+        value = kind([value, value])
+    assert 20 < len(brief(value)) <= 100 and '...' in brief(value)
+    assert brief('a' * 10**6, 50) == 'a' * 50
+    assert len(brief(b'a' * 10**6)) == len(brief([b'a' * 10**6])) == 100
+    assert brief(10**10_000) == 'a number of 33220 bits'
+    assert brief(list(range(10**6))) == '[0, 1, 2, 3, 4, 5, ...]'
+    assert brief(dict(a=[1.5, None])) == "{'a': [1.5, None]}"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmlgd.building import build_part
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, brief
 from mmlgd.file_handlers import plain_files
 from mmlgd.models.lgd import LGD
 from mmlgd.teacher_ids import teacher_to_build
@@ -162,5 +162,5 @@ def _precision(settings: dict, device: str, file: Union[str, Path]) -> torch.aut
     half = isinstance(wrapper, dict) and wrapper.get('type') == 'AmpOptimWrapper'
     dtype = getattr(torch, str(wrapper.get('dtype') or 'float16'), None) if half else None
     if not isinstance(wrapper, dict) or (half and not isinstance(dtype, torch.dtype)):
-        raise CheckpointError(f'{file} has an optim_wrapper that is none, or of no precision: {str(wrapper)[:200]}.')
+        raise CheckpointError(f'{file} has an optim_wrapper that is none, or of no precision: {brief(wrapper, 200)}.')
     return torch.autocast(device, dtype=dtype, enabled=half)

@@ -9,7 +9,8 @@ from typing import Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmlgd.checkpoint_files import CheckpointError, archive_fault
+from mmlgd.checkpoint_archives import archive_fault
+from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.errors import ConfigError, MissingFileError
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')

@@ -16,6 +16,7 @@ from mmengine.runner import (
 )
 
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.errors import brief
 
 
 def read_training(source: str, map_location: Any = 'cpu') -> dict:
@@ -69,7 +70,7 @@ def _check_meta(meta: dict, source: str) -> None:
 
 def _error(source: str, part: str, value: Any) -> CheckpointError:
     return CheckpointError(
-        f'{source} has {str(value)[:50]!r}, a {type(value).__name__}, as its {part}, which no run could go on from. '
+        f'{source} has {brief(value, 50)!r}, a {type(value).__name__}, as its {part}, which no run could go on from. '
         f'Give a checkpoint that a run has written (epoch_*.pth or iter_*.pth).'
     )
 

@@ -6,7 +6,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Callable
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, brief
 
 # Few enough to keep all of them open, many enough to share the work and to lose little of it.
 MOST_SHARDS = 512
@@ -119,6 +119,6 @@ def _check(description: dict, wanted: dict[str, tuple[str, Callable[[Any], bool]
             value = value.get(key) if isinstance(value, dict) else None
         if not is_right(value):
             raise StoreError(
-                f'{file} is damaged: {path} is {str(value)[:100]!r}, expected {kind}. Write the store anew into an '
+                f'{file} is damaged: {path} is {brief(value)!r}, expected {kind}. Write the store anew into an '
                 f'empty folder.'
             )

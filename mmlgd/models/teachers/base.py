@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, brief
 
 
 class TeacherError(MMLGDError, ValueError):
@@ -58,7 +58,7 @@ class BaseTeacher(nn.Module):
         ):
             if not _are_numbers(value, count, low):
                 raise TeacherError(
-                    f'The teacher has {name}={str(value)[:100]}, expected {count} numbers of at least {low:g}. Its '
+                    f'The teacher has {name}={brief(value)}, expected {count} numbers of at least {low:g}. Its '
                     f'files are damaged, or its config is not one of a teacher.'
                 )
         self.embed_dim = embed_dim

@@ -11,7 +11,7 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from open_clip.pretrained import download_pretrained_from_hf
 from open_clip.transform import PreprocessCfg
 
-from mmlgd.errors import MissingFileError
+from mmlgd.errors import MissingFileError, brief
 
 from .base import TeacherError
 from .foreign import foreign_code, read_settings, refuse_code
@@ -110,13 +110,13 @@ def _check(settings: Any, known: dict[str, Optional[dict]], folder: Path, where:
     for key, value in settings.items():
         if key not in known:
             raise TeacherError(
-                f'{folder / CONFIG} has the setting {where}{key}={str(value)[:100]!r}, which is not one that towers '
+                f'{folder / CONFIG} has the setting {where}{key}={brief(value)!r}, which is not one that towers '
                 f'and pixels need. It is refused: some of them run code. Take it out if you know what it does.'
             )
         if known[key] is not None and value is not None:
             _check(value, known[key], folder, f'{where}{key}.')
         elif not all(one is None or isinstance(one, (Real, str)) for one in _listed(value)):
-            raise TeacherError(f'{folder / CONFIG} has {where}{key}={str(value)[:100]!r}, expected a plain value.')
+            raise TeacherError(f'{folder / CONFIG} has {where}{key}={brief(value)!r}, expected a plain value.')
 
 
 def _listed(value: Any) -> list:
