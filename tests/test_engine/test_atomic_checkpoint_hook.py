@@ -195,7 +195,7 @@ def test_a_resumed_run_goes_on_replacing_its_own(begun, tmp_path, is_moved):
 
 def told(begun, file, **info):
     """The last checkpoint of the run, which now tells something else of the other ones."""
-    checkpoint = torch.load(begun / 'epoch_3.pth', weights_only=True)
+    checkpoint = read_checkpoint(begun / 'epoch_3.pth')
     checkpoint['message_hub']['runtime_info'].update(info)
     torch.save(checkpoint, file)
     return file
@@ -241,12 +241,12 @@ def is_refused(folder, file, model, *words):
     'missing, model, words',
     [
         (('message_hub', 'optimizer', 'param_schedulers'), Line, ['no message_hub of a training', 'published']),
-        (('meta',), Line, ['no epoch, iter']),
+        (('meta', 'message_hub'), Line, ['no epoch, iter, message_hub']),
         ((), Plane, ['line does not fit Linear', 'line', 'weight (1, 1) instead of (2, 1)']),
     ],
 )
 def test_what_cannot_be_resumed_is_named_before_the_run(begun, tmp_path, missing, model, words):
-    checkpoint = torch.load(begun / 'epoch_3.pth', weights_only=True)
+    checkpoint = read_checkpoint(begun / 'epoch_3.pth')
     torch.save({key: value for key, value in checkpoint.items() if key not in missing}, tmp_path / 'other.pth')
     words = [*words, f'load_from={tmp_path}/other.pth` in the place of --resume']
     code, log = children.run(is_refused, tmp_path / 'run', tmp_path / 'other.pth', model, *words, log=tmp_path / 'log')
