@@ -34,7 +34,8 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
 
     A download is kept in torch's hub folder. Whenever it is read, it is compared with its SHA-256 if this is known:
     from the name, as published files end in ``-{hash8}.pth``, or from the address, ``https://.../a.pth#sha256=...``. So
-    is a local file that is named as OpenMMLab publishes, ``NAME_YYYYMMDD-{hash8}.pth``.
+    is a local file that is named as OpenMMLab publishes, ``NAME_YYYYMMDD-{hash8}.pth``. A download without a hash is
+    kept for its address alone, in a folder of its own, and a warning says so whenever it is read.
 
     Args:
         source (str | Path): A local file or an ``http(s)://`` URL.
@@ -111,11 +112,14 @@ def _fetch(url: str) -> Path:
     if address.scheme not in ('http', 'https', 'file') or name in ('', '..') or '\\' in name:
         raise CheckpointError(f'Weights are read from a file, or from http(s)://HOST/.../NAME.pth, got {url!r}.')
     expected = _expected_hash(url)
-    file = Path(torch.hub.get_dir(), 'checkpoints', name)
-    if file.is_file() and (expected is None or _has_hash(file, expected)):
-        return file
+    folder = Path(torch.hub.get_dir(), 'checkpoints')
     if expected is None:
         print_log(f'{url} says no hash that it could be compared with; #sha256=... at its end does.', 'current', 30)
+        # By the address: a name alone would find what anybody else has called so.
+        folder /= hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]
+    file = folder / name
+    if file.is_file() and (expected is None or _has_hash(file, expected)):
+        return file
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(url, str(file), hash_prefix=expected)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shutil
 
 import pytest
 import torch
@@ -64,6 +65,26 @@ def test_what_lies_in_the_cache_is_compared_as_well(served, content, hub):
     (hub / name).write_bytes(b'somebody was here')
     assert read_checkpoint(f'{host}/{name}')['state_dict']
     assert (hub / name).read_bytes() == content
+
+
+def test_an_address_without_a_hash_has_a_file_of_its_own(served, hub, monkeypatch):
+    folder, host = served
+    warnings = []
+    monkeypatch.setattr('mmlgd.checkpoint_files.print_log', lambda text, *arguments: warnings.append(text))
+    for number, place in enumerate(('evil', 'good')):
+        (folder / place).mkdir()
+        torch.save(dict(number=number), folder / place / 'student.pth')
+    for count in range(2):
+        assert read_checkpoint(f'{host}/evil/student.pth') == dict(number=0)
+        assert read_checkpoint(f'{host}/good/student.pth') == dict(number=1)
+        assert read_checkpoint(f'{host}/good/student.pth?of=evil') == dict(number=1)
+        assert len(warnings) == 3 * (count + 1) and all('says no hash' in text for text in warnings)
+        shutil.rmtree(folder / 'good', ignore_errors=True)  # the second time, all are here
+    assert len(list(hub.iterdir())) == 3
+    good = read_checkpoint(f'{host}/evil/student.pth')
+    name = f'student-{digest((folder / "evil/student.pth").read_bytes())[:8]}.pth'
+    (folder / name).write_bytes((folder / 'evil/student.pth').read_bytes())
+    assert read_checkpoint(f'{host}/{name}') == good and (hub / name).is_file()
 
 
 def test_a_file_that_is_named_as_published(content, tmp_path):

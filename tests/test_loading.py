@@ -21,6 +21,7 @@ from torch import nn
 import mmlgd
 from mmlgd.apis import CheckpointError, get_student, get_zero_shot_classifier, read_checkpoint
 from mmlgd.apis.downstream import read_start, start_from
+from mmlgd.engine.checkpoint_loaders import read_training
 from mmlgd.engine.pretrained_hook import PretrainedCheckHook
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
@@ -141,6 +142,9 @@ class Better(BaseMetric):
         return dict(score=float(Better.best))
 
 
+HOOK = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='score', rule='greater')
+
+
 def toy_runner(work_dir, epochs=1, **settings):
     loader = dict(dataset=[torch.ones(2)] * 4, sampler=dict(type='DefaultSampler', shuffle=False), batch_size=2)
     loader.update(collate_fn=lambda rows: dict(inputs=default_collate(rows)))
@@ -154,12 +158,9 @@ def toy_runner(work_dir, epochs=1, **settings):
         val_dataloader=loader,
         val_cfg={},
         val_evaluator=Evaluator(Better()),
-        default_hooks=dict(
-            checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='score', rule='greater')
-        ),
         experiment_name=f'toy_{work_dir.name}_{epochs}_{len(list(work_dir.glob("*")))}',
         log_level='ERROR',
-        **settings,
+        **{**dict(default_hooks=dict(checkpoint=HOOK)), **settings},
     )
 
 
@@ -218,10 +219,10 @@ def of_training(tmp_path_factory):
     return read_checkpoint(folder / 'epoch_1.pth')
 
 
-def _resume_from(content, folder):
+def _resume_from(content, folder, **settings):
     folder.mkdir(exist_ok=True)
     torch.save(content, folder / 'epoch_1.pth')
-    runner = toy_runner(folder, epochs=2, load_from=str(folder / 'epoch_1.pth'), resume=True)
+    runner = toy_runner(folder, epochs=2, load_from=str(folder / 'epoch_1.pth'), resume=True, **settings)
     runner.train()
     return runner
 
@@ -288,6 +289,73 @@ def test_what_no_run_could_go_on_from(name, of_training, tmp_path):
     MALFORMED[name](content)
     with pytest.raises(CheckpointError, match='no run could go on from'):
         _resume_from(content, tmp_path / 'mine')
+
+
+def _state(*path, **changes):
+    def change(content):
+        for key in path:
+            content = content[key]
+        content.update(changes)
+
+    return change
+
+
+def _lists(depth=45):
+    """A list of two lists of two lists ...: a few bytes of a file, and more than any memory when written out."""
+    value = [0]
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
+OTHERS = dict(
+    a_small_state=_state('optimizer', 'state', 0, exp_avg=torch.zeros(1)),
+    a_rate_of_text=lambda content: content['optimizer']['param_groups'][0].update(lr='0.1'),
+    a_method=lambda content: content['param_schedulers'][0].update(_get_value=1.0),
+    steps_of_text=lambda content: content['param_schedulers'][0].update(last_step='2'),
+    lists_in_lists=lambda content: content['param_schedulers'][0].update(base_values=_lists()),
+    lists_in_an_optimizer=_state('optimizer', param_groups=_lists()),
+)
+
+
+@pytest.mark.parametrize('name', OTHERS)
+def test_a_state_that_is_not_of_this_run_is_refused(name, of_training, tmp_path):
+    content = copy.deepcopy(of_training)
+    OTHERS[name](content)
+    with pytest.raises(CheckpointError, match=r'its (optimizer|param_schedulers)'):
+        _resume_from(content, tmp_path / 'mine', default_hooks=dict(checkpoint=dict(type='mmlgd.AtomicCheckpointHook')))
+
+
+def test_a_state_of_this_run_is_resumed(of_training, tmp_path):
+    hooks = dict(checkpoint=dict(type='mmlgd.AtomicCheckpointHook'))
+    runner = _resume_from(of_training, tmp_path / 'mine', default_hooks=hooks)
+    assert runner.iter == 4 and runner.optim_wrapper.optimizer.state_dict()['state'][0]['step'] == 4
+    assert runner.param_schedulers[0].state_dict()['_global_step'] == 4
+
+
+def test_what_a_run_would_write_into_its_log_is_taken_as_names_and_numbers(of_training, tmp_path):
+    content, log = copy.deepcopy(of_training), of_training['message_hub']['log_scalars']['train/loss']
+    scalars, info, keys = (content['message_hub'][key] for key in ('log_scalars', 'runtime_info', 'resumed_keys'))
+    names = ['train/\x1b]0;x\x07', 'train/a\nb', 'train/\u202ea', 'train/' + 'x' * 1000, 7, ('train/a',)]
+    scalars.update(dict.fromkeys(names, log), text='x', tensor=torch.zeros(()))
+    keys.update(dict.fromkeys(names, True), text='yes')
+    odd = dict(
+        escape='\x1b[31m',
+        long='x' * 10_000,
+        lists=_lists(),
+        large=2**70,
+        function=of_training['param_schedulers'][0]['anneal_func'],
+    )
+    kept = dict(score=0.5, names=['a', 'b'], nested=dict(a=(1, None)), of_numpy=np.float32(1), tensor=torch.ones(()))
+    info.update(odd, **kept)
+    torch.save(content, tmp_path / 'a.pth')
+    hub = read_training(str(tmp_path / 'a.pth'))['message_hub']
+    assert hub['log_scalars'].keys() == of_training['message_hub']['log_scalars'].keys()
+    assert hub['resumed_keys'].keys() == of_training['message_hub']['resumed_keys'].keys()
+    assert hub['runtime_info'].keys() & {*odd, *kept} == kept.keys()
+    scalars.update({f'train/{k}': log for k in range(5000)})
+    torch.save(content, tmp_path / 'a.pth')
+    assert len(read_training(str(tmp_path / 'a.pth'))['message_hub']['log_scalars']) == 1000
 
 
 @pytest.mark.parametrize('source', ['pavi://x', 's3://bucket/x.pth', 'openmmlab:s3://x.pth', 'petrel://x'])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlgd.checkpoint_files import CheckpointError
+from mmlgd.errors import shown
 from mmlgd.usable import is_finite
 
 
@@ -49,7 +50,7 @@ def part_weights(state: dict[str, Tensor], part: str, source: Union[str, Path] =
     prefix = part.rstrip('.') + '.'
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not weights:
-        there = Counter(key.split('.')[0] for key in state)
+        there = Counter(_name(key).split('.')[0] for key in state)
         listed = ', '.join(f'{name}.* ({count})' for name, count in there.most_common(6))
         raise CheckpointError(
             f'{source} has no {prefix}* weights; it has {listed or "no weights at all"}. {_guess(there)}'
@@ -86,7 +87,11 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
             ],
         ),
     ]
-    told = [f'{len(keys)} {what} ({", ".join(keys[:3])}{", ..." if keys[3:] else ""})' for what, keys in faults if keys]
+    told = [
+        f'{len(keys)} {what} ({", ".join(map(_name, keys[:3]))}{", ..." if keys[3:] else ""})'
+        for what, keys in faults
+        if keys
+    ]
     if told:
         raise CheckpointError(
             f'{source} does not fit {type(module).__name__}: of {len(wanted)} keys, {"; ".join(told)}. Give the '
@@ -95,7 +100,7 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
     if broken := [key for key, value in weights.items() if not is_finite(value)]:
         raise CheckpointError(
             f'{source} has NaN or infinite numbers in {len(broken)} of its {len(weights)} {type(module).__name__} '
-            f'tensors; the first is {broken[0]}. Its training had diverged: give an earlier checkpoint.'
+            f'tensors; the first is {_name(broken[0])}. Its training had diverged: give an earlier checkpoint.'
         )
 
 
@@ -103,6 +108,11 @@ def _is_alike(value, wanted: Tensor) -> bool:
     """Whether a value can be copied into a tensor without a word: floats into floats, whole numbers into such."""
     kinds = [(x.is_floating_point(), x.is_complex()) for x in (value, wanted)] if isinstance(value, Tensor) else []
     return bool(kinds) and kinds[0] == kinds[1] and value.layout == torch.strided and not value.is_quantized
+
+
+def _name(key) -> str:
+    """A key of a file's as a message may have it."""
+    return shown(key[:200]) if isinstance(key, str) else f'a {type(key).__name__}'
 
 
 def _shape(value) -> tuple:

@@ -8,7 +8,6 @@ from typing import Union
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmlgd.files import write_whole
@@ -77,14 +76,14 @@ class AtomicCheckpointHook(CheckpointHook):
 
         Args:
             runner (Runner): The runner.
-            checkpoint (dict): As it was read.
+            checkpoint (dict): As it was read; of its optimizer's state, what fits that of the run is left.
 
         Raises:
-            CheckpointError: It is a published file, or of another model; the message says what is missing or differs.
+            CheckpointError: It is a published file, or of another model, optimizer or schedule; the message says what
+                is missing or differs.
         """
         if runner._resume:
-            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            check_resumable(model, checkpoint, runner._load_from or 'The checkpoint')
+            check_resumable(runner, checkpoint, runner._load_from or 'The checkpoint')
 
     def _take_over(self, runner: Runner) -> list[int]:
         """Keep of what a resumed checkpoint tells of others what is this run's own; list what is to be removed."""

@@ -4,9 +4,11 @@ mmengine's own loaders differ: the upstream one executes what it downloads, and 
 ``weights_only`` where a file holds more than weights.
 """
 
+from numbers import Number
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import (
     CheckpointLoader,
     get_deprecated_model_names,
@@ -14,9 +16,13 @@ from mmengine.runner import (
     get_mmcls_models,
     get_torchvision_models,
 )
+from torch import Tensor
 
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.errors import brief
+
+_MOST = 1_000_000  # values and letters in a part of a training's state, beside its tensors
+_MOST_LOGS = 1_000
 
 
 def read_training(source: str, map_location: Any = 'cpu') -> dict:
@@ -44,14 +50,63 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
         _dict_in(checkpoint, part, source)
     if not all(isinstance(key, str) for key in _dict_in(checkpoint, 'state_dict', source)):
         raise _error(source, 'state_dict', checkpoint['state_dict'])
+    # Both are compared with the run's own later, hook by hook.
+    for part in ('optimizer', 'param_schedulers'):
+        if not _is_ordinary(checkpoint.get(part), plain=False):
+            raise CheckpointError(
+                f'{source} has more in its {part} than any run keeps there ({_MOST:,} values and letters). Give a '
+                f'checkpoint that a run has written (epoch_*.pth or iter_*.pth).'
+            )
     schedules = checkpoint.get('param_schedulers') or []
     for group in schedules.values() if isinstance(schedules, dict) else [schedules]:
         if not isinstance(group, list) or not all(isinstance(state, dict) for state in group):
             raise _error(source, 'param_schedulers', group)
-    for part in ('log_scalars', 'resumed_keys'):
-        _dict_in(hub, part, source)
     _look_beside(_dict_in(hub, 'runtime_info', source), source)
+    for part, is_taken in _LOGGED.items():
+        told = _dict_in(hub, part, source)
+        foreign = [key for key in told if not (_is_name(key) and is_taken(told[key]))]
+        foreign += [key for key in told if key not in foreign][_MOST_LOGS:]
+        for key in foreign:
+            del told[key]
+        if foreign:
+            print_log(f'{source}: {len(foreign)} entries of its message_hub.{part} are left out.', 'current', 30)
     return checkpoint
+
+
+def _is_name(key: Any) -> bool:
+    """Whether a log may have this as the name of a number: it is written into each line."""
+    return isinstance(key, str) and len(key) <= 200 and key.isprintable()
+
+
+def _is_ordinary(value: Any, plain: bool = True) -> bool:
+    """Whether it is small, however often one list is in another; ``plain``: of printable texts and numbers alone."""
+    todo, size = [value], 0
+    while todo:
+        one = todo.pop()
+        size += 1 + len(one) if isinstance(one, str) else 1
+        if isinstance(one, (dict, list, tuple)):
+            todo += [*one, *one.values()] if isinstance(one, dict) else one
+        elif plain and not _is_plain(one):
+            return False
+        if size + len(todo) > _MOST:
+            return False
+    return True
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 4096 and value.isprintable()  # a path may be that long
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, Number) or isinstance(value, Tensor) and value.ndim == 0
+
+
+# What a run takes over into mmengine's message hub.
+_LOGGED: dict[str, Callable[[Any], bool]] = dict(
+    log_scalars=lambda value: isinstance(value, HistoryBuffer),
+    runtime_info=_is_ordinary,
+    resumed_keys=lambda value: isinstance(value, bool),
+)
 
 
 def _dict_in(checkpoint: dict, part: str, source: str) -> dict:

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from mmpretrain.engine import EMAHook as BaseEMAHook
 from torch import nn
 
+from mmlgd.apis.checkpoints import check_weights, part_weights
 from mmlgd.registry import HOOKS
 
 
@@ -44,8 +45,16 @@ class EMAHook(BaseEMAHook):
         Args:
             runner (Runner): The runner.
             checkpoint (dict): As it was read; its ``state_dict`` gets the trained weights.
+
+        Raises:
+            CheckpointError: A run is to go on from it, and its averages or trained weights are not of this student.
         """
         if 'ema_state_dict' in checkpoint:
+            if runner._resume:
+                source, averages = runner._load_from or 'The checkpoint', checkpoint['ema_state_dict']
+                check_weights(self.ema_model, averages, f'{source}: ema_state_dict')
+                for name, part in self.src_model.items():
+                    check_weights(part, part_weights(checkpoint['state_dict'], name, source), f'{source}: {name}')
             super().after_load_checkpoint(runner, checkpoint)
             return
         ours = tuple(f'{name}.' for name in self.src_model)

@@ -3,18 +3,23 @@
 from typing import Any
 
 from mmengine.logging import print_log
-from torch import nn
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 
 from mmlgd.apis.checkpoints import check_weights, part_weights, state_dict_of
 from mmlgd.checkpoint_files import CheckpointError
 
+from .resume_state import check_schedules, fitted_optimizer
 
-def check_resumable(model: nn.Module, checkpoint: dict, source: str) -> None:
-    """Refuse a checkpoint of weights alone, and one of another model; mmengine loads what fits, or ends in a KeyError.
+
+def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
+    """Refuse a checkpoint of weights alone, and one of another model, optimizer or schedule.
+
+    mmengine loads what fits, or ends in a KeyError, and torch's optimizers believe what a file says of their state.
 
     Args:
-        model (nn.Module): Without its wrapper.
-        checkpoint (dict): As it was read.
+        runner (Runner): The run. Its optimizer and schedules are built, if they are not yet.
+        checkpoint (dict): As it was read; the state of its optimizer is replaced by what of it fits the run's.
         source (str): Where it is from, for the error.
 
     Raises:
@@ -32,13 +37,11 @@ def check_resumable(model: nn.Module, checkpoint: dict, source: str) -> None:
             f'Cannot resume from {source}: it has no {", ".join(missing)} of a training, as a published file or one of '
             f'weights alone. Give an epoch_*.pth (or iter_*.pth) of the run. {start_anew}'
         )
-    state = state_dict_of(checkpoint)
-    for name, part in model.named_children():
-        if any(True for _ in part.parameters()):
-            try:
-                check_weights(part, part_weights(state, name, source), f'{source}: {name}')
-            except CheckpointError as error:
-                raise CheckpointError(f'Cannot resume: {error} {start_anew}') from error
+    try:
+        _check_model(runner, checkpoint, source)
+        _check_state(runner, checkpoint, source)
+    except CheckpointError as error:
+        raise CheckpointError(f'Cannot resume: {error} {start_anew}') from error
     if without := [name for name in ('optimizer', 'param_schedulers') if name not in checkpoint]:
         print_log(
             f'{source} has no {" and no ".join(without)} (as best_*.pth): they begin anew, unlike in a run that '
@@ -46,6 +49,28 @@ def check_resumable(model: nn.Module, checkpoint: dict, source: str) -> None:
             'current',
             30,
         )
+
+
+def _check_model(runner: Runner, checkpoint: dict, source: str) -> None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    state = state_dict_of(checkpoint)
+    for name, part in model.named_children():
+        if any(True for _ in part.parameters()):
+            check_weights(part, part_weights(state, name, source), f'{source}: {name}')
+
+
+def _check_state(runner: Runner, checkpoint: dict, source: str) -> None:
+    # As `Runner.resume` is about to do; what is built already stays.
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    if runner.param_schedulers is not None:
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    try:
+        if 'optimizer' in checkpoint:
+            checkpoint['optimizer'] = fitted_optimizer(checkpoint['optimizer'], runner.optim_wrapper)
+        if 'param_schedulers' in checkpoint and runner.param_schedulers is not None:
+            check_schedules(checkpoint['param_schedulers'], runner.param_schedulers)
+    except CheckpointError as error:
+        raise CheckpointError(f'{source} does not fit this run: {error}') from error
 
 
 def _dict_of(checkpoint: dict, name: str) -> dict[str, Any]:

@@ -79,3 +79,14 @@ def test_a_checkpoint_that_does_not_say_how_it_was_built():
         model_config(dict(state_dict={}))
     with pytest.raises(CheckpointError, match='has no model'):
         model_config(dict(meta=dict(cfg='a = 1')))
+
+
+def test_names_out_of_a_file_are_shown_on_one_line():
+    evil = '\x1b]0;x\x07\n' + 'x' * 100_000
+    for call in (
+        lambda: check_weights(nn.Linear(1, 1), {evil: torch.zeros(1), 5: torch.zeros(1)}),
+        lambda: part_weights({evil: torch.zeros(1)}, 'backbone'),
+    ):
+        with pytest.raises(CheckpointError) as error:
+            call()
+        assert str(error.value).isprintable() and len(str(error.value)) < 1000

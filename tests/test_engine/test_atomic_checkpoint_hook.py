@@ -244,7 +244,7 @@ NEW = 'load_from=FILE` in the place of --resume'
     'missing, model, words',
     [
         (('message_hub', 'optimizer', 'param_schedulers'), Line, [NEW, 'no message_hub of a training', 'published']),
-        (('meta',), Line, ['meta.epoch', 'which no run could go on from']),
+        (('meta', 'message_hub'), Line, [NEW, 'no epoch, iter, message_hub']),
         ((), Plane, [NEW, 'line does not fit Linear', 'line', 'weight (1, 1) instead of (2, 1)']),
     ],
 )

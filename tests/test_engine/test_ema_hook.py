@@ -1,6 +1,8 @@
 """Averaged students in real runs: what is averaged, evaluated, kept in a checkpoint, and resumed."""
 
+import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,9 +10,10 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
+from torch import nn
 
-from mmlgd.apis import read_checkpoint
-from mmlgd.engine.ema_hook import average_student
+from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.engine.ema_hook import EMAHook, average_student
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
@@ -124,6 +127,43 @@ def test_a_run_without_averages_goes_on_with_them(recipe, unbroken, tmp_path):
     first, last = watch.steps[0]['neck.mlp.0.weight'], watch.steps[-1]['neck.mlp.0.weight']
     expected = first.lerp(watch.steps[1]['neck.mlp.0.weight'], 0.5).lerp(last, 0.5)
     torch.testing.assert_close(hook.ema_model.module.neck.mlp[0].weight, expected)
+
+
+AVERAGES = dict(
+    another_shape=lambda saved: saved['ema_state_dict'].update({'module.neck.mlp.0.weight': torch.zeros(1)}),
+    text=lambda saved: saved['ema_state_dict'].update({'module.neck.mlp.0.weight': 'x'}),
+    nan=lambda saved: saved['ema_state_dict']['module.neck.mlp.0.weight'].fill_(torch.nan),
+    missing=lambda saved: saved['ema_state_dict'].pop('module.neck.mlp.0.weight'),
+    more=lambda saved: saved['ema_state_dict'].update({'module.other': torch.zeros(1)}),
+    by_number=lambda saved: saved['ema_state_dict'].update({5: torch.zeros(1)}),
+    empty=lambda saved: saved['ema_state_dict'].clear(),
+    not_trained=lambda saved: saved['state_dict'].pop('neck.mlp.0.weight'),
+    no_neck=lambda saved: saved.update(state_dict={'backbone.a': torch.zeros(1)}),
+)
+
+
+@pytest.fixture(scope='module')
+def averaging():
+    """A hook before its run, with a backbone and a neck to average."""
+    model = nn.ModuleDict(
+        dict(backbone=nn.Conv2d(3, 4, 1), neck=nn.ModuleDict(dict(mlp=nn.Sequential(nn.Linear(2, 2)))))
+    )
+    runner, hook = SimpleNamespace(model=model, _load_from='a.pth', _resume=True), EMAHook()
+    hook.before_run(runner)
+    return hook, runner
+
+
+@pytest.mark.parametrize('name', [None, *AVERAGES])
+def test_averages_of_another_student_are_refused(name, averaging):
+    hook, runner = averaging
+    saved = dict(state_dict=runner.model.state_dict(), ema_state_dict=hook.ema_model.state_dict())
+    saved = copy.deepcopy(saved)
+    if name is None:
+        hook.after_load_checkpoint(runner, saved)
+        return
+    AVERAGES[name](saved)
+    with pytest.raises(CheckpointError, match=r'a\.pth'):
+        hook.after_load_checkpoint(runner, saved)
 
 
 @pytest.mark.parametrize('model, kind', [('mmlgd.LGD', 'mmlgd.EMAHook'), ('mmpretrain.ImageClassifier', 'EMAHook')])
