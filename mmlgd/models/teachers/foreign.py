@@ -4,8 +4,9 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
+from mmlgd.checkpoint_files import archive_fault, read_checkpoint
 from mmlgd.files import UnreadableError, read_small, require_file
 
 from .base import TeacherError
@@ -75,6 +76,26 @@ def check_file(file: Path) -> None:
             header = int.from_bytes(content.read(8), 'little')
         if header > _HEADER:
             raise UnreadableError.of(file, f'it tells of a header of {header} bytes, expected {_HEADER} at most')
+
+
+def check_weights_file(file: Union[str, Path]) -> None:
+    """Refuse a file of weights that fills the memory, or holds more than weights, before a library reads it.
+
+    Args:
+        file (str | Path): Of safetensors, numpy or torch, by the ending of its name.
+
+    Raises:
+        UnreadableError: It is a pipe, a device or a bomb.
+        CheckpointError: It is cut off, or holds more than weights.
+        OSError: It is not there.
+    """
+    file = Path(file)
+    check_file(file)
+    if file.suffix == '.npz':  # an archive of plain arrays
+        if fault := archive_fault(file):
+            raise UnreadableError.of(file, f'it {fault}')
+    elif file.suffix not in ('.safetensors', '.npy'):
+        read_checkpoint(file)
 
 
 def foreign_code(folder: Path, what: str, why: str = 'which is not executed') -> TeacherError:

