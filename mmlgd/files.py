@@ -1,6 +1,7 @@
 """Files that are whole or not there, and folders that one run at a time writes to."""
 
 import errno
+import math
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from typing import IO, Union
 
 from mmengine.logging import print_log
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, shown
 
 try:
     import fcntl
@@ -27,6 +28,7 @@ _LOCK = '.lock'
 # folders of logs, and our own folders.
 _LOGS = '[0-9]*_[0-9]*'
 _WRITTEN = ('*.py', _LOGS, f'{_LOGS}/*', f'{_LOGS}/vis_data/*', 'broken_steps', 'recipe', 'shards')
+SMALL = 2**26  # bytes: of text that somebody writes, as settings, lists and class names, far more than any has
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
@@ -36,6 +38,87 @@ class WriteError(MMLGDError, OSError):
 
 class LockedError(MMLGDError, RuntimeError):
     """A folder that another run is writing to."""
+
+
+class UnreadableError(MMLGDError, ValueError):
+    """Something of another kind or size than the file that should be there.
+
+    Args:
+        message (str): For the user.
+        reason (str): What is wrong, to follow a file's name. Defaults to ``message``.
+    """
+
+    def __init__(self, message: str, reason: str = ''):
+        super().__init__(message)
+        self.reason = reason or message
+
+    @classmethod
+    def of(cls, file: Union[str, Path], reason: str) -> 'UnreadableError':
+        """Write the message.
+
+        Args:
+            file (str | Path): What was to be read.
+            reason (str): What is wrong with it.
+
+        Returns:
+            UnreadableError: To be raised.
+        """
+        return cls(f'{shown(file)} cannot be read: {reason}. Copy it anew from where it came.', reason)
+
+
+def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
+    """Read a file of somebody else's, and nothing that only looks like one: a pipe or a device may never end.
+
+    Args:
+        file (str | Path): The file. A link is followed.
+        most (int): Bytes that it may have. Defaults to 67,108,864.
+
+    Returns:
+        bytes: All of it.
+
+    Raises:
+        UnreadableError: It is a pipe or a device, or larger. Nothing of it was read.
+        OSError: It is not there, or not readable.
+
+    Examples:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), 'names.txt')
+        >>> _ = file.write_bytes(b'cat')
+        >>> read_small(file)
+        b'cat'
+    """
+    # A pipe opens without its writer, and what was opened is what is looked at.
+    handle = os.open(file, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
+    found = os.fstat(handle)
+    try:
+        _require(file, found, most)
+    except UnreadableError:
+        os.close(handle)
+        raise
+    with open(handle, 'rb') as content:
+        return content.read(found.st_size)
+
+
+def require_file(file: Union[str, Path], most: float = math.inf) -> None:
+    """Refuse what a library, which opens a file by its name, would wait for or fill the memory with.
+
+    Args:
+        file (str | Path): What is about to be read. A link is followed.
+        most (float): Bytes that it may have. Defaults to any number.
+
+    Raises:
+        UnreadableError: It is a pipe or a device, or larger.
+        OSError: It is not there.
+    """
+    _require(file, os.stat(file), most)
+
+
+def _require(file: Union[str, Path], found: os.stat_result, most: float) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = 'folder' if stat.S_ISDIR(found.st_mode) else 'pipe or a device'
+        raise UnreadableError.of(file, f'it is no file but a {kind}')
+    if found.st_size > most:
+        raise UnreadableError.of(file, f'it has {found.st_size} bytes, expected {most} at most')
 
 
 def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], shared: bool = False) -> None:

@@ -439,7 +439,9 @@ def write_config(
 
 
 def _read(file: Path) -> str:
-    return file.read_text(encoding='utf-8', errors='replace') if file.is_file() else ''
+    from mmlgd.files import read_small
+
+    return read_small(file).decode(errors='replace') if file.is_file() else ''
 
 
 def tool_commands(

@@ -31,6 +31,12 @@ def write_pickle(content, file):
     file.write_bytes(pickle.dumps(content))
 
 
+# Files that are never read to their end.
+ENDLESS = dict(
+    device=lambda file: file.symlink_to('/dev/zero'),
+    pipe=os.mkfifo,
+    sparse=lambda file: file.write_bytes(b'') or os.truncate(file, 2**40),
+)
 WRITERS = dict(zip=write_zip, legacy=write_legacy, pickle=write_pickle)
 
 

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from mmlgd.files import LockedError, WriteError, own_folder, require_writable, sole_writer, write_whole
+from mmlgd.files import (
+    LockedError,
+    UnreadableError,
+    WriteError,
+    own_folder,
+    read_small,
+    require_file,
+    require_writable,
+    sole_writer,
+    write_whole,
+)
 
 from . import children
 
@@ -216,3 +226,25 @@ def test_a_folder_is_tried_before_the_work(tmp_path):
         with pytest.raises(WriteError, match=f'Cannot write {folder}'):
             require_writable(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'nowhere']
+
+
+def test_a_small_file_is_read_and_nothing_that_only_looks_like_one(tmp_path):
+    (tmp_path / 'plain').write_bytes(b'content')
+    (tmp_path / 'link').symlink_to('plain')
+    (tmp_path / 'device').symlink_to('/dev/zero')
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'sparse').touch()
+    os.truncate(tmp_path / 'sparse', 2**40)
+    before = len(os.listdir('/proc/self/fd'))
+    for read in (read_small, require_file):
+        assert read(tmp_path / 'plain') in (b'content', None) and read(tmp_path / 'link', 7) in (b'content', None)
+        with pytest.raises(UnreadableError, match='link cannot be read: it has 7 bytes, expected 6 at most'):
+            read(tmp_path / 'link', 6)
+        for name in ('device', 'pipe', '.'):
+            with pytest.raises(UnreadableError, match='cannot be read: it is no file but a'):
+                read(tmp_path / name)
+        with pytest.raises(FileNotFoundError):
+            read(tmp_path / 'missing')
+    with pytest.raises(UnreadableError, match='1099511627776 bytes'):
+        read_small(tmp_path / 'sparse')
+    assert len(os.listdir('/proc/self/fd')) == before

@@ -27,12 +27,12 @@ from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
 from mmlgd.models import KNNClassifier
 from mmlgd.models.teachers.classifiers import load_classifier
-from mmlgd.models.teachers.sentences import load_sentence_encoder
+from mmlgd.models.teachers.sentences import check_encoder, load_sentence_encoder
 from mmlgd.registry import MODELS
 from mmlgd.store import TeacherStore
 from mmlgd.text import embed_class_names
 
-from .malicious import WRITERS, Attack
+from .malicious import ENDLESS, WRITERS, Attack
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 SMALL = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
@@ -485,6 +485,19 @@ def _elsewhere(folder):
     (folder / 'modules.json').write_text(json.dumps(listed))
 
 
+def _parts(*parts, **files):
+    def attack(folder):
+        listed = [dict(idx=k, name=str(k), **part) for k, part in enumerate(parts)]
+        (folder / 'modules.json').write_text(json.dumps(listed))
+        for name, settings in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            _setting(name, **settings)(folder)
+
+    return attack
+
+
+PART, CALLED = 'sentence_transformers.models.', 'torch.utils.collect_env.main'
+BERT = [dict(path='', type=f'{PART}Transformer'), dict(path='1', type=f'{PART}Pooling')]
 ENCODERS = dict(
     router=_router,
     auto_map=_setting('config.json', auto_map={'AutoModel': 'evil.Evil'}, model_type='evil'),
@@ -496,6 +509,30 @@ ENCODERS = dict(
     another=_setting('sentence_bert_config.json', tokenizer_name_or_path='../elsewhere'),
     adapter=_setting('adapter_config.json', auto_mapping=dict(parent_library='evil', base_model_class='Evil')),
     elsewhere=_elsewhere,
+    in_the_root=_parts(dict(path='', type=f'{PART}Dense'), **{'config.json': dict(activation_function=CALLED)}),
+    dense_first=_parts(dict(path='1_Dense', type=f'{PART}Dense'), dict(path='', type=f'{PART}Transformer')),
+    shared=_parts(
+        dict(path='', type=f'{PART}Transformer'),
+        dict(path='1', type=f'{PART}Pooling'),
+        dict(path='./1', type=f'{PART}Dense'),
+    ),
+    of_a_pooling=_parts(*BERT, **{'1/config.json': dict(activation_function=CALLED)}),
+    of_a_part=_parts(dict(BERT[0], module='evil')),
+    function=_parts(*BERT, dict(path='2', type=f'{PART}Dense'), **{'2/config.json': dict(activation_function=CALLED)}),
+    arguments_needed=_parts(
+        *BERT,
+        dict(path='2', type=f'{PART}Dense'),
+        **{'2/config.json': dict(activation_function='torch.nn.modules.activation.MultiheadAttention')},
+    ),
+    method=_setting('sentence_bert_config.json', modality_config=dict(text=dict(method='save_pretrained'))),
+    output=_setting(
+        'sentence_bert_config.json', modality_config=dict(text=dict(method='forward', method_output_name='__class__'))
+    ),
+    processing=_setting('sentence_bert_config.json', processing_kwargs=dict(chat_template=dict(a='{{ evil }}'))),
+    backend=_setting('sentence_bert_config.json', backend='onnx'),
+    other_kind=_setting('config_sentence_transformers.json', model_type='CrossEncoder'),
+    of_the_whole=_setting('config_sentence_transformers.json', module='evil.Evil'),
+    kernels=_setting('config.json', attn_implementation='evil/kernels'),
 )
 
 
@@ -506,7 +543,7 @@ def test_no_setting_of_a_sentence_encoder_runs_code(attack, by, encoder, tmp_pat
     (folder / 'evil.py').write_text(f'import os\nos.mkdir({str(marker)!r})\nclass Evil: pass\n')
     monkeypatch.syspath_prepend(str(folder))  # as if it were the folder that the tool runs in
     ENCODERS[attack](folder)
-    with pytest.raises(MMLGDError, match='brings code of its own|expected a folder below'):
+    with pytest.raises(MMLGDError, match='brings code of its own|expected a folder (below|for each)'):
         load_sentence_encoder(_published(folder, tmp_path, monkeypatch) if by == 'repository' else str(folder))
 
 
@@ -519,6 +556,30 @@ def _published(folder, tmp_path, monkeypatch):
     (place / 'refs/main').write_text('0123456789' * 4)
     shutil.copytree(folder, place / 'snapshots' / ('0123456789' * 4))
     return 'org/encoder'
+
+
+@pytest.mark.parametrize('kind', ENDLESS)
+@pytest.mark.parametrize('name', ['modules.json', 'x_config.json', 'vocab.txt', 'README.md', '1_Pooling/config.json'])
+def test_an_encoder_of_which_a_file_never_ends_is_refused(kind, name, encoder, tmp_path):
+    folder = shutil.copytree(encoder, tmp_path / 'encoder')
+    (folder / name).unlink(missing_ok=True)
+    ENDLESS[kind](folder / name)
+    with pytest.raises(MMLGDError, match='cannot be read: it (is no file but|has)'):
+        check_encoder(folder)
+
+
+def test_all_encoders_as_saved_are_known(encoder, tmp_path):
+    """What sentence-transformers writes, with each kind of part and the activations of torch."""
+    parts_of = importlib.import_module('sentence_transformers.models')
+    from sentence_transformers import SentenceTransformer
+
+    parts = [*SentenceTransformer(str(encoder), device='cpu')][:1]
+    parts += [parts_of.Pooling(8, 'cls'), parts_of.LayerNorm(8), parts_of.Dropout(0.1), parts_of.Normalize()]
+    parts += [parts_of.Dense(8, 8, activation_function=call) for call in (None, nn.GELU(), nn.SiLU(), nn.Identity())]
+    model = SentenceTransformer(modules=parts, device='cpu', prompts=dict(query='q: '), similarity_fn_name='dot')
+    model.save(str(tmp_path / 'saved'))
+    check_encoder(tmp_path / 'saved')
+    assert load_sentence_encoder(str(tmp_path / 'saved')).encode(['cat']).shape == (1, 8)
 
 
 def test_a_sentence_encoder_of_a_repository_loads(encoder, tmp_path, monkeypatch):

@@ -51,10 +51,12 @@ from mmlgd.evaluation import (
     top1,
     unit_rows,
 )
-from mmlgd.files import require_writable, write_whole
+from mmlgd.files import read_small, require_writable, write_whole
 from mmlgd.seeds import seed_number
 from mmlgd.settings import above_zero, whole
 from mmlgd.text import load_vocabulary
+
+_LIST = 2**30  # bytes; ImageNet-21k comes to 600 million
 
 
 class Split(NamedTuple):
@@ -220,12 +222,13 @@ def check_list(file: Path, folder: Path) -> None:
         folder (Path): Where the pictures are.
 
     Raises:
+        UnreadableError: It has more than 1 GiB.
         ConfigError: It is no UTF-8 text, empty, or has a line of another kind, or a picture twice or outside.
         MissingFileError: It names a picture that is not there.
     """
     try:
         # As mmengine reads it: other characters that end a line may stand in a name.
-        lines = file.read_text(encoding='utf-8').rstrip('\r\n').split('\n')
+        lines = read_small(file, _LIST).decode('utf-8').rstrip('\r\n').split('\n')
     except UnicodeDecodeError as error:
         raise ConfigError(f'{file} is not UTF-8 text ({error}); save it as UTF-8.') from error
     if lines[0].startswith('\ufeff'):

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmlgd.checkpoint_archives import archive_fault
 from mmlgd.checkpoint_files import CheckpointError
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.files import read_small
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
@@ -98,7 +99,7 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     """
     work_dir = Path(work_dir)
     note = work_dir / 'last_checkpoint'
-    named = note.read_text(errors='replace').strip() if note.is_file() else ''
+    named = read_small(note).decode(errors='replace').strip() if note.is_file() else ''
     # A work dir that was moved or copied has its own.
     last = next((file for file in (work_dir / Path(named).name, Path(named)) if named and file.exists()), None)
     folder = last.parent if last else work_dir

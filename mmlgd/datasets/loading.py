@@ -2,8 +2,6 @@
 
 import errno
 import io
-import os
-import stat
 import struct
 from typing import Optional
 
@@ -14,6 +12,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from PIL import Image, ImageChops, ImageOps
 
 from mmlgd.errors import MMLGDError, shown
+from mmlgd.files import UnreadableError, read_small
 from mmlgd.registry import TRANSFORMS
 
 from .whole_files import jpeg_frame, unfinished
@@ -163,24 +162,14 @@ def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[d
     try:
         if not isinstance(backend, LocalBackend):
             return backend.get(path)
-        # A pipe opens without its writer, and what was opened is what is looked at.
-        handle = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
-        with open(handle, 'rb', buffering=0) as file:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode):
-                raise BadPictureError('it cannot be read (it is no file but a pipe or a device)')
-            if found.st_size > (most := max_pixels * _BYTES_A_PIXEL + _ROOM):
-                raise BadPictureError(
-                    f'it has {found.st_size} bytes; no image of max_pixels={max_pixels} pixels has more than {most}'
-                )
-            return file.readall()
+        return read_small(path, max_pixels * _BYTES_A_PIXEL + _ROOM)
+    except UnreadableError as error:
+        raise BadPictureError(f'it cannot be read ({error.reason})') from error
     except OSError as error:
         if error.errno not in _FILE_FAULTS:
             raise
         raise BadPictureError(f'it cannot be read ({error.strerror})') from error
     except ValueError as error:
-        if isinstance(error, BadPictureError):
-            raise
         raise BadPictureError(f'it cannot be read ({error})') from error  # a NUL in its name
 
 

@@ -7,14 +7,16 @@ from typing import Optional
 
 from PIL import Image
 
-# A marker, and neither a byte of the compressed data, which are stuffed (FF 00), nor a restart in them (FF D0 to D7).
-_MARKER = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]')
-_ALONE = (0x01, 0xD8)  # markers without a length (as restarts and the end are): TEM, a second start
+# A marker, and neither a byte of the compressed data, which are stuffed (FF 00), nor one that has no length and says
+# nothing: a restart in them (FF D0 to D7), a second start (D8), TEM (01).
+_MARKER = re.compile(rb'\xff[\x02-\xcf\xd9-\xfe]')
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SCAN, _END = 0xDA, 0xD9
 _JPEG_END = b'\xff\xd9'
 _AV1_STARTS = (b'\x12\0', b'\x0a')  # a temporal delimiter, or the sequence header at once
 _ZEROS = bytes(4)  # fewer are the end of many a WebP file
+# More parts than a file has, and more bytes than the list of its items has: beyond, a walk would only cost time.
+_PARTS, _LIST = 20_000, 2**18
 _SPARE = 8  # bytes; of a whole WebP file, at least these are needed
 
 
@@ -28,19 +30,20 @@ def jpeg_frame(content: bytes) -> Optional[tuple[int, int, int]]:
         content (bytes): Begins with FF D8.
 
     Returns:
-        Tuple[int, int, int], optional: Height, width and channels. None if there is no frame or no end.
+        Tuple[int, int, int], optional: Height, width and channels. None if there is no frame, or no end among more
+        markers than an image has.
 
     Examples:
         >>> jpeg_frame(b'the end is missing')
     """
     frame, at = None, 2
-    while marker := _MARKER.search(content, at):
+    for _ in range(_PARTS):
+        if not (marker := _MARKER.search(content, at)):
+            break
         at = marker.end()
         kind = content[at - 1]
         if kind == _END:  # it may be followed by what cameras and downloads add
             return frame
-        if kind in _ALONE:
-            continue
         if frame is None and kind in _FRAMES and len(content) > at + 7:
             frame = (
                 int.from_bytes(content[at + 3 : at + 5], 'big'),
@@ -80,8 +83,10 @@ def _is_unfinished_gif(content: bytes) -> bool:
 
 def _is_unfinished_avif(content: bytes) -> bool:
     """Look at the last byte of each AV1 item: an AV1 encoder ends with a 1 and fills its byte up, so it is never 0."""
-    items = [content[start:end] for start, end in _heif_extents(content)]
-    return any(item.startswith(_AV1_STARTS) and item.endswith(b'\0') for item in items)
+    return any(
+        content.startswith(_AV1_STARTS, start, end) and content.endswith(b'\0', start, end)
+        for start, end in _heif_extents(content)
+    )
 
 
 def _is_unfinished_webp(content: bytes) -> bool:
@@ -104,7 +109,9 @@ def _is_unfinished_webp(content: bytes) -> bool:
 def _webp_data(content: bytes) -> tuple[bytes, bytes]:
     """Find the kind and the data of the first image in a WebP file."""
     at = 12
-    while at + 8 <= len(content):
+    for _ in range(_PARTS):
+        if at + 8 > len(content):
+            break
         kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], 'little')
         if kind in (b'VP8 ', b'VP8L'):
             return kind, content[at + 8 : at + 8 + size]
@@ -114,7 +121,9 @@ def _webp_data(content: bytes) -> tuple[bytes, bytes]:
 
 def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Walk over the boxes of an ISO file: kind, start and end of each one's content."""
-    while at + 8 <= end:
+    for _ in range(_PARTS):
+        if at + 8 > end:
+            break
         size, kind, head = int.from_bytes(content[at : at + 4], 'big'), content[at + 4 : at + 8], 8
         if size == 1:
             size, head = int.from_bytes(content[at + 8 : at + 16], 'big'), 16
@@ -124,12 +133,17 @@ def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _heif_extents(content: bytes) -> Iterator[tuple[int, int]]:
-    """Read where the items of a HEIF file lie in it: start and end of each of their pieces."""
-    meta = [(start + 4, end) for kind, start, end in _boxes(content, 0, len(content)) if kind == b'meta']
-    for box in meta:
-        for kind, start, end in _boxes(content, *box):
-            if kind == b'iloc':
-                yield from _located(io.BytesIO(content[start:end]))
+    """Read where the items of a HEIF file lie in it: start and end of each of their pieces.
+
+    Of two lists, a decoder reads the first.
+    """
+    at, end = 0, len(content)
+    for wanted, version in ((b'meta', 4), (b'iloc', 0)):
+        found = next((box for box in _boxes(content, at, end) if box[0] == wanted), None)
+        if found is None:
+            return
+        at, end = found[1] + version, found[2]
+    yield from _located(io.BytesIO(content[at : min(end, at + _LIST)]))
 
 
 def _located(iloc: io.BytesIO) -> Iterator[tuple[int, int]]:

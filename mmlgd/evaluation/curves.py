@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Union
 
 import numpy as np
+from mmengine.logging import print_log
 
 from mmlgd.errors import ConfigError
-from mmlgd.files import write_whole
+from mmlgd.files import UnreadableError, read_small, write_whole
 
 from .style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT
+
+_LOG = 2**30  # bytes; a million records have some 400 million
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -95,7 +98,12 @@ def read_records(file: Path) -> Iterator[dict]:
     Yields:
         dict: Values by the log's names, with the number of the ``step`` (of training, or the epoch of an evaluation).
     """
-    for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
+    try:
+        lines = read_small(file, _LOG).decode(errors='replace').splitlines()
+    except UnreadableError as error:
+        print_log(f'{error} Its curves are missing.', 'current', 30)
+        return
+    for line in lines:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from mmlgd.errors import MMLGDError, brief
+from mmlgd.files import read_small
 
 # Few enough to keep all of them open, many enough to share the work and to lose little of it.
 MOST_SHARDS = 512
@@ -83,7 +84,7 @@ def read_description(file: Path, formats: tuple[int, ...]) -> dict:
         StoreError: It is damaged, of another format, or says what cannot be.
     """
     try:
-        description = json.loads(file.read_text(encoding='utf-8'))
+        description = json.loads(read_small(file))
         found = description.get('format')
     except (ValueError, AttributeError, RecursionError) as error:
         raise StoreError(f'{file} is damaged: {error}. Write the store anew into an empty folder.') from error

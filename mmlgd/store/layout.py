@@ -9,7 +9,7 @@ from typing import Callable, Optional, Union
 import numpy as np
 import torch
 
-from mmlgd.files import own_folder, write_whole
+from mmlgd.files import own_folder, read_small, write_whole
 from mmlgd.usable import usable_rows
 
 from .description import MOST_SHARDS, StoreError, check_origin, read_description
@@ -19,6 +19,8 @@ _READABLE = (1, FORMAT)  # the first knows no digests of files, and views by dig
 DESCRIPTION = 'store.json'
 _FEWEST_ROWS = 1024
 _DIGEST = np.dtype('<u4')
+_NPY = (1, 0)  # the version of the format that numpy writes here; the later ones have headers of up to 4 GiB
+_CHECKSUMS = 100  # bytes
 
 
 class TeacherStore:
@@ -156,9 +158,9 @@ class TeacherStore:
         found: dict[int, str] = {}
         for file in sorted((self.folder / 'shards').glob('*.bad')):
             try:
-                told = json.loads(file.read_text(encoding='utf-8'))
+                told = json.loads(read_small(file))
                 found.update({int(picture): str(reason) for picture, reason in told.items()})
-            except (ValueError, AttributeError) as error:
+            except (ValueError, AttributeError, RecursionError, OSError) as error:
                 raise StoreError(
                     f'{file} is damaged: {error}. Remove the file {file.stem}.crc32 beside it, and run the '
                     f'tools/store_teacher.py command that wrote the store again: it writes this shard anew.'
@@ -266,10 +268,15 @@ class TeacherStore:
         if not self._checksum_file(shard).is_file() or not self._file(shard).is_file():
             return 'is missing'
         try:
+            with self._file(shard).open('rb') as content:
+                if np.lib.format.read_magic(content) != _NPY:
+                    return 'cannot be read (its header may have gigabytes)'
             rows = np.lib.format.open_memmap(self._file(shard), mode='r')  # plain arrays alone: it refuses pickles
-            there = self._digests_file(shard).is_file()
-            files = np.fromfile(self._digests_file(shard), _DIGEST) if there else None
-            written = self._checksum_file(shard).read_text()
+            files = None
+            if self._digests_file(shard).is_file():
+                most = len(self.rows_of(shard)) * _DIGEST.itemsize
+                files = np.frombuffer(read_small(self._digests_file(shard), most), _DIGEST)
+            written = read_small(self._checksum_file(shard), _CHECKSUMS).decode()
         except Exception as error:  # damaged bytes end anywhere in the parser of the header
             return f'cannot be read ({error})'
         expected = (len(self.rows_of(shard)), self.embed_dim)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import zlib
 from pathlib import Path
@@ -17,13 +18,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mmlgd.errors import MMLGDError
-from mmlgd.files import own_folder, write_whole
+from mmlgd.files import UnreadableError, own_folder, require_file, write_whole
 from mmlgd.ranks import fail_together
 from mmlgd.teacher_ids import teacher_key
 
 from .templates import fill
 
 _BATCH = 256  # prompts a forward: the text tower is then busy, on a CPU too
+_HEADER = 2**16  # bytes, of which safetensors needs some hundred here
 
 
 class EmbeddingError(MMLGDError, ValueError):
@@ -141,11 +143,19 @@ def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
     if not file.is_file():
         return None
     try:
+        # Of this shape, and a header: the file may be somebody else's.
+        require_file(file, math.prod(shape) * torch.float32.itemsize + _HEADER)
         with safe_open(file, 'pt') as content:
             embeddings = content.get_tensor('embeddings')
             checksum = (content.metadata() or {}).get('crc32')
         fault = _fault(embeddings, shape, checksum)
-    except (SafetensorError, KeyError, OSError, RuntimeError) as error:  # the last of torch: the file has just gone
+    except (
+        SafetensorError,
+        UnreadableError,
+        KeyError,
+        OSError,
+        RuntimeError,
+    ) as error:  # the last of torch: the file has just gone
         fault = str(error)
     if fault:
         print_log(f'Cannot read the cached text embeddings {file} ({fault}): computing them anew.', 'current', 30)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Union
 
 from mmlgd.errors import MissingFileError, MMLGDError, shown
+from mmlgd.files import read_small
 
 from .characters import look, unreadable
 
@@ -57,6 +58,7 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
     Raises:
         VocabularyError: No names, or a duplicate, empty or non-string one, or one with characters that are not seen;
             the message names it. Names that look the same are duplicates, however they are encoded.
+        UnreadableError: The text file has more than 64 MiB.
         MissingFileError: A string that is neither a known data set nor a file. It is a ``FileNotFoundError``.
 
     Examples:
@@ -105,7 +107,7 @@ def _from_string(vocabulary: str) -> list[str]:
             f'these names, the path of a text file with one class name a line, or a list of names.'
         )
     try:
-        lines = path.read_text(encoding='utf-8-sig').split('\n')  # reading has made it of \r\n and \r
+        lines = re.split('\r\n|\r|\n', read_small(path).decode('utf-8-sig'))
     except UnicodeDecodeError as error:
         raise VocabularyError(f'{shown(path)} is not UTF-8 text ({error}); save it as UTF-8.') from error
     while lines and not lines[-1].strip():

@@ -121,7 +121,7 @@ def test_only_regular_files_of_ordinary_size_are_read(folder):
             read_picture(str(folder / name))
     with (folder / 'sparse.jpg').open('wb') as file:
         file.truncate(60 * 2**30)
-    with pytest.raises(ValueError, match='it has 64424509440 bytes; no image of max_pixels=178956970 pixels has more'):
+    with pytest.raises(ValueError, match='it has 64424509440 bytes, expected 1498764624 at most'):
         read_picture(str(folder / 'sparse.jpg'))
     assert len(read_bytes(str(folder / 'a.JPG'))) == (folder / 'a.JPG').stat().st_size
 

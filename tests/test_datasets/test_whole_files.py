@@ -2,6 +2,7 @@
 
 import resource
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image, features
 
 from mmlgd.datasets import BadPictureError
 from mmlgd.datasets.loading import decode
-from mmlgd.datasets.whole_files import _heif_extents, jpeg_frame
+from mmlgd.datasets.whole_files import _boxes, _heif_extents, _webp_data, jpeg_frame, unfinished
 
 from ..bad_pictures import encode, photo
 
@@ -153,3 +154,34 @@ def test_an_avif_file_with_a_list_of_items_that_has_no_end_is_read_to_its_end():
             assert list(_heif_extents(content)) == []
         except ValueError as error:
             assert 'ends early' in str(error)
+
+
+def box(kind, body):
+    return struct.pack('>I', len(body) + 8) + kind + body
+
+
+@pytest.mark.skipif(not features.check('avif'), reason='Pillow without AVIF')
+def test_a_list_of_items_that_no_decoder_reads_takes_no_memory():
+    """A second list names the whole file, again and again."""
+    extents = struct.pack('>4sHHHHIH', bytes(4), 0x0440, 1, 1, 0, 1, 500) + struct.pack('>I', 2**31 - 1) * 500
+    content = encode(photo(), 'AVIF') + box(b'free', bytes([1]) * 10**6)
+    planted = content + box(b'meta', bytes(4) + box(b'iloc', extents))
+    alone = box(b'ftyp', b'avif') + box(b'free', bytes([1]) * 10**6) + box(b'meta', bytes(4) + box(b'iloc', extents))
+    tracemalloc.start()
+    try:
+        assert unfinished(planted, 'AVIF') == unfinished(alone, 'AVIF') == ''
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_walk_over_parts_without_end_ends():
+    jpeg, webp, parts = encode(photo(), 'JPEG'), encode(photo(), 'WEBP'), 100_000
+    with pytest.raises(BadPictureError, match='cut off'):
+        decode(jpeg[:2] + b'\xff\xfe\0\2' * parts + jpeg[2:])
+    assert decode(jpeg[:2] + b'\xff\x01' * parts + jpeg[2:]).shape == photo().shape  # which cost a decoder nothing
+    assert len([*_boxes(box(b'free', b'') * parts, 0, 8 * parts)]) < parts
+    assert _webp_data(webp[:12] + b'SOME\0\0\0\0' * parts + webp[12:]) == (b'', b'')
+    items = box(b'meta', bytes(4) + box(b'iloc', b'\2\0\0\0\x04\x40\xff\xff\xff\xff' + bytes(8 * parts)))
+    with pytest.raises(ValueError, match='ends early'):
+        list(_heif_extents(items))

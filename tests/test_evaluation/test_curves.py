@@ -9,6 +9,8 @@ from PIL import Image
 from mmlgd.engine import CurvesHook
 from mmlgd.evaluation import draw_curves, read_scalars
 
+from ..malicious import ENDLESS
+
 
 def log(work_dir, name, *records):
     file = work_dir / name / 'vis_data/scalars.json'
@@ -99,6 +101,16 @@ def test_a_foreign_line_is_left_out(tmp_path, line):
     log(tmp_path, '20260101_000000', train(10, 3.0))
     file = tmp_path / '20260101_000000/vis_data/scalars.json'
     file.write_bytes(line.encode(errors='surrogateescape') + b'\n' + file.read_bytes())
+    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [3.0]]
+
+
+@pytest.mark.parametrize('kind', ENDLESS)
+def test_a_log_without_end_is_left_out(tmp_path, kind):
+    log(tmp_path, '20260101_000000', train(10, 3.0))
+    log(tmp_path, '20260102_000000', train(20, 2.0))
+    file = tmp_path / '20260102_000000/vis_data/scalars.json'
+    file.unlink()
+    ENDLESS[kind](file)
     assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [3.0]]
 
 

@@ -1,5 +1,7 @@
+import os
 import pickle
 import resource
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from mmlgd.files import WriteError
 from mmlgd.store import StoreError, TeacherStore
 
 from .. import children
+from ..malicious import ENDLESS
 
 
 def unit(n, d=4, seed=0):
@@ -177,3 +180,32 @@ def test_shards_that_lead_outside_are_not_written(store, tmp_path):
     with pytest.raises(WriteError, match='shards is a link'):
         store.write(0, unit(1024))
     assert not list(outside.iterdir())
+
+
+@pytest.mark.parametrize('kind', ENDLESS)
+@pytest.mark.parametrize('ending', ['.bad', '.files', '.crc32', '.npy'])
+def test_files_without_end_are_refused(ending, kind, store, tmp_path):
+    file = (tmp_path / 'shards/00000.npy').with_suffix(ending)
+    file.unlink(missing_ok=True)
+    ENDLESS[kind](file)
+    with pytest.raises(StoreError, match=r'00000\.bad is damaged|Shard 0 .*(is missing|cannot be read|checksum)'):
+        TeacherStore(tmp_path).bad_pictures() if ending == '.bad' else TeacherStore(tmp_path)[0]
+
+
+def test_a_description_without_end_is_refused(store, tmp_path):
+    os.truncate(tmp_path / 'store.json', 2**40)
+    with pytest.raises(StoreError, match='store.json cannot be read: it has 1099511627776 bytes'):
+        TeacherStore(tmp_path)
+
+
+def test_a_header_of_gigabytes_is_not_read(store, tmp_path):
+    file = tmp_path / 'shards/00000.npy'
+    file.write_bytes(b'\x93NUMPY\2\0' + (2**31).to_bytes(4, 'little'))
+    os.truncate(file, 2**32)
+    tracemalloc.start()
+    try:
+        with pytest.raises(StoreError, match='header'):
+            TeacherStore(tmp_path)[0]
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()

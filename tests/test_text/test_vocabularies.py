@@ -1,7 +1,10 @@
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmlgd.errors import MMLGDError
 from mmlgd.text import VocabularyError, list_vocabularies, load_vocabulary
 from mmlgd.text.vocabularies import _METAINFO, _clean, _packaged_names
 
@@ -133,3 +136,10 @@ def test_a_list_gives_clean_unique_names_or_an_error_of_ours(names):
     except VocabularyError:
         return
     assert loaded == [n.strip() for n in names] and len(set(loaded)) == len(loaded) and all(loaded)
+
+
+def test_a_file_without_end_is_refused(tmp_path):
+    (tmp_path / 'names.txt').touch()
+    os.truncate(tmp_path / 'names.txt', 2**40)
+    with pytest.raises(MMLGDError, match='names.txt cannot be read: it has 1099511627776 bytes'):
+        load_vocabulary(str(tmp_path / 'names.txt'))

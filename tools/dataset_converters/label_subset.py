@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Optional
 
 from mmlgd.datasets.folder import images_in
+from mmlgd.files import read_small
 
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm')
 
@@ -42,7 +43,7 @@ def from_list(root: Path, names: Path) -> list[str]:
         FileNotFoundError: Pictures of the list are not in the folder; the message counts and names them.
     """
     labels = class_folders(root)
-    files = [f'{name.rpartition("_")[0]}/{name}' for name in names.read_text().split()]
+    files = [f'{name.rpartition("_")[0]}/{name}' for name in read_small(names).decode().split()]
     # A name with folders in it could be of a file outside.
     missing = [
         file

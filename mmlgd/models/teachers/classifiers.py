@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from mmlgd.checkpoint_files import read_checkpoint
 from mmlgd.errors import ConfigError, MMLGDError
 
+from .foreign import check_weights_file
+
 Weights = Union[str, bool]
 
 
@@ -64,8 +66,9 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
     except (ConfigError, ImportError):
         raise
     except Exception as error:
+        said = str(error).rstrip('.')
         raise ClassifierError(
-            f'Could not load the classifier {name!r} with weights={weights!r}: {error}. Without a network, download '
+            f'Could not load the classifier {name!r} with weights={weights!r}: {said}. Without a network, download '
             f'its weights elsewhere and give the file as weights=/path/to/file.'
         ) from error
 
@@ -73,7 +76,9 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
 def _from_mmpretrain(model: str, weights: Weights) -> Classifier:
     from mmpretrain import get_model
 
-    classifier = get_model(model, pretrained=weights)
+    classifier = get_model(model, pretrained=False)
+    if weights is not False:
+        _load_mmpretrain(classifier, weights)
     pre = classifier.data_preprocessor
     mean, std = ((v / 255).flatten().tolist() for v in (pre.mean, pre.std))
     size = _size_of(classifier._config.get('test_dataloader') or {})
@@ -81,6 +86,28 @@ def _from_mmpretrain(model: str, weights: Weights) -> Classifier:
     if not getattr(pre, '_channel_conversion', getattr(pre, 'to_rgb', False)):
         classifier, mean, std = nn.Sequential(_ToBGR(), classifier), mean[::-1], std[::-1]
     return Classifier(classifier, size, mean, std)
+
+
+def _load_mmpretrain(classifier: nn.Module, weights: Weights) -> None:
+    """Load all of a classifier; mmengine loads what fits, prints the rest, and leaves that at random."""
+    from mmlgd.apis.checkpoints import check_weights  # not above: the APIs build on the models
+    from mmlgd.apis.downstream import read_start
+
+    source = weights
+    if weights is True:
+        known = classifier._metainfo
+        source = known.weights if known else classifier._config.get('load_from')
+    if not source:
+        raise ClassifierError('mmpretrain knows no weights of this model')
+    state = read_start(source)
+    try:  # by its own hooks, which rename what earlier versions saved
+        missing, _ = classifier.load_state_dict(state, strict=weights is not True)  # some of its files have more
+    except RuntimeError:
+        counts = {key: value for key, value in classifier.state_dict().items() if key.endswith('num_batches_tracked')}
+        check_weights(classifier, {**counts, **state}, source)  # which says the same in few words
+        raise
+    if missing:
+        raise ClassifierError(f'{source} has no {missing[0]}, and {len(missing) - 1} more keys are missing')
 
 
 class _ToBGR(nn.Module):
@@ -119,8 +146,8 @@ def _from_timm(model: str, weights: Weights) -> Classifier:
     import timm
 
     file = weights if isinstance(weights, str) else ''
-    if file and not file.endswith('.safetensors'):
-        read_checkpoint(file)  # some versions of timm would unpickle anything in it
+    if file:
+        check_weights_file(file)  # some versions of timm would unpickle anything in it
     classifier = timm.create_model(model, pretrained=weights is True, checkpoint_path=file)
     data = timm.data.resolve_model_data_config(classifier)
     return Classifier(classifier, tuple(data['input_size'][-2:]), data['mean'], data['std'])

@@ -1,14 +1,22 @@
 """Folders and repositories of others: their settings are looked through before any library reads them."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
+
+from mmlgd.checkpoint_files import archive_fault, read_checkpoint
+from mmlgd.files import UnreadableError, read_small, require_file
 
 from .base import TeacherError
 
 # With these, transformers would import a file of the folder, or of a repository that it names.
 _CODE = {'auto_map', 'trust_remote_code', 'custom_pipelines', 'code_revision'}
+_KERNELS = '_implementation'  # of attention: a word of transformers, or ORG/NAME, whose code it fetches and runs
+_SETTINGS = 2**24  # bytes
+_TEXTS, _TEXT = ('.json', '.txt', '.md', '.model', '.jinja'), 2**28  # what libraries read at once, and its bytes
+_HEADER = 2**24  # bytes, of safetensors; of a model with 10,000 tensors it has 1.2 million
 
 
 def read_settings(file: Path) -> Any:
@@ -22,28 +30,72 @@ def read_settings(file: Path) -> Any:
 
     Raises:
         TeacherError: It is damaged.
+        UnreadableError: It is no regular file, or too large for settings.
     """
+    content = read_small(file, _SETTINGS)
     try:
-        return json.loads(file.read_text(encoding='utf-8'))
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise TeacherError(f'{file} is damaged: {error!r}. Copy the teacher again.') from error
 
 
 def refuse_code(folder: Path) -> None:
-    """Refuse a folder whose settings for transformers ask for code of its own.
+    """Refuse a folder whose settings for transformers ask for code of its own, or whose files may never end.
 
     Args:
         folder (Path): With ``config.json``, ``tokenizer_config.json`` and their like, or without.
 
     Raises:
         TeacherError: One of them does, or is damaged; the message names the setting.
+        UnreadableError: Some file is a pipe, a device, or larger than such a file is.
     """
+    for file in sorted(folder.glob('*')):
+        if not file.is_dir():
+            check_file(file)
     for file in sorted(folder.glob('*config*.json')):
         if file.name == 'adapter_config.json':
             raise foreign_code(folder, file.name, 'an adapter, which names another model and the library to import')
         for key, value in _items(read_settings(file)):
-            if key in _CODE and value:
+            fetched = str(key).endswith(_KERNELS) and '/' in str(value)
+            if value and (key in _CODE or fetched):
                 raise foreign_code(folder, f'{key}={value!r} in {file.name}')
+
+
+def check_file(file: Path) -> None:
+    """Refuse a file that a library would wait for, or fill the memory with, before it looks at what is in it.
+
+    Args:
+        file (Path): Of a teacher: settings, texts or weights.
+
+    Raises:
+        UnreadableError: It is a pipe or a device, or a text, or the header of safetensors, of a size that none has.
+    """
+    require_file(file, _TEXT if file.suffix in _TEXTS else math.inf)
+    if file.suffix == '.safetensors':
+        with file.open('rb') as content:
+            header = int.from_bytes(content.read(8), 'little')
+        if header > _HEADER:
+            raise UnreadableError.of(file, f'it tells of a header of {header} bytes, expected {_HEADER} at most')
+
+
+def check_weights_file(file: Union[str, Path]) -> None:
+    """Refuse a file of weights that fills the memory, or holds more than weights, before a library reads it.
+
+    Args:
+        file (str | Path): Of safetensors, numpy or torch, by the ending of its name.
+
+    Raises:
+        UnreadableError: It is a pipe, a device or a bomb.
+        CheckpointError: It is cut off, or holds more than weights.
+        OSError: It is not there.
+    """
+    file = Path(file)
+    check_file(file)
+    if file.suffix == '.npz':  # an archive of plain arrays
+        if fault := archive_fault(file):
+            raise UnreadableError.of(file, f'it {fault}')
+    elif file.suffix not in ('.safetensors', '.npy'):
+        read_checkpoint(file)
 
 
 def foreign_code(folder: Path, what: str, why: str = 'which is not executed') -> TeacherError:

@@ -8,7 +8,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
-from open_clip.factory import get_model_config
+from open_clip.factory import _find_checkpoint_in_dir, get_model_config
 from open_clip.modified_resnet import AttentionPool2d
 from open_clip.tokenizer import HFTokenizer
 from open_clip.transformer import QuickGELU
@@ -22,7 +22,7 @@ from mmlgd.settings import checked_settings
 from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
 from .folders import open_folder
 from .folding import fold_batch_norm
-from .foreign import foreign_code
+from .foreign import check_weights_file, foreign_code
 from .torchscript import is_torchscript, read_torchscript
 from .weights import Weights, cause, fetch_weights, find_weights, wants_quick_gelu
 
@@ -172,11 +172,13 @@ def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]) -> tu
         arguments = dict(model_name=model, **_how_trained(weights), pretrained=None if state else file)
         label = f'{model}/{weights.name}'
     try:
+        if found := _find_checkpoint_in_dir(folder) if ':' in model else arguments['pretrained']:
+            check_weights_file(found)  # open_clip's own reader takes all that torch unpacks
         # weights_only by default. Base weights of a text tower would only be overwritten, or are not asked for.
         clip = open_clip.create_model(**arguments, cache_dir=cache_dir, pretrained_text=False)
         if state:
             clip.load_state_dict(state)
-    except (MMLGDError, ImportError):
+    except ImportError:
         raise
     except Exception as error:
         raise _loading_error(model, pretrained, error) from error

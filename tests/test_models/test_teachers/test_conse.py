@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmlgd import ConSETeacher
-from mmlgd.models.teachers.classifiers import load_classifier
+from mmlgd.models.teachers.classifiers import ClassifierError, load_classifier
 
 NAMES = ['cat', 'dog', 'tree']
 MMPRETRAIN_CONFIG = """
@@ -187,3 +187,57 @@ def test_the_teacher_that_pip_installs_sees_and_reads():
     orange_disk[0, :, x**2 + y**2 < 80**2] = torch.tensor([[255.0], [140.0], [0.0]])
     best = (pip_teacher.encode_image(orange_disk) @ pip_teacher.class_embeddings.T).topk(10).indices[0]
     assert {722, 852, 574} & set(best.tolist())  # ping-pong, tennis and golf ball
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    """A small classifier's config, and its weights."""
+    folder = tmp_path_factory.mktemp('small')
+    (folder / 'config.py').write_text(MMPRETRAIN_CONFIG)
+    module = load_classifier(f'mmpretrain:{folder / "config.py"}', weights=False).module
+    state = {key.removeprefix('1.'): value for key, value in module.state_dict().items()}  # behind the flip to BGR
+    return folder / 'config.py', state
+
+
+def test_a_classifier_of_mmpretrain_is_what_its_file_holds(small, tmp_path):
+    config, state = small
+    for name, content in dict(
+        plain=dict(state),
+        of_training=dict(state_dict={f'module.{key}': value for key, value in state.items()}, meta=dict(epoch=1)),
+        of_old=dict(state_dict={key: value for key, value in state.items() if 'num_batches' not in key}),
+    ).items():
+        torch.save(content, tmp_path / f'{name}.pth')
+        loaded = load_classifier(f'mmpretrain:{config}', str(tmp_path / f'{name}.pth')).module.state_dict()
+        assert all(torch.equal(loaded[f'1.{key}'], value) for key, value in state.items())
+
+
+FILES = dict(
+    no_head=lambda state: {key: value for key, value in state.items() if not key.startswith('head.')},
+    more=lambda state: {**state, 'neck.mlp.0.weight': torch.zeros(1)},
+    other_width=lambda state: {
+        key: value.repeat(2, *[1] * (value.ndim - 1)) if value.ndim else value for key, value in state.items()
+    },
+    a_student=lambda state: {'backbone.conv1.weight': torch.zeros(1)},
+)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_file_that_does_not_fit_a_classifier_of_mmpretrain_is_refused(name, small, tmp_path):
+    """mmengine would load what fits, and leave the rest at random."""
+    config, state = small
+    torch.save(dict(state_dict=FILES[name](state)), tmp_path / 'file.pth')
+    with pytest.raises(ClassifierError, match='does not fit ImageClassifier: .*(missing|unexpected|another shape)'):
+        load_classifier(f'mmpretrain:{config}', str(tmp_path / 'file.pth'))
+
+
+def test_weights_of_mmpretrain_are_whole(small, tmp_path):
+    config, state = small
+    mine = tmp_path / 'mine.py'
+    mine.write_text(config.read_text() + f'\nload_from = {str(tmp_path / "its.pth")!r}\n')
+    torch.save(dict(state_dict={**state, 'auxiliary.weight': torch.zeros(1)}), tmp_path / 'its.pth')
+    load_classifier(f'mmpretrain:{mine}')
+    torch.save(dict(state_dict=FILES['no_head'](state)), tmp_path / 'its.pth')
+    with pytest.raises(ClassifierError, match='its.pth has no head'):
+        load_classifier(f'mmpretrain:{mine}')
+    with pytest.raises(ClassifierError, match='knows no weights'):
+        load_classifier(f'mmpretrain:{config}')

@@ -2,16 +2,20 @@
 
 import json
 import shutil
+import zipfile
 
+import numpy as np
 import open_clip
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mmlgd import OpenCLIPTeacher
 from mmlgd.errors import MMLGDError
 from mmlgd.models.teachers.folders import check_folder
 from mmlgd.teacher_ids import same_teacher
 
+from ...malicious import ENDLESS
 from .shrunken import write_teacher
 
 
@@ -170,3 +174,65 @@ def test_a_repository_is_read_as_a_folder(roberta, tmp_path, monkeypatch):
     torch.testing.assert_close(by_name.encode_text(['a panda']), by_path.encode_text(['a panda']))
     with pytest.raises(MMLGDError, match="Could not get 'hf-hub:org/other'"):
         OpenCLIPTeacher('hf-hub:org/other', cache_dir=str(cache))
+
+
+def deflated(file):
+    """Pack the members of an archive as small as they go."""
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.fixture
+def tiny(tiny_clip, tmp_path):
+    """A copy of the small teacher, to be changed."""
+    return shutil.copytree(tiny_clip.partition(':')[2], tmp_path / 'tiny')
+
+
+def test_pickled_weights_of_a_folder_are_read_as_ours_are(tiny, tiny_clip):
+    state = load_file(tiny / 'open_clip_model.safetensors')
+    (tiny / 'open_clip_model.safetensors').unlink()
+    file = tiny / 'open_clip_pytorch_model.bin'
+    torch.save(state, file)
+    torch.save(dict(args=object), tiny / 'training_args.bin')  # which nobody reads
+    assert same_teacher(OpenCLIPTeacher(f'local-dir:{tiny}').identity, OpenCLIPTeacher(tiny_clip).identity)
+    deflated(file)
+    with pytest.raises(MMLGDError, match='Nothing but weights is read.*compressed parts'):
+        OpenCLIPTeacher(f'local-dir:{tiny}')
+
+
+@pytest.mark.parametrize('ending', ['.pt', '.npz'])
+def test_a_file_of_compressed_weights_is_refused(ending, tmp_path):
+    file = tmp_path / f'weights{ending}'
+    if ending == '.npz':
+        np.savez_compressed(file, a=np.zeros(9))
+    else:
+        torch.save(dict(a=torch.zeros(9)), file)
+        deflated(file)
+    with pytest.raises(MMLGDError, match='Nothing but weights is read.*compressed parts'):
+        OpenCLIPTeacher('ViT-S-32-alt', pretrained=str(file))
+
+
+@pytest.mark.parametrize('kind', ENDLESS)
+@pytest.mark.parametrize('name', ['open_clip_config.json', 'x_config.json', 'vocab.txt', 'merges.txt'])
+def test_a_folder_of_which_a_file_never_ends_is_refused(kind, name, tiny):
+    (tiny / name).unlink(missing_ok=True)
+    ENDLESS[kind](tiny / name)
+    with pytest.raises(MMLGDError, match='cannot be read: it (is no file but|has)'):
+        check_folder(tiny)
+
+
+def test_safetensors_with_a_header_of_gigabytes_are_refused(tiny):
+    (tiny / 'open_clip_model.safetensors').write_bytes((2**33).to_bytes(8, 'little') + b'{')
+    with pytest.raises(MMLGDError, match='tells of a header of 8589934592 bytes'):
+        OpenCLIPTeacher(f'local-dir:{tiny}')
+
+
+def test_kernels_of_others_are_not_fetched(tiny):
+    (tiny / 'config.json').write_text(json.dumps(dict(text_config=dict(attn_implementation='evil/kernels'))))
+    with pytest.raises(MMLGDError, match='attn_implementation'):
+        check_folder(tiny)
+    (tiny / 'config.json').write_text(json.dumps(dict(attn_implementation='sdpa')))
+    check_folder(tiny)
