@@ -87,7 +87,9 @@ _READING = ('mmseg.models.backbones.vpd', 'mmpretrain.models.multimodal', 'mmpre
 _LIBRARIES = {*MODULE2PACKAGE, 'mmengine', 'torch', 'torchvision', 'timm', 'transformers', 'albumentations', 'builtins'}
 # Where weights and images come from: weights out of the checkpoint, images from who gives them.
 _SOURCES = ('init_cfg', 'pretrained', 'checkpoint_path', 'pretrained_cfg', 'backend_args', 'file_client_args')
-_FILE = re.compile(r'[/\\:]|\.(ya?ml|json|txt|py|pkl|pickle|pth|pt|bin|np[yz]|safetensors)$', re.IGNORECASE)
+_FILE = re.compile(
+    r'^[/~.]|\.\.|[\\:]|\.(ya?ml|json|txt|py|pkl|pickle|pth|pt|bin|np[yz]|safetensors)$', re.IGNORECASE
+)
 _CODE = re.compile(r'\.(py|pkl|pickle|ya?ml)$', re.IGNORECASE)
 
 
@@ -183,12 +185,17 @@ def _check_value(key: Any, value: Any, part: str, source: Union[str, Path]) -> N
     refused = key == 'trust_remote_code' and value is not False
     refused |= key == 'dtype' and isinstance(value, str) and not re.fullmatch(r'[\w.]+', value)  # evaluated
     if isinstance(value, str) and key != '_scope_':
-        refused |= bool((_CODE if part in _NAMING_FILES else _FILE).search(value))
+        refused |= bool(_CODE.search(value)) if part in _NAMING_FILES else _names_a_file(value)
     if refused:
         raise CheckpointError(
             f'{source} has the setting {key}={value!r}, which would run code that is not part of mmlgd, or read what '
             f'it names. It is refused: build the model from a config file of yours.'
         )
+
+
+def _names_a_file(value: str) -> bool:
+    """A slash alone names none: ConvMixer has arch='768/32'."""
+    return bool(_FILE.search(value)) or ('/' in value and '\0' not in value and Path(value).exists())
 
 
 def _check_scope(scope: Any, source: Union[str, Path]) -> None:

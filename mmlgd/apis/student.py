@@ -58,7 +58,9 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
         content = read_checkpoint(checkpoint)
         if config is None:
             config = model_config(content, checkpoint)
-            config['model']['backbone'] = buildable(config['model'].get('backbone'), 'backbone', checkpoint)
+            # What is looked through is what will be built: a bare type is one of the scope of its training.
+            scoped = {'_scope_': config.get('default_scope', 'mmpretrain'), **backbone_of(config, source)}
+            config['model']['backbone'] = buildable(scoped, 'backbone', checkpoint)
     settings = {**backbone_of(config, source), **options}
     settings.setdefault('_scope_', config.get('default_scope', 'mmpretrain'))
     if checkpoint and settings.get('pretrained'):
