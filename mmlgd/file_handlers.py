@@ -20,7 +20,10 @@ class _PlainYaml(YamlHandler):
 
 class _NoPickle(PickleHandler):
     def load_from_fileobj(self, file: BinaryIO, **kwargs) -> Any:
-        raise CheckpointError('A checkpoint has no pickle read, which could run any code: build from a config.')
+        raise CheckpointError(
+            'Pickle files are not read while the model of a checkpoint is built: they could run any code. Build it '
+            'from a config of yours.'
+        )
 
 
 @contextmanager

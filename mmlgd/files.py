@@ -327,5 +327,5 @@ def _open_lock(file: Path) -> IO[str]:
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # the other name of a hard link may be any file's
         os.close(handle)
-        raise WriteError(f'{file} is no plain file of its own, and a lock would change what it is. Remove it.')
+        raise WriteError(f'{file} is a link, a pipe or another name of a file. Remove it, so that a lock can be made.')
     return os.fdopen(handle, 'a+')

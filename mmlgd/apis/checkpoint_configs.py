@@ -87,9 +87,10 @@ _READING = ('mmseg.models.backbones.vpd', 'mmpretrain.models.multimodal', 'mmpre
 _LIBRARIES = {*MODULE2PACKAGE, 'mmengine', 'torch', 'torchvision', 'timm', 'transformers', 'albumentations', 'builtins'}
 # Where weights and images come from: weights out of the checkpoint, images from who gives them.
 _SOURCES = ('init_cfg', 'pretrained', 'checkpoint_path', 'pretrained_cfg', 'backend_args', 'file_client_args')
-_FILE = re.compile(
-    r'^[/~.]|\.\.|[\\:]|\.(ya?ml|json|txt|py|pkl|pickle|pth|pt|bin|np[yz]|safetensors)$', re.IGNORECASE
-)
+# Where something is written: of that, this machine has its own.
+_WRITTEN = ('cache_dir',)
+_LONGEST, _DEEPEST = 1_000_000, 50  # of a config: characters, and parts within parts
+_FILE = re.compile(r'^[/~.]|\.\.|[\\:]|\.(ya?ml|json|txt|py|pkl|pickle|pth|pt|bin|np[yz]|safetensors)$', re.IGNORECASE)
 _CODE = re.compile(r'\.(py|pkl|pickle|ya?ml)$', re.IGNORECASE)
 
 
@@ -113,10 +114,15 @@ def model_config(checkpoint: dict, source: Union[str, Path] = 'The checkpoint') 
         raise CheckpointError(
             f'{source} does not say how its model was built (no meta.cfg). Give the config that it was trained with.'
         )
+    if len(text) > _LONGEST:  # a parser takes some 300 bytes for a character
+        raise CheckpointError(
+            f'The config in {source} is a text of {len(text):,} characters; up to {_LONGEST:,} are read, and that of a '
+            f'run has less than 100,000. Give the config that it was trained with.'
+        )
     try:
         settings = dict(_setting(node) for node in ast.parse(text).body)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise CheckpointError(f'The config in {source} is not plain settings: {error}.') from error
+        raise _no_settings(source, error) from error
     model = settings.get('model')
     if not isinstance(model, dict):
         raise CheckpointError(f'The config in {source} has no model. Is it a checkpoint of training?')
@@ -127,7 +133,11 @@ def model_config(checkpoint: dict, source: Union[str, Path] = 'The checkpoint') 
     try:
         return ConfigDict(settings)
     except (TypeError, ValueError, AttributeError, RecursionError) as error:  # names that no Python could have
-        raise CheckpointError(f'The config in {source} is not plain settings: {error}.') from error
+        raise _no_settings(source, error) from error
+
+
+def _no_settings(source: Union[str, Path], error: Exception) -> CheckpointError:
+    return CheckpointError(f'The config in {source} is not plain settings: {str(error) or type(error).__name__}.')
 
 
 def buildable(settings: Any, part: str, source: Union[str, Path] = 'The checkpoint') -> Any:
@@ -144,7 +154,7 @@ def buildable(settings: Any, part: str, source: Union[str, Path] = 'The checkpoi
         source (str | Path): Where it is from, for the error.
 
     Returns:
-        Any: A copy, without the settings that say where initial weights or images come from.
+        Any: A copy, without the settings that say where initial weights or images come from, or where a cache lies.
 
     Raises:
         CheckpointError: A type that is no such part, or a setting that would run code or read a file; the message
@@ -175,7 +185,7 @@ def _taken(key: Any, value: Any, part: str, source: Union[str, Path], scopes: fr
             if any(cls.__name__ == 'TIMMBackbone' for cls in classes):  # mmseg's would download weights
                 taken['pretrained'] = False
             taken[key] = one
-        elif part in _NAMING_FILES or key not in _SOURCES:
+        elif key not in _WRITTEN and (part in _NAMING_FILES or key not in _SOURCES):
             inner = _INNER.get(part, {}).get(key, part if part in _LIKE_ITSELF else 'layer')
             taken[key] = _taken(key, one, inner, source, scopes)
     return taken
@@ -188,8 +198,8 @@ def _check_value(key: Any, value: Any, part: str, source: Union[str, Path]) -> N
         refused |= bool(_CODE.search(value)) if part in _NAMING_FILES else _names_a_file(value)
     if refused:
         raise CheckpointError(
-            f'{source} has the setting {key}={value!r}, which would run code that is not part of mmlgd, or read what '
-            f'it names. It is refused: build the model from a config file of yours.'
+            f'{source} has the setting {key}={value!r}, which would run code that is not part of mmlgd, or looks like '
+            f'a path or an address. Neither is opened out of a checkpoint: build the model from a config file of yours.'
         )
 
 
@@ -210,9 +220,8 @@ def _classes(name: Any, part: str, source: Union[str, Path], scopes: frozenset) 
     found = _registered(name, part, scopes) if isinstance(name, str) else []
     if not found or not all(_is_a(one, part) for one in found):
         raise CheckpointError(
-            f'{source} asks for a {name!r} to be built as its {part}, which is no class that the installed libraries '
-            f'have for one: it is not called. If it is of a package of yours, import that first; if not, trust this '
-            f'file no further.'
+            f'{source} names {name!r} as its {part}; no installed library has such a {part}, and it is not called. If '
+            f'it is of a package of yours, import that first; if not, trust this file no further.'
         )
     return found
 
@@ -264,13 +273,16 @@ def _setting(node: ast.AST) -> tuple[str, Any]:
     return node.targets[0].id, _literal(node.value)
 
 
-def _literal(node: ast.AST):
+def _literal(node: ast.AST, depth: int = 0):
     """Evaluate dicts, lists, tuples and constants; no name is looked up and nothing is called."""
+    if depth > _DEEPEST:
+        raise ValueError(f'line {node.lineno} has more than {_DEEPEST} parts within parts')
+    inner = functools.partial(_literal, depth=depth + 1)
     if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict' and not node.args:
-        return {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
+        return {keyword.arg: inner(keyword.value) for keyword in node.keywords}
     if isinstance(node, ast.Dict):
-        return {_literal(key): _literal(value) for key, value in zip(node.keys, node.values)}
+        return {inner(key): inner(value) for key, value in zip(node.keys, node.values)}
     if isinstance(node, (ast.List, ast.Tuple)):
-        values = [_literal(item) for item in node.elts]
+        values = [inner(item) for item in node.elts]
         return values if isinstance(node, ast.List) else tuple(values)
     return ast.literal_eval(node)

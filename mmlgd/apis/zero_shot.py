@@ -29,7 +29,7 @@ def get_zero_shot_classifier(
             None: the names and the bank of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.
         teacher (dict, optional): Config of the teacher, whose text tower embeds new names; without a ``type``, changes
-            to that of training, as ``dict(pretrained='openai:/new/place/weights.pt')``. Defaults to None, none: that of
+            to that of training, as ``dict(pretrained='openai:/new/place/weights.pt')``. Defaults to None: that of
             training, unless it lies in a file, a folder or a repository, which has to be named here. After training
             from a store it is the teacher that wrote it, unless the store has these names already;
             ``dict(store='/new/place')`` says where it was moved. Another teacher than that of training is refused.

@@ -18,8 +18,7 @@ def images_in(folder: Union[str, Path], endings: Sequence[str]) -> Iterator[str]
 
     Left out are hidden files and folders (their names begin with a dot, as the ``._x.jpg`` that macOS leaves and
     ``.thumbnails``) and what is no regular file (pipes, devices, links that lead nowhere). Links are followed, to files
-    and to folders; but each folder counts once, under its own place if it lies in here, so that no loop has an end
-    to be waited for.
+    and to folders; but each folder counts once, under its own place if it lies in here: a loop of links ends.
 
     Args:
         folder (str | Path): The folder.

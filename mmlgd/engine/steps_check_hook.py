@@ -101,7 +101,7 @@ class StepsCheckHook(Hook):
         if any(before[key] != images[key] for key in images):
             runner.logger.warning(
                 f'This run goes on with other images: {_shown_images(here)}, and it was begun with '
-                f'{_shown_images(before)}. It is not the run that it would have been with either.'
+                f'{_shown_images(before)}. Its result will differ from that of a run on either set.'
             )
         if before['epochs'] != here['epochs']:
             runner.logger.warning(

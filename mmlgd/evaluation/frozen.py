@@ -135,7 +135,8 @@ def load_frozen(
             for which no teacher is needed.
         backbone (dict, optional): Config of the backbone, for a source that does not say. Defaults to None.
         teacher (dict, optional): Config of the teacher, for other names than those of training; without a ``type``,
-            changes to that of training. Defaults to None, none: :func:`~mmlgd.apis.live_teacher.live_teacher`.
+            changes to that of training. Defaults to None: the teacher of training, see
+            :func:`~mmlgd.apis.live_teacher.live_teacher`.
 
     Returns:
         FrozenModel: In eval mode, on the CPU.

@@ -58,6 +58,22 @@ def test_text_that_is_more_than_settings_is_refused(text, tmp_path):
     assert not (tmp_path / 'executed').exists()
 
 
+@pytest.mark.parametrize(
+    'text, reason',
+    [
+        ('model = "' + 'a' * 1_000_000 + '"', 'of 1,000,010 characters; up to 1,000,000 are read'),
+        ('model = ' + '[' * 60 + ']' * 60, 'more than 50 parts within parts'),
+        ('model = ' + 'dict(a=' * 60 + '1' + ')' * 60, 'more than 50 parts within parts'),
+        ('model = ' + '-' * 100_000 + '1', r'settings: \w+'),
+        ('model = ' + '1 if 1 else ' * 10_000 + '1', r'settings: \w+'),
+    ],
+)
+def test_a_text_that_is_too_long_or_deep_says_so(text, reason):
+    with pytest.raises(CheckpointError, match=reason):
+        config_of(text)
+    assert config_of('model = dict(a=' + '[' * 40 + ']' * 40 + ')').model
+
+
 def test_plain_settings_are_read():
     text = 'lr = -1e-3\nmodel = dict(backbone=dict(type="ResNet", out_indices=(3, ), a=[1, None, True]), neck={"b": 2})'
     assert config_of(text).model.backbone == dict(type='ResNet', out_indices=(3,), a=[1, None, True])
@@ -106,6 +122,15 @@ def test_sources_of_weights_and_images_are_left_out():
     assert buildable(timm, 'backbone') == dict(type=timm['type'], model_name=timm['model_name'], pretrained=False)
     load = dict(type='LoadImageFromFile', backend_args=dict(backend='petrel'), color_type='color')
     assert buildable([load], 'transform') == [dict(type='LoadImageFromFile', color_type='color')]
+
+
+@pytest.mark.parametrize('place', ['/anywhere', 'here', '~', None])
+def test_where_a_cache_is_written_is_left_out(place, lgd_model):
+    cached = copy.deepcopy(lgd_model)
+    for part in (cached, cached['teacher'], cached['text'], cached['backbone']):
+        part['cache_dir'] = place
+    assert buildable(cached, 'model') == lgd_model
+    assert buildable(cached['teacher'], 'teacher') == lgd_model['teacher']
 
 
 ATTACKS = dict(
@@ -167,7 +192,7 @@ OF_PART = dict(
 
 @pytest.mark.parametrize('attack', [*ATTACKS, *OF_PART])
 def test_nothing_else_is_built(attack):
-    with pytest.raises(CheckpointError, match=r'no class that|would run code|has the scope'):
+    with pytest.raises(CheckpointError, match=r'no installed library|would run code|has the scope'):
         buildable(*OF_PART.get(attack, (ATTACKS.get(attack), 'backbone')), 'a.pth')
 
 
@@ -249,14 +274,14 @@ def test_a_module_of_ones_own_is_buildable(name, registered):
     assert buildable(dict(type=name), 'backbone') == dict(type=name)
     assert buildable(dict(type='ResNet', norm_cfg=dict(type=name)), 'backbone')
     for part, other in (('transform', name), ('backbone', name.replace('Own', 'No'))):
-        with pytest.raises(CheckpointError, match='no class that'):
+        with pytest.raises(CheckpointError, match='no installed library'):
             buildable(dict(type=other), part)
 
 
 def test_the_name_stands_for_what_its_scope_has():
     """A class of one library does not pass for another's of the same name."""
     pytest.importorskip('mmseg')
-    with pytest.raises(CheckpointError, match='no class that'):
+    with pytest.raises(CheckpointError, match='no installed library'):
         buildable(dict(type='ResNet', norm_cfg=dict(type='CrossEntropyLoss', _scope_='mmseg')), 'backbone')
 
 
