@@ -1,7 +1,7 @@
 """The trained backbone, out of its checkpoint."""
 
+import contextlib
 import copy
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Union
 
@@ -16,6 +16,7 @@ from mmlgd.file_handlers import plain_files
 
 from .checkpoint_configs import buildable, model_config
 from .checkpoints import check_weights, part_weights, state_dict_of
+from .sized_build import no_larger_than
 
 
 def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn.Module:
@@ -65,10 +66,13 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
     settings.setdefault('_scope_', config.get('default_scope', 'mmpretrain'))
     if checkpoint and settings.get('pretrained'):
         settings['pretrained'] = False  # timm would download what the checkpoint replaces
-    with plain_files() if of_checkpoint else nullcontext():
+    weights = part_weights(state_dict_of(content), 'backbone', checkpoint) if checkpoint else {}
+    with contextlib.ExitStack() as stack:
+        if of_checkpoint:
+            stack.enter_context(plain_files())
+            stack.enter_context(no_larger_than(weights, checkpoint))
         student = build_part(settings, 'model.backbone')
     if checkpoint:
-        weights = part_weights(state_dict_of(content), 'backbone', checkpoint)
         check_weights(student, weights, checkpoint)
         student.load_state_dict(weights)
     else:

@@ -12,6 +12,7 @@ from mmlgd.text import load_templates, load_vocabulary
 from .checkpoint_configs import buildable, model_config
 from .checkpoints import check_weights, part_weights, state_dict_of
 from .live_teacher import build_live_teacher
+from .sized_build import no_larger_than
 
 
 @plain_files()
@@ -59,18 +60,19 @@ def get_zero_shot_classifier(
     # Statistics only: an augmentation is for training, and its library need not be here.
     pixels = buildable(config['model'].get('data_preprocessor') or {}, 'data_preprocessor', checkpoint)
     pixels.pop('augmentation', None)
-    model = ZeroShotClassifier(
-        backbone=parts['backbone'],
-        neck={**parts['neck'], 'out_channels': bank.shape[1]},
-        class_names=class_names,
-        embed_dim=bank.shape[1],
-        temperature=(config['model'].get('loss') or {}).get('student_temperature', 0.2),
-        data_preprocessor=pixels or None,
-    )
-    for part in ('backbone', 'neck'):
-        weights = part_weights(state, part, checkpoint)
-        check_weights(getattr(model, part), weights, checkpoint)
-        getattr(model, part).load_state_dict(weights)
+    weights = {part: part_weights(state, part, checkpoint) for part in parts}
+    with no_larger_than({'bank': bank, **weights['backbone'], **weights['neck']}, checkpoint):
+        model = ZeroShotClassifier(
+            backbone=parts['backbone'],
+            neck={**parts['neck'], 'out_channels': bank.shape[1]},
+            class_names=class_names,
+            embed_dim=bank.shape[1],
+            temperature=(config['model'].get('loss') or {}).get('student_temperature', 0.2),
+            data_preprocessor=pixels or None,
+        )
+    for part in parts:
+        check_weights(getattr(model, part), weights[part], checkpoint)
+        getattr(model, part).load_state_dict(weights[part])
     model.bank.copy_(bank)
     model.config = config
     model.teacher_id = text['teacher_id']

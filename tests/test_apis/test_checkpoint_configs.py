@@ -12,6 +12,7 @@ from torch import nn
 import mmlgd
 from mmlgd.apis import CheckpointError, get_student, get_zero_shot_classifier, model_config
 from mmlgd.apis.checkpoint_configs import buildable
+from mmlgd.errors import ConfigError
 from mmlgd.evaluation import load_frozen
 from mmlgd.file_handlers import plain_files
 from mmlgd.registry import MODELS
@@ -304,3 +305,33 @@ def test_files_of_mmengine_run_no_code_meanwhile(name, tmp_path):
     with pytest.raises(KeyError), plain_files(), plain_files():
         raise KeyError
     assert file_handlers == before
+
+
+LARGE = dict(
+    more_than_any_memory=dict(type='mmpretrain.ResNet', depth=18, base_channels=10**9),
+    beyond_a_number=dict(type='mmpretrain.ResNet', depth=18, stem_channels=2**62),
+    as_much_as_a_machine_has=dict(type='mmpretrain.ResNet', depth=18, base_channels=1024),
+    wide=dict(
+        type='mmpretrain.VisionTransformer',
+        arch=dict(embed_dims=2**16, num_layers=1, num_heads=1, feedforward_channels=2**16),
+    ),
+    deep=dict(
+        type='mmpretrain.VisionTransformer',
+        arch=dict(embed_dims=256, num_layers=10**9, num_heads=1, feedforward_channels=256),
+    ),
+    a_large_image=dict(type='mmpretrain.VisionTransformer', img_size=2**17, patch_size=2, arch='tiny'),
+)
+
+
+@pytest.mark.parametrize('load', [get_student, get_zero_shot_classifier])
+@pytest.mark.parametrize('name', LARGE)
+def test_a_config_makes_no_layers_that_its_weights_have_not(load, name, with_config):
+    file = with_config(_set('backbone', lambda mark: LARGE[name]))
+    with pytest.raises((CheckpointError, ConfigError), match='layers of|cannot be built'):
+        load(file)
+
+
+def test_nor_of_a_neck(with_config):
+    file = with_config(_set('neck', lambda mark: dict(in_channels=2**20, hid_channels=2**14)))
+    with pytest.raises(CheckpointError, match='asks for layers of'):
+        get_zero_shot_classifier(file)
