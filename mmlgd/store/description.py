@@ -87,7 +87,8 @@ def read_description(file: Path, formats: tuple[int, ...]) -> dict:
         description = json.loads(read_small(file))
         found = description.get('format')
     except (ValueError, AttributeError, RecursionError) as error:
-        raise StoreError(f'{file} is damaged: {error}. Write the store anew into an empty folder.') from error
+        said = str(error).rstrip('.')
+        raise StoreError(f'{file} is damaged: {said}. Write the store anew into an empty folder.') from error
     if type(found) is not int or found not in formats:
         raise StoreError(
             f'The store in {str(file.parent)!r} has format {found!r}, this version of mmlgd reads '

@@ -161,8 +161,9 @@ class TeacherStore:
                 told = json.loads(read_small(file))
                 found.update({int(picture): str(reason) for picture, reason in told.items()})
             except (ValueError, AttributeError, RecursionError, OSError) as error:
+                said = str(error).rstrip('.')
                 raise StoreError(
-                    f'{file} is damaged: {error}. Remove the file {file.stem}.crc32 beside it, and run the '
+                    f'{file} is damaged: {said}. Remove the file {file.stem}.crc32 beside it, and run the '
                     f'tools/store_teacher.py command that wrote the store again: it writes this shard anew.'
                 ) from error
         return dict(sorted(found.items()))
@@ -273,7 +274,7 @@ class TeacherStore:
                     return 'cannot be read (its header may have gigabytes)'
             rows = np.lib.format.open_memmap(self._file(shard), mode='r')  # plain arrays alone: it refuses pickles
             files = None
-            if self._digests_file(shard).is_file():
+            if self._digests_file(shard).exists():
                 most = len(self.rows_of(shard)) * _DIGEST.itemsize
                 files = np.frombuffer(read_small(self._digests_file(shard), most), _DIGEST)
             written = read_small(self._checksum_file(shard), _CHECKSUMS).decode()

@@ -226,8 +226,10 @@ def _check_text_tower(model: str, settings: dict, folder: Optional[Path] = None)
             f'Could not read the settings of the text tower {tower!r} of {model!r}: {cause(error)}. Nothing in it is '
             f'executed. Without a network, fetch it elsewhere and copy it into the Hugging Face cache.'
         ) from error
-    if getattr(config, 'auto_map', None):
-        raise foreign_code(folder or Path(tower), f'auto_map of the text tower {tower!r}')
+    kernels = getattr(config, '_attn_implementation', None)
+    for name, is_code in (('auto_map', getattr(config, 'auto_map', None)), ('kernels', '/' in str(kernels))):
+        if is_code:
+            raise foreign_code(folder or Path(tower), f'{name} of the text tower {tower!r}')
 
 
 def _tokenizer(model: str, name: str, text: dict, cache_dir: Optional[str]):

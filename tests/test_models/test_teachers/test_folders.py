@@ -199,7 +199,7 @@ def test_pickled_weights_of_a_folder_are_read_as_ours_are(tiny, tiny_clip):
     torch.save(dict(args=object), tiny / 'training_args.bin')  # which nobody reads
     assert same_teacher(OpenCLIPTeacher(f'local-dir:{tiny}').identity, OpenCLIPTeacher(tiny_clip).identity)
     deflated(file)
-    with pytest.raises(MMLGDError, match='Nothing but weights is read.*compressed parts'):
+    with pytest.raises(MMLGDError, match='compressed parts'):
         OpenCLIPTeacher(f'local-dir:{tiny}')
 
 
@@ -211,7 +211,7 @@ def test_a_file_of_compressed_weights_is_refused(ending, tmp_path):
     else:
         torch.save(dict(a=torch.zeros(9)), file)
         deflated(file)
-    with pytest.raises(MMLGDError, match='Nothing but weights is read.*compressed parts'):
+    with pytest.raises(MMLGDError, match='compressed parts'):
         OpenCLIPTeacher('ViT-S-32-alt', pretrained=str(file))
 
 

@@ -105,7 +105,7 @@ def test_weights_from_a_local_file(tmp_path):
     assert all(torch.equal(loaded[key], value) for key, value in clip.visual.state_dict().items())
 
 
-def test_openai_weights_get_quick_gelu(monkeypatch):
+def test_openai_weights_get_quick_gelu(monkeypatch, tmp_path):
     assert wants_quick_gelu('RN50', 'openai') and not wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
     asked = {}
 
@@ -121,10 +121,12 @@ def test_openai_weights_get_quick_gelu(monkeypatch):
     match = r'(?s)no network.*Download them elsewhere.*RN50.pt.*huggingface.*RN50:openai:/path.*~/.cache/clip'
     with pytest.raises(FileNotFoundError, match=match):
         OpenCLIPTeacher('RN50', 'openai')
-    monkeypatch.setattr(weights, 'download_pretrained', lambda tag, cache_dir: 'there.safetensors')
+    file = str(tmp_path / 'there.safetensors')
+    Path(file).write_bytes(bytes(8))
+    monkeypatch.setattr(weights, 'download_pretrained', lambda tag, cache_dir: file)
     with pytest.raises(ValueError, match='no such thing'):
         OpenCLIPTeacher('RN50', 'openai')
-    assert asked['force_quick_gelu'] and asked['pretrained'] == 'there.safetensors'
+    assert asked['force_quick_gelu'] and asked['pretrained'] == file
 
 
 @pytest.mark.parametrize(
