@@ -32,6 +32,7 @@ _METHODS = {
 # Values may share memory, and a few small tensors be expanded; beyond this, a small file is out for a large memory.
 _TIMES, _SLACK = 4, 16 << 20
 _VALUE = 8  # bytes that a plain value is counted as
+_DIMENSIONS = 64  # of a tensor, as in torch's own loops
 _DEEPEST = 100  # what walks through a checkpoint later takes some stack for each
 
 
@@ -46,7 +47,7 @@ class TensorOf(StandIn):
         self.requires_grad, hooks, self.bits = (*others, *(False, None, None)[len(others) :])
         if type(storage) is not Storage or type(size) is not tuple or type(stride) is not tuple:
             raise UnpicklingError('A tensor has a memory, a size and strides; this one has not.')
-        if not _whole(offset, *size, *stride) or len(size) != len(stride):
+        if len(size) != len(stride) or len(size) > _DIMENSIONS or not _whole(offset, *size, *stride):
             raise UnpicklingError(f'A tensor has sizes and strides from 0, this one {brief((offset, size, stride))}.')
         last = sum((length - 1) * step for length, step in zip(size, stride))
         if prod(size) and offset + last >= storage.length:
@@ -280,6 +281,11 @@ def named(path: str) -> Any:
     return Name(NAMES[path])
 
 
+def _check_depth(depth: int) -> None:
+    if depth > _DEEPEST:
+        raise UnpicklingError(f'It is nested deeper than {_DEEPEST} times.')
+
+
 class _Walk:
     """A walk through what was read; gives each value as it should be, with its bytes and its depth when written out."""
 
@@ -298,12 +304,12 @@ class _Walk:
             self.kept.append(value)
             self.seen[id(value)] = None
             self.level += 1
+            _check_depth(self.level)
             self.seen[id(value)] = result = self._plain(value)
             self.level -= 1
+            _check_depth(result[2])  # its parts may have been met before, where they were not deep
             if result[1] > self.most:
                 raise UnpicklingError(f'Its values would take {result[1]} bytes, more than there are in the file.')
-            if max(result[2], self.level) > _DEEPEST:
-                raise UnpicklingError(f'It is nested deeper than {_DEEPEST} times.')
         elif self.seen[id(value)] is None:
             raise UnpicklingError(f'It has a {type(value).__name__} in itself.')
         return self.seen[id(value)]
@@ -314,7 +320,8 @@ class _Walk:
                 return None, value.nbytes, 0
             return value.result(), value.nbytes, 0
         if isinstance(value, StandIn):
-            return value.result(), _VALUE, 0
+            result = value.result()
+            return result, getattr(result, 'nbytes', _VALUE), 0
         if isinstance(value, list):
             return self._filled(value, enumerate(value))
         if isinstance(value, dict):

@@ -135,6 +135,7 @@ ATTACKS = dict(
     a_shape_too_large=claimed(4, (10**7,), (1,)),
     before_its_memory=claimed(4, (2,), (1,), offset=-(10**6)),
     expanded=claimed(4, (10**6, 10**6), (0, 0)),
+    many_numbers=claimed(4, (2**62,) * 100_000, (0,) * 100_000),
     overflowing=claimed(4, (2**33, 2**33), (2**31, 2**31)),
     uninitialised=Call(torch.Tensor, 10**9),
     uninitialised_memory=Call(torch.storage.UntypedStorage, 10**9),
@@ -183,6 +184,7 @@ def test_many_names_for_the_same_memory(tmp_path):
 
 # By hand: Python's own pickler knows no such depth.
 DEEP = dict(
+    a_few_lists=b'X\x01\x00\x00\x00a' + b']' * 101 + b'a' * 100 + b's',
     lists=b'X\x01\x00\x00\x00a' + b']' * 200_000 + b'a' * 199_999 + b's',
     tuples=b'X\x01\x00\x00\x00a)' + b'\x85' * 40_000 + b's',
     tuples_as_a_key=b')' + b'\x85' * 200_000 + b'Ns',  # their hash takes the stack of the process
@@ -192,7 +194,7 @@ DEEP = dict(
 @pytest.mark.parametrize('name', DEEP)
 def test_what_is_nested_too_deep(name, tmp_path):
     write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02}' + DEEP[name] + b'.'})
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match='nested deeper|as a key'):
         read_checkpoint(tmp_path / 'a.pth')
 
 
