@@ -19,6 +19,7 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from torch import nn
 
 from mmlgd.checkpoint_files import CheckpointError
+from mmlgd.errors import shown
 
 
 class _Part(NamedTuple):
@@ -90,6 +91,7 @@ _SOURCES = ('init_cfg', 'pretrained', 'checkpoint_path', 'pretrained_cfg', 'back
 # Where something is written: of that, this machine has its own.
 _WRITTEN = ('cache_dir',)
 _LONGEST, _DEEPEST = 1_000_000, 50  # of a config: characters, and parts within parts
+_LARGEST = 1 << 20  # of a setting of a layer: lists of that length are made before the layers are
 _FILE = re.compile(r'^[/~.]|\.\.|[\\:]|\.(ya?ml|json|txt|py|pkl|pickle|pth|pt|bin|np[yz]|safetensors)$', re.IGNORECASE)
 _CODE = re.compile(r'\.(py|pkl|pickle|ya?ml)$', re.IGNORECASE)
 
@@ -192,6 +194,11 @@ def _taken(key: Any, value: Any, part: str, source: Union[str, Path], scopes: fr
 
 
 def _check_value(key: Any, value: Any, part: str, source: Union[str, Path]) -> None:
+    if part in ('backbone', 'neck', 'layer') and type(value) is int and abs(value) > _LARGEST:
+        raise CheckpointError(
+            f'{source} asks for layers of more than {_LARGEST:,} as their {shown(key)}, which no model has. Give the '
+            f'file as the run has written it, or build the model from a config file of yours.'
+        )
     refused = key == 'trust_remote_code' and value is not False
     refused |= key == 'dtype' and isinstance(value, str) and not re.fullmatch(r'[\w.]+', value)  # evaluated
     if isinstance(value, str) and key != '_scope_':

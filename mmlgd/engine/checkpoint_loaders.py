@@ -50,7 +50,7 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
         _dict_in(checkpoint, part, source)
     if not all(isinstance(key, str) for key in _dict_in(checkpoint, 'state_dict', source)):
         raise _error(source, 'state_dict', checkpoint['state_dict'])
-    # Both are compared with the run's own later, hook by hook.
+    # What is in them is compared with the run's own once that is built: resume_state.py.
     for part in ('optimizer', 'param_schedulers'):
         if not _is_ordinary(checkpoint.get(part), plain=False):
             raise CheckpointError(

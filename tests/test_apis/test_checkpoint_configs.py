@@ -12,7 +12,6 @@ from torch import nn
 import mmlgd
 from mmlgd.apis import CheckpointError, get_student, get_zero_shot_classifier, model_config
 from mmlgd.apis.checkpoint_configs import buildable
-from mmlgd.errors import ConfigError
 from mmlgd.evaluation import load_frozen
 from mmlgd.file_handlers import plain_files
 from mmlgd.registry import MODELS
@@ -315,11 +314,15 @@ LARGE = dict(
         type='mmpretrain.VisionTransformer',
         arch=dict(embed_dims=2**16, num_layers=1, num_heads=1, feedforward_channels=2**16),
     ),
-    deep=dict(
+    very_deep=dict(
         type='mmpretrain.VisionTransformer',
         arch=dict(embed_dims=256, num_layers=10**9, num_heads=1, feedforward_channels=256),
     ),
-    a_large_image=dict(type='mmpretrain.VisionTransformer', img_size=2**17, patch_size=2, arch='tiny'),
+    deep=dict(
+        type='mmpretrain.VisionTransformer',
+        arch=dict(embed_dims=256, num_layers=10**5, num_heads=1, feedforward_channels=256),
+    ),
+    a_large_image=dict(type='mmpretrain.VisionTransformer', img_size=2**17, patch_size=2, arch='small'),
 )
 
 
@@ -327,7 +330,7 @@ LARGE = dict(
 @pytest.mark.parametrize('name', LARGE)
 def test_a_config_makes_no_layers_that_its_weights_have_not(load, name, with_config):
     file = with_config(_set('backbone', lambda mark: LARGE[name]))
-    with pytest.raises((CheckpointError, ConfigError), match='layers of|cannot be built'):
+    with pytest.raises(CheckpointError, match='asks for layers of'):
         load(file)
 
 
