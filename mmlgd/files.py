@@ -115,8 +115,8 @@ def require_file(file: Union[str, Path], most: float = math.inf) -> None:
 
 def _require(file: Union[str, Path], found: os.stat_result, most: float) -> None:
     if not stat.S_ISREG(found.st_mode):
-        kind = 'folder' if stat.S_ISDIR(found.st_mode) else 'pipe or a device'
-        raise UnreadableError.of(file, f'it is no file but a {kind}')
+        is_folder = stat.S_ISDIR(found.st_mode)
+        raise UnreadableError.of(file, 'it is a folder' if is_folder else 'it is no file but a pipe or a device')
     if found.st_size > most:
         raise UnreadableError.of(file, f'it has {found.st_size} bytes, expected {most} at most')
 
