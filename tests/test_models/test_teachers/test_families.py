@@ -54,6 +54,7 @@ def test_each_family_embeds_as_open_clip_does(model, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize('model', sorted({*open_clip.list_models()} - {*FAMILIES}))
 def test_all_architectures_embed_as_open_clip_does(model, tmp_path):
     pytest.importorskip('transformers')
@@ -61,6 +62,7 @@ def test_all_architectures_embed_as_open_clip_does(model, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize('model', open_clip.list_models())
 def test_image_towers_of_full_size_give_one_embedding(model):
     config = open_clip.get_model_config(model)
