@@ -15,8 +15,6 @@ from torch import nn
 from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
 from mmlgd.engine.ema_hook import EMAHook, average_student
 
-ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 STUDENT = ('backbone.', 'neck.')
 
 
@@ -29,13 +27,6 @@ def own_scope():
         yield
     if before is not None:
         init_default_scope(before.scope_name)
-
-
-@pytest.fixture(scope='module')
-def recipe(tmp_path_factory, recipe_of):
-    path = tmp_path_factory.mktemp('recipe') / 'mine.py'
-    path.write_text(recipe_of(RECIPE))
-    return path
 
 
 class Watch(Hook):

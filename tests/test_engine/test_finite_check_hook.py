@@ -25,7 +25,6 @@ from mmlgd.store import TeacherStore
 from ..test_models.test_step import NoWaiting, batch, wrapper
 
 ROOT = Path(__file__).parents[2]
-RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +35,6 @@ def own_scope(monkeypatch):
     yield
     if before is not None:
         init_default_scope(before.scope_name)
-
-
-@pytest.fixture(scope='module')
-def recipe(tmp_path_factory, recipe_of):
-    path = tmp_path_factory.mktemp('recipe') / 'mine.py'
-    path.write_text(recipe_of(RECIPE))
-    return path
 
 
 @pytest.fixture
