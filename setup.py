@@ -62,7 +62,7 @@ class BuildPyWithMim(build_py):
         """
         wheel = Path(self.get_finalized_command('install').install_lib)  # unpacked, metadata already inside
         for top_level in wheel.glob('mmlgd-*.dist-info/top_level.txt'):
-            top_level.write_text(f'{ROOT / "mmlgd"}\nmmlgd\nmmlgd_cli\n')
+            top_level.write_text(f'{ROOT / "mmlgd"}\nmmlgd\n')
 
 
 def _copy(source, target):

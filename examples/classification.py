@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import mmlgd
-from mmlgd.datasets import DEMO_CLASSES, write_demo_world
+from mmlgd.demo import DEMO_CLASSES, write_demo_world
 
 STUDENT = next((Path(__file__).parents[1] / 'zoo').glob('lgd_resnet18-tiny_demo_*.pth'))
 

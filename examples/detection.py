@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  registers what the config names
-from mmlgd.apis.downstream import start_from
-from mmlgd.datasets import write_demo_world
+from mmlgd.checkpoints.starts import start_from
+from mmlgd.demo import write_demo_world
 
 ROOT = Path(__file__).parents[1]
 STUDENT = next((ROOT / 'zoo').glob('lgd_resnet18-tiny_demo_*.pth'))

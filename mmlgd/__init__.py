@@ -1,45 +1,50 @@
-"""mmlgd: pre-train small vision backbones with language (LGD, arXiv 2406.11689) on the OpenMMLab stack."""
+"""mmlgd: pre-train small vision backbones with language (LGD, arXiv 2406.11689) on the OpenMMLab stack.
 
-from .stack import check_stack
+The names below are loaded at their first use, and so are the parts that a config names: ``import mmlgd`` is fast,
+changes nothing for other libraries, and works where the stack does not, so that ``mmlgd doctor`` can say why.
+"""
 
-check_stack()
+from contextlib import suppress
+from importlib import import_module
 
-# Below the check on purpose: a stack outside the ranges must be named before its import errors are.
-from . import datasets, engine, evaluation, models  # noqa: E402, F401
-from .apis import ZeroShotInferencer, get_student, get_zero_shot_classifier  # noqa: E402
-from .evaluation import DistillationMetric  # noqa: E402
-from .models import (  # noqa: E402
-    LGD,
-    ConSETeacher,
-    CosineLoss,
-    KNNClassifier,
-    LGDLoss,
-    MoCoV2Augmentation,
-    OpenCLIPTeacher,
-    PretrainDataPreprocessor,
-    QueueBank,
-    TextualSemanticsBank,
-    VisualSemanticsBank,
-)
-from .version import __version__  # noqa: E402
+from .version import __version__
 
-engine.register_with_mmengine()
+# Where mmengine cannot be imported, no config is built; what needs it names the cause at its first use.
+with suppress(Exception):
+    from . import registry  # noqa: F401
 
-__all__ = [
-    'LGD',
-    'ConSETeacher',
-    'CosineLoss',
-    'DistillationMetric',
-    'KNNClassifier',
-    'LGDLoss',
-    'MoCoV2Augmentation',
-    'OpenCLIPTeacher',
-    'PretrainDataPreprocessor',
-    'QueueBank',
-    'TextualSemanticsBank',
-    'VisualSemanticsBank',
-    'ZeroShotInferencer',
-    '__version__',
-    'get_student',
-    'get_zero_shot_classifier',
-]
+_PLACES = {
+    'LGD': 'models',
+    'ConSETeacher': 'models',
+    'CosineLoss': 'models',
+    'DistillationMetric': 'evaluation',
+    'KNNClassifier': 'models',
+    'LGDLoss': 'models',
+    'MoCoV2Augmentation': 'models',
+    'OpenCLIPTeacher': 'models',
+    'PretrainDataPreprocessor': 'models',
+    'QueueBank': 'models',
+    'TextualSemanticsBank': 'models',
+    'VisualSemanticsBank': 'models',
+    'ZeroShotInferencer': 'student',
+    'get_student': 'student',
+    'get_zero_shot_classifier': 'student',
+    'safe_loading': 'checkpoints',
+}
+_ROOMS = ('checkpoints', 'datasets', 'demo', 'engine', 'evaluation', 'models', 'store', 'student', 'text', 'utils')
+
+__all__ = ['__version__', *_PLACES]
+
+
+def __getattr__(name: str):
+    if name not in _PLACES and name not in _ROOMS:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from .stack import check_stack  # a stack outside the ranges is named before its import errors are
+
+    check_stack()
+    room = import_module(f'.{_PLACES.get(name, name)}', __name__)
+    return getattr(room, name) if name in _PLACES else room
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES, *_ROOMS})

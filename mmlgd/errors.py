@@ -1,15 +1,10 @@
 """What all errors about a user's input have in common, so that a program can tell them from faults of its own."""
 
-import json
-import os
 import re
-import time
 from reprlib import Repr
-from typing import Callable, Optional
 
 # What torch makes of an error in a data loader's process: one of the same class, with its traceback as the message.
 _FROM_WORKER = re.compile(r'Caught (\w+) in [^\n]+\nOriginal ')
-_DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)')
 
 
 class MMLGDError(Exception):
@@ -115,42 +110,3 @@ def shown(name: object) -> str:
         'cat\\ndog.jpg'
     """
     return ''.join(c if c.isprintable() else ascii(c)[1:-1].replace('\\udc', '\\x') for c in str(name))
-
-
-def run_tool(main: Callable[[], object]) -> None:
-    """Run a tool; what is wrong with its input is said in one paragraph, with exit code 1 and without a traceback.
-
-    Args:
-        main (Callable): Of the tool. Other errors are faults, and keep their traceback.
-
-    Raises:
-        SystemExit: What it was given cannot be used, or one of the processes that read images has died.
-    """
-    try:
-        main()
-    except (MMLGDError, RuntimeError) as error:
-        reason = reason_of(error) if isinstance(error, MMLGDError) else _death_of_worker(error)
-        if reason is None:
-            raise
-        _tell_launcher(reason)
-        raise SystemExit(f'error: {reason}') from error
-
-
-def _death_of_worker(error: RuntimeError) -> Optional[str]:
-    """Explain torch's word for a data loader's process that has died; None for all other errors."""
-    if not _DEAD_WORKER.search(str(error)):
-        return None
-    causes = {' '.join(str(one).split()) for one in (error, error.__cause__, error.__context__) if one is not None}
-    told = '; '.join(sorted(cause for cause in causes if _DEAD_WORKER.search(cause)))
-    return (
-        f'A process that reads images has died: {told} Most often the machine has run out of memory, or a container of '
-        f'shared memory (docker run --shm-size). Set a smaller train_dataloader.num_workers or batch_size, and run the '
-        f'same command again; training goes on with --resume.'
-    )
-
-
-def _tell_launcher(reason: str) -> None:
-    """Leave the reason where torchrun looks for it: its own report, which comes after all else, then has it."""
-    if file := os.environ.get('TORCHELASTIC_ERROR_FILE'):
-        with open(file, 'w') as handle:
-            json.dump(dict(message=f'error: {reason}', timestamp=int(time.time())), handle)

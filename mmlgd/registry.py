@@ -4,19 +4,38 @@ As children of mmpretrain's nodes, ``type='mmlgd.LGD'`` would be a KeyError from
 """
 
 import mmengine.registry as root
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=root.MODELS, locations=['mmlgd.models'])
-HOOKS = Registry('hook', parent=root.HOOKS, locations=['mmlgd.engine'])
-DATASETS = Registry('dataset', parent=root.DATASETS, locations=['mmlgd.datasets'])
-DATA_SAMPLERS = Registry('data sampler', parent=root.DATA_SAMPLERS, locations=['mmlgd.datasets'])
-METRICS = Registry('metric', parent=root.METRICS, locations=['mmlgd.evaluation'])
-FUNCTIONS = Registry('function', parent=root.FUNCTIONS, locations=['mmlgd.datasets'])
-TRANSFORMS = Registry('transform', parent=root.TRANSFORMS, locations=['mmlgd.datasets'])
+from .stack import check_stack
+
+# mmengine finds `_base_ = 'mmlgd::...'` only for the packages in this table.
+MODULE2PACKAGE['mmlgd'] = 'mmlgd'
+
+
+class _Node(Registry):
+    """A node whose parts are imported when the first of them is looked up, on a stack that they are tested with."""
+
+    def __init__(self, parent: Registry, *rooms: str) -> None:
+        super().__init__(parent.name, parent=parent, scope='mmlgd', locations=[f'mmlgd.{room}' for room in rooms])
+
+    def import_from_location(self) -> None:
+        """Name a stack outside of the ranges before the errors of imports come."""
+        check_stack()
+        super().import_from_location()
+
+
+MODELS = _Node(root.MODELS, 'models', 'store')
+HOOKS = _Node(root.HOOKS, 'engine', 'checkpoints.atomic_hook')
+DATASETS = _Node(root.DATASETS, 'datasets', 'store')
+DATA_SAMPLERS = _Node(root.DATA_SAMPLERS, 'store')
+METRICS = _Node(root.METRICS, 'evaluation')
+FUNCTIONS = _Node(root.FUNCTIONS, 'datasets')
+TRANSFORMS = _Node(root.TRANSFORMS, 'datasets')
 
 # A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd; without a node there, mmengine warns at each of
 # these, though it finds what it looks for. The nodes stay empty.
-_INHERITED = (
+for _parent in (
     root.EVALUATOR,
     root.LOG_PROCESSORS,
     root.LOOPS,
@@ -28,6 +47,5 @@ _INHERITED = (
     root.VISBACKENDS,
     root.VISUALIZERS,
     root.WEIGHT_INITIALIZERS,
-)
-for _parent in _INHERITED:
-    Registry(_parent.name, parent=_parent, scope='mmlgd', locations=['mmlgd'])
+):
+    _Node(_parent, 'stack')  # mmengine asks for a location

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 # With several test processes, all of these tests in one: the stack is then imported once.
 in_one_worker = pytest.mark.xdist_group('children')
 
 _CONTEXT = multiprocessing.get_context('forkserver')
-_CONTEXT.set_forkserver_preload(['mmlgd', __name__])
+_CONTEXT.set_forkserver_preload(['mmlgd.engine', 'mmlgd.evaluation', 'mmlgd.store', __name__])
 
 
 class Child:

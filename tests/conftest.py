@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import threading
-from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
@@ -17,12 +16,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import CheckpointLoader
 from PIL import Image
 from safetensors.torch import save_file
 
+from mmlgd.checkpoints import safe_loading
 from mmlgd.registry import MODELS
+from tests import ROOT
 
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = ROOT / 'tools'
 EMBED_DIM = 32
 TINY_CLIP = dict(
     model_cfg=dict(
@@ -38,6 +40,15 @@ TINY_CLIP = dict(
 def cache(tmp_path_factory):
     """Keep cached text embeddings out of the user's home."""
     os.environ['MMLGD_CACHE'] = str(tmp_path_factory.mktemp('cache'))
+
+
+@pytest.fixture
+def loads_safely():
+    """mmengine's loaders replaced by ours, as in our commands; they are put back."""
+    before = dict(CheckpointLoader._schemes)
+    safe_loading()
+    yield
+    CheckpointLoader._schemes = before
 
 
 @pytest.fixture(scope='module')
@@ -173,3 +184,11 @@ def served(tmp_path):
         yield folder, f'http://127.0.0.1:{server.server_address[1]}'
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope='module')
+def recipe(tmp_path_factory, recipe_of):
+    """A user's config on top of the recipe for one's own images."""
+    path = tmp_path_factory.mktemp('recipe') / 'mine.py'
+    path.write_text(recipe_of(ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'))
+    return path

@@ -2,7 +2,6 @@
 
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +11,12 @@ from mmengine.structures import PixelData
 from mmengine.utils.dl_utils.parrots_wrapper import SyncBatchNorm, _BatchNorm
 from torch import nn
 
-from mmlgd.apis import part_weights, read_checkpoint, state_dict_of
-from mmlgd.apis.downstream import start_from
+from mmlgd.checkpoints import part_weights, read_checkpoint, state_dict_of
+from mmlgd.checkpoints.starts import start_from
 from mmlgd.registry import MODELS
+from tests import ROOT
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = ROOT / 'configs'
 DETECTION = sorted((CONFIGS / 'benchmarks/mmdet').glob('*.py'))
 SEGMENTATION = sorted((CONFIGS / 'benchmarks/mmseg').glob('*.py'))
 STUDENTS = ('resnet18', 'mobilenetv2')

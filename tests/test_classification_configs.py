@@ -15,12 +15,13 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
-from mmlgd.apis import read_checkpoint
-from mmlgd.apis.downstream import start_from
+from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints.starts import start_from
 from mmlgd.registry import MODELS
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1] / 'configs'
-FOLDER = ROOT / 'benchmarks/classification'
+CONFIGS = ROOT / 'configs'
+FOLDER = CONFIGS / 'benchmarks/classification'
 STUDENTS = ('resnet18', 'mobilenetv2')
 TRAINED = sorted([*FOLDER.glob('linear_*.py'), *FOLDER.glob('finetune_*.py')])
 KNN = sorted(FOLDER.glob('knn_*.py'))
@@ -60,7 +61,7 @@ def students(tiny_clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp('students')
     paths = {}
     for name in STUDENTS:
-        cfg = Config.fromfile(ROOT / f'_base_/models/lgd_{name}.py')
+        cfg = Config.fromfile(CONFIGS / f'_base_/models/lgd_{name}.py')
         cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
         cfg.model.text = dict(vocabulary=['boat', 'hen'], templates='plain')
         torch.manual_seed(1)
@@ -123,11 +124,11 @@ def test_there_are_all_benchmarks_for_both_students():
 
 @pytest.mark.parametrize('path', [*TRAINED, *KNN], ids=by_name)
 def test_the_student_is_that_of_pretraining(path):
-    cfg, pretraining = Config.fromfile(path), Config.fromfile(ROOT / f'_base_/models/lgd_{student_of(path)}.py')
+    cfg, pretraining = Config.fromfile(path), Config.fromfile(CONFIGS / f'_base_/models/lgd_{student_of(path)}.py')
     backbone, theirs = dict(cfg.model.backbone), dict(pretraining.model.backbone)
     init_cfg = backbone.pop('init_cfg')
     assert init_cfg.type == 'Pretrained' and init_cfg.prefix == 'backbone.'
-    assert Path(init_cfg.checkpoint).parent.name in {path.stem for path in (ROOT / 'lgd').glob('*.py')}
+    assert Path(init_cfg.checkpoint).parent.name in {path.stem for path in (CONFIGS / 'lgd').glob('*.py')}
     if 'linear' in path.stem:
         assert backbone.pop('frozen_stages') == dict(resnet18=4, mobilenetv2=7)[student_of(path)]
         assert backbone.pop('norm_eval') and not theirs.pop('norm_eval', False)

@@ -1,7 +1,6 @@
 """Every pre-training config parses, says what its name says, builds, and makes a step on real picture files."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +9,9 @@ from mmengine.dataset import default_collate
 from mmpretrain.registry import DATASETS
 
 from mmlgd.registry import MODELS
+from tests import ROOT
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = ROOT / 'configs'
 PRETRAINING = sorted([*(CONFIGS / 'lgd').glob('*.py'), *(CONFIGS / 'seed').glob('*.py')])
 SMALL = sorted(
     [

@@ -6,7 +6,6 @@ import re
 import runpy
 import shlex
 import sys
-from pathlib import Path
 
 import click
 import pytest
@@ -14,12 +13,12 @@ import torch
 from mmengine.config import Config
 
 import mmlgd
-from mmlgd.apis import read_checkpoint
+from mmlgd.checkpoints import read_checkpoint
+from mmlgd.cli.__main__ import main
 from mmlgd.models import OpenCLIPTeacher
 from mmlgd.registry import MODELS
-from mmlgd_cli.__main__ import main
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / 'README.md', *(ROOT / 'docs').glob('*.md'), *(ROOT / 'configs').rglob('README.md')])
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```', flags=re.MULTILINE | re.DOTALL)
 # What a reader puts in: a word in capitals where a number is read has none in the pages.
@@ -171,7 +170,7 @@ def test_the_pages_have_blocks_at_all():
 def messages():
     """All texts of the sources, with … where a value goes."""
     found = set()
-    for file in (file for folder in ('mmlgd', 'mmlgd_cli', 'tools') for file in (ROOT / folder).rglob('*.py')):
+    for file in (file for folder in ('mmlgd', 'tools') for file in (ROOT / folder).rglob('*.py')):
         for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
             if isinstance(node, ast.JoinedStr):
                 found.add(''.join(v.value if isinstance(v, ast.Constant) else '…' for v in node.values))

@@ -11,8 +11,9 @@ from mmengine import ConfigDict
 from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
+from mmlgd.cli.tool import run_tool
 from mmlgd.datasets import BadPictureError
-from mmlgd.errors import MMLGDError, brief, reason_of, run_tool
+from mmlgd.errors import MMLGDError, brief, reason_of
 
 
 def in_a_worker(error, cause=None):

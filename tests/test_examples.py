@@ -1,12 +1,13 @@
 """The examples run, each on a world of a few pictures."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 from mmengine.registry import DefaultScope
 
-FOLDER = Path(__file__).parents[1] / 'examples'
+from tests import ROOT
+
+FOLDER = ROOT / 'examples'
 
 pytestmark = [
     pytest.mark.slow,

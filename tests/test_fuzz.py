@@ -10,7 +10,6 @@ import math
 import shutil
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,19 +20,19 @@ from hypothesis import strategies as st
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import nn
 
-from mmlgd.apis import get_student, get_zero_shot_classifier, read_checkpoint
-from mmlgd.building import build_part
+from mmlgd.checkpoints import read_checkpoint
+from mmlgd.cli.__main__ import main
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
-from mmlgd.models.teachers import StoredTeacher
 from mmlgd.registry import MODELS
-from mmlgd.store import TeacherStore
+from mmlgd.store import StoredTeacher, TeacherStore
+from mmlgd.student import get_student, get_zero_shot_classifier
 from mmlgd.text import embed_class_names, fill, load_templates, load_vocabulary
-from mmlgd_cli.__main__ import main
+from mmlgd.utils.building import build_part
+from tests import ROOT
+from tests.malicious import Call, write_archive
 
-from .malicious import Call, write_archive
-
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = ROOT / 'tools'
 REFUSED = Counter()
 # Of each test's tries; the others were good by accident. Fewer: something bad is taken for good.
 LEAST = dict(

@@ -19,10 +19,10 @@ from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torch import nn
 
 import mmlgd
-from mmlgd.apis import CheckpointError, get_student, get_zero_shot_classifier, read_checkpoint
-from mmlgd.apis.downstream import read_start, start_from
-from mmlgd.engine.checkpoint_loaders import read_training
-from mmlgd.engine.pretrained_hook import PretrainedCheckHook
+from mmlgd.checkpoints import CheckpointError, read_checkpoint
+from mmlgd.checkpoints.loaders import read_training
+from mmlgd.checkpoints.starts import read_start, start_from
+from mmlgd.engine.checks.pretrained_hook import PretrainedCheckHook
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
 from mmlgd.models import KNNClassifier
@@ -30,11 +30,12 @@ from mmlgd.models.teachers.classifiers import load_classifier
 from mmlgd.models.teachers.sentences import check_encoder, load_sentence_encoder
 from mmlgd.registry import MODELS
 from mmlgd.store import TeacherStore
+from mmlgd.student import get_student, get_zero_shot_classifier
 from mmlgd.text import embed_class_names
+from tests import ROOT
+from tests.malicious import ENDLESS, WRITERS, Attack
 
-from .malicious import ENDLESS, WRITERS, Attack
-
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = ROOT / 'tools'
 SMALL = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 ZOO = ROOT / 'configs/lgd'
 PAGES = sorted([ROOT / 'README.md', ZOO / 'README.md', *(ROOT / 'docs').glob('*.md')])
 # 'configs/lgd/*.py' stands for several, CONFIG or RUN for one of the reader's.

@@ -13,7 +13,8 @@ from textwrap import dedent
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests import ROOT
+
 CONFIG = 'lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py'
 RECIPE = 'lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 # What a clone holds and a fresh checkout does not: never part of a distribution.

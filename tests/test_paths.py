@@ -1,7 +1,5 @@
 """Names out of files do not choose folders: checkpoints, lists, class names, addresses."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -9,11 +7,12 @@ from PIL import Image
 from torch import nn
 
 import mmlgd
-from mmlgd.apis.inferencer import _pictures_of, _targets
 from mmlgd.errors import MMLGDError
+from mmlgd.student.inferencer import _pictures_of, _targets
 from mmlgd.text import embed_class_names
+from tests import ROOT
 
-TOOLS = Path(__file__).parents[1] / 'tools'
+TOOLS = ROOT / 'tools'
 NAMES = ['../../escaped', '/escaped', 'a/../../../escaped', '..', 'c:\\escaped', 'a/b', 'two\\..\\..\\escaped']
 
 

@@ -1,20 +1,19 @@
 """The configs for a CPU fit each other: the narrow student that is pre-trained is the one that detects and segments."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 
-from mmlgd.apis import read_checkpoint
-from mmlgd.apis.downstream import start_from
+from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints.starts import start_from
 from mmlgd.registry import MODELS
+from tests import ROOT
 
 from .test_benchmark_configs import losses_of
 
-SMALL = Path(__file__).parents[1] / 'configs/small'
+SMALL = ROOT / 'configs/small'
 PRETRAINING = sorted(SMALL.glob('lgd_*.py'))
 BASELINES = sorted(SMALL.glob('baselines/*.py'))
 DOWNSTREAM = sorted(path for path in SMALL.glob('*.py') if path not in PRETRAINING)

@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from mmlgd.apis import read_checkpoint
+from mmlgd.checkpoints import read_checkpoint
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 STEPS, WARM, EPOCHS = 2025, 500, 27
 

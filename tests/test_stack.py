@@ -27,7 +27,15 @@ def test_a_missing_package_names_the_fix(monkeypatch):
         stack.check_stack()
 
 
-def test_importing_mmlgd_on_a_wrong_stack_says_so_first():
-    code = 'import mmengine; mmengine.__version__ = "0.1.0"; import mmlgd'
+@pytest.mark.parametrize(
+    'use',
+    [
+        'mmlgd.LGD',
+        'mmlgd.models',
+        'import mmengine.registry; mmengine.registry.MODELS.get("mmlgd.LGD")',
+    ],
+)
+def test_a_wrong_stack_is_named_at_the_first_use(use):
+    code = f'import mmengine; mmengine.__version__ = "0.1.0"; import mmlgd; {use}'
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert run.returncode and 'ImportError: mmlgd needs mmengine>=' in run.stderr

@@ -9,9 +9,9 @@ import torch
 import yaml
 
 import mmlgd
-from mmlgd.datasets import DEMO_CLASSES, render_object
+from mmlgd.demo import DEMO_CLASSES, render_object
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 INDEX = yaml.safe_load((ROOT / 'configs/lgd/metafile.yml').read_text(encoding='utf-8'))['Models']
 PUBLISHED = [model for model in INDEX if model.get('Weights') and '://' not in model['Weights']]
 

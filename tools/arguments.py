@@ -8,9 +8,9 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
-from mmlgd.apis.resume import refuse_moved
+from mmlgd.checkpoints.resume import refuse_moved
 from mmlgd.errors import MissingFileError
-from mmlgd.settings import require
+from mmlgd.utils.validation import require
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:

@@ -33,11 +33,10 @@ from mmpretrain.registry import TRANSFORMS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmlgd.apis.image_size import LARGEST, resized
-from mmlgd.apis.student import backbone_of
+from mmlgd.cli.tool import run_tool
 from mmlgd.datasets import Pictures
 from mmlgd.datasets.folder import require_outside
-from mmlgd.errors import ConfigError, MissingFileError, run_tool
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.evaluation import (
     Features,
     FrozenModel,
@@ -51,10 +50,12 @@ from mmlgd.evaluation import (
     top1,
     unit_rows,
 )
-from mmlgd.files import read_small, require_writable, write_whole
-from mmlgd.seeds import seed_number
-from mmlgd.settings import above_zero, whole
+from mmlgd.student.backbone import backbone_of
+from mmlgd.student.image_size import LARGEST, resized
 from mmlgd.text import load_vocabulary
+from mmlgd.utils.files import read_small, require_writable, write_whole
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import above_zero, whole
 
 _LIST = 2**30  # bytes; ImageNet-21k comes to 600 million
 

@@ -7,9 +7,9 @@ import argparse
 
 from mmengine.config import DictAction
 
-from mmlgd.apis.replay import replay_step
-from mmlgd.errors import run_tool
-from mmlgd.usable import usable_rows
+from mmlgd.cli.tool import run_tool
+from mmlgd.engine.numerics.replay import replay_step
+from mmlgd.utils.numerics import usable_rows
 
 
 def parse_args() -> argparse.Namespace:

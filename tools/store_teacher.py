@@ -18,12 +18,12 @@ from mmengine import dist
 from mmengine.registry import init_default_scope
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
-from mmlgd.apis.teacher_store import write_store
+from mmlgd.cli.tool import run_tool
 from mmlgd.datasets.pictures import count_text
-from mmlgd.datasets.views import MOST_VIEWS
-from mmlgd.errors import run_tool
-from mmlgd.seeds import seed_number
-from mmlgd.settings import whole
+from mmlgd.store.views import MOST_VIEWS
+from mmlgd.store.writer import write_store
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import whole
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,11 +11,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
-from mmlgd.apis.downstream import start_from
-from mmlgd.apis.image_size import compare_sizes, compare_statistics, size_evaluation
-from mmlgd.engine.ema_hook import average_student
-from mmlgd.errors import ConfigError, MissingFileError, run_tool
-from mmlgd.substitution import refuse_substitution
+from mmlgd.checkpoints.starts import start_from
+from mmlgd.cli.tool import run_tool
+from mmlgd.engine.numerics.ema_hook import average_student
+from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
+from mmlgd.utils.substitution import refuse_substitution
 
 
 def parse_args() -> argparse.Namespace:

@@ -12,17 +12,18 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs, and makes --resume work on torch >= 2.6
-from mmlgd.apis.downstream import start_from
-from mmlgd.apis.image_size import compare_statistics, size_evaluation
-from mmlgd.apis.resume import resume_whole, save_whole
-from mmlgd.apis.teacher_store import use_store
+from mmlgd.checkpoints.resume import resume_whole, save_whole
+from mmlgd.checkpoints.starts import start_from
+from mmlgd.cli.tool import run_tool
 from mmlgd.datasets.folder import folder_of, require_outside
-from mmlgd.engine.ema_hook import average_student
-from mmlgd.errors import ConfigError, run_tool
-from mmlgd.files import sole_writer
-from mmlgd.seeds import seed_number
-from mmlgd.settings import require, whole
-from mmlgd.substitution import refuse_substitution
+from mmlgd.engine.numerics.ema_hook import average_student
+from mmlgd.errors import ConfigError
+from mmlgd.store.writer import use_store
+from mmlgd.student.image_size import compare_statistics, size_evaluation
+from mmlgd.utils.files import sole_writer
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.substitution import refuse_substitution
+from mmlgd.utils.validation import require, whole
 
 # Where launchers tell a process its rank, before there is a group of processes to ask.
 _RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')

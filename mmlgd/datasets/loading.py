@@ -12,8 +12,8 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from PIL import Image, ImageChops, ImageOps
 
 from mmlgd.errors import MMLGDError, shown
-from mmlgd.files import UnreadableError, read_small
 from mmlgd.registry import TRANSFORMS
+from mmlgd.utils.files import UnreadableError, read_small
 
 from .whole_files import jpeg_frame, unfinished
 

@@ -1,8 +1,5 @@
 """Evaluation: what a student has learned, while it trains and afterwards, mostly without labels."""
 
-from mmlgd.apis.live_teacher import live_teacher
-
-from .curves import draw_curves, read_scalars
 from .distillation_metric import DistillationMetric
 from .frozen import Features, FrozenModel, extract, load_frozen, load_teacher, pipeline_of
 from .probes import choose_c, knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
@@ -12,16 +9,13 @@ __all__ = [
     'Features',
     'FrozenModel',
     'choose_c',
-    'draw_curves',
     'extract',
     'knn_accuracy',
     'leave_one_out_accuracy',
     'linear_accuracy',
-    'live_teacher',
     'load_frozen',
     'load_teacher',
     'pipeline_of',
-    'read_scalars',
     'top1',
     'unit_rows',
 ]

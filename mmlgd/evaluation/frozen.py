@@ -10,19 +10,19 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmlgd.apis.checkpoint_configs import buildable, model_config
-from mmlgd.apis.checkpoints import check_weights, part_weights, state_dict_of
-from mmlgd.apis.downstream import start_from
-from mmlgd.apis.image_size import evaluation_pipeline
-from mmlgd.apis.live_teacher import build_live_teacher
-from mmlgd.apis.student import get_student
-from mmlgd.apis.zero_shot import get_zero_shot_classifier
-from mmlgd.building import build_part
-from mmlgd.checkpoint_files import CheckpointError, read_checkpoint
+from mmlgd.checkpoints.configs import buildable, model_config
+from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
+from mmlgd.checkpoints.starts import start_from
 from mmlgd.errors import ConfigError
+from mmlgd.models import BaseTeacher
 from mmlgd.models.necks import pooled
-from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
+from mmlgd.student.backbone import get_student
+from mmlgd.student.image_size import evaluation_pipeline
+from mmlgd.student.live_teacher import build_live_teacher
+from mmlgd.student.zero_shot import get_zero_shot_classifier
+from mmlgd.utils.building import build_part
 
 
 class Features(NamedTuple):
@@ -136,7 +136,7 @@ def load_frozen(
         backbone (dict, optional): Config of the backbone, for a source that does not say. Defaults to None.
         teacher (dict, optional): Config of the teacher, for other names than those of training; without a ``type``,
             changes to that of training. Defaults to None: the teacher of training, see
-            :func:`~mmlgd.apis.live_teacher.live_teacher`.
+            :func:`~mmlgd.student.live_teacher.live_teacher`.
 
     Returns:
         FrozenModel: In eval mode, on the CPU.
@@ -180,7 +180,7 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
     Args:
         student (FrozenModel): Of a checkpoint of LGD training.
         teacher (dict, optional): Config of the teacher; without a ``type``, changes to that of training. Defaults to
-            None, none: :func:`~mmlgd.apis.live_teacher.live_teacher`.
+            None, none: :func:`~mmlgd.student.live_teacher.live_teacher`.
 
     Returns:
         FrozenModel: Its features are its embeddings; the class names are the student's.
@@ -248,7 +248,7 @@ def _is_file_or_url(source: str) -> bool:
 
 
 def pipeline_of(config: Optional[ConfigDict], default: Optional[list[dict]] = None) -> list[dict]:
-    """Find how images are read and prepared for a student: :func:`~mmlgd.apis.image_size.evaluation_pipeline`.
+    """Find how images are read and prepared for a student: :func:`~mmlgd.student.image_size.evaluation_pipeline`.
 
     Args:
         config (ConfigDict, optional): Of a :class:`FrozenModel`.

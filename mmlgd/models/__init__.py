@@ -8,7 +8,7 @@ from .losses import CosineLoss, LGDLoss
 from .necks import ProjectionNeck
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
-from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher, StoredTeacher
+from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
 from .zero_shot import ZeroShotClassifier
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     'PretrainDataPreprocessor',
     'ProjectionNeck',
     'QueueBank',
-    'StoredTeacher',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
     'ZeroShotClassifier',

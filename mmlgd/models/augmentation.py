@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings
+from mmlgd.utils.validation import checked_settings
 
 from .pixels import gaussian_kernels, turn_hue
 

@@ -10,13 +10,13 @@ from mmengine.dist import all_gather
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmlgd.checkpoint_files import CheckpointError
+from mmlgd.checkpoints.files import CheckpointError
+from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings, require
-from mmlgd.teacher_ids import same_teacher
 from mmlgd.text import DEFAULT_TEMPLATES, embed_class_names, load_templates, load_vocabulary
 from mmlgd.text.characters import unreadable
-from mmlgd.usable import is_finite, usable_rows
+from mmlgd.utils.numerics import is_finite, usable_rows
+from mmlgd.utils.validation import checked_settings, require
 
 from .teachers import BaseTeacher
 

@@ -11,10 +11,10 @@ from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmlgd.building import build_part
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings, require
+from mmlgd.utils.building import build_part
+from mmlgd.utils.validation import checked_settings, require
 
 from .necks import pooled
 from .zero_shot import IMAGENET_RGB, set_scores
@@ -175,7 +175,7 @@ class KNNClassifier(BaseModel):
 
     def _start(self) -> None:
         # mmengine loads what fits, and a random backbone also has neighbours: all of it must be in the checkpoint.
-        from mmlgd.apis.downstream import check_start, read_start  # not above: the APIs build on the models
+        from mmlgd.checkpoints.starts import check_start, read_start  # not above: the APIs build on the models
 
         init_cfg = self.backbone.init_cfg
         if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
@@ -186,7 +186,7 @@ class KNNClassifier(BaseModel):
             broadcast(value)  # a random start differs between ranks
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        from mmlgd.apis.checkpoints import check_weights, part_weights
+        from mmlgd.checkpoints.parts import check_weights, part_weights
 
         check_weights(self.backbone, part_weights(state_dict, f'{prefix}backbone'))
         self.is_init = True

@@ -10,10 +10,10 @@ from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmlgd.building import build_part
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings, require
+from mmlgd.utils.building import build_part
+from mmlgd.utils.validation import checked_settings, require
 
 from .compilation import compile_module
 from .teachers import BaseTeacher

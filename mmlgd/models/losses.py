@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings, require
+from mmlgd.utils.validation import checked_settings, require
 
 
 @MODELS.register_module()

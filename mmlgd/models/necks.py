@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings, require
+from mmlgd.utils.validation import checked_settings, require
 
 
 def pooled(feats: tuple[Tensor, ...]) -> Tensor:

@@ -6,10 +6,10 @@ import torch
 from mmpretrain.models import SelfSupDataPreprocessor
 from torch import Tensor
 
-from mmlgd.building import build_part
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings
+from mmlgd.utils.building import build_part
+from mmlgd.utils.validation import checked_settings
 
 
 @MODELS.register_module()

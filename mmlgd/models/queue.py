@@ -8,8 +8,8 @@ from mmengine.dist import all_gather
 from torch import Tensor, nn
 
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings, require
-from mmlgd.usable import usable_rows
+from mmlgd.utils.numerics import usable_rows
+from mmlgd.utils.validation import checked_settings, require
 
 
 @MODELS.register_module()

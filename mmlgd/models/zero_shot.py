@@ -7,9 +7,9 @@ from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmlgd.building import build_part
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings, require
+from mmlgd.utils.building import build_part
+from mmlgd.utils.validation import checked_settings, require
 
 IMAGENET_RGB = dict(
     type='mmpretrain.SelfSupDataPreprocessor',

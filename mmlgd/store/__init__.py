@@ -1,13 +1,20 @@
 """The teacher store: unit embeddings of augmented views, written once and read by any number of students."""
 
+from .dataset import StoredTeacherDataset, ViewSampler
 from .description import StoreError
 from .fingerprint import difference, difference_of_views, file_digest, libraries, plain, probe_views, survey_pictures
 from .layout import DESCRIPTION, TeacherStore
+from .teacher import StoredTeacher
+from .views import SeededViews
 
 __all__ = [
     'DESCRIPTION',
+    'SeededViews',
     'StoreError',
+    'StoredTeacher',
+    'StoredTeacherDataset',
     'TeacherStore',
+    'ViewSampler',
     'difference',
     'difference_of_views',
     'file_digest',

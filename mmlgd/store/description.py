@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from mmlgd.errors import MMLGDError, brief
-from mmlgd.files import read_small
+from mmlgd.utils.files import read_small
 
 # Few enough to keep all of them open, many enough to share the work and to lose little of it.
 MOST_SHARDS = 512

@@ -12,8 +12,8 @@ from typing import Any, Optional
 import numpy as np
 import torch
 
-from mmlgd.building import build_part
 from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.utils.building import build_part
 
 _SURVEYED = 1000  # pictures whose size is looked at
 _PROBED = 16  # views of which pixels are compared: so many that each kind of augmentation is in one of them

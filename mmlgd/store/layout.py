@@ -9,8 +9,8 @@ from typing import Callable, Optional, Union
 import numpy as np
 import torch
 
-from mmlgd.files import own_folder, read_small, write_whole
-from mmlgd.usable import usable_rows
+from mmlgd.utils.files import own_folder, read_small, write_whole
+from mmlgd.utils.numerics import usable_rows
 
 from .description import MOST_SHARDS, StoreError, check_origin, read_description
 

@@ -17,10 +17,10 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
+from mmlgd.checkpoints.teacher_ids import teacher_key
 from mmlgd.errors import MMLGDError
-from mmlgd.files import UnreadableError, own_folder, require_file, write_whole
-from mmlgd.ranks import fail_together
-from mmlgd.teacher_ids import teacher_key
+from mmlgd.utils.distributed import fail_together
+from mmlgd.utils.files import UnreadableError, own_folder, require_file, write_whole
 
 from .templates import fill
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Union
 
 from mmlgd.errors import MissingFileError, MMLGDError, shown
-from mmlgd.files import read_small
+from mmlgd.utils.files import read_small
 
 from .characters import look, unreadable
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from mmlgd_cli import doctor
-from mmlgd_cli.__main__ import main
+from mmlgd.cli import doctor
+from mmlgd.cli.__main__ import main
 
 REQUIRES = [
     'numpy',

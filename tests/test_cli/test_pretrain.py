@@ -12,21 +12,19 @@ import pytest
 from click.testing import CliRunner
 from mmengine.config import Config
 
-from mmlgd.apis import model_config, read_checkpoint
-from mmlgd.apis.image_size import evaluation_pipeline, image_size
-from mmlgd.apis.teacher_store import write_store
-from mmlgd.datasets.views import MOST_VIEWS
+from mmlgd.checkpoints import model_config, read_checkpoint
+from mmlgd.cli import pretrain as module
+from mmlgd.cli.__main__ import main
+from mmlgd.cli.pretrain import SETS, check_pictures, config_text, tool_commands
 from mmlgd.errors import ConfigError
-from mmlgd.files import sole_writer
-from mmlgd.seeds import MOST_SEED
+from mmlgd.store.views import MOST_VIEWS
+from mmlgd.store.writer import write_store
+from mmlgd.student.image_size import evaluation_pipeline, image_size
 from mmlgd.text import list_vocabularies
-from mmlgd_cli import pretrain as module
-from mmlgd_cli.__main__ import main
-from mmlgd_cli.pretrain import SETS, check_pictures, config_text, tool_commands
-
-from ..bad_pictures import bad_files, unusual_files
-
-ROOT = Path(__file__).parents[2]
+from mmlgd.utils.files import sole_writer
+from mmlgd.utils.seeds import MOST_SEED
+from tests import ROOT
+from tests.bad_pictures import bad_files, unusual_files
 
 
 @pytest.fixture
@@ -331,7 +329,7 @@ def test_it_runs_the_tools_and_ends_as_they_do(pretrain, monkeypatch, tmp_path):
 @pytest.mark.parametrize('sent', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_no_tool_behind(sent):
     tool = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
-    parent = f'import sys; from mmlgd_cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]) < 0)'
+    parent = f'import sys; from mmlgd.cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]) < 0)'
     command = [sys.executable, '-c', parent]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         pid = int(process.stdout.readline())
@@ -346,7 +344,7 @@ def test_a_run_that_is_stopped_leaves_no_tool_behind(sent):
 
 def test_a_run_below_nohup_outlives_its_terminal():
     tool = 'import sys, time; print(flush=True); time.sleep(0.3); sys.exit(7)'
-    parent = f'import sys; from mmlgd_cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]))'
+    parent = f'import sys; from mmlgd.cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]))'
     command = ['nohup', sys.executable, '-c', parent]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
         process.stdout.readline()

@@ -4,14 +4,13 @@ import os
 
 import pytest
 
-from mmlgd.datasets import Pictures, SeededViews
+from mmlgd.datasets import Pictures
 from mmlgd.datasets.folder import folder_of, images_in, require_outside
 from mmlgd.datasets.loading import read_bytes, read_picture
 from mmlgd.datasets.pictures import BadPictures, report_text
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
-from mmlgd.store import survey_pictures
-
-from ..bad_pictures import encode, photo
+from mmlgd.store import SeededViews, survey_pictures
+from tests.bad_pictures import encode, photo
 
 ENDINGS = ('.jpg', '.png')
 PLAIN = dict(with_label=False, serialize_data=False, pipeline=[dict(type='mmlgd.LoadImageFromFile')])

@@ -15,8 +15,7 @@ from PIL import Image, ImageChops
 
 from mmlgd.datasets import BadPictureError, LoadImageFromFile
 from mmlgd.datasets.loading import MAX_PIXELS, decode
-
-from ..bad_pictures import bad_files, encode, photo, unusual_files
+from tests.bad_pictures import bad_files, encode, photo, unusual_files
 
 REASONS = {
     'zero-byte': r'empty \(0 bytes\)',

@@ -8,11 +8,11 @@ import pytest
 import torch
 from mmpretrain.datasets import CustomDataset
 
-from mmlgd.datasets import BadPictureError, Pictures, SeededViews, TooManyBadPicturesError
+from mmlgd.datasets import BadPictureError, Pictures, TooManyBadPicturesError
 from mmlgd.datasets.collate import default_collate
 from mmlgd.datasets.pictures import BadPictures, bad_pictures_of, count_text
-
-from ..bad_pictures import encode, photo
+from mmlgd.store import SeededViews
+from tests.bad_pictures import encode, photo
 
 PIPELINE = [
     dict(type='mmlgd.LoadImageFromFile'),

@@ -11,8 +11,7 @@ from PIL import Image, features
 from mmlgd.datasets import BadPictureError
 from mmlgd.datasets.loading import decode
 from mmlgd.datasets.whole_files import _boxes, _heif_extents, _webp_data, jpeg_frame, unfinished
-
-from ..bad_pictures import encode, photo
+from tests.bad_pictures import encode, photo
 
 EXIF = Image.Exif()
 EXIF[0x010E] = 'a description'

@@ -3,7 +3,6 @@
 import copy
 import pickle
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmlgd import MoCoV2Augmentation
 from mmlgd.models.augmentation import NOISE
 from mmlgd.models.pixels import gaussian_kernels, turn_hue
+from tests import ROOT
 
 OFF = dict(jitter_prob=0, gray_prob=0, blur_prob=0, flip_prob=0)
-PIPELINE = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
+PIPELINE = ROOT / 'configs/_base_/datasets/pictures.py'
 
 
 def smooth(n, size=32, seed=0):

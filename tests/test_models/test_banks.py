@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmlgd import OpenCLIPTeacher, TextualSemanticsBank, VisualSemanticsBank
-from mmlgd.apis import CheckpointError
+from mmlgd.checkpoints import CheckpointError
 from mmlgd.models.banks import read_text_state, read_visual_state
 
 from .reference import lgka

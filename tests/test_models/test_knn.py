@@ -5,7 +5,6 @@ import json
 import math
 import runpy
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +16,11 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmlgd import KNNClassifier
-from mmlgd.apis import CheckpointError, read_checkpoint
+from mmlgd.checkpoints import CheckpointError, read_checkpoint
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 RUN = itertools.count()
 SMALL = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
 

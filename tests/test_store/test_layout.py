@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmlgd.files import WriteError
 from mmlgd.store import StoreError, TeacherStore
-
-from .. import children
-from ..malicious import ENDLESS
+from mmlgd.utils.files import WriteError
+from tests import children
+from tests.malicious import ENDLESS
 
 
 def unit(n, d=4, seed=0):

@@ -8,8 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mmlgd.text import embed_class_names
-
-from .. import children
+from tests import children
 
 
 class Tower:

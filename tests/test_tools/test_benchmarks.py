@@ -10,11 +10,12 @@ import torch
 
 from mmlgd import LGDLoss
 from mmlgd.models import compilation
+from tests import ROOT
 
 from ..test_models.reference import lgka
 from ..test_models.test_banks import unit
 
-BENCHMARKS = Path(__file__).parents[2] / 'tools/benchmarks'
+BENCHMARKS = ROOT / 'tools/benchmarks'
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 import importlib.util
 import json
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from mmlgd.errors import ConfigError
+from tests import ROOT
 
-FILE = Path(__file__).parents[2] / 'tools/benchmarks/compare_starts.py'
+FILE = ROOT / 'tools/benchmarks/compare_starts.py'
 
 
 @pytest.fixture

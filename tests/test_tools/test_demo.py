@@ -4,7 +4,6 @@ import importlib.util
 import json
 import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +12,10 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from safetensors.torch import load_file
 
-from mmlgd.datasets import write_demo_world
+from mmlgd.demo import write_demo_world
+from tests import ROOT
 
-FOLDER = Path(__file__).parents[2] / 'tools/demo'
+FOLDER = ROOT / 'tools/demo'
 
 
 class ShortConfig:

@@ -16,15 +16,17 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 
-from mmlgd.datasets import DEMO_CLASSES, BadPictureError, write_demo_world
+from mmlgd.datasets import BadPictureError
+from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import extract, linear_accuracy, load_frozen, top1
 from mmlgd.evaluation.probes import CS, DEFAULT_C
-from mmlgd.files import WriteError
 from mmlgd.registry import MODELS
+from mmlgd.utils.files import WriteError
+from tests import ROOT
 
 pytest.importorskip('sklearn')
-TOOLS = Path(__file__).parents[2] / 'tools'
+TOOLS = ROOT / 'tools'
 
 
 @pytest.fixture

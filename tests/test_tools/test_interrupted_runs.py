@@ -12,11 +12,10 @@ from functools import partial
 import pytest
 import torch
 
-from mmlgd.apis import read_checkpoint
-from mmlgd.files import sole_writer
+from mmlgd.checkpoints import read_checkpoint
 from mmlgd.store import TeacherStore
-
-from .. import children
+from mmlgd.utils.files import sole_writer
+from tests import children
 
 pytestmark = children.in_one_worker
 ROOT = children.ROOT

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from mmpretrain.datasets import CustomDataset
 
+from tests import ROOT
+
 SEED_3 = [
     'n01/n01_0.JPEG 0',
     'n01/n01_1.JPEG 0',
@@ -15,7 +17,7 @@ SEED_3 = [
     'n03/n03_23.JPEG 2',
     'n03/n03_3.JPEG 2',
 ]
-TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/label_subset.py'
+TOOL = ROOT / 'tools/dataset_converters/label_subset.py'
 
 
 @pytest.fixture(scope='module')

@@ -3,13 +3,14 @@
 import json
 import runpy
 import sys
-from pathlib import Path
 
 import cv2
 import pytest
 import torch
 
-FILE = Path(__file__).parents[2] / 'tools/benchmarks/loading.py'
+from tests import ROOT
+
+FILE = ROOT / 'tools/benchmarks/loading.py'
 
 
 @pytest.fixture

@@ -2,17 +2,16 @@
 
 import runpy
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
-from mmlgd.apis import read_checkpoint
-from mmlgd.datasets import DEMO_CLASSES, write_demo_world
+from mmlgd.checkpoints import read_checkpoint
+from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.registry import MODELS
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / 'configs/benchmarks'
 SMALL = [
     f'{loader}.{setting}'

@@ -3,14 +3,15 @@
 import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import cv2
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
-FILE = Path(__file__).parents[2] / 'tools/benchmarks/pipeline.py'
+from tests import ROOT
+
+FILE = ROOT / 'tools/benchmarks/pipeline.py'
 
 
 @pytest.fixture

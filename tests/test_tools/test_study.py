@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -15,11 +14,11 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 
-from mmlgd.apis.teacher_store import write_store
-from mmlgd.datasets import DEMO_CLASSES, write_demo_world
+from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.registry import MODELS
+from mmlgd.store.writer import write_store
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 FILE = ROOT / 'tools/benchmarks/study.py'
 TRAIN = """
     import pathlib, sys

@@ -6,16 +6,15 @@ import re
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
 import torch
 
-from mmlgd.apis import read_checkpoint
-from mmlgd.datasets import DEMO_CLASSES, write_demo_world
+from mmlgd.checkpoints import read_checkpoint
+from mmlgd.demo import DEMO_CLASSES, write_demo_world
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 
 

@@ -15,10 +15,11 @@ from typing import Optional
 
 from runs import TOOLS, contents, mean_and_spread, refuse_other, run
 
-from mmlgd.errors import ConfigError, run_tool
-from mmlgd.evaluation.curves import read_records
-from mmlgd.files import write_whole
-from mmlgd.seeds import seed_number
+from mmlgd.cli.tool import run_tool
+from mmlgd.engine.reports.curves import read_records
+from mmlgd.errors import ConfigError
+from mmlgd.utils.files import write_whole
+from mmlgd.utils.seeds import seed_number
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir, one for each start of train.py
 

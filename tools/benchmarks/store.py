@@ -19,9 +19,10 @@ from mmengine.registry import init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
 import mmlgd  # noqa: F401  registers what the recipe names
-from mmlgd.apis.teacher_store import write_store
-from mmlgd.datasets import SeededViews, StoredTeacherDataset, default_collate
+from mmlgd.datasets import default_collate
 from mmlgd.registry import DATASETS, MODELS
+from mmlgd.store import SeededViews, StoredTeacherDataset
+from mmlgd.store.writer import write_store
 
 RECIPE = Path(__file__).parents[2] / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 VIEWS = 2

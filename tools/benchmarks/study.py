@@ -24,8 +24,8 @@ from mmengine.config import Config
 from runs import TOOLS, contents, refuse_other, run
 from study_report import draw, summarise, table
 
-from mmlgd.errors import run_tool
-from mmlgd.seeds import seed_number
+from mmlgd.cli.tool import run_tool
+from mmlgd.utils.seeds import seed_number
 
 C = '0.01'  # one inverse penalty for all linear probes: rows of a study are compared, also with those of older ones
 

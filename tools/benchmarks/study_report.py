@@ -4,7 +4,7 @@ from pathlib import Path
 
 from runs import mean_and_spread
 
-from mmlgd.evaluation.style import FAINT, INK, STUDENT, STYLE
+from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE
 
 Summary = dict[str, dict[str, dict]]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Optional
 
 from mmlgd.datasets.folder import images_in
-from mmlgd.files import read_small
+from mmlgd.utils.files import read_small
 
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm')
 

@@ -19,10 +19,10 @@ from mmengine.runner import Runner
 from student import curves, look_at
 from teacher import train_teacher
 
-from mmlgd.datasets import write_demo_world
-from mmlgd.errors import run_tool
-from mmlgd.seeds import seed_number
-from mmlgd.substitution import refuse_substitution
+from mmlgd.cli.tool import run_tool
+from mmlgd.demo import write_demo_world
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.substitution import refuse_substitution
 
 METRIC_NAMES = dict(detector='ap', segmentor='miou')
 CONFIG = Path(__file__).parents[2] / 'configs/demo/lgd_resnet18-tiny_demo.py'

@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
 
-from mmlgd.datasets import DEMO_CLASSES
-from mmlgd.evaluation.style import FAINT, INK, RIGHT, STUDENT, STYLE, TEACHER, TEXT, WRONG
+from mmlgd.demo import DEMO_CLASSES
+from mmlgd.utils.style import FAINT, INK, RIGHT, STUDENT, STYLE, TEACHER, TEXT, WRONG
 
 plt.rcParams.update(STYLE)
 

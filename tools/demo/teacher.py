@@ -35,7 +35,7 @@ def train_teacher(world: Path, folder: Path, seed: int = 0) -> str:
     """Train the teacher once, in open_clip's own folder layout.
 
     Args:
-        world (Path): A demo world, see :func:`mmlgd.datasets.write_demo_world`.
+        world (Path): A demo world, see :func:`mmlgd.demo.write_demo_world`.
         folder (Path): Where the teacher goes.
         seed (int): Seed of weights and batches. Defaults to 0.
 

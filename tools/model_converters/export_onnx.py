@@ -18,23 +18,15 @@ from mmengine.config import DictAction
 from torch import Tensor, nn
 
 import mmlgd
-from mmlgd.apis import (
-    CheckpointError,
-    check_weights,
-    get_student,
-    get_zero_shot_classifier,
-    model_config,
-    part_weights,
-    read_checkpoint,
-    state_dict_of,
-)
-from mmlgd.apis.checkpoint_configs import buildable
-from mmlgd.apis.image_size import LARGEST, image_size
-from mmlgd.building import build_part
-from mmlgd.files import require_writable
+from mmlgd.checkpoints import CheckpointError, check_weights, model_config, part_weights, read_checkpoint, state_dict_of
+from mmlgd.checkpoints.configs import buildable
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.zero_shot import IMAGENET_RGB
-from mmlgd.settings import whole
+from mmlgd.student import get_student, get_zero_shot_classifier
+from mmlgd.student.image_size import LARGEST, image_size
+from mmlgd.utils.building import build_part
+from mmlgd.utils.files import require_writable
+from mmlgd.utils.validation import whole
 
 OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores'}
 TOLERANCE = 1e-4

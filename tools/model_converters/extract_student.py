@@ -17,16 +17,10 @@ from plain_targets import plain_target
 from student_target import StudentTarget
 
 import mmlgd
-from mmlgd.apis import (
-    CheckpointError,
-    get_student,
-    model_config,
-    part_weights,
-    read_checkpoint,
-    state_dict_of,
-)
-from mmlgd.apis.image_size import image_size
+from mmlgd.checkpoints import CheckpointError, model_config, part_weights, read_checkpoint, state_dict_of
 from mmlgd.models.banks import read_text_state
+from mmlgd.student import get_student
+from mmlgd.student.image_size import image_size
 
 OPENMMLAB = ('mmpretrain', 'mmdet', 'mmseg')
 PLAIN = ('torchvision', 'timm')

@@ -13,7 +13,7 @@ import timm
 import torch
 from checked_output import checked_output, run
 
-from mmlgd.apis import CheckpointError
+from mmlgd.checkpoints import CheckpointError
 from mmlgd.models.teachers.classifiers import load_classifier
 
 TOLERANCE = 1e-3  # of the largest score; float32 noise through fifty layers stays far below it

@@ -16,9 +16,10 @@ from mmengine.config import Config
 from published_layout import Parts, split_parts
 
 import mmlgd
-from mmlgd.apis import CheckpointError, check_weights, get_student, read_checkpoint, state_dict_of
+from mmlgd.checkpoints import CheckpointError, check_weights, read_checkpoint, state_dict_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
+from mmlgd.student import get_student
 
 BACKBONES = dict(
     resnet18=dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,)),

@@ -9,7 +9,7 @@ from mobilenet_names import mobilenet_names
 from student_target import StudentTarget, tensors_in
 from torch import Tensor
 
-from mmlgd.apis import CheckpointError
+from mmlgd.checkpoints import CheckpointError
 
 # Settings of a training run, which say nothing about the weights.
 RUN = ('type', '_scope_', 'init_cfg', 'pretrained', 'out_indices', 'frozen_stages', 'norm_eval', 'with_cp')

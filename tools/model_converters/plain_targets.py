@@ -6,7 +6,7 @@ from mobilenet_names import mobilenet_names
 from student_target import StudentTarget
 from torch import Tensor, nn
 
-from mmlgd.apis import CheckpointError
+from mmlgd.checkpoints import CheckpointError
 
 RESNETS = (18, 34, 50, 101, 152)
 TIMM_MOBILENETS = {0.35: '035', 0.5: '050', 0.75: '075', 1.0: '100', 1.4: '140'}

@@ -17,16 +17,9 @@ import torch
 from checked_output import checked_output, run
 
 import mmlgd
-from mmlgd.apis import (
-    CheckpointError,
-    get_student,
-    get_zero_shot_classifier,
-    model_config,
-    part_weights,
-    read_checkpoint,
-    state_dict_of,
-)
+from mmlgd.checkpoints import CheckpointError, model_config, part_weights, read_checkpoint, state_dict_of
 from mmlgd.models.banks import read_text_state
+from mmlgd.student import get_student, get_zero_shot_classifier
 
 KEPT = ('backbone', 'neck', 'textual_bank', 'visual_bank')
 

@@ -7,7 +7,7 @@ from typing import Optional
 from mobilenet_names import mobilenet_names
 from torch import Tensor
 
-from mmlgd.apis import CheckpointError
+from mmlgd.checkpoints import CheckpointError
 
 # One key of each architecture that no other has at this place.
 MARKERS = dict(resnet18='layer1.0.conv1.weight', mobilenetv2='features.0.0.weight')
@@ -51,7 +51,7 @@ def split_parts(state: dict[str, Tensor], arch: str, names: list[str], prefix: O
         source (str): The checkpoint, for errors.
 
     Returns:
-        Parts: The backbone may lack tensors, which :func:`~mmlgd.apis.check_weights` tells.
+        Parts: The backbone may lack tensors, which :func:`~mmlgd.checkpoints.check_weights` tells.
 
     Raises:
         CheckpointError: There is no student of this architecture, or more than one.

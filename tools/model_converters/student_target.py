@@ -6,7 +6,7 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor, nn
 
-from mmlgd.apis import CheckpointError, check_weights
+from mmlgd.checkpoints import CheckpointError, check_weights
 
 RELATIVE_TOLERANCE = 1e-4  # float32 noise stays far below it, a layer in the wrong place far above
 

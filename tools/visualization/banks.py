@@ -18,12 +18,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from mmlgd.apis import CheckpointError, read_checkpoint, state_dict_of
-from mmlgd.errors import run_tool
+from mmlgd.checkpoints import CheckpointError, read_checkpoint, state_dict_of
+from mmlgd.cli.tool import run_tool
 from mmlgd.evaluation import unit_rows
-from mmlgd.evaluation.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
-from mmlgd.files import require_writable
 from mmlgd.models.banks import read_text_state, read_visual_state
+from mmlgd.utils.files import require_writable
+from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
 
 NAMED = 40  # class names that fit on an axis
 UNVISITED = '#e4e6ea'

@@ -16,11 +16,12 @@ import numpy as np
 from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
-from mmlgd.errors import ConfigError, run_tool
-from mmlgd.evaluation.style import CLASSES, FAINT, INK, STUDENT, TEACHER, clipped
-from mmlgd.files import require_writable
-from mmlgd.seeds import seed_number
-from mmlgd.settings import whole
+from mmlgd.cli.tool import run_tool
+from mmlgd.errors import ConfigError
+from mmlgd.utils.files import require_writable
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.style import CLASSES, FAINT, INK, STUDENT, TEACHER, clipped
+from mmlgd.utils.validation import whole
 
 OTHERS = '#d5d8dc'
 SCATTERED = 0.5  # median distance from the middle, in spreads of the map: from here on a class is not one cluster

@@ -11,10 +11,10 @@ from mmengine.config import DictAction
 from mmengine.device import get_device
 from torch import Tensor
 
-from mmlgd.apis import ZeroShotInferencer
-from mmlgd.apis.inferencer import Picture
 from mmlgd.evaluation import FrozenModel, extract, load_teacher
-from mmlgd.evaluation.style import STYLE
+from mmlgd.student import ZeroShotInferencer
+from mmlgd.student.inferencer import Picture
+from mmlgd.utils.style import STYLE
 
 matplotlib.use('Agg')
 matplotlib.rcParams.update(STYLE)

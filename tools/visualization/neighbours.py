@@ -13,13 +13,13 @@ import matplotlib.pyplot as plt
 from looking import Seen, figure_parser, look, save
 from torch import Tensor
 
-from mmlgd.apis import read_checkpoint, state_dict_of
-from mmlgd.errors import run_tool
+from mmlgd.checkpoints import read_checkpoint, state_dict_of
+from mmlgd.cli.tool import run_tool
 from mmlgd.evaluation import unit_rows
-from mmlgd.evaluation.style import FAINT, INK, STUDENT, TEXT, clipped
-from mmlgd.files import require_writable
 from mmlgd.models.banks import read_text_state, read_visual_state
-from mmlgd.settings import whole
+from mmlgd.utils.files import require_writable
+from mmlgd.utils.style import FAINT, INK, STUDENT, TEXT, clipped
+from mmlgd.utils.validation import whole
 
 COLUMNS = 2  # pictures side by side
 

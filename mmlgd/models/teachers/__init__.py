@@ -3,6 +3,5 @@
 from .base import BaseTeacher, TeacherError
 from .conse import ConSETeacher
 from .openclip import OpenCLIPTeacher
-from .stored import StoredTeacher
 
-__all__ = ['BaseTeacher', 'ConSETeacher', 'OpenCLIPTeacher', 'StoredTeacher', 'TeacherError']
+__all__ = ['BaseTeacher', 'ConSETeacher', 'OpenCLIPTeacher', 'TeacherError']

@@ -144,7 +144,9 @@ class BaseTeacher(nn.Module):
 
     @property
     def identity(self) -> str:
-        """str: Name, settings and fingerprint of the weights. :func:`mmlgd.teacher_ids.same_teacher` compares two."""
+        """str: Name, settings and fingerprint of the weights. See
+        :func:`~mmlgd.checkpoints.teacher_ids.same_teacher`.
+        """
         raise NotImplementedError
 
     def settings_id(self, *choices: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple, Optional, Union
 
 from torch import Tensor, nn
 
-from mmlgd.checkpoint_files import read_checkpoint
+from mmlgd.checkpoints.files import read_checkpoint
 from mmlgd.errors import ConfigError, MMLGDError
 
 from .foreign import check_weights_file
@@ -90,8 +90,8 @@ def _from_mmpretrain(model: str, weights: Weights) -> Classifier:
 
 def _load_mmpretrain(classifier: nn.Module, weights: Weights) -> None:
     """Load all of a classifier; mmengine loads what fits, prints the rest, and leaves that at random."""
-    from mmlgd.apis.checkpoints import check_weights  # not above: the APIs build on the models
-    from mmlgd.apis.downstream import read_start
+    from mmlgd.checkpoints.parts import check_weights  # not above: the APIs build on the models
+    from mmlgd.checkpoints.starts import read_start
 
     source = weights
     if weights is True:

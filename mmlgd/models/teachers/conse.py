@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mmlgd.models.compilation import compile_module
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
+from mmlgd.utils.validation import checked_settings
 
 from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
 from .classifiers import load_classifier

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Union
 
-from mmlgd.checkpoint_archives import archive_fault
-from mmlgd.checkpoint_files import read_checkpoint
-from mmlgd.files import UnreadableError, read_small, require_file
+from mmlgd.checkpoints.archives import archive_fault
+from mmlgd.checkpoints.files import read_checkpoint
+from mmlgd.utils.files import UnreadableError, read_small, require_file
 
 from .base import TeacherError
 

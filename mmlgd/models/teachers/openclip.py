@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mmlgd.errors import MissingFileError, MMLGDError
 from mmlgd.models.compilation import compile_module
 from mmlgd.registry import MODELS
-from mmlgd.settings import checked_settings
+from mmlgd.utils.validation import checked_settings
 
 from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
 from .folders import open_folder

@@ -13,10 +13,10 @@ from zipfile import BadZipFile, ZipFile
 import torch
 from torch import Tensor
 
-from mmlgd.checkpoint_archives import described
-from mmlgd.checkpoint_files import CheckpointError
-from mmlgd.checkpoint_values import NAMES, TensorOf
-from mmlgd.pickles import Name, StandIn
+from mmlgd.checkpoints.archives import described
+from mmlgd.checkpoints.files import CheckpointError
+from mmlgd.checkpoints.pickles import Name, StandIn
+from mmlgd.checkpoints.values import NAMES, TensorOf
 
 
 def is_torchscript(file: Union[str, Path]) -> bool:

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from mmlgd import OpenCLIPTeacher
+from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.errors import MMLGDError
 from mmlgd.models.teachers.folders import check_folder
-from mmlgd.teacher_ids import same_teacher
+from tests.malicious import ENDLESS
 
-from ...malicious import ENDLESS
 from .shrunken import write_teacher
 
 

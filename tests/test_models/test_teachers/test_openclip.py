@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from torchvision.transforms.functional import normalize
 
 from mmlgd import OpenCLIPTeacher
+from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.models.teachers import weights
 from mmlgd.models.teachers.openclip import PooledTokenAttention, wants_quick_gelu
 from mmlgd.registry import MODELS
-from mmlgd.teacher_ids import same_teacher
 
 STUDENT = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 

@@ -12,13 +12,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mmlgd import OpenCLIPTeacher
-from mmlgd.checkpoint_files import CheckpointError
+from mmlgd.checkpoints.files import CheckpointError
+from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.models.teachers import TeacherError, weights
 from mmlgd.models.teachers.torchscript import is_torchscript, read_torchscript
 from mmlgd.models.teachers.weights import find_weights, wants_quick_gelu
-from mmlgd.teacher_ids import same_teacher
-
-from ...malicious import Attack
+from tests.malicious import Attack
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import copy
 import importlib
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +10,9 @@ from mmengine.config import Config
 from torch import nn
 
 from mmlgd.registry import MODELS
+from tests import ROOT
 
-FOLDER = Path(__file__).parents[3] / 'tools/model_converters'
+FOLDER = ROOT / 'tools/model_converters'
 STUDENTS = dict(
     resnet18=(dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,), norm_eval=False), 512),
     mobilenetv2=(dict(type='mmpretrain.MobileNetV2', widen_factor=1.0, out_indices=(7,)), 1280),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import mmlgd
-from mmlgd.apis import CheckpointError
+from mmlgd.checkpoints import CheckpointError
 
 from .conftest import FAULTS, STUDENTS
 

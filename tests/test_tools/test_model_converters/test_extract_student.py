@@ -10,7 +10,7 @@ import torchvision
 from mmengine.registry import MODELS as ROOT
 
 import mmlgd
-from mmlgd.apis import CheckpointError
+from mmlgd.checkpoints import CheckpointError
 
 from .conftest import FAULTS, FOLDER, STUDENTS
 

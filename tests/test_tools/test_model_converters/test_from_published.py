@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 
 import mmlgd
-from mmlgd.apis import CheckpointError, read_checkpoint
+from mmlgd.checkpoints import CheckpointError, read_checkpoint
 
 from .conftest import live
 
@@ -45,7 +45,7 @@ def save(path, encoder, prefix='', more=(), wrap=True):
 
 
 def pixels(path):
-    return mmlgd.apis.model_config(read_checkpoint(path)).model.data_preprocessor.mean[0]
+    return mmlgd.checkpoints.model_config(read_checkpoint(path)).model.data_preprocessor.mean[0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS as ROOT
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
 import mmlgd
-from mmlgd.apis import CheckpointError, read_checkpoint
+from mmlgd.checkpoints import CheckpointError, read_checkpoint
 
 from .conftest import FAULTS
 

@@ -1,12 +1,13 @@
 import importlib
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[3] / 'tools/visualization'
+from tests import ROOT
+
+FOLDER = ROOT / 'tools/visualization'
 
 
 @pytest.fixture

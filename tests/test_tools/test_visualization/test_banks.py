@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlgd.apis import CheckpointError, read_checkpoint
-from mmlgd.files import WriteError
+from mmlgd.checkpoints import CheckpointError, read_checkpoint
+from mmlgd.utils.files import WriteError
 
 
 @pytest.fixture

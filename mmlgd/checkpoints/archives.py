@@ -1,0 +1,198 @@
+"""The formats of torch's checkpoints: what they say of tensors, whose bytes are read when they are asked for.
+
+A zip archive since torch 1.6, TorchScript's too: ``data.pkl`` and, for the memory of each tensor, ``data/N``. Before,
+five pickles one after the other: a number, a version, the system, the checkpoint and a list of memories, which follow.
+"""
+
+import mmap
+import struct
+import zipfile
+from contextlib import nullcontext
+from functools import cached_property, partial
+from io import BytesIO
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Union
+
+import torch
+
+from mmlgd.errors import brief
+
+from .pickles import Name, read_pickle
+
+ZIP = b'PK\x03\x04'  # how torch's checkpoints begin, since 1.6
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # and what the ones before begin with
+_BLOCK = 1 << 22
+_NOT_SO = 'Its memories are told otherwise than torch does'
+
+
+class Memory:
+    """The memory of tensors.
+
+    Args:
+        size (int): In bytes.
+        read (Callable, optional): Gives a stream at its first byte.
+        place (Callable): Puts what was read where it belongs, such as on a GPU.
+    """
+
+    def __init__(self, size: int, read: Optional[Callable], place: Callable):
+        self.size, self.read, self.place = size, read, place
+
+    @cached_property
+    def content(self) -> torch.UntypedStorage:
+        """The bytes, in memory of their own."""
+        memory = torch.empty(self.size, dtype=torch.uint8)
+        view, start = memoryview(memory.numpy()), 0
+        with self.read() as stream:
+            while start < self.size:
+                count = stream.readinto(view[start : start + _BLOCK])
+                if not count:
+                    raise EOFError(f'It ends {self.size - start} bytes early.')
+                start += count
+        return self.place(memory.untyped_storage())
+
+
+class Storage(NamedTuple):
+    """A part of a memory, as numbers of one kind; its start and its length are counted in these."""
+
+    memory: Memory
+    dtype: torch.dtype
+    start: int
+    length: int
+
+
+def described(file: BinaryIO, named: Callable[[str], Any], place: Callable) -> Any:
+    """Read a checkpoint but for the bytes of its tensors.
+
+    Args:
+        file (BinaryIO): Open as long as these are read.
+        named (Callable): What names in it stand for, see :func:`~mmlgd.checkpoints.pickles.read_pickle`. The classes
+            of storages are a :class:`Name` of their dtype.
+        place (Callable): Puts a ``torch.UntypedStorage``, of which the file has said a location, where it belongs.
+
+    Returns:
+        Any: With a :class:`Storage` in each place where the file says one.
+
+    Raises:
+        UnpicklingError: It holds something that is not read.
+        Exception: Of other kinds, where its bytes are damaged.
+    """
+    start = file.read(len(ZIP))
+    return (_of_zip if start == ZIP else _of_pickles)(file, named, place)
+
+
+def _of_zip(file: BinaryIO, named: Callable, place: Callable) -> Any:
+    archive = zipfile.ZipFile(file)
+    members = archive.infolist()
+    (tree,) = (name for name in archive.namelist() if name.endswith('/data.pkl') and name.count('/') == 1)
+    root = tree.partition('/')[0]
+    # What else there is of TorchScript, its program, is never looked at.
+    if fault := _fault([member for member in members if not member.filename.startswith(f'{root}/code/')], file):
+        raise UnpicklingError(f'It {fault}.')
+    if f'{root}/byteorder' in archive.namelist() and archive.read(f'{root}/byteorder') != b'little':
+        raise UnpicklingError('It was written on a big-endian machine.')
+    memories: dict[str, Memory] = {}
+
+    def stored(told: Any) -> Storage:
+        dtype, key, location, numel, _ = _told(told)
+        if key not in memories:
+            member = archive.getinfo(f'{root}/data/{key}')
+            memories[key] = Memory(member.file_size, partial(archive.open, member), partial(place, location=location))
+        return _storage(memories[key], dtype, numel)
+
+    return read_pickle(BytesIO(archive.read(tree)), named, stored)
+
+
+def _of_pickles(file: BinaryIO, named: Callable, place: Callable) -> Any:
+    memories: dict[str, Memory] = {}
+    sizes: dict[str, int] = {}
+
+    def stored(told: Any) -> Storage:
+        dtype, key, location, numel, view = _told(told)
+        if key not in memories:
+            memories[key] = Memory(numel * dtype.itemsize, None, partial(place, location=location))
+            sizes[key] = dtype.itemsize
+        whole = _storage(memories[key], dtype, numel)
+        if view is None:
+            return whole
+        _, start, length = view
+        if type(start) is not int or type(length) is not int or not 0 <= start <= start + length <= numel:
+            raise UnpicklingError(f'{_NOT_SO}: a part is {brief(view, 50)}.')
+        return whole._replace(start=start, length=length)
+
+    def plain(content: mmap.mmap) -> Any:
+        return read_pickle(content, _nothing, _nothing)
+
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content[257:262] == b'ustar':
+            raise UnpicklingError('It is a tar archive, as torch wrote before 0.2: load it with torch, save it anew.')
+        if (plain(content), plain(content)) != (_MAGIC, _VERSION):
+            raise UnpicklingError('It begins with none of the numbers that torch writes.')
+        if plain(content)['little_endian'] is not True:
+            raise UnpicklingError('It was written on a big-endian machine.')
+        checkpoint = read_pickle(content, named, stored)
+        keys = plain(content)
+        start = content.tell()
+        texts = type(keys) is list and all(type(key) is str for key in keys)
+        if not texts or sorted(keys) != sorted(memories):
+            raise UnpicklingError(f'{_NOT_SO}: not those that its tensors have.')
+        for key in keys:
+            (count,) = struct.unpack_from('<q', content, start)
+            start += 8
+            if count * sizes[key] != memories[key].size or start + memories[key].size > len(content):
+                raise EOFError(f'Its memory {key} is of {memories[key].size} bytes, which are not there.')
+            memories[key].read = partial(_at, file, start)
+            start += memories[key].size
+    return checkpoint
+
+
+def _at(file: BinaryIO, start: int) -> nullcontext:
+    file.seek(start)
+    return nullcontext(file)
+
+
+def _nothing(told: Any) -> None:
+    raise UnpicklingError(f'It has {brief(told, 50)} where torch writes plain values.')
+
+
+def _told(told: Any) -> tuple:
+    """Check how a file refers to a memory: its kind, key, place, count of numbers, and the part that is meant."""
+    told = told if type(told) is tuple else ()
+    kind, storage, key, location, numel, view, *_ = (*told, *[None] * 6)
+    dtype = storage.meaning if type(storage) is Name else None
+    alright = len(told) in (5, 6) and kind == 'storage' and isinstance(dtype, torch.dtype) and type(numel) is int
+    if not alright or type(key) is not str or type(location) is not str or numel < 0:
+        raise UnpicklingError(f'{_NOT_SO}: one is {brief(told, 80)}.')
+    return dtype, key, location, numel, view
+
+
+def _storage(memory: Memory, dtype: torch.dtype, numel: int) -> Storage:
+    if numel * dtype.itemsize != memory.size:
+        raise UnpicklingError(f'It has {numel} numbers of {dtype} in a memory of {memory.size} bytes.')
+    return Storage(memory, dtype, 0, numel)
+
+
+def archive_fault(file: Union[str, Path]) -> str:
+    """Say what is wrong with the members of a checkpoint, which torch writes as a zip archive, or nothing.
+
+    Args:
+        file (str | Path): It is not read through.
+
+    Returns:
+        str: In words that follow its name.
+    """
+    try:
+        with open(file, 'rb') as content, zipfile.ZipFile(content) as archive:
+            return _fault(archive.infolist(), content)
+    except (zipfile.BadZipFile, EOFError) as error:
+        return f'is cut off, or no checkpoint ({error})'
+
+
+def _fault(members: list[zipfile.ZipInfo], file: BinaryIO) -> str:
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        return 'has compressed parts, which torch never writes, and of which a few bytes could fill the memory'
+    if sum(member.file_size for member in members) > file.seek(0, 2):
+        return 'has parts that are larger than the file'
+    if len({member.filename for member in members}) != len(members):
+        return 'has two parts of the same name'
+    return ''

@@ -1,0 +1,158 @@
+"""Files of weights from anywhere, read as data: nothing in them is executed, and downloads are what their hash says."""
+
+import hashlib
+import re
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from pickle import UnpicklingError
+from typing import Any, Optional, Union
+from urllib.error import URLError
+from urllib.parse import parse_qs, urlparse
+
+import torch
+from mmengine.logging import print_log
+
+from mmlgd.errors import DownloadError, MissingFileError, MMLGDError
+
+from .archives import described
+from .values import named, plain_values
+
+# As torch.hub and torchvision name files (resnet18-f37072fd.pth), and no date (run-20261124.pth). Of local files, which
+# anybody may rename, only OpenMMLab's longer form counts.
+_HASH_IN_URL = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[\w.]+$')
+_HASH_IN_NAME = re.compile(r'_\d{8}-([0-9a-f]{8})\.pth$')
+
+
+class CheckpointError(MMLGDError, ValueError):
+    """A checkpoint that cannot be read, or does not hold what is asked of it."""
+
+
+def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint file or URL as data: nothing in it is executed, and it takes no more memory than its file.
+
+    It may hold tensors, plain values, numpy's numbers, and mmengine's logs and schedules.
+
+    A download is kept in torch's hub folder. Whenever it is read, it is compared with its SHA-256 if this is known:
+    from the name, as published files end in ``-{hash8}.pth``, or from the address, ``https://.../a.pth#sha256=...``. So
+    is a local file that is named as OpenMMLab publishes, ``NAME_YYYYMMDD-{hash8}.pth``. A download without a hash is
+    kept for its address alone, in a folder of its own, and a warning says so whenever it is read.
+
+    Args:
+        source (str | Path): A local file or an ``http(s)://`` URL.
+        map_location (str | torch.device | dict | Callable, optional): Where the tensors go, as ``torch.load`` has it.
+            Defaults to ``'cpu'``.
+
+    Returns:
+        dict: As it was saved; :func:`~mmlgd.checkpoints.state_dict_of` has its tensors.
+
+    Raises:
+        MissingFileError: There is no such file. It is a ``FileNotFoundError``.
+        DownloadError: The URL cannot be reached. It is a ``ConnectionError``.
+        CheckpointError: The file is cut off, no checkpoint, holds more than weights, or is not what its hash says.
+    """
+    if '://' in str(source):
+        file = _fetch(str(source))
+        return _load(file, f'{source} (kept in {file})', map_location)
+    file = Path(source).expanduser()
+    if not file.is_file():
+        raise MissingFileError(f'There is no checkpoint at {str(source)!r}.')
+    named = _HASH_IN_NAME.search(file.name)
+    if named and not _has_hash(file, named[1]):
+        raise CheckpointError(
+            f'{source} is not the file that it is named after: its SHA-256 does not begin with {named[1]}. Copy or '
+            f'download it again; if you changed it yourself, give it another name.'
+        )
+    return _load(file, str(source), map_location)
+
+
+def _load(file: Path, source: str, map_location: Any) -> dict:
+    try:
+        checkpoint = _read(file, map_location)
+    except UnpicklingError as error:
+        raise CheckpointError(
+            f'{source} is cut off, is no checkpoint, or holds more than weights, which is not executed here: '
+            f'{_first_line(error)} Compare its size with the original and copy it again; if it is whole, ask for a '
+            f'file of weights alone (a state dict).'
+        ) from error
+    except (PermissionError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # damaged bytes end anywhere in the unpickler: KeyError, UnicodeDecodeError, ...
+        raise CheckpointError(
+            f'{source} is cut off, or no checkpoint: {_first_line(error)} Compare its size with the original and copy '
+            f'it again.'
+        ) from error
+    if not isinstance(checkpoint, dict) or not checkpoint:
+        raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, not a checkpoint (a dict of tensors).')
+    return checkpoint
+
+
+def _read(file: Path, map_location: Any) -> dict:
+    with file.open('rb') as content:
+        return plain_values(described(content, named, partial(_placed, map_location)), file.stat().st_size)
+
+
+def _placed(map_location: Any, memory: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
+    """Put what was read where the caller wants it, as torch does."""
+    if callable(map_location) and (moved := map_location(memory, location)) is not None:
+        return moved
+    if isinstance(map_location, dict):
+        location = map_location.get(location, location)
+    elif isinstance(map_location, (str, torch.device)):
+        location = str(map_location)
+    return torch.serialization.default_restore_location(memory, location)
+
+
+def _fetch(url: str) -> Path:
+    """Download a file unless it is here, and compare it with its hash."""
+    try:
+        address = urlparse(url)
+    except ValueError as error:
+        raise CheckpointError(f'{url!r} is no address: {error}.') from error
+    name = PurePosixPath(address.path).name
+    if address.scheme not in ('http', 'https', 'file') or name in ('', '..') or '\\' in name:
+        raise CheckpointError(f'Weights are read from a file, or from http(s)://HOST/.../NAME.pth, got {url!r}.')
+    expected = _expected_hash(url)
+    folder = Path(torch.hub.get_dir(), 'checkpoints')
+    if expected is None:
+        print_log(f'{url} says no hash that it could be compared with; #sha256=... at its end does.', 'current', 30)
+        # By the address: a name alone would find what anybody else has called so.
+        folder /= hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]
+    file = folder / name
+    if file.is_file() and (expected is None or _has_hash(file, expected)):
+        return file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=expected)
+    except RuntimeError as error:  # torch's word for another hash; the file is gone again
+        raise CheckpointError(
+            f'{url} is not what it should be: {error}. It was changed on the way or on the server. Ask who published '
+            f'it; if you trust the file all the same, add #sha256= and its hash to the address.'
+        ) from error
+    except (URLError, OSError, HTTPException, ValueError) as error:  # ValueError: half an address
+        raise DownloadError(
+            f'Cannot download {url}: {getattr(error, "reason", error)}. On a machine without a network, copy the file '
+            f'here and give its path.'
+        ) from error
+    return file
+
+
+def _expected_hash(url: str) -> Optional[str]:
+    address = urlparse(url)
+    given = parse_qs(address.fragment).get('sha256')
+    if given and not re.fullmatch('[0-9a-f]{64}', given[0].lower()):
+        raise CheckpointError(f'#sha256= takes the 64 hexadecimal digits that `sha256sum FILE` prints, got {url!r}.')
+    named = _HASH_IN_URL.search(address.path)
+    return given[0].lower() if given else named and named[1]
+
+
+def _has_hash(file: Path, expected: str) -> bool:
+    digest = hashlib.sha256()
+    with file.open('rb') as content:
+        for block in iter(lambda: content.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest().startswith(expected)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else 'it ends early'

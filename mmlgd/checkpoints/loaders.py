@@ -1,0 +1,207 @@
+"""mmengine's ways to load a checkpoint, replaced: nothing is executed, and a download is compared with its hash.
+
+mmengine's own loaders differ: the upstream one executes what it downloads, and the fork's one tries again without
+``weights_only`` where a file holds more than weights.
+"""
+
+from numbers import Number
+from pathlib import Path
+from typing import Any, Callable
+
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.runner import (
+    CheckpointLoader,
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
+from torch import Tensor
+
+from mmlgd.errors import brief
+
+from .files import CheckpointError, read_checkpoint
+
+_MOST = 1_000_000  # values and letters in a part of a training's state, beside its tensors
+_MOST_LOGS = 1_000
+
+
+def read_training(source: str, map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint as mmengine's runner may trust it: what would run, delete or break something is left out.
+
+    Args:
+        source (str): A file or an ``http(s)://`` URL.
+        map_location (str | torch.device | Callable): Where the tensors go. Defaults to ``'cpu'``.
+
+    Returns:
+        dict: Of :func:`~mmlgd.checkpoints.read_checkpoint`, fit to resume from if it is one of training.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConnectionError: The URL cannot be reached.
+        CheckpointError: It is cut off, holds more than weights, or the state of its training is none.
+    """
+    checkpoint = read_checkpoint(source, map_location or 'cpu')
+    meta, hub = _dict_in(checkpoint, 'meta', source), _dict_in(checkpoint, 'message_hub', source)
+    if hub:
+        _check_meta(meta, source)
+    # `Runner.resume` executes this text of mmcv 1, to learn how many GPUs there were. The config is in meta.cfg.
+    meta.pop('config', None)
+    for part in ('optimizer', 'ema_state_dict'):
+        _dict_in(checkpoint, part, source)
+    if not all(isinstance(key, str) for key in _dict_in(checkpoint, 'state_dict', source)):
+        raise _error(source, 'state_dict', checkpoint['state_dict'])
+    # What is in them is compared with the run's own once that is built: resume_state.py.
+    for part in ('optimizer', 'param_schedulers'):
+        if not _is_ordinary(checkpoint.get(part), plain=False):
+            raise CheckpointError(
+                f'{source} has more in its {part} than any run keeps there ({_MOST:,} values and letters). Give a '
+                f'checkpoint that a run has written (epoch_*.pth or iter_*.pth).'
+            )
+    schedules = checkpoint.get('param_schedulers') or []
+    for group in schedules.values() if isinstance(schedules, dict) else [schedules]:
+        if not isinstance(group, list) or not all(isinstance(state, dict) for state in group):
+            raise _error(source, 'param_schedulers', group)
+    _look_beside(_dict_in(hub, 'runtime_info', source), source)
+    for part, is_taken in _LOGGED.items():
+        told = _dict_in(hub, part, source)
+        foreign = [key for key in told if not (_is_name(key) and is_taken(told[key]))]
+        foreign += [key for key in told if key not in foreign][_MOST_LOGS:]
+        for key in foreign:
+            del told[key]
+        if foreign:
+            print_log(f'{source}: {len(foreign)} entries of its message_hub.{part} are left out.', 'current', 30)
+    return checkpoint
+
+
+def _is_name(key: Any) -> bool:
+    """Whether a log may have this as the name of a number: it is written into each line."""
+    return isinstance(key, str) and len(key) <= 200 and key.isprintable()
+
+
+def _is_ordinary(value: Any, plain: bool = True) -> bool:
+    """Whether it is small, however often one list is in another; ``plain``: of printable texts and numbers alone."""
+    todo, size = [value], 0
+    while todo:
+        one = todo.pop()
+        size += 1 + len(one) if isinstance(one, str) else 1
+        if isinstance(one, (dict, list, tuple)):
+            todo += [*one, *one.values()] if isinstance(one, dict) else one
+        elif plain and not _is_plain(one):
+            return False
+        if size + len(todo) > _MOST:
+            return False
+    return True
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 4096 and value.isprintable()  # a path may be that long
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, Number) or isinstance(value, Tensor) and value.ndim == 0
+
+
+# What a run takes over into mmengine's message hub.
+_LOGGED: dict[str, Callable[[Any], bool]] = dict(
+    log_scalars=lambda value: isinstance(value, HistoryBuffer),
+    runtime_info=_is_ordinary,
+    resumed_keys=lambda value: isinstance(value, bool),
+)
+
+
+def _dict_in(checkpoint: dict, part: str, source: str) -> dict:
+    value = {} if checkpoint.get(part) is None else checkpoint[part]
+    if not isinstance(value, dict):
+        raise _error(source, part, value)
+    return value
+
+
+def _check_meta(meta: dict, source: str) -> None:
+    for key, limit in (('epoch', 2**63), ('iter', 2**63), ('seed', 2**32)):
+        value = meta.get(key)
+        if not (type(value) is int and 0 <= value < limit or key == 'seed' and value is None):
+            raise _error(source, f'meta.{key}', value)
+
+
+def _error(source: str, part: str, value: Any) -> CheckpointError:
+    return CheckpointError(
+        f'{source} has {brief(value, 50)!r}, a {type(value).__name__}, as its {part}, which no run could go on from. '
+        f'Give a checkpoint that a run has written (epoch_*.pth or iter_*.pth).'
+    )
+
+
+def _look_beside(told: dict, source: str) -> None:
+    """Let what a file tells of other checkpoints be looked for beside it alone, and of the config nothing be told.
+
+    mmengine's ``CheckpointHook`` deletes the checkpoints that a resumed one names as those to be replaced: of a file
+    from somebody else, these could be any of this machine. The config would go into the run's own next checkpoints,
+    out of which mmengine's inferencers execute it.
+    """
+    told.pop('cfg', None)
+    for key in [key for key in told if str(key).startswith(('best_ckpt', 'last_ckpt'))]:
+        path = str(told.pop(key)).replace('\\', '/')
+        file = Path(source).absolute().parent / path.rpartition('/')[2]
+        if not file.is_dir():  # mmengine's hook would remove it, with all that is in it
+            told[key] = str(file)
+    if 'keep_ckpt_ids' in told:
+        steps = told['keep_ckpt_ids']
+        told['keep_ckpt_ids'] = [step for step in steps if type(step) is int] if isinstance(steps, list) else []
+
+
+# Named after mmengine's: it logs what comes after `load_from_`.
+
+
+def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
+    """Read a file, see :func:`read_training`."""
+    return read_training(filename, map_location)
+
+
+def load_from_http(filename: str, map_location: Any = 'cpu') -> dict:
+    """Download a file, unless it is in torch's hub folder, and compare it with its hash."""
+    return read_training(filename, map_location)
+
+
+def load_from_torchvision(filename: str, map_location: Any = 'cpu') -> dict:
+    """Read what mmengine's table says of ``torchvision://NAME``; an unknown name is a KeyError, as in mmengine."""
+    return read_checkpoint(get_torchvision_models()[filename.partition('://')[2]], map_location or 'cpu')
+
+
+def load_from_openmmlab(filename: str, map_location: Any = 'cpu') -> dict:
+    """Read what mmengine's table says of ``open-mmlab://NAME``."""
+    name = filename.partition('://')[2]
+    return read_checkpoint(get_external_models()[get_deprecated_model_names().get(name, name)], map_location or 'cpu')
+
+
+def load_from_mmcls(filename: str, map_location: Any = 'cpu') -> dict:
+    """Read what mmengine's table says of ``mmcls://NAME``: the backbone, by names without the prefix."""
+    checkpoint = read_checkpoint(get_mmcls_models()[filename.partition('://')[2]], map_location or 'cpu')
+    state, prefix = checkpoint.get('state_dict', checkpoint), 'backbone.'
+    return dict(state_dict={key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})
+
+
+def load_from_elsewhere(filename: str, map_location: Any = 'cpu') -> dict:
+    """Refuse the storages of which a file would be unpickled."""
+    raise CheckpointError(f'Weights are not read from {filename!r}: copy the file here and give its path.')
+
+
+def safe_loading() -> None:
+    """Let mmengine read every checkpoint of this process as data, on either stack; idempotent.
+
+    mmengine's own loaders of upstream execute what they load, and refuse the checkpoints of training since torch 2.6.
+    These execute nothing, and compare downloads with their hash. The commands of mmlgd call this themselves;
+    ``import mmlgd`` leaves mmengine's loaders as they are.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.safe_loading()
+    """
+    for prefixes, loader in (
+        ('', load_from_local),
+        (('http://', 'https://'), load_from_http),
+        (('modelzoo://', 'torchvision://'), load_from_torchvision),
+        (('open-mmlab://', 'openmmlab://'), load_from_openmmlab),
+        ('mmcls://', load_from_mmcls),
+        (('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_elsewhere),
+    ):
+        CheckpointLoader.register_scheme(prefixes, loader, force=True)

@@ -1,0 +1,81 @@
+"""What a checkpoint has to have for a run to go on from it, said before the run does."""
+
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from .files import CheckpointError
+from .parts import check_weights, part_weights, state_dict_of
+from .resume_state import check_schedules, fitted_optimizer
+
+
+def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
+    """Refuse a checkpoint of weights alone, and one of another model, optimizer or schedule.
+
+    mmengine loads what fits, or ends in a KeyError, and torch's optimizers believe what a file says of their state.
+
+    Args:
+        runner (Runner): The run. Its optimizer and schedules are built, if they are not yet.
+        checkpoint (dict): As it was read; the state of its optimizer is replaced by what of it fits the run's.
+        source (str): Where it is from, for the error.
+
+    Raises:
+        CheckpointError: The message says what is missing or differs, and how to start from the weights alone.
+    """
+    meta = _dict_of(checkpoint, 'meta')
+    there = dict(
+        epoch=isinstance(meta.get('epoch'), int),
+        iter=isinstance(meta.get('iter'), int),
+        message_hub=_is_hub(_dict_of(checkpoint, 'message_hub')),
+    )
+    start_anew = f'To start a new run from its weights: `--cfg-options load_from={source}` in the place of --resume.'
+    if missing := [name for name, found in there.items() if not found]:
+        raise CheckpointError(
+            f'Cannot resume from {source}: it has no {", ".join(missing)} of a training, as a published file or one of '
+            f'weights alone. Give an epoch_*.pth (or iter_*.pth) of the run. {start_anew}'
+        )
+    try:
+        _check_model(runner, checkpoint, source)
+        _check_state(runner, checkpoint, source)
+    except CheckpointError as error:
+        raise CheckpointError(f'Cannot resume: {error} {start_anew}') from error
+    if without := [name for name in ('optimizer', 'param_schedulers') if name not in checkpoint]:
+        print_log(
+            f'{source} has no {" and no ".join(without)} (as best_*.pth): they begin anew, unlike in a run that '
+            f'was never stopped.',
+            'current',
+            30,
+        )
+
+
+def _check_model(runner: Runner, checkpoint: dict, source: str) -> None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    state = state_dict_of(checkpoint)
+    for name, part in model.named_children():
+        if any(True for _ in part.parameters()):
+            check_weights(part, part_weights(state, name, source), f'{source}: {name}')
+
+
+def _check_state(runner: Runner, checkpoint: dict, source: str) -> None:
+    # As `Runner.resume` is about to do; what is built already stays.
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    if runner.param_schedulers is not None:
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    try:
+        if 'optimizer' in checkpoint:
+            checkpoint['optimizer'] = fitted_optimizer(checkpoint['optimizer'], runner.optim_wrapper)
+        if 'param_schedulers' in checkpoint and runner.param_schedulers is not None:
+            check_schedules(checkpoint['param_schedulers'], runner.param_schedulers)
+    except CheckpointError as error:
+        raise CheckpointError(f'{source} does not fit this run: {error}') from error
+
+
+def _dict_of(checkpoint: dict, name: str) -> dict[str, Any]:
+    value = checkpoint.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _is_hub(hub: dict) -> bool:
+    return all(isinstance(hub.get(key), dict) for key in ('log_scalars', 'runtime_info', 'resumed_keys'))

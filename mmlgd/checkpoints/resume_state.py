@@ -1,0 +1,173 @@
+"""The state of optimizers and schedules out of a checkpoint, compared with what the run itself has built.
+
+torch and mmengine put what a file says in the place of their own: a fused step writes as many numbers into a state as
+its parameter has, whatever the size of that, and a schedule takes any attribute.
+"""
+
+from collections import Counter
+from numbers import Real
+from typing import Any, Union
+
+import torch
+from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
+from torch import Tensor
+
+from mmlgd.errors import shown
+
+from .files import CheckpointError
+
+# How a step is computed is for the run to say.
+_OF_THE_RUN = ('params', 'fused', 'foreach', 'capturable', 'differentiable', 'maximize')
+# What torch's optimizers keep as one number for a parameter of any shape.
+_SCALARS = ('step', 'eta', 'mu', 'mu_product')
+_MOST = 1e300  # less than that is neither infinite nor NaN, and any whole number becomes a float
+
+
+def fitted_optimizer(saved: Any, wrapper: Union[BaseOptimWrapper, OptimWrapperDict], part: str = 'optimizer') -> dict:
+    """Take of an optimizer's saved state what this run's optimizer can go on from.
+
+    Args:
+        saved (Any): Its state dict, out of a checkpoint.
+        wrapper (BaseOptimWrapper | OptimWrapperDict): The run's own, built.
+        part (str): Which part of the checkpoint it is, for the error. Defaults to ``'optimizer'``.
+
+    Returns:
+        dict: To be loaded. Tensors have memory of their own; what says how a step is computed is the run's.
+
+    Raises:
+        CheckpointError: It is of other parameters, or of another kind than the run's.
+    """
+    if isinstance(wrapper, OptimWrapperDict):
+        _require(isinstance(saved, dict) and saved.keys() == wrapper.optim_wrappers.keys(), part, 'of other optimizers')
+        return {name: fitted_optimizer(saved[name], one, f'{part}.{name}') for name, one in wrapper.items()}
+    own = wrapper.optimizer.param_groups
+    groups, state = (saved.get(key) for key in ('param_groups', 'state')) if isinstance(saved, dict) else (None, None)
+    are_groups = isinstance(groups, list) and all(isinstance(group, dict) for group in groups)
+    _require(are_groups and isinstance(state, dict), part, 'no optimizer')
+    sizes = [[len(_ids(group, part)) for group in groups], [len(group['params']) for group in own]]
+    _require(sizes[0] == sizes[1], part, f'of {sum(sizes[0])} parameters in {len(groups)} groups, not {sizes[1]}')
+    owners = {
+        index: (param, _keeps_shapes(wrapper.optimizer, mine))
+        for group, mine in zip(groups, own)
+        for index, param in zip(group['params'], mine['params'])
+    }
+    _require(len(owners) == sum(sizes[1]) and state.keys() <= owners.keys(), part, 'of other parameters')
+    fitted: dict[str, Any] = dict(
+        state={index: _fitted_entries(entries, *owners[index], part) for index, entries in state.items()},
+        param_groups=[
+            dict(_fitted_group(group, mine, part), params=group['params']) for group, mine in zip(groups, own)
+        ],
+    )
+    base, own_base = saved.get('base_param_settings'), getattr(wrapper, 'base_param_settings', None)
+    if own_base is not None and base is not None:
+        _require(isinstance(base, dict), part, 'without settings')
+        fitted['base_param_settings'] = _fitted_group(base, own_base, part)
+    own_scaler = wrapper.loss_scaler.state_dict() if hasattr(wrapper, 'loss_scaler') else {}
+    if own_scaler and saved.get('loss_scaler'):  # of a run without it: this one starts with its own
+        fitted['loss_scaler'] = saved['loss_scaler']
+        _require(_is_like(fitted['loss_scaler'], own_scaler), part, 'with another loss_scaler')
+    return fitted
+
+
+def check_schedules(saved: Any, own: Union[list, dict], part: str = 'param_schedulers') -> None:
+    """Refuse schedules with anything that the run's own have not.
+
+    Args:
+        saved (Any): Their state dicts, out of a checkpoint.
+        own (list | dict): Those of the run, built; of several optimizers by their names.
+        part (str): Which part of the checkpoint it is, for the error. Defaults to ``'param_schedulers'``.
+
+    Raises:
+        CheckpointError: They are others, or have other attributes, or values of another kind.
+    """
+    if isinstance(own, dict):
+        _require(isinstance(saved, dict) and saved.keys() == own.keys(), part, 'of other optimizers')
+        for name, schedulers in own.items():
+            check_schedules(saved[name], schedulers, f'{part}.{name}')
+        return
+    alike = isinstance(saved, list) and len(saved) == len(own)
+    _require(alike, part, f'not the {len(own)} of the config')
+    for index, (state, scheduler) in enumerate(zip(saved, own)):
+        where, mine = f'{part}[{index}]', scheduler.state_dict()
+        _require(isinstance(state, dict), where, f'no state of a {type(scheduler).__name__}')
+        for key, value in state.items():
+            _require(
+                key in mine and _is_like(value, mine[key]),
+                where,
+                f'not that of the {type(scheduler).__name__} of the config, in {_name(key)}',
+            )
+
+
+def _require(holds: bool, part: str, fault: str) -> None:
+    if not holds:
+        raise CheckpointError(
+            f'its {part} is {fault}. Give a checkpoint that this run has written, and the optim_wrapper and '
+            f'param_scheduler that it was begun with.'
+        )
+
+
+def _name(key: Any) -> str:
+    return shown(key)[:50] if isinstance(key, str) else f'a {type(key).__name__}'
+
+
+def _ids(group: dict, part: str) -> list[int]:
+    ids = group.get('params')
+    _require(isinstance(ids, list) and all(type(one) is int for one in ids), part, 'without the numbers of parameters')
+    return ids
+
+
+def _keeps_shapes(optimizer: torch.optim.Optimizer, group: dict) -> bool:
+    """Whether all that is kept of a parameter has its shape.
+
+    Others keep rows and columns, or blocks, and compare the sizes themselves; a fused step does not.
+    """
+    factored = type(optimizer).__name__ == 'Adafactor'
+    return bool(group.get('fused')) or type(optimizer).__module__.startswith('torch.optim.') and not factored
+
+
+def _fitted_entries(entries: Any, param: Tensor, keeps_shape: bool, part: str) -> dict:
+    _require(isinstance(entries, dict), part, 'without a state of each parameter')
+    fitted = {}
+    for name, value in entries.items():
+        if isinstance(value, Tensor):
+            fits = value.shape == param.shape or value.ndim == 0 and name in _SCALARS
+            if not keeps_shape:
+                fits = value.numel() <= max(param.numel(), 1)
+            fits &= value.layout == torch.strided and (value.is_floating_point() or not keeps_shape)
+            told = f'of shape {tuple(value.shape)} and {value.dtype}, for a parameter of shape {tuple(param.shape)}'
+            value = value.clone() if fits else value  # many numbers of an expanded one would be one and the same
+        else:
+            fits = value is None or isinstance(value, bool) or _is_like(value, 0)
+            told = f'a {type(value).__name__}'
+        _require(fits and isinstance(name, str), part, f'not this one: {_name(name)} is {told}')
+        fitted[name] = value
+    return fitted
+
+
+def _fitted_group(saved: dict, own: dict, part: str) -> dict:
+    """Settings of this run's group, with the numbers of the saved one."""
+    taken = {key: value for key, value in saved.items() if key in own and key not in _OF_THE_RUN}
+    for key, value in taken.items():
+        _require(_is_like(value, own[key]), part, f'of another kind: {_name(key)} is a {type(value).__name__}')
+    return {**own, **taken}
+
+
+def _is_like(value: Any, own: Any) -> bool:
+    """Whether a value is of the kind of another: a finite number for a number, as many of them for a list of such."""
+    if isinstance(own, bool):
+        return isinstance(value, bool)
+    if isinstance(own, Real):
+        return isinstance(value, Real) and not isinstance(value, bool) and -_MOST < value < _MOST
+    if isinstance(own, Tensor):
+        return isinstance(value, Tensor) and value.shape == own.shape and value.is_floating_point()
+    if isinstance(own, (list, tuple)):
+        return isinstance(value, (list, tuple)) and len(value) == len(own) and all(map(_is_like, value, own))
+    if isinstance(own, Counter):  # steps of a schedule, by how often each is there
+        return isinstance(value, Counter) and all(map(_is_count, [*value, *value.values()]))
+    if isinstance(own, dict):
+        return isinstance(value, dict) and value.keys() == own.keys() and all(_is_like(value[k], own[k]) for k in own)
+    return type(value) is type(own) and value == own
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**31

@@ -1,0 +1,126 @@
+"""What a detector, segmentor or classifier starts from: checked to the last key before the first step."""
+
+import copy
+from typing import Optional
+from urllib.error import URLError
+
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from mmlgd.errors import ConfigError, DownloadError
+from mmlgd.registry import MODELS
+
+from .files import CheckpointError, read_checkpoint
+from .parts import check_weights, part_weights, state_dict_of
+
+PREFIX = 'backbone.'
+
+
+def start_from(cfg: Config, source: Optional[str] = None) -> None:
+    """Set what the backbone of a downstream config starts from, in place.
+
+    Args:
+        cfg (Config): Any config of mmdet, mmseg or mmpretrain with a ``model.backbone``.
+        source (str, optional): One of
+
+            - a checkpoint of training, of LGD or other, as a file or URL: its ``backbone.*`` weights;
+            - a file or URL of a bare backbone;
+            - a name that mmengine knows, as ``'torchvision://resnet18'``;
+            - ``'none'``: a random start;
+            - None (default): as the config says, where ``init_cfg.checkpoint=None`` is a random start.
+
+    Raises:
+        ValueError: The config has no ``model.backbone``.
+        FileNotFoundError: There is no such file.
+        ConnectionError: The weights cannot be downloaded.
+        CheckpointError: The file is cut off, has no backbone, or does not fit the config's.
+
+    Examples:
+        >>> student = dict(type='Pretrained', checkpoint='epoch_90.pth', prefix='backbone.')
+        >>> backbone = dict(type='mmpretrain.ResNet', depth=18, init_cfg=student)
+        >>> cfg = Config(dict(model=dict(backbone=backbone)))
+        >>> start_from(cfg, 'none')
+        >>> cfg.model.backbone
+        {'type': 'mmpretrain.ResNet', 'depth': 18}
+    """
+    backbone = cfg.get('model', {}).get('backbone')
+    if source is None:
+        init_cfg = (backbone or {}).get('init_cfg')
+        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained' and init_cfg.get('checkpoint') is None:
+            backbone.pop('init_cfg')
+        return
+    if not isinstance(backbone, dict):
+        raise ConfigError(
+            f'The config has no model.backbone that could start from {source!r}; its model has '
+            f'{sorted(cfg.get("model", {}))}. Give a config whose model has a backbone of its own.'
+        )
+    cfg.model.pop('pretrained', None)  # the older way to say the same, which is not accepted beside init_cfg
+    backbone.pop('pretrained', None)
+    backbone.pop('init_cfg', None)
+    if source == 'none':
+        return
+    state = read_start(source)
+    module = MODELS.build({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(backbone)})
+    init_cfg = dict(type='Pretrained', checkpoint=source)
+    if not module.state_dict().keys() & state.keys():  # else it is a bare backbone
+        init_cfg['prefix'] = PREFIX
+    check_start(module, state, init_cfg.get('prefix'), source)
+    backbone.init_cfg = init_cfg
+
+
+def read_start(source: str) -> dict[str, Tensor]:
+    """Read the tensors that ``init_cfg=dict(type='Pretrained', checkpoint=source)`` would load.
+
+    Args:
+        source (str): A file, a URL, or a name that mmengine knows.
+
+    Returns:
+        Dict[str, Tensor]: A state dict.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConnectionError: The weights cannot be downloaded.
+        CheckpointError: The file is cut off, or no checkpoint; or the name is not known.
+    """
+    if '://' not in source or source.startswith(('http://', 'https://')):
+        return state_dict_of(read_checkpoint(source))
+    try:
+        return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location='cpu'))
+    except URLError as error:
+        raise DownloadError(
+            f'Cannot download {source}: {error.reason}. On a machine without a network, copy the file here and give '
+            f'its path.'
+        ) from error
+    except KeyError as error:
+        raise CheckpointError(
+            f'mmengine knows no weights named {source!r} (no {error}). Give a name as torchvision://resnet18 or '
+            f'mmcls://mobilenet_v2, or a file or URL.'
+        ) from error
+
+
+def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[str], source: str) -> None:
+    """Refuse weights that do not cover a module exactly; mmengine's loader warns and leaves the rest at random.
+
+    Args:
+        module (nn.Module): The backbone.
+        state (Dict[str, Tensor]): Of :func:`read_start`.
+        prefix (str, optional): Where the backbone is in it; None if it is nothing but a backbone.
+        source (str): Where the weights are from, for the error.
+
+    Raises:
+        CheckpointError: There is nothing under the prefix, or a key is missing, unexpected or of another shape.
+    """
+    own = module.state_dict()
+    if prefix:
+        weights = part_weights(state, prefix, source)
+    elif any(key.startswith(PREFIX) for key in state) and not own.keys() & state.keys():
+        raise CheckpointError(
+            f'{source} has its backbone under {PREFIX}*, and the config gives no prefix: nothing would be loaded. Add '
+            f'prefix={PREFIX!r} to init_cfg, or use tools/train.py --student.'
+        )
+    else:
+        # Classifiers of torchvision come with a last layer; those saved long ago without counts of batches.
+        weights = {key: value for key, value in own.items() if key.endswith('num_batches_tracked')}
+        weights.update((key, value) for key, value in state.items() if key in own or not key.startswith('fc.'))
+    check_weights(module, weights, source)

@@ -1,0 +1,122 @@
+"""Which teachers are the same, and which teacher a file of somebody else's may bring along."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from mmlgd.errors import brief
+
+from .files import CheckpointError
+
+# open_clip/LABEL/SETTINGS/FINGERPRINT and conse/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier versions wrote no SETTINGS.
+# The label is for people: it says where the weights came from, and equal weights may come from anywhere.
+_IDENTITY = re.compile(
+    r'(?P<kind>open_clip|conse)/(?P<label>.*?)'
+    r'(?P<choices>/top\d+/(visual[\d.e-]+/)?classes-[0-9a-f]{8})?'
+    r'(/settings-(?P<settings>[0-9a-f]{8}))?/(?P<weights>[0-9a-f]{16})'
+)
+# Settings whose texts are sentences.
+_WORDS = ('template', 'templates')
+_SCHEMES = re.compile(r'local-dir:|hf[-_]hub:')
+
+
+def same_teacher(one: str, other: str) -> bool:
+    """Compare two identities: weights, and what else changes an embedding; not names or places.
+
+    Args:
+        one (str): As :attr:`~mmlgd.models.BaseTeacher.identity`, of any version of mmlgd.
+        other (str): Likewise. Where one of the two says no settings, the weights (and choices of ConSE) decide.
+
+    Returns:
+        bool: Whether embeddings of both can be compared.
+
+    Examples:
+        >>> from mmlgd.checkpoints.teacher_ids import same_teacher
+        >>> old = 'open_clip/local-dir:/home/me/clip/openai/862b8088f3200a8b'
+        >>> same_teacher(old, 'open_clip/local-dir:clip/settings-0123abcd/862b8088f3200a8b')
+        True
+        >>> same_teacher(old, 'open_clip/local-dir:clip/settings-0123abcd/0000000000000000')
+        False
+    """
+    a, b = _IDENTITY.fullmatch(one), _IDENTITY.fullmatch(other)
+    if not a or not b:
+        return one == other
+    settings = {found['settings'] for found in (a, b)}
+    return _compared(a) == _compared(b) and (len(settings) == 1 or None in settings)
+
+
+def teacher_key(identity: str) -> str:
+    """Take from an identity what a cache may be keyed by: equal for equal teachers.
+
+    Args:
+        identity (str): Of a teacher.
+
+    Returns:
+        str: Without the label. An identity of an earlier version stays as it is, as do files that were keyed by it.
+    """
+    found = _IDENTITY.fullmatch(identity)
+    return '/'.join([*_compared(found), found['settings']]) if found and found['settings'] else identity
+
+
+def _compared(found: re.Match) -> tuple[str, str, str]:
+    return found['kind'], found['choices'] or '', found['weights']
+
+
+def teacher_to_build(
+    told: Optional[dict], named: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint'
+) -> dict:
+    """Decide which teacher is built for a checkpoint or store, whose author chose what ``told`` says.
+
+    Names that the libraries know are taken. A place (a file, a folder, a repository of anybody's) is not: opening it
+    is for the caller to ask for.
+
+    Args:
+        told (dict, optional): Settings of the teacher, out of the checkpoint or store.
+        named (dict, optional): The caller's. With a ``type`` it is the whole teacher, without one it changes the
+            settings of ``told``. Defaults to None.
+        source (str | Path): Where ``told`` is from, for the error.
+
+    Returns:
+        dict: Settings of the teacher.
+
+    Raises:
+        CheckpointError: A setting names a place, and the caller does not name that setting.
+
+    Examples:
+        >>> from mmlgd.checkpoints.teacher_ids import teacher_to_build
+        >>> teacher_to_build(dict(type='mmlgd.OpenCLIPTeacher', model='local-dir:/x'), dict(model='local-dir:/mine'))
+        {'type': 'mmlgd.OpenCLIPTeacher', 'model': 'local-dir:/mine'}
+    """
+    named = dict(named or {})
+    if 'type' in named:
+        return named
+    told = dict(told or {})
+    for key, value in told.items():
+        # What is in a store is read as data, and the teacher that it names comes here too.
+        if key in (*named, 'store', *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
+            continue
+        raise CheckpointError(
+            f'{source} has a teacher with {key}={brief(value, 200)!r}: a place that whoever wrote it has chosen, which '
+            f'is not opened unasked. If it is yours, name it: teacher=dict({key}=...) in Python, or '
+            f'--teacher-options {key}=... on the command line.'
+        )
+    return {**told, **named}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Find the strings that could be places; a list at the top is one of class names or prompts."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            for one in part if isinstance(part, (list, tuple)) else [part]:
+                yield from _texts(one)
+
+
+def _is_place(text: str, key: str) -> bool:
+    """Tell a place from a name as the libraries do: a file of that name counts, of an encoder a folder as well."""
+    if _SCHEMES.search(text) or '/' in text or '\\' in text or text.startswith('~'):
+        return True
+    parts = [Path(part) for part in (text, text.rpartition(':')[2]) if part and '\0' not in part]
+    return any(part.is_file() or (key == 'text_encoder' and part.is_dir()) for part in parts)

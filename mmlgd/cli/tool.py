@@ -1,0 +1,52 @@
+"""How every tool runs: files are read as data, and what is wrong with its input ends it in one paragraph."""
+
+import json
+import os
+import re
+import time
+from typing import Callable, Optional
+
+from mmlgd.checkpoints import safe_loading
+from mmlgd.errors import MMLGDError, reason_of
+
+_DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)')
+
+
+def run_tool(main: Callable[[], object]) -> None:
+    """Run a tool: files are read as data; bad input ends it with one paragraph and exit code 1, without a traceback.
+
+    Args:
+        main (Callable): Of the tool. Other errors are faults, and keep their traceback.
+
+    Raises:
+        SystemExit: What it was given cannot be used, or one of the processes that read images has died.
+    """
+    try:
+        safe_loading()
+        main()
+    except (MMLGDError, RuntimeError) as error:
+        reason = reason_of(error) if isinstance(error, MMLGDError) else _death_of_worker(error)
+        if reason is None:
+            raise
+        _tell_launcher(reason)
+        raise SystemExit(f'error: {reason}') from error
+
+
+def _death_of_worker(error: RuntimeError) -> Optional[str]:
+    """Explain torch's word for a data loader's process that has died; None for all other errors."""
+    if not _DEAD_WORKER.search(str(error)):
+        return None
+    causes = {' '.join(str(one).split()) for one in (error, error.__cause__, error.__context__) if one is not None}
+    told = '; '.join(sorted(cause for cause in causes if _DEAD_WORKER.search(cause)))
+    return (
+        f'A process that reads images has died: {told} Most often the machine has run out of memory, or a container of '
+        f'shared memory (docker run --shm-size). Set a smaller train_dataloader.num_workers or batch_size, and run the '
+        f'same command again; training goes on with --resume.'
+    )
+
+
+def _tell_launcher(reason: str) -> None:
+    """Leave the reason where torchrun looks for it: its own report, which comes after all else, then has it."""
+    if file := os.environ.get('TORCHELASTIC_ERROR_FILE'):
+        with open(file, 'w') as handle:
+            json.dump(dict(message=f'error: {reason}', timestamp=int(time.time())), handle)

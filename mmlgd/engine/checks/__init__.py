@@ -1,0 +1,8 @@
+"""Checks before the first step: names, annotations, starts, and the steps of all ranks."""
+
+from .annotation_hook import AnnotationCheckHook
+from .pretrained_hook import PretrainedCheckHook
+from .steps_check_hook import StepsCheckHook
+from .vocabulary_hook import VocabularyCheckHook
+
+__all__ = ['AnnotationCheckHook', 'PretrainedCheckHook', 'StepsCheckHook', 'VocabularyCheckHook']

@@ -1,0 +1,52 @@
+"""A check that pre-trained weights fit the modules that ask for them."""
+
+from mmengine.hooks import Hook
+from mmengine.model import PretrainedInit, is_model_wrapper
+from mmengine.runner import Runner
+
+from mmlgd.checkpoints.starts import check_start, read_start
+from mmlgd.errors import ConfigError
+from mmlgd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PretrainedCheckHook(Hook):
+    """Refuse, before weights are initialised, a checkpoint of which a key is missing, unexpected or of another shape.
+
+    mmengine loads what fits and writes a line about the rest: a detector with a wrong prefix trains from random
+    weights.
+
+    Examples:
+        >>> custom_hooks = [dict(type='mmlgd.PretrainedCheckHook')]
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Compare every ``init_cfg=dict(type='Pretrained', ...)`` in the model with its file.
+
+        Args:
+            runner (Runner): The runner. One that only evaluates initialises no weights and passes.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ConnectionError: The weights cannot be downloaded.
+            CheckpointError: The file is cut off, or does not fit; the message says in what and how to mend it.
+            ValueError: ``checkpoint=None``.
+        """
+        if not hasattr(runner._train_loop, 'dataloader'):
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for name, module in model.named_modules():
+            init_cfgs = getattr(module, 'init_cfg', None) or []
+            for init_cfg in [init_cfgs] if isinstance(init_cfgs, dict) else init_cfgs:
+                if init_cfg['type'] in ('Pretrained', PretrainedInit):
+                    _check(name, module, init_cfg)
+
+
+def _check(name, module, init_cfg):
+    source = init_cfg.get('checkpoint')
+    if source is None:
+        raise ConfigError(
+            f'model.{name}.init_cfg has checkpoint=None, which mmengine cannot load. For a random start, '
+            f'use tools/train.py --student none.'
+        )
+    check_start(module, read_start(source), init_cfg.get('prefix'), source)

@@ -1,0 +1,16 @@
+"""The numbers of each step: finite ones, healthy banks, losses without a wait, averaged weights, seeds."""
+
+from .bank_health_hook import BankHealthHook
+from .deferred_losses_hook import DeferredLossesHook
+from .ema_hook import EMAHook
+from .epoch_seed_hook import EpochSeedHook
+from .finite_check_hook import FiniteCheckHook, NonFiniteError
+
+__all__ = [
+    'BankHealthHook',
+    'DeferredLossesHook',
+    'EMAHook',
+    'EpochSeedHook',
+    'FiniteCheckHook',
+    'NonFiniteError',
+]

@@ -1,0 +1,82 @@
+"""Averaged weights of the student, in mmpretrain's hook for them."""
+
+from mmengine.config import Config
+from mmengine.model import is_model_wrapper
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from mmpretrain.engine import EMAHook as BaseEMAHook
+from torch import nn
+
+from mmlgd.checkpoints.parts import check_weights, part_weights
+from mmlgd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EMAHook(BaseEMAHook):
+    """``mmpretrain.EMAHook`` that averages what is trained, and leaves the banks and their words alone.
+
+    mmengine's copies the whole model, its teacher included, and takes each entry of the state for a tensor to average.
+    A bank, which says of its rows whether they were visited, and a queue, which has a pointer, are no average of
+    anything; class names are no tensor. Here the parts with trained weights are copied and averaged, of which the
+    checkpoint has both values, as with mmengine's. Evaluation and downstream tasks get the averaged student.
+
+    Args:
+        **kwargs: Those of mmpretrain's hook: ``momentum``, ``begin_epoch``, ``update_buffers`` (the statistics of batch
+            norm), ...
+
+    Examples:
+        >>> custom_hooks = [dict(type='mmlgd.EMAHook', momentum=0.001)]
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Copy the parts of the model that are trained.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        trained = {name: part for name, part in model.named_children() if any(True for _ in part.parameters())}
+        self.src_model = nn.ModuleDict(trained)
+        self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take averaged and trained weights out of a checkpoint; one without averages gives both.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): As it was read; its ``state_dict`` gets the trained weights.
+
+        Raises:
+            CheckpointError: A run is to go on from it, and its averages or trained weights are not of this student.
+        """
+        if 'ema_state_dict' in checkpoint:
+            if runner._resume:
+                source, averages = runner._load_from or 'The checkpoint', checkpoint['ema_state_dict']
+                check_weights(self.ema_model, averages, f'{source}: ema_state_dict')
+                for name, part in self.src_model.items():
+                    check_weights(part, part_weights(checkpoint['state_dict'], name, source), f'{source}: {name}')
+            super().after_load_checkpoint(runner, checkpoint)
+            return
+        ours = tuple(f'{name}.' for name in self.src_model)
+        state = {key: value for key, value in checkpoint['state_dict'].items() if key.startswith(ours)}
+        super().after_load_checkpoint(runner, dict(state_dict=state))
+
+
+def average_student(cfg: Config) -> None:
+    """Let a config of LGD that names the ``EMAHook`` of mmengine or mmpretrain average by ours, in place.
+
+    Args:
+        cfg (Config): Of any training.
+
+    Examples:
+        >>> cfg = Config(dict(model=dict(type='mmlgd.LGD'), custom_hooks=[dict(type='EMAHook', momentum=0.001)]))
+        >>> average_student(cfg)
+        >>> cfg.custom_hooks
+        [{'type': 'mmlgd.EMAHook', 'momentum': 0.001}]
+    """
+    kind = cfg.get('model', {}).get('type')
+    if getattr(kind, '__name__', kind) in ('mmlgd.LGD', 'LGD'):
+        for hook in cfg.get('custom_hooks') or []:
+            name = getattr(hook['type'], '__name__', hook['type'])
+            if name.split('.')[-1] == 'EMAHook':
+                hook['type'] = 'mmlgd.EMAHook'

@@ -1,0 +1,51 @@
+"""Random choices that follow from seed, epoch and rank, so that a resumed run makes those of an unbroken one."""
+
+from mmengine.dist import get_rank
+from mmengine.hooks import DistSamplerSeedHook
+from mmengine.runner import Runner
+
+from mmlgd.registry import HOOKS
+from mmlgd.utils.seeds import seed_all
+
+
+@HOOKS.register_module()
+class EpochSeedHook(DistSamplerSeedHook):
+    """``DistSamplerSeedHook`` that seeds the generators with each epoch, not only the order of the pictures.
+
+    mmengine seeds once, at the start: a run that is resumed draws in epoch e what the unbroken one drew in its first.
+    Here Python's, numpy's and torch's generators (the GPU's too) start each epoch from (seed, epoch, rank). With
+    ``worker_init_fn=dict(type='mmlgd.keep_torch_seeds')`` and without persistent workers, the data loader's processes
+    follow: torch draws their seeds, which differ, from the generator of this one.
+
+    Examples:
+        >>> default_hooks = dict(sampler_seed=dict(type='mmlgd.EpochSeedHook'))
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Look for what would keep the data loader's processes from following.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        loader = runner.train_dataloader
+        if not loader.num_workers:
+            return
+        seeds = getattr(loader.worker_init_fn, 'func', loader.worker_init_fn)
+        found = 'persistent_workers=True' if loader.persistent_workers else ''
+        if getattr(seeds, '__module__', '') == 'mmengine.dataset.utils':
+            found = found or 'no worker_init_fn, so that mmengine gives each process the same seed in every epoch'
+        if found:
+            runner.logger.warning(
+                f'The train_dataloader has {found}: a run that is stopped and resumed will see other augmentations '
+                f"than an unbroken one. Set persistent_workers=False and worker_init_fn=dict(type='mmlgd."
+                f"keep_torch_seeds')."
+            )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Seed the order of the pictures and all generators.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        super().before_train_epoch(runner)
+        seed_all(runner.seed, runner.epoch, get_rank())

@@ -1,0 +1,243 @@
+"""A stop at the first step whose numbers cannot be trained from, with all it takes to see it again."""
+
+import shlex
+from collections import deque
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from mmengine.dist import all_reduce, get_dist_info
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmlgd.errors import MMLGDError
+from mmlgd.models.lgd import LGD
+from mmlgd.registry import HOOKS
+from mmlgd.utils.numerics import usable_rows
+from mmlgd.utils.paths import place_of
+
+from .step_record import StepRecord
+
+_SAID = dict(teacher="the teacher's embedding", student="the student's embedding", weights='the weights after it')
+
+
+class NonFiniteError(MMLGDError, FloatingPointError):
+    """A loss or an embedding that is NaN or Inf, or a teacher's that is zero."""
+
+
+@HOOKS.register_module()
+class FiniteCheckHook(Hook):
+    """Stop at the first step with a NaN or Inf in a loss or an embedding, or with a zero from the teacher.
+
+    The error names step, part, teacher and pictures. The step is kept in ``WORK_DIR/broken_steps/``, with the weights
+    that it met, for :func:`~mmlgd.engine.numerics.replay.replay_step`. No checkpoint with broken weights is
+    written, nor an older one removed for it. Gradients that overflow in half precision are the loss scaler's business
+    and stop nothing.
+
+    On a GPU the host learns of a step one step later, so that it never waits; the banks refuse broken embeddings by
+    themselves. The last three steps (on a CPU two) are kept, which takes their inputs and a copy of student and banks
+    each.
+
+    Examples:
+        >>> custom_hooks = [dict(type='mmlgd.FiniteCheckHook')]
+    """
+
+    priority = 'HIGH'  # before anything learns from the step: averaged weights, schedules, checkpoints
+
+    def before_train(self, runner: Runner) -> None:
+        """Listen to the model's inputs and to its loss.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._steps: deque[StepRecord] = deque()
+        self._handles = []
+        if not isinstance(self._model, LGD):
+            runner.logger.info('FiniteCheckHook: this model is no LGD; there is nothing to watch.')
+            return
+        self._handles = [
+            self._model.register_forward_pre_hook(self._see_inputs, with_kwargs=True),
+            self._model.criterion.register_forward_hook(self._see_outputs),
+        ]
+        self._delay = self._delay_on(next(self._model.parameters()).device)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Look at what is known by now, and make room for a step.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Number of the step in its epoch.
+            data_batch (Any): Not used.
+
+        Raises:
+            NonFiniteError: A step was broken.
+        """
+        if not self._handles:
+            return
+        self._examine(runner, but=self._delay)
+        # The step before a broken one is kept as well: its gradient may be what broke the weights.
+        record = self._steps.popleft() if len(self._steps) == self._delay + 2 else StepRecord(self._model)
+        record.start(epoch=runner.epoch, batch=batch_idx, iter=runner.iter)
+        self._steps.append(record)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
+    ) -> None:
+        """Close the record of the step.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Number of the step in its epoch.
+            data_batch (Any): Not used.
+            outputs (dict, optional): Not used.
+
+        Raises:
+            NonFiniteError: A step was broken.
+        """
+        if not self._handles:
+            return
+        self._steps[-1].finish()
+        if not self._delay:
+            self._examine(runner)
+        if any(_saves_now(hook, runner) for hook in runner.hooks):  # mmengine's removes old ones first
+            self._check_weights(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Look at all that is left, and at the weights, before checkpoint and evaluation.
+
+        Args:
+            runner (Runner): The runner.
+
+        Raises:
+            NonFiniteError: A step was broken, or the last one broke the weights.
+        """
+        if self._handles:
+            self._check_weights(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Let no checkpoint be written that could not be gone on with.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): Not used; the model is looked at.
+
+        Raises:
+            NonFiniteError: A step was broken, or the last one broke the weights.
+        """
+        if self._handles:
+            self._check_weights(runner, alone=True)  # mmengine may call it on the main process only
+
+    def after_train(self, runner: Runner) -> None:
+        """Look at the rest, and stop listening.
+
+        Args:
+            runner (Runner): The runner.
+
+        Raises:
+            NonFiniteError: A step was broken, or the last one broke the weights.
+        """
+        if self._handles:
+            self._check_weights(runner)
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._steps.clear()
+
+    @staticmethod
+    def _delay_on(device: torch.device) -> int:
+        """After how many further steps a step's findings are there without a wait."""
+        return 1 if device.type == 'cuda' else 0
+
+    def _see_inputs(self, model: LGD, args: tuple, kwargs: dict) -> None:
+        if kwargs.get('mode') == 'loss' and self._steps:
+            self._steps[-1].see_inputs({key: value for key, value in kwargs.items() if key != 'mode'})
+
+    def _see_outputs(self, criterion: torch.nn.Module, args: tuple, losses: dict) -> None:
+        if self._steps and self._steps[-1].inputs:
+            self._steps[-1].see_outputs(*args[:2], losses)
+
+    def _examine(self, runner: Runner, but: int = 0) -> None:
+        """Ask each record that has not answered yet, but for the latest ones."""
+        for k in range(len(self._steps) - but):
+            if not self._steps[k].examined:
+                own, anywhere = self._steps[k].broken()
+                if anywhere:
+                    raise NonFiniteError(self._report(runner, k, own, anywhere))
+
+    def _check_weights(self, runner: Runner, alone: bool = False) -> None:
+        """Examine all steps, then what came of them; one wait for the device."""
+        self._examine(runner)
+        values = [value for value in self._model.state_dict().values() if isinstance(value, torch.Tensor)]
+        broken = 1 - torch.stack([value.isfinite().all() for value in values]).all().float()
+        if not alone:
+            all_reduce(broken, 'max')
+        if broken.item():
+            raise NonFiniteError(self._report(runner, len(self._steps) - 1, ['weights'], ['weights']))
+
+    def _report(self, runner: Runner, k: int, own: list[str], anywhere: list[str]) -> str:
+        """Keep a broken step and say what is known of it."""
+        record = self._steps[k]
+        where = (
+            f'Step {record.place["iter"] + 1} (epoch {record.place["epoch"] + 1}, batch {record.place["batch"] + 1})'
+        )
+        parts = ', '.join(_SAID.get(part, part) for part in anywhere)
+        said = [f'{where} has NaN or Inf{" (or 0)" if "teacher" in anywhere else ""} in {parts}.']
+        if not own:
+            said.append('It is so on another rank, which says more; this one stops with it.')
+            return ' '.join(said)
+        said += self._causes(record)
+        before = [] if own == ['weights'] else record.broken_state()
+        if before:
+            said.append(f'{len(before)} tensors of the model were so before this step, the first {before[0]}.')
+        said.append(self._keep(runner, record, own))
+        if k > 0 and set(before) & {name for name, _ in self._model.named_parameters()}:
+            said.append(f'The update of the step before broke them. {self._keep(runner, self._steps[k - 1], [])}')
+        last = runner.message_hub.runtime_info.get('last_ckpt')
+        said.append(f'The last good checkpoint: {last}.' if last else 'There is no checkpoint yet.')
+        return ' '.join(said)
+
+    def _causes(self, record: StepRecord) -> list[str]:
+        """Name the pictures that come broken, and those whose embeddings do."""
+        paths, teacher = record.paths(), self._model.teacher
+        pictures = _names(~record.inputs['inputs'].flatten(1).isfinite().all(dim=1), paths)
+        embeddings = _names(~usable_rows(record.outputs['teacher']), paths)
+        said = []
+        if pictures:
+            said.append(f'NaN or Inf comes with the pixels of {pictures}: look at the train pipeline.')
+        if embeddings:
+            said.append(
+                f'The teacher {teacher.identity} gives a zero, NaN or Inf for {embeddings}; unless the pixels are '
+                f'broken, its weights are, or half precision overflows: use bfloat16 or float32.'
+            )
+        return said or [
+            'Usual reasons are too high a learning rate, or float16 that overflows: lower optim_wrapper.optimizer.lr, '
+            'set optim_wrapper.clip_grad=dict(max_norm=1.0), or use bfloat16.'
+        ]
+
+    def _keep(self, runner: Runner, record: StepRecord, broken: list[str]) -> str:
+        rank, world_size = get_dist_info()
+        file = Path(runner.work_dir) / 'broken_steps' / f'iter_{record.place["iter"] + 1}_rank_{rank}.pth'
+        meta = dict(cfg=runner.cfg.pretty_text, seed=runner.seed, rank=rank, world_size=world_size)
+        try:
+            record.save(file, self._model.state_dict(), meta, broken)
+        except (OSError, RuntimeError) as error:  # torch has its own for a full disk
+            return f'The step could not be kept in {file}: {error}'
+        tool = shlex.quote(str(place_of('tools') / 'replay_step.py'))
+        return f'The step is kept; this runs it again: python {tool} {shlex.quote(str(file))}'
+
+
+def _saves_now(hook: Hook, runner: Runner) -> bool:
+    return (
+        isinstance(hook, CheckpointHook)
+        and not hook.by_epoch
+        and (hook.every_n_train_iters(runner, hook.interval) or hook.is_last_train_iter(runner))
+    )
+
+
+def _names(which: torch.Tensor, paths: list[str]) -> str:
+    found = [path for path, broken in zip(paths, which.tolist()) if broken]
+    return (
+        f'{len(found)} of {len(paths)} pictures ({", ".join(found[:3])}{", ..." if found[3:] else ""})' if found else ''
+    )

@@ -1,0 +1,165 @@
+"""A broken training step, run again."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, Union
+
+import torch
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from mmlgd.checkpoints.configs import buildable, model_config
+from mmlgd.checkpoints.file_handlers import plain_files
+from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+from mmlgd.checkpoints.teacher_ids import teacher_to_build
+from mmlgd.errors import MMLGDError, brief
+from mmlgd.models.lgd import LGD
+from mmlgd.utils.building import build_part
+from mmlgd.utils.numerics import broken_parts
+
+
+class Replay(NamedTuple):
+    """What was broken in a step, when it was kept and when it was run again.
+
+    Attributes:
+        recorded (List[str]): Parts that were broken in the run: ``teacher``, ``student``, names of losses, ``weights``.
+        broken (List[str]): Parts that are broken in the replay.
+        losses (Dict[str, float]): Of the replay.
+        gradients (List[str]): Parameters whose gradient has NaN or Inf in it.
+        paths (List[str]): Pictures of the batch.
+        student (Tensor): (N, D), the student's embeddings.
+        teacher (Tensor): (N, D), the teacher's.
+    """
+
+    recorded: list[str]
+    broken: list[str]
+    losses: dict[str, float]
+    gradients: list[str]
+    paths: list[str]
+    student: Tensor
+    teacher: Tensor
+
+
+def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Optional[dict] = None) -> Replay:
+    """Run a step again that :class:`~mmlgd.engine.FiniteCheckHook` has kept: forward and backward, no update.
+
+    With the inputs, weights, banks, random numbers and precision of the run; on a GPU where there is one. In a
+    distributed run, it is the step of one rank: batch norm that is synchronised has other statistics here.
+
+    Args:
+        file (str | Path): ``broken_steps/iter_N_rank_R.pth`` in a work dir; nothing in it is executed.
+        model (LGD, optional): A model to run it with. Defaults to None, which builds that of the config in the file,
+            its teacher included.
+        teacher (dict, optional): Changes to the config of that teacher. Defaults to None. A teacher in a file, a folder
+            or a repository has to be named here.
+
+    Returns:
+        Replay: What is broken.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: The file is damaged, or is no broken step, or one of another model; the message says in what.
+    """
+    content = read_checkpoint(file)
+    step, settings = _checked_step(content, file), model_config(content, file)
+    device = get_device()
+    precision = _precision(settings, device, file)
+    if model is None:
+        init_default_scope(settings.get('default_scope', 'mmpretrain'))
+        with plain_files():
+            parts = buildable(settings['model'], 'model', file)
+            parts['teacher'] = teacher_to_build(parts.get('teacher'), teacher, file)
+            model = build_part(parts, 'model')
+    if not isinstance(model, LGD):
+        raise CheckpointError(
+            f'{file} has a step of LGD, which a {type(model).__name__} cannot run: give an LGD model.'
+        )
+    model = model.to(device).train()
+    seen: dict[str, Tensor] = {}
+    handle = model.criterion.register_forward_hook(
+        lambda module, args, losses: seen.update(student=args[0].detach(), teacher=args[1])
+    )
+    stored = step['teacher_embeddings']
+    try:
+        model.load_state_dict(content['state_dict'])
+        with torch.random.fork_rng(), precision:
+            torch.set_rng_state(step['rng']['cpu'])
+            if device == 'cuda' and 'cuda' in step['rng']:
+                torch.cuda.set_rng_state(step['rng']['cuda'])
+            losses = model(
+                step['inputs'].to(device), mode='loss', teacher_embeddings=None if stored is None else stored.to(device)
+            )
+        model.zero_grad()
+        sum(value for name, value in losses.items() if 'loss' in name).backward()
+    except (MMLGDError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # sizes that do not fit each other end anywhere in torch
+        raise CheckpointError(
+            f'{file} has a step that this model cannot run: {" ".join(str(error).split())[:500]} Give the model of the '
+            f'run that stopped, or the file as it was kept.'
+        ) from error
+    finally:
+        handle.remove()
+    return Replay(
+        recorded=step['broken'],
+        broken=[name for name, bad in broken_parts(**seen, losses=losses).items() if bad],
+        losses={name: value.item() for name, value in losses.items()},
+        gradients=[name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()],
+        paths=step['paths'],
+        **seen,
+    )
+
+
+def _checked_step(content: dict, file: Union[str, Path]) -> dict:
+    """Find the step in a file, as ``StepRecord`` keeps it, or say what is missing."""
+    if 'step' not in content:
+        raise CheckpointError(
+            f'{file} holds no training step, but {", ".join(map(str, content))}. Give a file of broken_steps/ in the '
+            f'work dir of the run that stopped.'
+        )
+    step = content['step'] if isinstance(content['step'], dict) else {}
+    rng = step.get('rng') if isinstance(step.get('rng'), dict) else {}
+    inputs, stored = step.get('inputs'), step.get('teacher_embeddings')
+    expected = {
+        'state_dict, the weights by their names': isinstance(content.get('state_dict'), dict),
+        'step.inputs, images (N, 3, H, W)': _are_numbers(inputs, 4) and inputs.shape[1] == 3 and inputs.numel() > 0,
+        'step.teacher_embeddings, (N, D) or none': 'teacher_embeddings' in step
+        and (stored is None or _are_numbers(stored, 2)),
+        'step.rng, states of random generators': 'cpu' in rng and all(map(_is_rng_state, rng.values())),
+        'step.broken, names of parts': _are_words(step.get('broken')),
+        'step.paths, one for each image': _are_words(step.get('paths')),
+    }
+    if faults := [name for name, found in expected.items() if not found]:
+        raise CheckpointError(
+            f'{file} is no broken step as a run keeps it. It lacks {"; ".join(faults)}. Give the file as '
+            f'it was written.'
+        )
+    if len(step['paths']) != len(inputs) or (stored is not None and len(stored) != len(inputs)):
+        raise CheckpointError(
+            f'{file} is no broken step as a run keeps it: it has {len(inputs)} images, {len(step["paths"])} paths and '
+            f'{"no" if stored is None else len(stored)} embeddings of them. Give the file as it was written.'
+        )
+    return step
+
+
+def _are_numbers(value: Any, ndim: int) -> bool:
+    is_plain = isinstance(value, Tensor) and value.layout == torch.strided and value.is_floating_point()
+    return is_plain and value.ndim == ndim
+
+
+def _is_rng_state(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.dtype == torch.uint8
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _precision(settings: dict, device: str, file: Union[str, Path]) -> torch.autocast:
+    """Autocast as mmengine's optimizer wrapper sets it."""
+    wrapper = settings.get('optim_wrapper') or {}
+    half = isinstance(wrapper, dict) and wrapper.get('type') == 'AmpOptimWrapper'
+    dtype = getattr(torch, str(wrapper.get('dtype') or 'float16'), None) if half else None
+    if not isinstance(wrapper, dict) or (half and not isinstance(dtype, torch.dtype)):
+        raise CheckpointError(f'{file} has an optim_wrapper that is none, or of no precision: {brief(wrapper, 200)}.')
+    return torch.autocast(device, dtype=dtype, enabled=half)

@@ -1,0 +1,153 @@
+"""One training step as it can be run again: what went in, the state that it met, and what came out."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from mmlgd.errors import shown
+from mmlgd.utils.files import open_anew, own_folder
+from mmlgd.utils.numerics import broken_parts
+
+
+class StepRecord:
+    """Keep one step on the device, and tell later whether something in it was broken; nothing waits for the device.
+
+    Used for one step after the other: :meth:`start`, :meth:`see_inputs`, :meth:`see_outputs`, :meth:`finish` and, when
+    it is asked, :meth:`broken`.
+
+    Args:
+        model (BaseModel): The model without its wrapper. A copy of its parameters and buffers is kept, which costs as
+            much memory.
+
+    Attributes:
+        place (Dict[str, int]): Epoch, step of the epoch and iteration, from 0.
+        examined (bool): Whether :meth:`broken` has answered.
+    """
+
+    def __init__(self, model: BaseModel):
+        self._live = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        self.state = {name: torch.empty_like(value, requires_grad=False) for name, value in self._live.items()}
+        # One copy kernel for many tensors, as long as they are of one type.
+        self._by_type: dict[torch.dtype, tuple[list, list]] = defaultdict(lambda: ([], []))
+        for name, value in self._live.items():
+            copies, originals = self._by_type[value.dtype]
+            copies.append(self.state[name])
+            originals.append(value)
+
+    def start(self, **place: int) -> None:
+        """Begin with a new step.
+
+        Args:
+            **place (int): Epoch, step of the epoch and iteration, from 0.
+        """
+        self.place = place
+        self.inputs: dict[str, Any] = {}
+        self.outputs: dict[str, Any] = {}
+        self.examined = False
+
+    @torch.no_grad()
+    def see_inputs(self, inputs: dict[str, Any]) -> None:
+        """Keep what the model is given, its state and that of the random generators.
+
+        Args:
+            inputs (dict): Keyword arguments of the model's ``forward``.
+        """
+        self.inputs = inputs
+        self.rng = dict(cpu=torch.get_rng_state())
+        device = inputs['inputs'].device
+        if device.type == 'cuda':
+            self.rng['cuda'] = torch.cuda.get_rng_state(device)
+        for copies, originals in self._by_type.values():
+            torch._foreach_copy_(copies, originals)
+
+    def see_outputs(self, student: Tensor, teacher: Tensor, losses: dict[str, Tensor]) -> None:
+        """Keep what the loss was given and what it was.
+
+        Args:
+            student (Tensor): (N, D).
+            teacher (Tensor): (N, D).
+            losses (Dict[str, Tensor]): Its parts.
+        """
+        losses = {name: value.detach() for name, value in losses.items()}
+        self.outputs = dict(student=student.detach(), teacher=teacher, losses=losses)
+
+    def finish(self) -> None:
+        """Look at the outputs and share the findings among the ranks; the host learns of them in :meth:`broken`."""
+        parts = broken_parts(**self.outputs) if self.outputs else {}
+        self._names = list(parts)
+        if not parts:
+            self.examined = True
+            return
+        own = torch.stack(list(parts.values())).float()  # (parts,)
+        anywhere = own.clone()
+        all_reduce(anywhere, 'max')
+        found = torch.stack([own, anywhere])  # (2, parts)
+        self._copied = None
+        if found.is_cuda:
+            self._found = torch.empty(found.shape, pin_memory=True).copy_(found, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+        else:
+            self._found = found
+
+    def broken(self) -> tuple[list[str], list[str]]:
+        """Wait for the findings of this step, and of no later one.
+
+        Returns:
+            Tuple[List[str], List[str]]: The broken parts on this rank, and those on any rank.
+        """
+        if self._copied is not None:
+            self._copied.synchronize()
+        self.examined = True
+        own, anywhere = ([name for name, bad in zip(self._names, row) if bad] for row in self._found.tolist())
+        return own, anywhere
+
+    def broken_state(self) -> list[str]:
+        """List what the step found broken in the model.
+
+        Returns:
+            List[str]: Names of parameters and buffers with NaN or Inf in them, as they were before the step.
+        """
+        return [name for name, value in self.state.items() if not value.isfinite().all()]
+
+    def paths(self) -> list[str]:
+        """List the pictures of the batch.
+
+        Returns:
+            List[str]: Their files, or their places in the batch where these are not known.
+        """
+        samples = self.inputs.get('data_samples') or [{}] * len(self.inputs['inputs'])
+        return [shown(sample.get('img_path', f'picture {k} of the batch')) for k, sample in enumerate(samples)]
+
+    def save(self, file: Path, state_dict: dict, meta: dict, broken: list[str]) -> None:
+        """Write the step, to be read with ``weights_only``.
+
+        Args:
+            file (Path): Its folder is made if it is not there.
+            state_dict (dict): The model's, of which the values are replaced by those before the step.
+            meta (dict): Of numbers and texts; ``cfg`` is the config.
+            broken (List[str]): The broken parts.
+        """
+        state = {name: _on_host(self.state.get(name, value)) for name, value in state_dict.items()}
+        step = dict(
+            inputs=_on_host(self.inputs['inputs']),
+            teacher_embeddings=_on_host(self.inputs.get('teacher_embeddings')),
+            paths=self.paths(),
+            rng=self.rng,
+            broken=broken,
+            student=_on_host(self.outputs['student']),
+            teacher=_on_host(self.outputs['teacher']),
+            losses={name: _on_host(value) for name, value in self.outputs['losses'].items()},
+        )
+        own_folder(file.parent)
+        with open_anew(file) as handle:
+            torch.save(dict(meta={**meta, **self.place}, state_dict=state, step=step), handle)
+
+
+def _on_host(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, Tensor) else value

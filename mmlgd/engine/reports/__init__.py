@@ -1,0 +1,9 @@
+"""What a run tells: progress, curves, images it could not read, and a summary."""
+
+from .bad_pictures_hook import BadPicturesHook
+from .curves import draw_curves, read_scalars
+from .curves_hook import CurvesHook
+from .progress_hook import ProgressHook
+from .summary_hook import SummaryHook
+
+__all__ = ['BadPicturesHook', 'CurvesHook', 'ProgressHook', 'SummaryHook', 'draw_curves', 'read_scalars']

@@ -1,0 +1,167 @@
+"""The curves of a run: read from mmengine's own log of scalars, drawn into one picture."""
+
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmlgd.errors import ConfigError
+from mmlgd.utils.files import UnreadableError, read_small, write_whole
+from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT
+
+_LOG = 2**30  # bytes; a million records have some 400 million
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]
+
+# Title, limits of y, and for each curve its key in the log, its name in the legend, its colour and its dashes.
+_PANELS = [
+    (
+        'Distillation losses',
+        (0, None),
+        [
+            ('loss_visual', 'visual bank', STUDENT, '-'),
+            ('loss_textual', 'class names', TEXT, '-'),
+            ('loss_queue', 'queue', INK, '-'),
+            ('loss_cosine', '1 - cosine', STUDENT, '-'),
+        ],
+    ),
+    (
+        'Zero-shot and k-NN top-1 (%)',
+        (0, None),
+        [
+            ('accuracy/top1', 'student', STUDENT, '-'),
+            ('teacher_accuracy/top1', 'teacher', TEACHER, '--'),
+            ('distillation/leave_one_out_knn', 'student, leave-one-out k-NN', TEXT, '-'),
+        ],
+    ),
+    ('Agreement with the teacher, top-1 (%)', (0, 103), [('distillation/agreement', 'agreement', STUDENT, '-')]),
+    ('Cosine to the teacher', (None, None), [('distillation/cosine', 'cosine', STUDENT, '-')]),
+    (
+        'Effective number of classes',
+        (0, None),
+        [
+            ('distillation/effective_classes', 'student', STUDENT, '-'),
+            ('distillation/teacher_effective_classes', 'teacher', TEACHER, '--'),
+        ],
+    ),
+    (
+        'Visual bank',
+        (0, 1.05),
+        [
+            ('bank/visited', 'rows visited (share)', INK, '-'),
+            ('bank/prototype_entropy', 'prototype entropy (0: one name, 1: none)', TEXT, '-'),
+        ],
+    ),
+]
+
+
+def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curves:
+    """Read what mmengine's ``LocalVisBackend`` wrote, of all starts of a run.
+
+    A run that was resumed has several logs: a later one replaces what the earlier ones say from its first step on, so
+    that a run that was started anew in the same folder shows itself alone.
+
+    Args:
+        work_dir (str | Path): Folder with ``*/vis_data/scalars.json``.
+        iterations_per_epoch (int): To place training's steps among the epochs of evaluation.
+
+    Returns:
+        Dict[str, Tuple[ndarray, ndarray]]: Epochs (fractional for training) and values by the log's names; empty if
+        there is no log.
+    """
+    points: dict[str, list[tuple[float, float]]] = {}
+    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        later: dict[str, list[tuple[float, float]]] = {}
+        for record in read_records(file):
+            epoch = record['step'] / iterations_per_epoch if 'iter' in record else record['step']
+            for key, value in record.items():
+                if _is_number(value) and key not in ('step', 'iter', 'epoch'):
+                    later.setdefault(key, []).append((epoch, value))
+        for key, values in later.items():
+            points[key] = [point for point in points.get(key, []) if point[0] < values[0][0]] + values
+    return {key: tuple(np.array(values, dtype=float).T) for key, values in points.items()}
+
+
+def read_records(file: Path) -> Iterator[dict]:
+    """Read one log of scalars; what is no record of mmengine's is left out: half a line of a killed run, or any other.
+
+    Args:
+        file (Path): ``scalars.json``, a record a line.
+
+    Yields:
+        dict: Values by the log's names, with the number of the ``step`` (of training, or the epoch of an evaluation).
+    """
+    try:
+        lines = read_small(file, _LOG).decode(errors='replace').splitlines()
+    except UnreadableError as error:
+        print_log(f'{error} Its curves are missing.', 'current', 30)
+        return
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and _is_number(record.get('step')) and math.isfinite(record['step']):
+            yield record
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value has a place in a curve; one may be NaN, but none is larger than a float."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
+
+
+def _is_idle(key: str, values: np.ndarray) -> bool:
+    """Say whether this is a part of the loss that has no weight: it is logged as 0 throughout."""
+    return key.startswith('loss_') and not np.any(values)
+
+
+def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
+    """Draw the curves that there are: losses, accuracies, agreement, cosine, class usage and the state of the bank.
+
+    Args:
+        file (str | Path): The PNG.
+        curves (Dict[str, Tuple[ndarray, ndarray]]): Of :func:`read_scalars`.
+        title (str): Above all.
+
+    Raises:
+        ValueError: None of the curves is one of these.
+    """
+    from matplotlib import rc_context  # half a second that only those who draw should wait
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    curves = {key: curve for key, curve in curves.items() if not _is_idle(key, curve[1])}
+    panels = [panel for panel in _PANELS if any(key in curves for key, *_ in panel[2])]
+    if not panels:
+        raise ConfigError(f'There are no curves of distillation to draw; the log has {sorted(curves)}.')
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(4.9 * columns, 3.5 * rows + 0.4), layout='constrained')
+        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
+        axes = figure.subplots(rows, columns, squeeze=False).flat
+        end = max(curves[key][0].max() for panel in panels for key, *_ in panel[2] if key in curves)
+        for axis, (heading, limits, lines) in zip(axes, panels):
+            for key, label, color, dashes in lines:
+                if key in curves:
+                    x, y = curves[key]
+                    # Evaluations get a mark each; the many steps of training do not.
+                    marks = dict(marker='o', ms=4) if dashes == '-' and len(x) <= 40 else {}
+                    axis.plot(x, y, color=color, ls=dashes, lw=2.2, label=label, clip_on=False, **marks)
+            axis.set(title=heading, xlim=(0, end), ylim=limits)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+            if sum(key in curves for key, *_ in lines) > 1 or heading == 'Visual bank':
+                axis.legend(fontsize=9.5, loc='best')
+        for axis in list(axes)[len(panels) :]:
+            axis.axis('off')
+        figure.supxlabel('epoch', fontsize=11, color=FAINT)
+        figure.suptitle(title, x=0.01, ha='left', fontsize=11, color=FAINT)
+        content = io.BytesIO()
+        figure.savefig(content, format='png')
+    write_whole(file, content.getvalue())

@@ -1,0 +1,101 @@
+"""The last words of a run: what it took, where the student is, and what to do with it."""
+
+import os
+import shlex
+import time
+from datetime import timedelta
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmlgd.registry import HOOKS
+from mmlgd.utils.paths import place_of
+
+from .progress_hook import data_wait
+
+_SLOW = 0.3  # of a step: from here on more workers pay
+
+
+@HOOKS.register_module()
+class SummaryHook(Hook):
+    """Close the log of a pre-training run with its time, its bad pictures, its checkpoint and what to do with it.
+
+    Examples:
+        >>> custom_hooks = [dict(type='mmlgd.SummaryHook')]
+    """
+
+    priority = 'LOWEST'  # after the last checkpoint and the curves
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at the clock.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        self._started = time.monotonic()
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        """Write the summary.
+
+        Args:
+            runner (Runner): The runner, its training done.
+        """
+        took = timedelta(seconds=round(time.monotonic() - self._started))
+        wait = data_wait(runner)
+        bad = runner.message_hub.runtime_info.get('bad_pictures')
+        lines = [
+            f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is wait for pictures.'
+        ]
+        if bad:
+            lines.append(bad)
+        if wait > _SLOW:
+            lines.append(
+                'The pictures are the bottleneck: more train_dataloader.num_workers help, or augmentation on the GPU '
+                '(docs/guide.md, "Faster pictures").'
+            )
+        checkpoint = runner.message_hub.runtime_info.get('last_ckpt')
+        if checkpoint is None:
+            lines.append(
+                'No checkpoint was written: this config has no CheckpointHook, or one with too long an interval.'
+            )
+        else:
+            lines += [
+                f'The student: {_short(checkpoint)}',
+                'What it is worth, a detector or segmentor on it, other libraries:',
+            ]
+            lines += [f'  {command}' for command in next_commands(_short(checkpoint))]
+        runner.logger.info('\n'.join(lines))
+
+
+def next_commands(checkpoint: str) -> list[str]:
+    """Write the commands that use a student.
+
+    Args:
+        checkpoint (str): Of pre-training.
+
+    Returns:
+        List[str]: To be shown, with capitals where the user's own files go.
+
+    Examples:
+        >>> len(next_commands('work_dirs/RUN/epoch_200.pth'))
+        4
+    """
+    tools, student = place_of('tools'), shlex.quote(checkpoint)
+    evaluate, train, extract = (
+        shlex.quote(_short(str(tools / name)))
+        for name in ('evaluate.py', 'train.py', 'model_converters/extract_student.py')
+    )
+    return [
+        f'python {evaluate} {student} --data DATA --names NAMES',
+        f'python {train} YOUR_DETECTOR_OR_SEGMENTOR.py --student {student}',
+        f"init_cfg=dict(type='Pretrained', checkpoint={checkpoint!r}, prefix='backbone.')  # in its model.backbone",
+        f'python {extract} {student} student.pth --to torchvision',
+    ]
+
+
+def _short(path: str) -> str:
+    """The path as one would type it here."""
+    here = os.path.relpath(path)
+    return path if here.startswith('..') else here

@@ -1,0 +1,119 @@
+"""Pictures with the teacher's embeddings of them: training without a teacher."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from mmengine.dataset import DefaultSampler
+
+from mmlgd.datasets.loading import BadPictureError
+from mmlgd.registry import DATA_SAMPLERS, DATASETS
+from mmlgd.utils.numerics import usable_rows
+
+from .description import StoreError
+from .fingerprint import difference, difference_of_views, plain, survey_pictures
+from .layout import TeacherStore
+from .views import SeededViews
+
+
+@DATASETS.register_module()
+class StoredTeacherDataset(SeededViews):
+    """Replay the views of a teacher store, each with the teacher's embedding of it.
+
+    A picture that was bad when the store was written has no embedding: it stays out, also where it has been mended. One
+    that is bad now stays out as well, and so does one whose file has another content than the store was written from.
+    What is in its place comes with its own embedding.
+
+    Args:
+        store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
+        dataset (dict): The pictures and the pipeline that the store was written from.
+        augmentation (dict, optional): That of the model's data preprocessor, which finishes the views. Defaults to
+            None: there is none.
+
+    Raises:
+        StoreError: The store is unfinished or damaged, or was written from other pictures, another pipeline or
+            augmentation, or with libraries whose pixels differ; the message names the difference.
+    """
+
+    def __init__(self, store: Union[str, Path], dataset: dict, augmentation: Optional[dict] = None):
+        self.store = TeacherStore(store)
+        self.store.require_complete()
+        self._left_out = self.store.bad_pictures()
+        told = self.store.origin()
+        super().__init__(dataset, told['views'], told['seed'], told['noise'])
+        found = difference(
+            dict(pipeline=told['pipeline'], pictures=told['pictures'], augmentation=told['augmentation']),
+            dict(
+                pipeline=plain(dataset['pipeline']),
+                pictures=survey_pictures(self.pictures),
+                augmentation=plain(augmentation),
+            ),
+            'dataset',
+        )
+        # The first format probed what it put in the place of bad pictures. The others need no embedding for it, and
+        # so no shard to be read as a whole.
+        first = told['format'] == 1
+        views = self if first else SeededViews(self.pictures, self.num_views, self.seed, self.noise)
+        if found := found or difference_of_views(told, views, augmentation):
+            raise StoreError(
+                f'The teacher store in {str(store)!r} does not fit this data set: {found}. Use the pictures, pipeline '
+                f'and libraries that it was written with, or write another store with tools/store_teacher.py.'
+            )
+
+    def replay(self, view: int, picture: int) -> dict:
+        """Replay exactly this view.
+
+        Args:
+            view (int): In 0..V-1.
+            picture (int): In 0..N-1.
+
+        Returns:
+            dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
+
+        Raises:
+            BadPictureError: The picture is bad, or was when the store was written, or it is another one by now.
+            StoreError: The stored embedding is zero or not finite; the message names picture and teacher.
+        """
+        row = view * self.num_pictures + picture
+        embedding = torch.from_numpy(self.store[row].copy())
+        path = self.pictures.get_data_info(picture)['img_path']
+        if picture in self._left_out and not embedding.any():
+            reason = self._left_out[picture]
+            raise BadPictureError.of(path, f'it was left out when the teacher store was written ({reason})')
+        if not usable_rows(embedding[None]).all():
+            raise StoreError(
+                f'The teacher store in {str(self.store.folder)!r} has a zero, NaN or Inf embedding for '
+                f'{self.name_of(row)}, by the teacher {self.store.description["teacher"].get("id")}. Write the store '
+                f'anew into an empty folder with tools/store_teacher.py, which refuses such embeddings.'
+            )
+        sample = super().replay(view, picture)
+        if self.store.file_digest(row) not in (None, sample['data_samples'].file_digest):
+            raise BadPictureError.of(
+                path,
+                'its file has another content than the teacher store was written from, whose embedding is of that '
+                'image: put the old file back, or write another store',
+            )
+        sample['teacher_embeddings'] = embedding
+        return sample
+
+
+@DATA_SAMPLERS.register_module()
+class ViewSampler(DefaultSampler):
+    """One view of each picture an epoch: epoch e has view e mod V of all of them.
+
+    Args:
+        dataset (SeededViews): N pictures, V views.
+        shuffle (bool): Defaults to True.
+        seed (int, optional): Of the order; equal on all ranks. Defaults to None, which takes mmengine's.
+        round_up (bool): See mmengine's ``DefaultSampler``. Defaults to True.
+    """
+
+    def __init__(self, dataset: SeededViews, shuffle: bool = True, seed: Optional[int] = None, round_up: bool = True):
+        super().__init__(range(dataset.num_pictures), shuffle, seed, round_up)
+        self.num_views = dataset.num_views
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over this rank's items of the epoch."""
+        offset = self.epoch % self.num_views * len(self.dataset)
+        return (offset + picture for picture in super().__iter__())

@@ -1,0 +1,115 @@
+"""Augmented views that can be replayed: three numbers decide every random choice."""
+
+from functools import partial
+from typing import Optional, Union
+
+import torch
+from torch.utils.data import Dataset
+
+from mmlgd.datasets.pictures import BadPictures
+from mmlgd.errors import shown
+from mmlgd.registry import DATASETS
+from mmlgd.utils.seeds import seeded
+from mmlgd.utils.validation import whole
+
+from .fingerprint import file_digest
+
+MOST_VIEWS = 100_000  # of each picture; a run sees one an epoch
+
+
+@DATASETS.register_module()
+class SeededViews(Dataset):
+    """V augmented views of each picture, the same at every replay.
+
+    Item ``view * pictures + picture`` is one view of one picture. If the picture is bad, and the policy of ``dataset``
+    leaves it out, it is the same view of another picture, as that one's own item has it.
+
+    Args:
+        dataset (dict | Dataset): Pictures and their pipeline, see :class:`~mmlgd.datasets.Pictures` for the policy.
+        views (int): V > 0, and 100,000 at most.
+        seed (int): Another seed gives other views. Defaults to 0.
+        noise (int): Uniform variates to hand along in ``augmentation_noise`` for each view, for the batched
+            augmentation of the data preprocessor. Defaults to 0, which hands none along.
+
+    Raises:
+        NumberError: ``views`` is out of its range.
+    """
+
+    def __init__(self, dataset: Union[dict, Dataset], views: int, seed: int = 0, noise: int = 0):
+        views = whole('views of each picture', 1, MOST_VIEWS)(views)
+        self.pictures = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.num_views = views
+        self.seed = seed
+        self.noise = noise
+        self.bad_pictures = getattr(self.pictures, 'bad_pictures', BadPictures('raise'))
+        self._load = getattr(self.pictures, 'load', self.pictures.__getitem__)
+        self._met: dict[str, str] = {}
+
+    @property
+    def num_pictures(self) -> int:
+        """int: N."""
+        return len(self.pictures)
+
+    @property
+    def metainfo(self) -> dict:
+        """dict: Of the pictures' data set."""
+        return self.pictures.metainfo
+
+    def name_of(self, index: int) -> str:
+        """Say which view an item is, for errors.
+
+        Args:
+            index (int): ``view * pictures + picture``.
+
+        Returns:
+            str: View and picture, by its path where the data set knows it.
+        """
+        view, picture = divmod(index, self.num_pictures)
+        path = self._path_of(picture)
+        return f'picture {picture}{f" ({shown(path)})" if path else ""}, view {view}'
+
+    def _path_of(self, picture: int) -> Optional[str]:
+        info = self.pictures.get_data_info(picture) if hasattr(self.pictures, 'get_data_info') else {}
+        return info.get('img_path')
+
+    def full_init(self) -> None:
+        """Let the pictures' data set read its annotations, as mmengine asks before training."""
+        self.pictures.full_init()
+
+    def __len__(self) -> int:
+        """N * V."""
+        return self.num_pictures * self.num_views
+
+    def __getitem__(self, index: int) -> dict:
+        """Replay one view of a picture, or of another one in its place.
+
+        Args:
+            index (int): ``view * pictures + picture``.
+
+        Returns:
+            dict: Of :meth:`replay`.
+        """
+        view, picture = divmod(index, self.num_pictures)
+        return self.bad_pictures.first_good(partial(self.replay, view), picture, self.num_pictures, self._met)
+
+    def replay(self, view: int, picture: int) -> dict:
+        """Replay exactly this view.
+
+        Args:
+            view (int): In 0..V-1.
+            picture (int): In 0..N-1.
+
+        Returns:
+            dict: What the pipeline packs, with ``augmentation_noise`` (M,) float32 if asked for. Its data sample has
+            ``file_digest``, by which the content of the image's file is known again.
+
+        Raises:
+            BadPictureError: The picture is bad.
+        """
+        with seeded(self.seed, view, picture):
+            sample = self._load(picture)
+            if self.noise:
+                sample['augmentation_noise'] = torch.rand(self.noise)
+        if path := self._path_of(picture):
+            sample['data_samples'].set_metainfo(dict(file_digest=file_digest(path)))
+        return sample

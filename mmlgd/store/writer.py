@@ -1,0 +1,288 @@
+"""Write a teacher store from a config, and train from one."""
+
+import copy
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from mmengine.runner.amp import autocast
+from tqdm import tqdm
+
+from mmlgd.checkpoints.teacher_ids import same_teacher
+from mmlgd.datasets.folder import folder_of, require_outside
+from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
+from mmlgd.registry import MODELS
+from mmlgd.text import DEFAULT_TEMPLATES, are_embedded, keep_embeddings, load_templates, load_vocabulary
+from mmlgd.utils.distributed import fail_together
+from mmlgd.utils.files import sole_writer
+from mmlgd.utils.seeds import seed_number
+
+from .description import StoreError
+from .fingerprint import difference, difference_of_views, libraries, plain, probe_views, survey_pictures
+from .layout import DESCRIPTION, TeacherStore
+from .views import SeededViews
+
+
+def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
+    """Run a config's teacher over V augmented views of each of its pictures, and keep the embeddings.
+
+    What is there already stays: a run that was stopped goes on with the next shard. In a distributed run, the ranks
+    share the shards. Pictures that cannot be used are left out, or stop the run, as the config's data set says.
+
+    Args:
+        cfg (Config): Of LGD pre-training with a live teacher.
+        folder (str | Path): The store. Text embeddings of the config's class names go there too.
+        views (int): V > 0.
+        seed (int): Another seed gives other views; from 0 to 2**32 - 1. Defaults to 0.
+        verify (bool): Read what is there and write damaged shards anew. Defaults to False.
+
+    Returns:
+        TeacherStore: The store, complete.
+
+    Raises:
+        ConfigError: The folder lies in that of the pictures, or ``views`` or ``seed`` is out of its range.
+        StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
+        BadPictureError: A picture is bad, and the data set's policy is not to leave it out.
+        TooManyBadPicturesError: More pictures are bad than may be left out.
+        LockedError: Another run writes there.
+        WriteError: The disk is full, or the folder not writable. What is there stays, and the next run goes on.
+        OtherRankError: Another rank had one of these errors.
+    """
+    seed_number(seed)
+    if images := folder_of(cfg.train_dataloader.dataset):
+        require_outside(folder, images, 'The store', '--out')
+    with ExitStack() as held:
+        with fail_together():
+            if dist.is_main_process():
+                held.enter_context(sole_writer(folder))
+        return _write_store(cfg, folder, views, seed, verify)
+
+
+def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, verify: bool) -> TeacherStore:
+    model_cfg = copy.deepcopy(cfg.model)
+    model_cfg.text.cache_dir = str(folder)
+    model = MODELS.build(model_cfg).to(get_device()).eval()
+    augmentation = getattr(model.data_preprocessor, 'augmentation', None)
+    noise = augmentation.num_noise if augmentation else 0
+    dataset = SeededViews(cfg.train_dataloader.dataset, views, seed, noise)
+    description = dict(
+        teacher=dict(
+            id=model.teacher.identity,
+            embed_dim=model.teacher.embed_dim,
+            image_size=list(model.teacher.image_size),
+            mean=model.teacher.mean.flatten().tolist(),
+            std=model.teacher.std.flatten().tolist(),
+            config=_teacher_config(cfg),
+            precision=_precision(cfg),
+        ),
+        views=views,
+        seed=seed,
+        noise=dataset.noise,
+        pictures=survey_pictures(dataset.pictures),
+        pipeline=plain(cfg.train_dataloader.dataset.pipeline),
+        augmentation=plain(_augmentation(cfg)),
+    )
+    with fail_together():
+        if dist.is_main_process():
+            _lay_out(folder, description, dataset, _augmentation(cfg))
+    with fail_together():  # all have counted before the first shard is written
+        store = TeacherStore(folder)
+        if dist.is_main_process():  # whoever reads the store asks with its own id, which may be one of an older version
+            bank, teacher_id = model.textual_bank, store.description['teacher']['id']
+            keep_embeddings(bank.bank, teacher_id, bank.class_names, bank.templates, str(folder))
+        if pending := store.missing(verify):
+            _require_same_views(store, dataset, _augmentation(cfg))
+    _write_shards(cfg, store, pending, dataset, model)
+    store.require_complete()
+    _report_bad(store, dataset)
+    return store
+
+
+def use_store(cfg: Config, folder: Union[str, Path]) -> None:
+    """Let a config train from a teacher store instead of its teacher, in place.
+
+    The data loader replays the store's views, one of each picture an epoch, and hands the embeddings along. The
+    teacher's own accuracy leaves the evaluation: there is no teacher.
+
+    Args:
+        cfg (Config): Of LGD pre-training.
+        folder (str | Path): A store that was written from it.
+
+    Raises:
+        StoreError: The store was written by another teacher or with another batched augmentation; the message names
+            the difference. Pictures and pipeline are compared when the data set is built.
+    """
+    folder = os.path.abspath(folder)  # kept in checkpoints, which are read from other places
+    told = TeacherStore(folder).origin()
+    found = difference(
+        dict(teacher=_placed(told['teacher']['config']), augmentation=told['augmentation']),
+        dict(teacher=_placed(_teacher_config(cfg)), augmentation=plain(_augmentation(cfg))),
+        'model',
+    )
+    if found:
+        raise StoreError(
+            f'The teacher store in {folder!r} does not fit this config: {found}. Set it as the store has it, or '
+            f'write another store with tools/store_teacher.py.'
+        )
+    loader = cfg.train_dataloader
+    loader.dataset = dict(
+        type='mmlgd.StoredTeacherDataset',
+        store=folder,
+        dataset=loader.dataset,
+        augmentation=_augmentation(cfg),
+    )
+    loader.sampler = dict(type='mmlgd.ViewSampler', shuffle=True)
+    cfg.model.teacher = dict(type='mmlgd.StoredTeacher', store=folder)
+    cfg.model.predict_teacher = False
+    for phase in ('val', 'test'):
+        metrics = cfg.get(f'{phase}_evaluator') or []
+        metrics = [metrics] if isinstance(metrics, dict) else metrics
+        cfg[f'{phase}_evaluator'] = [metric for metric in metrics if not _asks_teacher(metric)]
+        if not cfg[f'{phase}_evaluator']:  # mmengine wants all three or none
+            cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
+
+
+def is_complete(cfg: Config, folder: Union[str, Path]) -> bool:
+    """Say whether a store has all that training by a config reads, so that its writer need not run.
+
+    Args:
+        cfg (Config): Of LGD pre-training.
+        folder (str | Path): A store.
+
+    Returns:
+        bool: All shards are there, and the embeddings of the config's class names.
+
+    Raises:
+        StoreError: There is no store, or a damaged one.
+        VocabularyError: The class names are not usable.
+    """
+    store = TeacherStore(folder)
+    teacher, text = store.origin()['teacher'], cfg.model.text
+    names, templates = load_vocabulary(text.vocabulary), load_templates(text.get('templates', DEFAULT_TEMPLATES))
+    return not store.missing() and are_embedded(store.embed_dim, teacher['id'], names, templates, str(folder))
+
+
+def _asks_teacher(metric: dict) -> bool:
+    return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
+
+
+def _augmentation(cfg: Config) -> Optional[dict]:
+    return (cfg.model.get('data_preprocessor') or {}).get('augmentation')
+
+
+def _teacher_config(cfg: Config) -> dict:
+    """The teacher as the config has it, without what changes its speed alone."""
+    return {key: value for key, value in plain(cfg.model.teacher).items() if key not in ('compile', 'cache_dir')}
+
+
+def _placed(teacher: dict) -> dict:
+    """A teacher's config with its places as this machine finds them: a folder is one, however it is typed."""
+    placed = {}
+    for key, value in teacher.items():
+        scheme, colon, place = value.rpartition(':') if isinstance(value, str) else ('', '', '')
+        placed[key] = f'{scheme}{colon}{Path(place).resolve()}' if place and Path(place).exists() else value
+    return placed
+
+
+def _precision(cfg: Config) -> Optional[str]:
+    """What the config trains in, and the teacher with it: a dtype of autocast, or None for float32."""
+    wrapper = cfg.optim_wrapper
+    return wrapper.get('dtype', 'float16') if wrapper.get('type') == 'AmpOptimWrapper' else None
+
+
+def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, augmentation: Optional[dict]) -> None:
+    """Start a store, or compare the one that is there with what would be written."""
+    if not Path(folder, DESCRIPTION).is_file():
+        details = dict(libraries=libraries(), probes=probe_views(dataset, augmentation))
+        TeacherStore.create(folder, {**description, **details})
+        return
+    there = TeacherStore(folder).description
+    told, here = there.get('teacher'), description['teacher']
+    if isinstance(told, dict) and same_teacher(str(told.get('id')), here['id']):  # by another path, or version
+        description = dict(description, teacher=dict(here, id=told['id'], config=told.get('config')))
+    if found := difference({key: there.get(key) for key in description}, plain(description), 'store'):
+        raise StoreError(
+            f'The folder {str(folder)!r} holds a teacher store of something else: {found}. Choose another folder, or '
+            f'give what that store was started with.'
+        )
+
+
+def _require_same_views(store: TeacherStore, dataset: SeededViews, augmentation: Optional[dict]) -> None:
+    """Refuse to go on with views that differ from those of the shards that are there."""
+    if found := difference_of_views(store.origin(), dataset, augmentation):
+        raise StoreError(
+            f'The teacher store in {str(store.folder)!r} cannot be finished here: {found}. Go on with the libraries '
+            f'that it was started with, or write another store with tools/store_teacher.py into an empty folder.'
+        )
+
+
+def _report_bad(store: TeacherStore, dataset: SeededViews) -> None:
+    """Name the pictures that the store has left out, those of an earlier run that was stopped among them."""
+    bad = {dataset.pictures.get_data_info(k)['img_path']: reason for k, reason in store.bad_pictures().items()}
+    dataset.bad_pictures.require_few(bad, dataset.num_pictures)
+    if dist.is_main_process() and bad:
+        lines = [report_text(path, reason) for path, reason in bad.items()]
+        MMLogger.get_current_instance().warning('\n'.join([*lines, count_text(len(bad), dataset.num_pictures)]))
+
+
+def _write_shards(cfg: Config, store: TeacherStore, pending: list[int], dataset: SeededViews, model) -> None:
+    """Share the shards among the ranks; they go on together, so that none works for hours beside a failed one."""
+    rank, world_size = dist.get_dist_info()
+    shards = _full_shards(cfg, store, pending[rank::world_size], dataset, model)
+    for _ in pending[::world_size]:
+        with fail_together():
+            for shard, embeddings, bad, files in islice(shards, 1):
+                store.write(shard, embeddings, bad, dataset.name_of, files)
+
+
+def _full_shards(
+    cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model
+) -> Iterator[tuple[int, np.ndarray, dict[int, str], np.ndarray]]:
+    """Embed the views of some shards, in order.
+
+    Hand on each when it is full, with what was wrong in it, by row, and the digests of its files.
+    """
+    rows = [row for shard in shards for row in store.rows_of(shard)]
+    if not rows:
+        return
+    # Built by mmengine as in training: workers, their seeds, the collate function. Its samplers would share the rows
+    # among the ranks once more.
+    loader = dict(cfg.train_dataloader, dataset=dataset, sampler=rows, drop_last=False, persistent_workers=False)
+    batches = Runner.build_dataloader(loader)
+    precision = _precision(cfg)
+    done: list[np.ndarray] = []
+    files: list[int] = []
+    bad: dict[int, str] = {}  # what was wrong with pictures that have no embedding, by row
+    found: dict[str, str] = {}  # the same, by path
+    coming = iter(rows)
+    with tqdm(
+        total=len(rows), unit='view', desc='teacher store', mininterval=1, disable=not dist.is_main_process()
+    ) as progress:
+        for batch in batches:
+            for met, row in zip(bad_pictures_of(batch), coming):
+                if met:
+                    bad[row] = next(iter(met.values()))
+                    found.update(met)
+            dataset.bad_pictures.require_few(found, dataset.num_pictures)
+            with torch.no_grad(), autocast(dtype=getattr(torch, precision)) if precision else nullcontext():
+                inputs = model.data_preprocessor(batch, training=True)['inputs']
+                inputs = inputs.contiguous(memory_format=model.memory_format)
+                done.append(model.teacher.encode_image(inputs).cpu().numpy())
+            files += [sample.file_digest for sample in batch['data_samples']]
+            progress.update(len(inputs))
+            while shards and sum(map(len, done)) >= len(store.rows_of(shards[0])):
+                full = np.concatenate(done)
+                size = len(store.rows_of(shards[0]))
+                in_it = {k: bad[k] for k in store.rows_of(shards[0]) if k in bad}
+                yield shards[0], full[:size], in_it, np.array(files[:size])
+                shards, done, files = shards[1:], [full[size:]], files[size:]

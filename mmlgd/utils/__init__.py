@@ -1,0 +1,1 @@
+"""The ground floor: files, numbers, processes, paths and checks that every other room uses."""

@@ -1,0 +1,38 @@
+"""Where the tools and configs lie: in the installed package, or in the source tree that is being run."""
+
+from pathlib import Path
+
+
+def place_of(name: str) -> Path:
+    """Find the ``tools`` or ``configs`` that belong to the running mmlgd.
+
+    Args:
+        name (str): ``'tools'`` or ``'configs'``.
+
+    Returns:
+        Path: The folder, absolute: in ``mmlgd/.mim`` of an installed package, beside ``mmlgd`` in a source tree.
+
+    Raises:
+        FileNotFoundError: Neither is there.
+
+    Examples:
+        >>> (place_of('tools') / 'train.py').is_file()
+        True
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / '.mim' / name, package.parent / name):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(
+        f'There are no {name} in {package / ".mim"} or beside {package}: this mmlgd is installed in part. Install it '
+        f'anew: pip install --force-reinstall --no-deps mmlgd'
+    )
+
+
+def is_installed() -> bool:
+    """Tell whether mmengine finds our configs as ``'mmlgd::...'``: it looks into the installed package alone.
+
+    Returns:
+        bool: False in a source tree that is only on the path.
+    """
+    return (Path(__file__).resolve().parents[1] / '.mim').is_dir()

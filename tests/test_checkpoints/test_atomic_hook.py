@@ -1,0 +1,256 @@
+"""A small training, killed wherever a checkpoint is written or removed."""
+
+import builtins
+import os
+import shutil
+import zipfile
+from fnmatch import fnmatch
+
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+
+from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints.atomic_hook import AtomicCheckpointHook
+from mmlgd.checkpoints.files import CheckpointError
+from mmlgd.checkpoints.resume import last_whole_checkpoint
+from tests import children
+
+pytestmark = children.in_one_worker
+
+
+class Line(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(1, 1)
+
+    def forward(self, inputs, mode):
+        return dict(loss=self.line(inputs).square().mean()) if mode == 'loss' else [0]
+
+
+class Better(Evaluator):
+    """A score that is better in each epoch."""
+
+    score = 0
+
+    def process(self, *arguments, **options):
+        pass
+
+    def evaluate(self, size):
+        self.score += 1
+        return dict(acc=self.score)
+
+
+def train(work_dir, epochs=4, fault=None, *details, hook=AtomicCheckpointHook, resume=None, model=Line, **options):
+    if fault is not None:
+        fault(*details)
+    loader = dict(
+        dataset=[dict(inputs=torch.ones(1))] * 2,
+        batch_size=1,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='default_collate'),
+    )
+    evaluation = dict(val_dataloader=loader, val_evaluator=Better([]), val_cfg=dict())
+    Runner(
+        model(),
+        str(work_dir),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        default_hooks=dict(checkpoint=hook(interval=1, **options)),
+        resume=resume is not None,
+        load_from=resume and str(resume),
+        **(evaluation if 'save_best' in options else {}),
+    ).train()
+
+
+def there(folder):
+    return sorted(file.name for file in folder.glob('*.pth*'))
+
+
+def kill_after_renaming(name):
+    replace = os.replace
+
+    def replace_(source, target):
+        replace(source, target)
+        if fnmatch(str(target), f'*/{name}'):
+            children.die()
+
+    os.replace = replace_
+
+
+def kill_when_removing(name):
+    remove = LocalBackend.remove
+
+    def remove_(self, path):
+        if fnmatch(str(path), f'*/{name}'):
+            children.die()
+        remove(self, path)
+
+    LocalBackend.remove = remove_
+
+
+@pytest.mark.parametrize(
+    'fault, left',
+    [
+        ((children.die_in_write, 'epoch_3.pth*'), {'epoch_2.pth'}),
+        ((kill_after_renaming, 'epoch_3.pth'), {'epoch_2.pth', 'epoch_3.pth'}),
+        ((kill_when_removing, 'epoch_2.pth'), {'epoch_2.pth', 'epoch_3.pth'}),
+    ],
+)
+def test_a_kill_at_any_point_leaves_a_whole_checkpoint(tmp_path, fault, left):
+    folder = tmp_path / 'run'
+    code, log = children.run(some_kept, folder, AtomicCheckpointHook, 1, *fault, log=tmp_path / 'log')
+    assert code == -9, log
+    whole = {name for name in there(folder) if not name.endswith('.part')}
+    assert whole == left and all(zipfile.ZipFile(folder / name).testzip() is None for name in whole)
+    assert last_whole_checkpoint(folder).name in left
+
+
+def some_kept(folder, hook, keep, *fault):
+    train(folder, 4, *fault, hook=hook, max_keep_ckpts=keep)
+
+
+def half_a_write(name):
+    """The same kill, where mmengine writes: into the file's own place, by the built-in ``open``."""
+    opened = builtins.open
+
+    def open_(file, mode='r', *arguments, **options):
+        handle = opened(file, mode, *arguments, **options)
+        return children._DiesHalfway(handle) if 'w' in mode and fnmatch(str(file), f'*/{name}') else handle
+
+    builtins.open = open_
+
+
+def test_mmengines_own_hook_leaves_none(tmp_path):
+    """The reason for ours; where this fails, it may go."""
+    folder = tmp_path / 'run'
+    fault = (half_a_write, 'epoch_3.pth')
+    code, log = children.run(some_kept, folder, CheckpointHook, 1, *fault, log=tmp_path / 'log')
+    assert code == -9, log
+    assert there(folder) == ['epoch_3.pth'] and not zipfile.is_zipfile(folder / 'epoch_3.pth')
+
+
+@pytest.mark.parametrize('keep, left', [(-1, 4), (1, 1), (3, 3)])
+def test_as_many_are_kept_as_with_mmengines_own(tmp_path, keep, left):
+    for hook in (AtomicCheckpointHook, CheckpointHook):
+        folder = tmp_path / hook.__name__
+        code, log = children.run(some_kept, folder, hook, keep, log=tmp_path / 'log')
+        assert code == 0, log
+        assert there(folder) == [f'epoch_{k}.pth' for k in range(5 - left, 5)]
+        assert (folder / 'last_checkpoint').read_text() == str(folder / 'epoch_4.pth')
+
+
+def best_kept(folder, *fault):
+    train(folder, 3, *fault, max_keep_ckpts=1, save_best='acc', rule='greater')
+
+
+def test_the_best_one_outlives_a_kill_in_the_next_best(tmp_path):
+    folder = tmp_path / 'run'
+    code, log = children.run(best_kept, folder, children.die_in_write, 'best_acc_epoch_3.pth*', log=tmp_path / 'log')
+    assert code == -9, log
+    assert {'best_acc_epoch_2.pth', 'epoch_3.pth'} <= set(there(folder))
+
+
+def test_the_best_one_replaces_the_one_before(tmp_path):
+    folder = tmp_path / 'run'
+    code, log = children.run(best_kept, folder, log=tmp_path / 'log')
+    assert code == 0, log
+    assert there(folder) == ['best_acc_epoch_3.pth', 'epoch_3.pth']
+    hub = read_checkpoint(folder / 'epoch_3.pth')['message_hub']['runtime_info']
+    assert hub['best_ckpt'] == str(folder / 'best_acc_epoch_3.pth') and hub['keep_ckpt_ids'] == [3]
+
+
+def goes_on(folder, file, epochs, score=10):
+    """With a best one, and two checkpoints, to be replaced."""
+    Better.score = score
+    train(folder, epochs, resume=file, max_keep_ckpts=2, save_best='acc', rule='greater')
+
+
+@pytest.fixture(scope='module')
+def begun(tmp_path_factory):
+    """A run of three epochs, of which two are kept, and the best."""
+    folder = tmp_path_factory.mktemp('begun') / 'run'
+    code, log = children.run(goes_on, folder, None, 3, 0, log=folder.parent / 'log')
+    assert code == 0, log
+    return folder
+
+
+@pytest.mark.parametrize('is_moved', [False, True])
+def test_a_resumed_run_goes_on_replacing_its_own(begun, tmp_path, is_moved):
+    folder = tmp_path / 'run'
+    shutil.copytree(begun, folder)
+    if is_moved:
+        folder = folder.rename(tmp_path / 'moved')
+    code, log = children.run(goes_on, folder, folder / 'epoch_3.pth', 5, log=tmp_path / 'log')
+    assert code == 0, log
+    assert there(folder) == ['best_acc_epoch_5.pth', 'epoch_4.pth', 'epoch_5.pth']
+
+
+def told(begun, file, **info):
+    """The last checkpoint of the run, which now tells something else of the other ones."""
+    checkpoint = read_checkpoint(begun / 'epoch_3.pth')
+    checkpoint['message_hub']['runtime_info'].update(info)
+    torch.save(checkpoint, file)
+    return file
+
+
+@pytest.mark.parametrize(
+    'best', ['Photos', 'notes.pth', 'best_notes.pth', 'best_acc_epoch_1.pth', '../run/epoch_1.pth']
+)
+@pytest.mark.parametrize('is_outside', [True, False])
+def test_what_a_resumed_file_names_is_not_removed(begun, tmp_path, best, is_outside):
+    """Were it a file from somebody: a folder beside it, a file that is none of a run's, a link."""
+    folder, outside = tmp_path / 'run', tmp_path / 'outside'
+    for place in (folder, outside):
+        (place / 'Photos').mkdir(parents=True)
+        for name in ('Photos/a.jpg', 'notes.pth', 'epoch_1.pth', 'epoch_2.pth', 'target'):
+            (place / name).write_text('precious')
+        (place / 'best_notes.pth').symlink_to(place / 'target')
+        if is_outside:
+            (place / 'best_acc_epoch_1.pth').write_text('precious')
+    before = {path for path in tmp_path.rglob('*') if path.is_symlink() or path.is_file()}
+    steps = [1, 2, 3] if is_outside else [3]
+    place = outside if is_outside else folder
+    file = told(begun, place / 'epoch_3.pth', best_ckpt=str(place / best), keep_ckpt_ids=steps, last_ckpt=best)
+    code, log = children.run(goes_on, folder, file, 4, log=tmp_path / 'log')
+    assert code == 0 and {'best_acc_epoch_4.pth', 'epoch_4.pth'} <= set(there(folder)), log
+    assert not {path for path in before if not path.is_symlink() and not path.is_file()}
+
+
+class Plane(Line):
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(1, 2)
+
+
+def is_refused(folder, file, model, *words):
+    with pytest.raises(CheckpointError) as error:
+        train(folder, 4, resume=file, model=model)
+    for word in words:
+        assert word in str(error.value), error.value
+
+
+NEW = 'load_from=FILE` in the place of --resume'
+
+
+@pytest.mark.parametrize(
+    'missing, model, words',
+    [
+        (('message_hub', 'optimizer', 'param_schedulers'), Line, [NEW, 'no message_hub of a training', 'published']),
+        (('meta', 'message_hub'), Line, [NEW, 'no epoch, iter, message_hub']),
+        ((), Plane, [NEW, 'line does not fit Linear', 'line', 'weight (1, 1) instead of (2, 1)']),
+    ],
+)
+def test_what_cannot_be_resumed_is_named_before_the_run(begun, tmp_path, missing, model, words):
+    checkpoint = read_checkpoint(begun / 'epoch_3.pth')
+    torch.save({key: value for key, value in checkpoint.items() if key not in missing}, tmp_path / 'other.pth')
+    words = [word.replace('FILE', f'{tmp_path}/other.pth') for word in words]
+    code, log = children.run(is_refused, tmp_path / 'run', tmp_path / 'other.pth', model, *words, log=tmp_path / 'log')
+    assert code == 0, log
+    assert not there(tmp_path / 'run')

@@ -1,0 +1,137 @@
+"""Downloads are what their hash says, and land in torch's folder and nowhere else."""
+
+import contextlib
+import hashlib
+import shutil
+
+import pytest
+import torch
+from mmengine.runner import CheckpointLoader
+
+from mmlgd.checkpoints import CheckpointError, read_checkpoint
+from mmlgd.errors import DownloadError, MissingFileError, MMLGDError
+
+
+@pytest.fixture
+def content(tmp_path):
+    torch.save(dict(state_dict=dict(w=torch.ones(2))), tmp_path / 'good.pth')
+    return (tmp_path / 'good.pth').read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def hub(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    return tmp_path / 'torch/hub/checkpoints'
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize('read', [read_checkpoint, CheckpointLoader.load_checkpoint])
+def test_right_bytes_are_read_and_wrong_ones_are_not(read, served, content, hub, loads_safely):
+    folder, host = served
+    name = f'student_20260102-{digest(content)[:8]}.pth'
+    (folder / name).write_bytes(content)
+    assert torch.equal(read(f'{host}/{name}')['state_dict']['w'], torch.ones(2))
+    assert [file.name for file in hub.iterdir()] == [name]
+    (hub / name).unlink()
+    (folder / name).write_bytes(content + b'x')
+    with pytest.raises(CheckpointError, match=r'invalid hash value.*#sha256='):
+        read(f'{host}/{name}')
+    assert not list(hub.iterdir())  # nothing of it stays
+
+
+def test_a_hash_of_ones_own(served, content, hub):
+    folder, host = served
+    (folder / 'student.pth').write_bytes(content)
+    assert read_checkpoint(f'{host}/student.pth#sha256={digest(content)}')
+    with pytest.raises(CheckpointError, match='invalid hash value'):
+        read_checkpoint(f'{host}/student.pth#sha256={"0" * 64}')
+    with pytest.raises(CheckpointError, match='64 hexadecimal digits'):
+        read_checkpoint(f'{host}/student.pth#sha256=abc')
+    # It has the last word over the name.
+    (folder / 'student-00000000.pth').write_bytes(content)
+    with pytest.raises(CheckpointError, match='invalid hash value'):
+        read_checkpoint(f'{host}/student-00000000.pth')
+    assert read_checkpoint(f'{host}/student-00000000.pth#sha256={digest(content)}')
+
+
+def test_what_lies_in_the_cache_is_compared_as_well(served, content, hub):
+    folder, host = served
+    name = f'student-{digest(content)[:8]}.pth'
+    (folder / name).write_bytes(content)
+    hub.mkdir(parents=True)
+    (hub / name).write_bytes(b'somebody was here')
+    assert read_checkpoint(f'{host}/{name}')['state_dict']
+    assert (hub / name).read_bytes() == content
+
+
+def test_an_address_without_a_hash_has_a_file_of_its_own(served, hub, monkeypatch):
+    folder, host = served
+    warnings = []
+    monkeypatch.setattr('mmlgd.checkpoints.files.print_log', lambda text, *arguments: warnings.append(text))
+    for number, place in enumerate(('evil', 'good')):
+        (folder / place).mkdir()
+        torch.save(dict(number=number), folder / place / 'student.pth')
+    for count in range(2):
+        assert read_checkpoint(f'{host}/evil/student.pth') == dict(number=0)
+        assert read_checkpoint(f'{host}/good/student.pth') == dict(number=1)
+        assert read_checkpoint(f'{host}/good/student.pth?of=evil') == dict(number=1)
+        assert len(warnings) == 3 * (count + 1) and all('says no hash' in text for text in warnings)
+        shutil.rmtree(folder / 'good', ignore_errors=True)  # the second time, all are here
+    assert len(list(hub.iterdir())) == 3
+    good = read_checkpoint(f'{host}/evil/student.pth')
+    name = f'student-{digest((folder / "evil/student.pth").read_bytes())[:8]}.pth'
+    (folder / name).write_bytes((folder / 'evil/student.pth').read_bytes())
+    assert read_checkpoint(f'{host}/{name}') == good and (hub / name).is_file()
+
+
+def test_a_file_that_is_named_as_published(content, tmp_path):
+    good = tmp_path / f'student_20260102-{digest(content)[:8]}.pth'
+    good.write_bytes(content)
+    assert read_checkpoint(good)
+    for name in ('run-20261124.pth', 'student-00000000.pth'):  # no hash, or not one of ours
+        (tmp_path / name).write_bytes(content)
+        assert read_checkpoint(tmp_path / name)
+    wrong = tmp_path / 'student_20260102-00000000.pth'
+    wrong.write_bytes(content)
+    with pytest.raises(CheckpointError, match='does not begin with 00000000.*another name'):
+        read_checkpoint(wrong)
+
+
+@pytest.mark.parametrize('size', [0, 100, -1])
+def test_a_download_that_is_cut_off_says_where_it_lies(size, served, content):
+    folder, host = served
+    (folder / 'cut.pth').write_bytes(content[:size])
+    with pytest.raises(CheckpointError, match=r'kept in .*cut\.pth'):
+        read_checkpoint(f'{host}/cut.pth')
+
+
+@pytest.mark.parametrize(
+    'address',
+    ['{host}/none.pth', 'http://127.0.0.1:9/a.pth', 'http:///a.pth', 'http://[/a.pth', 'http://host:x/a.pth'],
+)
+def test_what_is_not_there(address, served):
+    with pytest.raises(MMLGDError):
+        read_checkpoint(address.format(host=served[1]))
+
+
+def test_kinds_of_errors(served, tmp_path):
+    with pytest.raises(DownloadError, match='[Nn]ot [Ff]ound.*give its path'):
+        read_checkpoint(f'{served[1]}/none.pth')
+    with pytest.raises(MissingFileError, match='no checkpoint at'):
+        read_checkpoint(tmp_path / 'none.pth')
+
+
+@pytest.mark.parametrize(
+    'tail', ['', '/', '/..', '/../..', '/a/..', '/..%2f..%2fx.pth', '/a\\..\\x.pth', '/.pth/..', '/%00.pth']
+)
+def test_an_address_does_not_choose_the_folder(tail, served, content, hub, tmp_path):
+    folder, host = served
+    (folder / 'x.pth').write_bytes(content)
+    before = {path for path in tmp_path.rglob('*') if hub not in path.parents}
+    with contextlib.suppress(MMLGDError):
+        read_checkpoint(host + tail)
+    after = {path for path in tmp_path.rglob('*') if hub not in path.parents}
+    assert after - before <= {tmp_path / 'torch', tmp_path / 'torch/hub', hub}

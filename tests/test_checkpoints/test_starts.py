@@ -1,0 +1,103 @@
+"""One argument sets what a downstream config starts from, and refuses what would not start it."""
+
+from urllib.error import URLError
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
+
+from mmlgd.checkpoints import CheckpointError
+from mmlgd.checkpoints.starts import start_from
+from mmlgd.registry import MODELS
+
+SMALL = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)  # as in lgd_checkpoint
+
+
+def config(**backbone):
+    return Config(dict(model=dict(type='ImageClassifier', backbone={**SMALL, **backbone})))
+
+
+@pytest.fixture
+def weights():
+    return MODELS.build(dict(SMALL)).state_dict()
+
+
+def test_a_checkpoint_of_pretraining(lgd_checkpoint):
+    cfg = config()
+    start_from(cfg, str(lgd_checkpoint))
+    assert cfg.model.backbone.pop('init_cfg') == dict(
+        type='Pretrained', checkpoint=str(lgd_checkpoint), prefix='backbone.'
+    )
+    assert cfg.model.backbone == SMALL
+
+
+def test_it_replaces_every_earlier_start(lgd_checkpoint):
+    cfg = config(pretrained='open-mmlab://resnet18_v1c', init_cfg=dict(type='Pretrained', checkpoint='old.pth'))
+    cfg.model.pretrained = 'open-mmlab://resnet18_v1c'
+    start_from(cfg, str(lgd_checkpoint))
+    assert 'pretrained' not in cfg.model and 'pretrained' not in cfg.model.backbone
+    assert cfg.model.backbone.init_cfg.checkpoint == str(lgd_checkpoint)
+
+
+def test_a_random_start():
+    old = dict(type='Pretrained', checkpoint='old.pth', prefix='backbone.')
+    cfg = config(init_cfg=old)
+    start_from(cfg)
+    assert cfg.model.backbone.init_cfg == old  # nothing asked, nothing changed
+    start_from(cfg, 'none')
+    assert cfg.model.backbone == SMALL
+    cfg = config(init_cfg=dict(type='Pretrained', checkpoint=None, prefix='backbone.'))
+    start_from(cfg)
+    assert cfg.model.backbone == SMALL
+    start_from(Config(dict(model=dict(type='NoBackbone'))))
+
+
+def test_a_bare_backbone(weights, tmp_path):
+    path = str(tmp_path / 'backbone.pth')
+    torch.save(weights, path)
+    cfg = config()
+    start_from(cfg, path)
+    assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=path)
+
+
+def test_a_name_of_torchvision(weights, monkeypatch):
+    # As torchvision's file is: with a classifier, without counts of batches.
+    theirs = {key: value for key, value in weights.items() if not key.endswith('num_batches_tracked')}
+    theirs['fc.weight'] = theirs['fc.bias'] = torch.zeros(1)
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', lambda name, map_location: theirs)
+    cfg = config()
+    start_from(cfg, 'torchvision://resnet18')
+    assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='torchvision://resnet18')
+    theirs.pop('layer1.0.conv1.weight')
+    with pytest.raises(CheckpointError, match=r'torchvision://resnet18 .*1 missing \(layer1.0.conv1.weight\)'):
+        start_from(cfg, 'torchvision://resnet18')
+
+
+def test_a_name_without_a_network(monkeypatch):
+    def unreachable(name, map_location):
+        raise URLError('no route')
+
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', unreachable)
+    with pytest.raises(ConnectionError, match='torchvision://resnet18: no route.*give its path'):
+        start_from(config(), 'torchvision://resnet18')
+
+
+def test_a_name_that_nobody_knows():
+    with pytest.raises(CheckpointError, match="no weights named 'torchvision://resnet19'.*Give a name as"):
+        start_from(config(), 'torchvision://resnet19')
+
+
+def test_what_cannot_be_a_start(lgd_checkpoint, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint at .*epoch_9.pth'):
+        start_from(config(), str(tmp_path / 'epoch_9.pth'))
+    torch.save({'visual.conv1.weight': torch.zeros(1), 'token_embedding.weight': torch.zeros(1)}, tmp_path / 'clip.pth')
+    with pytest.raises(CheckpointError, match=r'has no backbone\.\*.*CLIP teacher'):
+        start_from(config(), str(tmp_path / 'clip.pth'))
+    (tmp_path / 'cut.pth').write_bytes(lgd_checkpoint.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match='cut off'):
+        start_from(config(), str(tmp_path / 'cut.pth'))
+    with pytest.raises(CheckpointError, match=r'does not fit ResNet: .*conv1.weight \(8, .*instead of \(16, .*width'):
+        start_from(config(base_channels=16, stem_channels=16), str(lgd_checkpoint))
+    with pytest.raises(ValueError, match=r"no model.backbone .*its model has \['head', 'type'\]"):
+        start_from(Config(dict(model=dict(type='Other', head={}))), str(lgd_checkpoint))

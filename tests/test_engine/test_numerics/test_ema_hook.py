@@ -1,0 +1,165 @@
+"""Averaged students in real runs: what is averaged, evaluated, kept in a checkpoint, and resumed."""
+
+import copy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import Runner
+from torch import nn
+
+from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+from mmlgd.engine.numerics.ema_hook import EMAHook, average_student
+
+STUDENT = ('backbone.', 'neck.')
+
+
+@pytest.fixture(autouse=True, scope='module')
+def own_scope():
+    before = DefaultScope.get_current_instance()
+    with pytest.MonkeyPatch.context() as patch:
+        # Half of a short run's time goes into the layout of its config's text.
+        patch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
+        yield
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+class Watch(Hook):
+    """Keep the weights of each step, and those that are evaluated."""
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.steps, self.evaluated = [], []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.steps.append(state_of(runner))
+
+    def before_val_iter(self, runner, batch_idx, data_batch=None):
+        self.evaluated.append(state_of(runner))
+
+
+def state_of(runner):
+    return {k: v.clone() for k, v in runner.model.state_dict().items() if isinstance(v, torch.Tensor)}
+
+
+def train(recipe, work_dir, name, resume=None, **options):
+    """Two epochs of three steps; a queue beside the visual bank."""
+    cfg = Config.fromfile(recipe)
+    cfg.work_dir, cfg.experiment_name = str(work_dir), f'{work_dir}{name}'
+    cfg.train_pipeline[2].size = cfg.train_dataloader.dataset.pipeline[2].size = 32
+    cfg.optim_wrapper.optimizer.lr, cfg.param_scheduler = 0.03, None
+    cfg.model.queue = dict(size=5)
+    cfg.custom_hooks = [dict(type='mmlgd.FiniteCheckHook'), dict(type='EMAHook', momentum=0.5, **options)]
+    cfg.resume, cfg.load_from = resume is not None, resume and str(resume)
+    average_student(cfg)
+    watch, runner = Watch(), Runner.from_cfg(cfg)
+    runner.register_hook(watch)
+    runner.train()
+    return runner, watch
+
+
+def assert_equal(ours, theirs, prefixes=('',)):
+    for name, value in ours.items():
+        if isinstance(value, torch.Tensor) and name.startswith(prefixes):
+            torch.testing.assert_close(value, theirs[name], atol=1e-6, rtol=1e-5, msg=name)
+
+
+@pytest.fixture(scope='module')
+def unbroken(recipe, tmp_path_factory):
+    """Two epochs, with averaged statistics of batch norm."""
+    return train(recipe, tmp_path_factory.mktemp('unbroken'), 'first', update_buffers=True)
+
+
+@pytest.mark.parametrize('averages_statistics', [True, False])
+def test_the_student_is_averaged_and_the_banks_are_not(recipe, unbroken, tmp_path, averages_statistics):
+    begin = 0 if averages_statistics else 3
+    runner, watch = unbroken if averages_statistics else train(recipe, tmp_path, 'late', begin_epoch=2)
+    last = watch.steps[-1]
+    trained = {name for name, _ in runner.model.named_parameters()}
+    expected = dict(last)
+    for name in {name for name in last if name.startswith(STUDENT)} if averages_statistics else trained:
+        expected[name] = watch.steps[begin][name]  # the first average is the value itself
+        for step in watch.steps[begin + 1 :]:
+            if expected[name].is_floating_point():
+                expected[name] = expected[name].lerp(step[name], 0.5)
+    assert not torch.equal(expected['neck.mlp.0.weight'], last['neck.mlp.0.weight'])
+    assert_equal(watch.evaluated[-1], expected)  # banks and queue are those of the last step
+    assert_equal(state_of(runner), last)  # which the run has again after the evaluation
+    assert last['visual_bank.visited'].any() and last['queue.pointer'] == 24 % 5
+
+    saved = read_checkpoint(Path(runner.work_dir, 'epoch_2.pth'))
+    assert_equal(saved['state_dict'], expected)
+    assert saved['state_dict']['textual_bank._extra_state']['class_names'] == ['cat', 'dog', 'tree']
+    assert {name.split('.')[1] for name in saved['ema_state_dict'] if name != 'steps'} == {'backbone', 'neck'}
+    assert_equal({name: saved['ema_state_dict'][f'module.{name}'] for name in trained}, last)
+
+
+def test_a_resumed_run_is_the_unbroken_one(recipe, unbroken, tmp_path):
+    runner, expected = unbroken
+    file = Path(runner.work_dir, 'epoch_1.pth')
+    resumed, watch = train(recipe, tmp_path, 'second', resume=file, update_buffers=True)
+    assert len(watch.steps) == 3
+    assert_equal(state_of(resumed), state_of(runner))
+    assert_equal(watch.evaluated[-1], expected.evaluated[-1])
+
+
+def test_a_run_without_averages_goes_on_with_them(recipe, unbroken, tmp_path):
+    saved = read_checkpoint(Path(unbroken[0].work_dir, 'epoch_1.pth'))
+    del saved['ema_state_dict']
+    torch.save(saved, tmp_path / 'plain.pth')
+    runner, watch = train(recipe, tmp_path, 'plain', resume=tmp_path / 'plain.pth')
+    (hook,) = (hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook')
+    first, last = watch.steps[0]['neck.mlp.0.weight'], watch.steps[-1]['neck.mlp.0.weight']
+    expected = first.lerp(watch.steps[1]['neck.mlp.0.weight'], 0.5).lerp(last, 0.5)
+    torch.testing.assert_close(hook.ema_model.module.neck.mlp[0].weight, expected)
+
+
+AVERAGES = dict(
+    another_shape=lambda saved: saved['ema_state_dict'].update({'module.neck.mlp.0.weight': torch.zeros(1)}),
+    text=lambda saved: saved['ema_state_dict'].update({'module.neck.mlp.0.weight': 'x'}),
+    nan=lambda saved: saved['ema_state_dict']['module.neck.mlp.0.weight'].fill_(torch.nan),
+    missing=lambda saved: saved['ema_state_dict'].pop('module.neck.mlp.0.weight'),
+    more=lambda saved: saved['ema_state_dict'].update({'module.other': torch.zeros(1)}),
+    by_number=lambda saved: saved['ema_state_dict'].update({5: torch.zeros(1)}),
+    empty=lambda saved: saved['ema_state_dict'].clear(),
+    not_trained=lambda saved: saved['state_dict'].pop('neck.mlp.0.weight'),
+    no_neck=lambda saved: saved.update(state_dict={'backbone.a': torch.zeros(1)}),
+)
+
+
+@pytest.fixture(scope='module')
+def averaging():
+    """A hook before its run, with a backbone and a neck to average."""
+    model = nn.ModuleDict(
+        dict(backbone=nn.Conv2d(3, 4, 1), neck=nn.ModuleDict(dict(mlp=nn.Sequential(nn.Linear(2, 2)))))
+    )
+    runner, hook = SimpleNamespace(model=model, _load_from='a.pth', _resume=True), EMAHook()
+    hook.before_run(runner)
+    return hook, runner
+
+
+@pytest.mark.parametrize('name', [None, *AVERAGES])
+def test_averages_of_another_student_are_refused(name, averaging):
+    hook, runner = averaging
+    saved = dict(state_dict=runner.model.state_dict(), ema_state_dict=hook.ema_model.state_dict())
+    saved = copy.deepcopy(saved)
+    if name is None:
+        hook.after_load_checkpoint(runner, saved)
+        return
+    AVERAGES[name](saved)
+    with pytest.raises(CheckpointError, match=r'a\.pth'):
+        hook.after_load_checkpoint(runner, saved)
+
+
+@pytest.mark.parametrize('model, kind', [('mmlgd.LGD', 'mmlgd.EMAHook'), ('mmpretrain.ImageClassifier', 'EMAHook')])
+def test_other_models_keep_their_hook(model, kind):
+    cfg = Config(dict(model=dict(type=model), custom_hooks=[dict(type='EMAHook'), dict(type='mmlgd.CurvesHook')]))
+    average_student(cfg)
+    assert [hook.type for hook in cfg.custom_hooks] == [kind, 'mmlgd.CurvesHook']
+    average_student(Config(dict(model=dict(type=model))))

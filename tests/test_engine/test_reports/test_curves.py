@@ -1,0 +1,138 @@
+"""What a run has logged is what is drawn: across resumed runs, and whatever of it there is."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from mmlgd.engine import CurvesHook
+from mmlgd.engine.reports import draw_curves, read_scalars
+from tests.malicious import ENDLESS
+
+
+def log(work_dir, name, *records):
+    file = work_dir / name / 'vis_data/scalars.json'
+    file.parent.mkdir(parents=True)
+    file.write_text('\n'.join(map(json.dumps, records)) + '\n')
+
+
+def train(step, loss):
+    return dict(lr=0.1, loss_visual=loss, epoch=step // 10 + 1, iter=step, step=step)
+
+
+def val(epoch, agreement):
+    return {'distillation/agreement': agreement, 'time': 0.1, 'step': epoch}
+
+
+def listed(curve):
+    return [values.tolist() for values in curve]
+
+
+def test_steps_of_training_are_placed_among_the_epochs_of_evaluation(tmp_path):
+    log(tmp_path, '20260101_000000', train(5, 3.0), train(10, 2.0), {'bank/visited': 0.5, 'step': 1}, val(1, 40.0))
+    curves = read_scalars(tmp_path, iterations_per_epoch=10)
+    assert listed(curves['loss_visual']) == [[0.5, 1.0], [3.0, 2.0]]
+    assert listed(curves['bank/visited']) == [[1.0], [0.5]]
+    assert listed(curves['distillation/agreement']) == [[1.0], [40.0]]
+
+
+def test_a_resumed_run_is_one_curve(tmp_path):
+    log(tmp_path, '20260101_000000', train(10, 3.0), val(1, 40.0), train(20, 2.5), val(2, 50.0), train(25, 2.4))
+    log(tmp_path, '20260102_000000', train(30, 2.0), val(3, 60.0))  # from the checkpoint of epoch 2
+    curves = read_scalars(tmp_path, iterations_per_epoch=10)
+    assert listed(curves['loss_visual']) == [[1.0, 2.0, 2.5, 3.0], [3.0, 2.5, 2.4, 2.0]]
+    assert listed(curves['distillation/agreement']) == [[1.0, 2.0, 3.0], [40.0, 50.0, 60.0]]
+
+
+def test_a_run_started_anew_shows_itself_alone(tmp_path):
+    log(tmp_path, '20260101_000000', train(10, 3.0), train(20, 2.5))
+    log(tmp_path, '20260102_000000', train(10, 9.0))
+    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [9.0]]
+
+
+def test_a_line_that_a_killed_run_has_not_finished_is_left_out(tmp_path):
+    log(tmp_path, '20260101_000000', train(10, 3.0), train(20, 2.5))
+    file = tmp_path / '20260101_000000/vis_data/scalars.json'
+    file.write_text(file.read_text()[:-20])
+    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [3.0]]
+
+
+def test_no_log_no_curves(tmp_path):
+    assert read_scalars(tmp_path, 10) == {}
+    with pytest.raises(ValueError, match="log has \\['lr'\\]"):
+        draw_curves(tmp_path / 'curves.png', {'lr': ([0], [1])}, 'run')
+
+
+@pytest.mark.parametrize('records', [[train(10, 3.0)], [train(10, 3.0), train(20, 2.0), val(1, 40.0), val(2, 50.0)]])
+def test_there_is_a_picture_of_whatever_there_is(tmp_path, records):
+    log(tmp_path, '20260101_000000', *records)
+    draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
+    assert min(Image.open(tmp_path / 'curves.png').size) > 300
+
+
+def test_a_part_of_the_loss_without_weight_is_no_curve(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn, plot = [], Axes.plot
+    monkeypatch.setattr(Axes, 'plot', lambda self, *args, **kw: drawn.append(kw['label']) or plot(self, *args, **kw))
+    losses = dict(loss_visual=2.0, loss_textual=0.0, loss_queue=1.0, loss_cosine=0.5)
+    log(tmp_path, '20260101_000000', {**train(10, 3.0), **losses}, {**train(20, 2.0), **losses})
+    draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
+    assert drawn == ['visual bank', 'queue', '1 - cosine']
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        'null',
+        '[1]',
+        '"step"',
+        '{"loss_visual": 1}',
+        '{"step": "x", "loss_visual": 1}',
+        '{"step": true}',
+        '{"step": NaN}',
+    ]
+    + ['{"step": 10, "loss_visual": ' + '9' * 400 + '}', '{"step": 1e999}', '[' * 100_000, '\x00', '\udcff'],
+    ids=range(12),
+)
+def test_a_foreign_line_is_left_out(tmp_path, line):
+    log(tmp_path, '20260101_000000', train(10, 3.0))
+    file = tmp_path / '20260101_000000/vis_data/scalars.json'
+    file.write_bytes(line.encode(errors='surrogateescape') + b'\n' + file.read_bytes())
+    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [3.0]]
+
+
+@pytest.mark.parametrize('kind', ENDLESS)
+def test_a_log_without_end_is_left_out(tmp_path, kind):
+    log(tmp_path, '20260101_000000', train(10, 3.0))
+    log(tmp_path, '20260102_000000', train(20, 2.0))
+    file = tmp_path / '20260102_000000/vis_data/scalars.json'
+    file.unlink()
+    ENDLESS[kind](file)
+    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [3.0]]
+
+
+@pytest.mark.parametrize('record', [dict(step=1, lr=0.1), train(10, 3.0)])
+def test_a_finished_training_is_no_failure_for_its_curves(tmp_path, record):
+    """One has no curves of distillation, of the other the drawing cannot be written."""
+    log(tmp_path, '20260101_000000', record)
+    (tmp_path / 'curves.png.part').mkdir()
+    warnings = []
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path),
+        train_dataloader=range(10),
+        experiment_name='run',
+        logger=SimpleNamespace(warning=warnings.append),
+    )
+    CurvesHook().after_train(runner)
+    (warning,) = warnings
+    assert 'no curves are drawn. ' in warning
+
+
+def test_curves_are_drawn_over_no_other_file(tmp_path):
+    log(tmp_path, '20260101_000000', train(10, 3.0))
+    (tmp_path / 'target').write_text('precious')
+    (tmp_path / 'curves.png').symlink_to(tmp_path / 'target')
+    draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
+    assert (tmp_path / 'target').read_text() == 'precious' and Image.open(tmp_path / 'curves.png').size[0] > 300

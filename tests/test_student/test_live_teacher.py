@@ -1,0 +1,154 @@
+"""Which teacher answers for a student that is trained already, above all for one that was trained from a store."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, init_default_scope
+
+import mmlgd
+from mmlgd.errors import MissingFileError
+from mmlgd.evaluation import load_frozen, load_teacher
+from mmlgd.models.banks import TextualSemanticsBank
+from mmlgd.registry import MODELS
+from mmlgd.store import StoredTeacher, StoreError
+from mmlgd.store.writer import use_store, write_store
+from mmlgd.student.live_teacher import build_live_teacher, live_teacher
+from tests.test_store.test_writer import RECIPE
+
+NEW = ['zebra', 'lake', 'sky']
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, recipe_of, mmpretrain_scope):
+    """The checkpoint of a student, beside the store that it was trained from."""
+    folder = tmp_path_factory.mktemp('trained')
+    (folder / 'mine.py').write_text(recipe_of(RECIPE))
+    cfg = Config.fromfile(folder / 'mine.py')
+    write_store(cfg, folder / 'store', views=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        use_store(cfg, 'store')
+    state = MODELS.build(cfg.model).state_dict()
+    torch.save(dict(meta=dict(cfg=cfg.pretty_text), state_dict=state), folder / 'epoch_2.pth')
+    return folder / 'epoch_2.pth'
+
+
+@pytest.fixture
+def elsewhere(trained, tmp_path):
+    """The same, after the store was moved and the weights of its teacher were lost."""
+    shutil.copytree(trained.parent / 'store', tmp_path / 'moved', ignore=shutil.ignore_patterns('shards'))
+    told = json.loads((tmp_path / 'moved/store.json').read_text())
+    told['teacher']['config']['model'] = 'local-dir:/lost'
+    (tmp_path / 'moved/store.json').write_text(json.dumps(told))
+    return tmp_path / 'moved'
+
+
+@pytest.fixture(scope='module')
+def expected(tiny_clip):
+    teacher = MODELS.build(dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip))
+    return TextualSemanticsBank(teacher, NEW, 'plain').bank
+
+
+def by_evaluation(tool, arguments, options, pictures):
+    before = DefaultScope.get_current_instance()
+    module = tool('evaluate')
+    args = module.parse_args([arguments[0], '--data', str(pictures), '--teacher', '--teacher-options', *options])
+    args.names = NEW
+    models = module.load_models(args)
+    init_default_scope(before.scope_name)
+    assert models['teacher'](torch.rand(1, 3, 64, 64)).embeddings.shape == (1, 32)
+    return models['student'].bank
+
+
+def by_figures(tool, arguments, options, pictures):
+    looking = tool('looking')
+    parser = looking.figure_parser('')
+    args = parser.parse_args([*arguments, str(pictures / 'class0'), '--teacher-options', *options])
+    args.names = NEW
+    seen = looking.look(args, 2, with_teacher=True)
+    assert seen.teacher.shape == (2, 32)
+    return seen.bank
+
+
+def by_export(tool, arguments, options, pictures):
+    changes = dict(option.split('=', 1) for option in options)
+    return tool('export_onnx').load_part(*arguments, 'zero-shot', NEW, 'plain', changes)[0].bank
+
+
+DOORS = {
+    'get_zero_shot_classifier': lambda checkpoint, changes: mmlgd.get_zero_shot_classifier(
+        checkpoint, NEW, teacher=changes
+    ),
+    'ZeroShotInferencer': lambda checkpoint, changes: (
+        mmlgd.ZeroShotInferencer(checkpoint, NEW, teacher=changes, device='cpu').model
+    ),
+    'load_frozen': lambda checkpoint, changes: load_frozen(str(checkpoint), NEW, teacher=changes),
+}
+
+
+@pytest.mark.parametrize('door', DOORS.values(), ids=DOORS)
+def test_new_names_for_a_student_from_a_store_are_embedded_by_the_teacher_that_wrote_it(
+    door, trained, tiny_clip, expected
+):
+    torch.testing.assert_close(door(trained, dict(model=tiny_clip)).bank, expected)
+
+
+@pytest.mark.parametrize('door', [by_evaluation, by_figures, by_export])
+def test_the_tools_ask_it_too_with_their_options(door, trained, tiny_clip, expected, tool, pictures):
+    pytest.importorskip('sklearn')
+    torch.testing.assert_close(door(tool, [str(trained)], [f'model={tiny_clip}'], pictures).cpu(), expected)
+
+
+def test_options_are_for_the_names_of_the_first_student_as_well(lgd_checkpoint, tiny_clip, tmp_path, tool, pictures):
+    """Its teacher lies elsewhere since it was trained."""
+    pytest.importorskip('sklearn')
+    content = torch.load(lgd_checkpoint, weights_only=True)
+    content['meta']['cfg'] = content['meta']['cfg'].replace(tiny_clip, 'local-dir:/lost')
+    torch.save(content, tmp_path / 'lost.pth')
+    bank = by_evaluation(tool, [str(tmp_path / 'lost.pth')], [f'model={tiny_clip}'], pictures)
+    assert bank.shape == (3, 32)
+
+
+def test_the_exporter_has_the_option(tool, trained, tmp_path, capsys):
+    """And refuses it where there are no names."""
+    command = [str(trained), str(tmp_path / 'out.onnx'), '--part', 'backbone', '--teacher-options', 'pretrained=x']
+    with pytest.raises(SystemExit):
+        tool('export_onnx').main(command)
+    assert '--teacher-options are for --part zero-shot' in capsys.readouterr().err
+
+
+def test_names_that_the_store_has_need_no_teacher(trained, elsewhere):
+    names = ['cat', 'dog', 'tree']
+    own = mmlgd.get_zero_shot_classifier(trained)
+    again = mmlgd.get_zero_shot_classifier(trained, names, teacher=dict(store=str(elsewhere)))
+    assert torch.equal(again.bank, own.bank) and again.class_names == names
+    config = load_frozen(str(trained)).config
+    prompts = (names, ['{}'])
+    assert isinstance(build_live_teacher(config, own.teacher_id, prompts=prompts), StoredTeacher)
+
+
+def test_a_teacher_that_is_lost_is_asked_for(trained, elsewhere, tiny_clip, expected):
+    moved = dict(store=str(elsewhere))
+    message = r"(?s)/lost.*distilled from the teacher 'open_clip/.*teacher=dict\(.*--teacher-options"
+    with pytest.raises(MissingFileError, match=message):
+        mmlgd.get_zero_shot_classifier(trained, NEW, teacher=dict(moved, model='local-dir:/lost'))
+    found = mmlgd.get_zero_shot_classifier(trained, NEW, teacher=dict(moved, model=tiny_clip))
+    torch.testing.assert_close(found.bank, expected)
+    whole = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
+    torch.testing.assert_close(mmlgd.get_zero_shot_classifier(trained, NEW, teacher=whole).bank, expected)
+    nowhere = dict(store=str(elsewhere / 'nowhere'))
+    with pytest.raises(StoreError, match='no teacher store.*--teacher-options.*store=FOLDER'):
+        mmlgd.get_zero_shot_classifier(trained, NEW, teacher=nowhere)
+    with pytest.raises(StoreError, match='store=FOLDER'):
+        load_teacher(load_frozen(str(trained)), nowhere)
+
+
+def test_a_store_that_was_given_relative_is_found_from_other_folders(trained, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    config = load_frozen(str(trained)).config
+    assert config.model.teacher.store == str(trained.parent / 'store')
+    assert config.train_dataloader.dataset.store == str(trained.parent / 'store')
+    assert live_teacher(config, dict(model='local-dir:/mine'))['type'] == 'mmlgd.OpenCLIPTeacher'

@@ -1,0 +1,355 @@
+"""Two processes, of which one has a fault, or more pictures, or an end: the other must not wait for good."""
+
+import datetime
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from pathlib import Path
+
+import mmengine.config.config
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.runner import Runner
+from safetensors.torch import load_file, save_file
+
+from mmlgd.checkpoints import read_checkpoint
+from mmlgd.engine.numerics.replay import replay_step
+from mmlgd.store import layout
+from mmlgd.store.writer import write_store
+from mmlgd.utils.distributed import OtherRankError, fail_together
+from tests import ROOT
+
+RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+PATIENCE = 300  # seconds for what takes a few on a machine with nothing else to do
+
+pytestmark = pytest.mark.xdist_group('ranks')  # they share what one pair of processes went through
+
+
+# ---------------------------------------------------------------------------- two processes and what becomes of them
+
+
+def on_rank(rank, function, folder, timeout, arguments):
+    """Run a function in a process group, and leave what it returned or raised in a file."""
+    torch.set_num_threads(1)
+    # Half of a short run's time goes into the layout of its config's text.
+    mmengine.config.config.FormatCode = lambda text, **style: (text, True)
+    os.environ.update(MMLGD_CACHE=str(folder / 'cache'), LOCAL_RANK=str(rank))
+    torch.distributed.init_process_group(
+        'gloo',
+        f'file://{folder}/rendezvous',
+        rank=rank,
+        world_size=2,
+        timeout=datetime.timedelta(seconds=timeout),
+    )
+    try:
+        outcome = function(folder, *arguments)
+    except Exception as error:
+        traceback.print_exc()
+        outcome = f'{type(error).__name__}: {error}'
+    torch.save(outcome, folder / f'outcome_{rank}.pth')
+    os._exit(0)  # without a farewell to a group of which the other may be gone
+
+
+def start(function, folder, *arguments, timeout=PATIENCE):
+    """Start it on two ranks, in processes that have loaded the libraries already."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['mmlgd', 'mmpretrain.models', 'mmpretrain.datasets', __name__])
+    folder.mkdir()
+    ranks = [
+        context.Process(target=on_rank, args=(rank, function, folder, timeout, arguments), daemon=True)
+        for rank in range(2)
+    ]
+    for process in ranks:
+        process.start()
+    return ranks
+
+
+def outcomes(function, folder, *arguments):
+    for process in start(function, folder, *arguments):
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+    return [torch.load(folder / f'outcome_{rank}.pth') for rank in range(2)]
+
+
+def said_by(function, *arguments):
+    try:
+        function(*arguments)
+    except Exception as error:
+        return f'{type(error).__name__}: {error}'
+    return 'no error'
+
+
+# --------------------------------------------------------------------------------------------- what they run
+
+
+@pytest.fixture(scope='module')
+def recipe(tmp_path_factory, recipe_of):
+    path = tmp_path_factory.mktemp('recipe') / 'mine.py'
+    path.write_text(recipe_of(RECIPE))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_scope():
+    before = DefaultScope.get_current_instance()
+    yield
+    if before is not None:
+        init_default_scope(before.scope_name)
+
+
+def config(recipe, work_dir, distributed=True):
+    """Two epochs of 11 pictures in batches of 4, with three banks: on two ranks two steps, of 4 and 2 pictures."""
+    cfg = Config.fromfile(recipe)
+    cfg.work_dir, cfg.experiment_name = str(work_dir), Path(work_dir).name
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.train_pipeline[2].size = cfg.train_dataloader.dataset.pipeline[2].size = 32
+    cfg.train_dataloader.dataset.indices = 11
+    cfg.train_dataloader.drop_last = False
+    cfg.model.queue = dict(size=7)
+    cfg.custom_hooks = [dict(type='mmlgd.StepsCheckHook'), dict(type='mmlgd.FiniteCheckHook')]
+    cfg.env_cfg.mp_cfg = dict(mp_start_method='forkserver')  # the one that these processes have
+    if distributed:
+        cfg.launcher = 'pytorch'
+        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+    return cfg
+
+
+def banks(model):
+    model = getattr(model, 'module', model)
+    return {name: value.clone() for name, value in model.named_buffers() if name.startswith(('visual_bank', 'queue'))}
+
+
+def train(cfg, *hooks):
+    runner = Runner.from_cfg(cfg)
+    for hook in hooks:
+        runner.register_hook(hook)
+    runner.train()
+    return banks(runner.model)
+
+
+class BanksAtStart(Hook):
+    def before_train(self, runner):
+        self.banks = banks(runner.model)
+
+
+class InStep(Hook):
+    """Do something in the forward pass of one rank's third step."""
+
+    def __init__(self, rank, action):
+        self.rank, self.action = rank, action
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 2 and get_rank() == self.rank:
+            runner.model.module.neck.register_forward_pre_hook(self.action)
+
+
+# ------------------------------------------------------------------------------- one has a fault, or other pictures
+
+
+def faults(folder, recipe):
+    """One after the other: what each rank says of each."""
+    init_default_scope('mmpretrain')
+    told, rank = {}, get_rank()
+
+    def fail_on(number):
+        with fail_together():
+            if rank == number:
+                raise KeyError('a reason')
+
+    told['first'], told['second'] = said_by(fail_on, 0), said_by(fail_on, 1)
+    with fail_together():
+        pass
+
+    cfg = config(recipe, folder / 'none')
+    layout._FEWEST_ROWS = 8
+    write_store(cfg, folder / 'store', views=2, seed=3)  # 22 views in three shards: one rank rests in the second round
+    told['refused'] = said_by(write_store, cfg, folder / 'store', 2, 4)
+    if rank == 0:
+        for shard in range(2):
+            (folder / f'store/shards/{shard:05d}.crc32').unlink()
+        (folder / 'store/shards/00001.npy.part').mkdir()  # the disk does not let rank 1 write
+    torch.distributed.barrier()
+    told['disk'] = said_by(write_store, cfg, folder / 'store', 2, 3)
+
+    broken = config(recipe, folder / 'none')
+    broken.model.teacher.model = broken_text(broken.model.teacher.model, folder / f'clip_{rank}')
+    told['text'] = said_by(write_store, broken, folder / 'another', 1)
+
+    cfg = config(recipe, folder / 'unequal')
+    cfg.train_dataloader.sampler.round_up = False
+    told['unequal'] = said_by(train, cfg)
+
+    cfg = config(recipe, folder / 'other')
+    cfg.train_dataloader.dataset.indices = list(range(rank, 11 + rank))  # as many, of which one differs
+    told['other'] = said_by(train, cfg)
+
+    cfg = config(recipe, folder / 'nan')
+    told['nan'] = said_by(train, cfg, InStep(1, lambda neck, args: (tuple(x * float('nan') for x in args[0]),)))
+
+    told['banks'] = train(config(recipe, folder / 'uneven'))
+    return told
+
+
+def broken_text(model, folder):
+    source = Path(model.removeprefix('local-dir:'))
+    folder.mkdir()
+    weights = load_file(source / 'open_clip_model.safetensors')
+    weights['text_projection'].zero_()
+    save_file(weights, folder / 'open_clip_model.safetensors')
+    (folder / 'open_clip_config.json').write_text((source / 'open_clip_config.json').read_text())
+    return f'local-dir:{folder}'
+
+
+@pytest.fixture(scope='module')
+def pair(tmp_path_factory, recipe):
+    folder = tmp_path_factory.mktemp('pair') / 'of_ranks'
+    return folder, outcomes(faults, folder, recipe)
+
+
+def test_a_fault_on_one_rank_is_one_on_all_and_the_reason_is_told(pair):
+    _, (first, second) = pair
+    assert first['first'] == second['second'] == "KeyError: 'a reason'"
+    assert (
+        second['first'].startswith('OtherRankError: Rank 0 of this run') and "KeyError: 'a reason'" in second['first']
+    )
+    assert first['second'].startswith('OtherRankError: Rank 1 of this run')
+
+
+def test_a_store_that_the_main_process_refuses_is_refused_by_all(pair):
+    _, (first, second) = pair
+    assert first['refused'].startswith('StoreError: The folder') and 'store.seed is 3 in the store' in first['refused']
+    assert (
+        second['refused'].startswith('OtherRankError: Rank 0') and 'store.seed is 3 in the store' in second['refused']
+    )
+
+
+def test_a_disk_that_fails_one_rank_stops_all_and_what_is_whole_stays(pair):
+    folder, (first, second) = pair
+    assert second['disk'].startswith('WriteError: Cannot write')
+    assert first['disk'].startswith('OtherRankError: Rank 1') and '00001.npy' in first['disk']
+    assert (folder / 'store/shards/00000.crc32').is_file() and not (folder / 'store/shards/00001.crc32').is_file()
+
+
+def test_class_names_that_the_main_process_cannot_embed_stop_all(pair):
+    _, (first, second) = pair
+    assert "class 'cat': the prompt" in first['text'] and 'open_clip/local-dir' in first['text']
+    assert second['text'].startswith('OtherRankError: Rank 0') and "class 'cat'" in second['text']
+
+
+def test_unequal_batches_are_refused_before_the_first_step(pair):
+    _, ranks = pair
+    for told in ranks:
+        assert told['unequal'].startswith('ConfigError: The ranks have unequal batches')
+        assert 'rank 0: 2 steps, the last of 2 pictures; rank 1: 2 steps, the last of 1 pictures' in told['unequal']
+
+
+def test_ranks_with_other_images_are_refused_before_the_first_step(pair):
+    _, ranks = pair
+    for told in ranks:
+        assert told['other'].startswith('ConfigError: The ranks have other images')
+        assert told['other'].count('11 images (digest') == 2 and 'Give all machines the same files' in told['other']
+
+
+def test_a_nan_on_one_rank_stops_all_in_the_same_step(pair, tiny_clip):
+    folder, (first, second) = pair
+    said = 'NonFiniteError: Step 3 (epoch 2, batch 1) has NaN or Inf in the student'
+    assert first['nan'].startswith(said) and 'on another rank' in first['nan']
+    assert second['nan'].startswith(said) and 'iter_3_rank_1.pth' in second['nan']
+    (file,) = (folder / 'nan/broken_steps').iterdir()
+    kept = torch.load(file, weights_only=True)
+    assert kept['meta']['rank'] == 1 and kept['meta']['world_size'] == 2
+    assert replay_step(file, teacher=dict(model=tiny_clip)).recorded == [
+        'student',
+        'loss_visual',
+        'loss_textual',
+        'loss_queue',
+    ]
+
+
+def test_batches_that_do_not_come_out_even_leave_equal_banks(pair):
+    """The sampler fills up, to 12 pictures; the last batch is smaller, on both ranks."""
+    _, (first, second) = pair
+    assert first['banks'].keys() == second['banks'].keys()
+    for name, value in first['banks'].items():
+        assert torch.equal(value, second['banks'][name]) and value.isfinite().all(), name
+    assert first['banks']['queue.pointer'] == 24 % 7 and first['banks']['queue.visited'].all()
+
+
+# ------------------------------------------------------------------------------------ another number of processes
+
+
+def resume(folder, recipe, work_dir, max_epochs, distributed=True):
+    init_default_scope('mmpretrain')
+    cfg = config(recipe, work_dir, distributed)
+    cfg.resume, cfg.train_cfg.max_epochs = True, max_epochs
+    start = BanksAtStart()
+    end = train(cfg, start)
+    return start.banks, end
+
+
+def warnings_in(work_dir):
+    (log,) = sorted(Path(work_dir).glob('*/*.log'))[-1:]
+    return [line for line in log.read_text().splitlines() if 'WARNING' in line and 'goes on with' in line]
+
+
+def equal(ours, theirs):
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_run_of_two_goes_on_alone_and_then_as_two_again(pair, recipe, tmp_path):
+    folder, (first, _) = pair
+    work_dir = folder / 'uneven'
+    assert not warnings_in(work_dir)
+    start, end = resume(tmp_path, recipe, work_dir, 3, distributed=False)
+    assert equal(start, first['banks']) and not equal(end, start)
+    (warning,) = warnings_in(work_dir)
+    assert '1 processes x 4 pictures, 3 steps an epoch' in warning
+    assert 'begun with 2 processes x 4 pictures, 2 steps an epoch' in warning
+
+    (start, first_end), (second_start, second_end) = outcomes(resume, tmp_path / 'two', recipe, work_dir, 4)
+    assert equal(start, end) and equal(second_start, end)
+    assert equal(first_end, second_end) and not equal(first_end, end)
+    (warning,) = warnings_in(work_dir)
+    assert 'goes on with 2 processes' in warning and 'begun with 1 processes' in warning
+
+
+# ------------------------------------------------------------------------------------------------- one has an end
+
+
+def die(folder, recipe, number):
+    init_default_scope('mmpretrain')
+
+    def action(neck, args):
+        (folder / 'when').write_text(str(time.time()))
+        os.kill(os.getpid(), number)
+
+    return train(config(recipe, folder / 'run'), InStep(1, action))
+
+
+@pytest.mark.parametrize('number, timeout', [(signal.SIGKILL, PATIENCE), (signal.SIGSTOP, 6)])
+def test_a_rank_that_dies_or_hangs_ends_the_other_with_an_error(recipe, tmp_path, number, timeout):
+    """Killed: at once. Hung: after the timeout of the process group."""
+    folder = tmp_path / 'ranks'
+    first, second = start(die, folder, recipe, number, timeout=timeout)
+    first.join(PATIENCE)
+    ended = time.time()
+    second.kill()
+    second.join(PATIENCE)
+    assert first.exitcode == 0
+    told = torch.load(folder / 'outcome_0.pth')
+    assert 'Error' in told and not (folder / 'outcome_1.pth').exists()
+    assert ended - float((folder / 'when').read_text()) < 10 + (timeout if number == signal.SIGSTOP else 0)
+    left = read_checkpoint(folder / 'run/epoch_1.pth')['state_dict']
+    assert all(value.isfinite().all() for value in left.values() if isinstance(value, torch.Tensor))
+
+
+def test_alone_an_error_is_what_it_was():
+    with pytest.raises(KeyError), fail_together():
+        raise KeyError
+    assert issubclass(OtherRankError, RuntimeError)
