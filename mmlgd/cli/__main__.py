@@ -1,12 +1,35 @@
 """``mmlgd``, or ``python -m mmlgd.cli``."""
 
+from importlib import import_module
+from typing import Optional
+
 import click
 
-from .doctor import doctor
-from .pretrain import pretrain
+# Verb: where its command is, and its first line: the list of them waits for no import.
+VERBS = {
+    'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
+    'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
+}
 
 
-@click.group('mmlgd', context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
+class Verbs(click.Group):
+    """The verbs, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the verbs in the order in which they are used."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
+        """Import a verb."""
+        return getattr(import_module(VERBS[name][0]), name) if name in VERBS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say what each verb does, without an import."""
+        with formatter.section('Commands'):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+@click.command('mmlgd', cls=Verbs, context_settings=dict(help_option_names=['-h', '--help'], max_content_width=100))
 @click.version_option(package_name='mmlgd')
 def main() -> None:
     """Pre-train small vision backbones with language, for OpenMMLab.
@@ -14,18 +37,16 @@ def main() -> None:
     \b
     Start here:
       mmlgd doctor                                   is everything there?
-      mmlgd pretrain --images DIR --names FILE       a student from your pictures and class names
+      mmlgd pretrain --images DIR --names FILE       a student from your images and class names
 
-    Everything else is an ordinary OpenMMLab tool: `mim train mmlgd CONFIG`, or python tools/train.py CONFIG.
+    Each verb is a Python function as well: mmlgd.train(...) is `mmlgd train ...`. Configs are ordinary OpenMMLab
+    configs: `mim train mmlgd CONFIG` trains them, too.
 
     \b
     Completion by <TAB>, in bash (zsh_source and fish_source for the others):
       eval "$(_MMLGD_COMPLETE=bash_source mmlgd)"
     """  # noqa: D301  click takes the \b for "leave these lines as they are"
 
-
-main.add_command(doctor)
-main.add_command(pretrain)
 
 if __name__ == '__main__':
     main(prog_name='mmlgd')

@@ -6,7 +6,6 @@ import re
 import time
 from typing import Callable, Optional
 
-from mmlgd.checkpoints import safe_loading
 from mmlgd.errors import MMLGDError, reason_of
 
 _DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)')
@@ -21,6 +20,8 @@ def run_tool(main: Callable[[], object]) -> None:
     Raises:
         SystemExit: What it was given cannot be used, or one of the processes that read images has died.
     """
+    from mmlgd.checkpoints import safe_loading  # not above: the help of a verb waits for no torch
+
     try:
         safe_loading()
         main()
