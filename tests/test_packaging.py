@@ -134,30 +134,30 @@ def test_get_config_and_base_by_name(python, tmp_path):
 
 
 @pytest.mark.skipif(find_spec('mim') is None, reason='needs mim: pip install --no-deps openmim')
-def test_mim_train(python, recipe_of, tmp_path):
+def test_mim_train(wheel_python, recipe_of, tmp_path):
     """``mim train mmlgd`` trains from a fresh folder: a user's config that inherits from ours by name."""
     (tmp_path / 'mine.py').write_text(recipe_of(f'mmlgd::{RECIPE}'))
     arguments = ['--gpus', '0', '--work-dir', 'run', '--cfg-options', 'train_cfg.max_epochs=1']
-    log = run(python, '-m', 'mim', 'train', 'mmlgd', 'mine.py', *arguments, cwd=tmp_path)
+    log = run(wheel_python, '-m', 'mim', 'train', 'mmlgd', 'mine.py', *arguments, cwd=tmp_path)
     assert 'Training finished successfully' in log
     assert (tmp_path / 'run' / 'last_checkpoint').is_file()
 
 
 @pytest.mark.skipif(find_spec('mim') is None, reason='needs mim: pip install --no-deps openmim')
-def test_mim_finds_a_config_by_its_name(python, tmp_path):
+def test_mim_finds_a_config_by_its_name(editable_python, tmp_path):
     """A config that is no file here is found in the package; its teacher then asks for weights that are not here."""
-    command = [python, '-m', 'mim', 'train', 'mmlgd', Path(RECIPE).name, '--gpus', '0', '--cfg-options']
+    command = [editable_python, '-m', 'mim', 'train', 'mmlgd', Path(RECIPE).name, '--gpus', '0', '--cfg-options']
     options = ['model.teacher.pretrained=/nowhere.pt', 'train_dataloader.dataset.data_root=photos']
     done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
     assert f'.mim/configs/{RECIPE}' in done.stdout or Path(RECIPE).name in done.stdout
     assert "'/nowhere.pt' is neither a file nor a tag of 'RN50'" in done.stdout + done.stderr
 
 
-def test_the_command(python, pictures, tiny_clip, tmp_path):
+def test_the_command(wheel_python, pictures, tiny_clip, tmp_path):
     """``mmlgd pretrain`` writes a config that names ours by package, and trains it with the installed tools."""
     (tmp_path / 'names.txt').write_text('cat\ndog\ntree\n')
     command = [
-        python.parent / 'mmlgd',
+        wheel_python.parent / 'mmlgd',
         'pretrain',
         '--images',
         pictures,
