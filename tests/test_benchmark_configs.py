@@ -150,7 +150,9 @@ def test_pictures_checks_and_the_start(path, config):
     pictures, trained = config.model.data_preprocessor, PRETRAINING.data_preprocessor
     assert (pictures.mean, pictures.std, pictures.bgr_to_rgb) == (trained.mean, trained.std, trained.to_rgb)
     assert config.custom_imports == dict(imports=['mmlgd'], allow_failed_imports=False)
-    assert {'mmlgd.PretrainedCheckHook', 'mmlgd.AnnotationCheckHook'} <= {hook.type for hook in config.custom_hooks}
+    assert {'mmlgd.PretrainedCheckHook', 'mmlgd.AnnotationCheckHook'} <= {
+        hook.type for hook in config.default_hooks.values()
+    }
     start = config.model.backbone.init_cfg
     assert start.type == 'Pretrained' and start.prefix == 'backbone.'
     # It names a checkpoint that one of our pre-training configs writes, of this student and at its last epoch.

@@ -116,3 +116,12 @@ def test_class_names_fit_the_evaluation_sets():
     cfg = Config.fromfile(CONFIGS / 'lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py')
     dataset = DATASETS.get(cfg.val_dataloader.dataset.type)
     assert len(dataset.METAINFO['classes']) == 1000
+
+
+def test_hooks_of_a_users_own_take_no_check_away(tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        f"_base_ = r'{PRETRAINING[0]}'\ncustom_hooks = [dict(type='mmlgd.EMAHook', momentum=0.001)]\n"
+    )
+    kinds = {hook.type for hook in Config.fromfile(tmp_path / 'mine.py').default_hooks.values()}
+    checks = ('VocabularyCheck', 'StepsCheck', 'FiniteCheck', 'BankHealth', 'Curves', 'Progress', 'Summary')
+    assert kinds >= {f'mmlgd.{name}Hook' for name in checks}

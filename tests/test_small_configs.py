@@ -123,7 +123,7 @@ def test_a_baseline_differs_in_its_model_alone(path):
         assert theirs.model.head.num_classes == 3  # the names of the file
         assert theirs.train_dataloader.dataset.pop('with_label') and not ours.train_dataloader.dataset.pop('with_label')
         assert theirs.model.backbone == ours.model.backbone
-        for key in ('custom_hooks', 'val_evaluator', 'test_evaluator', 'class_names'):
+        for key in ('default_hooks', 'val_evaluator', 'test_evaluator', 'class_names'):
             ours.pop(key, None), theirs.pop(key)
     else:
         for key in ('backbone', 'neck', 'teacher', 'text', 'data_preprocessor'):

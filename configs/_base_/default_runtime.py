@@ -1,31 +1,12 @@
-custom_imports = dict(imports=['mmlgd'], allow_failed_imports=False)
-default_scope = 'mmpretrain'
+# Of pre-training: with the hooks that watch names, steps and banks.
+_base_ = 'runtime.py'
 
 default_hooks = dict(
-    runtime_info=dict(type='mmlgd.DeferredLossesHook'),
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='mmlgd.AtomicCheckpointHook', interval=5, max_keep_ckpts=2),
-    sampler_seed=dict(type='mmlgd.EpochSeedHook'),
-    visualization=dict(type='mmpretrain.VisualizationHook', enable=False),
-    bad_pictures=dict(type='mmlgd.BadPicturesHook'),
+    vocabulary=dict(type='mmlgd.VocabularyCheckHook'),
+    steps=dict(type='mmlgd.StepsCheckHook'),
+    finite=dict(type='mmlgd.FiniteCheckHook'),
+    bank_health=dict(type='mmlgd.BankHealthHook'),
+    curves=dict(type='mmlgd.CurvesHook'),
+    progress=dict(type='mmlgd.ProgressHook'),
+    summary=dict(type='mmlgd.SummaryHook'),
 )
-custom_hooks = [
-    dict(type='mmlgd.VocabularyCheckHook'),
-    dict(type='mmlgd.StepsCheckHook'),
-    dict(type='mmlgd.FiniteCheckHook'),
-    dict(type='mmlgd.BankHealthHook'),
-    dict(type='mmlgd.CurvesHook'),
-    dict(type='mmlgd.ProgressHook'),
-    dict(type='mmlgd.SummaryHook'),
-]
-
-env_cfg = dict(
-    cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
-)
-visualizer = dict(type='mmpretrain.UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
-log_level = 'INFO'
-load_from = None
-resume = False
-randomness = dict(seed=0)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -41,6 +42,13 @@ def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
         _check_state(runner, checkpoint, source)
     except CheckpointError as error:
         raise CheckpointError(f'Cannot resume: {error} {start_anew}') from error
+    if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in runner.hooks):
+        print_log(
+            f'{source} has averaged weights (EMAHook), and this run averages none: it goes on from the averaged ones, '
+            f'with the momentum of the others. Add the hook of the first run to custom_hooks to go on as before.',
+            'current',
+            30,
+        )
     if without := [name for name in ('optimizer', 'param_schedulers') if name not in checkpoint]:
         print_log(
             f'{source} has no {" and no ".join(without)} (as best_*.pth): they begin anew, unlike in a run that '

@@ -164,7 +164,10 @@ def _pairs(values: tuple[str, ...]) -> dict:
     for value in values:
         if '=' not in value:
             raise click.BadParameter(f'expected KEY=VALUE, got {value!r}')
-    return parser.parse_args(['--', *values]).pairs
+    try:
+        return parser.parse_args(['--', *values]).pairs
+    except RecursionError as error:  # mmengine reads numbers, texts and lists of them
+        raise click.BadParameter(f'cannot be read: {" ".join(values)}. Write a dict into a config file.') from error
 
 
 def _is_number(text: str) -> bool:

@@ -223,17 +223,18 @@ def _sync_folder(folder: Path) -> None:
 
 def _explained(error: OSError, file: Path, size: int = 0) -> WriteError:
     """Say what could not be written, and what to do about it."""
-    free = 'an unknown number of'
-    with suppress(OSError):  # of the nearest folder that is there
-        free = shutil.disk_usage(next(place for place in (file, *file.parents) if place.is_dir())).free
+    figures = ''
     if error.errno in _FULL:
+        free = 'an unknown number of'
+        with suppress(OSError):  # of the nearest folder that is there
+            free = shutil.disk_usage(next(place for place in (file, *file.parents) if place.is_dir())).free
+        figures = f'It takes {size} bytes, and {free} are free. ' if size else f'{free} bytes are free. '
         advice = 'Make room there, or raise the quota or the limit of file sizes (ulimit -f)'
     else:
         advice = 'Give a folder that can be written to, or the right to write there'
-    figures = f'It takes {size} bytes, and {free} are free' if size else f'{free} bytes are free'
     told = WriteError(
-        f'Cannot write {file}: {error.strerror or error}. {figures}. What was there before is untouched. {advice}, '
-        f'and run the same command again; training goes on with --resume.'
+        f'Cannot write {file}: {error.strerror or error}. {figures}What was there before is untouched. {advice}, '
+        f'and run the same command again (a training: with --resume).'
     )
     told.errno = error.errno
     return told

@@ -78,6 +78,7 @@ def test_options_are_read_as_the_function_takes_them(call, arguments, expected, 
         (['a.py'], "Missing option '--names'"),
         (['a.py', '--names', 'cat', '--launcher', 'moon'], 'pytorch'),
         (['a.py', '--names', 'cat', '--cfg-options', 'a'], 'KEY=VALUE'),
+        (['a.py', '--names', 'cat', '--cfg-options', "a=[dict(type='x'),dict(type='y',z=1)]"], 'into a config file'),
         (['a.py', '--names', 'cat', '--lr', '-1'], 'error: lr is -1.0'),
     ],
 )

@@ -33,7 +33,6 @@ def recipe(tmp_path_factory, recipe_of):
         + "model.update(queue=dict(type='mmlgd.QueueBank', size=5))\n"
         + "train_dataloader['num_workers'] = 2\n"
         + 'train_cfg = dict(max_epochs=3, val_interval=1)\n'
-        + "custom_hooks = [dict(type='mmlgd.BankHealthHook')]\n"
         + "default_hooks['checkpoint']['max_keep_ckpts'] = 1\n"
         + "optim_wrapper = dict(type='AmpOptimWrapper', dtype='bfloat16',\n"
         + '    loss_scale=dict(init_scale=1024.0, growth_interval=2))\n'

@@ -27,4 +27,4 @@ model = dict(
         {**_base_.model.neck, 'in_channels': [192, 192, 192]},
     ],
 )
-custom_hooks = [*_base_.custom_hooks, *_base_.checks]
+default_hooks = _base_.checks

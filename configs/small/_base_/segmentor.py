@@ -2,7 +2,7 @@
 _base_ = '../../benchmarks/_base_/checks.py'
 
 default_scope = 'mmseg'
-custom_hooks = _base_.checks
+default_hooks = _base_.checks
 
 width = 32  # of the backbone's first stage; 64 in a full ResNet-18
 model = dict(

@@ -22,4 +22,12 @@ model = dict(
 train_dataloader = dict(dataset=dict(with_label=True))
 val_evaluator = [dict(type='mmpretrain.Accuracy', topk=(1, 5) if len(class_names) > 5 else (1,))]
 test_evaluator = val_evaluator
-custom_hooks = []  # those of the base watch a bank and its names
+# Without the hooks that watch a bank and its names.
+default_hooks = dict(
+    _delete_=True,
+    **{
+        name: hook
+        for name, hook in _base_.default_hooks.items()
+        if name not in ('vocabulary', 'finite', 'bank_health', 'progress', 'summary')
+    },
+)

@@ -29,7 +29,7 @@ class AnnotationCheckHook(Hook):
     - Heads: their ``num_classes`` must be the number of names.
 
     Examples:
-        >>> custom_hooks = [dict(type='mmlgd.AnnotationCheckHook')]
+        >>> default_hooks = dict(annotations=dict(type='mmlgd.AnnotationCheckHook'))
     """
 
     def before_run(self, runner: Runner) -> None:

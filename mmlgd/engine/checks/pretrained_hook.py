@@ -17,7 +17,7 @@ class PretrainedCheckHook(Hook):
     weights.
 
     Examples:
-        >>> custom_hooks = [dict(type='mmlgd.PretrainedCheckHook')]
+        >>> default_hooks = dict(pretrained=dict(type='mmlgd.PretrainedCheckHook'))
     """
 
     def before_run(self, runner: Runner) -> None:

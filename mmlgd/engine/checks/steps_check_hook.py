@@ -9,10 +9,12 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
 from mmlgd.store import plain, survey_pictures
+from mmlgd.student.image_size import image_size
 
 _KEY = 'mmlgd_steps'
 # What is set of a schedule, by mmengine's names; the rest of its state is how far it has come.
 _TIMES = ('by_epoch', 'begin', 'end', 'T_max', 'total_iters', 'milestones', 'step_size', 'periods', 'total_steps')
+_OPTIMIZER = ('initial_lr', 'weight_decay', 'momentum', 'betas', 'nesterov', 'alpha', 'eps')
 _SHAPE = ('start_factor', 'end_factor', 'factor', 'gamma', 'power', 'eta_min', 'eta_min_ratio', 'restart_weights')
 
 
@@ -26,18 +28,18 @@ class StepsCheckHook(Hook):
     order, would train some twice and others never.
 
     A run may go on with another number of processes, another batch size, other images or another end; a warning says
-    what that changes. Its schedule is that of the checkpoint: a config with another one is refused, since mmengine
-    would not follow it.
+    what that changes. Its schedule and its optimizer's settings are those of the checkpoint: a config with other ones
+    is refused, since mmengine would not follow it.
 
     Examples:
-        >>> custom_hooks = [dict(type='mmlgd.StepsCheckHook')]
+        >>> default_hooks = dict(steps=dict(type='mmlgd.StepsCheckHook'))
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the schedules of the config with those of the checkpoint, which take their place.
+        """Compare schedules and optimizer of the config with those of the checkpoint, which take their place.
 
         Args:
-            runner (Runner): The runner, its schedules built.
+            runner (Runner): The runner, its optimizer and schedules built.
             checkpoint (dict): As it was read.
 
         Raises:
@@ -46,8 +48,8 @@ class StepsCheckHook(Hook):
         saved, here = checkpoint.get('param_schedulers'), runner.param_schedulers
         if not (runner._resume and _counts_epochs(runner) and isinstance(saved, list) and isinstance(here, list)):
             return
-        if _told_by(checkpoint).get('steps') != len(runner.train_dataloader):  # then they count other steps anyway
-            return
+        if _told_by(checkpoint).get('steps', len(runner.train_dataloader)) != len(runner.train_dataloader):
+            return  # they count other steps anyway, of which before_train tells
         built = [_settings(scheduler.state_dict()) for scheduler in here]
         saved = [_settings(state) for state in saved if isinstance(state, dict)]
         if built != saved:
@@ -57,6 +59,13 @@ class StepsCheckHook(Hook):
                 f'To go on as before, give the param_scheduler of the first run (with a larger train_cfg.max_epochs, '
                 f'its last learning rate stays). To train on by another schedule, start a new run from the weights: '
                 f'`--cfg-options load_from={runner._load_from}` in the place of --resume.'
+            )
+        saved, built = _groups(checkpoint.get('optimizer')), _groups(runner.optim_wrapper.state_dict())
+        if len(saved) == len(built) and saved != built:
+            raise ConfigError(
+                f'The optimizer of this config is not that of the checkpoint, whose settings a resumed run keeps: '
+                f'{_difference(saved, built, "optimizer.param_groups")}. Give those of the first run, or start a new '
+                f'run from the weights: `--cfg-options load_from={runner._load_from}` in the place of --resume.'
             )
 
     def before_train(self, runner: Runner) -> None:
@@ -87,7 +96,7 @@ class StepsCheckHook(Hook):
                 f'and some would never be seen. Give all machines the same files in train_dataloader.dataset.data_root.'
             )
         here = dict(processes=get_world_size(), batch=runner.train_dataloader.batch_size, steps=steps)
-        here.update(images, epochs=runner.max_epochs)
+        here.update(images, epochs=runner.max_epochs, size=list(image_size(runner.cfg)))
         # A checkpoint has it, an old one not all of it.
         before = {**here, **_told_by(dict(message_hub=dict(runtime_info=runner.message_hub.runtime_info)))}
         if any(before[key] != here[key] for key in ('processes', 'batch', 'steps')):
@@ -102,6 +111,11 @@ class StepsCheckHook(Hook):
             runner.logger.warning(
                 f'This run goes on with other images: {_shown_images(here)}, and it was begun with '
                 f'{_shown_images(before)}. Its result will differ from that of a run on either set.'
+            )
+        if before['size'] != here['size']:
+            runner.logger.warning(
+                f'This run goes on with images of {here["size"]} pixels, and was begun with {before["size"]}: its '
+                f'student will be evaluated and used at the new size.'
             )
         if before['epochs'] != here['epochs']:
             runner.logger.warning(
@@ -129,12 +143,20 @@ def _settings(state: dict) -> dict:
     return {key: plain(state[key]) for key in (*_TIMES, *_SHAPE) if key in state}
 
 
-def _difference(saved: list[dict], built: list[dict]) -> str:
+def _groups(state: Any) -> list[dict]:
+    """What was set of an optimizer, group by group, where its state says so."""
+    groups = state.get('param_groups') if isinstance(state, dict) else None
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        return []
+    return [{key: plain(group[key]) for key in _OPTIMIZER if key in group} for group in groups]
+
+
+def _difference(saved: list[dict], built: list[dict], name: str = 'param_scheduler') -> str:
     if len(saved) != len(built):
         return f'it has {len(saved)} parts in the checkpoint and {len(built)} in the config'
     pairs = enumerate(zip(saved, built))
     return '; '.join(
-        f'param_scheduler[{k}].{key} is {theirs.get(key)} in the checkpoint and {ours.get(key)} in the config'
+        f'{name}[{k}].{key} is {theirs.get(key)} in the checkpoint and {ours.get(key)} in the config'
         for k, (theirs, ours) in pairs
         for key in sorted({*theirs, *ours})
         if theirs.get(key) != ours.get(key)

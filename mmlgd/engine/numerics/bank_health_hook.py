@@ -27,7 +27,7 @@ class BankHealthHook(Hook):
     is left alone, and the log says so.
 
     Examples:
-        >>> custom_hooks = [dict(type='mmlgd.BankHealthHook')]
+        >>> default_hooks = dict(bank_health=dict(type='mmlgd.BankHealthHook'))
     """
 
     priority = 'BELOW_NORMAL'  # with mmengine's logger

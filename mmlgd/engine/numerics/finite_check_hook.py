@@ -40,7 +40,7 @@ class FiniteCheckHook(Hook):
     each.
 
     Examples:
-        >>> custom_hooks = [dict(type='mmlgd.FiniteCheckHook')]
+        >>> default_hooks = dict(finite=dict(type='mmlgd.FiniteCheckHook'))
     """
 
     priority = 'HIGH'  # before anything learns from the step: averaged weights, schedules, checkpoints

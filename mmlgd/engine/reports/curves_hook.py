@@ -19,7 +19,7 @@ class CurvesHook(Hook):
     drawn.
 
     Examples:
-        >>> custom_hooks = [dict(type='mmlgd.CurvesHook')]
+        >>> default_hooks = dict(curves=dict(type='mmlgd.CurvesHook'))
     """
 
     priority = 'VERY_LOW'  # after everything that logs

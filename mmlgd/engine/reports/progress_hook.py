@@ -28,7 +28,7 @@ class ProgressHook(Hook):
         terminal (bool, optional): Show the bar or do not. Defaults to None, which asks the standard output.
 
     Examples:
-        >>> custom_hooks = [dict(type='mmlgd.ProgressHook')]
+        >>> default_hooks = dict(progress=dict(type='mmlgd.ProgressHook'))
     """
 
     priority = 'LOW'  # after mmengine's timer

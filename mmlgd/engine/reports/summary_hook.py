@@ -22,7 +22,7 @@ class SummaryHook(Hook):
     """Close the log of a pre-training run with its time, its bad pictures, its checkpoint and what to do with it.
 
     Examples:
-        >>> custom_hooks = [dict(type='mmlgd.SummaryHook')]
+        >>> default_hooks = dict(summary=dict(type='mmlgd.SummaryHook'))
     """
 
     priority = 'LOWEST'  # after the last checkpoint and the curves

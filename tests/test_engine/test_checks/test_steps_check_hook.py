@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
@@ -14,13 +15,14 @@ from mmlgd.errors import ConfigError
 from tests.test_checkpoints.test_atomic_hook import Line
 
 
-def check(loader, hub, loop=EpochBasedTrainLoop):
+def check(loader, hub, loop=EpochBasedTrainLoop, size=64):
     warnings = []
     runner = SimpleNamespace(
         train_loop=loop.__new__(loop),
         train_dataloader=loader,
         max_epochs=2,
         message_hub=hub,
+        cfg=Config(dict(model=dict(backbone=dict(img_size=size)))),
         logger=SimpleNamespace(warning=warnings.append),
     )
     StepsCheckHook().before_train(runner)
@@ -56,6 +58,12 @@ def test_a_batch_sampler_of_ones_own_and_a_run_by_iterations_pass(hub):
     assert not check(None, hub, IterBasedTrainLoop)
 
 
+def test_another_size_of_images_is_told(hub):
+    assert not check(DataLoader(range(4), batch_size=2), hub)
+    (warning,) = check(DataLoader(range(4), batch_size=2), hub, size=96)
+    assert 'images of [96, 96] pixels, and was begun with [64, 64]' in warning
+
+
 class Images(list):
     """A data set of files, by their names."""
 
@@ -81,7 +89,7 @@ def test_a_checkpoint_of_before_says_nothing_of_images(hub):
     assert len(check(DataLoader(Images('abcdefghik'), batch_size=5), hub)) == 1
 
 
-def train(work_dir, epochs, t_max, resume=None, **cosine):
+def train(work_dir, epochs, t_max, resume=None, optimizer=None, **cosine):
     """Two steps an epoch."""
     dataset = [dict(inputs=torch.ones(1))] * 2
     loader = dict(
@@ -92,13 +100,13 @@ def train(work_dir, epochs, t_max, resume=None, **cosine):
         str(work_dir),
         train_dataloader=loader,
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        optim_wrapper=dict(optimizer=dict(dict(type='SGD', lr=0.01), **(optimizer or {}))),
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True),
             dict(type='CosineAnnealingLR', T_max=t_max, begin=1, end=1 + t_max, convert_to_iter_based=True, **cosine),
         ],
         custom_hooks=[StepsCheckHook()],
-        experiment_name=f'{work_dir}{epochs}{t_max}{cosine}',
+        experiment_name=f'{work_dir}{epochs}{t_max}{cosine}{optimizer}',
         resume=resume is not None,
         load_from=resume and str(resume),
     )
@@ -108,6 +116,7 @@ def train(work_dir, epochs, t_max, resume=None, **cosine):
     return [warning for warning in warnings if 'This run' in warning]
 
 
+@pytest.mark.usefixtures('loads_safely')
 def test_a_schedule_that_would_not_be_followed_is_refused(tmp_path):
     train(tmp_path, 2, 1)
     file = tmp_path / 'epoch_2.pth'
@@ -119,3 +128,22 @@ def test_a_schedule_that_would_not_be_followed_is_refused(tmp_path):
     (warning,) = train(tmp_path, 3, 1, file)
     assert 'now ends after 3 epochs, and was begun with 2' in warning and 'the last learning rate' in warning
     assert not train(tmp_path, 3, 1, tmp_path / 'epoch_3.pth')
+
+
+@pytest.mark.usefixtures('loads_safely')
+def test_settings_of_the_optimizer_that_would_not_be_followed_are_refused(tmp_path):
+    train(tmp_path, 2, 1)
+    file = tmp_path / 'epoch_2.pth'
+    for settings, said in ((dict(lr=1), 'initial_lr is 0.01 in .* and 1 in'), (dict(momentum=0.9), 'momentum is 0')):
+        with pytest.raises(ConfigError, match=rf'optimizer\.param_groups\[0\]\.{said}.*load_from='):
+            train(tmp_path, 2, 1, file, settings)
+
+
+@pytest.mark.usefixtures('loads_safely')
+def test_a_checkpoint_of_before_is_compared_too(tmp_path):
+    train(tmp_path, 2, 1)
+    checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+    del checkpoint['message_hub']['runtime_info']['mmlgd_steps']
+    torch.save(checkpoint, tmp_path / 'old.pth')
+    with pytest.raises(ConfigError, match=r'T_max'):
+        train(tmp_path, 5, 4, tmp_path / 'old.pth')

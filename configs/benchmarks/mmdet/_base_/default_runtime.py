@@ -1,3 +1,3 @@
 _base_ = ['mmdet::_base_/default_runtime.py', '../../_base_/checks.py']
 
-custom_hooks = _base_.checks
+default_hooks = _base_.checks

@@ -1,7 +1,4 @@
-_base_ = '../../_base_/checks.py'
-
 default_scope = 'mmseg'
-custom_hooks = _base_.checks
 
 env_cfg = dict(
     cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
