@@ -282,7 +282,7 @@ def test_a_replay_has_the_stored_embeddings_and_the_precision_of_the_run(cfg, tm
     torch.save(content, file)
     half = replay_step(file)
     assert not torch.equal(half.student, again.student)
-    torch.testing.assert_close(half.student, again.student, atol=0.05, rtol=0)
+    torch.testing.assert_close(half.student, again.student, atol=0.1, rtol=0)  # of unit vectors
 
 
 def test_a_model_of_another_kind_is_left_alone():
