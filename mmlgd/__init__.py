@@ -27,11 +27,25 @@ _PLACES = {
     'TextualSemanticsBank': 'models',
     'VisualSemanticsBank': 'models',
     'ZeroShotInferencer': 'student',
+    'compare': 'studies',
     'get_student': 'student',
     'get_zero_shot_classifier': 'student',
     'safe_loading': 'checkpoints',
+    'study': 'studies',
 }
-_ROOMS = ('checkpoints', 'datasets', 'demo', 'engine', 'evaluation', 'models', 'store', 'student', 'text', 'utils')
+_ROOMS = (
+    'checkpoints',
+    'datasets',
+    'demo',
+    'engine',
+    'evaluation',
+    'models',
+    'store',
+    'student',
+    'studies',
+    'text',
+    'utils',
+)
 
 __all__ = ['__version__', *_PLACES]
 

@@ -8,6 +8,8 @@ import click
 # Verb: where its command is, and its first line: the list of them waits for no import.
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
+    'compare': ('mmlgd.cli.compare', 'Train one downstream config from several starts, over seeds.'),
+    'study': ('mmlgd.cli.study', 'Train variants of a recipe over seeds, and evaluate each.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }
 

@@ -4,22 +4,29 @@ import inspect
 import os
 import re
 import types
+from collections.abc import Iterator
 from typing import Any, Callable, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
 from docstring_parser import parse
 
+from mmlgd.errors import MMLGDError
+from mmlgd.utils.files import read_small
+
 from .tool import run_tool
 
 
 class Verb(click.Command):
-    """A command whose options with several values take all that follows, as in OpenMMLab's tools: ``--seeds 0 1 2``."""
+    """A command whose options with several values take all that follows, as in OpenMMLab's tools: ``--seeds 0 1 2``.
+
+    ``@FILE`` stands for the words in a file, in which ``#`` starts a comment.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat such an option before each of its values, which is what click reads."""
         several = {name for option in self.params if option.multiple_values for name in option.opts}
         current, written, is_free = None, [], True
-        for arg in args:
+        for arg in _written_out(args):
             is_free = is_free and arg != '--'
             if is_free and arg in several:
                 current = arg
@@ -31,6 +38,18 @@ class Verb(click.Command):
                 current = None
                 written.append(arg)
         return super().parse_args(ctx, written)
+
+
+def _written_out(args: list[str]) -> Iterator[str]:
+    for arg in args:
+        if arg.startswith('@'):
+            try:
+                lines = read_small(arg[1:]).decode().splitlines()
+            except (MMLGDError, OSError, UnicodeDecodeError) as error:
+                raise click.BadParameter(f'{arg}: {error}') from error
+            yield from (word for line in lines for word in line.split('#')[0].split())
+        else:
+            yield arg
 
 
 class _Option(click.Option):

@@ -59,13 +59,16 @@ def test_what_is_not_given_has_the_default_of_the_function(call):
         (['--seeds', '0', '1', '-2'], dict(seeds=[0, 1, -2])),
         (['--seeds', '1', '--seeds', '2'], dict(seeds=[1, 2])),
         (['--cfg-options', 'a.b=1', 'c=[x,2]'], dict(cfg_options={'a.b': 1, 'c': ['x', 2]})),
+        (['@{tmp_path}/more.txt', '1'], dict(seeds=[2, 3, 1])),
         (['--resume'], dict(resume=True)),
         (['--resume', 'a.pth', '--amp'], dict(resume='a.pth', amp=True)),
         (['--launcher', 'pytorch', '--local_rank=1'], dict(launcher='pytorch')),
         (['--work-dir', 'x'], dict(work_dir='x')),
     ],
 )
-def test_options_are_read_as_the_function_takes_them(call, arguments, expected, monkeypatch):
+def test_options_are_read_as_the_function_takes_them(call, arguments, expected, monkeypatch, tmp_path):
+    (tmp_path / 'more.txt').write_text('# of training\n--seeds\n2 3  # two\n')
+    arguments = [argument.format(tmp_path=tmp_path) for argument in arguments]
     monkeypatch.setenv('LOCAL_RANK', '0')
     given = call('a.py', '--names', 'cat', 'dog', *arguments)
     assert given.items() >= expected.items() and given['names'] == ['cat', 'dog']

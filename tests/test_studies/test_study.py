@@ -1,10 +1,7 @@
 """A study does each run once, goes on where it was stopped, and reports mean and spread of what evaluate.py finds."""
 
 import argparse
-import importlib.util
 import json
-import os
-import subprocess
 import sys
 from textwrap import dedent
 
@@ -14,12 +11,22 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 
+import mmlgd
+from mmlgd.cli.__main__ import main
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
 from mmlgd.store.writer import write_store
+from mmlgd.studies import runs
+from mmlgd.studies.report import table
+from mmlgd.studies.study import options_of, read_variants
 from tests import ROOT
 
-FILE = ROOT / 'tools/benchmarks/study.py'
+COMMAND = """
+    import pathlib, runpy, sys
+    verb = sys.argv.pop(1)
+    runpy.run_path(str(pathlib.Path(__file__).parent / f'{verb}.py'))
+"""
 TRAIN = """
     import pathlib, sys
     options = sys.argv[1:]
@@ -52,32 +59,36 @@ EVALUATE = """
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """The tool, with stand-ins for tools/train.py and tools/evaluate.py, and two configs."""
-    monkeypatch.syspath_prepend(str(FILE.parent))
-    spec = importlib.util.spec_from_file_location('study', FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """The function, with stand-ins for `mmlgd train` and `mmlgd evaluate`, and two configs."""
     (tmp_path / 'train.py').write_text(dedent(TRAIN))
     (tmp_path / 'evaluate.py').write_text(dedent(EVALUATE))
+    (tmp_path / 'command.py').write_text(dedent(COMMAND))
     (tmp_path / 'lgd.py').write_text("model = dict(teacher=dict(type='any'))")
     (tmp_path / 'plain.py').write_text("model = dict(type='ImageClassifier')")
-    monkeypatch.setattr(module, 'TOOLS', tmp_path)
-    return module
+    monkeypatch.setattr(runs, 'COMMAND', [sys.executable, str(tmp_path / 'command.py')])
+    return mmlgd.study
 
 
 @pytest.fixture
 def arguments(tmp_path):
-    start = ['--data', 'pictures', '--store', 'store', '--work-dir', str(tmp_path / 'study'), '--labels', '1', '50%']
-    return [*start, '--variants', f'lgd={tmp_path}/lgd.py:model.loss.alpha=0.3,model.names=[a,b]']
+    return dict(
+        data='pictures',
+        store='store',
+        work_dir=tmp_path / 'study',
+        labels=['1', '50%'],
+        variants=[f'lgd={tmp_path}/lgd.py:model.loss.alpha=0.3,model.names=[a,b]'],
+        seeds=[0],
+    )
 
 
 def calls(run):
     return [line.split() for line in (run / 'calls.txt').read_text().splitlines()]
 
 
-def test_a_table_of_means(study, arguments, tmp_path, capsys):
-    report = study.main([*arguments, f'supervised={tmp_path}/plain.py', '--seeds', '1', '3'])
-    printed = capsys.readouterr().out
+def test_a_table_of_means(study, arguments, tmp_path):
+    arguments.update(variants=[*arguments['variants'], f'supervised={tmp_path}/plain.py'], seeds=[1, 3])
+    report = study(**arguments)
+    printed = table(report['summary'])
     assert '| | zero-shot | 20-NN | linear, 1 a class | linear, 50% | seeds |' in printed
     assert '| lgd | 22.0 ± 1.4 | 40.0 ± 0.0 | 33.0 ± 1.4 | 33.0 ± 1.4 | 2 |' in printed
     assert '| supervised | 52.0 ± 1.4* | ' in printed and '* not zero-shot' in printed
@@ -93,11 +104,9 @@ def test_a_table_of_means(study, arguments, tmp_path, capsys):
     assert '--store' not in calls(folder / 'supervised_seed3')[0]  # it has no teacher
 
     # What is done stays: a seed more is one run more, other labels are evaluations without training.
-    study.main([*arguments, '--seeds', '1', '3', '5'])
-    assert '| lgd | 23.0 ± 2.0 |' in capsys.readouterr().out
-    arguments[arguments.index('50%')] = '20%'
-    study.main([*arguments, '--seeds', '1'])
-    assert 'linear, 20%' in capsys.readouterr().out
+    assert '| lgd | 23.0 ± 2.0 |' in table(study(**{**arguments, 'seeds': [1, 3, 5]})['summary'])
+    arguments.update(seeds=[1], labels=['1', '20%'])
+    assert 'linear, 20%' in table(study(**arguments)['summary'])
     evaluation = calls(folder / 'lgd_seed1/evaluation')[0]
     assert evaluation[evaluation.index('--c') + 1] == '0.01'  # the published figures are of one C
     assert len(calls(folder / 'lgd_seed1')) == 1 and len(calls(folder / 'lgd_seed1/evaluation')) == 2
@@ -105,34 +114,34 @@ def test_a_table_of_means(study, arguments, tmp_path, capsys):
 
 def test_a_variant_takes_an_option_for_all_back(study, arguments, tmp_path):
     supervised = f'supervised={tmp_path}/plain.py:model.neck.in_channels=,model.head.in_channels=8'
-    common = ['--cfg-options', 'model.neck.in_channels=8', 'model.neck.in_channels_of=9']
-    study.main([*arguments, supervised, '--seeds', '0', *common])
-    options = ['randomness.seed=0', *common[1:], 'model.loss.alpha=0.3', 'model.names=[a,b]']
+    common = ['model.neck.in_channels=8', 'model.neck.in_channels_of=9']
+    study(**{**arguments, 'variants': [*arguments['variants'], supervised], 'cfg_options': common})
+    options = ['randomness.seed=0', *common, 'model.loss.alpha=0.3', 'model.names=[a,b]']
     assert calls(tmp_path / 'study/lgd_seed0')[0][-5:] == options
     options = ['randomness.seed=0', 'model.neck.in_channels_of=9', 'model.head.in_channels=8']
     assert calls(tmp_path / 'study/supervised_seed0')[0][-3:] == options
 
 
 def test_a_run_that_failed_is_named_and_resumed(study, arguments, tmp_path):
-    arguments[-1] += ',model.broken=True'
+    arguments['variants'][0] += ',model.broken=True'
     with pytest.raises(RuntimeError, match='output.txt and ends with\nKeyError: broken'):
-        study.main([*arguments, '--seeds', '0'])
-    study.main([*arguments, '--seeds', '0'])
+        study(**arguments)
+    study(**arguments)
     first, second = calls(tmp_path / 'study/lgd_seed0')
     assert '--resume' not in first and second == [first[0], '--resume', *first[1:]]
 
 
 def test_a_variant_that_never_trained_may_be_mended(study, arguments):
     with pytest.raises(RuntimeError, match='typo'):
-        study.main([*arguments[:-1], f'{arguments[-1]},model.typo=True', '--seeds', '0'])
-    study.main([*arguments, '--seeds', '0'])
+        study(**{**arguments, 'variants': [f'{arguments["variants"][0]},model.typo=True']})
+    study(**arguments)
 
 
 def test_a_variant_that_has_changed_is_refused(study, arguments):
-    study.main([*arguments, '--seeds', '0'])
-    arguments[-1] = arguments[-1].replace('0.3', '0.4')
+    study(**arguments)
+    arguments['variants'] = [arguments['variants'][0].replace('0.3', '0.4')]
     with pytest.raises(ValueError, match=r'alpha=0.3.*asked for is.*alpha=0.4.*another name'):
-        study.main([*arguments, '--seeds', '0'])
+        study(**arguments)
 
 
 @pytest.mark.parametrize('changed', ['lgd.py', 'store/store.json'])
@@ -140,49 +149,35 @@ def test_a_config_or_store_that_has_changed_is_refused(study, arguments, tmp_pat
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'store').mkdir()
     (tmp_path / 'store/store.json').write_text('{}')
-    study.main([*arguments, '--seeds', '0'])
+    study(**arguments)
     file = tmp_path / changed
     file.write_text(file.read_text().replace('any', 'other') + ' ')
     if changed.endswith('.py'):  # what it says counts, not how it is written
         file.write_text("model = dict(teacher=dict(type='any'))  # a comment")
-        study.main([*arguments, '--seeds', '0'])
+        study(**arguments)
         file.write_text("model = dict(teacher=dict(type='another'))")
     with pytest.raises(ValueError, match=rf'another content of .*{changed.split("/")[0]}'):
-        study.main([*arguments, '--seeds', '0'])
+        study(**arguments)
 
 
 def test_another_checkpoint_is_evaluated_anew(study, arguments, tmp_path):
     run = tmp_path / 'study/lgd_seed0'
-    study.main([*arguments, '--seeds', '0'])
+    study(**arguments)
     (run / 'epoch_2.pth').write_bytes(b'trained by hand')
-    study.main([*arguments, '--seeds', '0'])
-    study.main([*arguments, '--seeds', '0'])
+    study(**arguments)
+    study(**arguments)
     assert len(calls(run)) == 1 and len(calls(run / 'evaluation')) == 2
     (tmp_path / 'evaluate.py').write_text("raise KeyError('full disk')")
     (run / 'epoch_2.pth').write_bytes(b'once more')
     with pytest.raises(RuntimeError, match='full disk'):
-        study.main([*arguments, '--seeds', '0'])
+        study(**arguments)
     assert not (run / 'evaluation/arguments.json').exists()  # what is in table.json now, nobody knows
 
 
-def test_arguments_out_of_a_file(study, tmp_path):
-    file = tmp_path / 'study.txt'
-    file.write_text(
-        '--data pictures --seeds 4 5\n# all of them\n--variants\na=x.py  # as published\nb=mmlgd::y.py:k.l=1\n'
-    )
-    args = study.parse_args([f'@{file}'])
-    assert args.variants == dict(a=('x.py', []), b=('mmlgd::y.py', ['k.l=1'])) and args.seeds == [4, 5]
-    options = tmp_path / 'options.txt'
-    options.write_text('--cfg-options\na=1\nb=2\n')
-    assert study.parse_args([f'@{file}', f'@{options}', '--cfg-options', 'b=3']).cfg_options == ['a=1', 'b=2', 'b=3']
-    assert study.parse_args([f'@{file}']).cfg_options == []
-
-
-@pytest.mark.parametrize('variants', [['lgd.py'], ['a=x'], ['a=x.py', 'a=y.py']])
-def test_bad_variants_are_named(study, variants, capsys):
-    with pytest.raises(SystemExit):
-        study.parse_args(['--data', 'pictures', '--variants', *variants])
-    assert '--variants' in capsys.readouterr().err.splitlines()[-1]
+@pytest.mark.parametrize('variants', [['lgd.py'], ['a=x'], ['a=x.py', 'a=y.py'], []])
+def test_bad_variants_are_named(study, variants):
+    with pytest.raises(ConfigError, match='variants'):
+        study(data='pictures', variants=variants)
 
 
 STUDIES = ROOT / 'configs/small/studies'
@@ -191,7 +186,7 @@ STUDIES = ROOT / 'configs/small/studies'
 @pytest.mark.parametrize(
     'variants', sorted(file.stem for file in STUDIES.glob('*.txt') if not file.stem.startswith('scaled_down'))
 )
-def test_the_variants_of_our_studies_have_a_model(study, variants, tiny_clip, tmp_path, monkeypatch, mmpretrain_scope):
+def test_the_variants_of_our_studies_have_a_model(variants, tiny_clip, tmp_path, monkeypatch, mmpretrain_scope):
     options = 'scaled_down_mobilenetv2' if variants.endswith('mobilenetv2') else 'scaled_down'
     (tmp_path / 'classes.txt').write_text('cat\ndog\ntree\n')
     monkeypatch.setenv('TINY_IMAGENET', str(tmp_path))
@@ -199,11 +194,10 @@ def test_the_variants_of_our_studies_have_a_model(study, variants, tiny_clip, tm
     parser = argparse.ArgumentParser()
     parser.add_argument('options', nargs='+', action=DictAction)
     arguments = [f'@{STUDIES / options}.txt', '--data', 'pictures', f'@{STUDIES / variants}.txt']
-    args = study.parse_args(arguments)
-    assert args.variants
-    for variant in args.variants.values():
+    given = main.get_command(None, 'study').make_context('study', arguments).params
+    for variant in read_variants(given['variants']).values():
         cfg = Config.fromfile(variant.config)
-        cfg.merge_from_dict(parser.parse_args(study.options_of(args, variant)).options)
+        cfg.merge_from_dict(parser.parse_args(options_of(variant, given['cfg_options'])).options)
         if 'teacher' in cfg.model:
             cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
             cfg.model.text.vocabulary = ['cat', 'dog', 'tree']  # in place of files that the docs make
@@ -252,11 +246,11 @@ def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path, 
     write_store(Config.fromfile(tmp_path / 'seed.py'), tmp_path / 'store', views=1)
     if before is not None:
         init_default_scope(before.scope_name)
-    command = [FILE, '--data', data, '--store', tmp_path / 'store', '--seeds', 0, '--labels', 1, '--draws', 0]
-    command += ['--workers', 0, '--variants', *(f'{name}={tmp_path}/{name}.py' for name in ('seed', 'supervised'))]
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run([sys.executable, *map(str, command)], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    variants = [f'{name}={tmp_path}/{name}.py' for name in ('seed', 'supervised')]
+    how = dict(data=data, store=tmp_path / 'store', seeds=[0], labels=['1'], draws=[0], workers=0)
+    mmlgd.study(variants=variants, **how)
     report = json.loads((tmp_path / 'work_dirs/study/study.json').read_text())
     assert set(report['summary']['seed']) == {'zero-shot', '20-NN', 'linear, 1 a class'}
     assert report['summary']['supervised']['zero-shot']['own']

@@ -1,26 +1,33 @@
-"""Tools run in processes of their own, what they were told, and what their figures come to over seeds."""
+"""Verbs run in processes of their own, what they were told, and what their figures come to over seeds."""
 
 import hashlib
+import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 from mmengine.config import Config
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.store import DESCRIPTION
+from mmlgd.utils.validation import require
 
-TOOLS = Path(__file__).parents[1]
+
+class RunError(MMLGDError, RuntimeError):
+    """A run in a process of its own failed; the message says where its output is, and how that ends."""
 
 
-def run(script: Path, arguments: list[str], output: Path) -> list[str]:
-    """Run a script with this Python, and keep what it prints.
+COMMAND = [sys.executable, '-m', 'mmlgd.cli']
+
+
+def run(verb: str, arguments: list[str], output: Path) -> list[str]:
+    """Run a verb of the command with this Python, and keep what it prints.
 
     Args:
-        script (Path): The script.
+        verb (str): Its name.
         arguments (List[str]): Its command line.
         output (Path): The file for both its streams; its folder is made.
 
@@ -28,15 +35,15 @@ def run(script: Path, arguments: list[str], output: Path) -> list[str]:
         List[str]: The command.
 
     Raises:
-        RuntimeError: It failed; the message says where its output is, and how that ends.
+        RunError: It failed; the message says where its output is, and how that ends.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(script), *arguments]
+    command = [*COMMAND, verb, *arguments]
     with output.open('w') as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
     if code:
         tail = '\n'.join(output.read_text().splitlines()[-5:])
-        raise RuntimeError(f'The run in {output.parent} failed; its output is in {output} and ends with\n{tail}')
+        raise RunError(f'The run in {output.parent} failed; its output is in {output} and ends with\n{tail}')
     return command
 
 
@@ -72,8 +79,8 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
     advice = 'Give it another name or another --work-dir'
     if told.get('arguments') != asked['arguments']:
         raise ConfigError(
-            f'{folder} holds a run of `train.py {" ".join(told.get("arguments", ["(not recorded)"]))}`, asked for is '
-            f'`train.py {" ".join(asked["arguments"])}`. {advice}.'
+            f'{folder} holds a run of `mmlgd train {" ".join(told.get("arguments", ["(not recorded)"]))}`, asked for '
+            f'is `mmlgd train {" ".join(asked["arguments"])}`. {advice}.'
         )
     if 'contents' not in told:
         raise ConfigError(
@@ -99,3 +106,29 @@ def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:
     """
     values = list(values)
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def named(pairs: Union[Mapping[str, str], Sequence[str]], option: str, pattern: str, example: str) -> dict[str, str]:
+    """Read ``NAME=VALUE`` pairs, in their order.
+
+    Args:
+        pairs (Mapping[str, str] | Sequence[str]): By name, or as the command has them.
+        option (str): What they are called, for the error.
+        pattern (str): Of a regular expression that each value matches.
+        example (str): A pair that is right, for the error.
+
+    Returns:
+        Dict[str, str]: Values by name.
+
+    Raises:
+        ConfigError: There are none, one is no such pair, or two have one name.
+    """
+    pairs = [f'{name}={value}' for name, value in pairs.items()] if isinstance(pairs, Mapping) else list(pairs)
+    found: dict[str, str] = {}
+    for pair in pairs:
+        match = re.fullmatch(rf'([\w.+-]+)=({pattern})', pair)
+        require(match, f'{option} takes NAME=VALUE, got {pair!r}; for example {example}.')
+        require(match[1] not in found, f'{option} has two named {match[1]!r}.')
+        found[match[1]] = match[2]
+    require(found, f'{option} is empty. Give at least one, for example {example}.')
+    return found

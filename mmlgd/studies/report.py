@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from runs import mean_and_spread
-
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE
+
+from .runs import mean_and_spread
 
 Summary = dict[str, dict[str, dict]]
 

@@ -1,0 +1,147 @@
+"""Does pre-training help? One downstream config from several starts, over seeds."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional, Union
+
+from mmengine.logging import print_log
+
+from mmlgd.engine.reports.curves import read_records
+from mmlgd.errors import ConfigError
+from mmlgd.utils.files import write_whole
+from mmlgd.utils.seeds import seed_number
+
+from .runs import RunError, contents, mean_and_spread, named, refuse_other, run
+
+LOGS = '*/vis_data/scalars.json'  # in a work dir, one for each start of a training
+
+
+def compare(
+    config: str,
+    *,
+    starts: Sequence[str],
+    metric: str,
+    seeds: Sequence[int] = (0, 1, 2),
+    work_dir: Optional[Union[str, Path]] = None,
+    cfg_options: Sequence[str] = (),
+) -> dict[str, dict[int, float]]:
+    """Train one downstream config from several starts, over seeds. Does pre-training help?
+
+    Each run is ``mmlgd train CONFIG --student START`` in a process of its own; all else is equal. Finished runs are not
+    repeated, so an interrupted comparison goes on where it was, and a start or seed can be added later. A name whose
+    config, options or checkpoint have changed since is refused. The table is written as table.md and table.json.
+
+    Args:
+        config (str): Downstream config.
+        starts (Sequence[str]): NAME=START, with START as of ``mmlgd train --student``: none, a checkpoint, an address.
+        metric (str): As the log names it, for example coco/bbox_mAP or mIoU.
+        seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
+        work_dir (str | Path, optional): Folder of the runs. Defaults to None: work_dirs/starts_CONFIG_NAME.
+        cfg_options (Sequence[str]): KEY=VALUE changes to the config of every run. Defaults to none.
+
+    Returns:
+        Dict[str, Dict[int, float]]: The metric of the last evaluation, by start and seed.
+
+    Raises:
+        ConfigError: A start or seed is none, a run was another one, or no evaluation has the metric.
+        RunError: A run failed; the message says where its output is.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.compare(
+        ...     'configs/small/detector_bccd.py',
+        ...     metric='coco/bbox_mAP',
+        ...     starts=['random=none', 'lgd=work_dirs/lgd/epoch_16.pth'],
+        ... )  # doctest: +SKIP
+    """
+    sources = named(starts, 'starts', '.+', 'random=none')
+    seeds = [seed_number(seed) for seed in seeds]
+    work_dir = Path(work_dir or Path('work_dirs') / f'starts_{Path(config).stem}')
+    results: dict[str, dict[int, float]] = {}
+    for seed in seeds:
+        for name, source in sources.items():
+            options = ['--cfg-options', f'randomness.seed={seed}', *cfg_options]
+            value = _train(config, source, options, work_dir / f'{name}_seed{seed}', metric)
+            results.setdefault(name, {})[seed] = value
+            print_log(f'{name}, seed {seed}: {metric} {value:.4g}', 'current')
+    (work_dir / 'table.md').write_text(table(results, metric) + '\n')
+    (work_dir / 'table.json').write_text(json.dumps(results, indent=1) + '\n')
+    return results
+
+
+def table(results: dict[str, dict[int, float]], metric: str) -> str:
+    """Write results as a Markdown table.
+
+    Args:
+        results (Dict[str, Dict[int, float]]): Values by start and seed.
+        metric (str): Its name.
+
+    Returns:
+        str: A row for each start: its values, their mean and standard deviation over seeds.
+
+    Examples:
+        >>> print(table(dict(random={0: 10.0, 1: 12.0}), 'mIoU').splitlines()[2])
+        | random | 10 | 12 | 11 ± 1.4 |
+    """
+    seeds = list(next(iter(results.values())))
+    lines = [
+        f'| start | {" | ".join(f"seed {seed}" for seed in seeds)} | {metric}, mean ± spread |',
+        '|---' * (len(seeds) + 2) + '|',
+    ]
+    for name, values in results.items():
+        cells = [f'{value:.4g}' for value in values.values()]
+        mean, spread = mean_and_spread(values.values())
+        lines.append(f'| {name} | {" | ".join(cells)} | {mean:.4g} ± {spread:.2g} |')
+    return '\n'.join(lines)
+
+
+def last_metric(log: Path, metric: str) -> Optional[float]:
+    """Find the metric of the last evaluation in a run's log.
+
+    Args:
+        log (Path): The file.
+        metric (str): Its name in the log.
+
+    Returns:
+        float | None: Its value, or None if there was no evaluation.
+
+    Raises:
+        ConfigError: There was an evaluation, without this metric; the message names those it had.
+    """
+    found, others = None, None
+    for record in read_records(log):
+        if metric in record:
+            found = record[metric]
+        elif 'lr' not in record and 'loss' not in record:
+            others = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
+    if found is None and others is not None:
+        if not others and metric.startswith('coco/'):  # mmdet evaluates nothing where nothing is detected
+            return 0.0
+        raise ConfigError(
+            f'{log} has no {metric!r}; it has {", ".join(others) or "no metrics"}. Give one of them as metric; the run '
+            f'is kept.'
+        )
+    return found
+
+
+def _train(config: str, source: str, options: list[str], work_dir: Path, metric: str) -> float:
+    """Train once, if that has not been done, and return the metric."""
+    arguments = [config, '--student', source, '--work-dir', str(work_dir), *options]
+    asked = dict(arguments=arguments, contents=contents(config, source))
+    result = work_dir / 'result.json'  # written when the run has ended
+    if result.is_file():
+        told = json.loads(result.read_text())
+        refuse_other(work_dir, told, asked)
+        log = work_dir / told['log']
+    else:
+        before = set(work_dir.glob(LOGS))
+        command = run('train', arguments, work_dir / 'output.txt')
+        log = max(set(work_dir.glob(LOGS)) - before, default=None)  # not one of a run that was stopped here
+        if log is not None:  # before its figure is looked for: the training is done
+            told = dict(asked, command=command, log=str(log.relative_to(work_dir)))
+            write_whole(result, (json.dumps(told, indent=1) + '\n').encode())
+    value = last_metric(log, metric) if log else None
+    if value is None:
+        raise RunError(f'The run in {work_dir} ended without an evaluation. Has the config a val_evaluator?')
+    return value

@@ -1,0 +1,184 @@
+"""Which recipe makes the better student? Variants of pre-training over seeds, each evaluated on frozen features."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional, Union
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mmlgd.utils.seeds import seed_number
+
+from .report import draw, summarise, table
+from .runs import RunError, contents, named, refuse_other, run
+
+C = '0.01'  # one inverse penalty for all linear probes: rows of a study are compared, also with those of older ones
+
+
+class Variant(NamedTuple):
+    """What one row of the table is.
+
+    Attributes:
+        config (str): A config file.
+        options (List[str]): As of ``--cfg-options``; ``key=`` takes one of those for all variants back.
+    """
+
+    config: str
+    options: list[str]
+
+
+def study(
+    *,
+    variants: Sequence[str],
+    data: Union[str, Path],
+    store: Optional[Union[str, Path]] = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    labels: Sequence[str] = ('1', '10', '100%'),
+    draws: Sequence[int] = (0, 1, 2),
+    names: Optional[str] = None,
+    size: Optional[int] = None,
+    workers: int = 2,
+    cfg_options: Sequence[str] = (),
+    work_dir: Union[str, Path] = 'work_dirs/study',
+) -> dict:
+    """Train variants of a recipe over seeds, and evaluate each. Which makes the better student?
+
+    Each run is ``mmlgd train CONFIG --store STORE``; its last checkpoint goes through ``mmlgd evaluate``: zero-shot,
+    nearest neighbours, linear probes. What has been done is not repeated, and a run that was stopped goes on from its
+    last checkpoint; variants and seeds can be added later. A variant whose config, options or store have changed since
+    is refused. A variant's ``key=``, without a value, takes that key of the options for all back, where its config has
+    no such thing. A supervised classifier (a config without a teacher) is trained without the store; in place of
+    zero-shot it has the accuracy of its own head, with a star. Written are study.md, study.json and study.png.
+
+    Args:
+        variants (Sequence[str]): NAME=CONFIG.py, or NAME=CONFIG.py:key=value,key=value with changes to the config.
+        data (str | Path): Folder with train and val, as for ``mmlgd evaluate``.
+        store (str | Path, optional): Teacher store that all variants with a teacher read. Defaults to None.
+        seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
+        labels (Sequence[str]): Labels of the linear probes: a number for each class, or a share as 10%. Defaults to
+            1 10 100%.
+        draws (Sequence[int]): Seeds of the draws of these labels. Defaults to 0 1 2.
+        names (str, optional): Vocabulary of the zero-shot evaluation. Defaults to None: those of training.
+        size (int, optional): Pixels in evaluation. Defaults to None: each student's own.
+        workers (int): Processes that read images in evaluation. Defaults to 2.
+        cfg_options (Sequence[str]): KEY=VALUE changes to all configs. Defaults to none.
+        work_dir (str | Path): Folder of the runs. Defaults to work_dirs/study.
+
+    Returns:
+        dict: What study.json holds: figures of all runs, and ``summary`` with mean and spread.
+
+    Raises:
+        ConfigError: A variant, seed or option is none, or a run was another one.
+        RunError: A run failed; the message says where its output is.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
+    """
+    chosen = read_variants(variants)
+    seeds, draws = [seed_number(seed) for seed in seeds], [seed_number(draw) for draw in draws]
+    work_dir, store = Path(work_dir), store and str(store)
+    how = ['--data', str(data), '--labels', *map(str, labels), '--seeds', *map(str, draws)]
+    how += ['--workers', str(workers), '--c', C]
+    how += ['--names', names] if names else []
+    how += ['--size', str(size)] if size else []
+    found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
+    for seed in seeds:
+        for name, variant in chosen.items():
+            options = ['--cfg-options', f'randomness.seed={seed}', *options_of(variant, cfg_options)]
+            checkpoint = _train(variant.config, store, options, work_dir / f'{name}_seed{seed}')
+            figures = _evaluate(checkpoint, how, names)
+            found[name][str(seed)] = figures
+            print_log(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', 'current')
+        summary = summarise(found)
+        report = dict(
+            data=str(data),
+            store=store,
+            labels=list(labels),
+            draws=draws,
+            names=names,
+            variants={name: variant._asdict() for name, variant in chosen.items()},
+            runs=found,
+            summary=summary,
+        )
+        (work_dir / 'study.md').write_text(table(summary) + '\n')
+        (work_dir / 'study.json').write_text(json.dumps(report, indent=1) + '\n')
+        draw(work_dir / 'study.png', summary)
+    return report
+
+
+def read_variants(variants: Sequence[str]) -> dict[str, Variant]:
+    """Read what the rows of the table are.
+
+    Args:
+        variants (Sequence[str]): See :func:`study`.
+
+    Returns:
+        Dict[str, Variant]: By name.
+
+    Raises:
+        ConfigError: One is no NAME=CONFIG.py, or two have one name.
+
+    Examples:
+        >>> read_variants(['lgd=a.py:model.loss.alpha=0.3,model.names=[a,b]'])['lgd'].options
+        ['model.loss.alpha=0.3', 'model.names=[a,b]']
+    """
+    found = {}
+    for name, text in named(variants, 'variants', r'.+?\.py(?::.+)?', 'lgd=a.py:model.loss.alpha=0.3').items():
+        config, _, options = re.fullmatch(r'(.+?\.py)(:(.+))?', text).groups()
+        # A comma inside a value, as in [a,b], is followed by no key.
+        found[name] = Variant(config, re.split(r',(?=[\w.]+=)', options) if options else [])
+    return found
+
+
+def options_of(variant: Variant, common: Sequence[str]) -> list[str]:
+    """List the changes to a variant's config: those to all configs, less what it takes back, and its own.
+
+    Args:
+        variant (Variant): The variant.
+        common (Sequence[str]): KEY=VALUE of all variants.
+
+    Returns:
+        List[str]: KEY=VALUE.
+    """
+    back = {option for option in variant.options if option.endswith('=')}
+    kept = [option for option in common if f'{option.split("=")[0]}=' not in back]
+    return [*kept, *(option for option in variant.options if option not in back)]
+
+
+def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
+    """Train one variant with one seed, or what is left of it, and return its last checkpoint."""
+    arguments = [config, '--work-dir', str(work_dir)]
+    store = store if 'teacher' in Config.fromfile(config).model else None
+    arguments += ['--store', store] if store else []
+    arguments += options
+    record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'
+    asked = dict(arguments=arguments, contents=contents(config, store))
+    told = dict(asked, finished=False)
+    if last.is_file() and record.is_file():  # a run that failed before its first checkpoint leaves nothing to keep
+        told = json.loads(record.read_text())
+    refuse_other(work_dir, told, asked)
+    if not told['finished']:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(told, indent=1) + '\n')
+        resume = ['--resume'] if last.is_file() else []
+        run('train', [config, *resume, *arguments[1:]], work_dir / 'output.txt')
+        if not last.is_file():
+            raise RunError(f'The run in {work_dir} ended without a checkpoint. Has the config a CheckpointHook?')
+        record.write_text(json.dumps(dict(told, finished=True), indent=1) + '\n')
+    return work_dir / Path(last.read_text().strip()).name  # the folder may have been moved since
+
+
+def _evaluate(checkpoint: Path, how: list[str], names: Optional[str]) -> dict:
+    """Evaluate a checkpoint, unless that has been done in the same way, and return its figures."""
+    out = checkpoint.parent / 'evaluation'
+    arguments = [str(checkpoint), *how, '--out', str(out)]
+    record = out / 'arguments.json'
+    told = dict(arguments=arguments, contents=contents(None, str(checkpoint), names))
+    if not record.is_file() or json.loads(record.read_text()) != told:
+        record.unlink(missing_ok=True)  # of the table that is about to be replaced
+        run('evaluate', arguments, out / 'output.txt')
+        record.write_text(json.dumps(told) + '\n')
+    return json.loads((out / 'table.json').read_text())['results']['student']
