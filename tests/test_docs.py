@@ -90,8 +90,11 @@ def test_a_command_is_one(words, parse):
     if program == 'python':
         parse(ROOT / arguments[0], arguments[1:])
     elif program == 'mmlgd':
-        parent = click.Context(main, **main.context_settings)
-        main.get_command(parent, arguments[0]).make_context(arguments[0], arguments[1:], parent=parent)
+        group, parent = main, click.Context(main, **main.context_settings)
+        while isinstance(group, click.Group):
+            name, *arguments = arguments
+            group = group.get_command(parent, name)
+        group.make_context(name, arguments, parent=parent)
     elif program == 'mim':
         assert arguments[0] == 'train' and arguments[1] in ('mmlgd', 'mmdet', 'mmseg')
     elif program == 'make':

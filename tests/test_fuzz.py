@@ -24,6 +24,8 @@ from mmlgd.checkpoints import read_checkpoint
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
+from mmlgd.figures.banks import read_banks
+from mmlgd.figures.neighbours import read_prototypes
 from mmlgd.registry import MODELS
 from mmlgd.store import StoredTeacher, TeacherStore
 from mmlgd.student import get_student, get_zero_shot_classifier
@@ -338,18 +340,14 @@ def readers(tmp_path_factory):
     """All that reads a checkpoint, the tools among them."""
     out, modules = tmp_path_factory.mktemp('out'), set(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
-        for folder in ('visualization', 'model_converters'):
-            patch.syspath_prepend(str(TOOLS / folder))
-        tools = {
-            name: importlib.import_module(name)
-            for name in ('banks', 'neighbours', 'publish_model', 'export_onnx', 'from_published')
-        }
+        patch.syspath_prepend(str(TOOLS / 'model_converters'))
+        tools = {name: importlib.import_module(name) for name in ('publish_model', 'export_onnx', 'from_published')}
         yield [
             get_zero_shot_classifier,
             get_student,
             load_frozen,
-            tools['banks'].read_banks,
-            tools['neighbours'].read_prototypes,
+            read_banks,
+            read_prototypes,
             lambda file: tools['publish_model'].publish(str(file), out, 'name'),
             lambda file: tools['export_onnx'].load_part(str(file), 'embedding'),
             lambda file: tools['from_published'].convert(str(file), out / 'a.pth', 'resnet18'),

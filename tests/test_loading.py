@@ -25,6 +25,8 @@ from mmlgd.checkpoints.starts import read_start, start_from
 from mmlgd.engine.checks.pretrained_hook import PretrainedCheckHook
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
+from mmlgd.figures.banks import read_banks
+from mmlgd.figures.neighbours import read_prototypes
 from mmlgd.models import KNNClassifier
 from mmlgd.models.teachers.classifiers import load_classifier
 from mmlgd.models.teachers.sentences import check_encoder, load_sentence_encoder
@@ -104,10 +106,10 @@ IN_TOOLS = dict(
     extract=lambda tool, file, out: tool('extract_student').extract(file, out / 's.pth', 'torchvision'),
     onnx=lambda tool, file, out: tool('export_onnx').load_part(file, 'backbone'),
     from_published=lambda tool, file, out: tool('from_published').convert(file, out / 's.pth', 'resnet18'),
-    banks=lambda tool, file, out: tool('banks').read_banks(file),
-    prototypes=lambda tool, file, out: tool('neighbours').read_prototypes(file),
-    neighbours=lambda tool, file, out: tool('neighbours').main([file, str(out)]),
-    embeddings=lambda tool, file, out: tool('embeddings').main([file, str(out)]),
+    banks=lambda tool, file, out: read_banks(file),
+    prototypes=lambda tool, file, out: read_prototypes(file),
+    neighbours=lambda tool, file, out: mmlgd.draw_neighbours(file, [str(out)]),
+    embeddings=lambda tool, file, out: mmlgd.draw_map(file, [str(out)]),
     evaluate=lambda tool, file, out: tool('evaluate').main([file, '--data', str(out), '--out', str(out / 'table')]),
 )
 

@@ -10,6 +10,7 @@ VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
     'compare': ('mmlgd.cli.compare', 'Train one downstream config from several starts, over seeds.'),
     'study': ('mmlgd.cli.study', 'Train variants of a recipe over seeds, and evaluate each.'),
+    'show': ('mmlgd.cli.show', 'Draw what was learned: a map, the banks, nearest names.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }
 

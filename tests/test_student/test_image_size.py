@@ -164,8 +164,7 @@ def test_each_reader_shows_a_student_its_own_size(student_of, shown, tool, pictu
     mmlgd.ZeroShotInferencer(checkpoint, device='cpu')(str(pictures))
     assert set(shown) == {(64, 64)}
     shown.clear()
-    neighbours = ['--out', str(tmp_path / 'n.png'), '--max-pictures', '2']
-    tool('neighbours').main([checkpoint, str(pictures), *neighbours])
+    mmlgd.draw_neighbours(checkpoint, [str(pictures)], max_images=2, out=tmp_path / 'n.png')
     assert set(shown) == {(64, 64)}
     shown.clear()
     tool('extract_student').main([checkpoint, str(tmp_path / 'out.pth'), '--to', 'mmpretrain'])

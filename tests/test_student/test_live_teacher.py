@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 import mmlgd
 from mmlgd.errors import MissingFileError
 from mmlgd.evaluation import load_frozen, load_teacher
+from mmlgd.figures.looking import look
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.registry import MODELS
 from mmlgd.store import StoredTeacher, StoreError
@@ -64,11 +65,8 @@ def by_evaluation(tool, arguments, options, pictures):
 
 
 def by_figures(tool, arguments, options, pictures):
-    looking = tool('looking')
-    parser = looking.figure_parser('')
-    args = parser.parse_args([*arguments, str(pictures / 'class0'), '--teacher-options', *options])
-    args.names = NEW
-    seen = looking.look(args, 2, with_teacher=True)
+    changes = dict(option.split('=', 1) for option in options)
+    seen = look(*arguments, str(pictures / 'class0'), 2, True, NEW, changes)
     assert seen.teacher.shape == (2, 32)
     return seen.bank
 

@@ -1,0 +1,24 @@
+"""``mmlgd show map|banks|neighbours``."""
+
+from pathlib import Path
+from typing import Union
+
+import click
+
+from mmlgd.figures import draw_banks, draw_map, draw_neighbours
+
+from .verbs import verb
+
+
+def _say(files: Union[Path, list[Path]]) -> None:
+    for file in files if isinstance(files, list) else [files]:
+        click.echo(f'Drawn: {file}')
+
+
+@click.group()
+def show() -> None:
+    """Draw what was learned: a map, the banks, nearest names."""
+
+
+for _name, _function in (('map', draw_map), ('banks', draw_banks), ('neighbours', draw_neighbours)):
+    show.add_command(verb(_function, _say), _name)

@@ -1,0 +1,7 @@
+"""Figures of what was learned: maps of embeddings, banks, nearest names."""
+
+from .banks import draw_banks
+from .maps import draw_map
+from .neighbours import draw_neighbours
+
+__all__ = ['draw_banks', 'draw_map', 'draw_neighbours']

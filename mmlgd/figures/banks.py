@@ -1,0 +1,232 @@
+"""Both banks of a run: how alike their rows are, and how the prototypes drift."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Union
+
+import numpy as np
+from matplotlib import colormaps, rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mmlgd.checkpoints import CheckpointError, read_checkpoint, state_dict_of
+from mmlgd.evaluation import unit_rows
+from mmlgd.models.banks import read_text_state, read_visual_state
+from mmlgd.utils.files import require_writable
+from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
+from mmlgd.utils.validation import require
+
+from .looking import save
+
+NAMED = 40  # class names that fit on an axis
+UNVISITED = '#e4e6ea'
+
+
+class Banks(NamedTuple):
+    """The banks of one checkpoint.
+
+    Attributes:
+        epoch (int): When.
+        names (List[str]): K class names.
+        text (np.ndarray): (K, D), unit rows of the textual bank.
+        visual (np.ndarray): (K, D), the visual bank's rows, made unit.
+        visited (np.ndarray): (K,) bool.
+    """
+
+    epoch: int
+    names: list[str]
+    text: np.ndarray
+    visual: np.ndarray
+    visited: np.ndarray
+
+
+def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -> list[Path]:
+    """Draw both banks of a run: how alike their rows are, and, from several checkpoints, how the prototypes drift.
+
+    banks.png is of the latest checkpoint; from two checkpoints on there is drift.png. Neither teacher nor images are
+    needed. For a checkpoint after each epoch, train with default_hooks.checkpoint.interval=1
+    default_hooks.checkpoint.max_keep_ckpts=-1.
+
+    Args:
+        checkpoints (Sequence[str]): Of one run, in any order.
+        out_dir (str | Path): Folder of the figures. Defaults to this one.
+
+    Returns:
+        List[Path]: The PNGs.
+
+    Raises:
+        CheckpointError: One has no banks, or a queue of images in the place of the visual bank.
+        ConfigError: They have different class names.
+        WriteError: The folder cannot be written to; said before the work.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.draw_banks(['work_dirs/lgd/epoch_100.pth', 'work_dirs/lgd/epoch_200.pth'])  # doctest: +SKIP
+    """
+    out_dir = Path(out_dir)
+    require_writable(out_dir)
+    run = sorted((read_banks(file) for file in checkpoints), key=lambda banks: banks.epoch)
+    require(
+        all(banks.names == run[0].names for banks in run),
+        'The checkpoints have different class names: give those of one run.',
+    )
+    with rc_context(STYLE):
+        drawn = [save(_draw_cosines(run[-1]), out_dir / 'banks.png')]
+        if len(run) > 1:
+            drawn.append(save(_draw_drift(run), out_dir / 'drift.png'))
+    return drawn
+
+
+def read_banks(file: str) -> Banks:
+    """Read the banks out of a checkpoint.
+
+    Args:
+        file (str): Of LGD training.
+
+    Returns:
+        Banks: Its banks.
+
+    Raises:
+        CheckpointError: It has none, or a queue of pictures in place of the visual bank.
+    """
+    checkpoint = read_checkpoint(file)
+    state = state_dict_of(checkpoint)
+    missing = [key for key in ('textual_bank.bank', 'visual_bank.bank', 'visual_bank.visited') if key not in state]
+    if missing:
+        raise CheckpointError(f'{file} has no {", ".join(missing)}. Give checkpoints of LGD training with both banks.')
+    if 'visual_bank.pointer' in state:
+        raise CheckpointError(
+            f'The visual bank of {file} is a queue of pictures: it has no prototypes of classes to draw. Give '
+            f'checkpoints of a run with a mmlgd.VisualSemanticsBank.'
+        )
+    text, (visual, visited) = read_text_state(state, file), read_visual_state(state, file)
+    meta = checkpoint.get('meta')
+    epoch = meta.get('epoch') if isinstance(meta, dict) else 0
+    return Banks(
+        epoch if isinstance(epoch, int) else 0,
+        text['class_names'],
+        text['bank'].numpy(),
+        unit_rows(visual).numpy(),
+        visited.numpy(),
+    )
+
+
+def _draw_cosines(banks: Banks) -> Figure:
+    """Draw the cosines within the banks, and between them.
+
+    Args:
+        banks (Banks): Of one checkpoint.
+    """
+    order = _alike_together(banks)
+    names = [clipped(banks.names[k]) for k in order]
+    text, visual, visited = banks.text[order], banks.visual[order], banks.visited[order]
+    within_visual, between = visual @ visual.T, visual @ text.T
+    within_visual[~visited], within_visual[:, ~visited], between[~visited] = np.nan, np.nan, np.nan
+    panels = (
+        ('Class names (TSB)', text @ text.T, 'class name', 'class name'),
+        ('Prototypes (VSB)', within_visual, 'prototype', 'prototype'),
+        ('Prototypes against class names', between, 'class name', 'prototype'),
+    )
+    few = len(names) <= NAMED
+    figure = Figure(figsize=(17.5, 5.5 if few else 4.9), layout='constrained')
+    axes = figure.subplots(1, 3)
+    figure.get_layout_engine().set(w_pad=0.14)
+    for axis, (title, values, across, down) in zip(axes, panels):
+        image = axis.imshow(values, cmap=_colors(), interpolation='nearest')
+        if few:
+            axis.set_xticks(range(len(names)), names, rotation=45, ha='right', rotation_mode='anchor')
+            axis.set_yticks(range(len(names)), names)
+        else:
+            axis.set(xticks=[], yticks=[])
+        if len(names) <= 12:
+            middle = np.nanmin(values) + 0.62 * (np.nanmax(values) - np.nanmin(values))
+            for (i, j), value in np.ndenumerate(values):
+                if not np.isnan(value):
+                    color = INK if value > middle else 'white'
+                    axis.text(j, i, f'{value:.2f}', ha='center', va='center', fontsize=8, color=color)
+        axis.set(title=title, xlabel=across, ylabel=down if few else f'{down}, {len(names)} of them')
+        axis.grid(False)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        bar = figure.colorbar(image, ax=axis, shrink=0.75, pad=0.015)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=9)
+    own = (between[visited].argmax(axis=1) == np.flatnonzero(visited)).mean() if visited.any() else 0.0
+    figure.text(
+        0.01,
+        1.02,
+        f'Cosines after epoch {banks.epoch}: {visited.sum()} of {len(names)} prototypes visited, of which '
+        f'{100 * own:.0f} % are nearest to their own class name. Alike prototypes lie side by side.',
+        fontsize=11,
+        color=FAINT,
+    )
+    return figure
+
+
+def _draw_drift(run: list[Banks]) -> Figure:
+    """Draw how far each prototype is from where it ends.
+
+    Args:
+        run (List[Banks]): Of the checkpoints of one run, two or more, by epoch.
+    """
+    last = run[-1]
+    order = _alike_together(last)
+    epochs = [banks.epoch for banks in run]
+    to_last = np.stack([(banks.visual * last.visual).sum(axis=1) for banks in run])  # (E, K)
+    before = np.stack([(a.visual * b.visual).sum(axis=1) for a, b in zip(run, run[1:])])  # (E - 1, K)
+    seen = np.stack([banks.visited for banks in run])  # (E, K)
+    to_last[~seen], before[~seen[:-1]] = np.nan, np.nan
+
+    few = len(order) <= NAMED
+    figure = Figure(figsize=(13.5, 5.2), layout='constrained')
+    left, right = figure.subplots(1, 2, gridspec_kw=dict(width_ratios=[1, 1.15]))
+    figure.get_layout_engine().set(w_pad=0.14)
+    for x, values, color, label in (
+        (epochs, to_last, STUDENT, 'to the last checkpoint'),
+        (epochs[1:], before, TEXT, 'to the checkpoint before'),
+    ):
+        known = ~np.isnan(values).all(axis=1)
+        x, values = np.array(x)[known], values[known]
+        low, mean, high = np.nanmin(values, axis=1), np.nanmean(values, axis=1), np.nanmax(values, axis=1)
+        left.fill_between(x, low, high, color=color, alpha=0.12, lw=0)
+        left.plot(x, mean, color=color, lw=2.4, marker='o', ms=4.5, label=label)
+    left.plot(epochs, seen.mean(axis=1), color=FAINT, lw=1.6, ls=(0, (1, 2)), label='rows visited (share)')
+    left.set_title('Cosine of a prototype', pad=22)
+    left.set(xlabel='epoch', xlim=(epochs[0], epochs[-1]))
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.legend(loc='lower right', fontsize=10)
+    left.text(0, 1.01, 'mean over classes; band: all of them', transform=left.transAxes, color=FAINT, size=9.5)
+
+    image = right.imshow(to_last.T[order], cmap=_colors(), aspect='auto', interpolation='nearest')
+    right.set_xticks(range(len(epochs)), epochs)
+    if len(epochs) > 20:
+        right.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+    if few:
+        right.set_yticks(range(len(order)), [clipped(last.names[k]) for k in order])
+    else:
+        right.set(yticks=[], ylabel=f'{len(order)} classes')
+    right.set_title('Cosine to the last checkpoint, for each class', pad=22)
+    right.set(xlabel='epoch')
+    right.grid(False)
+    right.tick_params(length=0)
+    right.spines[:].set_visible(False)
+    figure.colorbar(image, ax=right, shrink=0.85, pad=0.015).outline.set_visible(False)
+    return figure
+
+
+def _alike_together(banks: Banks) -> np.ndarray:
+    """Order rows so that alike prototypes are neighbours, and those never visited come last."""
+    try:
+        from scipy.cluster.hierarchy import leaves_list, linkage
+    except ImportError as error:
+        raise ImportError(f'{error}. Ordering rows needs scipy: `pip install "mmlgd[evaluation]"`.') from error
+
+    visited = np.flatnonzero(banks.visited)
+    if len(visited) > 2:
+        rows = banks.visual[visited].astype(np.float64)
+        visited = visited[leaves_list(linkage(rows, method='average', metric='cosine', optimal_ordering=True))]
+    return np.concatenate([visited, np.flatnonzero(~banks.visited)])
+
+
+def _colors():
+    return colormaps['viridis'].with_extremes(bad=UNVISITED)

@@ -1,0 +1,96 @@
+"""What figures of images share: the embeddings of student and teacher."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+from matplotlib.figure import Figure
+from mmengine.device import get_device
+from torch import Tensor
+
+from mmlgd.evaluation import FrozenModel, extract, load_teacher
+from mmlgd.student import ZeroShotInferencer
+from mmlgd.student.inferencer import Picture
+
+
+@dataclass
+class Seen:
+    """N images and how they look to student and teacher.
+
+    Attributes:
+        pictures (List[Picture]): Those that could be read.
+        student (Tensor): (N, D), unit rows.
+        teacher (Tensor | None): (N, D), unit rows, if it was asked.
+        bank (Tensor): (K, D), unit rows: the class names in the joint space.
+        names (List[str]): Their K names.
+    """
+
+    pictures: list[Picture]
+    student: Tensor
+    teacher: Optional[Tensor]
+    bank: Tensor
+    names: list[str]
+
+
+def look(
+    checkpoint: str,
+    images: Union[str, Sequence[str]],
+    limit: int,
+    with_teacher: bool,
+    names: Optional[str] = None,
+    teacher_options: Optional[dict] = None,
+) -> Seen:
+    """Embed images.
+
+    Args:
+        checkpoint (str): Of LGD training, or its published file.
+        images (str | Sequence[str]): Files or folders.
+        limit (int): At most so many images, evenly spread over those that there are.
+        with_teacher (bool): Whether to ask the teacher, too.
+        names (str, optional): Vocabulary. Defaults to None: that of training.
+        teacher_options (dict, optional): Changes to the teacher's config. Defaults to None.
+
+    Returns:
+        Seen: The images that could be read, at least one.
+    """
+    inferencer = ZeroShotInferencer(checkpoint, names, teacher=teacher_options)
+    pictures = inferencer._inputs_to_list([images] if isinstance(images, str) else list(images))
+    if len(pictures) > limit:
+        pictures = [pictures[i] for i in np.linspace(0, len(pictures) - 1, limit).astype(int)]
+    models = dict(student=FrozenModel.from_classifier(inferencer.model))
+    if with_teacher:
+        models['teacher'] = load_teacher(models['student'], teacher_options)
+    models = {name: model.to(get_device()) for name, model in models.items()}
+    read: list[Picture] = []
+
+    def batches():
+        for batch in inferencer.preprocess(pictures, batch_size=64, on_error='skip'):
+            read.extend(pictures[sample.index] for sample in batch['data_samples'])
+            yield batch
+
+    found = extract(models, batches())
+    student = models['student']
+    return Seen(
+        read,
+        found['student'].embeddings,
+        found['teacher'].embeddings if with_teacher else None,
+        student.bank.cpu(),
+        student.class_names,
+    )
+
+
+def save(figure: Figure, file: Path) -> Path:
+    """Write a figure, into a folder that may have to be made.
+
+    Args:
+        figure (Figure): To be written.
+        file (Path): The PNG.
+
+    Returns:
+        Path: The same.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file)
+    return file

@@ -1,0 +1,199 @@
+"""A map of images as student and teacher embed them, coloured by the teacher's pseudo class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Optional, Union
+
+import matplotlib.patheffects as effects
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from mmlgd.errors import ConfigError
+from mmlgd.utils.files import require_writable
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.style import CLASSES, FAINT, INK, STUDENT, STYLE, TEACHER, clipped
+from mmlgd.utils.validation import whole
+
+from .looking import Seen, look, save
+
+OTHERS = '#d5d8dc'
+SCATTERED = 0.5  # median distance from the middle, in spreads of the map: from here on a class is not one cluster
+
+
+def draw_map(
+    checkpoint: str,
+    images: Sequence[str],
+    *,
+    names: Optional[str] = None,
+    teacher_options: Optional[dict] = None,
+    method: Literal['tsne', 'umap'] = 'tsne',
+    max_images: int = 2000,
+    classes: int = 12,
+    seed: int = 0,
+    out: Union[str, Path] = 'embeddings.png',
+) -> Path:
+    """Draw a map of images as student and teacher embed them, side by side, coloured by the teacher's pseudo class.
+
+    No labels are needed. Both maps have the same colours; the student's is turned to lie on the teacher's as well as it
+    can. A dark ring marks an image that the student calls something else. t-SNE is scikit-learn's; umap needs ``pip
+    install umap-learn``.
+
+    Args:
+        checkpoint (str): Of LGD training, or its published file.
+        images (Sequence[str]): Files or folders.
+        names (str, optional): Vocabulary: a text file or a set. Defaults to None: that of training.
+        teacher_options (dict, optional): Changes to the teacher's config, as pretrained=FILE. Defaults to None.
+        method (str): tsne or umap. Defaults to tsne.
+        max_images (int): Images, evenly spread. Defaults to 2000.
+        classes (int): Pseudo classes with a colour, at most 12, the most frequent; the others are grey. Defaults to 12.
+        seed (int): Seed of the layouts. Defaults to 0.
+        out (str | Path): The PNG. Defaults to embeddings.png.
+
+    Returns:
+        Path: The PNG.
+
+    Raises:
+        CheckpointError: The checkpoint is none of LGD training.
+        ConfigError: A number is out of its range, or there are too few images for a map.
+        ImportError: The library of the method is not installed.
+        WriteError: The folder cannot be written to; said before the work.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.draw_map('work_dirs/lgd/epoch_200.pth', ['photos'])  # doctest: +SKIP
+    """
+    max_images, classes = whole('images', 10, 10**6)(max_images), whole('classes', 0, len(CLASSES))(classes)
+    seed = seed_number(seed)
+    require_writable(Path(out).parent)
+    seen = look(checkpoint, images, max_images, True, names, teacher_options)
+    with rc_context(STYLE):
+        return save(_draw(seen, method, classes, seed), Path(out))
+
+
+def layout(embeddings: Tensor, method: str, seed: int) -> np.ndarray:
+    """Lay embeddings out on a plane.
+
+    Args:
+        embeddings (Tensor): (N, D), unit rows.
+        method (str): ``'tsne'`` or ``'umap'``.
+        seed (int): Seed of the layout.
+
+    Returns:
+        np.ndarray: (N, 2), centred, of unit spread.
+
+    Raises:
+        ImportError: The library of this method is not installed.
+        ValueError: There are too few pictures for a map.
+    """
+    if len(embeddings) < 10:
+        raise ConfigError(f'A map takes at least 10 pictures, got {len(embeddings)}.')
+    if method == 'umap':
+        try:
+            from umap import UMAP
+        except ImportError as error:
+            raise ImportError(f'{error}. `pip install umap-learn`, or use method tsne.') from error
+        neighbours = min(15, len(embeddings) - 1)
+        points = UMAP(n_neighbors=neighbours, metric='cosine', random_state=seed).fit_transform(embeddings.numpy())
+    else:
+        try:
+            from sklearn.manifold import TSNE
+        except ImportError as error:
+            raise ImportError(f'{error}. t-SNE needs scikit-learn: `pip install "mmlgd[evaluation]"`.') from error
+        perplexity = min(30.0, (len(embeddings) - 1) / 3)
+        # Of unit rows, the Euclidean distance orders neighbours as the cosine does.
+        points = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(embeddings.numpy())
+    points = points - points.mean(axis=0)
+    return points / points.std()
+
+
+def _draw(seen: Seen, method: str, classes: int, seed: int) -> Figure:
+    """Draw both maps.
+
+    Args:
+        seen (Seen): Pictures of student and teacher.
+        method (str): ``'tsne'`` or ``'umap'``.
+        classes (int): Pseudo classes with a colour, the most frequent; the others are grey.
+        seed (int): Seed of the layouts.
+    """
+    pseudo = (seen.teacher @ seen.bank.T).argmax(dim=1).numpy()
+    same = (seen.student @ seen.bank.T).argmax(dim=1).numpy() == pseudo
+    ids, counts = np.unique(pseudo, return_counts=True)
+    shown = ids[np.argsort(-counts, kind='stable')][: min(classes, len(CLASSES))]
+    teacher = layout(seen.teacher, method, seed)
+    student = layout(seen.student, method, seed)
+    from scipy.linalg import orthogonal_procrustes  # comes with the libraries that the layout has asked for
+
+    student = student @ orthogonal_procrustes(student, teacher)[0]
+
+    figure = Figure(figsize=(13, 6.4), layout='constrained')
+    axes = figure.subplots(1, 2)
+    headings = (
+        ('Student', f'calls {100 * same.mean():.1f} % of {len(same)} pictures what the teacher calls them', STUDENT),
+        ('Teacher', f'{len(ids)} of {len(seen.names)} class names are nearest to a picture', TEACHER),
+    )
+    for axis, points, (who, text, color) in zip(axes, (student, teacher), headings):
+        grey = ~np.isin(pseudo, shown)
+        size = np.clip(12000 / len(points), 7, 32)
+        axis.scatter(*points[grey].T, s=size / 2, color=OTHERS, lw=0)
+        for k, hue in zip(shown, CLASSES):
+            rows = pseudo == k
+            rings = np.where(same[rows] | (who == 'Teacher'), 0, 0.9)
+            axis.scatter(*points[rows].T, s=size, color=hue, edgecolors=INK, linewidths=rings, alpha=0.85)
+        _name_clusters(axis, points, pseudo, {k: (clipped(seen.names[k]), hue) for k, hue in zip(shown, CLASSES)})
+        axis.set(xticks=[], yticks=[], aspect='equal')
+        axis.grid(False)
+        axis.spines[:].set_visible(False)
+        axis.set_title(who, color=color, fontsize=15, pad=24)
+        axis.text(0, 1.015, text, transform=axis.transAxes, color=INK, va='bottom')
+    grey_note = f'; grey: {len(ids) - len(shown)} other classes' if len(ids) > len(shown) else ''
+    names = dict(tsne='t-SNE', umap='UMAP')
+    note = (
+        f"{names[method]}, each of its own. Colour: the teacher's nearest class name{grey_note}. Dark ring: the "
+        f'student says another.'
+    )
+    handles = [
+        Line2D([], [], color=hue, marker='o', ls='', ms=7, label=clipped(seen.names[k]))
+        for k, hue in zip(shown, CLASSES)
+    ]
+    legend = figure.legend(
+        handles=handles, loc='outside lower center', ncols=6, fontsize=10.5, title=note, title_fontsize=10.5
+    )
+    legend.get_title().set_color(FAINT)
+    _hide_collisions(figure, axes)
+    return figure
+
+
+def _name_clusters(axis, points: np.ndarray, pseudo: np.ndarray, named: dict[int, tuple[str, str]]) -> None:
+    """Write the names of classes that lie together; the legend has all."""
+    for k, (name, hue) in named.items():
+        own = points[pseudo == k]
+        middle = np.median(own, axis=0)
+        if len(own) > 1 and np.median(np.linalg.norm(own - middle, axis=1)) > SCATTERED:
+            continue
+        # Above most of its pictures, so that it hides few of them.
+        label = axis.annotate(
+            name,
+            (middle[0], np.percentile(own[:, 1], 80)),
+            (0, 7),
+            textcoords='offset points',
+            color=hue,
+            ha='center',
+            weight='bold',
+            size=12,
+        )
+        label.set_path_effects([effects.withStroke(linewidth=3.5, foreground='white')])
+
+
+def _hide_collisions(figure, axes) -> None:
+    figure.canvas.draw()  # boxes of texts are known once drawn
+    for axis in axes:
+        kept = []
+        for label in axis.texts:
+            if label.get_weight() != 'bold':
+                continue
+            box = label.get_window_extent()
+            label.set_visible(not any(box.overlaps(other) for other in kept))
+            kept += [box] if label.get_visible() else []

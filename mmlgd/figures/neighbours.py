@@ -1,0 +1,127 @@
+"""Images with the class names, and the prototypes, that lie nearest to them in the joint space."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional, Union
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from mmlgd.checkpoints import read_checkpoint, state_dict_of
+from mmlgd.evaluation import unit_rows
+from mmlgd.models.banks import read_text_state, read_visual_state
+from mmlgd.utils.files import require_writable
+from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
+from mmlgd.utils.validation import whole
+
+from .looking import Seen, look, save
+
+COLUMNS = 2  # pictures side by side
+
+
+def draw_neighbours(
+    checkpoint: str,
+    images: Sequence[str],
+    *,
+    names: Optional[str] = None,
+    teacher_options: Optional[dict] = None,
+    max_images: int = 12,
+    topk: int = 4,
+    out: Union[str, Path] = 'neighbours.png',
+) -> Path:
+    """Draw images with the class names, and the prototypes, that lie nearest to them in the joint space.
+
+    Only the student is asked. Class names are rows of the textual bank; prototypes are rows of the visual bank that
+    some image has visited, the mean of what the teacher calls by that name. Other names change the class names alone.
+
+    Args:
+        checkpoint (str): Of LGD training, or its published file.
+        images (Sequence[str]): Files or folders.
+        names (str, optional): Vocabulary: a text file or a set. Defaults to None: that of training.
+        teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, as
+            pretrained=FILE. Defaults to None.
+        max_images (int): Images, evenly spread. Defaults to 12.
+        topk (int): Nearest of each kind. Defaults to 4.
+        out (str | Path): The PNG. Defaults to neighbours.png.
+
+    Returns:
+        Path: The PNG.
+
+    Raises:
+        CheckpointError: The checkpoint is none of LGD training.
+        ConfigError: A number is out of its range.
+        WriteError: The folder cannot be written to; said before the work.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.draw_neighbours('work_dirs/lgd/epoch_200.pth', ['photos'])  # doctest: +SKIP
+    """
+    max_images, topk = whole('images', 1, 10**4)(max_images), whole('neighbours', 1, 100)(topk)
+    require_writable(Path(out).parent)
+    seen = look(checkpoint, images, max_images, False, names, teacher_options)
+    with rc_context(STYLE):
+        return save(_draw(seen, read_prototypes(checkpoint), topk), Path(out))
+
+
+def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
+    """Read the visual bank's visited rows.
+
+    Args:
+        checkpoint (str): Of LGD training.
+
+    Returns:
+        Tuple[List[str], Tensor]: V names and (V, D) unit rows; none if the checkpoint has no such bank, or a queue of
+        pictures in its place.
+    """
+    state = state_dict_of(read_checkpoint(checkpoint))
+    if 'visual_bank.visited' not in state or 'visual_bank.pointer' in state:
+        return [], Tensor()
+    bank, visited = read_visual_state(state, checkpoint)
+    names = read_text_state(state, checkpoint)['class_names']
+    rows = unit_rows(bank[visited])
+    return [name for name, there in zip(names, visited.tolist()) if there], rows
+
+
+def _draw(seen: Seen, prototypes: tuple[list[str], Tensor], topk: int) -> Figure:
+    """Draw each image with two lists of bars."""
+    lists = [('class names', seen.names, seen.bank, TEXT)]
+    if prototypes[0]:
+        lists.append(('prototypes', *prototypes, STUDENT))
+    nearest = [_nearest(seen.student, names, rows, topk) for _, names, rows, _ in lists]
+    end = 1.15 * max(value for found in nearest for one in found for _, value in one)
+    rows = -(-len(seen.pictures) // COLUMNS)
+    per_picture = 1 + len(lists)
+    figure = Figure(figsize=(COLUMNS * (1.75 + 2.5 * len(lists)), 1.95 * rows + 0.5), layout='constrained')
+    axes = figure.subplots(
+        rows,
+        COLUMNS * per_picture,
+        squeeze=False,
+        gridspec_kw=dict(width_ratios=[1, *[1.45] * len(lists)] * COLUMNS),
+    )
+    for axis in axes.flat:
+        axis.axis('off')
+    for i, picture in enumerate(seen.pictures):
+        line, start = divmod(i, COLUMNS)
+        cells = axes[line, start * per_picture : (start + 1) * per_picture]
+        cells[0].imshow(picture.read()[..., ::-1], interpolation='lanczos')
+        cells[0].set_title(
+            clipped(Path(str(picture)).name, 22), fontsize=8.5, weight='normal', color=FAINT, loc='center'
+        )
+        for axis, found, (title, _, _, color) in zip(cells[1:], nearest, lists):
+            if line == 0:
+                axis.set_title(title, fontsize=10.5, color=color)
+            for place, (name, value) in enumerate(found[i]):
+                best = place == 0
+                axis.barh(place, max(0.0, value), color=color, alpha=0.55 if best else 0.22, height=0.82)
+                label = f'{clipped(name, 24)}  {round(value, 2) + 0.0:.2f}'  # no minus before a zero
+                weight = 'bold' if best else 'normal'
+                axis.text(0.02 * end, place, label, va='center', size=9, weight=weight, color=INK)
+            axis.set(xlim=(0, end), ylim=(topk - 0.4, -0.6))
+    figure.supxlabel('cosine of the student', fontsize=10, color=FAINT)
+    return figure
+
+
+def _nearest(embeddings: Tensor, names: list[str], rows: Tensor, topk: int) -> list[list[tuple[str, float]]]:
+    values, indices = (embeddings @ rows.T).topk(min(topk, len(names)), dim=1)
+    return [[(names[k], v) for k, v in zip(*pair)] for pair in zip(indices.tolist(), values.tolist())]
