@@ -24,9 +24,9 @@ from .folders import open_folder
 from .folding import fold_batch_norm
 from .foreign import check_weights_file, foreign_code
 from .torchscript import is_torchscript, read_torchscript
-from .weights import Weights, cause, fetch_weights, find_weights, wants_quick_gelu
+from .weights import Weights, cause, fetch_weights, find_weights
 
-__all__ = ['OpenCLIPTeacher', 'PooledTokenAttention', 'wants_quick_gelu']
+__all__ = ['OpenCLIPTeacher', 'PooledTokenAttention']
 
 # Tensors in OpenAI's archives that are no weights.
 _NO_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size', 'attn_mask')

@@ -6,7 +6,6 @@ from typing import NamedTuple, Optional
 
 import open_clip
 from mmengine.logging import print_log
-from open_clip.factory import get_model_config
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
 from mmlgd.errors import MissingFileError
@@ -108,26 +107,6 @@ def fetch_weights(model: str, weights: Weights, cache_dir: Optional[str]) -> Opt
             f'{model}:{weights.name}:/path/to/file), or put it where they are looked for '
             f'({" or ".join(filter(None, looked))}).'
         ) from error
-
-
-def wants_quick_gelu(model: str, pretrained: Optional[str]) -> bool:
-    """Whether these weights were trained with QuickGELU, as OpenAI's were.
-
-    Args:
-        model (str): An open_clip architecture.
-        pretrained (str, optional): See :func:`find_weights`.
-
-    Returns:
-        bool: True for tags that open_clip marks so, and for ``-quickgelu`` architectures.
-
-    Raises:
-        TeacherError: ``pretrained`` is neither a tag of this architecture nor a file.
-
-    Examples:
-        >>> wants_quick_gelu('RN50', 'openai'), wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
-        (True, False)
-    """
-    return find_weights(model, pretrained).quick_gelu or bool(get_model_config(model).get('quick_gelu'))
 
 
 def cause(error: BaseException) -> str:

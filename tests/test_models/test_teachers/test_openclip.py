@@ -12,7 +12,8 @@ from torchvision.transforms.functional import normalize
 from mmlgd import OpenCLIPTeacher
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.models.teachers import weights
-from mmlgd.models.teachers.openclip import PooledTokenAttention, wants_quick_gelu
+from mmlgd.models.teachers.openclip import PooledTokenAttention
+from mmlgd.models.teachers.weights import find_weights
 from mmlgd.registry import MODELS
 
 STUDENT = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
@@ -93,20 +94,21 @@ def test_identity_follows_the_weights(teacher, tiny_clip, tmp_path, monkeypatch)
         changed = OpenCLIPTeacher(f'local-dir:{tmp_path / "moved"}')
         assert changed.identity.rpartition('/')[2] == teacher.identity.rpartition('/')[2]
         assert not same_teacher(changed.identity, teacher.identity)
-    other = OpenCLIPTeacher('RN50', pretrained=None)
-    assert other.identity != OpenCLIPTeacher('RN50', pretrained=None).identity  # random weights are not the same
+    other = OpenCLIPTeacher('ViT-S-32-alt', pretrained=None)
+    assert other.identity != OpenCLIPTeacher('ViT-S-32-alt', pretrained=None).identity  # random weights are not the same
 
 
 def test_weights_from_a_local_file(tmp_path):
-    clip = open_clip.create_model('ViT-B-32')
+    clip = open_clip.create_model('ViT-S-32-alt')
     torch.save(clip.state_dict(), tmp_path / 'weights.pt')
-    teacher = OpenCLIPTeacher('ViT-B-32', pretrained=str(tmp_path / 'weights.pt'))
+    teacher = OpenCLIPTeacher('ViT-S-32-alt', pretrained=str(tmp_path / 'weights.pt'))
     loaded = teacher.image_tower.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in clip.visual.state_dict().items())
 
 
 def test_openai_weights_get_quick_gelu(monkeypatch, tmp_path):
-    assert wants_quick_gelu('RN50', 'openai') and not wants_quick_gelu('ViT-B-32', 'laion2b_s34b_b79k')
+    assert find_weights('RN50', 'openai').quick_gelu
+    assert not find_weights('ViT-B-32', 'laion2b_s34b_b79k').quick_gelu
     asked = {}
 
     def create_model(**arguments):

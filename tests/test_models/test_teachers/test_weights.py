@@ -16,7 +16,7 @@ from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.models.teachers import TeacherError, weights
 from mmlgd.models.teachers.torchscript import is_torchscript, read_torchscript
-from mmlgd.models.teachers.weights import find_weights, wants_quick_gelu
+from mmlgd.models.teachers.weights import find_weights
 from tests.malicious import Attack
 
 
@@ -59,7 +59,7 @@ def test_a_file_with_its_tag_is_read_as_the_tag_is(model, tag, file):
 def test_a_file_without_a_tag_has_what_all_tags_agree_on(model, mean, interpolation, quick_gelu, file, warned):
     found = find_weights(model, file)
     assert (found.pixels['mean'], found.pixels['interpolation']) == (mean, interpolation)
-    assert found.quick_gelu == wants_quick_gelu(model, file) == quick_gelu
+    assert found.quick_gelu == quick_gelu
     assert not warned
 
 
