@@ -1,6 +1,7 @@
 """Two processes on one machine: what must be equal on all ranks is, and only one of them reads the class names."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch.distributed
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import Runner
 
 from mmlgd import QueueBank, VisualSemanticsBank
 from mmlgd.registry import MODELS
@@ -64,6 +66,8 @@ def on_rank(rank, folder, lgd_config):
     torch.manual_seed(rank)  # ranks whose seeds differ, as with mmengine's diff_rank_seed
     model = MMDistributedDataParallel(MODELS.build(lgd_config))
     model.eval()  # batch norm of a rank's own half is no batch norm of all
+    # As mmengine does before training: each entry of the state dict goes to the other ranks.
+    Runner._init_model_weights(SimpleNamespace(model=model))
     results['start'] = {key: value.clone() for key, value in student_of(model.module).items()}
     for step in range(2):
         losses = model(pictures(step).chunk(2)[rank], mode='loss')

@@ -8,6 +8,7 @@ from PIL import Image
 
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
 from mmlgd.utils.files import WriteError
+from tests.words import change_words
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_checkpoints_without_banks_or_of_different_runs(load, run, tmp_path, cap
     with pytest.raises(CheckpointError, match='seed.pth is a queue of pictures'):
         load('banks').main([str(tmp_path / 'seed.pth')])
     other = read_checkpoint(run[0])
-    other['state_dict']['textual_bank._extra_state']['class_names'] = list('abcde')
+    change_words(other, class_names=list('abcde'))
     torch.save(other, tmp_path / 'other.pth')
     with pytest.raises(SystemExit):
         load('banks').main([run[1], str(tmp_path / 'other.pth')])
