@@ -60,8 +60,10 @@ def on_rank(rank, folder, lgd_config):
     results['bank'] = bank_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3)).bank
     results['queue'] = queue_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3))
     tower = CountingTower()
-    results['text'] = embed_class_names(tower, 8, 'teacher', ['cat', 'dog'], ['a {}', 'the {}'])
-    results['asked'] = tower.asked
+    words, prepared = (8, 'teacher', ['cat', 'dog'], ['a {}', 'the {}']), []
+    for _ in range(2):
+        results['text'] = embed_class_names(tower, *words, prepare=lambda: prepared.append(rank))
+    results['asked'], results['prepared'] = tower.asked, prepared
 
     torch.manual_seed(rank)  # ranks whose seeds differ, as with mmengine's diff_rank_seed
     model = MMDistributedDataParallel(MODELS.build(lgd_config))
@@ -103,6 +105,7 @@ def test_one_rank_encodes_the_class_names_for_all(ranks):
     first, second = ranks
     assert torch.equal(first['text'], second['text'])
     assert first['asked'] == 4 and second['asked'] == 0
+    assert first['prepared'] == [0] and second['prepared'] == [1]  # once: the second time it is read
 
 
 def test_lgd_under_ddp_is_lgd_on_the_joint_batch(ranks, lgd_model):

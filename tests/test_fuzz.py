@@ -27,7 +27,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
 from mmlgd.registry import MODELS
-from mmlgd.store import StoredTeacher, TeacherStore
+from mmlgd.store import CachedTeacher, TeacherStore
 from mmlgd.student import get_student, get_zero_shot_classifier
 from mmlgd.text import embed_class_names, fill, load_templates, load_vocabulary
 from mmlgd.utils.building import build_part
@@ -146,7 +146,7 @@ PARTS = {
     'mmlgd.QueueBank': ['size', 'embed_dim'],
     'mmlgd.ProjectionNeck': ['in_channels', 'out_channels', 'hid_channels'],
     'mmlgd.MoCoV2Augmentation': ['brightness', 'hue', 'sigma', 'flip_prob'],
-    'mmlgd.StoredTeacher': ['store'],
+    'mmlgd.CachedTeacher': ['store', 'teacher'],
     'mmlgd.OpenCLIPTeacher': ['model', 'pretrained', 'cache_dir', 'compile'],
     'mmlgd.ConSETeacher': ['classifier', 'weights', 'top_k', 'visual_share', 'image_size', 'compile'],
     'mmlgd.CosineLoss': ['alpha'],
@@ -204,7 +204,7 @@ def store(tmp_path_factory):
 
 def read_all(folder):
     store = TeacherStore(folder)
-    StoredTeacher(folder)
+    CachedTeacher(folder)
     store.require_complete()
     rows = store.num_views * store.num_pictures
     assert len(store[0]) == len(store[rows - 1]) == store.embed_dim

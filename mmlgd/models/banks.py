@@ -106,8 +106,8 @@ class TextualSemanticsBank(nn.Module):
             ``'openai-imagenet-80'``, as published.
         transfer (bool): Keep this bank when a checkpoint with other names or templates is loaded: zero-shot
             evaluation on a vocabulary that the student was not trained with. Defaults to False.
-        cache_dir (str, optional): Folder of the cached text embeddings. Defaults to those that come with the teacher,
-            else ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
+        cache_dir (str, optional): Folder of the cached text embeddings, beside those that come with the teacher.
+            Defaults to ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
 
     Attributes:
         bank (Tensor): (K, D) float32, rows of unit length.
@@ -134,9 +134,15 @@ class TextualSemanticsBank(nn.Module):
         # A text tower is slow on a CPU (80,000 prompts for ImageNet): lend it the accelerator for this one use.
         home = teacher.mean.device
         teacher.to(get_device())
-        cache_dir = cache_dir or teacher.text_cache
         bank = embed_class_names(
-            teacher.encode_text, teacher.embed_dim, self.teacher_id, self.class_names, self.templates, cache_dir
+            teacher.encode_text,
+            teacher.embed_dim,
+            self.teacher_id,
+            self.class_names,
+            self.templates,
+            cache_dir,
+            kept_in=teacher.text_cache,
+            prepare=teacher.prepare,
         )
         teacher.to(home)
         self.register_buffer('bank', bank)

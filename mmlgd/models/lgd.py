@@ -38,7 +38,7 @@ class LGD(BaseSelfSupervisor):
         backbone (dict): The student, any backbone of mmpretrain (or ``mmpretrain.TIMMBackbone``).
         neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'`` and ``out_channels`` to the
             teacher's dimension.
-        teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.StoredTeacher'``.
+        teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.CachedTeacher'``.
         text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
             ``'mmlgd.TextualSemanticsBank'``.
         loss (dict, optional): Temperatures, weight and options; ``type`` defaults to ``'mmlgd.LGDLoss'``.
@@ -91,6 +91,8 @@ class LGD(BaseSelfSupervisor):
         )
         self.textual_bank = build_part(text, 'model.text', 'mmlgd.TextualSemanticsBank', teacher=teacher)
         teacher.free_text_tower()
+        if predict_teacher:
+            teacher.prepare()
         k, d = self.textual_bank.bank.shape
         rows = {} if 'size' in (visual_bank or {}) else dict(num_classes=k)  # a queue's size is no number of names
         self.visual_bank = build_part(
