@@ -1,6 +1,7 @@
 """Two processes on one machine: what must be equal on all ranks is, and only one of them reads the class names."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch.distributed
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import Runner
 
 from mmlgd import QueueBank, VisualSemanticsBank
 from mmlgd.registry import MODELS
@@ -58,12 +60,16 @@ def on_rank(rank, folder, lgd_config):
     results['bank'] = bank_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3)).bank
     results['queue'] = queue_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3))
     tower = CountingTower()
-    results['text'] = embed_class_names(tower, 8, 'teacher', ['cat', 'dog'], ['a {}', 'the {}'])
-    results['asked'] = tower.asked
+    words, prepared = (8, 'teacher', ['cat', 'dog'], ['a {}', 'the {}']), []
+    for _ in range(2):
+        results['text'] = embed_class_names(tower, *words, prepare=lambda: prepared.append(rank))
+    results['asked'], results['prepared'] = tower.asked, prepared
 
     torch.manual_seed(rank)  # ranks whose seeds differ, as with mmengine's diff_rank_seed
     model = MMDistributedDataParallel(MODELS.build(lgd_config))
     model.eval()  # batch norm of a rank's own half is no batch norm of all
+    # As mmengine does before training: each entry of the state dict goes to the other ranks.
+    Runner._init_model_weights(SimpleNamespace(model=model))
     results['start'] = {key: value.clone() for key, value in student_of(model.module).items()}
     for step in range(2):
         losses = model(pictures(step).chunk(2)[rank], mode='loss')
@@ -99,6 +105,7 @@ def test_one_rank_encodes_the_class_names_for_all(ranks):
     first, second = ranks
     assert torch.equal(first['text'], second['text'])
     assert first['asked'] == 4 and second['asked'] == 0
+    assert first['prepared'] == [0] and second['prepared'] == [1]  # once: the second time it is read
 
 
 def test_lgd_under_ddp_is_lgd_on_the_joint_batch(ranks, lgd_model):

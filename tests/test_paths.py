@@ -11,6 +11,7 @@ from mmlgd.errors import MMLGDError
 from mmlgd.student.inferencer import _pictures_of, _targets
 from mmlgd.text import embed_class_names
 from tests import ROOT
+from tests.words import change_words
 
 TOOLS = ROOT / 'tools'
 NAMES = ['../../escaped', '/escaped', 'a/../../../escaped', '..', 'c:\\escaped', 'a/b', 'two\\..\\..\\escaped']
@@ -42,7 +43,7 @@ def test_class_names_and_teachers_are_no_paths(name, tmp_path):
 
 def test_drawn_pictures_stay_in_their_folder(lgd_checkpoint, tmp_path):
     content = torch.load(lgd_checkpoint, weights_only=True)
-    content['state_dict']['textual_bank._extra_state']['class_names'] = NAMES[:5]
+    change_words(content, class_names=NAMES[:5])
     torch.save(content, tmp_path / 'a.pth')
     (tmp_path / 'in/sub').mkdir(parents=True)
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / 'in/sub/x.png')

@@ -13,7 +13,6 @@ from mmengine.runner import Runner
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.cli.tool import run_tool
-from mmlgd.engine.numerics.ema_hook import average_student
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
 from mmlgd.utils.substitution import refuse_substitution
@@ -62,7 +61,6 @@ def load_config(args: argparse.Namespace) -> Config:
     compare_sizes(cfg, args.checkpoint or args.student)
     compare_statistics(cfg, args.checkpoint or args.student)
     start_from(cfg, args.student)
-    average_student(cfg)
     check_cards(cfg.launcher)
     refuse_substitution(cfg.to_dict())
     return cfg

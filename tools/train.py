@@ -16,7 +16,6 @@ from mmlgd.checkpoints.resume import resume_whole, save_whole
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.cli.tool import run_tool
 from mmlgd.datasets.folder import folder_of, require_outside
-from mmlgd.engine.numerics.ema_hook import average_student
 from mmlgd.errors import ConfigError
 from mmlgd.store.writer import use_store
 from mmlgd.student.image_size import compare_statistics, size_evaluation
@@ -100,7 +99,6 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.student:
         compare_statistics(cfg, args.student)
     save_whole(cfg)
-    average_student(cfg)
     check(cfg)
     return cfg
 

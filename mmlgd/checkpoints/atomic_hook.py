@@ -1,17 +1,17 @@
 """Checkpoints that are whole or not there, and of which a run removes its own alone."""
 
 import os
-from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
-from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmlgd.registry import HOOKS
-from mmlgd.utils.files import write_whole
+from mmlgd.utils.files import refuse_link, write_whole
 
 from .loaders import safe_loading
 from .resume_check import check_resumable
@@ -20,7 +20,7 @@ _BACKEND = 'mmlgd.whole_files'
 
 
 class WholeFileBackend(LocalBackend):
-    """mmengine's access to local files, by :func:`mmlgd.utils.files.write_whole`."""
+    """mmengine's access to local files, by :func:`mmlgd.utils.files.write_whole`. It removes files alone."""
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         """Write a file.
@@ -34,6 +34,9 @@ class WholeFileBackend(LocalBackend):
         """
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         write_whole(filepath, obj)
+
+    def rmtree(self, dir_path: Union[str, Path]) -> None:
+        """Leave a folder where it is: no checkpoint of a run with this backend is one."""
 
 
 register_backend(_BACKEND, WholeFileBackend, force=True)
@@ -76,12 +79,11 @@ class AtomicCheckpointHook(CheckpointHook):
             runner (Runner): The runner.
         """
         local = '://' not in str(self.out_dir or runner.work_dir)
-        if local and self.backend_args is None and self.file_client_args is None:
+        if local and self.file_client_args is None and self.backend_args in (None, dict(backend='local')):
             self.backend_args = dict(backend=_BACKEND)
-        outdated = self._take_over(runner)
+        refuse_link(Path(runner.work_dir, 'last_checkpoint'))  # mmengine would write through it
+        self._forget_others(runner)
         super().before_train(runner)
-        if is_main_process():
-            self._remove_steps(outdated)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to resume from what is no checkpoint of this training.
@@ -97,8 +99,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if runner._resume:
             check_resumable(runner, checkpoint, runner._load_from or 'The checkpoint')
 
-    def _take_over(self, runner: Runner) -> list[int]:
-        """Keep of what a resumed checkpoint tells of others what is this run's own; list what is to be removed."""
+    def _forget_others(self, runner: Runner) -> None:
+        """Keep of what a resumed checkpoint tells of others what is this run's own: the rest is not to be removed."""
         folder = str(self.out_dir or runner.work_dir)
         if folder != runner.work_dir:  # as mmengine is about to do
             folder = os.path.join(folder, os.path.basename(runner.work_dir.rstrip(os.sep)))
@@ -107,57 +109,29 @@ class AtomicCheckpointHook(CheckpointHook):
         for key in [key for key in told if key.startswith('best_ckpt')]:
             if not (ours and _is_best(told[key], folder)):
                 del told[key]
-        steps = told.pop('keep_ckpt_ids', []) if ours else []
-        kept = steps[-self.max_keep_ckpts :] if self.max_keep_ckpts > 0 else []
-        told['keep_ckpt_ids'] = kept
-        return steps[: len(steps) - len(kept)] if kept else []
+        if not ours:
+            told.pop('keep_ckpt_ids', None)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """As mmengine's, in another order."""
-        outdated = []
-        if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:  # a new best one saves the same step again
-            steps = [*self.keep_ckpt_ids, step]
-            outdated, kept = steps[: -self.max_keep_ckpts], steps[-self.max_keep_ckpts :]
-            self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
-            runner.message_hub.update_info('keep_ckpt_ids', kept)
-        name = self.filename_tmpl.format(step)
-        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
-        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
-        if is_main_process():
-            write_whole(Path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode())
-            self._remove_steps(outdated)
+        with self._removing_last():
+            super()._save_checkpoint_with_step(runner, step, meta)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """As mmengine's, but what it removes goes when all is written."""
-        if not self.save_best:  # also asked in a validation without training, before there is a backend
-            return
+        if self.save_best:  # also asked in a validation without training, before there is a backend
+            with self._removing_last():
+                super()._save_best_checkpoint(runner, metrics)
+
+    @contextmanager
+    def _removing_last(self) -> Iterator[None]:
+        """Let what mmengine removes meanwhile go when all is written, and stay where something is not."""
         backend = self.file_backend
         self.file_backend = later = _RemovesLater(backend)
         try:
-            super()._save_best_checkpoint(runner, metrics)
+            yield
         finally:
             self.file_backend = backend
         for path in later.outdated:
-            self._remove(path)
-
-    def _remove_steps(self, steps: list[int]) -> None:
-        for step in steps:
-            self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step)))
-
-    def _remove(self, path: str) -> None:
-        if self.file_backend.isfile(path):  # never a folder
-            self.file_backend.remove(path)
+            backend.remove(path)
 
 
 def _is_resumed_from(runner: Runner, folder: str) -> bool:
@@ -174,7 +148,7 @@ def _is_best(path: object, folder: str) -> bool:
 
 
 class _RemovesLater:
-    """A file backend that keeps a list of what it is to remove."""
+    """A file backend that keeps a list of the files that it is to remove, and leaves folders."""
 
     def __init__(self, backend: LocalBackend):
         self._backend = backend
@@ -186,4 +160,5 @@ class _RemovesLater:
     def remove(self, path: str) -> None:
         self.outdated.append(path)
 
-    rmtree = remove
+    def rmtree(self, path: str) -> None:
+        pass

@@ -114,7 +114,7 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
             return file
         faults[file] = fault
         print_log(f'The checkpoint {file} is no good ({fault}): looking for the one before it.', 'current', 30)
-    if faults or named:
+    if faults or note.is_file():  # an empty one, too: a full disk or a kill as it was written
         told = '; '.join(f'{file.name} {fault}' for file, fault in faults.items()) or f'{named!r} is not there'
         raise CheckpointError(
             f'There is no whole checkpoint in {str(folder)!r} to resume from: {told}. Start anew without --resume, or '

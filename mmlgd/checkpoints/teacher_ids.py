@@ -74,7 +74,7 @@ def teacher_to_build(
     Args:
         told (dict, optional): Settings of the teacher, out of the checkpoint or store.
         named (dict, optional): The caller's. With a ``type`` it is the whole teacher, without one it changes the
-            settings of ``told``. Defaults to None.
+            settings of ``told``; where that is a teacher behind a store, those of the teacher. Defaults to None.
         source (str | Path): Where ``told`` is from, for the error.
 
     Returns:
@@ -92,9 +92,12 @@ def teacher_to_build(
     if 'type' in named:
         return named
     told = dict(told or {})
+    if 'store' in told:
+        # A store is read as data. The teacher behind it, should it be asked, comes here too: by what the store tells of
+        # it and the caller names, not by what this file says.
+        named = dict(store=named.pop('store', told['store']), teacher=named)
     for key, value in told.items():
-        # What is in a store is read as data, and the teacher that it names comes here too.
-        if key in (*named, 'store', *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
+        if key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue
         raise CheckpointError(
             f'{source} has a teacher with {key}={brief(value, 200)!r}: a place that whoever wrote it has chosen, which '

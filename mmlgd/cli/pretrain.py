@@ -452,7 +452,7 @@ def tool_commands(
     Args:
         config (Path): Of the run.
         gpus (int): Cards; several are given a process each by torchrun.
-        store (Path, optional): The teacher store, written first unless it has all that the config reads.
+        store (Path, optional): The teacher store, written first unless it has all of its shards.
         views (int, optional): Of each picture, in the store.
         train_args (Tuple[str]): For tools/train.py.
 
@@ -471,7 +471,7 @@ def tool_commands(
         launcher = ['--launcher', 'pytorch']
     commands = []
     if store is not None:
-        written = store_arguments(config, store, views, train_args)
+        written = store_arguments(store, views, train_args)
         if written is not None:
             commands.append([*python, str(tools / 'store_teacher.py'), str(config), *written, *launcher])
         train_args = ('--store', str(store), *train_args)
@@ -479,27 +479,23 @@ def tool_commands(
     return commands
 
 
-def store_arguments(config: Path, store: Path, views: Optional[int], train_args: tuple) -> Optional[list[str]]:
+def store_arguments(store: Path, views: Optional[int], train_args: tuple) -> Optional[list[str]]:
     """Say how the store is to be written before training reads it.
 
     Args:
-        config (Path): Of the run.
         store (Path): The teacher store.
         views (int, optional): Of each picture, if the user wants a number of them.
         train_args (Tuple[str]): For tools/train.py; its ``--cfg-options`` are the writer's, too.
 
     Returns:
-        List[str] | None: For tools/store_teacher.py; None if the store has all that the config reads.
+        List[str] | None: For tools/store_teacher.py; None if it has all of its shards.
 
     Raises:
         StoreError: The store is damaged or of another kind, or has another number of views.
     """
-    from mmengine.config import Config, DictAction
-
     from mmlgd.store import DESCRIPTION, StoreError, TeacherStore
-    from mmlgd.store.writer import is_complete
 
-    options = _cfg_options(train_args, 'extend', [])
+    options = _cfg_options(train_args)
     arguments = ['--cfg-options', *options] if options else []
     if (store / DESCRIPTION).is_file():
         told = TeacherStore(store)
@@ -508,17 +504,15 @@ def store_arguments(config: Path, store: Path, views: Optional[int], train_args:
                 f'--views {views}, and the teacher store in {str(store)!r} has {told.num_views} views of each image. '
                 f'Leave --views out to train from it, or give another folder as --store for {views} views.'
             )
-        cfg = Config.fromfile(config)
-        cfg.merge_from_dict(_cfg_options(train_args, DictAction, {}))
-        if is_complete(cfg, store):
+        if not told.missing():
             return None
         views = told.num_views
         arguments += ['--seed', str(told.origin()['seed'])]
     return [*arguments, '--views', str(views or VIEWS), '--out', str(store)]
 
 
-def _cfg_options(train_args: tuple, action, default):
-    """What follows ``--cfg-options``, as it is or as mmengine reads it."""
+def _cfg_options(train_args: tuple) -> list[str]:
+    """What follows ``--cfg-options``."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument('--cfg-options', nargs='+', action=action, default=default)
+    parser.add_argument('--cfg-options', nargs='+', action='extend', default=[])
     return parser.parse_known_args(train_args)[0].cfg_options

@@ -192,6 +192,7 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
         raise ConfigError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
     model = build_live_teacher(student.config, student.teacher_id, teacher, 'The student')
     model.free_text_tower()
+    model.prepare()  # what is wrong with it is said now, not among the images
     preprocessor = buildable(student.config['model'].get('data_preprocessor'), 'data_preprocessor') or IMAGENET_RGB
     tower = FrozenModel(
         _TeacherTower(model), _Last(), student.bank, student.class_names, dict(preprocessor), student.config

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
+from mmlgd.checkpoints.words import tensor_of, words_of
+from mmlgd.errors import brief
 from mmlgd.registry import MODELS
 from mmlgd.text import DEFAULT_TEMPLATES, embed_class_names, load_templates, load_vocabulary
 from mmlgd.text.characters import unreadable
@@ -38,8 +40,7 @@ def read_text_state(
     Raises:
         CheckpointError: These are not what a textual bank has.
     """
-    told, bank = state.get(f'{prefix}_extra_state'), state.get(f'{prefix}bank')
-    told = told if isinstance(told, dict) else {}
+    told, bank = words_of(state.get(f'{prefix}_extra_state')), state.get(f'{prefix}bank')
     names, templates = told.get('class_names'), told.get('templates')
     is_text = all(
         isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)
@@ -50,8 +51,8 @@ def read_text_state(
         shape = tuple(getattr(bank, 'shape', ()))
         raise CheckpointError(
             f'{source} has no textual bank that could be read: expected {prefix}bank (K, D), and with it K '
-            f'class_names, templates and a teacher_id; got a bank of shape {shape} and {sorted(map(str, told))}. Give '
-            f'a checkpoint of LGD training, or its published file.'
+            f'class_names, templates and a teacher_id; got a bank of shape {shape} and {brief(sorted(told), 200)}. '
+            f'Give a checkpoint of LGD training, or its published file.'
         )
     if fault := next((f'{text[:50]!r} {unreadable(text)}' for text in (*names, *templates) if unreadable(text)), ''):
         raise CheckpointError(
@@ -105,8 +106,8 @@ class TextualSemanticsBank(nn.Module):
             ``'openai-imagenet-80'``, as published.
         transfer (bool): Keep this bank when a checkpoint with other names or templates is loaded: zero-shot
             evaluation on a vocabulary that the student was not trained with. Defaults to False.
-        cache_dir (str, optional): Folder of the cached text embeddings. Defaults to those that come with the teacher,
-            else ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
+        cache_dir (str, optional): Folder of the cached text embeddings, beside those that come with the teacher.
+            Defaults to ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
 
     Attributes:
         bank (Tensor): (K, D) float32, rows of unit length.
@@ -133,18 +134,24 @@ class TextualSemanticsBank(nn.Module):
         # A text tower is slow on a CPU (80,000 prompts for ImageNet): lend it the accelerator for this one use.
         home = teacher.mean.device
         teacher.to(get_device())
-        cache_dir = cache_dir or teacher.text_cache
         bank = embed_class_names(
-            teacher.encode_text, teacher.embed_dim, self.teacher_id, self.class_names, self.templates, cache_dir
+            teacher.encode_text,
+            teacher.embed_dim,
+            self.teacher_id,
+            self.class_names,
+            self.templates,
+            cache_dir,
+            kept_in=teacher.text_cache,
+            prepare=teacher.prepare,
         )
         teacher.to(home)
         self.register_buffer('bank', bank)
 
-    def get_extra_state(self) -> dict:
-        """What the rows mean: names, templates and teacher, as plain strings."""
-        return dict(class_names=self.class_names, templates=self.templates, teacher_id=self.teacher_id)
+    def get_extra_state(self) -> Tensor:
+        """What the rows mean: names, templates and teacher, as (bytes,) uint8."""
+        return tensor_of(dict(class_names=self.class_names, templates=self.templates, teacher_id=self.teacher_id))
 
-    def set_extra_state(self, state: dict) -> None:
+    def set_extra_state(self, state: Tensor) -> None:
         """Nothing to set: :meth:`_load_from_state_dict` has compared the state with this bank's own."""
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:

@@ -5,7 +5,6 @@ from typing import Optional
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import get_world_size
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -39,7 +38,7 @@ class LGD(BaseSelfSupervisor):
         backbone (dict): The student, any backbone of mmpretrain (or ``mmpretrain.TIMMBackbone``).
         neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'`` and ``out_channels`` to the
             teacher's dimension.
-        teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.StoredTeacher'``.
+        teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.CachedTeacher'``.
         text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
             ``'mmlgd.TextualSemanticsBank'``.
         loss (dict, optional): Temperatures, weight and options; ``type`` defaults to ``'mmlgd.LGDLoss'``.
@@ -92,6 +91,8 @@ class LGD(BaseSelfSupervisor):
         )
         self.textual_bank = build_part(text, 'model.text', 'mmlgd.TextualSemanticsBank', teacher=teacher)
         teacher.free_text_tower()
+        if predict_teacher:
+            teacher.prepare()
         k, d = self.textual_bank.bank.shape
         rows = {} if 'size' in (visual_bank or {}) else dict(num_classes=k)  # a queue's size is no number of names
         self.visual_bank = build_part(
@@ -114,7 +115,6 @@ class LGD(BaseSelfSupervisor):
             compile_module(self.backbone, "the student's backbone")
             compile_module(self.neck, "the student's neck")
         self._unregistered = (teacher,)  # in a tuple, nn.Module does not see it
-        self._next_state_is_tensors = False
 
     @property
     def teacher(self) -> BaseTeacher:
@@ -130,20 +130,6 @@ class LGD(BaseSelfSupervisor):
     def reads_visual_bank(self) -> bool:
         """bool: Whether the loss reads the visual bank; one that nobody reads is not updated."""
         return getattr(self.criterion, 'reads_visual_bank', True)
-
-    def init_weights(self) -> None:
-        """Initialise the student, as mmengine asks before training."""
-        super().init_weights()
-        # mmengine's runner then sends each entry of the state dict to the other ranks, and fails on one of words.
-        self._next_state_is_tensors = get_world_size() > 1
-
-    def state_dict(self, *args, **kwargs) -> dict:
-        """Collect tensors and class names; on several ranks, the first time after ``init_weights``, tensors alone."""
-        state = super().state_dict(*args, **kwargs)
-        if self._next_state_is_tensors:
-            self._next_state_is_tensors = False
-            return {name: value for name, value in state.items() if isinstance(value, Tensor)}
-        return state
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embed pictures with the student.

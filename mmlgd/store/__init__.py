@@ -4,14 +4,14 @@ from .dataset import StoredTeacherDataset, ViewSampler
 from .description import StoreError
 from .fingerprint import difference, difference_of_views, file_digest, libraries, plain, probe_views, survey_pictures
 from .layout import DESCRIPTION, TeacherStore
-from .teacher import StoredTeacher
+from .teacher import CachedTeacher
 from .views import SeededViews
 
 __all__ = [
     'DESCRIPTION',
+    'CachedTeacher',
     'SeededViews',
     'StoreError',
-    'StoredTeacher',
     'StoredTeacherDataset',
     'TeacherStore',
     'ViewSampler',

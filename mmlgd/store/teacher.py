@@ -1,11 +1,16 @@
-"""A teacher of which only the embeddings are left."""
+"""A teacher whose answers are kept in a store."""
 
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
+import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
+from mmlgd.checkpoints.configs import buildable
+from mmlgd.checkpoints.teacher_ids import teacher_to_build
 from mmlgd.models.teachers.base import BaseTeacher
+from mmlgd.models.teachers.known import build_known_teacher
 from mmlgd.registry import MODELS
 from mmlgd.utils.validation import checked_settings
 
@@ -13,46 +18,73 @@ from .description import StoreError
 from .layout import TeacherStore
 
 
-@MODELS.register_module()
-class StoredTeacher(BaseTeacher):
-    """The teacher of a store: its identity, its joint space and its class-name embeddings, and no tower.
+@MODELS.register_module(name=['CachedTeacher', 'StoredTeacher'])  # the latter in configs before November 2026
+class CachedTeacher(BaseTeacher):
+    """A teacher that reads its store, and asks the live one for what is not in it.
 
-    Its picture embeddings come with the batch, see :class:`~mmlgd.store.StoredTeacherDataset`.
+    Embeddings of class names are read from the store. Those of the images of training come with the batch, see
+    :class:`~mmlgd.store.StoredTeacherDataset`. The live teacher is built when it is asked for the first time: for
+    other names, or other images.
 
     Args:
         store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
+        teacher (dict, optional): The live teacher. With a ``type`` it is its whole config, without one it changes
+            what the store tells of it. Defaults to None: as the store tells. A teacher that lies in a file, a folder
+            or a repository has to be named here.
+
+    Attributes:
+        live (BaseTeacher, optional): The live teacher. None as long as it was not asked.
 
     Raises:
         StoreError: There is no store, or a damaged one.
     """
 
     @checked_settings
-    def __init__(self, store: Union[str, Path]):
-        told = TeacherStore(store).origin()['teacher']
-        super().__init__(told['embed_dim'], told['image_size'], told['mean'], told['std'])
-        self.store = str(store)
-        self.text_cache = self.store
-        self._identity = told['id']
+    def __init__(self, store: Union[str, Path], teacher: Optional[dict] = None):
+        self._told = TeacherStore(store).origin()['teacher']
+        super().__init__(*(self._told[key] for key in ('embed_dim', 'image_size', 'mean', 'std')))
+        self.text_cache = str(store)
+        self._named = teacher
+        self._needs_text = True
+        self.live: Optional[BaseTeacher] = None
 
     @property
     def identity(self) -> str:
         """str: Of the teacher that wrote the store."""
-        return self._identity
+        return self._told['id']
+
+    def prepare(self) -> None:
+        """Build the live teacher.
+
+        Raises:
+            CheckpointError: The store names a place, and nobody else does.
+            ConfigError: It is not the teacher that wrote the store.
+        """
+        if self.live is not None:
+            return
+        folder = self.text_cache
+        told = buildable(self._told['config'], 'teacher', folder)
+        print_log(f'The store in {folder!r} does not have all that is asked for: building its teacher.', 'current')
+        with torch.inference_mode(False):  # whoever asks first may be in it, and others use the weights later
+            live = build_known_teacher(
+                teacher_to_build(told, self._named, folder), self.identity, f'The store in {folder!r} was written by'
+            )
+        if isinstance(live, CachedTeacher):
+            raise StoreError(f'The store in {folder!r} names a store as its teacher. Name the teacher itself.')
+        if not self._needs_text:
+            live.free_text_tower()
+        self.live = live.to(self.mean.device)
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Ask the live teacher: see :meth:`BaseTeacher.encode_image`."""
+        self.prepare()
+        self.live.bgr, self.live.scale, self.live.shift = self.bgr, self.scale, self.shift
+        return self.live.encode_image(images)
 
     def free_text_tower(self) -> None:
-        """There is none."""
-
-    def _encode_image(self, images: Tensor) -> Tensor:
-        raise RuntimeError(
-            f'A stored teacher sees no pictures: its embeddings come with the batch, and this one has none. Read '
-            f"pictures by dict(type='mmlgd.StoredTeacherDataset', store={self.store!r}, dataset=...), as "
-            f'`tools/train.py CONFIG --store {self.store}` does. What its own teacher says of a picture is asked by '
-            f'`tools/evaluate.py --teacher`.'
-        )
+        """Drop the live teacher, which was built for names; one that is built for images has no text tower."""
+        self.live, self._needs_text = None, False
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
-        raise StoreError(
-            f'The store in {self.store!r} has no text embeddings of these class names with these prompt templates '
-            f'(asked for {prompts[0]!r}). Add them: run the tools/store_teacher.py command that wrote it again with '
-            f'this config; the picture embeddings stay.'
-        )
+        self.prepare()
+        return self.live.encode_text(prompts)

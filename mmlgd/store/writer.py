@@ -22,7 +22,7 @@ from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
 from mmlgd.registry import MODELS
-from mmlgd.text import DEFAULT_TEMPLATES, are_embedded, keep_embeddings, load_templates, load_vocabulary
+from mmlgd.text import keep_embeddings
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
@@ -109,10 +109,10 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
 
 
 def use_store(cfg: Config, folder: Union[str, Path]) -> None:
-    """Let a config train from a teacher store instead of its teacher, in place.
+    """Let a config train from a teacher store, in place; its teacher stays behind it, for names that are not in there.
 
     The data loader replays the store's views, one of each picture an epoch, and hands the embeddings along. The
-    teacher's own accuracy leaves the evaluation: there is no teacher.
+    teacher's own accuracy leaves the evaluation: the teacher would be loaded for nothing else.
 
     Args:
         cfg (Config): Of LGD pre-training.
@@ -142,7 +142,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         augmentation=_augmentation(cfg),
     )
     loader.sampler = dict(type='mmlgd.ViewSampler', shuffle=True)
-    cfg.model.teacher = dict(type='mmlgd.StoredTeacher', store=folder)
+    cfg.model.teacher = dict(type='mmlgd.CachedTeacher', store=folder, teacher=cfg.model.teacher)
     cfg.model.predict_teacher = False
     for phase in ('val', 'test'):
         metrics = cfg.get(f'{phase}_evaluator') or []
@@ -150,26 +150,6 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         cfg[f'{phase}_evaluator'] = [metric for metric in metrics if not _asks_teacher(metric)]
         if not cfg[f'{phase}_evaluator']:  # mmengine wants all three or none
             cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
-
-
-def is_complete(cfg: Config, folder: Union[str, Path]) -> bool:
-    """Say whether a store has all that training by a config reads, so that its writer need not run.
-
-    Args:
-        cfg (Config): Of LGD pre-training.
-        folder (str | Path): A store.
-
-    Returns:
-        bool: All shards are there, and the embeddings of the config's class names.
-
-    Raises:
-        StoreError: There is no store, or a damaged one.
-        VocabularyError: The class names are not usable.
-    """
-    store = TeacherStore(folder)
-    teacher, text = store.origin()['teacher'], cfg.model.text
-    names, templates = load_vocabulary(text.vocabulary), load_templates(text.get('templates', DEFAULT_TEMPLATES))
-    return not store.missing() and are_embedded(store.embed_dim, teacher['id'], names, templates, str(folder))
 
 
 def _asks_teacher(metric: dict) -> bool:

@@ -53,8 +53,7 @@ def get_zero_shot_classifier(
         class_names, bank = text['class_names'], text['bank']
     else:
         prompts = load_vocabulary(vocabulary or text['class_names']), load_templates(templates or text['templates'])
-        teacher_model = build_live_teacher(config, text['teacher_id'], teacher, checkpoint, prompts)
-        new = TextualSemanticsBank(teacher_model, *prompts)
+        new = TextualSemanticsBank(build_live_teacher(config, text['teacher_id'], teacher, checkpoint), *prompts)
         class_names, bank = new.class_names, new.bank
     parts = {part: buildable(config['model'].get(part) or {}, part, checkpoint) for part in ('backbone', 'neck')}
     # Statistics only: an augmentation is for training, and its library need not be here.

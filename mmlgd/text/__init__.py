@@ -1,6 +1,6 @@
 """Text: vocabularies, prompt templates, and the embeddings that they give."""
 
-from .embedding import are_embedded, embed_class_names, keep_embeddings
+from .embedding import embed_class_names, keep_embeddings
 from .templates import DEFAULT_TEMPLATES, TemplateError, fill, load_templates
 from .vocabularies import VocabularyError, list_vocabularies, load_vocabulary
 
@@ -8,7 +8,6 @@ __all__ = [
     'DEFAULT_TEMPLATES',
     'TemplateError',
     'VocabularyError',
-    'are_embedded',
     'embed_class_names',
     'fill',
     'keep_embeddings',

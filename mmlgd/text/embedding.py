@@ -10,7 +10,7 @@ from typing import Callable, Optional
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import broadcast, is_main_process
+from mmengine.dist import broadcast, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -39,6 +39,8 @@ def embed_class_names(
     names: list[str],
     templates: list[str],
     cache_dir: Optional[str] = None,
+    kept_in: Optional[str] = None,
+    prepare: Callable[[], None] = lambda: None,
 ) -> Tensor:
     r"""Embed class names by the mean over prompt templates, on one rank, once.
 
@@ -54,6 +56,8 @@ def embed_class_names(
         names (List[str]): K class names.
         templates (List[str]): P prompt templates.
         cache_dir (str, optional): Folder of the files. Defaults to ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
+        kept_in (str, optional): Another folder that is read first, and not written. Defaults to None.
+        prepare (Callable): Called on all ranks before ``encode_text`` is asked on one. Defaults to nothing.
 
     Returns:
         Tensor: (K, D) float32 on the CPU, rows of unit length.
@@ -62,34 +66,22 @@ def embed_class_names(
         EmbeddingError: An embedding is zero or not finite; the message names teacher, class and prompt.
         OtherRankError: On the other ranks, if the main process failed.
     """
-    embeddings = torch.empty(len(names), embed_dim)
+    embeddings, is_kept = torch.empty(len(names), embed_dim), [False]
+    folders = [kept_in, cache_dir] if kept_in else [cache_dir]
+    files = [_cache_file(teacher_id, names, templates, folder) for folder in folders]
     with fail_together():
         if is_main_process():
-            file = _cache_file(teacher_id, names, templates, cache_dir)
-            there = _read(file, embeddings.shape)
-            embeddings = _encode(encode_text, teacher_id, names, templates) if there is None else there
-            if there is None:
-                _write(file, embeddings)
+            kept = next((rows for rows in (_read(file, embeddings.shape) for file in files) if rows is not None), None)
+            is_kept, embeddings = [kept is not None], embeddings if kept is None else kept
+    broadcast_object_list(is_kept)
+    if not is_kept[0]:
+        prepare()  # on all ranks: what it builds may talk to the others
+        with fail_together():
+            if is_main_process():
+                embeddings = _encode(encode_text, teacher_id, names, templates)
+                _write(files[-1], embeddings)
     broadcast(embeddings)  # in place; nothing to do outside a distributed run
     return embeddings
-
-
-def are_embedded(
-    embed_dim: int, teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str] = None
-) -> bool:
-    """Say whether :func:`embed_class_names` would read these names from a file, without asking a text tower.
-
-    Args:
-        embed_dim (int): D.
-        teacher_id (str): Identity of the teacher and its weights.
-        names (List[str]): K class names.
-        templates (List[str]): P prompt templates.
-        cache_dir (str, optional): As there. Defaults to None.
-
-    Returns:
-        bool: There is a file, and it is whole.
-    """
-    return _read(_cache_file(teacher_id, names, templates, cache_dir), torch.Size((len(names), embed_dim))) is not None
 
 
 def keep_embeddings(

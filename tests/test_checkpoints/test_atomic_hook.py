@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from fnmatch import fnmatch
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.atomic_hook import AtomicCheckpointHook
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.resume import last_whole_checkpoint
+from mmlgd.utils.files import WriteError
 from tests import children
 
 pytestmark = children.in_one_worker
@@ -221,6 +223,12 @@ def test_what_a_resumed_file_names_is_not_removed(begun, tmp_path, best, is_outs
     code, log = children.run(goes_on, folder, file, 4, log=tmp_path / 'log')
     assert code == 0 and {'best_acc_epoch_4.pth', 'epoch_4.pth'} <= set(there(folder)), log
     assert not {path for path in before if not path.is_symlink() and not path.is_file()}
+
+
+def test_a_note_of_the_last_one_is_not_written_through_a_link(tmp_path):
+    (tmp_path / 'last_checkpoint').symlink_to(tmp_path / 'target')
+    with pytest.raises(WriteError, match='last_checkpoint is a link'):
+        AtomicCheckpointHook().before_train(SimpleNamespace(work_dir=str(tmp_path)))
 
 
 class Plane(Line):

@@ -62,6 +62,9 @@ def test_a_new_work_dir_has_nothing_to_resume_and_one_with_lost_checkpoints_says
     note(tmp_path, tmp_path / 'epoch_7.pth')
     with pytest.raises(CheckpointError, match=r"no whole checkpoint in .*epoch_7.pth' is not there.*without --resume"):
         last_whole_checkpoint(tmp_path)
+    note(tmp_path, '')  # which may have named a checkpoint in another folder
+    with pytest.raises(CheckpointError, match='no whole checkpoint in'):
+        last_whole_checkpoint(tmp_path)
 
 
 @pytest.fixture(scope='module')

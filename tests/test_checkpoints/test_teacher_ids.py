@@ -51,7 +51,6 @@ def test_caches_are_keyed_by_what_is_compared_and_old_files_are_found():
         dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained=None, compile=True),
         dict(type='mmlgd.ConSETeacher', classifier='mmpretrain:resnet50_8xb32_in1k', weights=True, image_size=(8, 8)),
         dict(type='mmlgd.ConSETeacher', class_names=['bow / arrow', 'local-dir:x'], templates='plain'),
-        dict(type='mmlgd.StoredTeacher', store='/my/store'),
         dict(type='mmlgd.ConSETeacher', templates='a photo/drawing of a {}.'),
     ],
 )
@@ -60,6 +59,16 @@ def test_names_that_libraries_know_are_taken(settings, tmp_path, monkeypatch):
     for folder in ('openai', 'RN50'):  # of the reader's own; no library takes them for weights
         (tmp_path / folder).mkdir()
     assert teacher_to_build(settings) == settings
+
+
+def test_a_store_is_taken_and_the_teacher_behind_it_is_not():
+    """What is known of that comes from the store, when it is asked, and from the caller."""
+    told = dict(type='mmlgd.CachedTeacher', store='/my/store', teacher=dict(model='local-dir:/theirs'))
+    assert teacher_to_build(told) == dict(told, teacher={})
+    named = teacher_to_build(told, dict(store='/moved', model='local-dir:/mine'))
+    assert named == dict(told, store='/moved', teacher=dict(model='local-dir:/mine'))
+    with pytest.raises(CheckpointError, match='has a teacher with model='):
+        teacher_to_build(dict(type='mmlgd.OpenCLIPTeacher', store='/my/store', model='local-dir:/theirs'))
 
 
 @pytest.mark.parametrize(

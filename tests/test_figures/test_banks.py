@@ -12,6 +12,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError
 from mmlgd.figures import banks, draw_banks, draw_map, draw_neighbours, maps
 from mmlgd.utils.files import WriteError
+from tests.words import change_words
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_checkpoints_without_banks_or_of_different_runs(run, tmp_path):
     with pytest.raises(CheckpointError, match='seed.pth is a queue of pictures'):
         draw_banks([tmp_path / 'seed.pth'])
     other = read_checkpoint(run[0])
-    other['state_dict']['textual_bank._extra_state']['class_names'] = list('abcde')
+    change_words(other, class_names=list('abcde'))
     torch.save(other, tmp_path / 'other.pth')
     with pytest.raises(ConfigError, match='different class names'):
         draw_banks([run[1], tmp_path / 'other.pth'])

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mmlgd import OpenCLIPTeacher, TextualSemanticsBank, VisualSemanticsBank
 from mmlgd.checkpoints import CheckpointError
+from mmlgd.checkpoints.words import tensor_of, words_of
 from mmlgd.models.banks import read_text_state, read_visual_state
 
 from .reference import lgka
@@ -109,7 +110,8 @@ def test_a_checkpoint_keeps_names_templates_and_teacher(teacher, tmp_path):
     bank = TextualSemanticsBank(teacher, ['cat', 'dog'], ['a {}'])
     torch.save(bank.state_dict(), tmp_path / 'bank.pth')
     state = torch.load(tmp_path / 'bank.pth', weights_only=True)
-    assert state['_extra_state'] == dict(class_names=['cat', 'dog'], templates=['a {}'], teacher_id=teacher.identity)
+    told = dict(class_names=['cat', 'dog'], templates=['a {}'], teacher_id=teacher.identity)
+    assert words_of(state['_extra_state']) == told
     TextualSemanticsBank(teacher, ['cat', 'dog'], ['a {}']).load_state_dict(state)
 
 
@@ -134,7 +136,7 @@ def test_a_checkpoint_of_other_text_loads_only_as_transfer(teacher, names, templ
 def test_a_checkpoint_of_another_teacher_never_loads(teacher):
     bank = TextualSemanticsBank(teacher, ['cat'], ['a {}'], transfer=True)
     saved = bank.state_dict()
-    saved['_extra_state'] = {**saved['_extra_state'], 'teacher_id': 'open_clip/other'}
+    saved['_extra_state'] = tensor_of({**words_of(saved['_extra_state']), 'teacher_id': 'open_clip/other'})
     with pytest.raises(ValueError, match="distilled from the teacher 'open_clip/other'"):
         bank.load_state_dict(saved)
 

@@ -5,10 +5,15 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope, init_default_scope
 from mmpretrain.structures import DataSample
+from safetensors.torch import load_file, save_file
 
+from mmlgd.checkpoints import CheckpointError
+from mmlgd.checkpoints.words import tensor_of, words_of
 from mmlgd.errors import ConfigError
+from mmlgd.models.banks import read_text_state
 from mmlgd.models.zero_shot import zero_shot_scores
 from mmlgd.registry import MODELS
+from tests.words import KEY
 
 from .reference import enqueue, lgd_losses, lgka, seed_loss
 
@@ -120,6 +125,18 @@ def test_nobody_meets_the_teacher(model):
     model.train_step(dict(inputs=batch(), data_samples=[DataSample()] * 6), optimizer)
     assert all(torch.equal(a, b) for a, b in zip(weights, model.teacher.parameters()))
     assert all(torch.equal(a, b) for a, b in zip(buffers, model.teacher.buffers()))
+
+
+def test_a_state_dict_is_of_tensors_alone(model, tmp_path):
+    """Class names too: safetensors, and whatever sends or averages a state, takes it as it is."""
+    state = model.state_dict()
+    save_file(state, tmp_path / 'model.safetensors')
+    loaded = load_file(tmp_path / 'model.safetensors')
+    assert read_text_state(loaded)['class_names'] == model.class_names
+    model.load_state_dict(loaded)
+    tampered = dict(loaded, **{KEY: tensor_of({**words_of(loaded[KEY]), 'class_names': ['boat', *'abcd']})})
+    with pytest.raises(CheckpointError, match="Class name 0 is 'boat'"):
+        model.load_state_dict(tampered)
 
 
 def test_the_teacher_follows_the_device_and_a_deep_copy(model):

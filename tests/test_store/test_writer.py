@@ -17,13 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from mmlgd.datasets import loading
 from mmlgd.datasets.loading import decode
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.evaluation import load_frozen, load_teacher
 from mmlgd.models import augmentation
 from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import SeededViews, StoreError, TeacherStore
-from mmlgd.store.writer import is_complete, use_store, write_store
-from mmlgd.student.live_teacher import live_teacher
+from mmlgd.store.writer import use_store, write_store
 from tests import ROOT
 
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
@@ -310,20 +309,6 @@ def test_a_zero_in_a_store_is_named_when_it_is_read(cfg, store, tmp_path):
         dataset[13]
 
 
-def test_class_names_that_the_store_has_not_are_asked_for(cfg, store):
-    cfg.model.text.vocabulary = ['zebra']
-    use_store(cfg, store.folder)
-    with pytest.raises(StoreError, match='no text embeddings of these class names.*zebra'):
-        MODELS.build(cfg.model)
-
-
-def test_a_batch_without_embeddings_is_refused(cfg, store):
-    use_store(cfg, store.folder)
-    model = MODELS.build(cfg.model)
-    with pytest.raises(RuntimeError, match='StoredTeacherDataset.*--store'):
-        model(torch.rand(2, 3, 32, 32), mode='loss')
-
-
 @pytest.mark.slow
 def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, tmp_path):
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
@@ -356,10 +341,9 @@ def test_a_store_of_an_earlier_version_gets_new_names(cfg, store, tmp_path):
     description['teacher']['id'] = f'{kind}/{label}/{weights}'
     (old / 'store.json').write_text(json.dumps(description))
     cfg.model.text.vocabulary = ['boat', 'house']
-    assert not is_complete(cfg, old)
     write_store(cfg, old, VIEWS, seed=3)
-    assert is_complete(cfg, old)
     use_store(cfg, old)
+    del cfg.model.teacher['teacher']  # as configs of that version have it
     assert MODELS.build(cfg.model).class_names == ['boat', 'house']
 
 
@@ -387,9 +371,9 @@ def test_the_teacher_of_a_student_from_a_store_is_the_one_that_wrote_it(cfg, sto
         load_teacher(student)
     torch.testing.assert_close(load_teacher(student, named)(pictures).embeddings, live.encode_image(pictures))
     # The store, or the weights of its teacher, may have been moved since.
-    shutil.copytree(store.folder, tmp_path / 'moved')
-    wrote = live_teacher(student.config, named)
-    assert live_teacher(student.config, dict(named, store=str(tmp_path / 'moved'))) == wrote
-    assert live_teacher(student.config, dict(named, pretrained='there.pt')) == {**wrote, 'pretrained': 'there.pt'}
+    moved = dict(named, store=str(shutil.copytree(store.folder, tmp_path / 'moved')))
+    torch.testing.assert_close(load_teacher(student, moved)(pictures).embeddings, live.encode_image(pictures))
+    with pytest.raises(MMLGDError, match='there.pt'):
+        load_teacher(student, dict(model='RN50', pretrained='there.pt'))
     with pytest.raises(StoreError, match='nowhere'):
-        live_teacher(student.config, dict(store=str(tmp_path / 'nowhere')))
+        load_teacher(student, dict(store=str(tmp_path / 'nowhere')))

@@ -14,6 +14,7 @@ from mmpretrain.structures import DataSample
 from PIL import Image
 
 import mmlgd
+from tests.words import change_words
 
 PNG = 'class0/0.png'
 
@@ -211,9 +212,7 @@ def test_the_pipeline_is_that_of_training(resize, lgd_checkpoint, pictures, tmp_
 
 def test_names_are_drawn_as_they_are(lgd_checkpoint, pictures, tmp_path):
     content = torch.load(lgd_checkpoint, weights_only=True)
-    content['state_dict']['textual_bank._extra_state']['class_names'] = [
-        f'${k}\\frac{{$ & {"x" * 900}' for k in range(5)
-    ]
+    change_words(content, class_names=[f'${k}\\frac{{$ & {"x" * 900}' for k in range(5)])
     torch.save(content, tmp_path / 'odd.pth')
     inferencer = mmlgd.ZeroShotInferencer(tmp_path / 'odd.pth', device='cpu')
     inferencer(pictures / PNG, show_dir=tmp_path / 'out')

@@ -9,14 +9,14 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 
 import mmlgd
-from mmlgd.errors import MissingFileError
+from mmlgd.errors import MissingFileError, MMLGDError
 from mmlgd.evaluation import load_frozen, load_teacher
 from mmlgd.figures.looking import look
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.registry import MODELS
-from mmlgd.store import StoredTeacher, StoreError
+from mmlgd.store import CachedTeacher, StoreError
 from mmlgd.store.writer import use_store, write_store
-from mmlgd.student.live_teacher import build_live_teacher, live_teacher
+from mmlgd.student.live_teacher import build_live_teacher
 from tests.test_store.test_writer import RECIPE
 
 NEW = ['zebra', 'lake', 'sky']
@@ -123,14 +123,12 @@ def test_names_that_the_store_has_need_no_teacher(trained, elsewhere):
     own = mmlgd.get_zero_shot_classifier(trained)
     again = mmlgd.get_zero_shot_classifier(trained, names, teacher=dict(store=str(elsewhere)))
     assert torch.equal(again.bank, own.bank) and again.class_names == names
-    config = load_frozen(str(trained)).config
-    prompts = (names, ['{}'])
-    assert isinstance(build_live_teacher(config, own.teacher_id, prompts=prompts), StoredTeacher)
 
 
-def test_a_teacher_that_is_lost_is_asked_for(trained, elsewhere, tiny_clip, expected):
+def test_a_teacher_that_is_lost_is_asked_for(trained, elsewhere, tiny_clip, expected, tmp_path, monkeypatch):
+    monkeypatch.setenv('MMLGD_CACHE', str(tmp_path / 'cache'))  # nobody has asked for these names before
     moved = dict(store=str(elsewhere))
-    message = r"(?s)/lost.*distilled from the teacher 'open_clip/.*teacher=dict\(.*--teacher-options"
+    message = r"(?s)/lost.*written by the teacher 'open_clip/.*teacher=dict\(.*--teacher-options"
     with pytest.raises(MissingFileError, match=message):
         mmlgd.get_zero_shot_classifier(trained, NEW, teacher=dict(moved, model='local-dir:/lost'))
     found = mmlgd.get_zero_shot_classifier(trained, NEW, teacher=dict(moved, model=tiny_clip))
@@ -149,4 +147,11 @@ def test_a_store_that_was_given_relative_is_found_from_other_folders(trained, mo
     config = load_frozen(str(trained)).config
     assert config.model.teacher.store == str(trained.parent / 'store')
     assert config.train_dataloader.dataset.store == str(trained.parent / 'store')
-    assert live_teacher(config, dict(model='local-dir:/mine'))['type'] == 'mmlgd.OpenCLIPTeacher'
+    teacher = build_live_teacher(config, load_frozen(str(trained)).teacher_id)
+    assert isinstance(teacher, CachedTeacher) and teacher.live is None
+
+
+@pytest.mark.parametrize('store', [None, 5, '/nowhere'])
+def test_what_names_no_store_is_refused(store, trained):
+    with pytest.raises(MMLGDError, match='store'):
+        build_live_teacher(dict(model=dict(teacher=dict(type='mmlgd.StoredTeacher', store=store))), 'open_clip/x')

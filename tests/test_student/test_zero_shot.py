@@ -10,7 +10,9 @@ from mmengine.config import Config
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError
+from mmlgd.checkpoints.words import words_of
 from mmlgd.registry import MODELS
+from tests.words import KEY
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_another_teacher_is_refused(lgd_checkpoint, lgd_model, tmp_path):
 
 def test_a_teacher_of_a_place_is_not_built_unasked(lgd_checkpoint, monkeypatch):
     """Whoever wrote the checkpoint has chosen the folder: it is not even looked at."""
-    monkeypatch.setattr('mmlgd.student.live_teacher.build_part', lambda *args: pytest.fail('it was built'))
+    monkeypatch.setattr('mmlgd.models.teachers.known.build_part', lambda *args: pytest.fail('it was built'))
     with pytest.raises(CheckpointError, match=r'epoch_2.pth has a teacher with model=.local-dir.*teacher=dict\(model='):
         mmlgd.get_zero_shot_classifier(lgd_checkpoint, ['a', 'b'])
 
@@ -75,7 +77,7 @@ def test_the_teacher_may_lie_elsewhere_and_the_checkpoint_be_old(
     changes, lgd_checkpoint, tiny_clip, tmp_path, monkeypatch
 ):
     content = torch.load(lgd_checkpoint, weights_only=True)
-    told = content['state_dict']['textual_bank._extra_state']
+    told = content['state_dict'][KEY] = words_of(content['state_dict'][KEY])  # a dict, as in old files
     *_, weights = told['teacher_id'].split('/')
     if 'old' in changes:  # as version 0.1 wrote it
         told['teacher_id'] = f'open_clip/local-dir:work_dirs/x/openai/{weights}'

@@ -31,6 +31,15 @@ def test_a_restart_reads_what_the_first_start_computed(tmp_path):
     assert torch.equal(embed_class_names(second, *arguments), rows) and not second.prompts
 
 
+def test_what_comes_with_the_teacher_is_read_first_and_never_written(tmp_path):
+    arguments, tower = (8, 'teacher-1', ['cat'], ['a {}']), Tower()
+    rows = embed_class_names(Tower(), *arguments, str(tmp_path / 'kept'))
+    assert torch.equal(embed_class_names(tower, *arguments, str(tmp_path / 'cache'), str(tmp_path / 'kept')), rows)
+    assert not tower.prompts and not (tmp_path / 'cache').exists()
+    embed_class_names(tower, 8, 'teacher-1', ['dog'], ['a {}'], str(tmp_path / 'cache'), str(tmp_path / 'kept'))
+    assert tower.prompts and len(list((tmp_path / 'kept/text').iterdir())) == 1
+
+
 def test_the_key_is_teacher_names_and_templates(tmp_path):
     base = [8, 'teacher-1', ['cat', 'dog'], ['a {}']]
     for i, other in enumerate(('teacher-2', ['dog', 'cat'], ['the {}']), start=1):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints.words import words_of
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from tests import ROOT
 
@@ -60,7 +61,7 @@ def test_a_checkpoint_holds_the_student_and_both_banks_but_no_teacher(trained):
     work_dir, _ = trained
     state = read_checkpoint(work_dir / 'epoch_2.pth')['state_dict']
     assert {key.split('.')[0] for key in state} == {'backbone', 'neck', 'textual_bank', 'visual_bank'}
-    text = state['textual_bank._extra_state']
+    text = words_of(state['textual_bank._extra_state'])
     assert text['class_names'] == ['cat', 'dog', 'tree'] and text['teacher_id'].startswith('open_clip/')
 
 

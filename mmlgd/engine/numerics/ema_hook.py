@@ -1,6 +1,5 @@
 """Averaged weights of the student, in mmpretrain's hook for them."""
 
-from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
@@ -13,12 +12,12 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class EMAHook(BaseEMAHook):
-    """``mmpretrain.EMAHook`` that averages what is trained, and leaves the banks and their words alone.
+    """``mmpretrain.EMAHook`` that averages what is trained, and leaves teacher and banks alone.
 
-    mmengine's copies the whole model, its teacher included, and takes each entry of the state for a tensor to average.
-    A bank, which says of its rows whether they were visited, and a queue, which has a pointer, are no average of
-    anything; class names are no tensor. Here the parts with trained weights are copied and averaged, of which the
-    checkpoint has both values, as with mmengine's. Evaluation and downstream tasks get the averaged student.
+    mmengine's works as well. It copies the whole model, its teacher included; with ``update_buffers`` it averages the
+    rows of banks and queues but not what belongs to them (visited rows, a pointer); and it resumes from averages of
+    any model, or NaN. This one copies and averages the parts with trained weights, and checks what it resumes from. The
+    checkpoint has both values of them, as with mmengine's. Evaluation and downstream tasks get the averaged student.
 
     Args:
         **kwargs: Those of mmpretrain's hook: ``momentum``, ``begin_epoch``, ``update_buffers`` (the statistics of batch
@@ -60,23 +59,3 @@ class EMAHook(BaseEMAHook):
         ours = tuple(f'{name}.' for name in self.src_model)
         state = {key: value for key, value in checkpoint['state_dict'].items() if key.startswith(ours)}
         super().after_load_checkpoint(runner, dict(state_dict=state))
-
-
-def average_student(cfg: Config) -> None:
-    """Let a config of LGD that names the ``EMAHook`` of mmengine or mmpretrain average by ours, in place.
-
-    Args:
-        cfg (Config): Of any training.
-
-    Examples:
-        >>> cfg = Config(dict(model=dict(type='mmlgd.LGD'), custom_hooks=[dict(type='EMAHook', momentum=0.001)]))
-        >>> average_student(cfg)
-        >>> cfg.custom_hooks
-        [{'type': 'mmlgd.EMAHook', 'momentum': 0.001}]
-    """
-    kind = cfg.get('model', {}).get('type')
-    if getattr(kind, '__name__', kind) in ('mmlgd.LGD', 'LGD'):
-        for hook in cfg.get('custom_hooks') or []:
-            name = getattr(hook['type'], '__name__', hook['type'])
-            if name.split('.')[-1] == 'EMAHook':
-                hook['type'] = 'mmlgd.EMAHook'

@@ -169,7 +169,7 @@ class FiniteCheckHook(Hook):
     def _check_weights(self, runner: Runner, alone: bool = False) -> None:
         """Examine all steps, then what came of them; one wait for the device."""
         self._examine(runner)
-        values = [value for value in self._model.state_dict().values() if isinstance(value, torch.Tensor)]
+        values = [value for value in self._model.state_dict().values() if value.is_floating_point()]
         broken = 1 - torch.stack([value.isfinite().all() for value in values]).all().float()
         if not alone:
             all_reduce(broken, 'max')

@@ -37,7 +37,8 @@ class BaseTeacher(nn.Module):
             ``'bicubic'``, CLIP's own.
 
     Attributes:
-        text_cache (str, optional): Folder of cached text embeddings that come with the teacher. None here.
+        text_cache (str, optional): Folder of text embeddings that come with the teacher; read, never written. None
+            here.
     """
 
     text_cache: Optional[str] = None
@@ -137,6 +138,9 @@ class BaseTeacher(nn.Module):
 
     def init_weights(self) -> None:
         """Keep the weights: a teacher comes trained, and mmengine must not initialise it anew."""
+
+    def prepare(self) -> None:
+        """Load what would be loaded when the teacher is first asked: nothing, unless it waits with something."""
 
     def free_text_tower(self) -> None:
         """Drop the text tower once the bank is built; it is never needed again."""

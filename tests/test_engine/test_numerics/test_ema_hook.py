@@ -12,8 +12,10 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+import mmlgd
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
-from mmlgd.engine.numerics.ema_hook import EMAHook, average_student
+from mmlgd.checkpoints.words import words_of
+from mmlgd.engine.numerics.ema_hook import EMAHook
 
 STUDENT = ('backbone.', 'neck.')
 
@@ -48,16 +50,15 @@ def state_of(runner):
     return {k: v.clone() for k, v in runner.model.state_dict().items() if isinstance(v, torch.Tensor)}
 
 
-def train(recipe, work_dir, name, resume=None, **options):
+def train(recipe, work_dir, name, resume=None, kind='mmlgd.EMAHook', **options):
     """Two epochs of three steps; a queue beside the visual bank."""
     cfg = Config.fromfile(recipe)
     cfg.work_dir, cfg.experiment_name = str(work_dir), f'{work_dir}{name}'
     cfg.train_pipeline[2].size = cfg.train_dataloader.dataset.pipeline[2].size = 32
     cfg.optim_wrapper.optimizer.lr, cfg.param_scheduler = 0.03, None
     cfg.model.queue = dict(size=5)
-    cfg.custom_hooks = [dict(type='mmlgd.FiniteCheckHook'), dict(type='EMAHook', momentum=0.5, **options)]
+    cfg.custom_hooks = [dict(type='mmlgd.FiniteCheckHook'), dict(type=kind, momentum=0.5, **options)]
     cfg.resume, cfg.load_from = resume is not None, resume and str(resume)
-    average_student(cfg)
     watch, runner = Watch(), Runner.from_cfg(cfg)
     runner.register_hook(watch)
     runner.train()
@@ -95,7 +96,7 @@ def test_the_student_is_averaged_and_the_banks_are_not(recipe, unbroken, tmp_pat
 
     saved = read_checkpoint(Path(runner.work_dir, 'epoch_2.pth'))
     assert_equal(saved['state_dict'], expected)
-    assert saved['state_dict']['textual_bank._extra_state']['class_names'] == ['cat', 'dog', 'tree']
+    assert words_of(saved['state_dict']['textual_bank._extra_state'])['class_names'] == ['cat', 'dog', 'tree']
     assert {name.split('.')[1] for name in saved['ema_state_dict'] if name != 'steps'} == {'backbone', 'neck'}
     assert_equal({name: saved['ema_state_dict'][f'module.{name}'] for name in trained}, last)
 
@@ -118,6 +119,20 @@ def test_a_run_without_averages_goes_on_with_them(recipe, unbroken, tmp_path):
     first, last = watch.steps[0]['neck.mlp.0.weight'], watch.steps[-1]['neck.mlp.0.weight']
     expected = first.lerp(watch.steps[1]['neck.mlp.0.weight'], 0.5).lerp(last, 0.5)
     torch.testing.assert_close(hook.ema_model.module.neck.mlp[0].weight, expected)
+
+
+def test_mmengines_own_hook_averages_and_resumes_an_lgd_model(recipe, tmp_path):
+    runner, watch = train(recipe, tmp_path / 'unbroken', 'own', kind='mmengine.EMAHook')
+    file = tmp_path / 'unbroken/epoch_2.pth'
+    saved, last = read_checkpoint(file)['state_dict'], watch.steps[-1]
+    assert not torch.equal(saved['neck.mlp.0.weight'], last['neck.mlp.0.weight'])
+    assert_equal(saved, last, ('textual_bank', 'visual_bank', 'queue'))
+    assert mmlgd.get_zero_shot_classifier(file).class_names == ['cat', 'dog', 'tree']
+    resumed, again = train(
+        recipe, tmp_path / 'resumed', 'own', resume=file.with_name('epoch_1.pth'), kind='mmengine.EMAHook'
+    )
+    assert_equal(state_of(resumed), state_of(runner))
+    assert_equal(again.evaluated[-1], watch.evaluated[-1])
 
 
 AVERAGES = dict(
@@ -155,11 +170,3 @@ def test_averages_of_another_student_are_refused(name, averaging):
     AVERAGES[name](saved)
     with pytest.raises(CheckpointError, match=r'a\.pth'):
         hook.after_load_checkpoint(runner, saved)
-
-
-@pytest.mark.parametrize('model, kind', [('mmlgd.LGD', 'mmlgd.EMAHook'), ('mmpretrain.ImageClassifier', 'EMAHook')])
-def test_other_models_keep_their_hook(model, kind):
-    cfg = Config(dict(model=dict(type=model), custom_hooks=[dict(type='EMAHook'), dict(type='mmlgd.CurvesHook')]))
-    average_student(cfg)
-    assert [hook.type for hook in cfg.custom_hooks] == [kind, 'mmlgd.CurvesHook']
-    average_student(Config(dict(model=dict(type=model))))

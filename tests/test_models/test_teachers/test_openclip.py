@@ -95,7 +95,9 @@ def test_identity_follows_the_weights(teacher, tiny_clip, tmp_path, monkeypatch)
         assert changed.identity.rpartition('/')[2] == teacher.identity.rpartition('/')[2]
         assert not same_teacher(changed.identity, teacher.identity)
     other = OpenCLIPTeacher('ViT-S-32-alt', pretrained=None)
-    assert other.identity != OpenCLIPTeacher('ViT-S-32-alt', pretrained=None).identity  # random weights are not the same
+    assert (
+        other.identity != OpenCLIPTeacher('ViT-S-32-alt', pretrained=None).identity
+    )  # random weights are not the same
 
 
 def test_weights_from_a_local_file(tmp_path):

@@ -1,0 +1,102 @@
+"""A teacher behind a store: what is in there is read, what is not is asked of the live one, and nobody else is."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmlgd.checkpoints import CheckpointError
+from mmlgd.errors import ConfigError
+from mmlgd.registry import MODELS
+from mmlgd.store import CachedTeacher, StoreError
+from mmlgd.store.writer import use_store, write_store
+
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
+PROMPTS = ['a zebra', 'a lake']
+
+
+@pytest.fixture(scope='module')
+def store(recipe, tmp_path_factory):
+    return write_store(Config.fromfile(recipe), tmp_path_factory.mktemp('store') / 'store', views=1).folder
+
+
+@pytest.fixture
+def cfg(recipe, store):
+    cfg = Config.fromfile(recipe)
+    use_store(cfg, store)
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def live(tiny_clip):
+    return MODELS.build(dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip))
+
+
+@pytest.fixture
+def renamed(store, tmp_path):
+    """The store, telling of another teacher."""
+
+    def rename(**changes):
+        folder = shutil.copytree(store, tmp_path / 'renamed', ignore=shutil.ignore_patterns('shards', 'text'))
+        told = json.loads((folder / 'store.json').read_text())
+        told['teacher'].update(changes)
+        (folder / 'store.json').write_text(json.dumps(told))
+        return folder
+
+    return rename
+
+
+def test_what_the_store_has_needs_no_tower(cfg):
+    model = MODELS.build(cfg.model)
+    assert model.teacher.live is None and not list(model.teacher.parameters())
+    assert model.class_names == ['cat', 'dog', 'tree']
+
+
+def test_names_and_images_that_it_lacks_are_asked_of_the_live_one(cfg, store, live):
+    cfg.model.text.vocabulary = ['zebra', 'lake']
+    files = sorted(store.rglob('*'))
+    model = MODELS.build(cfg.model).train()
+    assert model.teacher.live is None  # dropped after the names
+    expected = MODELS.build(dict(cfg.model, teacher=cfg.model.teacher.teacher)).train()
+    assert torch.equal(model.textual_bank.bank, expected.textual_bank.bank)
+    expected.load_state_dict(model.state_dict())
+    images = torch.randn(4, 3, 48, 48)  # normalised for the student, of another size than the teacher's
+    losses, others = model(images, mode='loss'), expected(images, mode='loss')
+    for name, value in others.items():
+        torch.testing.assert_close(losses[name], value)
+    assert model.teacher.live.text_tower is None
+    assert sorted(store.rglob('*')) == files  # a store is read, not written
+
+
+def test_a_model_that_will_ask_it_builds_it_at_once(cfg, store):
+    cfg.model.predict_teacher = True
+    model = MODELS.build(cfg.model)
+    assert model.teacher.live is not None
+    model.to('meta')
+    assert all(p.device.type == 'meta' for p in model.teacher.parameters())
+    cfg.model.teacher = dict(type='mmlgd.CachedTeacher', store=str(store))
+    with pytest.raises(CheckpointError, match='has a teacher with model='):
+        MODELS.build(cfg.model)
+
+
+def test_configs_and_checkpoints_of_before_have_another_name(store, live, tiny_clip):
+    old = MODELS.build(dict(type='mmlgd.StoredTeacher', store=str(store)))
+    assert isinstance(old, CachedTeacher) and old.identity == live.identity
+    with pytest.raises(CheckpointError, match='has a teacher with model='):  # as whoever wrote the store has chosen
+        old.encode_text(PROMPTS)
+    named = CachedTeacher(store, dict(model=tiny_clip))
+    assert torch.equal(named.encode_text(PROMPTS), live.encode_text(PROMPTS))
+
+
+def test_another_teacher_than_that_of_the_store_is_refused(renamed, tiny_clip):
+    teacher = CachedTeacher(renamed(id='open_clip/x/settings-89abcdef/862b8088f3200a8b'), dict(model=tiny_clip))
+    with pytest.raises(ConfigError, match=r"store in '.*renamed' was written by the teacher 'open_clip/x"):
+        teacher.encode_image(torch.rand(1, 3, 64, 64))
+
+
+def test_a_store_behind_a_store_is_none(renamed, store):
+    teacher = CachedTeacher(renamed(config=dict(type='mmlgd.CachedTeacher', store=str(store))))
+    with pytest.raises(StoreError, match='names a store as its teacher'):
+        teacher.encode_text(PROMPTS)
