@@ -41,6 +41,9 @@ TOOLS = ROOT / 'tools'
 SMALL = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
 
 
+pytestmark = pytest.mark.usefixtures('loads_safely')
+
+
 @pytest.fixture
 def marker(tmp_path):
     yield tmp_path / 'executed'
