@@ -25,10 +25,13 @@ _PLACES = {
     'PretrainDataPreprocessor': 'models',
     'QueueBank': 'models',
     'TextualSemanticsBank': 'models',
+    'Student': 'student',
     'VisualSemanticsBank': 'models',
     'ZeroShotInferencer': 'student',
+    'evaluate': 'evaluation',
     'get_student': 'student',
     'get_zero_shot_classifier': 'student',
+    'predict': 'student',
     'safe_loading': 'checkpoints',
 }
 _ROOMS = ('checkpoints', 'datasets', 'demo', 'engine', 'evaluation', 'models', 'store', 'student', 'text', 'utils')

@@ -8,6 +8,8 @@ import click
 # Verb: where its command is, and its first line: the list of them waits for no import.
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
+    'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
+    'predict': ('mmlgd.cli.predict', 'Name what is in images.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }
 
