@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 from typing import Optional
 
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.files import read_small
 
 from .folder import images_in
@@ -21,11 +22,11 @@ def class_folders(root: Path) -> dict[str, int]:
         Dict[str, int]: Label of each folder.
 
     Raises:
-        FileNotFoundError: There are none.
+        MissingFileError: There are none.
     """
     names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     if not names:
-        raise FileNotFoundError(f'Expected class folders in {str(root)!r}, found none.')
+        raise MissingFileError(f'Expected class folders in {str(root)!r}, found none.')
     return {name: label for label, name in enumerate(names)}
 
 
@@ -40,7 +41,7 @@ def from_list(root: Path, names: Path) -> list[str]:
         List[str]: ``file label`` lines, in the order of the list.
 
     Raises:
-        FileNotFoundError: Pictures of the list are not in the folder; the message counts and names them.
+        MissingFileError: Pictures of the list are not in the folder; the message counts and names them.
     """
     labels = class_folders(root)
     files = [f'{name.rpartition("_")[0]}/{name}' for name in read_small(names).decode().split()]
@@ -51,7 +52,7 @@ def from_list(root: Path, names: Path) -> list[str]:
         if file.count('/') != 1 or file.split('/')[0] not in labels or not (root / file).is_file()
     ]
     if missing:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f'{len(missing)} of the {len(files)} pictures in {names} are not in {root}: {", ".join(missing[:3])}'
             f'{", ..." if missing[3:] else ""}. Give the folder of the training pictures.'
         )
@@ -71,14 +72,14 @@ def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] =
         List[str]: ``file label`` lines, sorted by class and file.
 
     Raises:
-        FileNotFoundError: There are no class folders, or one without pictures.
-        ValueError: A share outside (0, 100], or a class with fewer pictures than ``per_class``.
+        MissingFileError: There are no class folders, or one without pictures.
+        ConfigError: A share outside (0, 100], or a class with fewer pictures than ``per_class``.
     """
     lines = []
     for name, label in class_folders(root).items():
         files = [Path(name, file).as_posix() for file in images_in(root / name, PICTURES)]
         if not files:
-            raise FileNotFoundError(f'There are no pictures in {root / name}.')
+            raise MissingFileError(f'There are no pictures in {root / name}.')
         lines += [f'{file} {label}' for file in choose(name, files, percent, per_class, seed)]
     return lines
 
@@ -102,15 +103,15 @@ def choose(
         List[str]: Some of the files, sorted.
 
     Raises:
-        ValueError: A share outside (0, 100], or fewer pictures than ``per_class``.
+        ConfigError: A share outside (0, 100], or fewer pictures than ``per_class``.
     """
     if percent is not None and not 0 < percent <= 100:
-        raise ValueError(f'Expected a percentage in (0, 100], got {percent}.')
+        raise ConfigError(f'Expected a percentage in (0, 100], got {percent}.')
     if per_class is not None and per_class < 1:
-        raise ValueError(f'Expected at least one picture of each class, got {per_class}.')
+        raise ConfigError(f'Expected at least one picture of each class, got {per_class}.')
     count = per_class or max(1, round(len(files) * percent / 100))
     if count > len(files):
-        raise ValueError(f'The class {name} has {len(files)} pictures, fewer than {count}. Ask for fewer of each.')
+        raise ConfigError(f'The class {name} has {len(files)} pictures, fewer than {count}. Ask for fewer of each.')
     number = random.Random(f'{seed}/{name}').random  # Python promises its sequence; not that of shuffle() or sample()
     files = sorted(files)
     rank = {file: number() for file in files}
