@@ -77,6 +77,7 @@ def _hook(file):
 
 CHECKPOINTS = dict(
     read_checkpoint=read_checkpoint,
+    student=mmlgd.Student,
     get_student=get_student,
     get_zero_shot_classifier=get_zero_shot_classifier,
     inferencer=mmlgd.ZeroShotInferencer,
@@ -113,7 +114,7 @@ IN_TOOLS = dict(
     prototypes=lambda tool, file, out: read_prototypes(file),
     neighbours=lambda tool, file, out: mmlgd.draw_neighbours(file, [str(out)]),
     embeddings=lambda tool, file, out: mmlgd.draw_map(file, [str(out)]),
-    evaluate=lambda tool, file, out: tool('evaluate').main([file, '--data', str(out), '--out', str(out / 'table')]),
+    evaluate=lambda tool, file, out: mmlgd.evaluate(file, data=out, out=out / 'table'),
 )
 
 

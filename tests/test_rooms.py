@@ -21,7 +21,7 @@ FLOORS = [
     'engine',
     'evaluation',
     'figures',
-    'exporters',
+    'converters',
     'run',
     'studies',
     'cli',

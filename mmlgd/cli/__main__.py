@@ -8,9 +8,11 @@ import click
 # Verb: where its command is, and its first line: the list of them waits for no import.
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
+    'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
+    'predict': ('mmlgd.cli.predict', 'Name what is in images.'),
+    'show': ('mmlgd.cli.show', 'Draw what was learned: a map, the banks, nearest names.'),
     'compare': ('mmlgd.cli.compare', 'Train one downstream config from several starts, over seeds.'),
     'study': ('mmlgd.cli.study', 'Train variants of a recipe over seeds, and evaluate each.'),
-    'show': ('mmlgd.cli.show', 'Draw what was learned: a map, the banks, nearest names.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }
 

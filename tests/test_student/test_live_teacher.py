@@ -6,11 +6,11 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope, init_default_scope
 
 import mmlgd
 from mmlgd.errors import MissingFileError, MMLGDError
 from mmlgd.evaluation import load_frozen, load_teacher
+from mmlgd.evaluation.lineup import load_models
 from mmlgd.figures.looking import look
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.registry import MODELS
@@ -54,12 +54,8 @@ def expected(tiny_clip):
 
 
 def by_evaluation(tool, arguments, options, pictures):
-    before = DefaultScope.get_current_instance()
-    module = tool('evaluate')
-    args = module.parse_args([arguments[0], '--data', str(pictures), '--teacher', '--teacher-options', *options])
-    args.names = NEW
-    models = module.load_models(args)
-    init_default_scope(before.scope_name)
+    changes = dict(option.split('=', 1) for option in options)
+    models = load_models(dict(student=arguments[0]), NEW, with_teacher=True, teacher=changes)
     assert models['teacher'](torch.rand(1, 3, 64, 64)).embeddings.shape == (1, 32)
     return models['student'].bank
 
