@@ -27,11 +27,27 @@ _PLACES = {
     'TextualSemanticsBank': 'models',
     'VisualSemanticsBank': 'models',
     'ZeroShotInferencer': 'student',
+    'convert': 'converters',
+    'export': 'converters',
     'get_student': 'student',
     'get_zero_shot_classifier': 'student',
+    'publish': 'converters',
     'safe_loading': 'checkpoints',
 }
-_ROOMS = ('checkpoints', 'datasets', 'demo', 'engine', 'evaluation', 'models', 'store', 'student', 'text', 'utils')
+# A room has no name of a function above: the import of `mmlgd.export` as a module would put it in the function's place.
+_ROOMS = (
+    'checkpoints',
+    'converters',
+    'datasets',
+    'demo',
+    'engine',
+    'evaluation',
+    'models',
+    'store',
+    'student',
+    'text',
+    'utils',
+)
 
 __all__ = ['__version__', *_PLACES]
 
