@@ -9,7 +9,7 @@ import click
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
     'export': ('mmlgd.cli.export', 'Export a student to ONNX or to another library.'),
-    'publish': ('mmlgd.cli.publish', 'Publish a checkpoint: student, banks, names and config, and nothing else.'),
+    'publish': ('mmlgd.cli.publish', 'Publish a checkpoint without what only its training needs.'),
     'convert': ('mmlgd.cli.convert', 'Convert a checkpoint of the published LGD or SEED code into ours.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }

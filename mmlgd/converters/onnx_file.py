@@ -160,9 +160,10 @@ def _write(
                 opset_version=opset,
                 dynamo=False,
             )
-        except (ValueError, torch.onnx.errors.OnnxExporterError) as error:
+        except (ValueError, RuntimeError) as error:  # what it does not know ends in either; its message has the graph
             raise ConfigError(
-                f"torch cannot write this student with version {opset} of ONNX's operators: {error} Try another opset."
+                f"torch cannot write this student with version {opset} of ONNX's operators: "
+                f'{str(error).splitlines()[0][:200]} Try another opset.'
             ) from error
     model = onnx.load(str(file))
     onnx.helper.set_model_props(model, metadata)

@@ -24,9 +24,10 @@ KEPT = ('backbone', 'neck', 'textual_bank', 'visual_bank')
 
 
 def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Optional[str] = None) -> Written:
-    """Publish a checkpoint: student, banks, names and config, and nothing else.
+    """Publish a checkpoint without what only its training needs.
 
-    The file is named ``CONFIG_YYYYMMDD-HASH8.pth`` after its own SHA-256, which is compared at each download.
+    Student, banks, names and config stay. The file is named ``CONFIG_YYYYMMDD-HASH8.pth`` after its own SHA-256, which
+    is compared at each download.
 
     Args:
         checkpoint (str | Path): Of training; a file or URL.
