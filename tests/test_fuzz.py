@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import nn
 
+import mmlgd
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.cli.__main__ import main
+from mmlgd.converters.source import SourceStudent
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
 from mmlgd.registry import MODELS
@@ -338,21 +340,17 @@ def readers(tmp_path_factory):
     """All that reads a checkpoint, the tools among them."""
     out, modules = tmp_path_factory.mktemp('out'), set(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
-        for folder in ('visualization', 'model_converters'):
-            patch.syspath_prepend(str(TOOLS / folder))
-        tools = {
-            name: importlib.import_module(name)
-            for name in ('banks', 'neighbours', 'publish_model', 'export_onnx', 'from_published')
-        }
+        patch.syspath_prepend(str(TOOLS / 'visualization'))
+        tools = {name: importlib.import_module(name) for name in ('banks', 'neighbours')}
         yield [
             get_zero_shot_classifier,
             get_student,
             load_frozen,
             tools['banks'].read_banks,
             tools['neighbours'].read_prototypes,
-            lambda file: tools['publish_model'].publish(str(file), out, 'name'),
-            lambda file: tools['export_onnx'].load_part(str(file), 'embedding'),
-            lambda file: tools['from_published'].convert(str(file), out / 'a.pth', 'resnet18'),
+            lambda file: mmlgd.publish(file, out, name='name'),
+            lambda file: SourceStudent(file).embedder(),
+            lambda file: mmlgd.convert(file, out / 'a.pth', arch='resnet18'),
         ]
     for name in set(sys.modules) - modules:
         if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(TOOLS)):

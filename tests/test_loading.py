@@ -100,10 +100,10 @@ def test_a_malicious_checkpoint_is_refused(way, bad):
 
 
 IN_TOOLS = dict(
-    publish=lambda tool, file, out: tool('publish_model').publish(file, out),
-    extract=lambda tool, file, out: tool('extract_student').extract(file, out / 's.pth', 'torchvision'),
-    onnx=lambda tool, file, out: tool('export_onnx').load_part(file, 'backbone'),
-    from_published=lambda tool, file, out: tool('from_published').convert(file, out / 's.pth', 'resnet18'),
+    publish=lambda tool, file, out: mmlgd.publish(file, out),
+    export=lambda tool, file, out: mmlgd.export(file, out / 's.pth', to='torchvision'),
+    onnx=lambda tool, file, out: mmlgd.export(file, out / 's.onnx', to='onnx'),
+    convert=lambda tool, file, out: mmlgd.convert(file, out / 's.pth', arch='resnet18'),
     banks=lambda tool, file, out: tool('banks').read_banks(file),
     prototypes=lambda tool, file, out: tool('neighbours').read_prototypes(file),
     neighbours=lambda tool, file, out: tool('neighbours').main([file, str(out)]),

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import nn
 
 import mmlgd
+from mmlgd.datasets.label_subset import from_list
 from mmlgd.errors import MMLGDError
 from mmlgd.student.inferencer import _pictures_of, _targets
 from mmlgd.text import embed_class_names
@@ -21,12 +22,12 @@ def everything(root):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_a_checkpoint_does_not_name_its_published_file(name, lgd_checkpoint, tool, tmp_path):
+def test_a_checkpoint_does_not_name_its_published_file(name, lgd_checkpoint, tmp_path):
     content = torch.load(lgd_checkpoint, weights_only=True)
     content['meta']['experiment_name'] = f'{name}_20260102_030405'
     torch.save(content, tmp_path / 'a.pth')
     with pytest.raises(MMLGDError, match='no name of a file'):
-        tool('publish_model').publish(str(tmp_path / 'a.pth'), tmp_path / 'deep/zoo')
+        mmlgd.publish(tmp_path / 'a.pth', tmp_path / 'deep/zoo')
     assert everything(tmp_path) == {'a.pth'}
 
 
@@ -60,15 +61,15 @@ def test_addresses_of_pictures_stay_there_too(tail, tmp_path):
 
 
 @pytest.mark.parametrize('line', ['../../secret_1.JPEG', 'n01/../../secret_1.JPEG', '/n01/x_1.JPEG', 'n01/n01_1.JPEG'])
-def test_a_list_of_labelled_pictures_names_those_of_its_folder(line, tool, tmp_path):
+def test_a_list_of_labelled_images_names_those_of_its_folder(line, tmp_path):
     (tmp_path / 'train/n01').mkdir(parents=True)
     (tmp_path / 'train/n01/n01_1.JPEG').touch()
     (tmp_path / 'secret_1.JPEG').touch()
     (tmp_path / 'list.txt').write_text('n01_1.JPEG\n')
-    assert tool('label_subset').from_list(tmp_path / 'train', tmp_path / 'list.txt') == ['n01/n01_1.JPEG 0']
+    assert from_list(tmp_path / 'train', tmp_path / 'list.txt') == ['n01/n01_1.JPEG 0']
     (tmp_path / 'list.txt').write_text(line)
     with pytest.raises(FileNotFoundError, match='are not in'):
-        tool('label_subset').from_list(tmp_path / 'train', tmp_path / 'list.txt')
+        from_list(tmp_path / 'train', tmp_path / 'list.txt')
 
 
 @pytest.mark.parametrize('line', ['../../secret.png 0', '/etc/passwd 0', 'a/../../../x.png 1'])

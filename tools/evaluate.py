@@ -6,7 +6,7 @@ r"""What is a student worth? Zero-shot, nearest neighbours and linear probes on 
 
 DATA holds train/CLASS/* and val/CLASS/*, or train/* and val/* with train.txt and val.txt (`file label` lines, labels
 from 0). Each student sees the images as in the evaluation of its own training, at its own size, without augmentation;
-all else works on the features. The labels of a probe are those that dataset_converters/label_subset.py draws. The table
+all else works on the features. The labels of a probe are those that label_subset.py draws. The table
 is printed, and written as table.md and table.json.
 """
 
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import torch
-from dataset_converters.label_subset import PICTURES, choose
 from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose
 from mmengine.device import get_device
@@ -36,6 +35,7 @@ from torch.utils.data import DataLoader
 from mmlgd.cli.tool import run_tool
 from mmlgd.datasets import Pictures
 from mmlgd.datasets.folder import require_outside
+from mmlgd.datasets.label_subset import ENDINGS, choose
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.evaluation import (
     Features,
@@ -206,7 +206,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         data_root=str(data),
         data_prefix=split,
         ann_file=f'{split}.txt' if listed else '',
-        extensions=PICTURES,
+        extensions=ENDINGS,
         pipeline=pipeline,
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
