@@ -61,7 +61,7 @@ def test_addresses_of_pictures_stay_there_too(tail, tmp_path):
 
 
 @pytest.mark.parametrize('line', ['../../secret_1.JPEG', 'n01/../../secret_1.JPEG', '/n01/x_1.JPEG', 'n01/n01_1.JPEG'])
-def test_a_list_of_labelled_images_names_those_of_its_folder(line, tmp_path):
+def test_a_list_of_labelled_pictures_names_those_of_its_folder(line, tmp_path):
     (tmp_path / 'train/n01').mkdir(parents=True)
     (tmp_path / 'train/n01/n01_1.JPEG').touch()
     (tmp_path / 'secret_1.JPEG').touch()

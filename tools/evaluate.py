@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader
 from mmlgd.cli.tool import run_tool
 from mmlgd.datasets import Pictures
 from mmlgd.datasets.folder import require_outside
-from mmlgd.datasets.label_subset import ENDINGS, choose
+from mmlgd.datasets.label_subset import PICTURES, choose
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.evaluation import (
     Features,
@@ -206,7 +206,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         data_root=str(data),
         data_prefix=split,
         ann_file=f'{split}.txt' if listed else '',
-        extensions=ENDINGS,
+        extensions=PICTURES,
         pipeline=pipeline,
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]

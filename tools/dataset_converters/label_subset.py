@@ -1,14 +1,11 @@
-"""Write the list of a few labelled images, as mmpretrain reads it: from SimCLR's lists, or drawn from a folder."""
+"""Write the list of a few labelled pictures, as mmpretrain reads it: from SimCLR's lists, or drawn from a folder."""
 
 import argparse
 from pathlib import Path
 
-from mmlgd.cli.tool import run_tool
 from mmlgd.datasets.label_subset import draw, from_list
 
-
-def main() -> None:
-    """Write the list, and count it."""
+if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', type=Path, help='folder of class folders, e.g. data/imagenet/train')
     which = parser.add_mutually_exclusive_group(required=True)
@@ -23,8 +20,4 @@ def main() -> None:
     lines = from_list(args.root, args.list) if args.list else draw(args.root, args.percent, args.per_class, args.seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text('\n'.join(lines) + '\n')
-    print(f'{args.out}: {len(lines)} images of {len({line.rsplit(" ", 1)[1] for line in lines})} classes')
-
-
-if __name__ == '__main__':
-    run_tool(main)
+    print(f'{args.out}: {len(lines)} pictures of {len({line.rsplit(" ", 1)[1] for line in lines})} classes')
