@@ -23,12 +23,13 @@ from torch import nn
 import mmlgd
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.cli.__main__ import main
-from mmlgd.converters.source import SourceStudent
+from mmlgd.converters.onnx_file import load_part
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
 from mmlgd.registry import MODELS
 from mmlgd.store import StoredTeacher, TeacherStore
 from mmlgd.student import get_student, get_zero_shot_classifier
+from mmlgd.student.saved import SavedStudent
 from mmlgd.text import embed_class_names, fill, load_templates, load_vocabulary
 from mmlgd.utils.building import build_part
 from tests import ROOT
@@ -349,7 +350,7 @@ def readers(tmp_path_factory):
             tools['banks'].read_banks,
             tools['neighbours'].read_prototypes,
             lambda file: mmlgd.publish(file, out, name='name'),
-            lambda file: SourceStudent(file).embedder(),
+            lambda file: load_part(SavedStudent.read(file), 'embedding'),
             lambda file: mmlgd.convert(file, out / 'a.pth', arch='resnet18'),
         ]
     for name in set(sys.modules) - modules:

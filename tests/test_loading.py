@@ -72,6 +72,7 @@ def _hook(file):
 
 CHECKPOINTS = dict(
     read_checkpoint=read_checkpoint,
+    student=mmlgd.Student,
     get_student=get_student,
     get_zero_shot_classifier=get_zero_shot_classifier,
     inferencer=mmlgd.ZeroShotInferencer,
@@ -108,7 +109,7 @@ IN_TOOLS = dict(
     prototypes=lambda tool, file, out: tool('neighbours').read_prototypes(file),
     neighbours=lambda tool, file, out: tool('neighbours').main([file, str(out)]),
     embeddings=lambda tool, file, out: tool('embeddings').main([file, str(out)]),
-    evaluate=lambda tool, file, out: tool('evaluate').main([file, '--data', str(out), '--out', str(out / 'table')]),
+    evaluate=lambda tool, file, out: mmlgd.evaluate(file, data=out, out=out / 'table'),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Union
 import torch
 from torch import Tensor, nn
 
-from mmlgd.errors import shown
+from mmlgd.errors import brief, shown
 from mmlgd.utils.numerics import is_finite
 
 from .files import CheckpointError
@@ -51,7 +51,7 @@ def part_weights(state: dict[str, Tensor], part: str, source: Union[str, Path] =
     prefix = part.rstrip('.') + '.'
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     if not weights:
-        there = Counter(_name(key).split('.')[0] for key in state)
+        there = Counter(shown(brief(key, 200)).split('.')[0] for key in state)
         listed = ', '.join(f'{name}.* ({count})' for name, count in there.most_common(6))
         raise CheckpointError(
             f'{source} has no {prefix}* weights; it has {listed or "no weights at all"}. {_guess(there)}'
@@ -89,7 +89,7 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
         ),
     ]
     told = [
-        f'{len(keys)} {what} ({", ".join(map(_name, keys[:3]))}{", ..." if keys[3:] else ""})'
+        f'{len(keys)} {what} ({", ".join(shown(brief(key, 200)) for key in keys[:3])}{", ..." if keys[3:] else ""})'
         for what, keys in faults
         if keys
     ]
@@ -101,7 +101,8 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
     if broken := [key for key, value in weights.items() if not is_finite(value)]:
         raise CheckpointError(
             f'{source} has NaN or infinite numbers in {len(broken)} of its {len(weights)} {type(module).__name__} '
-            f'tensors; the first is {_name(broken[0])}. Its training had diverged: give an earlier checkpoint.'
+            f'tensors; the first is {shown(brief(broken[0], 200))}. Its training had diverged: give an earlier '
+            f'checkpoint.'
         )
 
 
@@ -109,11 +110,6 @@ def _is_alike(value, wanted: Tensor) -> bool:
     """Whether a value can be copied into a tensor without a word: floats into floats, whole numbers into such."""
     kinds = [(x.is_floating_point(), x.is_complex()) for x in (value, wanted)] if isinstance(value, Tensor) else []
     return bool(kinds) and kinds[0] == kinds[1] and value.layout == torch.strided and not value.is_quantized
-
-
-def _name(key) -> str:
-    """A key of a file's as a message may have it."""
-    return shown(key[:200]) if isinstance(key, str) else f'a {type(key).__name__}'
 
 
 def _shape(value) -> tuple:

@@ -11,6 +11,8 @@ VERBS = {
     'export': ('mmlgd.cli.export', 'Export a student to ONNX or to another library.'),
     'publish': ('mmlgd.cli.publish', 'Publish a checkpoint without what only its training needs.'),
     'convert': ('mmlgd.cli.convert', 'Convert a checkpoint of the published LGD or SEED code into ours.'),
+    'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
+    'predict': ('mmlgd.cli.predict', 'Name what is in images.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }
 

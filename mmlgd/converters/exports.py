@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal, Optional, Union
 
 from mmlgd.errors import ConfigError
+from mmlgd.student.saved import SavedStudent
 
 from .onnx_file import export_onnx
 from .openmmlab_backbones import export_openmmlab
 from .plain_models import export_timm, export_torchvision
-from .source import SourceStudent
 from .written import Written, require_output
 
 # A new target is a module with such a function, and its line here. An option that only this target has is a parameter
@@ -84,4 +84,4 @@ def export(
         raise ConfigError(f'The target {to} has no option {unknown[0]}; it is for {", ".join(has)}. Leave it out.')
     out = Path(out)
     require_output(out, str(checkpoint))
-    return TARGETS[to](SourceStudent(checkpoint), out, **given)
+    return TARGETS[to](SavedStudent.read(checkpoint), out, **given)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mmlgd.checkpoints import CheckpointError, check_weights, part_weights, read_checkpoint, state_dict_of
+from mmlgd.student.image_size import image_size
+from mmlgd.student.saved import SavedStudent, backbone_of
 
-from .source import SourceStudent
 from .written import Written, whole_output
 
 RELATIVE_TOLERANCE = 1e-4  # float32 noise stays far below it, a layer in the wrong place far above
@@ -83,7 +84,7 @@ class LibraryModel:
 
 
 def export_model(
-    student: SourceStudent,
+    student: SavedStudent,
     out: Path,
     library: str,
     candidates: Callable[[dict, dict[str, Tensor]], Iterable[Callable[[], LibraryModel]]],
@@ -92,7 +93,7 @@ def export_model(
     """Write a student for another library, whose own class loads it strictly and gives its features.
 
     Args:
-        student (SourceStudent): The student.
+        student (SavedStudent): The student.
         out (Path): The file to write.
         library (str): As it is imported.
         candidates (Callable): Takes the backbone's config and weights; gives builders of models, to be tried in turn.
@@ -105,13 +106,16 @@ def export_model(
     Raises:
         CheckpointError: No candidate takes the weights, or gives the student's features.
     """
-    student.backbone()  # what is wrong with the checkpoint itself is said in our names, before theirs
-    builders = candidates(student.backbone_settings, student.backbone_weights)
+    student.build('backbone')  # what is wrong with the checkpoint itself is said in our names, before theirs
+    backbone = backbone_of(student.config, student.source)
+    if '.' not in backbone['type']:
+        backbone['type'] = f'{student.config.get("default_scope", "mmpretrain")}.{backbone["type"]}'
+    builders = candidates(backbone, part_weights(student.state, 'backbone', student.source))
     model, difference = _first_that_fits(student, builders)
     content = model.weights
     if meta is not None:
         content = dict(meta=meta, state_dict={f'backbone.{key}': value for key, value in content.items()})
-    with whole_output(out, student.checkpoint) as file:
+    with whole_output(out, student.source) as file:
         torch.save(content, file)
         model.weights = state_dict_of(read_checkpoint(file))
         if meta is not None:
@@ -128,15 +132,15 @@ def export_model(
 
 
 def _first_that_fits(
-    student: SourceStudent, builders: Iterable[Callable[[], LibraryModel]]
+    student: SavedStudent, builders: Iterable[Callable[[], LibraryModel]]
 ) -> tuple[LibraryModel, float]:
     refusals = []
     for build in builders:
         try:
             model = build()
-            model.load(student.checkpoint)
-            ours = student.backbone(**({'out_indices': model.stages} if model.stages else {}))
-            return model, model.compare(ours, student.image_size, student.checkpoint)
+            model.load(student.source)
+            ours = student.build('backbone', **({'out_indices': model.stages} if model.stages else {}))
+            return model, model.compare(ours, image_size(student.config), student.source)
         except CheckpointError as error:
             refusals.append(str(error))
     raise CheckpointError(' '.join(refusals))

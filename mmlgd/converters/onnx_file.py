@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import ConfigError, MissingPackageError
 from mmlgd.models.zero_shot import IMAGENET_RGB
-from mmlgd.student.image_size import LARGEST
+from mmlgd.student import Student
+from mmlgd.student.image_size import LARGEST, image_size
+from mmlgd.student.saved import SavedStudent
 from mmlgd.utils.validation import whole
 from mmlgd.version import __version__
 
-from .source import SourceStudent
 from .written import Written, whole_output
 
 OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores'}
@@ -43,7 +44,7 @@ class LastFeature(nn.Module):
 
 
 def export_onnx(
-    student: SourceStudent,
+    student: SavedStudent,
     out: Path,
     part: str = 'backbone',
     names: Union[str, list, None] = None,
@@ -55,7 +56,7 @@ def export_onnx(
     """Write an ONNX file; onnxruntime must give what PyTorch gives, at two batch sizes, before it is left in place.
 
     Args:
-        student (SourceStudent): The student.
+        student (SavedStudent): The student.
         out (Path): The file to write.
         part (str): Of :data:`OUTPUTS`. Defaults to ``'backbone'``.
         names (str | list, optional): Class names of the zero-shot classifier. Defaults to None, those of training.
@@ -80,11 +81,11 @@ def export_onnx(
             f'out, or export the part zero-shot.'
         )
     _import_onnx()  # before a teacher embeds thousands of names
-    height, width = (whole('pixels', 1, LARGEST)(size),) * 2 if size is not None else student.image_size
+    height, width = (whole('pixels', 1, LARGEST)(size),) * 2 if size is not None else image_size(student.config)
     module, metadata = load_part(student, part, names, templates, teacher_options)
     # Readers of input_size expect one number for a square image.
     metadata['input_size'] = str(height) if height == width else f'{height}, {width}'
-    with whole_output(out, student.checkpoint) as file:
+    with whole_output(out, student.source) as file:
         _write(module, file, OUTPUTS[part], metadata, (height, width), opset)
         difference = _compare(module, file, (height, width))
     return Written(
@@ -102,7 +103,7 @@ def export_onnx(
 
 
 def load_part(
-    student: SourceStudent,
+    student: SavedStudent,
     part: str,
     names: Union[str, list, None] = None,
     templates: Union[str, list, None] = None,
@@ -111,7 +112,7 @@ def load_part(
     """Load what is to be exported.
 
     Args:
-        student (SourceStudent): The student.
+        student (SavedStudent): The student.
         part (str): Of :data:`OUTPUTS`.
         names (str | list, optional): See :func:`export_onnx`.
         templates (str | list, optional): See there.
@@ -134,11 +135,18 @@ def load_part(
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
     if part == 'zero-shot':
-        classifier = student.classifier(names, templates, teacher_options)
-        metadata['class_names'] = json.dumps(classifier.class_names, ensure_ascii=False)
-        return classifier, metadata
-    module = LastFeature(student.backbone()) if part == 'backbone' else student.embedder()
-    return module.eval(), metadata
+        named = Student(student, device='cpu', teacher=teacher_options).with_names(names, templates)
+        metadata['class_names'] = json.dumps(named.names, ensure_ascii=False)
+        return named, metadata
+    if part == 'backbone':
+        return LastFeature(student.build('backbone')).eval(), metadata
+    embedder = Student(student, device='cpu')
+    if embedder.neck is None:
+        raise CheckpointError(
+            f'{student.source} has no neck, and so no place in the joint space: it is a backbone alone. Export the '
+            f'part backbone, or give the checkpoint of LGD training.'
+        )
+    return nn.Sequential(embedder.backbone, embedder.neck).eval(), metadata
 
 
 def _write(

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import MissingPackageError
+from mmlgd.student.saved import SavedStudent
 from mmlgd.version import __version__
 
 from .library_model import LibraryModel, export_model, tensors_in
 from .mobilenet_names import mobilenet_names
-from .source import SourceStudent
 from .written import Written
 
 # Settings of a training run, which say nothing about the weights.
@@ -22,12 +22,12 @@ RUN = ('type', '_scope_', 'init_cfg', 'pretrained', 'out_indices', 'frozen_stage
 STAGES = {'ResNet': 4, 'MobileNetV2': 8}  # of others, the features that the student's own config asks for are compared
 
 
-def export_openmmlab(library: str, student: SourceStudent, out: Path) -> Written:
+def export_openmmlab(library: str, student: SavedStudent, out: Path) -> Written:
     """Write a student for ``init_cfg=dict(type='Pretrained', ...)`` of a library.
 
     Args:
         library (str): ``'mmpretrain'``, ``'mmdet'`` or ``'mmseg'``.
-        student (SourceStudent): The student.
+        student (SavedStudent): The student.
         out (Path): The file to write.
 
     Returns:
@@ -37,7 +37,8 @@ def export_openmmlab(library: str, student: SourceStudent, out: Path) -> Written
         MissingPackageError: The library is not installed.
         CheckpointError: The library cannot hold the student.
     """
-    told = {key: student.text.get(key) for key in ('teacher_id', 'class_names')}
+    text = student.text() or {}
+    told = {key: text.get(key) for key in ('teacher_id', 'class_names')}
     return export_model(
         student, out, library, partial(candidates_of, library), meta=dict(mmlgd_version=__version__, **told)
     )

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import MissingPackageError
+from mmlgd.student.saved import SavedStudent
 
 from .library_model import LibraryModel, export_model
 from .mobilenet_names import mobilenet_names
-from .source import SourceStudent
 from .written import Written
 
 RESNETS = (18, 34, 50, 101, 152)
@@ -24,11 +24,11 @@ SUPPORTED = (
 )
 
 
-def export_torchvision(student: SourceStudent, out: Path) -> Written:
+def export_torchvision(student: SavedStudent, out: Path) -> Written:
     """Write a bare state dict in torchvision's names.
 
     Args:
-        student (SourceStudent): The student.
+        student (SavedStudent): The student.
         out (Path): The file to write.
 
     Returns:
@@ -40,11 +40,11 @@ def export_torchvision(student: SourceStudent, out: Path) -> Written:
     return export_model(student, out, 'torchvision', partial(_candidates, 'torchvision', _torchvision))
 
 
-def export_timm(student: SourceStudent, out: Path) -> Written:
+def export_timm(student: SavedStudent, out: Path) -> Written:
     """Write a bare state dict in timm's names.
 
     Args:
-        student (SourceStudent): The student.
+        student (SavedStudent): The student.
         out (Path): The file to write.
 
     Returns:

@@ -15,10 +15,10 @@ from mmlgd.checkpoints import CheckpointError, check_weights, read_checkpoint, s
 from mmlgd.errors import ConfigError
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
+from mmlgd.student import get_student
 from mmlgd.version import __version__
 
 from .published_layout import split_parts
-from .source import SourceStudent
 from .written import Written, whole_output
 
 BACKBONES = dict(
@@ -92,7 +92,7 @@ def convert_published(
     state.update({f'neck.{key}': value for key, value in parts.neck.items()})
     with whole_output(out, checkpoint) as file:
         torch.save(dict(meta=dict(cfg=config.pretty_text, mmlgd_version=__version__), state_dict=state), file)
-        SourceStudent(file).backbone()
+        get_student(file)
     neck = f'neck, {len(parts.neck)} tensors' if parts.neck else f'no neck: {parts.no_neck}'
     return Written(
         file=out,

@@ -14,10 +14,11 @@ from typing import Optional, Union
 
 import torch
 
-from mmlgd.checkpoints import CheckpointError
+from mmlgd.checkpoints import CheckpointError, part_weights, read_checkpoint
+from mmlgd.student import Student
+from mmlgd.student.saved import SavedStudent
 from mmlgd.version import __version__
 
-from .source import SourceStudent
 from .written import Written, whole_output
 
 KEPT = ('backbone', 'neck', 'textual_bank', 'visual_bank')
@@ -42,18 +43,20 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
         FileNotFoundError: There is no such checkpoint.
         CheckpointError: The checkpoint is cut off or has no student, or does not name its config.
     """
-    source = SourceStudent(checkpoint)
-    _ = source.backbone_weights, source.config  # refused if they are not there
+    content = read_checkpoint(checkpoint)
+    source = SavedStudent(content, checkpoint)
+    part_weights(source.state, 'backbone', checkpoint)  # refused if there are none
+    text = source.text() or {}
     parts = {key: key.partition('.')[0] for key in source.state}
     # A queue says nothing of the student, and one of 65,536 images is five times its size.
     kept = {part for part in KEPT if f'{part}.pointer' not in source.state}
-    meta = source.content['meta']
+    meta = content['meta']
     data = _serialize(
         dict(
             meta=dict(
                 cfg=meta['cfg'],
                 mmlgd_version=__version__,
-                class_names=source.text.get('class_names'),
+                class_names=text.get('class_names'),
                 epoch=meta.get('epoch'),
                 iter=meta.get('iter'),
             ),
@@ -61,14 +64,11 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
         )
     )
     digest = hashlib.sha256(data).hexdigest()[:8]
-    config = _config_name(meta, name, source.checkpoint)
+    config = _config_name(meta, name, checkpoint)
     out = Path(out_dir) / f'{config}_{datetime.now():%Y%m%d}-{digest}.pth'
-    with whole_output(out, source.checkpoint) as file:
+    with whole_output(out, checkpoint) as file:
         file.write_bytes(data)
-        written = SourceStudent(file)
-        written.backbone()
-        if source.text:
-            written.classifier()
+        Student(file, device='cpu')  # with its names, if it has a bank
     dropped = Counter(part for part in parts.values() if part not in kept)
     listed = ', '.join(f'{part}.* ({count})' for part, count in dropped.items())
     return Written(
@@ -93,7 +93,7 @@ def _serialize(content: dict) -> bytes:
     return buffer.getvalue()
 
 
-def _config_name(meta: dict, name: Optional[str], source: str) -> str:
+def _config_name(meta: dict, name: Optional[str], source: Union[str, Path]) -> str:
     if name:
         return Path(name).name.removesuffix('.py')
     named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))  # mmengine adds the time of the start

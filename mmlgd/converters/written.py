@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.utils.files import WriteError, require_writable
@@ -34,12 +34,12 @@ class Written:
 
 
 @contextmanager
-def whole_output(path: Path, source: str) -> Iterator[Path]:
+def whole_output(path: Path, source: Union[str, Path]) -> Iterator[Path]:
     """Lend a temporary file beside an output; it takes the output's name when the block ends without an error.
 
     Args:
         path (Path): The output. An older one is replaced, its folder created.
-        source (str): The file that is read, which the output must not replace.
+        source (str | Path): The file that is read, which the output must not replace.
 
     Yields:
         Path: The temporary file, to be written and checked.
@@ -62,12 +62,12 @@ def whole_output(path: Path, source: str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def require_output(path: Path, source: str) -> None:
+def require_output(path: Path, source: Union[str, Path]) -> None:
     """Refuse an output that could not be written, before the work whose result it is.
 
     Args:
         path (Path): The output; it need not be there.
-        source (str): The file that is read.
+        source (str | Path): The file that is read.
 
     Raises:
         ConfigError: The output is a folder, or the file that is read.

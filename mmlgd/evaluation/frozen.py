@@ -10,26 +10,24 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmlgd.checkpoints.configs import buildable, model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.errors import ConfigError
 from mmlgd.models import BaseTeacher
 from mmlgd.models.necks import pooled
-from mmlgd.models.zero_shot import IMAGENET_RGB, ZeroShotClassifier
-from mmlgd.student.backbone import get_student
-from mmlgd.student.image_size import evaluation_pipeline
+from mmlgd.models.zero_shot import IMAGENET_RGB
+from mmlgd.student import Student, get_student
 from mmlgd.student.live_teacher import build_live_teacher
-from mmlgd.student.zero_shot import get_zero_shot_classifier
+from mmlgd.student.saved import SavedStudent
 from mmlgd.utils.building import build_part
 
 
 class Features(NamedTuple):
-    """What a frozen model makes of N pictures.
+    """What a frozen model makes of N images.
 
     Attributes:
-        features (Tensor): (N, C) float32 on the CPU, the backbone's last feature averaged over the picture.
+        features (Tensor): (N, C) float32 on the CPU, the backbone's last feature averaged over the image.
         embeddings (Tensor | None): (N, D) float32 on the CPU, unit rows in the joint space, if the model has one.
     """
 
@@ -45,7 +43,7 @@ class FrozenModel(BaseModel):
         neck (nn.Module, optional): From these into the joint space. Defaults to None.
         bank (Tensor, optional): (K, D), unit rows: the class names. Defaults to None.
         class_names (List[str], optional): Their K names. Defaults to None.
-        data_preprocessor (dict, optional): Picture statistics. Defaults to ImageNet's, RGB.
+        data_preprocessor (nn.Module, optional): Image statistics. Defaults to ImageNet's, RGB.
         config (ConfigDict, optional): Settings of its training. Defaults to None.
         teacher_id (str, optional): Identity of the teacher that it was distilled from. Defaults to None.
         head (nn.Linear, optional): Of a supervised classifier, on the averaged last feature. Defaults to None.
@@ -57,12 +55,12 @@ class FrozenModel(BaseModel):
         neck: Optional[nn.Module] = None,
         bank: Optional[Tensor] = None,
         class_names: Optional[list[str]] = None,
-        data_preprocessor: Optional[dict] = None,
+        data_preprocessor: Optional[nn.Module] = None,
         config: Optional[ConfigDict] = None,
         teacher_id: Optional[str] = None,
         head: Optional[nn.Linear] = None,
     ):
-        super().__init__(data_preprocessor=build_part(data_preprocessor or IMAGENET_RGB, 'model.data_preprocessor'))
+        super().__init__(data_preprocessor=data_preprocessor or build_part(IMAGENET_RGB, 'model.data_preprocessor'))
         self.backbone = backbone
         self.neck = neck
         self.register_buffer('bank', bank)
@@ -73,22 +71,22 @@ class FrozenModel(BaseModel):
         self.eval()
 
     @classmethod
-    def from_classifier(cls, student: ZeroShotClassifier) -> 'FrozenModel':
-        """Take a student as :func:`mmlgd.get_zero_shot_classifier` gives it.
+    def of_student(cls, student: Student, head: Optional[nn.Linear] = None) -> 'FrozenModel':
+        """Take a student.
 
         Args:
-            student (ZeroShotClassifier): The student; its modules are shared.
+            student (Student): The student; its modules are shared.
+            head (nn.Linear, optional): Of a supervised classifier. Defaults to None.
 
         Returns:
             FrozenModel: In eval mode.
         """
-        preprocessor = student.config['model'].get('data_preprocessor')  # looked through when the student was built
-        parts = (student.backbone, student.neck, student.bank, student.class_names)
-        return cls(*parts, preprocessor, student.config, student.teacher_id)
+        parts = (student.backbone, student.neck, student.bank, student.names, student.data_preprocessor)
+        return cls(*parts, student.config, student.teacher_id, head)
 
     @torch.no_grad()
     def forward(self, inputs: Tensor) -> Features:
-        """Describe pictures.
+        """Describe images.
 
         Args:
             inputs (Tensor): (N, 3, H, W), preprocessed.
@@ -116,7 +114,7 @@ class _Last(nn.Module):
 
 
 def load_frozen(
-    source: str,
+    source: Union[str, Path, Student],
     vocabulary: Union[str, list, dict, None] = None,
     backbone: Union[dict, None] = None,
     teacher: Optional[dict] = None,
@@ -124,9 +122,9 @@ def load_frozen(
     """Load a model to be evaluated.
 
     Args:
-        source (str): One of
+        source (str | Path | Student): One of
 
-            - a checkpoint of LGD training or of ``mmlgd publish``, as a file or URL: it knows class names;
+            - a student, or a checkpoint of LGD training or of ``mmlgd publish``, as a file or URL: it has names;
             - another checkpoint of mmengine with its config in it, of which the backbone is taken, and the linear head
               of a classifier;
             - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'`` for a random
@@ -152,18 +150,16 @@ def load_frozen(
         >>> model(torch.rand(2, 3, 64, 64)).features.shape
         torch.Size([2, 512])
     """
+    if isinstance(source, Student):
+        return FrozenModel.of_student(source if source.bank is None else source.with_names(vocabulary))
+    source = str(source)
     content = {} if source == 'none' or not _is_file_or_url(source) else read_checkpoint(source)
-    if 'textual_bank.bank' in state_dict_of(content):
-        return FrozenModel.from_classifier(get_zero_shot_classifier(source, vocabulary, teacher=teacher))
-    meta = content.get('meta')
-    if isinstance(meta, dict) and isinstance(meta.get('cfg'), str):
-        config = model_config(content, source)
-        preprocessor = config['model'].get('data_preprocessor') or config.get('data_preprocessor')
-        preprocessor = buildable(preprocessor, 'data_preprocessor', source)
-        if isinstance(preprocessor, dict):  # mmpretrain's configs leave the type of theirs out
-            preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **preprocessor}
-        head = _linear_head(state_dict_of(content), config['model'], source)
-        return FrozenModel(get_student(source), data_preprocessor=preprocessor, config=config, head=head)
+    state, meta = state_dict_of(content), content.get('meta')
+    if 'textual_bank.bank' in state or (isinstance(meta, dict) and isinstance(meta.get('cfg'), str)):
+        student = Student(SavedStudent(content, source), device='cpu', teacher=teacher)
+        if student.bank is not None:
+            return FrozenModel.of_student(student.with_names(vocabulary))
+        return FrozenModel.of_student(student, _linear_head(state, student.config['model'], source))
     if backbone is None:
         raise ConfigError(
             f'{source!r} does not say of which backbone it is. Give one beside it: a checkpoint of LGD training among '
@@ -192,9 +188,13 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
         raise ConfigError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
     model = build_live_teacher(student.config, student.teacher_id, teacher, 'The student')
     model.free_text_tower()
-    preprocessor = buildable(student.config['model'].get('data_preprocessor'), 'data_preprocessor') or IMAGENET_RGB
     tower = FrozenModel(
-        _TeacherTower(model), _Last(), student.bank, student.class_names, dict(preprocessor), student.config
+        _TeacherTower(model),
+        _Last(),
+        student.bank,
+        student.class_names,
+        copy.deepcopy(student.data_preprocessor),
+        student.config,
     )
     model.expect_pixels_of(tower.data_preprocessor)
     return tower
@@ -245,23 +245,3 @@ def _joined(parts: tuple) -> Optional[Tensor]:
 
 def _is_file_or_url(source: str) -> bool:
     return '://' not in source or source.startswith(('http://', 'https://')) or Path(source).is_file()
-
-
-def pipeline_of(config: Optional[ConfigDict], default: Optional[list[dict]] = None) -> list[dict]:
-    """Find how images are read and prepared for a student: :func:`~mmlgd.student.image_size.evaluation_pipeline`.
-
-    Args:
-        config (ConfigDict, optional): Of a :class:`FrozenModel`.
-        default (List[dict], optional): For a config without evaluation. Defaults to None, the size of the training.
-
-    Returns:
-        List[dict]: Transforms, with the reading of the file as the first.
-    """
-    pipeline = evaluation_pipeline(config or {}, default)
-    # Ours takes no half picture for a whole one; another that has options stays.
-    if pipeline[0]['type'].endswith('LoadImageFromFile'):
-        load, *pipeline = pipeline
-        load = load if len(load) > 1 else dict(type='mmlgd.LoadImageFromFile')
-    else:
-        load = dict(type='mmlgd.LoadImageFromFile')
-    return [load, *pipeline]

@@ -9,7 +9,6 @@ from .necks import ProjectionNeck
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
-from .zero_shot import ZeroShotClassifier
 
 __all__ = [
     'LGD',
@@ -25,5 +24,4 @@ __all__ = [
     'QueueBank',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
-    'ZeroShotClassifier',
 ]

@@ -1,7 +1,6 @@
 """The size that a student sees images at: it belongs to the student, and is read out of the config of its training."""
 
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -11,11 +10,11 @@ from mmengine.logging import print_log
 
 from mmlgd.checkpoints.configs import buildable, model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+from mmlgd.datasets.sizes import LARGEST as LARGEST
+from mmlgd.datasets.sizes import is_loading, is_step, pixels, size_after
 from mmlgd.models.zero_shot import IMAGENET_RGB
 
 DEFAULT = (224, 224)  # of a config that does not say
-LARGEST = 4096  # pixels of a side: what a checkpoint may ask for, where other people's files are read
-_WIDTH_FIRST = ('CenterCrop', 'Pad', 'Resize')  # mmcv's; torchvision and mmpretrain have the height first
 
 
 def image_size(config: dict) -> tuple[int, int]:
@@ -42,7 +41,7 @@ def image_size(config: dict) -> tuple[int, int]:
         (224, 224)
     """
     evaluated = _evaluation_of(config)
-    size, _ = _outcome(evaluated or [])
+    size, _ = size_after(evaluated or [])
     size = size or _trained_size(config)
     if size is None and _pipeline_of(config, 'train_dataloader'):
         print_log(
@@ -80,13 +79,36 @@ def evaluation_pipeline(config: dict, default: Optional[list[dict]] = None) -> l
     if evaluated is None:
         return resized(image_size(config)) if default is None else default
     pipeline = [dict(step) for step in buildable(evaluated, 'transform')]
-    size, is_fixed = _outcome(pipeline)
+    size, is_fixed = size_after(pipeline)
     size = size or _trained_size(config)
     if is_fixed or size is None:
         return pipeline
     # No margin is cut: the evaluation has seen whole images, and one that has the size already stays as it is.
     loads = next((i for i, step in enumerate(pipeline) if not is_loading(step)), len(pipeline))
     return [*pipeline[:loads], *_to_size(size, max(size)), *pipeline[loads:]]
+
+
+def reading_pipeline(config: Optional[dict], default: Optional[list[dict]] = None) -> list[dict]:
+    """Say how images are read and prepared for a student.
+
+    Args:
+        config (dict, optional): Settings of the training.
+        default (List[dict], optional): For a config without evaluation. Defaults to None, the size of the training.
+
+    Returns:
+        List[dict]: As :func:`evaluation_pipeline`, with the reading of the file as the first transform.
+
+    Raises:
+        CheckpointError: As there.
+    """
+    pipeline = evaluation_pipeline(config or {}, default)
+    # Ours takes no half image for a whole one; another that has options stays.
+    if pipeline[0]['type'].endswith('LoadImageFromFile'):
+        load, *pipeline = pipeline
+        load = load if len(load) > 1 else dict(type='mmlgd.LoadImageFromFile')
+    else:
+        load = dict(type='mmlgd.LoadImageFromFile')
+    return [load, *pipeline]
 
 
 def resized(size: tuple[int, int]) -> list[dict]:
@@ -187,11 +209,6 @@ def _statistics(preprocessor: dict) -> str:
     return f'{order}, mean {mean}, std {std}'
 
 
-def is_loading(step: dict) -> bool:
-    """Tell whether a transform reads a file, and prepares nothing."""
-    return _kind(step).startswith('Load')
-
-
 def _to_size(size: tuple[int, int], edge: int) -> list[dict]:
     return [
         dict(type='mmpretrain.ResizeEdge', scale=edge, edge='short', backend='pillow'),
@@ -207,10 +224,10 @@ def _evaluation_of(config: dict) -> Optional[list[dict]]:
 
 
 def _trained_size(config: dict) -> Optional[tuple[int, int]]:
-    size, _ = _outcome(_pipeline_of(config, 'train_dataloader') or [])
+    size, _ = size_after(_pipeline_of(config, 'train_dataloader') or [])
     if size is None:
         backbone = (config.get('model') or {}).get('backbone') or {}
-        size = _pixels(backbone.get('img_size'), 'backbone', 'img_size')  # of a ViT
+        size = pixels(backbone.get('img_size'), 'backbone', 'img_size')  # of a ViT
     return size
 
 
@@ -218,7 +235,7 @@ def _pipeline_of(config: dict, loader: str) -> Optional[list[dict]]:
     """Find the transforms of a data loader, below what is wrapped around its data set (a store, repetitions)."""
     for dataset in _datasets_of(config, loader):
         if pipeline := dataset.get('pipeline'):
-            if not isinstance(pipeline, (list, tuple)) or not all(_is_step(step) for step in pipeline):
+            if not isinstance(pipeline, (list, tuple)) or not all(is_step(step) for step in pipeline):
                 raise CheckpointError(f'The config has no list of transforms as {loader}.dataset.pipeline.')
             return list(pipeline)
     return None
@@ -241,70 +258,3 @@ def _dict_of(settings: Any, where: str) -> dict:
     if not isinstance(settings, (dict, type(None))):
         raise CheckpointError(f'The config has a {type(settings).__name__} as {where}, expected a dict.')
     return settings or {}
-
-
-def _is_step(step: Any) -> bool:
-    return isinstance(step, dict) and isinstance(step.get('type'), (str, type))  # a class in a config of Python's style
-
-
-def _outcome(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
-    """Follow the size through transforms: the last that any of them sets, and whether all images then have it."""
-    size, is_fixed = None, False
-    for step in _steps(pipeline):
-        kind = _kind(step)
-        if not kind.endswith(('Resize', 'ResizeEdge', 'Pad')) and 'Crop' not in kind:
-            continue
-        for key in ('size', 'crop_size', 'scale', 'height'):
-            if given := _pixels(_value(step, key), kind, key):
-                is_torch = 'torchvision' in str(step['type'])
-                size = given[::-1] if kind in _WIDTH_FIRST and not is_torch else given
-                # These set one side, and the other follows from the image.
-                is_edge = kind == 'ResizeEdge' or bool(step.get('keep_ratio')) or 'ratio_range' in step
-                is_edge |= is_torch and kind == 'Resize' and isinstance(step[key], int)
-                is_fixed |= not is_edge
-                break
-        else:  # a factor, one of several sizes, a square around the image: no size that could be named
-            if not _keeps(step, size if is_fixed else None):
-                size, is_fixed = None, False
-    return size, is_fixed
-
-
-def _value(step: dict, key: str) -> Any:
-    """What a transform says by a key; albumentations' have the height and the width by keys of their own."""
-    return (step.get('height'), step.get('width')) if key == 'height' else step.get(key)
-
-
-def _keeps(step: dict, size: Optional[tuple[int, int]]) -> bool:
-    """Tell whether a transform without a size leaves images of one size as they are: padding to a multiple of it."""
-    multiple = step.get('size_divisor')
-    is_multiple = size is not None and type(multiple) is int and multiple > 0
-    return is_multiple and not size[0] % multiple and not size[1] % multiple
-
-
-def _steps(pipeline: list) -> Iterator[dict]:
-    """Walk through transforms, and those inside of them (``RandomApply``)."""
-    for step in pipeline:
-        if isinstance(step, (list, tuple)):
-            yield from _steps(step)
-        elif _is_step(step):
-            yield step
-            inner = step.get('transforms')
-            yield from _steps(inner if isinstance(inner, (list, tuple)) else [])
-
-
-def _kind(step: dict) -> str:
-    """Name a transform's class: its scope, module or ``torchvision/`` left out."""
-    return step['type'].__name__ if isinstance(step['type'], type) else re.split('[./]', step['type'])[-1]
-
-
-def _pixels(value: Any, kind: str, key: str) -> Optional[tuple[int, int]]:
-    """Read one or two whole numbers as a size; what is none (a share of the area, a factor) is no size."""
-    sides = (value, value) if isinstance(value, int) else value
-    is_size = isinstance(sides, (list, tuple)) and len(sides) == 2 and all(type(side) is int for side in sides)
-    if not is_size:
-        return None
-    if not all(0 < side <= LARGEST for side in sides):
-        raise CheckpointError(
-            f'The config asks for images of {key}={value} ({kind}); expected are 1 to {LARGEST} pixels a side.'
-        )
-    return tuple(sides)

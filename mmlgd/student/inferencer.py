@@ -2,51 +2,22 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path, PurePosixPath
-from typing import Optional, Union
-from urllib.parse import urlparse
+from pathlib import Path
+from typing import Callable, Optional, Union
 
 import matplotlib
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.dataset import default_collate
 from mmengine.device import get_device
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
-from mmlgd.checkpoints.file_handlers import plain_files
-from mmlgd.datasets.folder import images_in
-from mmlgd.datasets.loading import decode, read_bytes
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.errors import ConfigError
 
-from .image_size import evaluation_pipeline, is_loading
+from .images import ImageSource, batches, find_images, preparation
 from .zero_shot import get_zero_shot_classifier
-
-FILE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
-
-
-@dataclass
-class Picture:
-    """One picture: a file, a URL or an array, and its path below the folder that was given, for its drawing."""
-
-    source: Union[str, np.ndarray]
-    name: Union[str, Path] = ''
-
-    def __str__(self):
-        return shown(self.source) if isinstance(self.source, str) else f'an array {self.source.shape}'
-
-    def read(self) -> np.ndarray:
-        """Read it as (H, W, 3), BGR; the errors of all decoders and networks become one that names the picture."""
-        if not isinstance(self.source, str):
-            return self.source
-        try:
-            return decode(read_bytes(self.source))
-        except Exception as error:
-            raise ConfigError(f'{self} cannot be read: {" ".join(str(error).split())}.') from error
 
 
 class ZeroShotInferencer(ImageClassificationInferencer):
@@ -92,7 +63,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         device: Union[str, torch.device, None] = None,
     ):
         model = get_zero_shot_classifier(checkpoint, vocabulary, templates, teacher)
-        model._config = model.config  # where mmpretrain's inferencers look for the pipeline
+        model._config = model.config  # where mmpretrain's inferencers look for it
         super().__init__(model, device=device or get_device(), classes=model.class_names)
 
     def __call__(
@@ -143,52 +114,28 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             )
         return results
 
-    def _init_pipeline(self, cfg: ConfigDict):
-        pipeline = [step for step in evaluation_pipeline(cfg) if not is_loading(step)]  # they are read one by one
-        with plain_files():
-            return super()._init_pipeline(ConfigDict(test_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    def _init_pipeline(self, cfg: ConfigDict) -> Callable:
+        return preparation(self.model.pipeline)
 
-    def _inputs_to_list(self, inputs: Union[str, Path, np.ndarray, list]) -> list[Picture]:
-        inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        found = [picture for one in inputs for picture in _pictures_of(one)]
-        if not found:
-            raise ConfigError('Expected at least one picture, got an empty list.')
-        return found
+    def _inputs_to_list(self, inputs: Union[str, Path, np.ndarray, list]) -> list[ImageSource]:
+        return find_images(inputs)
 
-    def preprocess(self, inputs: list[Picture], batch_size: int, on_error: str) -> Iterator[dict]:
-        """Read and prepare pictures, batch by batch.
+    def preprocess(self, inputs: list[ImageSource], batch_size: int, on_error: str) -> Iterator[dict]:
+        """Read and prepare images, batch by batch: :func:`~mmlgd.student.images.batches`.
 
         Args:
-            inputs (List[Picture]): Of :meth:`_inputs_to_list`.
-            batch_size (int): Pictures a batch, at most.
+            inputs (List[ImageSource]): Of :func:`~mmlgd.student.images.find_images`.
+            batch_size (int): Images a batch, at most.
             on_error (str): As in :meth:`__call__`.
 
-        Yields:
-            dict: ``inputs`` and ``data_samples``, pictures of one size.
+        Returns:
+            Iterator[dict]: ``inputs`` and ``data_samples``, images of one size.
         """
-        for samples in self._get_chunk_data(self._prepared(inputs, on_error), batch_size):
-            # A pipeline that does not resize leaves several sizes, which do not stack.
-            for _, group in groupby(samples, key=lambda sample: sample['inputs'].shape):
-                yield default_collate(list(group))
-
-    def _prepared(self, inputs: list[Picture], on_error: str) -> Iterator[dict]:
-        for index, picture in enumerate(inputs):
-            try:
-                image = picture.read()
-            except ValueError as error:
-                if on_error == 'raise':
-                    raise
-                warnings.warn(f'{error} It is left out.', stacklevel=2)
-                continue
-            size = image.shape[:2]
-            sample = self.pipeline(dict(img=image, img_shape=size, ori_shape=size))
-            path = picture.source if isinstance(picture.source, str) else None
-            sample['data_samples'].set_metainfo(dict(index=index, img_path=path))
-            yield sample
+        return batches(inputs, self.pipeline, batch_size, skip=on_error == 'skip')
 
     def visualize(
         self,
-        inputs: list[Picture],
+        inputs: list[ImageSource],
         preds: list[DataSample],
         show: bool = False,
         show_dir: Union[str, Path, None] = None,
@@ -197,7 +144,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         """Draw the best name and its score into pictures, one at a time.
 
         Args:
-            inputs (List[Picture]): Of :meth:`_inputs_to_list`.
+            inputs (List[ImageSource]): Of :meth:`_inputs_to_list`.
             preds (List[DataSample]): Their predictions.
             show (bool): Show them in a window. Defaults to False.
             show_dir (str | Path, optional): Write them into this folder, as ``NAME.png``. Defaults to None.
@@ -244,35 +191,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         return results
 
 
-def _pictures_of(source: Union[str, Path, np.ndarray, Picture]) -> list[Picture]:
-    """Find the pictures behind one input, and check what can be checked without reading them."""
-    if isinstance(source, Picture):
-        return [source]
-    if isinstance(source, np.ndarray):
-        if source.ndim != 3 or source.shape[2] != 3:
-            raise ConfigError(
-                f'Expected an array (height, width, 3) in BGR order, got shape {source.shape}. Give several pictures '
-                f'as a list of arrays.'
-            )
-        return [Picture(source)]
-    if not isinstance(source, (str, Path)):
-        raise TypeError(f'A picture is a path, a URL, a folder or an array, got a {type(source).__name__}.')
-    if '://' in str(source):
-        name = PurePosixPath(urlparse(str(source)).path).name
-        return [Picture(str(source), '' if name == '..' or '\\' in name else name)]
-    path = Path(source).expanduser()
-    if path.is_dir():
-        files = sorted(map(Path, images_in(path, FILE_ENDINGS)))
-        if not files:
-            endings = ' '.join(FILE_ENDINGS)
-            raise ConfigError(f'There are no pictures ({endings}) in {str(path)!r} and its sub-folders.')
-        return [Picture(str(path / file), file) for file in files]
-    if not path.is_file():
-        raise MissingFileError(f'There is no picture and no folder at {str(path)!r} (a pipe or a device is none).')
-    return [Picture(str(path), path.name)]
-
-
-def _targets(inputs: list[Picture], show_dir: Union[str, Path]) -> list[Path]:
+def _targets(inputs: list[ImageSource], show_dir: Union[str, Path]) -> list[Path]:
     """Say where each drawn picture goes: one file each, and never onto a picture that is read."""
     targets, taken = [], {Path(one.source).resolve() for one in inputs if isinstance(one.source, str)}
     for index, one in enumerate(inputs):

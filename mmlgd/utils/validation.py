@@ -99,11 +99,11 @@ def whole(name: str, least: int, most: int) -> Callable[[Union[int, str]], int]:
     return checked
 
 
-def above_zero(text: str) -> float:
+def above_zero(value: Union[float, str]) -> float:
     """Take a finite number above 0.
 
     Args:
-        text (str): Of the command line.
+        value (float | str): A number, or its text on the command line.
 
     Returns:
         float: The number.
@@ -116,11 +116,11 @@ def above_zero(text: str) -> float:
         0.01
     """
     try:
-        number = float(text)
-    except ValueError:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 < number < math.inf:
-        raise NumberError(f'expected a number above 0, got {text[:50]!r}')
+        raise NumberError(f'expected a number above 0, got {brief(value, 50)!r}')
     return number
 
 

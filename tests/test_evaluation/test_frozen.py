@@ -7,8 +7,9 @@ import torch
 from mmengine.config import Config
 
 import mmlgd
-from mmlgd.evaluation import extract, load_frozen, load_teacher, pipeline_of
+from mmlgd.evaluation import extract, load_frozen, load_teacher
 from mmlgd.registry import MODELS
+from mmlgd.student.image_size import reading_pipeline
 
 X = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 RESNET = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
@@ -106,8 +107,8 @@ def test_pictures_are_prepared_as_in_training():
     pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
     for load in ('LoadImageFromFile', 'mmlgd.LoadImageFromFile'):  # mmcv's own may take half a picture for a whole one
         config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[dict(type=load), pipeline[1]]))))
-        assert pipeline_of(config, default=[]) == pipeline
+        assert reading_pipeline(config, default=[]) == pipeline
     theirs = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), pipeline[1]]
-    assert pipeline_of(Config(dict(test_dataloader=dict(dataset=dict(pipeline=theirs)))), default=[]) == theirs
+    assert reading_pipeline(Config(dict(test_dataloader=dict(dataset=dict(pipeline=theirs)))), default=[]) == theirs
     default = [dict(type='mmpretrain.PackInputs')]
-    assert pipeline_of(Config(dict(test_dataloader=None)), default) == pipeline == pipeline_of(None, default)
+    assert reading_pipeline(Config(dict(test_dataloader=None)), default) == pipeline == reading_pipeline(None, default)

@@ -6,18 +6,18 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope, init_default_scope
 
 import mmlgd
 from mmlgd.converters.onnx_file import load_part
-from mmlgd.converters.source import SourceStudent
 from mmlgd.errors import MissingFileError
 from mmlgd.evaluation import load_frozen, load_teacher
+from mmlgd.evaluation.lineup import load_models
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.registry import MODELS
 from mmlgd.store import StoredTeacher, StoreError
 from mmlgd.store.writer import use_store, write_store
 from mmlgd.student.live_teacher import build_live_teacher, live_teacher
+from mmlgd.student.saved import SavedStudent
 from tests.test_store.test_writer import RECIPE
 
 NEW = ['zebra', 'lake', 'sky']
@@ -55,12 +55,8 @@ def expected(tiny_clip):
 
 
 def by_evaluation(tool, arguments, options, pictures):
-    before = DefaultScope.get_current_instance()
-    module = tool('evaluate')
-    args = module.parse_args([arguments[0], '--data', str(pictures), '--teacher', '--teacher-options', *options])
-    args.names = NEW
-    models = module.load_models(args)
-    init_default_scope(before.scope_name)
+    changes = dict(option.split('=', 1) for option in options)
+    models = load_models(dict(student=arguments[0]), NEW, with_teacher=True, teacher=changes)
     assert models['teacher'](torch.rand(1, 3, 64, 64)).embeddings.shape == (1, 32)
     return models['student'].bank
 
@@ -77,7 +73,7 @@ def by_figures(tool, arguments, options, pictures):
 
 def by_export(tool, arguments, options, pictures):
     changes = dict(option.split('=', 1) for option in options)
-    return load_part(SourceStudent(*arguments), 'zero-shot', NEW, 'plain', changes)[0].bank
+    return load_part(SavedStudent.read(*arguments), 'zero-shot', NEW, 'plain', changes)[0].bank
 
 
 DOORS = {

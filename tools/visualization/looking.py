@@ -12,8 +12,8 @@ from mmengine.device import get_device
 from torch import Tensor
 
 from mmlgd.evaluation import FrozenModel, extract, load_teacher
-from mmlgd.student import ZeroShotInferencer
-from mmlgd.student.inferencer import Picture
+from mmlgd.student import Student
+from mmlgd.student.images import ImageSource, batches, find_images, preparation
 from mmlgd.utils.style import STYLE
 
 matplotlib.use('Agg')
@@ -25,14 +25,14 @@ class Seen:
     """N pictures and how they look to student and teacher.
 
     Attributes:
-        pictures (List[Picture]): Those that could be read.
+        pictures (List[ImageSource]): Those that could be read.
         student (Tensor): (N, D), unit rows.
         teacher (Tensor | None): (N, D), unit rows, if it was asked.
         bank (Tensor): (K, D), unit rows: the class names in the joint space.
         names (List[str]): Their K names.
     """
 
-    pictures: list[Picture]
+    pictures: list[ImageSource]
     student: Tensor
     teacher: Optional[Tensor]
     bank: Tensor
@@ -69,29 +69,28 @@ def look(args: argparse.Namespace, limit: int, with_teacher: bool) -> Seen:
     Returns:
         Seen: The pictures that could be read, at least one.
     """
-    inferencer = ZeroShotInferencer(args.checkpoint, args.names, teacher=args.teacher_options)
-    pictures = inferencer._inputs_to_list(args.pictures)
+    student = Student(args.checkpoint, teacher=args.teacher_options).with_names(args.names)
+    pictures = find_images(args.pictures)
     if len(pictures) > limit:
         pictures = [pictures[i] for i in np.linspace(0, len(pictures) - 1, limit).astype(int)]
-    models = dict(student=FrozenModel.from_classifier(inferencer.model))
+    models = dict(student=FrozenModel.of_student(student))
     if with_teacher:
         models['teacher'] = load_teacher(models['student'], args.teacher_options)
     models = {name: model.to(get_device()) for name, model in models.items()}
-    read: list[Picture] = []
+    read: list[ImageSource] = []
 
-    def batches():
-        for batch in inferencer.preprocess(pictures, batch_size=64, on_error='skip'):
+    def read_batches():
+        for batch in batches(pictures, preparation(student.pipeline), batch_size=64, skip=True):
             read.extend(pictures[sample.index] for sample in batch['data_samples'])
             yield batch
 
-    found = extract(models, batches())
-    student = models['student']
+    found = extract(models, read_batches())
     return Seen(
         read,
         found['student'].embeddings,
         found['teacher'].embeddings if with_teacher else None,
         student.bank.cpu(),
-        student.class_names,
+        student.names,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Callable, NamedTuple, Optional, Union
 from torch import Tensor, nn
 
 from mmlgd.checkpoints.files import read_checkpoint
+from mmlgd.datasets.sizes import size_after
 from mmlgd.errors import ConfigError, MissingPackageError, MMLGDError
 
 from .foreign import check_weights_file
@@ -81,7 +82,8 @@ def _from_mmpretrain(model: str, weights: Weights) -> Classifier:
         _load_mmpretrain(classifier, weights)
     pre = classifier.data_preprocessor
     mean, std = ((v / 255).flatten().tolist() for v in (pre.mean, pre.std))
-    size = _size_of(classifier._config.get('test_dataloader') or {})
+    dataset = (classifier._config.get('test_dataloader') or {}).get('dataset') or {}
+    size, _ = size_after(dataset.get('pipeline') or [])
     # Some models (RegNet) take images as they are loaded.
     if not getattr(pre, '_channel_conversion', getattr(pre, 'to_rgb', False)):
         classifier, mean, std = nn.Sequential(_ToBGR(), classifier), mean[::-1], std[::-1]
@@ -113,20 +115,6 @@ def _load_mmpretrain(classifier: nn.Module, weights: Weights) -> None:
 class _ToBGR(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return images.flip(1)
-
-
-def _size_of(dataloader: dict) -> Optional[tuple[int, int]]:
-    """Find the size that a test pipeline makes of every image: of its last crop or resize."""
-    pipeline = (dataloader.get('dataset') or {}).get('pipeline') or []
-    for transform in reversed(pipeline):
-        kind = transform.get('type')
-        resizes = str(getattr(kind, '__name__', kind)).split('.')[-1] == 'Resize'
-        size = transform.get('crop_size') or (transform.get('scale') if resizes else None)
-        if isinstance(size, int):
-            return (size, size)
-        if isinstance(size, (list, tuple)):  # of mmcv, width first
-            return (size[1], size[0])
-    return None
 
 
 def _from_torchvision(model: str, weights: Weights) -> Classifier:

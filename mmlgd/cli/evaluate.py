@@ -1,0 +1,28 @@
+"""``mmlgd evaluate``: students side by side, as a table."""
+
+import logging
+import sys
+
+import click
+from mmengine.logging import MMLogger
+
+from mmlgd.evaluation import as_markdown
+from mmlgd.evaluation import evaluate as _evaluate
+
+from .verbs import verb
+
+
+def show(report: dict) -> None:
+    """Print the table, what it does not have, and where it is kept."""
+    for note in report['notes']:
+        click.echo(note)
+    click.echo(f'\n{as_markdown(report)}\n')
+    click.echo('Top-1 in per cent; mean ± spread over draws of labels. Also in --out: table.md, table.json.')
+
+
+evaluate = verb(_evaluate, show)
+
+MMLogger.get_current_instance().setLevel('WARNING')  # initialising a backbone logs each of its weights
+_progress = logging.getLogger('mmlgd.evaluation')
+_progress.setLevel('INFO')
+_progress.addHandler(logging.StreamHandler(sys.stdout))

@@ -1,0 +1,18 @@
+"""``mmlgd predict``: names for images."""
+
+import click
+
+from mmlgd.errors import shown
+from mmlgd.student.predict import predict as _predict
+
+from .verbs import verb
+
+
+def show(results: list[dict]) -> None:
+    """Print a line for each image: its names with their scores, the best first."""
+    for result in results:
+        names = ', '.join(f'{shown(name)} {score:.3f}' for name, score in result['names'])
+        click.echo(f'{shown(result["image"])}: {names}')
+
+
+predict = verb(_predict, show)

@@ -1,0 +1,79 @@
+"""The figures of one model on its features, and the table that they make."""
+
+import statistics
+from typing import Optional
+
+from .frozen import Features, FrozenModel
+from .probes import choose_c, knn_accuracy, linear_accuracy, top1, unit_rows
+from .splits import Split
+
+STAR = '\\* not zero-shot: the accuracy of its own head, which was trained with labels.'
+
+
+def measure(
+    model: FrozenModel,
+    seen: Features,
+    unseen: Features,
+    train: Split,
+    val: Split,
+    draws: dict[str, dict[int, list[int]]],
+    k: int,
+    c: Optional[float],
+    is_named: bool,
+) -> dict:
+    """Measure one model on its features.
+
+    Args:
+        model (FrozenModel): The model.
+        seen (Features): Of the training images.
+        unseen (Features): Of the images of evaluation.
+        train (Split): Training images.
+        val (Split): Images of evaluation.
+        draws (Dict[str, Dict[int, List[int]]]): Labelled images of the probes, by labels and seed.
+        k (int): Nearest neighbours.
+        c (float, optional): Inverse penalty of the probes; None to choose it for each.
+        is_named (bool): Whether there is a name for each label.
+
+    Returns:
+        dict: ``zero_shot``, ``own_head``, ``knn``, ``linear`` and ``c``, see :func:`evaluate`.
+    """
+    num_classes = int(max(train.labels.max(), val.labels.max())) + 1
+    result = dict(zero_shot=None, own_head=None)
+    if is_named and model.bank is not None:
+        result['zero_shot'] = top1(unseen.embeddings @ model.bank.cpu().T, val.labels)
+    if model.head is not None and model.head.out_features == num_classes:
+        result['own_head'] = top1(model.head.cpu()(unseen.features), val.labels)
+    result['knn'] = knn_accuracy(unit_rows(seen.features), train.labels, unit_rows(unseen.features), val.labels, k)
+    result.update(linear={labels: {} for labels in draws}, c={labels: {} for labels in draws})
+    for labels, seeds in draws.items():
+        for seed, chosen in seeds.items():
+            labelled = seen.features[chosen], train.labels[chosen]
+            own_c = c or choose_c(*labelled)
+            result['c'][labels][str(seed)] = own_c
+            result['linear'][labels][str(seed)] = linear_accuracy(*labelled, unseen.features, val.labels, own_c)
+    return result
+
+
+def as_markdown(report: dict) -> str:
+    """Write the figures of :func:`evaluate` as a Markdown table.
+
+    Args:
+        report (dict): What it returned.
+
+    Returns:
+        str: A row for each model; a classifier's own accuracy is in the first column, with a star.
+    """
+    results = report['results']
+    labels = list(next(iter(results.values()))['linear'])
+    probes = [f'linear, {one}' + ('' if one.endswith('%') else ' a class') for one in labels]
+    lines = [f'| | zero-shot | {report["k"]}-NN | {" | ".join(probes)} |', '|---' * (3 + len(probes)) + '|']
+    for name, result in results.items():
+        own = '–' if result['own_head'] is None else f'{result["own_head"]:.1f}*'
+        cells = [own if result['zero_shot'] is None else f'{result["zero_shot"]:.1f}', f'{result["knn"]:.1f}']
+        for values in result['linear'].values():
+            spread = f' ± {statistics.stdev(values.values()):.1f}' if len(values) > 1 else ''
+            cells.append(f'{statistics.mean(values.values()):.1f}{spread}')
+        lines.append(f'| {name} | {" | ".join(cells)} |')
+    if any(result['own_head'] is not None for result in results.values()):
+        lines += ['', STAR]
+    return '\n'.join(lines)

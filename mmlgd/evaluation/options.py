@@ -1,0 +1,72 @@
+"""The options of a table, checked before all work."""
+
+import re
+from pathlib import Path
+from typing import Union
+
+from mmlgd.datasets.sizes import LARGEST
+from mmlgd.errors import ConfigError, brief
+from mmlgd.student import Student
+from mmlgd.utils.validation import require, whole
+
+RANGES = dict(
+    size=whole('size in pixels', 8, LARGEST),
+    k=whole('k', 1, 10**6),
+    batch_size=whole('batch size', 1, 10**5),
+    workers=whole('workers', 0, 512),
+)
+
+
+def students_of(
+    checkpoint: Union[str, Path, Student, None], students: Union[list[str], dict, None], with_teacher: bool = False
+) -> dict[str, Union[str, Path, Student]]:
+    """Put the students of a call together, by name.
+
+    Args:
+        checkpoint (str | Path | Student, optional): To be called ``'student'``.
+        students (List[str] | dict, optional): NAME=SOURCE, or sources by name.
+        with_teacher (bool): A ``'teacher'`` joins them. Defaults to False.
+
+    Returns:
+        Dict[str, str | Path | Student]: Sources by name.
+
+    Raises:
+        ConfigError: There are none, a name is none, or comes twice.
+
+    Examples:
+        >>> students_of('a.pth', ['random=none'])
+        {'student': 'a.pth', 'random': 'none'}
+    """
+    pairs = list(students.items()) if isinstance(students, dict) else []
+    for one in students if isinstance(students, (list, tuple)) else []:
+        require(
+            re.fullmatch(r'[^=]+=.+', one) is not None,
+            f'--students takes NAME=SOURCE, got {brief(one)!r}; for example random=none.',
+        )
+        pairs.append(tuple(one.split('=', 1)))
+    if checkpoint is not None:
+        pairs.insert(0, ('student', checkpoint))
+    require(bool(pairs), 'There is nothing to evaluate: give a checkpoint, or --students NAME=SOURCE.')
+    names = [name for name, _ in pairs]
+    if bad := [name for name in names if not isinstance(name, str) or not re.fullmatch(r'[^=|\x00-\x1f]+', name)]:
+        raise ConfigError(f'--students takes NAME=SOURCE, and {brief(bad[0])!r} is no name; for example random=none.')
+    require_once(students=names + ['teacher'] * with_teacher)
+    return dict(pairs)
+
+
+def require_once(**options: list) -> None:
+    """Refuse an option that has a value twice."""
+    for option, values in options.items():
+        if twice := [value for i, value in enumerate(values) if value in values[:i]]:
+            raise ConfigError(f'--{option} has {twice[0]!r} twice: the table would show one of them.')
+
+
+def share(text: str) -> str:
+    """Check one of the labels: a share of the training images as 10%, or a number for each class as 5."""
+    text = str(text)
+    is_share = re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?%', text) and 0 < float(text[:-1]) <= 100
+    require(
+        bool(is_share or re.fullmatch(r'[1-9][0-9]{0,8}', text)),
+        f'--labels takes a share as 10%, up to 100%, or a number of pictures as 5, got {text[:50]!r}.',
+    )
+    return text

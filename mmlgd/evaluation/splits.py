@@ -1,0 +1,194 @@
+"""The labelled images of an evaluation: found, checked before all work, and drawn from."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from mmlgd.datasets import Pictures
+from mmlgd.datasets.label_subset import PICTURES, choose
+from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.utils.files import read_small
+
+_LIST = 2**30  # bytes; ImageNet-21k comes to 600 million
+
+
+class Split(NamedTuple):
+    """The labelled pictures of ``train`` or ``val``.
+
+    Attributes:
+        dataset (Pictures): Ready to be read.
+        folder (Path): Where they are.
+        files (List[str]): Relative to the folder.
+        labels (Tensor): (N,).
+        folders (List[str] | None): Names of the class folders, if there are any.
+    """
+
+    dataset: Pictures
+    folder: Path
+    files: list[str]
+    labels: Tensor
+    folders: Optional[list[str]]
+
+
+def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
+    """Find the pictures and labels of one split.
+
+    Args:
+        data (Path): The folder.
+        split (str): ``'train'`` or ``'val'``.
+        pipeline (List[dict]): Transforms.
+
+    Returns:
+        Split: Its pictures.
+
+    Raises:
+        MissingFileError: There is no such folder, or no picture in it.
+        UnreadableFolderError: A part of it may not be read.
+        ConfigError: The list of its pictures is of another kind, see :func:`check_list`.
+    """
+    if not (data / split).is_dir():
+        raise MissingFileError(f'Expected labelled pictures in {data / split}/CLASS/*, and there is no such folder.')
+    file = data / f'{split}.txt'
+    listed = file.is_file()
+    if listed:
+        check_list(file, data / split)
+    elif not any(path.is_dir() for path in (data / split).iterdir()):
+        raise MissingFileError(
+            f'{data / split} has no class folders, and there is no {file} either. Give one of them: labels are needed.'
+        )
+    dataset = Pictures(
+        data_root=str(data),
+        data_prefix=split,
+        ann_file=f'{split}.txt' if listed else '',
+        extensions=PICTURES,
+        pipeline=pipeline,
+    )
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    files = [os.path.relpath(info['img_path'], data / split) for info in infos]
+    folders = None if listed else list(dataset.CLASSES)
+    return Split(dataset, data / split, files, torch.tensor([int(info['gt_label']) for info in infos]), folders)
+
+
+def check_list(file: Path, folder: Path) -> None:
+    """Read ``train.txt`` or ``val.txt`` once, so that what is wrong with it shows before all else, with its line.
+
+    Args:
+        file (Path): The list, of lines ``file label``.
+        folder (Path): Where the pictures are.
+
+    Raises:
+        UnreadableError: It has more than 1 GiB.
+        ConfigError: It is no UTF-8 text, empty, or has a line of another kind, or a picture twice or outside.
+        MissingFileError: It names a picture that is not there.
+    """
+    try:
+        # As mmengine reads it: other characters that end a line may stand in a name.
+        lines = read_small(file, _LIST).decode('utf-8').rstrip('\r\n').split('\n')
+    except UnicodeDecodeError as error:
+        raise ConfigError(f'{file} is not UTF-8 text ({error}); save it as UTF-8.') from error
+    if lines[0].startswith('\ufeff'):
+        raise ConfigError(
+            f'{file} begins with a byte order mark, which would count as a part of the first name. Save '
+            f'it as UTF-8 without one.'
+        )
+    if lines == ['']:
+        raise ConfigError(f'{file} is empty. Expected is a line `file label` for each picture.')
+    first: dict[str, int] = {}
+    missing = []
+    for number, line in enumerate(lines, start=1):
+        name, _, label = line.strip(' \t\r').rpartition(' ')
+        if not name or not re.fullmatch(r'[0-9]{1,9}', label):
+            raise ConfigError(
+                f'Line {number} of {file} is {line[:200]!r}; expected is `file label`, the label a whole number from 0.'
+            )
+        name = os.path.normpath(name)
+        if name.startswith(os.pardir) or os.path.isabs(name):
+            raise ConfigError(f'{file} names {name!r}, which is not in {folder}. Name those in it.')
+        if name in first:
+            raise ConfigError(
+                f'{file} has {name!r} twice, in lines {first[name]} and {number}: it would count twice. Keep one.'
+            )
+        first[name] = number
+        if not os.path.isfile(folder / name):
+            missing.append(name)
+    if missing:
+        raise MissingFileError(
+            f'{len(missing)} of the {len(lines)} pictures in {file} are not in {folder}; the first is {missing[0]!r} '
+            f'(line {first[missing[0]]}).'
+        )
+
+
+def drawn(split: Split, labels: str, seed: int) -> list[int]:
+    """Draw the labelled pictures of a probe, as ``label_subset.py`` does.
+
+    Args:
+        split (Split): The training pictures.
+        labels (str): A share as ``'10%'`` or a number for each class.
+        seed (int): Seed.
+
+    Returns:
+        List[int]: Their positions.
+
+    Raises:
+        ConfigError: A class has fewer pictures.
+    """
+    position = {file: i for i, file in enumerate(split.files)}
+    how = dict(percent=float(labels[:-1])) if labels.endswith('%') else dict(per_class=int(labels))
+    chosen = []
+    for label in split.labels.unique().tolist():
+        name = split.folders[label] if split.folders else str(label)
+        files = [file for file, its in zip(split.files, split.labels.tolist()) if its == label]
+        try:
+            chosen += [position[file] for file in choose(name, files, seed=seed, **how)]
+        except ValueError as error:
+            raise ConfigError(f'--labels {labels}: {error}') from error
+    return chosen
+
+
+def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val: Split) -> str:
+    """See that both splits, and the class names, speak of the same classes, and that there is something to learn from.
+
+    Args:
+        names (List[str], optional): Of the students; None if no student has any.
+        is_given (bool): They were given for this data; if not, they are those of training.
+        train (Split): Training pictures.
+        val (Split): Pictures of evaluation.
+
+    Returns:
+        str: Why there is no zero-shot; nothing where there is a name for each label.
+
+    Raises:
+        ValueError: They do not; the message says what was found and what was expected.
+    """
+    data = train.folder.parent
+    if train.folders != val.folders:
+        differ = sorted(set(train.folders or ()) ^ set(val.folders or ())) or ['train.txt or val.txt']
+        raise ConfigError(f'train and val have different classes: {", ".join(differ[:5])} is in one of them only.')
+    there, asked = (set(split.labels.tolist()) for split in (train, val))
+    highest = len(train.folders) - 1 if train.folders else max(there | asked)
+    lacking = [k for k in range(min(highest + 1, len(there) + 1)) if k not in there]
+    if lacking or len(there) < 2:
+        what = train.folders[lacking[0]] if train.folders and lacking else (lacking or [1])[0]
+        raise ConfigError(
+            f'The training pictures of {data} are of {len(there)} classes, and none is of class {what!r}. A probe '
+            f'takes two classes or more, and pictures of each; labels are whole numbers from 0 without a gap.'
+        )
+    if names is None:
+        return ''
+    count = len(val.folders) if val.folders else int(max(train.labels.max(), val.labels.max())) + 1
+    if len(names) != count:
+        text = f'{data} has {count} classes and the vocabulary {len(names)} names'
+        if is_given:
+            raise ConfigError(f'{text}. Give one name for each class, in the order of the sorted class folders.')
+        return f'No zero-shot: {text} (those of training). --names gives it others.'
+    if val.folders and val.folders != names and set(val.folders) == set(names):
+        k = next(k for k, (folder, name) in enumerate(zip(val.folders, names)) if folder != name)
+        raise ConfigError(
+            f'The class names are those of the class folders in another order (folder {k} is {val.folders[k]!r}, name '
+            f'{k} is {names[k]!r}). Labels go by the sorted folders: sort the names likewise.'
+        )
+    return ''

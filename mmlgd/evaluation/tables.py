@@ -1,0 +1,156 @@
+"""What is a student worth? Zero-shot, nearest neighbours and linear probes on frozen features, side by side."""
+
+import json
+import logging
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Optional, Union
+
+from mmengine.device import get_device
+from mmengine.registry import DefaultScope
+
+from mmlgd.datasets.folder import require_outside
+from mmlgd.errors import ConfigError
+from mmlgd.student import Student
+from mmlgd.text import load_vocabulary
+from mmlgd.utils.files import require_writable, write_whole
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import above_zero, require
+
+from .figures import as_markdown, measure
+from .frozen import Features, extract
+from .lineup import alike, load_models, pipelines_of, reader
+from .options import RANGES, require_once, share, students_of
+from .splits import check_classes, drawn, load_split
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate(
+    checkpoint: Union[str, Path, Student, None] = None,
+    *,
+    data: Union[str, Path],
+    students: Union[list[str], dict, None] = None,
+    names: Union[list[str], str, dict, None] = None,
+    teacher: bool = False,
+    teacher_options: Optional[dict] = None,
+    backbone: Union[str, Path, None] = None,
+    size: Optional[int] = None,
+    labels: list[str] = ('1%', '10%', '100%'),
+    seeds: list[int] = (0, 1, 2),
+    k: int = 20,
+    c: Optional[float] = None,
+    batch_size: int = 128,
+    workers: int = 2,
+    out: Union[str, Path, None] = None,
+) -> dict:
+    """Compare students on labelled images: zero-shot, nearest neighbours and linear probes on frozen features.
+
+    Each student sees the images as in the evaluation of its own training, at its own size, without augmentation; all
+    else works on the features. Images are never skipped: a score over a different set would be misleading.
+
+    Args:
+        checkpoint (str | Path | Student, optional): A single student. Defaults to None.
+        data (str | Path): Folder with train/CLASS/* and val/CLASS/*, or train/* and val/* with train.txt and val.txt
+            (lines ``file label``, labels from 0).
+        students (List[str] | dict, optional): Several students, as NAME=SOURCE; SOURCE is a checkpoint, ``none`` or
+            ``torchvision://NAME``. In Python also a dict of sources, or of :class:`~mmlgd.Student`. Defaults to None.
+        names (List[str] | str | dict, optional): Vocabulary in the order of the labels: a text file, a set, or the
+            names themselves. Defaults to None, those of training.
+        teacher (bool): Evaluate the first student's teacher as well. Defaults to False.
+        teacher_options (dict, optional): Changes to the teachers' configs, as pretrained=FILE. Defaults to None.
+        backbone (str | Path, optional): Config with the backbone of ``none`` and ``torchvision://``. Defaults to that
+            of the first student.
+        size (int, optional): Pixels of a side for all students, 8 to 4096. Defaults to each student's own size.
+        labels (List[str]): For each a linear probe: a share of the training images, as 10%, or a number for each class.
+            Defaults to 1% 10% 100%.
+        seeds (List[int]): Of the draws of labels. Defaults to 0 1 2.
+        k (int): Nearest neighbours. Defaults to 20.
+        c (float, optional): Inverse penalty of the probes, above 0. Defaults to one for each probe, chosen by
+            cross-validation on its labelled images.
+        batch_size (int): Images a step. Defaults to 128.
+        workers (int): Processes that read images. Defaults to 2.
+        out (str | Path, optional): Folder of table.md and table.json. Defaults to work_dirs/evaluate_DATA.
+
+    Returns:
+        dict: What table.json holds. ``results`` has for each model ``zero_shot`` (None without names), ``own_head``
+        (None if it is no linear classifier of these classes), ``knn`` and ``linear``, the latter by labels and seed, in
+        per cent; ``c`` is the inverse penalty of each probe. ``notes`` says what is not in the table, and why.
+        :func:`~mmlgd.evaluation.as_markdown` writes it as a table.
+
+    Raises:
+        ConfigError: An option is out of its range, data, names and students do not go together, or scikit-learn is not
+            installed.
+        MissingFileError: A file or folder is not there.
+        CheckpointError: A checkpoint is cut off, or does not fit.
+
+    Examples:
+        >>> import mmlgd
+        >>> report = mmlgd.evaluate('epoch_200.pth', data='my/data', names='my/names.txt')  # doctest: +SKIP
+        >>> report['results']['student']['zero_shot']  # doctest: +SKIP
+        71.3
+    """
+    data, out = Path(data), Path(out or Path('work_dirs') / f'evaluate_{Path(data).resolve().name}')
+    students = students_of(checkpoint, students, teacher)
+    options = dict(size=size, k=k, batch_size=batch_size, workers=workers)
+    size, k, batch_size, workers = (
+        RANGES[name](value) if value is not None else None for name, value in options.items()
+    )
+    labels, seeds = [share(one) for one in labels], [seed_number(seed) for seed in seeds]
+    c = None if c is None else above_zero(c)
+    require_once(labels=labels, seeds=seeds)
+    for split in ('train', 'val'):
+        require_outside(out, data / split, 'The table', '--out')
+    if find_spec('sklearn') is None:  # before all the work
+        raise ConfigError('The linear probes need scikit-learn: `pip install "mmlgd[evaluation]"`.')
+    require_writable(out)
+    names = load_vocabulary(names[0] if isinstance(names, list) and len(names) == 1 else names) if names else None
+
+    started = time.time()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        models = load_models(students, names, backbone, teacher, teacher_options)
+        pipelines = pipelines_of(models, size)
+        train, val = (load_split(data, split, next(iter(pipelines.values()))) for split in ('train', 'val'))
+        own = next((model.class_names for model in models.values() if model.class_names), None)
+        note = check_classes(own, names is not None, train, val)
+        most = len(train.files)
+        require(k <= most, f'--k {k} nearest neighbours are more than the {most} training pictures.')
+        draws = {one: {s: drawn(train, one, s) for s in (seeds[:1] if one == '100%' else seeds)} for one in labels}
+        models = {name: model.to(get_device()) for name, model in models.items()}
+        features: dict[str, tuple[Features, Features]] = {}
+        for group in alike(pipelines):
+            logger.info('Features of %d + %d images for %s ...', most, len(val.files), ', '.join(group))
+            seen, unseen = (
+                extract({name: models[name] for name in group}, reader(split, pipelines[group[0]], batch_size, workers))
+                for split in (train, val)
+            )
+            features.update((name, (seen[name], unseen[name])) for name in group)
+    extracted = time.time()
+    report = dict(
+        data=str(data),
+        pictures=dict(train=len(train.files), val=len(val.files)),
+        names=names,
+        pipelines=pipelines,
+        k=k,
+        c=c,
+        notes=[note] if note else [],
+        seconds=dict(features=round(extracted - started, 1)),
+        results={},
+    )
+    for name, model in models.items():
+        source = str(students.get(name, 'teacher'))
+        is_named = own is not None and not note
+        report['results'][name] = dict(
+            source=source, **measure(model, *features[name], train, val, draws, k, c, is_named)
+        )
+        logger.info(as_markdown(dict(report, results={name: report['results'][name]})).splitlines()[2])
+    report['seconds']['probes'] = round(time.time() - extracted, 1)
+    out.mkdir(parents=True, exist_ok=True)
+    for file, text in (
+        ('table.md', as_markdown(report)),
+        ('table.json', json.dumps(report, indent=1, ensure_ascii=False)),
+    ):
+        # A path need not be UTF-8; JSON reads the escape of such a byte.
+        write_whole(out / file, f'{text}\n'.encode(errors='backslashreplace'))
+    return report

@@ -1,0 +1,143 @@
+"""What a student is shown: files, folders, addresses and arrays, found, read and prepared batch by batch."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path, PurePosixPath
+from typing import Callable, Union
+from urllib.parse import urlparse
+
+import numpy as np
+from mmengine.dataset import Compose, default_collate
+from mmpretrain.registry import TRANSFORMS
+
+from mmlgd.checkpoints.file_handlers import plain_files
+from mmlgd.datasets.folder import images_in
+from mmlgd.datasets.loading import decode, read_bytes
+from mmlgd.datasets.sizes import is_loading
+from mmlgd.errors import ConfigError, MissingFileError, shown
+
+FILE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+
+
+@dataclass
+class ImageSource:
+    """One image: a file, a URL or an array, and its path below the folder that was given, for its drawing."""
+
+    source: Union[str, np.ndarray]
+    name: Union[str, Path] = ''
+
+    def __str__(self):
+        return shown(self.source) if isinstance(self.source, str) else f'an array {self.source.shape}'
+
+    def read(self) -> np.ndarray:
+        """Read it as (H, W, 3), BGR; the errors of all decoders and networks become one that names the image."""
+        if not isinstance(self.source, str):
+            return self.source
+        try:
+            return decode(read_bytes(self.source))
+        except Exception as error:
+            raise ConfigError(f'{self} cannot be read: {" ".join(str(error).split())}.') from error
+
+
+def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list[ImageSource]:
+    """Find the images behind inputs, and check what can be checked without reading them.
+
+    Args:
+        inputs (str | Path | ndarray | list): A file, a URL, a folder (searched with its sub-folders), an array
+            (H, W, 3) in BGR order, or a list of these.
+
+    Returns:
+        List[ImageSource]: At least one.
+
+    Raises:
+        FileNotFoundError: A path is missing.
+        ConfigError: A folder without images, an array of another shape, or an empty list.
+        TypeError: It is something else.
+
+    Examples:
+        >>> [str(one) for one in find_images(['http://host/cat.jpg', np.zeros((8, 8, 3))])]
+        ['http://host/cat.jpg', 'an array (8, 8, 3)']
+    """
+    inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    found = [image for one in inputs for image in _images_of(one)]
+    if not found:
+        raise ConfigError('Expected at least one picture, got an empty list.')
+    return found
+
+
+def preparation(pipeline: list[dict]) -> Compose:
+    """Build transforms for images that are read already.
+
+    Args:
+        pipeline (List[dict]): As :attr:`~mmlgd.Student.pipeline`; what reads files is left out.
+
+    Returns:
+        Compose: For :func:`batches`.
+    """
+    with plain_files():
+        return Compose([TRANSFORMS.build(dict(step)) for step in pipeline if not is_loading(step)])
+
+
+def batches(
+    images: list[ImageSource], prepare: Callable[[dict], dict], batch_size: int = 32, skip: bool = False
+) -> Iterator[dict]:
+    """Read and prepare images, batch by batch.
+
+    Args:
+        images (List[ImageSource]): Of :func:`find_images`.
+        prepare (Callable): Of :func:`preparation`.
+        batch_size (int): Images a batch, at most. Defaults to 32.
+        skip (bool): Leave out an image that cannot be read, with a warning. Defaults to False, an error.
+
+    Yields:
+        dict: ``inputs`` and ``data_samples``, with ``index`` and ``img_path``; images of one size.
+    """
+    samples = _prepared(images, prepare, skip)
+    while chunk := list(islice(samples, batch_size)):
+        # A pipeline that does not resize leaves several sizes, which do not stack.
+        for _, group in groupby(chunk, key=lambda sample: sample['inputs'].shape):
+            yield default_collate(list(group))
+
+
+def _prepared(images: list[ImageSource], prepare: Callable[[dict], dict], skip: bool) -> Iterator[dict]:
+    for index, image in enumerate(images):
+        try:
+            array = image.read()
+        except ValueError as error:
+            if not skip:
+                raise
+            warnings.warn(f'{error} It is left out.', stacklevel=2)
+            continue
+        sample = prepare(dict(img=array, img_shape=array.shape[:2], ori_shape=array.shape[:2]))
+        path = image.source if isinstance(image.source, str) else None
+        sample['data_samples'].set_metainfo(dict(index=index, img_path=path))
+        yield sample
+
+
+def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageSource]:
+    if isinstance(source, ImageSource):
+        return [source]
+    if isinstance(source, np.ndarray):
+        if source.ndim != 3 or source.shape[2] != 3:
+            raise ConfigError(
+                f'Expected an array (height, width, 3) in BGR order, got shape {source.shape}. Give several pictures '
+                f'as a list of arrays.'
+            )
+        return [ImageSource(source)]
+    if not isinstance(source, (str, Path)):
+        raise TypeError(f'A picture is a path, a URL, a folder or an array, got a {type(source).__name__}.')
+    if '://' in str(source):
+        name = PurePosixPath(urlparse(str(source)).path).name
+        return [ImageSource(str(source), '' if name == '..' or '\\' in name else name)]
+    path = Path(source).expanduser()
+    if path.is_dir():
+        files = sorted(map(Path, images_in(path, FILE_ENDINGS)))
+        if not files:
+            endings = ' '.join(FILE_ENDINGS)
+            raise ConfigError(f'There are no pictures ({endings}) in {str(path)!r} and its sub-folders.')
+        return [ImageSource(str(path / file), file) for file in files]
+    if not path.is_file():
+        raise MissingFileError(f'There is no picture and no folder at {str(path)!r} (a pipe or a device is none).')
+    return [ImageSource(str(path), path.name)]

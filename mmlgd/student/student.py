@@ -1,0 +1,238 @@
+"""What is left of a run: the student, with its names, its statistics and its size."""
+
+import copy
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import torch
+from mmengine.device import get_device
+from mmengine.model import BaseModel
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmlgd.checkpoints.file_handlers import plain_files
+from mmlgd.checkpoints.files import CheckpointError
+from mmlgd.models.banks import TextualSemanticsBank
+from mmlgd.models.zero_shot import set_scores, zero_shot_scores
+from mmlgd.text import load_templates, load_vocabulary
+from mmlgd.utils.validation import above_zero
+
+from .image_size import image_size, reading_pipeline
+from .images import batches, find_images, preparation
+from .live_teacher import build_live_teacher
+from .saved import SavedStudent
+
+
+class Student(BaseModel):
+    r"""A trained student: loaded once, checked once, and what all uses of it stand on.
+
+    .. math:: p(k \mid x) = \text{softmax}_k\big(\text{neck}(\text{backbone}(x)) \cdot \text{TSB}_k / \tau_S\big)
+
+    ``images`` of its methods are a file, a URL, a folder (searched with its sub-folders), an array (H, W, 3) in BGR
+    order as OpenCV reads it, or a list of these: N images in this order, prepared by :attr:`pipeline`. Or a tensor
+    (N, 3, H, W) that is prepared and normalised already. An image that cannot be read is an error.
+
+    Args:
+        checkpoint (str | Path | SavedStudent): Of LGD training or of ``mmlgd publish``; a file or URL. Another
+            checkpoint of mmengine with its config in it has a backbone, and no names.
+        out_indices (Tuple[int], optional): Stages that ``backbone`` returns. Defaults to None, those of training. Of
+            others than the last one there is no embedding.
+        device (str | torch.device, optional): Where to compute. Defaults to None: the accelerator if there is one.
+        teacher (dict, optional): Config of the teacher, whose text tower embeds other names; without a ``type``,
+            changes to that of training, as ``dict(pretrained='openai:/new/place/weights.pt')``. Defaults to None: that
+            of training, unless it lies in a file, a folder or a repository, which has to be named here. After training
+            from a store it is the teacher that wrote it, unless the store has these names already;
+            ``dict(store='/new/place')`` says where it was moved. Another teacher than that of training is refused.
+
+    Attributes:
+        backbone (nn.Module): In eval mode; takes normalised images and returns a tuple of features.
+        neck (nn.Module | None): From these features into the joint space.
+        bank (Tensor | None): (K, D) float32, unit rows: the names in the joint space.
+        names (List[str] | None): K names, row k of the bank is name k.
+        templates (List[str] | None): The prompt templates of the bank.
+        teacher_id (str | None): Identity of the teacher that it was distilled from.
+        temperature (float): τ_S of training.
+        config (ConfigDict): Settings of its training.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: The checkpoint is cut off, has no student, does not fit, or would run code.
+
+    Examples:
+        >>> import mmlgd
+        >>> student = mmlgd.Student('epoch_200.pth')  # doctest: +SKIP
+        >>> student.embed('photos/').shape  # doctest: +SKIP
+        torch.Size([12, 1024])
+        >>> student.scores('photos/cat.jpg', ['cat', 'dog'])  # doctest: +SKIP
+        tensor([[0.9, 0.1]])
+    """
+
+    def __init__(
+        self,
+        checkpoint: Union[str, Path, SavedStudent],
+        *,
+        out_indices: Optional[tuple[int, ...]] = None,
+        device: Union[str, torch.device, None] = None,
+        teacher: Optional[dict] = None,
+    ):
+        saved = checkpoint if isinstance(checkpoint, SavedStudent) else SavedStudent.read(checkpoint)
+        text = saved.text() or {}
+        super().__init__(data_preprocessor=saved.preprocessor())
+        self.source, self.config = saved.source, saved.config
+        self.backbone = saved.build('backbone', **({} if out_indices is None else dict(out_indices=out_indices)))
+        bank = text.get('bank')
+        self.neck = None
+        if bank is not None:
+            self.neck = saved.build('neck', out_channels=bank.shape[1])
+        elif saved.has('neck') and _is_ours(self.config['model'].get('neck')):  # as of the published code
+            self.neck = saved.build('neck')
+        self.register_buffer('bank', bank)
+        self.names, self.templates = text.get('class_names'), text.get('templates')
+        self.teacher_id = text.get('teacher_id')
+        self.temperature = above_zero((self.config['model'].get('loss') or {}).get('student_temperature', 0.2))
+        self._teacher = teacher
+        self.eval()
+        self.to(device or get_device())
+
+    @property
+    def class_names(self) -> Optional[list[str]]:
+        """List[str] | None: The names, as :class:`~mmlgd.LGD` calls them."""
+        return self.names
+
+    @cached_property
+    def image_size(self) -> tuple[int, int]:
+        """Tuple[int, int]: Height and width at which it sees images: those of its training."""
+        return image_size(self.config)
+
+    @cached_property
+    def pipeline(self) -> list[dict]:
+        """List[dict]: Transforms by which images are prepared, the reading of a file first."""
+        return reading_pipeline(self.config)
+
+    def with_names(
+        self, names: Union[str, list, dict, None] = None, templates: Union[str, list, None] = None
+    ) -> 'Student':
+        """Give it other names, embedded by its teacher.
+
+        Args:
+            names (str | list | dict, optional): See :func:`~mmlgd.text.load_vocabulary`. Defaults to None, those of
+                training.
+            templates (str | list, optional): Prompt templates. Defaults to None, those of training.
+
+        Returns:
+            Student: With the same modules; without names and templates itself, for which no teacher is needed.
+
+        Raises:
+            CheckpointError: It has no textual bank, or its teacher has to be named.
+            VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
+            ConfigError: The teacher is not the one that it was distilled from.
+        """
+        self._require_names()
+        if names is None and templates is None:
+            return self
+        prompts = load_vocabulary(names or self.names), load_templates(templates or self.templates)
+        with plain_files():
+            teacher = build_live_teacher(self.config, self.teacher_id, self._teacher, self.source, prompts)
+            text = TextualSemanticsBank(teacher, *prompts)
+        other = copy.copy(self)
+        other._buffers = {**self._buffers, 'bank': text.bank.to(self.bank.device)}
+        other.names, other.templates = text.class_names, text.templates
+        return other
+
+    @torch.no_grad()
+    def features(self, images: Any) -> tuple[Tensor, ...]:
+        """Compute the backbone's features.
+
+        Args:
+            images (Any): N images, as above.
+
+        Returns:
+            Tuple[Tensor]: Of each stage of ``out_indices``, (N, C, h, w).
+        """
+        levels = zip(*(self.backbone(batch) for batch in self._batches(images)))
+        return tuple(torch.cat(level) for level in levels)
+
+    @torch.no_grad()
+    def embed(self, images: Any) -> Tensor:
+        """Embed images in the joint space of its teacher.
+
+        Args:
+            images (Any): N images, as above.
+
+        Returns:
+            Tensor: (N, D) float32, unit rows.
+
+        Raises:
+            CheckpointError: The checkpoint has a backbone alone.
+        """
+        return torch.cat([self._embed(batch) for batch in self._batches(images)])
+
+    def scores(self, images: Any, names: Union[str, list, dict, None] = None) -> Tensor:
+        """Score images against names.
+
+        Args:
+            images (Any): N images, as above.
+            names (str | list | dict, optional): K names. Defaults to None, its own. For many calls with the same names
+                ask :meth:`with_names` once: the teacher is loaded each time.
+
+        Returns:
+            Tensor: (N, K) float32, rows that sum to 1.
+
+        Raises:
+            CheckpointError: It has no textual bank, or its teacher has to be named.
+        """
+        student = self.with_names(names)
+        return zero_shot_scores(student.embed(images), student.bank, student.temperature)
+
+    def forward(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None, mode: str = 'tensor'):
+        """Score normalised images, as a model of mmengine.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W), preprocessed.
+            data_samples (List[DataSample], optional): N samples to fill in mode ``'predict'``. Defaults to new ones.
+            mode (str): ``'tensor'`` for the scores alone, ``'predict'`` for samples. Defaults to ``'tensor'``.
+
+        Returns:
+            Tensor | List[DataSample]: (N, K) scores whose rows sum to 1, or samples with ``pred_score`` and
+            ``pred_label``.
+
+        Raises:
+            ValueError: ``mode`` is neither; there is nothing to train here.
+        """
+        self._require_names()
+        scores = zero_shot_scores(self._embed(inputs), self.bank, self.temperature)
+        if mode == 'tensor':
+            return scores
+        if mode != 'predict':
+            raise ValueError(f"Expected mode 'tensor' or 'predict', got {mode!r}; training is mmlgd.LGD's.")
+        data_samples = data_samples or [DataSample() for _ in inputs]
+        set_scores(data_samples, scores)
+        return data_samples
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        if self.neck is None:
+            raise CheckpointError(
+                f'{self.source} has no neck, and so no place in the joint space: it is a backbone alone. Give the '
+                f'checkpoint of LGD training, or its published file.'
+            )
+        return self.neck(self.backbone(inputs))
+
+    def _batches(self, images: Any) -> Iterator[Tensor]:
+        if isinstance(images, Tensor):
+            yield images.to(self.data_preprocessor.device)
+            return
+        for batch in batches(find_images(images), preparation(self.pipeline)):
+            yield self.data_preprocessor(batch, False)['inputs']
+
+    def _require_names(self) -> None:
+        if self.bank is None:
+            raise CheckpointError(
+                f'{self.source} has no textual bank, so it cannot name what it sees: it is a backbone alone. Give the '
+                f'checkpoint of LGD training, or its published file.'
+            )
+
+
+def _is_ours(neck: Any) -> bool:
+    return isinstance(neck, dict) and str(neck.get('type', 'ProjectionNeck')).split('.')[-1] == 'ProjectionNeck'

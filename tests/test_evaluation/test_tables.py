@@ -1,0 +1,266 @@
+"""The evaluation of frozen students: its table, and what it refuses before all work."""
+
+import copy
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from mmengine.config import Config
+from PIL import Image
+
+import mmlgd
+from mmlgd.cli.__main__ import main
+from mmlgd.datasets import BadPictureError
+from mmlgd.demo import DEMO_CLASSES
+from mmlgd.errors import MMLGDError
+from mmlgd.evaluation import FrozenModel, extract, linear_accuracy, tables, top1
+from mmlgd.evaluation.lineup import load_models, reader
+from mmlgd.evaluation.probes import CS, DEFAULT_C
+from mmlgd.evaluation.splits import drawn, load_split
+from mmlgd.registry import MODELS
+from mmlgd.student.image_size import reading_pipeline, resized
+from mmlgd.utils.files import WriteError
+
+pytest.importorskip('sklearn')
+TINY = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
+
+
+@pytest.fixture(scope='module')
+def student(lgd_checkpoint, tiny_clip):
+    """Loaded once: its teacher lies in a folder, which has to be named."""
+    return mmlgd.Student(lgd_checkpoint, device='cpu', teacher=dict(model=tiny_clip))
+
+
+@pytest.fixture(scope='module')
+def named(student):
+    return student.with_names(list(DEMO_CLASSES))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Evaluate with one draw of one label a class, unless something else is asked for."""
+
+    def run(checkpoint=None, **options):
+        options = {**dict(labels=['1'], seeds=[0], c=0.01, size=64, workers=0, out=tmp_path / 'out'), **options}
+        report = mmlgd.evaluate(checkpoint, **options)
+        assert json.loads((tmp_path / 'out/table.json').read_text()) == json.loads(json.dumps(report))
+        return report, (tmp_path / 'out/table.md').read_text()
+
+    return run
+
+
+def test_side_by_side_by_the_command(lgd_checkpoint, world, tiny_clip, tmp_path):
+    arguments = f'evaluate {lgd_checkpoint} --students random=none --labels 2 50% 100% --seeds 0 1 --teacher --c 0.01'
+    arguments += f' --data {world / "objects"} --names {world / "names.txt"} --teacher-options model={tiny_clip}'
+    told = CliRunner().invoke(main, [*arguments.split(), '--workers', '0', '--size', '64', '--out', str(tmp_path)])
+    assert told.exit_code == 0, told.output
+    report, text = json.loads((tmp_path / 'table.json').read_text()), (tmp_path / 'table.md').read_text()
+    assert text in told.output and 'Top-1 in per cent' in told.output
+    assert list(report['results']) == ['student', 'random', 'teacher']
+    assert report['pictures'] == dict(train=60, val=20) and report['names'] == list(DEMO_CLASSES)
+    for result in report['results'].values():
+        assert {labels: list(values) for labels, values in result['linear'].items()} == {
+            '2': ['0', '1'],
+            '50%': ['0', '1'],
+            '100%': ['0'],  # all labels are the same labels, whatever the seed
+        }
+        numbers = [result['knn'], *(value for values in result['linear'].values() for value in values.values())]
+        assert all(0 <= number <= 100 for number in numbers)
+    assert report['results']['random']['zero_shot'] is None
+    lines = text.splitlines()
+    assert lines[0] == '| | zero-shot | 20-NN | linear, 2 a class | linear, 50% | linear, 100% |'
+    assert lines[3].startswith('| random | – | ') and lines[2].count(' ± ') == 2
+
+
+def test_the_figures_are_those_of_the_features(run, named, world):
+    report, _ = run(named, data=world / 'objects', labels=['3'], seeds=[5])
+    pipeline = reading_pipeline(None, resized((64, 64)))
+    train, val = (load_split(world / 'objects', split, pipeline) for split in ('train', 'val'))
+    model = FrozenModel.of_student(named)
+    seen, unseen = (extract(dict(it=model), reader(split, pipeline, workers=0))['it'] for split in (train, val))
+    result = report['results']['student']
+    assert result['zero_shot'] == pytest.approx(top1(unseen.embeddings @ model.bank.T, val.labels))
+    chosen = drawn(train, '3', seed=5)
+    probe = linear_accuracy(seen.features[chosen], train.labels[chosen], unseen.features, val.labels, 0.01)
+    assert result['linear']['3']['5'] == pytest.approx(probe)
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_a_bad_picture_stops_the_evaluation(run, named, world, tmp_path, split):
+    """Half a JPEG file, which OpenCV 4 takes for a picture; under the name of a PNG file, which is no matter."""
+    data = shutil.copytree(world / 'objects', tmp_path / 'data')
+    victim = sorted((data / split).iterdir())[3]
+    content = io.BytesIO()
+    Image.open(victim).convert('RGB').save(content, 'JPEG')
+    victim.write_bytes(content.getvalue()[:-100])
+    with pytest.raises(BadPictureError, match=f'{victim.name} cannot be used: it is cut off'):
+        run(named, data=data)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_random_start_of_a_given_backbone_is_the_same_each_time(run, world, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(f'model = dict(backbone={TINY})')
+    first, again = (run(students=dict(random='none'), backbone=config, data=world / 'objects')[0] for _ in range(2))
+    assert first['results'] == again['results']
+    assert first['results']['random']['zero_shot'] is None and 0 <= first['results']['random']['knn'] <= 100
+
+
+@pytest.mark.parametrize('classes', [10, 11])
+def test_a_classifier_has_the_accuracy_of_its_own_head(run, world, tmp_path, classes):
+    model = dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=TINY,
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=classes, in_channels=64),
+    )
+    state = MODELS.build({**copy.deepcopy(model), '_scope_': 'mmpretrain'}).state_dict()
+    state['head.fc.weight'].zero_()
+    state['head.fc.bias'].copy_(torch.arange(classes) == 3)  # whatever it sees, it says 3
+    torch.save(
+        dict(meta=dict(cfg=Config(dict(model=model)).pretty_text), state_dict=state), tmp_path / 'supervised.pth'
+    )
+    report, text = run(tmp_path / 'supervised.pth', data=world / 'objects')
+    result = report['results']['student']
+    assert result['zero_shot'] is None
+    if classes == 10:  # as many as the data has
+        labels = [line.split()[1] for line in (world / 'objects/val.txt').read_text().splitlines()]
+        assert result['own_head'] == pytest.approx(100 * labels.count('3') / len(labels))
+        assert f'| student | {result["own_head"]:.1f}* | ' in text and '* not zero-shot' in text
+    else:
+        assert result['own_head'] is None and '| student | – | ' in text
+
+
+def test_another_teacher_is_refused(student, world):
+    with pytest.raises(ValueError, match='RN50.*cannot be compared'):
+        load_models(dict(a=student), with_teacher=True, teacher=dict(model='RN50', pretrained=None))
+
+
+def test_names_of_training_that_are_not_those_of_the_data_leave_zero_shot_out(run, student, folders):
+    report, text = run(student, data=folders)
+    assert report['results']['student']['zero_shot'] is None and '| student | – |' in text
+    assert 'No zero-shot: ' in report['notes'][0]
+
+
+def test_what_is_wrong_is_named_before_the_work(run, student, folders, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, 'extract', lambda *_: pytest.fail('it has begun to work'))
+    two = photos(sizes=((64, 64),) * 2)
+    with pytest.raises(MMLGDError, match='--k 3 nearest neighbours are more than the 2 training'):
+        run(student, data=two, k=3)
+    with pytest.raises(ValueError, match='fewer than 9'):
+        run(student, data=folders, labels=['9'])
+    monkeypatch.setattr(tables, 'load_split', lambda *_: pytest.fail('it has looked for images'))
+    with pytest.raises(FileNotFoundError, match='There is no checkpoint'):
+        run(tmp_path / 'epoch_9.pth', data=folders)
+    with pytest.raises(ValueError, match="'none' does not say of which backbone"):
+        run(students=['random=none'], data=folders)
+    with pytest.raises(MMLGDError, match="no config at 'none.py', which --backbone names"):
+        run(student, data=folders, backbone='none.py')
+    monkeypatch.setattr(tables, 'load_models', lambda *_: pytest.fail('it has begun to load'))
+    with pytest.raises(ValueError, match='The table .* lies in the folder of images .*for example --out'):
+        run(student, data=folders, out=folders / 'train' / 'table')
+    assert not (folders / 'train' / 'table').exists()
+    (tmp_path / 'file').touch()
+    for out in ('/proc/there/is/none', tmp_path / 'file', tmp_path / 'file/deeper'):
+        with pytest.raises(WriteError, match='Cannot write'):
+            run(student, data=folders, out=out)
+    monkeypatch.setitem(sys.modules, 'sklearn', None)
+    monkeypatch.setattr(tables, 'find_spec', lambda name: None)
+    with pytest.raises(MMLGDError, match='need scikit-learn'):
+        run(student, data=folders)
+
+
+@pytest.fixture
+def sized_student(lgd_checkpoint, tmp_path):
+    """A student that was trained at a size, with an evaluation that takes images as they are, as the demo's."""
+
+    def student(size):
+        content = torch.load(lgd_checkpoint, weights_only=True)
+        steps = dict(
+            train=[dict(type='mmpretrain.RandomResizedCrop', scale=size)],
+            test=[dict(type='LoadImageFromFile'), dict(type='mmpretrain.PackInputs')],
+        )
+        loaders = {f'{phase}_dataloader': dict(dataset=dict(pipeline=pipeline)) for phase, pipeline in steps.items()}
+        content['meta']['cfg'] += Config(loaders).pretty_text
+        torch.save(content, tmp_path / f'{size}.pth')
+        return tmp_path / f'{size}.pth'
+
+    return student
+
+
+def test_each_student_sees_ordinary_photos_at_its_own_size(sized_student, photos, tiny_clip, run, monkeypatch):
+    """Photos of different sizes do not stack, and students of two sizes are compared in one call."""
+    shown, forward = {}, FrozenModel.forward
+
+    def spy(self, inputs):
+        shown.setdefault(id(self), set()).add(tuple(inputs.shape[2:]))
+        return forward(self, inputs)
+
+    monkeypatch.setattr(FrozenModel, 'forward', spy)
+    models = {}
+    monkeypatch.setattr(tables, 'load_models', lambda *args: models.update(load_models(*args)) or models)
+    students = [f'small={sized_student(32)}', f'large={sized_student(64)}', 'random=none']
+    options = dict(students=students, data=photos(), k=2, teacher=True, teacher_options=dict(model=tiny_clip))
+    report, _ = run(**options, size=None)
+    assert {name: shown[id(model)] for name, model in models.items()} == {
+        **dict(small={(32, 32)}, large={(64, 64)}, random={(32, 32)}, teacher={(32, 32)})
+    }
+    assert report['pipelines']['large'][2]['crop_size'] == (64, 64)
+    shown.clear()
+    run(**options, size=48)
+    assert set().union(*shown.values()) == {(48, 48)}
+
+
+def test_a_path_that_is_no_utf_8_is_written(run, student, photos, tmp_path):
+    data = photos(Path(os.fsdecode(os.fsencode(tmp_path) + b'/\xff')), sizes=((64, 64),) * 2)
+    report, _ = run(student, data=data, k=1, size=32)
+    assert report['data'] == str(data)
+
+
+def test_c_is_chosen_for_each_probe_or_given(run, student, world):
+    options = dict(data=world / 'objects', labels=['1', '100%'])
+    chosen = run(student, **options, c=None)[0]['results']['student']['c']
+    assert chosen['1'] == {'0': DEFAULT_C} and chosen['100%']['0'] in CS
+    given, _ = run(student, **options, c=0.3)
+    assert given['c'] == 0.3 and given['results']['student']['c'] == {'1': {'0': 0.3}, '100%': {'0': 0.3}}
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(checkpoint=None), 'nothing to evaluate'),
+        (dict(students=['none']), 'NAME=SOURCE'),
+        (dict(students=['a|b=y.pth']), 'NAME=SOURCE'),
+        (dict(students={'a|b': 'y.pth'}), 'NAME=SOURCE'),
+        (dict(students=['student=y.pth']), "--students has 'student' twice"),
+        (dict(students=['teacher=y.pth'], teacher=True), "--students has 'teacher' twice"),
+        (dict(labels=['ten']), 'a share as 10%'),
+        (dict(labels=['0']), 'a share as 10%'),
+        (dict(labels=['0%']), 'a share as 10%, up to 100%'),
+        (dict(labels=['200%']), 'a share as 10%, up to 100%'),
+        (dict(labels=['9' * 5000]), 'a share as 10%'),
+        (dict(labels=['5', '5']), "--labels has '5' twice"),
+        (dict(seeds=[-1]), 'from 0 to 4294967295'),
+        (dict(seeds=[2**70]), 'from 0 to 4294967295'),
+        (dict(seeds=[1, 1]), '--seeds has 1 twice'),
+        (dict(k=0), 'k from 1 to'),
+        (dict(k=1.5), 'k from 1 to'),
+        (dict(c=0), 'a number above 0'),
+        (dict(c=-1.0), 'a number above 0'),
+        (dict(c=float('nan')), 'a number above 0'),
+        (dict(batch_size=0), 'batch size from 1 to'),
+        (dict(workers=-1), 'workers from 0 to'),
+        (dict(size=0), 'pixels from 8 to'),
+        (dict(size=1), 'pixels from 8 to'),
+        (dict(size=1000000), 'pixels from 8 to'),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(MMLGDError, match=message):
+        mmlgd.evaluate(**{**dict(checkpoint='x.pth', data='folder'), **options})

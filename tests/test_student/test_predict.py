@@ -1,0 +1,66 @@
+"""Names for images, as a function and as a command."""
+
+import csv
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+import mmlgd
+from mmlgd.cli.__main__ import main
+from mmlgd.errors import ConfigError
+
+
+@pytest.mark.filterwarnings('ignore:.*left out')
+def test_names_with_scores_by_the_function(lgd_checkpoint, pictures, tmp_path):
+    (tmp_path / 'bad.png').write_bytes(b'no image')
+    results = mmlgd.predict(lgd_checkpoint, [pictures, tmp_path], topk=2, device='cpu', out=tmp_path / 'a.csv')
+    assert [result['image'] for result in results] == sorted(map(str, pictures.rglob('*.png')))
+    student = mmlgd.Student(lgd_checkpoint, device='cpu')
+    scores, best = student.scores(pictures).topk(2)
+    assert [[name for name, _ in one['names']] for one in results] == [
+        [student.names[k] for k in row] for row in best.tolist()
+    ]
+    torch.testing.assert_close(torch.tensor([[s for _, s in one['names']] for one in results]), scores)
+    rows = list(csv.DictReader((tmp_path / 'a.csv').open()))
+    assert len(rows) == 24 and rows[1]['rank'] == '2' and rows[1]['name'] == results[0]['names'][1][0]
+    with pytest.raises(ConfigError, match='bad.png cannot be read'):
+        mmlgd.predict(lgd_checkpoint, tmp_path, on_error='raise', device='cpu')
+
+
+def test_other_names_by_the_command(lgd_checkpoint, pictures, tiny_clip, tmp_path):
+    arguments = ['predict', str(lgd_checkpoint), str(pictures / 'class0'), '--teacher-options', f'model={tiny_clip}']
+    told = CliRunner().invoke(main, [*arguments, '--names', 'boat', 'red hen', '--out', str(tmp_path / 'a.json')])
+    assert told.exit_code == 0, told.output
+    results = json.loads((tmp_path / 'a.json').read_text())
+    lines = told.output.splitlines()
+    assert len(results) == len(lines) == 4
+    for line, result in zip(lines, results):
+        assert {name for name, _ in result['names']} == {'boat', 'red hen'}
+        name, score = result['names'][0]
+        assert line.startswith(f'{result["image"]}: {name} {score:.3f}, ')
+    (tmp_path / 'names.txt').write_text('boat\nred hen\n')
+    again = mmlgd.predict(
+        lgd_checkpoint,
+        pictures / 'class0',
+        names=[str(tmp_path / 'names.txt')],
+        teacher_options=dict(model=tiny_clip),
+        show_dir=tmp_path / 'shown',
+    )
+    assert json.loads(json.dumps(again)) == results
+    assert Image.open(tmp_path / 'shown/0.png').size == (48, 40)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(out='a.txt'), 'ends with .csv or .json'),
+        (dict(topk=0), 'topk from 1'),
+        (dict(batch_size=0), 'batch size from 1'),
+    ],
+)
+def test_bad_options_are_named_before_the_work(options, message):
+    with pytest.raises(ConfigError, match=message):
+        mmlgd.predict('x.pth', 'images', **options)
