@@ -6,6 +6,7 @@ import sys
 import click
 from mmengine.logging import MMLogger
 
+from mmlgd.errors import shown
 from mmlgd.evaluation import as_markdown
 from mmlgd.evaluation import evaluate as _evaluate
 
@@ -17,7 +18,8 @@ def show(report: dict) -> None:
     for note in report['notes']:
         click.echo(note)
     click.echo(f'\n{as_markdown(report)}\n')
-    click.echo('Top-1 in per cent; mean ± spread over draws of labels. Also in --out: table.md, table.json.')
+    out = shown(report['out'])
+    click.echo(f'Top-1 in per cent; mean ± spread over draws of labels. Also in {out}: table.md, table.json.')
 
 
 evaluate = verb(_evaluate, show)

@@ -26,7 +26,7 @@ class DistillationMetric(BaseMetric):
       among :math:`y_s`, or :math:`y_t`: K if all classes are used alike, 1 if a single one is;
     - ``leave_one_out_knn``: where the pictures have labels, top-1 accuracy of the k nearest *other* evaluation
       pictures in the joint space, in per cent. No training pictures are involved: it compares epochs of a run, and is
-      not the k-NN accuracy of the literature, which ``tools/evaluate.py`` gives.
+      not the k-NN accuracy of the literature, which ``mmlgd evaluate`` gives.
 
     The teacher is asked anyway, so that this costs next to nothing beside it. ``leave_one_out_knn`` compares all pairs
     of pictures, on the accelerator where there is one.

@@ -129,6 +129,7 @@ def evaluate(
     extracted = time.time()
     report = dict(
         data=str(data),
+        out=str(out),
         pictures=dict(train=len(train.files), val=len(val.files)),
         names=names,
         pipelines=pipelines,

@@ -16,6 +16,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
+from mmlgd.utils.validation import above_zero
 
 from .sized_build import no_larger_than
 
@@ -79,7 +80,7 @@ class SavedStudent:
         with self._guarded(weights):
             module = build_part(settings, f'model.{part}', _TYPES.get(part))
         check_weights(module, weights, self.source)
-        module.load_state_dict(weights)
+        module.load_state_dict(weights, strict=False)  # all are there; some modules have a table of their own
         module.eval()  # not returned: mmpretrain's backbones return None from it
         return module
 
@@ -95,6 +96,14 @@ class SavedStudent:
         settings.pop('augmentation', None)  # for training alone, and its library need not be here
         with self._guarded({}):
             return build_part(settings, 'model.data_preprocessor', _TYPES['data_preprocessor'])
+
+    def temperature(self) -> float:
+        """Read τ_S, the student's temperature in its training.
+
+        Raises:
+            ConfigError: It is no number above 0.
+        """
+        return above_zero((self.config['model'].get('loss') or {}).get('student_temperature', 0.2))
 
     def text(self) -> Optional[dict]:
         """Read the names: ``class_names``, ``templates``, ``teacher_id`` and the ``bank`` (K, D); None without a bank.

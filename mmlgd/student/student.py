@@ -17,7 +17,6 @@ from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.models.zero_shot import set_scores, zero_shot_scores
 from mmlgd.text import load_templates, load_vocabulary
-from mmlgd.utils.validation import above_zero
 
 from .image_size import image_size, reading_pipeline
 from .images import batches, find_images, preparation
@@ -91,7 +90,7 @@ class Student(BaseModel):
         self.register_buffer('bank', bank)
         self.names, self.templates = text.get('class_names'), text.get('templates')
         self.teacher_id = text.get('teacher_id')
-        self.temperature = above_zero((self.config['model'].get('loss') or {}).get('student_temperature', 0.2))
+        self.temperature = saved.temperature()
         self._teacher = teacher
         self.eval()
         self.to(device or get_device())
