@@ -32,15 +32,20 @@ _PLACES = {
     'draw_banks': 'figures',
     'draw_map': 'figures',
     'draw_neighbours': 'figures',
+    'convert': 'converters',
     'evaluate': 'evaluation',
+    'export': 'converters',
     'get_student': 'student',
     'get_zero_shot_classifier': 'student',
     'predict': 'student',
+    'publish': 'converters',
     'safe_loading': 'checkpoints',
     'study': 'studies',
 }
+# A room has no name of a function above: the import of `mmlgd.export` as a module would put it in the function's place.
 _ROOMS = (
     'checkpoints',
+    'converters',
     'datasets',
     'demo',
     'engine',

@@ -10,8 +10,9 @@ _FROM_WORKER = re.compile(r'Caught (\w+) in [^\n]+\nOriginal ')
 class MMLGDError(Exception):
     """Something that mmlgd was given cannot be used; the message says what was got, what was expected, what to do.
 
-    Its kinds also are what Python calls such an error: a :class:`ValueError`, or where a file or a network is missing
-    an :class:`OSError`. The tools and the command ``mmlgd`` print it without a traceback.
+    Its kinds also are what Python calls such an error: a :class:`ValueError`, where a file or a network is missing an
+    :class:`OSError`, where a package is missing an :class:`ImportError`. The tools and the command ``mmlgd`` print it
+    without a traceback.
 
     Examples:
         >>> from mmlgd.errors import MMLGDError
@@ -34,6 +35,10 @@ class MissingFileError(MMLGDError, FileNotFoundError):
 
 class DownloadError(MMLGDError, ConnectionError):
     """A file that cannot be fetched from the network."""
+
+
+class MissingPackageError(MMLGDError, ImportError):
+    """An optional package that is not installed or cannot be imported; the message says how to install it."""
 
 
 def reason_of(error: BaseException) -> str:

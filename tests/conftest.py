@@ -65,7 +65,7 @@ def mmpretrain_scope():
 def tool(monkeypatch):
     """Import a tool, with its neighbours found as when it runs."""
     modules = set(sys.modules)
-    for folder in ('', 'model_converters', 'dataset_converters'):
+    for folder in ('',):
         monkeypatch.syspath_prepend(str(TOOLS / folder))
     yield importlib.import_module
     for name in set(sys.modules) - modules:

@@ -120,7 +120,7 @@ def test_a_command_is_one(words, parse, monkeypatch):
 
 
 def test_an_option_that_a_tool_has_not_is_found(parse, capsys):
-    for tool in ('train.py', 'evaluate.py', 'model_converters/extract_student.py'):
+    for tool in ('train.py', 'evaluate.py'):
         with pytest.raises(SystemExit):
             parse(ROOT / 'tools' / tool, ['CONFIG', '--bogus'])
         assert 'error: ' in capsys.readouterr().err.lower()

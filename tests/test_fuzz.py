@@ -4,11 +4,9 @@ Derandomised: every run tries the same. What is accidentally good is read; how m
 """
 
 import copy
-import importlib
 import json
 import math
 import shutil
-import sys
 from collections import Counter
 from contextlib import suppress
 
@@ -21,9 +19,11 @@ from hypothesis import strategies as st
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import nn
 
+import mmlgd
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.words import tensor_of, words_of
 from mmlgd.cli.__main__ import main
+from mmlgd.converters.onnx_file import load_part
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
 from mmlgd.figures.banks import read_banks
@@ -31,6 +31,7 @@ from mmlgd.figures.neighbours import read_prototypes
 from mmlgd.registry import MODELS
 from mmlgd.store import CachedTeacher, TeacherStore
 from mmlgd.student import get_student, get_zero_shot_classifier
+from mmlgd.student.saved import SavedStudent
 from mmlgd.text import embed_class_names, fill, load_templates, load_vocabulary
 from mmlgd.utils.building import build_part
 from tests import ROOT
@@ -339,24 +340,18 @@ ODD = VALUES | st.sampled_from(
 
 @pytest.fixture(scope='module')
 def readers(tmp_path_factory):
-    """All that reads a checkpoint, the tools among them."""
-    out, modules = tmp_path_factory.mktemp('out'), set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOOLS / 'model_converters'))
-        tools = {name: importlib.import_module(name) for name in ('publish_model', 'export_onnx', 'from_published')}
-        yield [
-            get_zero_shot_classifier,
-            get_student,
-            load_frozen,
-            read_banks,
-            read_prototypes,
-            lambda file: tools['publish_model'].publish(str(file), out, 'name'),
-            lambda file: tools['export_onnx'].load_part(str(file), 'embedding'),
-            lambda file: tools['from_published'].convert(str(file), out / 'a.pth', 'resnet18'),
-        ]
-    for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(TOOLS)):
-            del sys.modules[name]
+    """All that reads a checkpoint, the verbs among them."""
+    out = tmp_path_factory.mktemp('out')
+    return [
+        get_zero_shot_classifier,
+        get_student,
+        load_frozen,
+        read_banks,
+        read_prototypes,
+        lambda file: mmlgd.publish(file, out, name='name'),
+        lambda file: load_part(SavedStudent.read(file), 'embedding'),
+        lambda file: mmlgd.convert(file, out / 'a.pth', arch='resnet18'),
+    ]
 
 
 @tries(70)

@@ -106,24 +106,24 @@ def test_a_malicious_checkpoint_is_refused(way, bad):
 
 
 IN_TOOLS = dict(
-    publish=lambda tool, file, out: tool('publish_model').publish(file, out),
-    extract=lambda tool, file, out: tool('extract_student').extract(file, out / 's.pth', 'torchvision'),
-    onnx=lambda tool, file, out: tool('export_onnx').load_part(file, 'backbone'),
-    from_published=lambda tool, file, out: tool('from_published').convert(file, out / 's.pth', 'resnet18'),
-    banks=lambda tool, file, out: read_banks(file),
-    prototypes=lambda tool, file, out: read_prototypes(file),
-    neighbours=lambda tool, file, out: mmlgd.draw_neighbours(file, [str(out)]),
-    embeddings=lambda tool, file, out: mmlgd.draw_map(file, [str(out)]),
-    evaluate=lambda tool, file, out: mmlgd.evaluate(file, data=out, out=out / 'table'),
+    publish=lambda file, out: mmlgd.publish(file, out),
+    export=lambda file, out: mmlgd.export(file, out / 's.pth', to='torchvision'),
+    onnx=lambda file, out: mmlgd.export(file, out / 's.onnx', to='onnx'),
+    convert=lambda file, out: mmlgd.convert(file, out / 's.pth', arch='resnet18'),
+    banks=lambda file, out: read_banks(file),
+    prototypes=lambda file, out: read_prototypes(file),
+    neighbours=lambda file, out: mmlgd.draw_neighbours(file, [str(out)]),
+    embeddings=lambda file, out: mmlgd.draw_map(file, [str(out)]),
+    evaluate=lambda file, out: mmlgd.evaluate(file, data=out, out=out / 'table'),
 )
 
 
 @pytest.mark.parametrize('name', IN_TOOLS)
-def test_a_malicious_checkpoint_is_refused_by_the_tools(name, bad, tool, tmp_path):
+def test_a_malicious_checkpoint_is_refused_by_the_tools(name, bad, tmp_path):
     pytest.importorskip('sklearn' if name == 'evaluate' else 'mmlgd')
     (tmp_path / 'out').mkdir()
     with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
-        IN_TOOLS[name](tool, bad, tmp_path / 'out')
+        IN_TOOLS[name](bad, tmp_path / 'out')
     assert not list((tmp_path / 'out').iterdir())
 
 

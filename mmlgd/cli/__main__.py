@@ -8,6 +8,9 @@ import click
 # Verb: where its command is, and its first line: the list of them waits for no import.
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
+    'export': ('mmlgd.cli.export', 'Export a student to ONNX or to another library.'),
+    'publish': ('mmlgd.cli.publish', 'Publish a checkpoint without what only its training needs.'),
+    'convert': ('mmlgd.cli.convert', 'Convert a checkpoint of the published LGD or SEED code into ours.'),
     'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
     'predict': ('mmlgd.cli.predict', 'Name what is in images.'),
     'show': ('mmlgd.cli.show', 'Draw what was learned: a map, the banks, nearest names.'),

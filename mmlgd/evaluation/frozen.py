@@ -124,7 +124,7 @@ def load_frozen(
     Args:
         source (str | Path | Student): One of
 
-            - a student, or a checkpoint of LGD training or of ``publish_model.py``, as a file or URL: it has names;
+            - a student, or a checkpoint of LGD training or of ``mmlgd publish``, as a file or URL: it has names;
             - another checkpoint of mmengine with its config in it, of which the backbone is taken, and the linear head
               of a classifier;
             - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'`` for a random

@@ -18,7 +18,7 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
     """Get a student's backbone, ready to use.
 
     Args:
-        config_or_checkpoint (str | Path | Config): A checkpoint of LGD training or of ``publish_model.py``, as a file
+        config_or_checkpoint (str | Path | Config): A checkpoint of LGD training or of ``mmlgd publish``, as a file
             or URL: the backbone comes with its weights. Or a config (a ``.py`` file, ``'mmlgd::lgd/....py'``, or a
             ``Config``): the backbone comes with the weights of its ``init_cfg`` or ``load_from``, or else initialised
             at random.

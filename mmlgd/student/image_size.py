@@ -46,7 +46,7 @@ def image_size(config: dict) -> tuple[int, int]:
     if size is None and _pipeline_of(config, 'train_dataloader'):
         print_log(
             f'The training of this student does not bring images to one size: {_text(DEFAULT)} is taken. If that is '
-            f'wrong, give a size (`--size` of mmlgd evaluate, `--input-size` of export_onnx.py), or a '
+            f'wrong, give a size (`--size` of `mmlgd evaluate` and `mmlgd export`), or a '
             f'test_dataloader in the config of training, which every later use follows.',
             'current',
             logging.WARNING,

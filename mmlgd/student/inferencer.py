@@ -27,7 +27,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
     brought to the size that the student was trained at: the short side to 8/7 of it, then the middle.
 
     Args:
-        checkpoint (str | Path): Of LGD training or of ``publish_model.py``; a file or URL.
+        checkpoint (str | Path): Of LGD training or of ``mmlgd publish``; a file or URL.
         vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
             None, those of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.

@@ -15,7 +15,7 @@ def get_zero_shot_classifier(
     """Get a student with names, on the CPU.
 
     Args:
-        checkpoint (str | Path): Of LGD training or of ``publish_model.py``; a file or URL.
+        checkpoint (str | Path): Of LGD training or of ``mmlgd publish``; a file or URL.
         vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
             None: the names and the bank of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError, model_config, read_checkpoint
+from mmlgd.converters import onnx_file
 from mmlgd.datasets import RandomResizedCrop
 from mmlgd.evaluation import load_frozen
 from mmlgd.student.backbone import get_student
@@ -167,17 +168,16 @@ def test_each_reader_shows_a_student_its_own_size(student_of, shown, tool, pictu
     mmlgd.draw_neighbours(checkpoint, [str(pictures)], max_images=2, out=tmp_path / 'n.png')
     assert set(shown) == {(64, 64)}
     shown.clear()
-    tool('extract_student').main([checkpoint, str(tmp_path / 'out.pth'), '--to', 'mmpretrain'])
+    mmlgd.export(checkpoint, tmp_path / 'out.pth', to='mmpretrain')
     assert set(shown) == {(64, 64)}
-    export = tool('export_onnx')
-    assert export.load_part(checkpoint, 'backbone')[2] == (64, 64)
     given = []
-    monkeypatch.setattr(export, '_import_onnx', lambda: None)
-    monkeypatch.setattr(export, 'export', lambda *args: given.append(args[5]))
-    export.main([checkpoint, str(tmp_path / 'out.onnx'), '--part', 'embedding'])
-    export.main([checkpoint, str(tmp_path / 'out.onnx'), '--part', 'embedding', '--input-size', '96'])
+    monkeypatch.setattr(onnx_file, '_import_onnx', lambda: None)
+    monkeypatch.setattr(onnx_file, '_write', lambda module, file, *settings: file.touch() or given.append(settings[2]))
+    monkeypatch.setattr(onnx_file, '_compare', lambda *arguments: 0.0)
+    mmlgd.export(checkpoint, tmp_path / 'out.onnx', to='onnx', part='embedding')
+    mmlgd.export(checkpoint, tmp_path / 'out.onnx', to='onnx', part='embedding', size=96)
     assert given == [(64, 64), (96, 96)]
-    published, _ = tool('publish_model').publish(checkpoint, tmp_path, 'tiny')
+    published = mmlgd.publish(checkpoint, tmp_path, name='tiny').file
     assert image_size(model_config(read_checkpoint(published))) == (64, 64)
 
 

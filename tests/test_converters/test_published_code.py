@@ -7,17 +7,13 @@ from torch import nn
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
+from mmlgd.errors import ConfigError
 
 from .conftest import live
 
 MODELS = dict(
     resnet18=(torchvision.models.resnet18, 'fc', 512), mobilenetv2=(torchvision.models.mobilenet_v2, 'classifier', 1280)
 )
-
-
-@pytest.fixture
-def convert(converter):
-    return converter('from_published').main
 
 
 @pytest.fixture(scope='module', params=MODELS)
@@ -58,75 +54,75 @@ def pixels(path):
     ],
 )
 @torch.no_grad()
-def test_student_and_projection(convert, encoder, arch, prefix, more, mean, pictures, tmp_path, capsys):
+def test_student_and_projection(encoder, arch, prefix, more, mean, images, tmp_path):
     source = save(tmp_path / 'in.pth.tar', encoder, prefix, more)
-    convert([source, str(tmp_path / 'out.pth'), '--arch', arch])
-    printed = capsys.readouterr().out
-    assert f'Dropped: {len(more)} of teacher and queue, 0 unknown' in printed and 'neck, 4 tensors' in printed
+    written = mmlgd.convert(source, tmp_path / 'out.pth', arch=arch)
+    assert f'Dropped: {len(more)} of teacher and queue, 0 unknown' in written.notes[0]
+    assert 'neck, 4 tensors' in written.content
     assert pixels(tmp_path / 'out.pth') == mean
 
     head = MODELS[arch][1]
-    feats = mmlgd.get_student(tmp_path / 'out.pth')(pictures)
+    feats = mmlgd.get_student(tmp_path / 'out.pth')(images)
     state = read_checkpoint(tmp_path / 'out.pth')['state_dict']
     neck = mmlgd.models.ProjectionNeck(MODELS[arch][2], 24)
     neck.load_state_dict({key[len('neck.') :]: value for key, value in state.items() if key.startswith('neck.')})
-    expected = nn.functional.normalize(encoder(pictures), dim=1)
+    expected = nn.functional.normalize(encoder(images), dim=1)
     torch.testing.assert_close(neck(feats), expected, rtol=1e-4, atol=1e-5)
     assert head not in {key.split('.')[1] for key in state}
 
 
-def test_a_bare_encoder_must_be_told_its_statistics(convert, encoder, arch, tmp_path):
+def test_a_bare_encoder_must_be_told_its_statistics(encoder, arch, tmp_path):
     source = save(tmp_path / 'in.pth', encoder, wrap=False)
     with pytest.raises(CheckpointError, match='neither a CLIP teacher nor a queue.*--statistics clip .* or imagenet'):
-        convert([source, str(tmp_path / 'out.pth'), '--arch', arch])
+        mmlgd.convert(source, tmp_path / 'out.pth', arch=arch)
     assert not (tmp_path / 'out.pth').exists()
-    convert([source, str(tmp_path / 'out.pth'), '--arch', arch, '--statistics', 'clip'])
+    mmlgd.convert(source, tmp_path / 'out.pth', arch=arch, statistics='clip')
     assert pixels(tmp_path / 'out.pth') == 122.7709383
 
 
-def test_the_result_goes_on_to_the_other_tools(convert, converter, encoder, arch, tmp_path):
-    convert([save(tmp_path / 'in.pth', encoder, 'module.student.', SEED), str(tmp_path / 'ours.pth'), '--arch', arch])
-    converter('extract_student').main([str(tmp_path / 'ours.pth'), str(tmp_path / 'tv.pth'), '--to', 'torchvision'])
+def test_the_result_goes_on_to_the_other_converters(encoder, arch, tmp_path):
+    mmlgd.convert(save(tmp_path / 'in.pth', encoder, 'module.student.', SEED), tmp_path / 'ours.pth', arch=arch)
+    mmlgd.export(tmp_path / 'ours.pth', tmp_path / 'tv.pth', to='torchvision')
     for key, value in torch.load(tmp_path / 'tv.pth', weights_only=True).items():
         assert torch.equal(value, encoder.state_dict()[key])
-    converter('publish_model').main([str(tmp_path / 'ours.pth'), str(tmp_path), '--name', 'seed'])
+    mmlgd.publish(tmp_path / 'ours.pth', tmp_path, name='seed')
 
 
-def test_unknown_keys_are_named(convert, encoder, arch, tmp_path, capsys):
+def test_unknown_keys_are_named(encoder, arch, tmp_path):
     source = save(tmp_path / 'in.pth', encoder, 'student.', {**SEED, 'mystery.weight': torch.zeros(1)})
     with pytest.raises(CheckpointError, match=r'has 1 keys that are neither .*: mystery\.weight\. .*--drop-unknown'):
-        convert([source, str(tmp_path / 'out.pth'), '--arch', arch])
+        mmlgd.convert(source, tmp_path / 'out.pth', arch=arch)
     assert not (tmp_path / 'out.pth').exists()
-    convert([source, str(tmp_path / 'out.pth'), '--arch', arch, '--drop-unknown'])
-    assert "1 unknown ['mystery.weight']" in capsys.readouterr().out
+    written = mmlgd.convert(source, tmp_path / 'out.pth', arch=arch, drop_unknown=True)
+    assert "1 unknown ['mystery.weight']" in written.notes[0]
 
 
-def test_another_architecture_is_suggested(convert, encoder, arch, tmp_path):
+def test_another_architecture_is_suggested(encoder, arch, tmp_path):
     other = next(name for name in MODELS if name != arch)
     source = save(tmp_path / 'in.pth', encoder, 'student.', SEED)
     with pytest.raises(CheckpointError, match=f'no student of the architecture {other}.*Try --arch {arch}'):
-        convert([source, str(tmp_path / 'out.pth'), '--arch', other])
+        mmlgd.convert(source, tmp_path / 'out.pth', arch=other)
     assert not (tmp_path / 'out.pth').exists()
 
 
-def test_heads_of_one_layer_and_of_more(convert, arch, tmp_path, capsys):
+def test_heads_of_one_layer_and_of_more(arch, tmp_path):
     build, head, width = MODELS[arch]
     model = build(weights=None)
     setattr(model, head, nn.Linear(width, 24))
-    convert([save(tmp_path / 'in.pth', model, 'student.', SEED), str(tmp_path / 'out.pth'), '--arch', arch])
-    assert 'no neck: its head is one linear layer' in capsys.readouterr().out
+    written = mmlgd.convert(save(tmp_path / 'in.pth', model, 'student.', SEED), tmp_path / 'out.pth', arch=arch)
+    assert 'no neck: its head is one linear layer' in written.content
     setattr(model, head, nn.Sequential(nn.Linear(width, 8), nn.BatchNorm1d(8), nn.Linear(8, 24)))
     with pytest.raises(CheckpointError, match=rf'neither .*{head}\.'):
-        convert([save(tmp_path / 'in.pth', model, 'student.', SEED), str(tmp_path / 'out.pth'), '--arch', arch])
+        mmlgd.convert(save(tmp_path / 'in.pth', model, 'student.', SEED), tmp_path / 'out.pth', arch=arch)
 
 
-def test_two_students_need_a_prefix(convert, tmp_path):
+def test_two_students_need_a_prefix(tmp_path):
     model = torchvision.models.resnet18()
     both = {f'b.{key}': value for key, value in model.state_dict().items()}
     source = save(tmp_path / 'in.pth', model, 'a.', {**both, **SEED})
     with pytest.raises(CheckpointError, match=r'several prefixes: a\., b\.\. Name the student with --prefix'):
-        convert([source, str(tmp_path / 'out.pth'), '--arch', 'resnet18'])
-    convert([source, str(tmp_path / 'out.pth'), '--arch', 'resnet18', '--prefix', 'b', '--drop-unknown'])
+        mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18')
+    mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18', prefix='b', drop_unknown=True)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +134,7 @@ def test_two_students_need_a_prefix(convert, tmp_path):
         ('wider', r'conv1\.weight \(32, 3, 7, 7\) instead of \(64, 3, 7, 7\)'),
     ],
 )
-def test_bad_input_leaves_no_file(convert, fault, message, tmp_path):
+def test_bad_input_leaves_no_file(fault, message, tmp_path):
     model, prefix = torchvision.models.resnet18(), 'teacher.' if fault == 'teacher' else 'student.'
     if fault == 'wider':
         model.conv1 = nn.Conv2d(3, 32, 7, bias=False)
@@ -148,5 +144,13 @@ def test_bad_input_leaves_no_file(convert, fault, message, tmp_path):
     if fault == 'truncated':
         (tmp_path / 'in.pth').write_bytes((tmp_path / 'in.pth').read_bytes()[:-2000])
     with pytest.raises(CheckpointError, match=message):
-        convert([source, str(tmp_path / 'out.pth'), '--arch', 'resnet18'])
+        mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18')
     assert [path.name for path in tmp_path.iterdir()] == ['in.pth']
+
+
+@pytest.mark.parametrize(
+    'options, message', [({}, 'arch is None.*resnet18'), (dict(arch='resnet18', statistics='x'), "is 'x'")]
+)
+def test_options_that_cannot_be_used(options, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        mmlgd.convert(tmp_path / 'in.pth', tmp_path / 'out.pth', **options)

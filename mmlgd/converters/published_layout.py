@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Optional
 
-from mobilenet_names import mobilenet_names
 from torch import Tensor
 
 from mmlgd.checkpoints import CheckpointError
+
+from .mobilenet_names import mobilenet_names
 
 # One key of each architecture that no other has at this place.
 MARKERS = dict(resnet18='layer1.0.conv1.weight', mobilenetv2='features.0.0.weight')
@@ -28,7 +29,7 @@ class Parts:
         no_neck (str): Why there is none.
         dropped (List[str]): Keys of teacher and queue.
         unknown (List[str]): All the others.
-        statistics (str, optional): Picture statistics, by what is beside the student.
+        statistics (str, optional): Image statistics, by what is beside the student.
     """
 
     prefix: str

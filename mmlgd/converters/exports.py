@@ -1,0 +1,87 @@
+"""Where a student can go: one table of targets, one function."""
+
+import inspect
+from functools import partial
+from pathlib import Path
+from typing import Literal, Optional, Union
+
+from mmlgd.errors import ConfigError
+from mmlgd.student.saved import SavedStudent
+
+from .onnx_file import export_onnx
+from .openmmlab_backbones import export_openmmlab
+from .plain_models import export_timm, export_torchvision
+from .written import Written, require_output
+
+# A new target is a module with such a function, and its line here. An option that only this target has is a parameter
+# of the function, and of export() below.
+TARGETS = {
+    'onnx': export_onnx,
+    'torchvision': export_torchvision,
+    'timm': export_timm,
+    'mmpretrain': partial(export_openmmlab, 'mmpretrain'),
+    'mmdet': partial(export_openmmlab, 'mmdet'),
+    'mmseg': partial(export_openmmlab, 'mmseg'),
+}
+
+
+def export(
+    checkpoint: Union[str, Path],
+    out: Union[str, Path],
+    *,
+    to: Literal[tuple(TARGETS)],
+    part: Optional[Literal['backbone', 'embedding', 'zero-shot']] = None,
+    names: Union[str, list, None] = None,
+    templates: Union[str, list, None] = None,
+    teacher_options: Optional[dict] = None,
+    size: Optional[int] = None,
+    opset: Optional[int] = None,
+) -> Written:
+    """Export a student to ONNX or to another library.
+
+    The result is compared with the student on random images of the student's own size, with the library that is to use
+    it, before the file appears. Nothing is left behind when that fails.
+
+    Args:
+        checkpoint (str | Path): Of training, ``mmlgd publish`` or ``mmlgd convert``; a file or URL.
+        out (str | Path): The file to write.
+        to (str): ``onnx``; ``torchvision`` or ``timm`` for a bare state dict in their names; ``mmpretrain``, ``mmdet``
+            or ``mmseg`` for a file with ``backbone.`` keys, to be used as ``init_cfg=dict(type='Pretrained', ...)``.
+        part (str, optional): For ``onnx``. ``backbone``: the last feature map; ``embedding``: unit vectors in the joint
+            space; ``zero-shot``: scores of class names. Defaults to ``backbone``.
+        names (str | list, optional): For ``zero-shot``: class names, a set (``in1k``, ``coco``, ...), a file or a list.
+            Defaults to those of training.
+        templates (str | list, optional): For ``zero-shot``: prompt templates, a set (``plain``, ...) or a list.
+            Defaults to those of training.
+        teacher_options (dict, optional): For ``zero-shot``: changes to the config of the teacher that embeds the names,
+            as ``pretrained=TAG:FILE``. A teacher in a file or a folder has to be named.
+        size (int, optional): For ``onnx``: height and width of an image in pixels. Defaults to the student's own.
+        opset (int, optional): For ``onnx``: version of the operators. Defaults to 17.
+
+    Returns:
+        Written: The file, how it was checked, and lines that use it.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ImportError: The library is not installed.
+        ConfigError: The target has no such option, or the output cannot be this file.
+        CheckpointError: The checkpoint is cut off, has no student, or the library cannot hold it.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.export('epoch_200.pth', 'student.pth', to='keras')  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        mmlgd.errors.ConfigError: A student goes to onnx, torchvision, timm, mmpretrain, mmdet or mmseg, got 'keras'...
+    """
+    if to not in TARGETS:
+        *most, last = TARGETS
+        raise ConfigError(f'A student goes to {", ".join(most)} or {last}, got {to!r}. Give one of them.')
+    options = dict(part=part, names=names, templates=templates, teacher_options=teacher_options, size=size, opset=opset)
+    given = {name: value for name, value in options.items() if value is not None}
+    takes = inspect.signature(TARGETS[to]).parameters
+    if unknown := [name for name in given if name not in takes]:
+        has = [target for target, write in TARGETS.items() if unknown[0] in inspect.signature(write).parameters]
+        raise ConfigError(f'The target {to} has no option {unknown[0]}; it is for {", ".join(has)}. Leave it out.')
+    out = Path(out)
+    require_output(out, str(checkpoint))
+    return TARGETS[to](SavedStudent.read(checkpoint), out, **given)

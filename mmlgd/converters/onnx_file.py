@@ -1,0 +1,209 @@
+"""A student as an ONNX file: the backbone, backbone + neck, or the zero-shot classifier with its text bank baked in.
+
+The input is a float32 batch of preprocessed images, (N, 3, HEIGHT, WIDTH) with any N. How to preprocess (mean, std,
+colour order, on pixels 0..255) and the class names are in the file's metadata_props.
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmlgd.checkpoints import CheckpointError
+from mmlgd.errors import ConfigError, MissingPackageError
+from mmlgd.models.zero_shot import IMAGENET_RGB
+from mmlgd.student import Student
+from mmlgd.student.image_size import LARGEST, image_size
+from mmlgd.student.saved import SavedStudent
+from mmlgd.utils.validation import whole
+from mmlgd.version import __version__
+
+from .written import Written, whole_output
+
+OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores'}
+TOLERANCE = 1e-4
+
+
+class LastFeature(nn.Module):
+    """A backbone as a function to its last feature.
+
+    Args:
+        backbone (nn.Module): Returns a tuple of features.
+    """
+
+    def __init__(self, backbone: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, 3, H, W) to (N, C, h, w)."""
+        return self.backbone(images)[-1]
+
+
+def export_onnx(
+    student: SavedStudent,
+    out: Path,
+    part: str = 'backbone',
+    names: Union[str, list, None] = None,
+    templates: Union[str, list, None] = None,
+    teacher_options: Optional[dict] = None,
+    size: Optional[int] = None,
+    opset: int = 17,
+) -> Written:
+    """Write an ONNX file; onnxruntime must give what PyTorch gives, at two batch sizes, before it is left in place.
+
+    Args:
+        student (SavedStudent): The student.
+        out (Path): The file to write.
+        part (str): Of :data:`OUTPUTS`. Defaults to ``'backbone'``.
+        names (str | list, optional): Class names of the zero-shot classifier. Defaults to None, those of training.
+        templates (str | list, optional): Prompt templates. Defaults to None, those of training.
+        teacher_options (dict, optional): Changes to the config of the teacher that embeds new names. Defaults to None.
+        size (int, optional): Height and width of an image. Defaults to None, the student's own.
+        opset (int): Version of ONNX's operators. Defaults to 17.
+
+    Returns:
+        Written: The file.
+
+    Raises:
+        MissingPackageError: onnx or onnxruntime is missing.
+        ConfigError: Another part, or names for a part that has none.
+        CheckpointError: The checkpoint lacks the part, or onnxruntime does not give what PyTorch gives.
+    """
+    if part not in OUTPUTS:
+        raise ConfigError(f'part is {part!r}, expected one of {", ".join(OUTPUTS)}.')
+    if part != 'zero-shot' and (names or templates or teacher_options):
+        raise ConfigError(
+            f'names, templates and teacher_options are for the part zero-shot; {part} has no class names. Leave them '
+            f'out, or export the part zero-shot.'
+        )
+    _import_onnx()  # before a teacher embeds thousands of names
+    height, width = (whole('pixels', 1, LARGEST)(size),) * 2 if size is not None else image_size(student.config)
+    module, metadata = load_part(student, part, names, templates, teacher_options)
+    # Readers of input_size expect one number for a square image.
+    metadata['input_size'] = str(height) if height == width else f'{height}, {width}'
+    with whole_output(out, student.source) as file:
+        _write(module, file, OUTPUTS[part], metadata, (height, width), opset)
+        difference = _compare(module, file, (height, width))
+    return Written(
+        file=out,
+        content=f'images (N, 3, {height}, {width}) float32 -> {OUTPUTS[part]}',
+        check='onnxruntime agrees with PyTorch at N = 1, 3',
+        difference=difference,
+        notes=(f'Pixels 0..255, {metadata["color_order"]}, minus {metadata["mean"]}, divided by {metadata["std"]}.',),
+        usage=(
+            f"session = onnxruntime.InferenceSession('{out}', providers=['CPUExecutionProvider'])\n"
+            f'({OUTPUTS[part]},) = session.run(None, dict(images=images))\n'
+            f'how = session.get_modelmeta().custom_metadata_map  # mean, std, colour order, class names'
+        ),
+    )
+
+
+def load_part(
+    student: SavedStudent,
+    part: str,
+    names: Union[str, list, None] = None,
+    templates: Union[str, list, None] = None,
+    teacher_options: Optional[dict] = None,
+) -> tuple[nn.Module, dict[str, str]]:
+    """Load what is to be exported.
+
+    Args:
+        student (SavedStudent): The student.
+        part (str): Of :data:`OUTPUTS`.
+        names (str | list, optional): See :func:`export_onnx`.
+        templates (str | list, optional): See there.
+        teacher_options (dict, optional): See there.
+
+    Returns:
+        Tuple[nn.Module, Dict[str, str]]: A module of one input and one output in eval mode, and the metadata.
+
+    Raises:
+        CheckpointError: The checkpoint lacks the part.
+        VocabularyError: The names are not usable.
+    """
+    pixels = student.config.model.get('data_preprocessor') or IMAGENET_RGB
+    metadata = dict(
+        mmlgd_version=__version__,
+        part=part,
+        mean=json.dumps(pixels.get('mean'), default=str),
+        std=json.dumps(pixels.get('std'), default=str),
+        color_order='RGB' if pixels.get('to_rgb', False) else 'BGR',
+        preprocessing='(pixel - mean) / std, pixels 0..255',
+    )
+    if part == 'zero-shot':
+        named = Student(student, device='cpu', teacher=teacher_options).with_names(names, templates)
+        metadata['class_names'] = json.dumps(named.names, ensure_ascii=False)
+        return named, metadata
+    if part == 'backbone':
+        return LastFeature(student.build('backbone')).eval(), metadata
+    embedder = Student(student, device='cpu')
+    if embedder.neck is None:
+        raise CheckpointError(
+            f'{student.source} has no neck, and so no place in the joint space: it is a backbone alone. Export the '
+            f'part backbone, or give the checkpoint of LGD training.'
+        )
+    return nn.Sequential(embedder.backbone, embedder.neck).eval(), metadata
+
+
+def _write(
+    module: nn.Module, file: Path, output: str, metadata: dict[str, str], size: tuple[int, int], opset: int
+) -> None:
+    onnx, _ = _import_onnx()
+    with warnings.catch_warnings():
+        # torch would rather have its newer exporter, which needs one more package (onnxscript) and fixes names
+        # and shapes differently from version to version; this one gives the same file on torch 2.6 to 2.13.
+        warnings.simplefilter('ignore')
+        try:
+            torch.onnx.export(
+                module,
+                (torch.zeros(2, 3, *size),),
+                str(file),
+                input_names=['images'],
+                output_names=[output],
+                dynamic_axes={'images': {0: 'batch'}, output: {0: 'batch'}},
+                opset_version=opset,
+                dynamo=False,
+            )
+        except (ValueError, RuntimeError) as error:  # what it does not know ends in either; its message has the graph
+            raise ConfigError(
+                f"torch cannot write this student with version {opset} of ONNX's operators: "
+                f'{str(error).splitlines()[0][:200]} Try another opset.'
+            ) from error
+    model = onnx.load(str(file))
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(file))
+
+
+@torch.no_grad()
+def _compare(module: nn.Module, file: Path, size: tuple[int, int]) -> float:
+    """Compare onnxruntime with PyTorch; the largest difference, as a share of the largest value."""
+    _, onnxruntime = _import_onnx()
+    session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
+    differences = []
+    for batch in (1, 3):
+        images = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch))
+        expected = module(images)
+        got = torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
+        if got.shape != expected.shape:
+            raise CheckpointError(f'The ONNX file gives {tuple(got.shape)}, PyTorch {tuple(expected.shape)}.')
+        differences.append(((got - expected).abs().max() / expected.abs().max()).item())
+        if not differences[-1] <= TOLERANCE:  # NaN is no match either
+            raise CheckpointError(
+                f'At batch {batch}, onnxruntime differs from PyTorch by {differences[-1]:.1g} of the largest value; at '
+                f'most {TOLERANCE:.0g} is expected. Try another opset, or look for weights that are not finite.'
+            )
+    return max(differences)
+
+
+def _import_onnx() -> tuple[Any, Any]:
+    try:
+        import onnx  # an optional package, as onnxruntime
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPackageError(f'{error}. Exporting and checking needs: pip install "mmlgd[export]".') from error
+    return onnx, onnxruntime

@@ -1,0 +1,109 @@
+"""A checkpoint of the published LGD or SEED code, or one laid out like them, as ours.
+
+Those are plain torch: a torchvision-style encoder under `module.student.`, `student.`, `encoder_q.` or no prefix at
+all, its projection in `fc` or `classifier`, beside it a teacher and perhaps a queue.
+"""
+
+import json
+from pathlib import Path
+from typing import Optional
+
+import torch
+from mmengine.config import Config
+
+from mmlgd.checkpoints import CheckpointError, check_weights, read_checkpoint, state_dict_of
+from mmlgd.errors import ConfigError
+from mmlgd.models.zero_shot import IMAGENET_RGB
+from mmlgd.registry import MODELS
+from mmlgd.student import get_student
+from mmlgd.version import __version__
+
+from .published_layout import split_parts
+from .written import Written, whole_output
+
+BACKBONES = dict(
+    resnet18=dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,)),
+    mobilenetv2=dict(type='mmpretrain.MobileNetV2', widen_factor=1.0, out_indices=(7,)),
+)
+PIXELS = dict(
+    imagenet=IMAGENET_RGB,
+    clip=dict(
+        IMAGENET_RGB,
+        mean=[122.7709383, 116.7460125, 104.09373615],
+        std=[68.5005327, 66.6321579, 70.32316305],
+    ),
+)
+
+
+def convert_published(
+    checkpoint: str,
+    out: Path,
+    arch: Optional[str] = None,
+    statistics: Optional[str] = None,
+    prefix: Optional[str] = None,
+    drop_unknown: bool = False,
+) -> Written:
+    """Write a published checkpoint in our layout.
+
+    Args:
+        checkpoint (str): A file or URL.
+        out (Path): The file to write.
+        arch (str): Of :data:`BACKBONES`.
+        statistics (str, optional): Image statistics of its training, of :data:`PIXELS`. Defaults to None: CLIP's beside
+            a CLIP teacher, ImageNet's beside a queue without one.
+        prefix (str, optional): Where the student is. Defaults to None: found.
+        drop_unknown (bool): Leave out keys that have no place in ours. Defaults to False, which refuses them.
+
+    Returns:
+        Written: The file.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ConfigError: Another architecture or other statistics.
+        CheckpointError: It is cut off, has no such student, or has unknown keys.
+    """
+    for name, value, known in (('arch', arch, BACKBONES), ('statistics', statistics or 'clip', PIXELS)):
+        if value not in known:
+            raise ConfigError(f'{name} is {value!r}, expected one of {", ".join(known)}. Give --{name}.')
+    content = read_checkpoint(checkpoint)
+    backbone = MODELS.build(dict(BACKBONES[arch]))
+    state = {key: value for key, value in state_dict_of(content).items() if isinstance(value, torch.Tensor)}
+    parts = split_parts(state, arch, list(backbone.state_dict()), prefix, checkpoint)
+    check_weights(backbone, parts.backbone, checkpoint)
+    if parts.unknown and not drop_unknown:
+        shown = ', '.join(parts.unknown[:10]) + (', ...' if len(parts.unknown) > 10 else '')
+        raise CheckpointError(
+            f'{checkpoint} has {len(parts.unknown)} keys that are neither the student ({parts.prefix or "no prefix"}) '
+            f'nor a teacher nor a queue: {shown}. If the student does not need them, add --drop-unknown.'
+        )
+    statistics = statistics or parts.statistics
+    if not statistics:
+        raise CheckpointError(
+            f'{checkpoint} does not tell which image statistics its student was trained with: there is neither a '
+            f'CLIP teacher nor a queue in it. Give --statistics clip (the published LGD code) or imagenet (SEED).'
+        )
+    model = dict(backbone=BACKBONES[arch], data_preprocessor=PIXELS[statistics])
+    if parts.neck:
+        hidden, output = (parts.neck[f'mlp.{k}.weight'].shape for k in (0, 2))
+        neck = dict(in_channels=hidden[1], hid_channels=hidden[0], out_channels=output[0])
+        model['neck'] = dict(type='mmlgd.ProjectionNeck', **neck)
+    config = Config(dict(default_scope='mmpretrain', model=model))
+    state = {f'backbone.{key}': value for key, value in parts.backbone.items()}
+    state.update({f'neck.{key}': value for key, value in parts.neck.items()})
+    with whole_output(out, checkpoint) as file:
+        torch.save(dict(meta=dict(cfg=config.pretty_text, mmlgd_version=__version__), state_dict=state), file)
+        get_student(file)
+    neck = f'neck, {len(parts.neck)} tensors' if parts.neck else f'no neck: {parts.no_neck}'
+    return Written(
+        file=out,
+        content=f'{arch} from {parts.prefix or "(no prefix)"}: backbone, {len(parts.backbone)} tensors; {neck}',
+        check='get_student reads it',
+        notes=(
+            f'Dropped: {len(parts.dropped)} of teacher and queue, {len(parts.unknown)} unknown {parts.unknown[:10]}.',
+            f'Images: RGB, mean {json.dumps(PIXELS[statistics]["mean"])}.',
+        ),
+        usage=(
+            f"student = mmlgd.get_student('{out}')\n"
+            f"backbone = dict(init_cfg=dict(type='Pretrained', checkpoint='{out}', prefix='backbone.'))"
+        ),
+    )

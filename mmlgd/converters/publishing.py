@@ -1,0 +1,110 @@
+"""A checkpoint of training for other people: student, neck, both banks, class names and config, and nothing else.
+
+Optimizer, schedulers, logs and queues of images (SEED's) are dropped. The file is named CONFIG_YYYYMMDD-HASH8.pth after
+its own SHA-256, which torch checks on download, and loads with `weights_only=True` even without mmlgd.
+"""
+
+import hashlib
+import io
+import re
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+
+from mmlgd.checkpoints import CheckpointError, part_weights, read_checkpoint
+from mmlgd.student import Student
+from mmlgd.student.saved import SavedStudent
+from mmlgd.version import __version__
+
+from .written import Written, whole_output
+
+KEPT = ('backbone', 'neck', 'textual_bank', 'visual_bank')
+
+
+def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Optional[str] = None) -> Written:
+    """Publish a checkpoint without what only its training needs.
+
+    Student, banks, names and config stay. The file is named ``CONFIG_YYYYMMDD-HASH8.pth`` after its own SHA-256, which
+    is compared at each download.
+
+    Args:
+        checkpoint (str | Path): Of training; a file or URL.
+        out_dir (str | Path): Folder to write to; created if missing.
+        name (str, optional): Of the config, first part of the file name. Defaults to what the run left in the
+            checkpoint.
+
+    Returns:
+        Written: The file, whose student and names have been built from it.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        CheckpointError: The checkpoint is cut off or has no student, or does not name its config.
+    """
+    content = read_checkpoint(checkpoint)
+    source = SavedStudent(content, checkpoint)
+    part_weights(source.state, 'backbone', checkpoint)  # refused if there are none
+    text = source.text() or {}
+    parts = {key: key.partition('.')[0] for key in source.state}
+    # A queue says nothing of the student, and one of 65,536 images is five times its size.
+    kept = {part for part in KEPT if f'{part}.pointer' not in source.state}
+    meta = content['meta']
+    data = _serialize(
+        dict(
+            meta=dict(
+                cfg=meta['cfg'],
+                mmlgd_version=__version__,
+                class_names=text.get('class_names'),
+                epoch=meta.get('epoch'),
+                iter=meta.get('iter'),
+            ),
+            state_dict={key: source.state[key] for key, part in parts.items() if part in kept},
+        )
+    )
+    digest = hashlib.sha256(data).hexdigest()[:8]
+    config = _config_name(meta, name, checkpoint)
+    out = Path(out_dir) / f'{config}_{datetime.now():%Y%m%d}-{digest}.pth'
+    with whole_output(out, checkpoint) as file:
+        file.write_bytes(data)
+        Student(file, device='cpu')  # with its names, if it has a bank
+    dropped = Counter(part for part in parts.values() if part not in kept)
+    listed = ', '.join(f'{part}.* ({count})' for part, count in dropped.items())
+    return Written(
+        file=out,
+        content=f'{len(data) / 2**20:.1f} MiB',
+        check='get_student and weights_only loading work',
+        notes=(
+            *([f'Dropped from the state dict: {listed}.'] if dropped else []),
+            'The config inside is that of the run, with its paths.',
+        ),
+        usage=(
+            f"student = mmlgd.get_student('{out}')\n"
+            f"backbone = dict(init_cfg=dict(type='Pretrained', checkpoint='{out}', prefix='backbone.'))"
+        ),
+    )
+
+
+def _serialize(content: dict) -> bytes:
+    """Save into memory: in a file, torch writes the file's name too, and the hash would depend on it."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _config_name(meta: dict, name: Optional[str], source: Union[str, Path]) -> str:
+    if name:
+        return Path(name).name.removesuffix('.py')
+    named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))  # mmengine adds the time of the start
+    if not named:
+        raise CheckpointError(
+            f'{source} does not name its config: meta.experiment_name is {meta.get("experiment_name")!r}, expected is '
+            f'CONFIG_YYYYMMDD_HHMMSS. Give the name: --name lgd_resnet18_8xb256-coslr-200e_in1k.'
+        )
+    if not re.fullmatch(r'\w[\w.+-]*', named.group(1)):  # a path of somebody else's choice
+        raise CheckpointError(
+            f'{source} names its config {named.group(1)!r}, which is no name of a file. Give the name: --name '
+            f'lgd_resnet18_8xb256-coslr-200e_in1k.'
+        )
+    return named.group(1)

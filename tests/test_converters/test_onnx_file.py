@@ -1,0 +1,104 @@
+"""An ONNX file gives what PyTorch gives, for any batch, and says how to prepare images."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+import mmlgd
+from mmlgd.checkpoints import CheckpointError
+from mmlgd.converters import onnx_file
+from mmlgd.errors import ConfigError
+
+from .conftest import FAULTS
+
+pytest.importorskip('onnx', reason='pip install "mmlgd[export]"')
+onnxruntime = pytest.importorskip('onnxruntime', reason='pip install "mmlgd[export]"')
+
+NARROW = dict(
+    resnet=(dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8, out_indices=(3,)), 64),
+    mobilenetv2=(dict(type='mmpretrain.MobileNetV2', widen_factor=0.25, out_indices=(7,)), 1280),
+)
+
+
+def run(path, images):
+    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    (output,) = session.run(None, dict(images=images.numpy()))
+    return torch.from_numpy(output), session.get_modelmeta().custom_metadata_map
+
+
+@pytest.fixture(scope='module', params=NARROW)
+def checkpoint(request, write_student):
+    return write_student(*NARROW[request.param])
+
+
+@pytest.mark.parametrize('part', ['backbone', 'embedding', 'zero-shot'])
+@torch.no_grad()
+def test_parts(checkpoint, part, tmp_path):
+    written = mmlgd.export(checkpoint, tmp_path / 'out.onnx', to='onnx', part=part, size=64)
+    assert [path.name for path in tmp_path.iterdir()] == ['out.onnx']
+    assert written.file == tmp_path / 'out.onnx' and 0 <= written.difference < 1e-4
+    assert '(N, 3, 64, 64)' in written.content and 'dict(images=images)' in written.usage
+    classifier = mmlgd.get_zero_shot_classifier(checkpoint)
+    expected = {
+        'backbone': lambda x: classifier.backbone(x)[-1],
+        'embedding': lambda x: classifier.neck(classifier.backbone(x)),
+        'zero-shot': classifier,
+    }[part]
+    for batch in (1, 3):
+        images = torch.randn(batch, 3, 64, 64)
+        output, metadata = run(tmp_path / 'out.onnx', images)
+        torch.testing.assert_close(output, expected(images), rtol=1e-3, atol=1e-4 * output.abs().max().item())
+    assert json.loads(metadata['mean']) == [123.675, 116.28, 103.53] and metadata['color_order'] == 'RGB'
+    assert metadata['input_size'] == '64' and metadata['part'] == part
+    names = json.loads(metadata['class_names']) if part == 'zero-shot' else None
+    assert names == (['cat', 'dog', 'red panda'] if names else None)
+
+
+@torch.no_grad()
+def test_another_vocabulary(lgd_checkpoint, tiny_clip, tmp_path):
+    (tmp_path / 'names.txt').write_text('boat\nKöln\n', encoding='utf-8')
+    options = dict(names=str(tmp_path / 'names.txt'), templates='plain', teacher_options=dict(model=tiny_clip))
+    mmlgd.export(lgd_checkpoint, tmp_path / 'out.onnx', to='onnx', part='zero-shot', size=64, **options)
+    images = torch.randn(2, 3, 64, 64)
+    output, metadata = run(tmp_path / 'out.onnx', images)
+    expected = mmlgd.get_zero_shot_classifier(lgd_checkpoint, ['boat', 'Köln'], 'plain', dict(model=tiny_clip))
+    torch.testing.assert_close(output, expected(images), rtol=1e-3, atol=1e-5)
+    assert json.loads(metadata['class_names']) == ['boat', 'Köln']
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(part='backbone', names='coco'), 'are for the part zero-shot'),
+        (dict(teacher_options=dict(pretrained='x')), 'teacher_options are for the part zero-shot; backbone has no'),
+        (dict(part='head'), "part is 'head', expected one of backbone, embedding, zero-shot"),
+        (dict(size=0), 'pixels from 1 to 4096'),
+        (dict(opset=999), "version 999 of ONNX's operators"),
+    ],
+)
+def test_options_that_cannot_be_used(lgd_checkpoint, options, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        mmlgd.export(lgd_checkpoint, tmp_path / 'out.onnx', to='onnx', **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('fault, message', FAULTS)
+def test_a_bad_checkpoint_leaves_no_file(bad_checkpoint, fault, message, tmp_path):
+    with pytest.raises(CheckpointError, match=message):
+        mmlgd.export(bad_checkpoint(fault), tmp_path / 'out.onnx', to='onnx', part='embedding')
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_onnxruntime_reads_otherwise_is_not_left(lgd_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, 'TOLERANCE', -1)
+    with pytest.raises(CheckpointError, match='At batch 1, onnxruntime differs from PyTorch'):
+        mmlgd.export(lgd_checkpoint, tmp_path / 'out.onnx', to='onnx', part='embedding', size=64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_packages_are_named(lgd_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(ImportError, match=r'onnxruntime.*pip install "mmlgd\[export\]"'):
+        mmlgd.export(lgd_checkpoint, tmp_path / 'out.onnx', to='onnx', part='embedding')
