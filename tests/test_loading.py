@@ -25,7 +25,6 @@ from mmlgd.checkpoints.starts import read_start, start_from
 from mmlgd.engine.checks.pretrained_hook import PretrainedCheckHook
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
-from mmlgd.models import KNNClassifier
 from mmlgd.models.teachers.classifiers import load_classifier
 from mmlgd.models.teachers.sentences import check_encoder, load_sentence_encoder
 from mmlgd.registry import MODELS
@@ -57,12 +56,6 @@ def _pretrained(file):
     MODELS.build(dict(SMALL, init_cfg=dict(type='Pretrained', checkpoint=file))).init_weights()
 
 
-def _knn(file):
-    init_cfg = dict(type='Pretrained', checkpoint=file, prefix='backbone.')
-    model = KNNClassifier(dict(SMALL, init_cfg=init_cfg), memory={}, num_classes=2)
-    model(torch.zeros(1, 3, 64, 64), mode='predict')
-
-
 def _hook(file):
     model = nn.Module()
     model.backbone = MODELS.build(dict(SMALL, init_cfg=dict(type='Pretrained', checkpoint=file)))
@@ -82,7 +75,6 @@ CHECKPOINTS = dict(
     mmengine_loader=CheckpointLoader.load_checkpoint,
     mmengine_load=lambda file: load_checkpoint(nn.Linear(1, 1), file),
     init_cfg=_pretrained,
-    knn=_knn,
     check_hook=_hook,
     torchvision_weights=lambda file: load_classifier('torchvision:resnet18', file),
     mmpretrain_weights=lambda file: load_classifier('mmpretrain:resnet18_8xb32_in1k', file),

@@ -10,6 +10,7 @@ from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.models import ZeroShotClassifier
 from mmlgd.models.banks import TextualSemanticsBank, read_text_state
 from mmlgd.text import load_templates, load_vocabulary
+from mmlgd.utils.building import build_part
 
 from .live_teacher import build_live_teacher
 from .sized_build import no_larger_than
@@ -56,6 +57,8 @@ def get_zero_shot_classifier(
         teacher_model = build_live_teacher(config, text['teacher_id'], teacher, checkpoint, prompts)
         new = TextualSemanticsBank(teacher_model, *prompts)
         class_names, bank = new.class_names, new.bank
+    settings = buildable(config['model'].get('loss') or {}, 'loss', checkpoint)
+    loss = build_part(settings, 'model.loss', 'mmlgd.LGDLoss')
     parts = {part: buildable(config['model'].get(part) or {}, part, checkpoint) for part in ('backbone', 'neck')}
     # Statistics only: an augmentation is for training, and its library need not be here.
     pixels = buildable(config['model'].get('data_preprocessor') or {}, 'data_preprocessor', checkpoint)
@@ -67,7 +70,7 @@ def get_zero_shot_classifier(
             neck={**parts['neck'], 'out_channels': bank.shape[1]},
             class_names=class_names,
             embed_dim=bank.shape[1],
-            temperature=(config['model'].get('loss') or {}).get('student_temperature', 0.2),
+            temperature=loss.student_temperature,
             data_preprocessor=pixels or None,
         )
     for part in parts:

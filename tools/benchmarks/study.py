@@ -2,7 +2,7 @@ r"""Which recipe makes the better student? Train variants over seeds, evaluate e
 
     python tools/benchmarks/study.py --data /my/data --store work_dirs/store --seeds 0 1 2 --variants \
         lgd=configs/small/lgd_resnet18-half_tiny-imagenet.py \
-        text=configs/small/lgd_resnet18-half_tiny-imagenet.py:model.loss.alpha=0.3,model.loss.self_logit=False \
+        text=configs/small/baselines/two-banks_resnet18-half_tiny-imagenet.py:model.loss.alpha=0.0 \
         seed=configs/small/baselines/seed_resnet18-half_tiny-imagenet.py
     python tools/benchmarks/study.py @study.txt            # the same arguments out of a file; # starts a comment
 

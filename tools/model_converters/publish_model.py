@@ -19,6 +19,7 @@ from checked_output import checked_output, run
 import mmlgd
 from mmlgd.checkpoints import CheckpointError, model_config, part_weights, read_checkpoint, state_dict_of
 from mmlgd.models.banks import read_text_state
+from mmlgd.models.base_bank import QUEUED, saved_role
 from mmlgd.student import get_student, get_zero_shot_classifier
 
 KEPT = ('backbone', 'neck', 'textual_bank', 'visual_bank')
@@ -44,8 +45,8 @@ def publish(checkpoint: str, out_dir: Path, name: Optional[str] = None) -> tuple
     part_weights(state, 'backbone', checkpoint)
     model_config(content, checkpoint)
     parts = {key: key.partition('.')[0] for key in state}
-    # A queue says nothing of the student, and one of 65,536 pictures is five times its size.
-    kept = {part for part in KEPT if f'{part}.pointer' not in state}
+    # A queue says nothing of the student, and one of 65,536 images is five times its size.
+    kept = {part for part in KEPT if saved_role(state, part) != QUEUED}
     meta = content['meta']
     text = read_text_state(state, checkpoint) if 'textual_bank._extra_state' in state else {}
     data = _serialize(

@@ -17,6 +17,7 @@ from mmlgd.checkpoints import read_checkpoint, state_dict_of
 from mmlgd.cli.tool import run_tool
 from mmlgd.evaluation import unit_rows
 from mmlgd.models.banks import read_text_state, read_visual_state
+from mmlgd.models.base_bank import PROTOTYPES, saved_role
 from mmlgd.utils.files import require_writable
 from mmlgd.utils.style import FAINT, INK, STUDENT, TEXT, clipped
 from mmlgd.utils.validation import whole
@@ -32,10 +33,10 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
 
     Returns:
         Tuple[List[str], Tensor]: V names and (V, D) unit rows; none if the checkpoint has no such bank, or a queue of
-        pictures in its place.
+        images in its place.
     """
     state = state_dict_of(read_checkpoint(checkpoint))
-    if 'visual_bank.visited' not in state or 'visual_bank.pointer' in state:
+    if saved_role(state, 'visual_bank') != PROTOTYPES:
         return [], Tensor()
     bank, visited = read_visual_state(state, checkpoint)
     names = read_text_state(state, checkpoint)['class_names']
