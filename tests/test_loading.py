@@ -612,10 +612,8 @@ def test_a_tool_says_it_in_one_line(name, bad, recipe_of, tmp_path, monkeypatch)
     (tmp_path / 'mine.py').write_text(
         recipe_of(TOOLS.parent / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py')
     )
-    arguments = dict(train=['--student', bad], test=['--student', bad])[name]
+    arguments = dict(train=['--student', bad], test=[bad])[name]
     monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.setattr(sys, 'argv', [f'{name}.py', str(tmp_path / 'mine.py'), *arguments])
-    if name == 'test':
-        sys.argv.insert(2, bad)
     with pytest.raises(SystemExit, match=r'(?s)^error: .*(not executed|no checkpoint)'):
         runpy.run_path(str(TOOLS / f'{name}.py'), run_name='__main__')

@@ -62,7 +62,7 @@ def test_checkpoints_without_banks_or_of_different_runs(load, run, tmp_path, cap
     seed = read_checkpoint(run[0])
     seed['state_dict']['visual_bank.pointer'] = torch.tensor(0)
     torch.save(seed, tmp_path / 'seed.pth')
-    with pytest.raises(CheckpointError, match='seed.pth is a queue of pictures'):
+    with pytest.raises(CheckpointError, match='seed.pth is a queue of images'):
         load('banks').main([str(tmp_path / 'seed.pth')])
     other = read_checkpoint(run[0])
     other['state_dict']['textual_bank._extra_state']['class_names'] = list('abcde')
