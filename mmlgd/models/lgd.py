@@ -27,12 +27,12 @@ class LGD(BaseSelfSupervisor):
 
     ::
 
-        x = preprocess(images)                           # (N, 3, H, W)
-        s = neck(backbone(x))                            # (N, D) unit, the student, trained
-        t = teacher.encode_image(x)                      # (N, D) unit, frozen
-        loss = sum(term(s, t, bank) for its terms)       # the paper's two are:
-        #    = a * H(t~[VSB, t], s~[VSB, t]) + (1 - a) * H(t~TSB, s~TSB)
-        VSB = LGKA(VSB, t, TSB)                          # after the losses
+        x = preprocess(images)  # (N, 3, H, W)
+        s = neck(backbone(x))  # (N, D) unit, the student, trained
+        t = teacher.encode_image(x)  # (N, D) unit, frozen
+        loss = sum(term(s, t, banks[term.bank]) for term in terms)
+        #    = a * H(t~[VSB, t], s~[VSB, t]) + (1 - a) * H(t~TSB, s~TSB) of the paper's two terms
+        VSB = LGKA(VSB, t, TSB)  # after the losses
 
     The teacher is no sub-module: it follows ``.to(device)``, but the optimizer, DDP, ``train()``,
     ``init_weights()`` and the checkpoint never meet it.
@@ -97,8 +97,7 @@ class LGD(BaseSelfSupervisor):
         self.visual_bank = build_part(
             visual_bank, 'model.visual_bank', 'mmlgd.VisualSemanticsBank', offered=dict(num_classes=k), embed_dim=d
         )
-        has_queue = queue is not None
-        self.queue = build_part(queue, 'model.queue', 'mmlgd.QueueBank', embed_dim=d) if has_queue else None
+        self.queue = None if queue is None else build_part(queue, 'model.queue', 'mmlgd.QueueBank', embed_dim=d)
         self.criterion: DistillationLoss = build_part(loss, 'model.loss', 'mmlgd.LGDLoss')
         require(
             isinstance(self.criterion, DistillationLoss),

@@ -104,7 +104,8 @@ class DistillationLoss(nn.Module):
             Dict[str, Tensor]: A float32 scalar for each term, weights already applied: they sum to the loss.
 
         Raises:
-            ConfigError: Dimensions do not fit, or a bank is missing.
+            ValueError: Dimensions do not fit.
+            ConfigError: A bank is missing.
         """
         banks = banks or {}
         _check_shapes(student, teacher, banks)
@@ -219,7 +220,8 @@ class LGDLoss(DistillationLoss):
             :math:`\alpha`, :math:`1 - \alpha` and :math:`\lambda` already applied: they sum to L.
 
         Raises:
-            ConfigError: Dimensions do not fit, a bank is missing, or ``visited`` is, though ``mask_unvisited`` is set.
+            ValueError: Dimensions do not fit, or ``visited`` is missing, though ``mask_unvisited`` is set.
+            ConfigError: A bank is missing.
         """
         if visual_bank is None:
             return super().forward(student, teacher, textual_bank)
@@ -256,7 +258,7 @@ def _check_shapes(student: Tensor, teacher: Tensor, banks: Mapping[str, BankRows
     dims = {x.shape[-1] for x in (student, teacher, *(bank.rows for bank in banks.values()))}
     if len(dims) != 1 or student.shape != teacher.shape:
         shown = ''.join(f', {name} bank {tuple(bank.rows.shape)}' for name, bank in banks.items())
-        raise ConfigError(
+        raise ValueError(
             f'Expected student and teacher of one shape (N, D) and banks (K, D) with the same D, got student '
             f'{tuple(student.shape)}, teacher {tuple(teacher.shape)}{shown}.'
         )

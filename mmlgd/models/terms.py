@@ -116,8 +116,8 @@ class CrossEntropyTerm(Term):
         >>> import torch
         >>> from mmlgd import BankRows, CrossEntropyTerm
         >>> names = BankRows(torch.eye(3))
-        >>> CrossEntropyTerm('text', student_temperature=0.01)(torch.eye(3), torch.eye(3), names)
-        tensor(0.)
+        >>> CrossEntropyTerm('text', student_temperature=1.0)(torch.eye(3), torch.eye(3), names)
+        tensor(0.5514)
     """
 
     @checked_settings
@@ -151,7 +151,7 @@ class CrossEntropyTerm(Term):
         """Compute the cross-entropy, see :meth:`Term.compare`.
 
         Raises:
-            ConfigError: The bank does not say which rows were visited, though ``mask_unvisited`` is set.
+            ValueError: The bank does not say which rows were visited, though ``mask_unvisited`` is set.
         """
         # Divided here, (N, D) has to be read and written, and not every (N, K) below.
         sharp_s, sharp_t = s / self.student_temperature, t / self.teacher_temperature
@@ -159,7 +159,7 @@ class CrossEntropyTerm(Term):
         s_logits, t_logits = sharp_s @ rows.T, sharp_t @ rows.T  # (N, K) both
         if self.mask_unvisited:
             if bank.visited is None:
-                raise ConfigError("mask_unvisited=True needs the bank's `visited`; pass it beside the bank.")
+                raise ValueError("mask_unvisited=True needs the bank's `visited`; pass it beside the bank.")
             # Below any similarity at any temperature: 0 after the softmax, and finite where all rows are masked.
             s_logits, t_logits = (x.masked_fill(~bank.visited, -1e9) for x in (s_logits, t_logits))
             there = bank.visited.any()  # with no row to compare there is no such term

@@ -238,8 +238,8 @@ def _call(mark):
 @pytest.mark.parametrize('load', [get_student, get_zero_shot_classifier, mmlgd.ZeroShotInferencer, load_frozen])
 @pytest.mark.parametrize('part', ['backbone', 'neck', 'data_preprocessor', 'loss'])
 def test_a_checkpoint_calls_no_function_of_its_choice(load, part, with_config):
-    if load is get_student and part != 'backbone' or load is load_frozen and part == 'loss':
-        pytest.skip('it does not build that part')
+    if load is get_student and part != 'backbone':
+        pytest.skip('it builds the backbone alone')
     with pytest.raises(CheckpointError, match=r'os\.mkdir.*not called'):
         load(with_config(_set(part, _call)))
 
