@@ -15,10 +15,13 @@ with suppress(Exception):
 
 _PLACES = {
     'LGD': 'models',
+    'BankRows': 'models',
     'ConSETeacher': 'models',
     'CosineLoss': 'models',
+    'CosineTerm': 'models',
+    'CrossEntropyTerm': 'models',
+    'DistillationLoss': 'models',
     'DistillationMetric': 'evaluation',
-    'KNNClassifier': 'models',
     'LGDLoss': 'models',
     'MoCoV2Augmentation': 'models',
     'OpenCLIPTeacher': 'models',

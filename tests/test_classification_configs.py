@@ -24,7 +24,6 @@ CONFIGS = ROOT / 'configs'
 FOLDER = CONFIGS / 'benchmarks/classification'
 STUDENTS = ('resnet18', 'mobilenetv2')
 TRAINED = sorted([*FOLDER.glob('linear_*.py'), *FOLDER.glob('finetune_*.py')])
-KNN = sorted(FOLDER.glob('knn_*.py'))
 ZERO_SHOT = sorted(FOLDER.glob('zero-shot_*.py'))
 NAME = re.compile(r'(linear|finetune)_(resnet18|mobilenetv2)_(\d)xb(\d+)-(steplr|coslr)-(\d+)e_(\w+)(?:-(\d+)pct)?')
 CLASSES = dict(in1k=1000, caltech256=256, folder=3)
@@ -86,8 +85,7 @@ def labels(pictures, tmp_path_factory):
 def read(path, pictures, labels):
     """Read a config and let it have a few small pictures; all else is the config's."""
     cfg = Config.fromfile(path)
-    loaders = [cfg[name] for name in ('train_dataloader', 'test_dataloader') if cfg.get(name)]
-    for loader in [*loaders, *([cfg.model.memory] if 'memory' in cfg.model else [])]:
+    for loader in [cfg[name] for name in ('train_dataloader', 'test_dataloader') if cfg.get(name)]:
         loader.update(num_workers=0, persistent_workers=False, batch_size=6)
         if 'folder' not in path.stem:
             loader.dataset.update(data_root=str(pictures), data_prefix='', ann_file=str(labels))
@@ -118,11 +116,11 @@ def test_there_are_all_benchmarks_for_both_students():
         assert {linear + data for data in ('in1k', 'in1k-1pct', 'in1k-10pct', 'caltech256')} <= names
         assert {f'{tuned}coslr-30e_in1k', f'{tuned}coslr-30e_caltech256'} <= names
         assert {f'{tuned}steplr-20e_in1k-1pct', f'{tuned}steplr-20e_in1k-10pct'} <= names
-        assert {f'{task}_{student}_{data}' for task in ('knn', 'zero-shot') for data in CLASSES} <= names
-        assert sum('folder' in name for name in names) == 4
+        assert {f'zero-shot_{student}_{data}' for data in CLASSES} <= names
+        assert sum('folder' in name for name in names) == 3
 
 
-@pytest.mark.parametrize('path', [*TRAINED, *KNN], ids=by_name)
+@pytest.mark.parametrize('path', TRAINED, ids=by_name)
 def test_the_student_is_that_of_pretraining(path):
     cfg, pretraining = Config.fromfile(path), Config.fromfile(CONFIGS / f'_base_/models/lgd_{student_of(path)}.py')
     backbone, theirs = dict(cfg.model.backbone), dict(pretraining.model.backbone)
@@ -217,20 +215,6 @@ def evaluate(cfg, tmp_path):
     cfg.experiment_name = tmp_path.name
     runner = Runner.from_cfg(cfg)
     return runner, runner.test()
-
-
-@pytest.mark.parametrize('path', KNN, ids=by_name)
-def test_neighbours_of_a_student(path, students, pictures, labels, tmp_path):
-    cfg = read(path, pictures, labels)
-    assert (cfg.model.k, cfg.model.temperature, cfg.model.num_classes) == (20, 0.07, CLASSES[path.stem.split('_')[-1]])
-    assert cfg.model.memory.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
-    assert not cfg.model.memory.sampler.shuffle
-    cfg.model.k = 1
-    cfg.model.backbone.init_cfg.checkpoint = str(students[student_of(path)])
-    runner, metrics = evaluate(cfg, tmp_path)
-    assert 'accuracy/top1' in metrics
-    assert sorted(runner.model.labels.tolist()) == [0] * 4 + [1] * 4 + [2] * 4
-    assert_same(runner.model.backbone.state_dict(), weights_of(students[student_of(path)]))
 
 
 @pytest.mark.parametrize('path', ZERO_SHOT, ids=by_name)

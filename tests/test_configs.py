@@ -91,13 +91,14 @@ def test_a_config_says_what_becomes_of_bad_pictures(path, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize('student', ['resnet18', 'mobilenetv2'])
-def test_seed_differs_from_lgd_by_its_bank_alone(student):
+def test_seed_differs_from_lgd_by_its_queue_alone(student):
     ours, theirs = (
         Config.fromfile(CONFIGS / f'{name}/{name}_{student}_8xb256-coslr-200e_in1k.py') for name in ('lgd', 'seed')
     )
-    assert theirs.model.pop('visual_bank') == dict(type='mmlgd.QueueBank', size=65536)
-    assert theirs.model.loss.pop('alpha') == 1.0
-    ours.model.pop('visual_bank'), ours.model.loss.pop('alpha')
+    assert theirs.model.pop('queue') == dict(type='mmlgd.QueueBank', size=65536)
+    (term,), loss = theirs.model.pop('loss').terms, ours.model.pop('loss')
+    temperatures = {key: loss[key] for key in ('student_temperature', 'teacher_temperature')}
+    assert term == dict(bank='queue', self_logit=True, **temperatures)
     assert theirs.to_dict() == ours.to_dict()
 
 

@@ -153,6 +153,17 @@ PARTS = {
     'mmlgd.OpenCLIPTeacher': ['model', 'pretrained', 'cache_dir', 'compile'],
     'mmlgd.ConSETeacher': ['classifier', 'weights', 'top_k', 'visual_share', 'image_size', 'compile'],
     'mmlgd.CosineLoss': ['alpha'],
+    'mmlgd.DistillationLoss': ['terms'],
+    'mmlgd.CrossEntropyTerm': [
+        'bank',
+        'on',
+        'weight',
+        'student_temperature',
+        'teacher_temperature',
+        'self_logit',
+        'name',
+    ],
+    'mmlgd.CosineTerm': ['on', 'weight', 'name'],
 }
 SMALL_VALUES = VALUES.filter(lambda value: not (isinstance(value, int) and value > 100))  # no bank beyond the memory
 

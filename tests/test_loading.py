@@ -27,7 +27,6 @@ from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
 from mmlgd.figures.banks import read_banks
 from mmlgd.figures.neighbours import read_prototypes
-from mmlgd.models import KNNClassifier
 from mmlgd.models.teachers.classifiers import load_classifier
 from mmlgd.models.teachers.sentences import check_encoder, load_sentence_encoder
 from mmlgd.registry import MODELS
@@ -62,12 +61,6 @@ def _pretrained(file):
     MODELS.build(dict(SMALL, init_cfg=dict(type='Pretrained', checkpoint=file))).init_weights()
 
 
-def _knn(file):
-    init_cfg = dict(type='Pretrained', checkpoint=file, prefix='backbone.')
-    model = KNNClassifier(dict(SMALL, init_cfg=init_cfg), memory={}, num_classes=2)
-    model(torch.zeros(1, 3, 64, 64), mode='predict')
-
-
 def _hook(file):
     model = nn.Module()
     model.backbone = MODELS.build(dict(SMALL, init_cfg=dict(type='Pretrained', checkpoint=file)))
@@ -88,7 +81,6 @@ CHECKPOINTS = dict(
     mmengine_loader=CheckpointLoader.load_checkpoint,
     mmengine_load=lambda file: load_checkpoint(nn.Linear(1, 1), file),
     init_cfg=_pretrained,
-    knn=_knn,
     check_hook=_hook,
     torchvision_weights=lambda file: load_classifier('torchvision:resnet18', file),
     mmpretrain_weights=lambda file: load_classifier('mmpretrain:resnet18_8xb32_in1k', file),
@@ -626,10 +618,8 @@ def test_a_tool_says_it_in_one_line(name, bad, recipe_of, tmp_path, monkeypatch)
     (tmp_path / 'mine.py').write_text(
         recipe_of(TOOLS.parent / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py')
     )
-    arguments = dict(train=['--student', bad], test=['--student', bad])[name]
+    arguments = dict(train=['--student', bad], test=[bad])[name]
     monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.setattr(sys, 'argv', [f'{name}.py', str(tmp_path / 'mine.py'), *arguments])
-    if name == 'test':
-        sys.argv.insert(2, bad)
     with pytest.raises(SystemExit, match=r'(?s)^error: .*(not executed|no checkpoint)'):
         runpy.run_path(str(TOOLS / f'{name}.py'), run_name='__main__')

@@ -11,7 +11,6 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
-from mmlgd.checkpoints.starts import start_from
 from mmlgd.cli.tool import run_tool
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
@@ -21,12 +20,7 @@ from mmlgd.utils.substitution import refuse_substitution
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = common_parser(__doc__)
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; not needed where --student is all there is')
-    parser.add_argument(
-        '--student',
-        metavar='none|torchvision://NAME|CHECKPOINT',
-        help='weights of model.backbone for a model that is not trained (k-NN), as in tools/train.py',
-    )
+    parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='write the predictions to this .pkl, or the metrics to this .json')
     parser.add_argument('--show-dir', help='draw predictions into this folder')
     return parser.parse_args()
@@ -37,13 +31,10 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         MissingFileError: There is no such config or checkpoint.
-        ConfigError: ``--out`` is neither a .pkl nor a .json file, there is nothing to evaluate, or a value would not be
-            read back as it is.
+        ConfigError: ``--out`` is neither a .pkl nor a .json file, or a value would not be read back as it is.
     """
     cfg = read_config(args)
-    if not args.checkpoint and not (args.student and cfg.model.type.endswith('KNNClassifier')):
-        raise ConfigError('Nothing trained to evaluate: give a checkpoint. (Only a k-NN config can do with --student.)')
-    if args.checkpoint and not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
+    if not Path(args.checkpoint).is_file() and '://' not in args.checkpoint:
         raise MissingFileError(f'There is no checkpoint at {args.checkpoint!r}.')
     if args.out and Path(args.out).suffix not in ('.pkl', '.json'):
         raise ConfigError(f'--out takes a .pkl (predictions) or a .json (metrics), got {args.out!r}.')
@@ -58,9 +49,8 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     size_evaluation(cfg)
-    compare_sizes(cfg, args.checkpoint or args.student)
-    compare_statistics(cfg, args.checkpoint or args.student)
-    start_from(cfg, args.student)
+    compare_sizes(cfg, args.checkpoint)
+    compare_statistics(cfg, args.checkpoint)
     check_cards(cfg.launcher)
     refuse_substitution(cfg.to_dict())
     return cfg

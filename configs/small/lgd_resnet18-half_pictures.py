@@ -10,7 +10,7 @@ model = dict(
     # Of the runs in docs/results.md.
     teacher=dict(visual_share=0.0),
     queue=None,
-    loss=dict(student_temperature=0.1, teacher_temperature=0.04, queue_teacher_temperature=None, alpha=0.5),
+    loss=dict(_delete_=True, type='mmlgd.LGDLoss', student_temperature=0.1, teacher_temperature=0.04, alpha=0.5),
 )
 
 train_pipeline = _base_.train_pipeline

@@ -12,10 +12,13 @@ model = dict(
     visual_bank=dict(momentum=0.99),
     queue=dict(type='mmlgd.QueueBank', size=8192),
     loss=dict(
-        student_temperature=0.05,
-        teacher_temperature=0.0125,
-        queue_teacher_temperature=0.01,
-        alpha=0.25,
+        _delete_=True,
+        type='mmlgd.DistillationLoss',
+        terms=[
+            dict(bank='visual', weight=0.25, student_temperature=0.05, teacher_temperature=0.0125, self_logit=True),
+            dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.0125),
+            dict(bank='queue', weight=1.0, student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
+        ],
     ),
 )
 

@@ -46,6 +46,7 @@ _PARTS = {
     'visual_bank': _Part((MODELS,), ('mmlgd.models.banks', 'mmlgd.models.queue')),
     'queue': _Part((MODELS,), ('mmlgd.models.queue',)),
     'loss': _Part((MODELS,), ('mmlgd.models.losses',)),
+    'term': _Part((MODELS,), ('mmlgd.models.terms',)),
     'data_preprocessor': _Part(
         (MODELS,),
         (
@@ -77,6 +78,7 @@ _PARTS = {
 # Parts within parts, by their keys; what else has a type within a model is a layer.
 _INNER = {
     'model': {part: part for part in ('backbone', 'neck', 'teacher', 'text', 'visual_bank', 'queue', 'loss')},
+    'loss': dict(terms='term'),
     'backbone': dict(backbone_cfg='backbone'),
     'data_preprocessor': dict(augmentation='augmentation', batch_augments='batch_augments'),
 }

@@ -15,6 +15,7 @@ from typing import Optional, Union
 import torch
 
 from mmlgd.checkpoints import CheckpointError, part_weights, read_checkpoint
+from mmlgd.models.base_bank import QUEUED, saved_role
 from mmlgd.student import Student
 from mmlgd.student.saved import SavedStudent
 from mmlgd.version import __version__
@@ -49,7 +50,7 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
     text = source.text() or {}
     parts = {key: key.partition('.')[0] for key in source.state}
     # A queue says nothing of the student, and one of 65,536 images is five times its size.
-    kept = {part for part in KEPT if f'{part}.pointer' not in source.state}
+    kept = {part for part in KEPT if saved_role(source.state, part) != QUEUED}
     meta = content['meta']
     data = _serialize(
         dict(

@@ -10,7 +10,6 @@ from mmengine.device import get_device
 from torch import Tensor
 
 from mmlgd.errors import ConfigError
-from mmlgd.models.knn import weighted_vote
 
 CS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse penalties that a linear probe chooses from
 DEFAULT_C = 1e-2  # where there is nothing to choose by
@@ -48,10 +47,32 @@ def unit_rows(features: Tensor) -> Tensor:
     return F.normalize(features.float(), dim=-1)
 
 
+def weighted_vote(cosine: Tensor, labels: Tensor, num_classes: int, k: int, temperature: float) -> Tensor:
+    r"""Let the k nearest of M labelled images vote, each with the weight :math:`\exp(\cos / \tau)`.
+
+    Args:
+        cosine (Tensor): (N, M) similarities to the labelled images.
+        labels (Tensor): (M,), integers below ``num_classes``.
+        num_classes (int): Number of classes.
+        k (int): Number of neighbours, at most M.
+        temperature (float): :math:`\tau` > 0.
+
+    Returns:
+        Tensor: (N, ``num_classes``), rows that sum to 1.
+
+    Examples:
+        >>> weighted_vote(torch.tensor([[0.9, 0.1, 0.9]]), torch.tensor([0, 1, 1]), 2, k=2, temperature=0.07)
+        tensor([[0.5000, 0.5000]])
+    """
+    cosine, neighbours = cosine.topk(k, dim=1)  # (N, k)
+    weights = (cosine / temperature).softmax(dim=1)  # exp(cos / τ), made to sum to 1
+    return weights.new_zeros(len(cosine), num_classes).scatter_add_(1, labels[neighbours], weights)
+
+
 def knn_accuracy(
     memory: Tensor, memory_labels: Tensor, queries: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07
 ) -> float:
-    """Top-1 accuracy of the vote of :class:`~mmlgd.KNNClassifier` (Wu et al., arXiv 1805.01978).
+    """Top-1 accuracy of the nearest neighbours' :func:`weighted_vote` (Wu et al., arXiv 1805.01978).
 
     Args:
         memory (Tensor): (M, C) features of labelled pictures.

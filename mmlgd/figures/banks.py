@@ -87,18 +87,13 @@ def read_banks(file: str) -> Banks:
         Banks: Its banks.
 
     Raises:
-        CheckpointError: It has none, or a queue of pictures in place of the visual bank.
+        CheckpointError: It has none, or a queue of images in place of the visual bank.
     """
     checkpoint = read_checkpoint(file)
     state = state_dict_of(checkpoint)
     missing = [key for key in ('textual_bank.bank', 'visual_bank.bank', 'visual_bank.visited') if key not in state]
     if missing:
         raise CheckpointError(f'{file} has no {", ".join(missing)}. Give checkpoints of LGD training with both banks.')
-    if 'visual_bank.pointer' in state:
-        raise CheckpointError(
-            f'The visual bank of {file} is a queue of pictures: it has no prototypes of classes to draw. Give '
-            f'checkpoints of a run with a mmlgd.VisualSemanticsBank.'
-        )
     text, (visual, visited) = read_text_state(state, file), read_visual_state(state, file)
     meta = checkpoint.get('meta')
     epoch = meta.get('epoch') if isinstance(meta, dict) else 0

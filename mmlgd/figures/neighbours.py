@@ -11,6 +11,7 @@ from torch import Tensor
 from mmlgd.checkpoints import read_checkpoint, state_dict_of
 from mmlgd.evaluation import unit_rows
 from mmlgd.models.banks import read_text_state, read_visual_state
+from mmlgd.models.base_bank import PROTOTYPES, saved_role
 from mmlgd.utils.files import require_writable
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
 from mmlgd.utils.validation import whole
@@ -75,7 +76,7 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
         pictures in its place.
     """
     state = state_dict_of(read_checkpoint(checkpoint))
-    if 'visual_bank.visited' not in state or 'visual_bank.pointer' in state:
+    if saved_role(state, 'visual_bank') != PROTOTYPES:
         return [], Tensor()
     bank, visited = read_visual_state(state, checkpoint)
     names = read_text_state(state, checkpoint)['class_names']

@@ -2,26 +2,32 @@
 
 from .augmentation import MoCoV2Augmentation
 from .banks import TextualSemanticsBank, VisualSemanticsBank
-from .knn import KNNClassifier
+from .base_bank import Bank, BankRows
 from .lgd import LGD
-from .losses import CosineLoss, LGDLoss
+from .losses import CosineLoss, DistillationLoss, LGDLoss
 from .necks import ProjectionNeck
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
+from .terms import CosineTerm, CrossEntropyTerm, Term
 
 __all__ = [
     'LGD',
+    'Bank',
+    'BankRows',
     'BaseTeacher',
     'ConSETeacher',
     'CosineLoss',
-    'KNNClassifier',
+    'CosineTerm',
+    'CrossEntropyTerm',
+    'DistillationLoss',
     'LGDLoss',
     'MoCoV2Augmentation',
     'OpenCLIPTeacher',
     'PretrainDataPreprocessor',
     'ProjectionNeck',
     'QueueBank',
+    'Term',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
 ]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.device import get_device
 from mmengine.dist import all_gather
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
@@ -20,6 +20,7 @@ from mmlgd.text.characters import unreadable
 from mmlgd.utils.numerics import is_finite, usable_rows
 from mmlgd.utils.validation import checked_settings, require
 
+from .base_bank import NAMES, PROTOTYPES, QUEUED, Bank, BankRows, saved_role
 from .teachers import BaseTeacher
 
 
@@ -75,8 +76,13 @@ def read_visual_state(state: dict, source: Union[str, Path] = 'The checkpoint') 
         Tuple[Tensor, Tensor]: ``bank`` (K, D) float32 and ``visited`` (K,) bool.
 
     Raises:
-        CheckpointError: These are not what a visual bank has.
+        CheckpointError: These are not what a visual bank has, or a queue of images stands in its place.
     """
+    if saved_role(state, 'visual_bank') == QUEUED:
+        raise CheckpointError(
+            f'The visual bank of {source} is a queue of images: it has no prototypes of classes. Give a checkpoint of '
+            f'a run with a mmlgd.VisualSemanticsBank.'
+        )
     bank, visited = (state.get(f'visual_bank.{name}') for name in ('bank', 'visited'))
     are_tensors = isinstance(bank, Tensor) and isinstance(visited, Tensor)
     if not are_tensors or not bank.is_floating_point() or bank.ndim != 2 or visited.shape != bank.shape[:1]:
@@ -90,7 +96,7 @@ def read_visual_state(state: dict, source: Union[str, Path] = 'The checkpoint') 
 
 
 @MODELS.register_module()
-class TextualSemanticsBank(nn.Module):
+class TextualSemanticsBank(Bank):
     r"""Textual semantics bank (TSB): one frozen text embedding for each class name.
 
     .. math:: \text{TSB}_k = \text{unit}\Big(\sum_p \text{unit}\big(f(\text{template}_p(\text{name}_k))\big)\Big)
@@ -116,6 +122,8 @@ class TextualSemanticsBank(nn.Module):
     Raises:
         VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
     """
+
+    role = NAMES
 
     @checked_settings
     def __init__(
@@ -146,6 +154,13 @@ class TextualSemanticsBank(nn.Module):
         )
         teacher.to(home)
         self.register_buffer('bank', bank)
+
+    def rows(self) -> BankRows:
+        """Take the rows as they are: names never change."""
+        return BankRows(self.bank)
+
+    def update(self, teacher_embeddings: Tensor, textual_bank: Tensor) -> None:
+        """Learn nothing: names are frozen."""
 
     def get_extra_state(self) -> Tensor:
         """What the rows mean: names, templates and teacher, as (bytes,) uint8."""
@@ -194,7 +209,7 @@ class TextualSemanticsBank(nn.Module):
 
 
 @MODELS.register_module()
-class VisualSemanticsBank(nn.Module):
+class VisualSemanticsBank(Bank):
     r"""Visual semantics bank (VSB): a moving prototype of each class in the teacher's image embeddings.
 
     :meth:`update` is the paper's language-guided knowledge aggregation (LGKA). Each teacher embedding of the
@@ -229,6 +244,8 @@ class VisualSemanticsBank(nn.Module):
         [True, True, False]
     """
 
+    role = PROTOTYPES
+
     @checked_settings
     def __init__(self, num_classes: int, embed_dim: int, momentum: float = 0.999, normalize: bool = False):
         super().__init__()
@@ -236,10 +253,7 @@ class VisualSemanticsBank(nn.Module):
         require(0 <= momentum <= 1, f'Expected a momentum (weight of the old value) in [0, 1], got {momentum}.')
         self.momentum = momentum
         self.normalize = normalize
-        # A generator of its own: ranks and resumed runs start from the same rows, whatever their seeds.
-        rows = torch.randn(num_classes, embed_dim, generator=torch.Generator().manual_seed(0))
-        self.register_buffer('bank', F.normalize(rows, dim=-1))
-        self.register_buffer('visited', torch.zeros(num_classes, dtype=torch.bool))
+        self._start_random(num_classes, embed_dim)
 
     @torch.no_grad()
     def update(self, teacher_embeddings: Tensor, textual_bank: Tensor) -> None:

@@ -1,6 +1,5 @@
-"""The algorithm: wiring only. The maths is in losses.py and banks.py."""
+"""The algorithm: wiring only. The maths is in terms.py, banks.py and queue.py."""
 
-import inspect
 from typing import Optional
 
 import torch
@@ -14,7 +13,9 @@ from mmlgd.registry import MODELS
 from mmlgd.utils.building import build_part
 from mmlgd.utils.validation import checked_settings, require
 
+from .base_bank import PROTOTYPES, QUEUED, Bank, saved_role
 from .compilation import compile_module
+from .losses import DistillationLoss
 from .teachers import BaseTeacher
 from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
@@ -25,11 +26,12 @@ class LGD(BaseSelfSupervisor):
 
     ::
 
-        x = preprocess(pictures)                       # (N, 3, H, W)
-        s = neck(backbone(x))                          # (N, D) unit, the student, trained
-        t = teacher.encode_image(x)                    # (N, D) unit, frozen
-        loss = a * H(t~[VSB, t], s~[VSB, t]) + (1 - a) * H(t~TSB, s~TSB)
-        VSB = LGKA(VSB, t, TSB)                        # after the losses
+        x = preprocess(images)  # (N, 3, H, W)
+        s = neck(backbone(x))  # (N, D) unit, the student, trained
+        t = teacher.encode_image(x)  # (N, D) unit, frozen
+        loss = sum(term(s, t, banks[term.bank]) for term in terms)
+        #    = a * H(t~[VSB, t], s~[VSB, t]) + (1 - a) * H(t~TSB, s~TSB) of the paper's two terms
+        VSB = LGKA(VSB, t, TSB)  # after the losses
 
     The teacher is no sub-module: it follows ``.to(device)``, but the optimizer, DDP, ``train()``,
     ``init_weights()`` and the checkpoint never meet it.
@@ -41,12 +43,11 @@ class LGD(BaseSelfSupervisor):
         teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.CachedTeacher'``.
         text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
             ``'mmlgd.TextualSemanticsBank'``.
-        loss (dict, optional): Temperatures, weight and options; ``type`` defaults to ``'mmlgd.LGDLoss'``.
-            Defaults to the published values.
-        visual_bank (dict, optional): Momentum and options; ``type`` defaults to ``'mmlgd.VisualSemanticsBank'``,
-            its size comes from the textual bank. ``dict(type='mmlgd.QueueBank', size=65536)`` is SEED's, with
-            ``loss=dict(alpha=1.0)``. Defaults to the published values.
-        queue (dict, optional): A third bank beside the two, with a part of the loss of its own; ``type`` defaults to
+        loss (dict, optional): The terms: ``type`` defaults to ``'mmlgd.LGDLoss'``, the paper's, with temperatures,
+            weight and options; any list of terms is a ``'mmlgd.DistillationLoss'``. Defaults to the published values.
+        visual_bank (dict, optional): The bank ``'visual'`` of the terms: momentum and options; ``type`` defaults to
+            ``'mmlgd.VisualSemanticsBank'``, its size comes from the textual bank. Defaults to the published values.
+        queue (dict, optional): The bank ``'queue'`` of the terms, which has to be read by one; ``type`` defaults to
             ``'mmlgd.QueueBank'``. Defaults to None: none.
         predict_teacher (bool): Let :meth:`predict` score with the teacher too, so that the log shows both side by
             side. Defaults to True.
@@ -59,8 +60,8 @@ class LGD(BaseSelfSupervisor):
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
     Raises:
-        ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension, or there is a queue that the loss
-            does not read; the message names both.
+        ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension, a term reads a bank that the model
+            lacks, or there is a queue that none reads; the message names both.
     """
 
     @checked_settings
@@ -94,18 +95,16 @@ class LGD(BaseSelfSupervisor):
         if predict_teacher:
             teacher.prepare()
         k, d = self.textual_bank.bank.shape
-        rows = {} if 'size' in (visual_bank or {}) else dict(num_classes=k)  # a queue's size is no number of names
         self.visual_bank = build_part(
-            visual_bank, 'model.visual_bank', 'mmlgd.VisualSemanticsBank', embed_dim=d, **rows
+            visual_bank, 'model.visual_bank', 'mmlgd.VisualSemanticsBank', offered=dict(num_classes=k), embed_dim=d
         )
-        has_queue = queue is not None
-        self.queue = build_part(queue, 'model.queue', 'mmlgd.QueueBank', embed_dim=d) if has_queue else None
-        self.criterion = build_part(loss, 'model.loss', 'mmlgd.LGDLoss')
+        self.queue = None if queue is None else build_part(queue, 'model.queue', 'mmlgd.QueueBank', embed_dim=d)
+        self.criterion: DistillationLoss = build_part(loss, 'model.loss', 'mmlgd.LGDLoss')
         require(
-            queue is None or 'queue' in inspect.signature(self.criterion.forward).parameters,
-            f'model.queue is a bank that {type(self.criterion).__name__} does not read. Leave model.queue out, or '
-            f'choose a loss that compares over a queue, as mmlgd.LGDLoss does.',
+            isinstance(self.criterion, DistillationLoss),
+            f'model.loss is a {type(self.criterion).__name__}, which is no list of terms.',
         )
+        self.criterion.check_banks(self.banks)
         self.predict_teacher = predict_teacher
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.backbone.to(memory_format=self.memory_format)
@@ -127,9 +126,15 @@ class LGD(BaseSelfSupervisor):
         return self.textual_bank.class_names
 
     @property
-    def reads_visual_bank(self) -> bool:
-        """bool: Whether the loss reads the visual bank; one that nobody reads is not updated."""
-        return getattr(self.criterion, 'reads_visual_bank', True)
+    def banks(self) -> dict[str, Bank]:
+        """Dict[str, Bank]: All banks, by the names that terms have for them."""
+        banks = dict(text=self.textual_bank, visual=self.visual_bank, queue=self.queue)
+        return {name: bank for name, bank in banks.items() if bank is not None}
+
+    @property
+    def read_banks(self) -> dict[str, Bank]:
+        """Dict[str, Bank]: Those that a term reads; the others do not learn."""
+        return {name: bank for name, bank in self.banks.items() if name in self.criterion.reads}
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embed pictures with the student.
@@ -162,7 +167,7 @@ class LGD(BaseSelfSupervisor):
         data_samples: Optional[list[DataSample]] = None,
         teacher_embeddings: Optional[Tensor] = None,
     ) -> dict[str, Tensor]:
-        """Compute the losses of a step, then let the banks that they read learn from it.
+        """Compute the terms of a step, then let the banks that they read learn from it.
 
         Args:
             inputs (Tensor): (N, 3, H, W), preprocessed.
@@ -171,7 +176,8 @@ class LGD(BaseSelfSupervisor):
                 asks the teacher.
 
         Returns:
-            Dict[str, Tensor]: ``loss_visual`` and ``loss_textual`` (and ``loss_queue``), which sum to the loss.
+            Dict[str, Tensor]: A scalar for each term, for the paper's ``loss_visual`` and ``loss_textual``; they sum
+            to the loss.
         """
         inputs = self._checked(inputs)
         s = self.embed(inputs)  # (N, D)
@@ -179,17 +185,10 @@ class LGD(BaseSelfSupervisor):
             t = self.teacher.encode_image(inputs)  # (N, D)
         else:
             t = F.normalize(teacher_embeddings.float(), dim=-1)  # (N, D), stored in half precision
-        tsb, vsb, queue = self.textual_bank.bank, self.visual_bank, self.queue
-        learning = [vsb] if self.reads_visual_bank else []
-        # Copies, since autograd still needs these rows when the updates below write the banks in place.
-        rows = (vsb.bank.clone(), vsb.visited.clone()) if learning else (vsb.bank, vsb.visited)
-        third = {}
-        if queue is not None:
-            learning.append(queue)
-            third = dict(queue=queue.bank.clone(), queue_visited=queue.visited.clone())
-        losses = self.criterion(s, t, tsb, *rows, **third)
-        for bank in learning:
-            bank.update(t, tsb)
+        banks = self.read_banks
+        losses = self.criterion(s, t, {name: bank.rows() for name, bank in banks.items()})
+        for bank in banks.values():
+            bank.update(t, self.textual_bank.bank)
         return losses
 
     @torch.no_grad()
@@ -232,6 +231,14 @@ class LGD(BaseSelfSupervisor):
                 f'of one picture here.'
             )
         return inputs.contiguous(memory_format=self.memory_format)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        # In earlier checkpoints of SEED the queue stands in the place of the prototypes.
+        old, new = f'{prefix}visual_bank', f'{prefix}queue'
+        if saved_role(state_dict, old) == QUEUED and self.visual_bank.role == PROTOTYPES:
+            for key in [key for key in state_dict if key.startswith(f'{old}.')]:
+                state_dict[key.replace(old, new, 1)] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn, *args, **kwargs):
         self.teacher._apply(fn, *args, **kwargs)  # .to(), .cuda(), .half(): the teacher goes where the student goes

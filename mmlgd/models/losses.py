@@ -1,18 +1,129 @@
-"""The loss of language-guided distillation, and the plainest one to compare it with."""
+"""Losses: lists of terms. The paper's is a preset, and so is the plainest one to compare it with."""
 
-from typing import Optional
+from collections.abc import Collection, Mapping
+from typing import Any, Optional, Union
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
+from mmlgd.utils.building import build_part
 from mmlgd.utils.validation import checked_settings, require
+
+from .base_bank import BankRows
+from .terms import CosineTerm, CrossEntropyTerm, Term
+
+# How a model comes by a bank, for the error where it has none.
+_GIVE = dict(queue='Give it one, model.queue=dict(size=8192), or take the term out.')
 
 
 @MODELS.register_module()
-class LGDLoss(nn.Module):
-    r"""Cross-entropy between the teacher's and the student's similarities to both banks (LGD, arXiv 2406.11689).
+class DistillationLoss(nn.Module):
+    """A loss as the list of its terms.
+
+    SEED is one term, the paper's LGD two (:class:`~mmlgd.LGDLoss`), LGD with a queue three.
+
+    Args:
+        terms (list): Of settings, whose ``type`` defaults to ``'mmlgd.CrossEntropyTerm'``, or of
+            :class:`~mmlgd.models.terms.Term`.
+
+    Raises:
+        ConfigError: There is no term, one is none, or two have one name.
+
+    Examples:
+        >>> from mmlgd import DistillationLoss
+        >>> DistillationLoss([dict(bank='queue', self_logit=True), dict(type='mmlgd.CosineTerm', weight=0.1)])
+        DistillationLoss(
+          (terms): ModuleList(
+            (0): CrossEntropyTerm(loss_queue: bank=queue, on=image, weight=1, τ_S=0.2, τ_T=0.01, self_logit)
+            (1): CosineTerm(loss_cosine: on=image, weight=0.1)
+          )
+        )
+    """
+
+    optional_banks: tuple[str, ...] = ()  # a term over one of these counts only where the model has it
+
+    @checked_settings
+    def __init__(self, terms: list):
+        super().__init__()
+        require(len(terms) > 0, 'Expected at least one term, got none. Give terms=[dict(bank="text")], for example.')
+        self.terms = nn.ModuleList(_built(term, f'model.loss.terms[{i}]') for i, term in enumerate(terms))
+        names = [term.name for term in self.terms]
+        require(
+            len(set(names)) == len(names), f'Expected terms of different names, got {", ".join(names)}. Set their name.'
+        )
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """FrozenSet[str]: Names of the banks that a term with a weight compares over."""
+        return frozenset(term.bank for term in self.terms if term.bank is not None and term.weight > 0)
+
+    @property
+    def student_temperature(self) -> float:
+        """float: Of the scores of class names: that of the term over them, else of the first, else 0.2."""
+        return next((term.student_temperature for term in self._sharpened()), 0.2)
+
+    @property
+    def teacher_temperature(self) -> float:
+        """float: Likewise, of the teacher's scores, else 0.01."""
+        return next((term.teacher_temperature for term in self._sharpened()), 0.01)
+
+    def check_banks(self, banks: Collection[str]) -> None:
+        """Compare the terms with the banks of a model, when it is built.
+
+        Args:
+            banks (Collection[str]): Names of the banks that it has.
+
+        Raises:
+            ConfigError: It lacks one that a term reads, or has a queue that none reads.
+        """
+        kind = type(self).__name__
+        for bank in sorted(self.reads - {*banks, *self.optional_banks}):
+            hint = _GIVE.get(bank, 'Change the bank of the term.')
+            raise ConfigError(
+                f'model.loss, a {kind}, has a term over the bank {bank!r}, which the model lacks: it has '
+                f'{", ".join(banks)}. {hint}'
+            )
+        require(
+            'queue' not in banks or 'queue' in self.reads,
+            f'model.queue is a bank that no term of model.loss, a {kind}, reads. Leave model.queue out, or add the '
+            f'term dict(bank="queue", self_logit=True).',
+        )
+
+    def forward(
+        self, student: Tensor, teacher: Tensor, banks: Optional[Mapping[str, BankRows]] = None
+    ) -> dict[str, Tensor]:
+        """Compare student and teacher, term by term.
+
+        Args:
+            student (Tensor): (N, D), unit rows, with gradient.
+            teacher (Tensor): (N, D), unit rows.
+            banks (Mapping[str, BankRows], optional): Rows (K, D) by the name of their bank. Defaults to None: none.
+
+        Returns:
+            Dict[str, Tensor]: A float32 scalar for each term, weights already applied: they sum to the loss.
+
+        Raises:
+            ValueError: Dimensions do not fit.
+            ConfigError: A bank is missing.
+        """
+        banks = banks or {}
+        _check_shapes(student, teacher, banks)
+        return {
+            term.name: term(student, teacher, banks.get(term.bank))
+            for term in self.terms
+            if term.bank in banks or term.bank not in self.optional_banks
+        }
+
+    def _sharpened(self) -> list[Term]:
+        """Terms with temperatures, those over class names first."""
+        terms = [term for term in self.terms if term.student_temperature is not None]
+        return sorted(terms, key=lambda term: term.bank != 'text')
+
+
+@MODELS.register_module()
+class LGDLoss(DistillationLoss):
+    r"""The paper's terms (LGD, arXiv 2406.11689): cross-entropy over class names and over their prototypes.
 
     .. math::
         L_\text{TEX} &= H\big(\sigma(t \cdot \text{TSB} / \tau_T),\ \sigma(s \cdot \text{TSB} / \tau_S)\big) \\
@@ -20,11 +131,10 @@ class LGDLoss(nn.Module):
                              \sigma([s \cdot \text{VSB},\ s \cdot t] / \tau_S)\big) \\
         L &= \alpha L_\text{VIS} + (1 - \alpha) L_\text{TEX} \quad [\,+ \lambda L_\text{QUEUE}\,]
 
-    with student embeddings s, teacher embeddings t, softmax :math:`\sigma` and :math:`H(p, q) = -\sum p \log q`,
-    averaged over the batch. The last entry of :math:`L_\text{VIS}` is the self logit. :math:`L_\text{QUEUE}` is
-    :math:`L_\text{VIS}` over a third bank, where the model has one, and may have its own temperature of the teacher.
-    All of it is computed in float32, under autocast as well: similarities divided by 0.01 do not survive half
-    precision. A part without weight is not computed; it is a constant 0.
+    with student embeddings s and teacher embeddings t, see :class:`~mmlgd.models.terms.CrossEntropyTerm`. The last
+    entry of :math:`L_\text{VIS}` is the self logit. :math:`L_\text{QUEUE}` is :math:`L_\text{VIS}` over a queue, where
+    the model has one, and may have its own temperature of the teacher. A part without weight is not computed; it is a
+    constant 0.
 
     Args:
         student_temperature (float): :math:`\tau_S` > 0. Defaults to 0.2, as published.
@@ -32,11 +142,11 @@ class LGDLoss(nn.Module):
         alpha (float): :math:`\alpha` in [0, 1], the weight of the visual part. Defaults to 0.5, as published.
         self_logit (bool): Add the self logit to the visual part (and the queue's), as the published code does; the
             paper's figure shows none. Defaults to True.
-        mask_unvisited (bool): Leave the random rows of classes that no picture has visited, and of a queue that is
+        mask_unvisited (bool): Leave the random rows of classes that no image has visited, and of a queue that is
             not full yet, out. Defaults to False, as published.
         queue_weight (float): :math:`\lambda` > 0, the weight of the part over a queue, where there is one. Defaults to
             1.0, as much as the other two together.
-        queue_teacher_temperature (float, optional): The teacher's temperature in that part, > 0. The latest pictures
+        queue_teacher_temperature (float, optional): The teacher's temperature in that part, > 0. The latest images
             lie closer to each other than class names do, and want a sharper target. Defaults to None, :math:`\tau_T`.
 
     Raises:
@@ -50,6 +160,8 @@ class LGDLoss(nn.Module):
         ['loss_textual', 'loss_visual']
     """
 
+    optional_banks = ('queue',)
+
     @checked_settings
     def __init__(
         self,
@@ -61,38 +173,31 @@ class LGDLoss(nn.Module):
         queue_weight: float = 1.0,
         queue_teacher_temperature: Optional[float] = None,
     ):
-        super().__init__()
-        if queue_teacher_temperature is None:
-            queue_teacher_temperature = teacher_temperature
-        require(
-            min(student_temperature, teacher_temperature, queue_teacher_temperature) > 0,
-            f'Expected positive temperatures, got student_temperature={student_temperature}, '
-            f'teacher_temperature={teacher_temperature} and queue_teacher_temperature={queue_teacher_temperature}.',
-        )
         require(0 <= alpha <= 1, f'Expected alpha, the weight of the visual part, in [0, 1], got {alpha}.')
         require(
             queue_weight > 0,
             f'Expected a positive queue_weight, got {queue_weight}. For no such part, give the model no queue.',
         )
-        self.student_temperature = student_temperature
-        self.teacher_temperature = teacher_temperature
+        both = dict(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
+        images = dict(both, self_logit=self_logit, mask_unvisited=mask_unvisited)
+        of_queue = dict(images)
+        if queue_teacher_temperature is not None:
+            of_queue['teacher_temperature'] = queue_teacher_temperature
+        super().__init__(
+            [
+                CrossEntropyTerm('visual', weight=alpha, **images),
+                CrossEntropyTerm('text', weight=1 - alpha, **both),
+                CrossEntropyTerm('queue', weight=queue_weight, **of_queue),
+            ]
+        )
         self.alpha = alpha
-        self.self_logit = self_logit
-        self.mask_unvisited = mask_unvisited
-        self.queue_weight = queue_weight
-        self.queue_teacher_temperature = queue_teacher_temperature
-
-    @property
-    def reads_visual_bank(self) -> bool:
-        """bool: Whether the visual part has a weight."""
-        return self.alpha > 0
 
     def forward(
         self,
         student: Tensor,
         teacher: Tensor,
-        textual_bank: Tensor,
-        visual_bank: Tensor,
+        textual_bank: Union[Tensor, Mapping[str, BankRows]],
+        visual_bank: Optional[Tensor] = None,
         visited: Optional[Tensor] = None,
         queue: Optional[Tensor] = None,
         queue_visited: Optional[Tensor] = None,
@@ -102,8 +207,9 @@ class LGDLoss(nn.Module):
         Args:
             student (Tensor): (N, D), unit rows, with gradient.
             teacher (Tensor): (N, D), unit rows.
-            textual_bank (Tensor): (K, D), unit rows.
-            visual_bank (Tensor): (K, D), or (M, D) if it is a queue.
+            textual_bank (Tensor | Mapping[str, BankRows]): (K, D), unit rows; or, alone, all banks by their names, as
+                any :class:`DistillationLoss` takes them.
+            visual_bank (Tensor, optional): (K, D), or (M, D) if it is a queue. Defaults to None: see above.
             visited (Tensor, optional): (K,) bool, rows of the visual bank that are more than random; needed for
                 ``mask_unvisited``. Defaults to None.
             queue (Tensor, optional): (M, D), a third bank. Defaults to None.
@@ -114,60 +220,20 @@ class LGDLoss(nn.Module):
             :math:`\alpha`, :math:`1 - \alpha` and :math:`\lambda` already applied: they sum to L.
 
         Raises:
-            ValueError: Dimensions do not fit, or ``visited`` is missing though ``mask_unvisited`` is set.
+            ValueError: Dimensions do not fit, or ``visited`` is missing, though ``mask_unvisited`` is set.
+            ConfigError: A bank is missing.
         """
-        self._check(student, teacher, textual_bank, visual_bank, queue)
-        with torch.autocast(student.device.type, enabled=False):
-            s, t, tsb = (x.float() for x in (student, teacher.detach(), textual_bank))
-            # Divided here, (N, D) has to be read and written, and not every (N, K) below.
-            sharp_s, sharp_t = s / self.student_temperature, t / self.teacher_temperature
-            losses = dict(loss_visual=s.new_zeros(()), loss_textual=s.new_zeros(()))
-            if self.reads_visual_bank:
-                losses['loss_visual'] = self.alpha * self._over(visual_bank, visited, sharp_s, t, sharp_t)
-            if self.alpha < 1:
-                textual = _cross_entropy(sharp_s @ tsb.T, sharp_t @ tsb.T)  # from (N, K) both
-                losses['loss_textual'] = (1 - self.alpha) * textual
-            if queue is not None:
-                sharp_t = t / self.queue_teacher_temperature
-                losses['loss_queue'] = self.queue_weight * self._over(queue, queue_visited, sharp_s, t, sharp_t)
-        return losses
-
-    def _over(self, bank: Tensor, visited: Optional[Tensor], sharp_s: Tensor, t: Tensor, sharp_t: Tensor) -> Tensor:
-        """Compare over a bank of pictures: L_VIS, without its weight."""
-        bank, weight = bank.float(), 1.0
-        s_logits, t_logits = sharp_s @ bank.T, sharp_t @ bank.T  # (N, K) both
-        if self.mask_unvisited:
-            if visited is None:
-                raise ValueError("mask_unvisited=True needs the bank's `visited`; pass it beside the bank.")
-            # Below any similarity at any temperature: 0 after the softmax, and finite where all rows are masked.
-            s_logits, t_logits = (x.masked_fill(~visited, -1e9) for x in (s_logits, t_logits))
-            weight = visited.any()  # with no row to compare there is no visual part
-        if self.self_logit:
-            s_logits = torch.cat([s_logits, (sharp_s * t).sum(-1, keepdim=True)], dim=1)  # (N, K+1)
-            t_logits = torch.cat([t_logits, (sharp_t * t).sum(-1, keepdim=True)], dim=1)  # (N, K+1), last is 1/τ_T
-        return weight * _cross_entropy(s_logits, t_logits)
-
-    def _check(self, student, teacher, textual_bank, visual_bank, queue) -> None:
-        banks = [bank for bank in (textual_bank, visual_bank, queue) if bank is not None]
-        dims = {x.shape[-1] for x in (student, teacher, *banks)}
-        if len(dims) != 1 or student.shape != teacher.shape:
-            third = '' if queue is None else f', queue {tuple(queue.shape)}'
-            raise ValueError(
-                f'Expected student and teacher (N, D) and banks (K, D) with one D, got student '
-                f'{tuple(student.shape)}, teacher {tuple(teacher.shape)}, textual bank {tuple(textual_bank.shape)}, '
-                f'visual bank {tuple(visual_bank.shape)}{third}.'
-            )
+        if visual_bank is None:
+            return super().forward(student, teacher, textual_bank)
+        banks = dict(text=BankRows(textual_bank), visual=BankRows(visual_bank, visited))
+        if queue is not None:
+            banks['queue'] = BankRows(queue, queue_visited)
+        return super().forward(student, teacher, banks)
 
 
 @MODELS.register_module()
-class CosineLoss(nn.Module):
-    r"""Regression of the teacher's embedding: :math:`L = 1 - s \cdot t`, averaged over the batch.
-
-    The baseline without banks, half the squared distance of unit vectors. It is called as :class:`~mmlgd.LGDLoss` is.
-
-    Attributes:
-        student_temperature (float): 0.2, of the scores of :meth:`mmlgd.LGD.predict` alone.
-        teacher_temperature (float): 0.01, likewise.
+class CosineLoss(DistillationLoss):
+    r"""Regression of the teacher's embedding alone, :class:`~mmlgd.models.terms.CosineTerm`: no bank.
 
     Examples:
         >>> import torch
@@ -176,40 +242,23 @@ class CosineLoss(nn.Module):
         {'loss_cosine': tensor(0.)}
     """
 
-    student_temperature = 0.2
-    teacher_temperature = 0.01
-    reads_visual_bank = False
-
-    def forward(
-        self,
-        student: Tensor,
-        teacher: Tensor,
-        textual_bank: Optional[Tensor] = None,
-        visual_bank: Optional[Tensor] = None,
-        visited: Optional[Tensor] = None,
-    ) -> dict[str, Tensor]:
-        """Compare student and teacher.
-
-        Args:
-            student (Tensor): (N, D), unit rows, with gradient.
-            teacher (Tensor): (N, D), unit rows.
-            textual_bank (Tensor, optional): Not used, like those below. Defaults to None.
-            visual_bank (Tensor, optional): Not used. Defaults to None.
-            visited (Tensor, optional): Not used. Defaults to None.
-
-        Returns:
-            Dict[str, Tensor]: The scalar ``loss_cosine`` in [0, 2], float32.
-
-        Raises:
-            ValueError: Student and teacher have different shapes.
-        """
-        if student.shape != teacher.shape:
-            raise ValueError(
-                f'Expected student and teacher of one shape (N, D), got {tuple(student.shape)} and '
-                f'{tuple(teacher.shape)}.'
-            )
-        return dict(loss_cosine=1 - (student.float() * teacher.detach().float()).sum(dim=-1).mean())
+    @checked_settings
+    def __init__(self):
+        super().__init__([CosineTerm()])
 
 
-def _cross_entropy(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    return F.cross_entropy(student_logits, teacher_logits.softmax(dim=-1))
+def _built(term: Any, where: str) -> Term:
+    if not isinstance(term, Term):
+        term = build_part(term, where, 'mmlgd.CrossEntropyTerm')
+    require(isinstance(term, Term), f'{where} is a {type(term).__name__}, which is no term of a loss.')
+    return term
+
+
+def _check_shapes(student: Tensor, teacher: Tensor, banks: Mapping[str, BankRows]) -> None:
+    dims = {x.shape[-1] for x in (student, teacher, *(bank.rows for bank in banks.values()))}
+    if len(dims) != 1 or student.shape != teacher.shape:
+        shown = ''.join(f', {name} bank {tuple(bank.rows.shape)}' for name, bank in banks.items())
+        raise ValueError(
+            f'Expected student and teacher of one shape (N, D) and banks (K, D) with the same D, got student '
+            f'{tuple(student.shape)}, teacher {tuple(teacher.shape)}{shown}.'
+        )

@@ -3,21 +3,22 @@
 from typing import Optional
 
 import torch
-import torch.nn.functional as F
 from mmengine.dist import all_gather
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmlgd.registry import MODELS
 from mmlgd.utils.numerics import usable_rows
 from mmlgd.utils.validation import checked_settings, require
 
+from .base_bank import QUEUED, Bank
+
 
 @MODELS.register_module()
-class QueueBank(nn.Module):
+class QueueBank(Bank):
     r"""Queue of the teacher's embeddings of the latest pictures (SEED, Fang et al., ICLR 2021, arXiv 2101.04731).
 
-    In the place of the visual bank, with ``alpha=1`` and the self logit, :class:`~mmlgd.LGDLoss` is SEED's loss. With
-    N embeddings :math:`t_0, t_1, \dots` in a step and the pointer p,
+    A term over it, with the self logit, is SEED's loss. With N embeddings :math:`t_0, t_1, \dots` in a step and the
+    pointer p,
 
     .. math:: Q_{(p + i) \bmod M} \leftarrow t_i, \qquad p \leftarrow (p + N) \bmod M
 
@@ -46,15 +47,14 @@ class QueueBank(nn.Module):
         ([True, True, False], 2)
     """
 
+    role = QUEUED
+
     @checked_settings
     def __init__(self, size: int, embed_dim: int):
         super().__init__()
         require(size > 0, f'Expected a queue of at least one picture, got size={size}.')
         require(embed_dim > 0, f'Expected embeddings of some dimension, got embed_dim={embed_dim}.')
-        # A generator of its own: ranks and resumed runs start from the same rows, whatever their seeds.
-        rows = torch.randn(size, embed_dim, generator=torch.Generator().manual_seed(0))
-        self.register_buffer('bank', F.normalize(rows, dim=-1))
-        self.register_buffer('visited', torch.zeros(size, dtype=torch.bool))
+        self._start_random(size, embed_dim)
         self.register_buffer('pointer', torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()

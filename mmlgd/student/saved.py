@@ -16,7 +16,6 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
-from mmlgd.utils.validation import above_zero
 
 from .sized_build import no_larger_than
 
@@ -103,7 +102,8 @@ class SavedStudent:
         Raises:
             ConfigError: It is no number above 0.
         """
-        return above_zero((self.config['model'].get('loss') or {}).get('student_temperature', 0.2))
+        settings = self._settings(self.config['model'].get('loss') or {}, 'loss')
+        return build_part(settings, 'model.loss', 'mmlgd.LGDLoss').student_temperature
 
     def text(self) -> Optional[dict]:
         """Read the names: ``class_names``, ``templates``, ``teacher_id`` and the ``bank`` (K, D); None without a bank.

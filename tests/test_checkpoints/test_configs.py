@@ -95,6 +95,10 @@ def test_plain_settings_are_read():
         ('backbone', dict(type='mmpretrain.models.ResNet')),  # as a lazy config is written
         ('backbone', dict(type='mmpretrain.MAEViT', arch='b')),
         ('backbone', None),
+        ('loss', dict(type='mmlgd.LGDLoss', alpha=1.0)),
+        ('loss', dict(type='mmlgd.CosineLoss')),
+        ('loss', dict(type='mmlgd.DistillationLoss', terms=[dict(bank='queue'), dict(type='mmlgd.CosineTerm')])),
+        ('model', dict(type='mmlgd.LGD', visual_bank=dict(type='mmlgd.QueueBank', size=8))),
         ('neck', dict(in_channels=64)),
         ('neck', dict(type='NonLinearNeck', norm_cfg=dict(type='BN1d'))),
         ('teacher', dict(type='mmlgd.OpenCLIPTeacher', model='local-dir:/x')),
@@ -158,6 +162,7 @@ OF_PART = dict(
     head=(dict(type='mmpretrain.VQAGenerationHead', answer_list_path=YAML), 'backbone'),
     dataset=(dict(type='mmpretrain.BaseDataset', ann_file='x.json'), 'backbone'),
     loss_of_mmseg=(dict(type='mmseg.CrossEntropyLoss', class_weight='x.yaml'), 'loss'),
+    term_of_mmseg=(dict(terms=[dict(type='mmseg.CrossEntropyLoss', class_weight='x.yaml')]), 'loss'),
     loss_in_a_backbone=(dict(type='ResNet', loss=dict(type='mmpretrain.CrossEntropyLoss')), 'backbone'),
     tracker=(dict(type='mmdet.StrongSORT', cmc=dict(type='CameraMotionCompensation', warp_mode='x')), 'backbone'),
     runner=(dict(type='mmengine.runner.runner.Runner', work_dir='MARK'), 'backbone'),
@@ -231,7 +236,7 @@ def _call(mark):
 
 
 @pytest.mark.parametrize('load', [get_student, get_zero_shot_classifier, mmlgd.ZeroShotInferencer, load_frozen])
-@pytest.mark.parametrize('part', ['backbone', 'neck', 'data_preprocessor'])
+@pytest.mark.parametrize('part', ['backbone', 'neck', 'data_preprocessor', 'loss'])
 def test_a_checkpoint_calls_no_function_of_its_choice(load, part, with_config):
     if load is get_student and part != 'backbone':
         pytest.skip('it builds the backbone alone')

@@ -1,15 +1,16 @@
 """Nearest neighbours and linear probes against what can be counted by hand."""
 
 import builtins
+import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmlgd import KNNClassifier
 from mmlgd.evaluation import choose_c, knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
-from mmlgd.evaluation.probes import CS, DEFAULT_C
+from mmlgd.evaluation.probes import CS, DEFAULT_C, weighted_vote
 
 
 def clusters(n, noise, seed=0, classes=4, dim=8):
@@ -54,12 +55,30 @@ def test_pictures_beyond_one_chunk_count(monkeypatch):
     assert whole == (leave_one_out_accuracy(features, labels, k=3), knn_accuracy(features, labels, features, labels, 3))
 
 
-def test_knn_votes_as_the_classifier_does():
+def voters():
     memory, memory_labels = clusters(40, noise=0.8, seed=1)
     queries, labels = clusters(30, noise=0.8, seed=2)
-    model = KNNClassifier(dict(type='mmpretrain.ResNet', depth=18), memory=dict(), num_classes=4, k=7)
-    model.remember(unit_rows(memory), memory_labels)
-    assert knn_accuracy(memory, memory_labels, queries, labels, k=7) == top1(model.vote(unit_rows(queries)), labels)
+    return unit_rows(memory), memory_labels, unit_rows(queries), labels
+
+
+@pytest.mark.parametrize('k', [1, 7, 40])
+def test_votes_are_those_of_a_loop(k):
+    memory, memory_labels, queries, labels = voters()
+    scores = weighted_vote(queries @ memory.T, memory_labels, 4, k, 0.07)
+    for query, score in zip(queries, scores):
+        nearest = sorted((float(query @ row), int(label)) for row, label in zip(memory, memory_labels))[-k:]
+        votes = [sum(math.exp(cosine / 0.07) for cosine, label in nearest if label == c) for c in range(4)]
+        torch.testing.assert_close(score, torch.tensor(votes) / sum(votes))
+    assert knn_accuracy(memory, memory_labels, queries, labels, k) == top1(scores, labels)
+
+
+def test_votes_are_those_of_scikit_learn():
+    neighbors = pytest.importorskip('sklearn.neighbors')
+    memory, memory_labels, queries, _ = voters()
+    reference = neighbors.KNeighborsClassifier(9, metric='cosine', weights=lambda d: np.exp((1 - d) / 0.07))
+    reference.fit(memory.numpy(), memory_labels.numpy())
+    votes = weighted_vote(queries @ memory.T, memory_labels, 4, 9, 0.07)
+    np.testing.assert_allclose(votes.numpy(), reference.predict_proba(queries.numpy()), atol=1e-5)
 
 
 def test_a_linear_probe_finds_what_is_linear():

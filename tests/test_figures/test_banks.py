@@ -63,7 +63,7 @@ def test_checkpoints_without_banks_or_of_different_runs(run, tmp_path):
     seed = read_checkpoint(run[0])
     seed['state_dict']['visual_bank.pointer'] = torch.tensor(0)
     torch.save(seed, tmp_path / 'seed.pth')
-    with pytest.raises(CheckpointError, match='seed.pth is a queue of pictures'):
+    with pytest.raises(CheckpointError, match='seed.pth is a queue of images'):
         draw_banks([tmp_path / 'seed.pth'])
     other = read_checkpoint(run[0])
     change_words(other, class_names=list('abcde'))

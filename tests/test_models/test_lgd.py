@@ -79,10 +79,47 @@ def test_a_queue_beside_both_banks(lgd_config):
     assert {'queue.bank', 'queue.visited', 'queue.pointer'} <= set(model.state_dict())
 
 
-def test_a_queue_that_the_loss_does_not_read_is_refused_when_the_model_is_built(lgd_config):
-    lgd_config.update(queue=dict(size=8), loss=dict(type='mmlgd.CosineLoss'))
-    with pytest.raises(ConfigError, match=r'(?s)model\.queue.*CosineLoss'):
-        MODELS.build(lgd_config)
+QUEUE_TERM = dict(bank='queue', student_temperature=0.05, teacher_temperature=0.01, self_logit=True)
+UNFIT = {
+    'a queue that nobody reads': (
+        dict(queue=dict(size=8), loss=dict(type='mmlgd.CosineLoss')),
+        r'(?s)model\.queue.*CosineLoss',
+    ),
+    'a bank that is not there': (
+        dict(loss=dict(type='mmlgd.DistillationLoss', terms=[QUEUE_TERM])),
+        r"the bank 'queue', which the model lacks: it has text, visual\. Give it one, model\.queue=",
+    ),
+    'a bank of another name': (
+        dict(loss=dict(type='mmlgd.DistillationLoss', terms=[dict(bank='visaul')])),
+        r"the bank 'visaul', which the model lacks: it has text, visual\.",
+    ),
+    'no loss': (dict(loss=dict(type='mmlgd.QueueBank', size=3, embed_dim=8)), 'QueueBank, which is no list of terms'),
+}
+
+
+@pytest.mark.parametrize('more, said', UNFIT.values(), ids=UNFIT)
+def test_banks_that_do_not_fit_the_terms_are_refused_when_the_model_is_built(lgd_config, more, said):
+    with pytest.raises(ConfigError, match=said):
+        MODELS.build({**lgd_config, **more})
+
+
+def test_old_checkpoints_of_seed_load_into_a_queue_of_its_own(lgd_config):
+    """Their queue stands in the place of the prototypes, and still does with the config inside them."""
+    old = MODELS.build({**lgd_config, **SEED}).train()
+    old(batch(), mode='loss')
+    state = {key: value for key, value in old.state_dict().items()}
+    terms = dict(queue=dict(size=8), loss=dict(type='mmlgd.DistillationLoss', terms=[QUEUE_TERM]))
+    new = MODELS.build({**lgd_config, **terms}).train()
+    rows = new.visual_bank.bank.clone()
+    found = new.load_state_dict(state, strict=False)
+    assert not found.unexpected_keys and {key.split('.')[0] for key in found.missing_keys} == {'visual_bank'}
+    assert torch.equal(new.queue.bank, old.visual_bank.bank) and new.queue.pointer == 6
+    assert torch.equal(new.visual_bank.bank, rows) and 'visual_bank.pointer' in state
+    assert new(batch(), mode='loss')['loss_queue'] == old(batch(), mode='loss')['loss_visual']
+    assert not new.visual_bank.visited.any()  # no term reads it
+    again = MODELS.build({**lgd_config, **SEED})
+    again.load_state_dict(state)
+    assert torch.equal(again.visual_bank.bank, state['visual_bank.bank'])
 
 
 def test_scores_are_float32_under_autocast(model):

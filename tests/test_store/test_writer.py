@@ -66,7 +66,7 @@ def batch_of(dataset, rows):
 QUEUE = dict(type='mmlgd.QueueBank', size=5)
 MORE = {
     'lgd': {},
-    'seed': dict(visual_bank=QUEUE, loss=dict(alpha=1.0)),
+    'seed': dict(queue=QUEUE, loss=dict(type='mmlgd.DistillationLoss', terms=[dict(bank='queue', self_logit=True)])),
     'lgd with a queue': dict(queue=QUEUE),
     'cosine': dict(loss=dict(type='mmlgd.CosineLoss')),
 }

@@ -79,7 +79,7 @@ def test_a_training_of_no_single_size_is_said(steps, said):
 
 def test_other_statistics_than_those_of_training_are_said(lgd_checkpoint, tmp_path, said):
     content = read_checkpoint(lgd_checkpoint)
-    config = Config(dict(model=dict(type='mmlgd.KNNClassifier')))
+    config = Config(dict(model=dict(type='mmpretrain.ImageClassifier')))
     compare_statistics(config, str(lgd_checkpoint))
     compare_statistics(config, 'none')
     assert not said

@@ -32,6 +32,23 @@ def test_scores_are_those_of_the_trained_model(lgd_checkpoint, lgd_config, batch
     torch.testing.assert_close(samples[0].pred_label, expected[0].argmax(keepdim=True))
 
 
+NAMES = dict(bank='text', student_temperature=0.3)
+TERMS = [dict(bank='queue', student_temperature=0.05), NAMES]
+
+
+@pytest.mark.parametrize(
+    'loss, temperature',
+    [(dict(student_temperature=0.07), 0.07), (dict(type='mmlgd.DistillationLoss', terms=TERMS), 0.3), (None, 0.2)],
+)
+def test_its_temperature_is_that_of_training(lgd_checkpoint, tmp_path, loss, temperature):
+    content = torch.load(lgd_checkpoint, weights_only=True)
+    config = Config.fromstring(content['meta']['cfg'], '.py')
+    config.model.loss = loss
+    content['meta']['cfg'] = config.pretty_text
+    torch.save(content, tmp_path / 'a.pth')
+    assert mmlgd.get_zero_shot_classifier(tmp_path / 'a.pth').temperature == temperature
+
+
 def test_a_classifier_needs_no_augmentation(lgd_checkpoint, tmp_path, monkeypatch):
     """It was trained with one; where it classifies, the augmentation's library need not be installed."""
     content = torch.load(lgd_checkpoint, weights_only=True)

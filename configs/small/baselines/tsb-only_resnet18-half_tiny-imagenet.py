@@ -1,4 +1,7 @@
 # Class names alone: no visual bank in the loss.
-_base_ = 'two-banks_resnet18-half_tiny-imagenet.py'
+_base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
-model = dict(loss=dict(alpha=0.0))
+model = dict(
+    queue=None,
+    loss=dict(terms=[dict(bank='text', student_temperature=0.05, teacher_temperature=0.0125)]),
+)

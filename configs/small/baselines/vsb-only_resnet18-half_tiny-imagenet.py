@@ -1,4 +1,7 @@
-# The visual bank alone: class names group pictures (LGKA), and are not in the loss.
-_base_ = 'two-banks_resnet18-half_tiny-imagenet.py'
+# The visual bank alone: class names group images (LGKA), and are not in the loss.
+_base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
-model = dict(loss=dict(alpha=1.0))
+model = dict(
+    queue=None,
+    loss=dict(terms=[dict(bank='visual', student_temperature=0.05, teacher_temperature=0.0125, self_logit=True)]),
+)

@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmlgd.models.queue import QueueBank
+from mmlgd.models.base_bank import PROTOTYPES
 from mmlgd.registry import HOOKS
 
 
@@ -98,6 +98,5 @@ def _plain(model):
 
 def _has_class_bank(runner: Runner) -> bool:
     model = _plain(runner.model)
-    bank = getattr(model, 'visual_bank', None)
-    in_use = hasattr(bank, 'visited') and not isinstance(bank, QueueBank)
-    return in_use and hasattr(model, 'textual_bank') and getattr(model, 'reads_visual_bank', True)
+    bank = getattr(model, 'read_banks', {}).get('visual')
+    return bank is not None and bank.role == PROTOTYPES
