@@ -72,7 +72,7 @@ def get_zero_shot_classifier(
         )
     for part in parts:
         check_weights(getattr(model, part), weights[part], checkpoint)
-        getattr(model, part).load_state_dict(weights[part])
+        getattr(model, part).load_state_dict(weights[part], strict=False)  # as in get_student
     model.bank.copy_(bank)
     model.config = config
     model.teacher_id = text['teacher_id']

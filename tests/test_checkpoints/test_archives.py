@@ -315,7 +315,7 @@ def test_a_huge_memo_of_a_script(tmp_path):
 
 
 def test_the_parts_of_a_pickle_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmlgd.checkpoints.pickles._MOST_OPCODES', 1000)
+    monkeypatch.setattr('mmlgd.checkpoints.pickles._MOST_PARTS', 1000)
     torch.save(dict(a=list(range(400))), tmp_path / 'a.pth')
     assert read_checkpoint(tmp_path / 'a.pth')
     torch.save(dict(a=list(range(1000))), tmp_path / 'a.pth')
