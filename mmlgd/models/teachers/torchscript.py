@@ -56,7 +56,7 @@ def read_torchscript(file: Union[str, Path]) -> dict[str, Tensor]:
     except Exception as error:  # damaged bytes end anywhere in the unpickler
         raise CheckpointError(
             f'{file} is a TorchScript archive that cannot be read as data: {shown(brief(repr(error), 300))}. Compare '
-            f'its size with the original and copy it again, or give a file of weights alone (a state dict, safetensors).'
+            f'its size with the original and copy it again, or give a file of weights alone (a state dict).'
         ) from error
 
 
