@@ -105,7 +105,7 @@ SMALL = dict(
         embed_dim=8,
         depths=(1, 2),
         num_heads=(1, 2),
-        img_size=56,
+        img_size=224,
     ),
     timm_beit=dict(
         type='mmpretrain.TIMMBackbone',
