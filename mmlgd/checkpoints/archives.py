@@ -7,7 +7,8 @@ five pickles one after the other: a number, a version, the system, the checkpoin
 import mmap
 import struct
 import zipfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Union
 
 import torch
 
-from mmlgd.errors import brief
+from mmlgd.errors import brief, shown
 
 from .pickles import Name, read_pickle
 
@@ -41,7 +42,10 @@ class Memory:
     @cached_property
     def content(self) -> torch.UntypedStorage:
         """The bytes, in memory of their own."""
-        memory = torch.empty(self.size, dtype=torch.uint8)
+        try:
+            memory = torch.empty(self.size, dtype=torch.uint8)
+        except RuntimeError as error:  # torch's word for it
+            raise MemoryError(f'There is no memory for {self.size:,} bytes.') from error
         view, start = memoryview(memory.numpy()), 0
         with self.read() as stream:
             while start < self.size:
@@ -96,11 +100,18 @@ def _of_zip(file: BinaryIO, named: Callable, place: Callable) -> Any:
     def stored(told: Any) -> Storage:
         dtype, key, location, numel, _ = _told(told)
         if key not in memories:
-            member = archive.getinfo(f'{root}/data/{key}')
+            member = _member(archive, f'{root}/data/{key}')
             memories[key] = Memory(member.file_size, partial(archive.open, member), partial(place, location=location))
         return _storage(memories[key], dtype, numel)
 
     return read_pickle(BytesIO(archive.read(tree)), named, stored)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    try:
+        return archive.getinfo(name)
+    except KeyError as error:
+        raise UnpicklingError(f'It has no {shown(brief(name))}, of which a tensor is.') from error
 
 
 def _of_pickles(file: BinaryIO, named: Callable, place: Callable) -> Any:
@@ -161,6 +172,8 @@ def _told(told: Any) -> tuple:
     kind, storage, key, location, numel, view, *_ = (*told, *[None] * 6)
     dtype = storage.meaning if type(storage) is Name else None
     alright = len(told) in (5, 6) and kind == 'storage' and isinstance(dtype, torch.dtype) and type(numel) is int
+    if location == 'meta':
+        raise UnpicklingError(f'{_NOT_SO}: one is said to be "meta", which has no numbers.')
     if not alright or type(key) is not str or type(location) is not str or numel < 0:
         raise UnpicklingError(f'{_NOT_SO}: one is {brief(told, 80)}.')
     return dtype, key, location, numel, view
@@ -172,27 +185,61 @@ def _storage(memory: Memory, dtype: torch.dtype, numel: int) -> Storage:
     return Storage(memory, dtype, 0, numel)
 
 
-def archive_fault(file: Union[str, Path]) -> str:
-    """Say what is wrong with the members of a checkpoint, which torch writes as a zip archive, or nothing.
+@contextmanager
+def opened(file: Union[str, Path]) -> Iterator[zipfile.ZipFile]:
+    """Open an archive of somebody else's, which need be none.
 
     Args:
-        file (str | Path): It is not read through.
+        file (str | Path): Any file.
+
+    Yields:
+        ZipFile: To be read in the block.
+
+    Raises:
+        BadZipFile: It is damaged, or has parts that no archive of torch has: Python has five kinds of errors for it.
+        OSError: The file cannot be opened.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+    except (EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise zipfile.BadZipFile(shown(brief(str(error)))) from error
+
+
+def archive_fault(file: Union[str, Path], through: bool = False) -> str:
+    """Say what is wrong with a checkpoint, which torch writes as a zip archive, or nothing.
+
+    Args:
+        file (str | Path): Any file.
+        through (bool): Read all of it, and compare its bytes with their checksums. Defaults to False.
 
     Returns:
         str: In words that follow its name.
     """
     try:
-        with open(file, 'rb') as content, zipfile.ZipFile(content) as archive:
-            return _fault(archive.infolist(), content)
-    except (zipfile.BadZipFile, EOFError) as error:
-        return f'is cut off, or no checkpoint ({error})'
+        with open(file, 'rb') as content, opened(content) as archive:
+            if fault := _fault(archive.infolist(), content):
+                return fault
+            damaged = archive.testzip() if through else None
+    except zipfile.BadZipFile as error:
+        return f'is cut off, or no checkpoint ({shown(brief(str(error)))})'
+    except OSError as error:
+        return f'cannot be read ({error.strerror})'
+    return f'has bytes that differ from their checksum (in {shown(brief(damaged))})' if damaged else ''
 
 
 def _fault(members: list[zipfile.ZipInfo], file: BinaryIO) -> str:
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         return 'has compressed parts, which torch never writes, and of which a few bytes could fill the memory'
+    if any(member.flag_bits & 1 for member in members):
+        return 'has encrypted parts, which torch never writes'
     if sum(member.file_size for member in members) > file.seek(0, 2):
         return 'has parts that are larger than the file'
     if len({member.filename for member in members}) != len(members):
         return 'has two parts of the same name'
+    if any(member.file_size for member in members) and not any(member.CRC for member in members):
+        return (
+            'has no checksums, as after torch.serialization.set_crc32_options(False): load it with torch.load, and '
+            'save it anew without that'
+        )
     return ''

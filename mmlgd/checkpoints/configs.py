@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Union
@@ -94,6 +94,7 @@ _SOURCES = ('init_cfg', 'pretrained', 'checkpoint_path', 'pretrained_cfg', 'back
 # Where something is written: of that, this machine has its own.
 _WRITTEN = ('cache_dir',)
 _LONGEST, _DEEPEST = 1_000_000, 50  # of a config: characters, and parts within parts
+_COUNTED, _MOST_NUMBERS = 2**16, 1_000  # keys that are numbers: up to where they are counts, and how many others
 _LARGEST = 1 << 20  # of a setting of a layer: lists of that length are made before the layers are
 _FILE = re.compile(r'^[/~.]|\.\.|[\\:]|\.(ya?ml|json|txt|py|pkl|pickle|pth|pt|bin|np[yz]|safetensors)$', re.IGNORECASE)
 _CODE = re.compile(r'\.(py|pkl|pickle|ya?ml)$', re.IGNORECASE)
@@ -291,8 +292,18 @@ def _literal(node: ast.AST, depth: int = 0):
     if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict' and not node.args:
         return {keyword.arg: inner(keyword.value) for keyword in node.keywords}
     if isinstance(node, ast.Dict):
-        return {inner(key): inner(value) for key, value in zip(node.keys, node.values)}
+        return dict(zip(_keys(node, map(inner, node.keys)), map(inner, node.values)))
+    if isinstance(node, ast.Set):
+        return set(_keys(node, map(inner, node.elts)))
     if isinstance(node, (ast.List, ast.Tuple)):
         values = [inner(item) for item in node.elts]
         return values if isinstance(node, ast.List) else tuple(values)
     return ast.literal_eval(node)
+
+
+def _keys(node: ast.AST, keys: Iterable) -> list:
+    """Refuse many keys whose hashes somebody may have chosen: a dict of them takes the square of their count."""
+    keys = list(keys)
+    if sum(not (isinstance(key, str) or type(key) is int and abs(key) < _COUNTED) for key in keys) > _MOST_NUMBERS:
+        raise ValueError(f'line {node.lineno} has more than {_MOST_NUMBERS} keys that are no words')
+    return keys

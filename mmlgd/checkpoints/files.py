@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlparse
 import torch
 from mmengine.logging import print_log
 
-from mmlgd.errors import DownloadError, MissingFileError, MMLGDError
+from mmlgd.errors import DownloadError, MissingFileError, MMLGDError, brief, shown
 
 from .archives import described
 from .values import named, plain_values
@@ -49,16 +49,22 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
     Raises:
         MissingFileError: There is no such file. It is a ``FileNotFoundError``.
         DownloadError: The URL cannot be reached. It is a ``ConnectionError``.
-        CheckpointError: The file is cut off, no checkpoint, holds more than weights, or is not what its hash says.
+        CheckpointError: The file is cut off, no checkpoint, holds more than weights, may not be read, or is not what
+            its hash says; or its tensors are for a device that is not here.
+        MemoryError: There is no room for it.
     """
     if '://' in str(source):
         file = _fetch(str(source))
         return _load(file, f'{source} (kept in {file})', map_location)
-    file = Path(source).expanduser()
-    if not file.is_file():
-        raise MissingFileError(f'There is no checkpoint at {str(source)!r}.')
+    try:
+        file = Path(source).expanduser()
+        is_there = file.is_file()
+    except (OSError, RuntimeError):  # a name that no file can have; a home of nobody
+        is_there = False
+    if not is_there:
+        raise MissingFileError(f'There is no checkpoint at {brief(str(source), 4096)!r}.')
     named = _HASH_IN_NAME.search(file.name)
-    if named and not _has_hash(file, named[1]):
+    if named and not _has_hash(file, named[1], source):
         raise CheckpointError(
             f'{source} is not the file that it is named after: its SHA-256 does not begin with {named[1]}. Copy or '
             f'download it again; if you changed it yourself, give it another name.'
@@ -75,8 +81,12 @@ def _load(file: Path, source: str, map_location: Any) -> dict:
             f'{_first_line(error)} Compare its size with the original and copy it again; if it is whole, ask for a '
             f'file of weights alone (a state dict).'
         ) from error
-    except (PermissionError, torch.OutOfMemoryError):
+    except (MemoryError, torch.OutOfMemoryError):
         raise
+    except CheckpointError as error:
+        raise CheckpointError(f'{source} cannot be read here: {error}') from error
+    except PermissionError as error:
+        raise _unreadable(source, error) from error
     except Exception as error:  # damaged bytes end anywhere in the unpickler: KeyError, UnicodeDecodeError, ...
         raise CheckpointError(
             f'{source} is cut off, or no checkpoint: {_first_line(error)} Compare its size with the original and copy '
@@ -100,7 +110,15 @@ def _placed(map_location: Any, memory: torch.UntypedStorage, location: str) -> t
         location = map_location.get(location, location)
     elif isinstance(map_location, (str, torch.device)):
         location = str(map_location)
-    return torch.serialization.default_restore_location(memory, location)
+    try:
+        return torch.serialization.default_restore_location(memory, location)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise CheckpointError(
+            f'its tensors are of the device {shown(brief(location))!r}, which is not here: {_first_line(error)} '
+            f"Read it with map_location='cpu'."
+        ) from error
 
 
 def _fetch(url: str) -> Path:
@@ -119,7 +137,7 @@ def _fetch(url: str) -> Path:
         # By the address: a name alone would find what anybody else has called so.
         folder /= hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]
     file = folder / name
-    if file.is_file() and (expected is None or _has_hash(file, expected)):
+    if file.is_file() and (expected is None or _has_hash(file, expected, url)):
         return file
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -146,13 +164,20 @@ def _expected_hash(url: str) -> Optional[str]:
     return given[0].lower() if given else named and named[1]
 
 
-def _has_hash(file: Path, expected: str) -> bool:
+def _has_hash(file: Path, expected: str, source: Union[str, Path]) -> bool:
     digest = hashlib.sha256()
-    with file.open('rb') as content:
-        for block in iter(lambda: content.read(1 << 20), b''):
-            digest.update(block)
+    try:
+        with file.open('rb') as content:
+            for block in iter(lambda: content.read(1 << 20), b''):
+                digest.update(block)
+    except PermissionError as error:
+        raise _unreadable(source, error) from error
     return digest.hexdigest().startswith(expected)
 
 
+def _unreadable(source: Union[str, Path], error: OSError) -> CheckpointError:
+    return CheckpointError(f'{source} cannot be read: {error.strerror}. Give yourself the right to, or copy it anew.')
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else 'it ends early'
+    return shown(brief(str(error).splitlines()[0], 500)) if str(error).strip() else 'it ends early'

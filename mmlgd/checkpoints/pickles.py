@@ -4,7 +4,7 @@ Python's own unpickler trusts its file: it hashes whatever is made a key, howeve
 for any index of its memo. This one takes the few opcodes that torch writes, and plain values as keys.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pickle import UnpicklingError
 from pickletools import genops
 from typing import Any, BinaryIO, Callable
@@ -13,9 +13,15 @@ import numpy as np
 
 from mmlgd.errors import brief
 
-# Each makes at most one small object. A checkpoint with the 10,000 tensors of a training run has some 400,000.
-_MOST_OPCODES = 4_000_000
-# The hash of an integer beyond 64 bits is chosen by whoever writes it.
+# Each opcode makes at most one small object. A checkpoint with the 10,000 tensors of a training run has some 400,000.
+_MOST_PARTS = 4_000_000
+_COPIED = 4  # parts that a value counts as where a call copies the list that it is in, which takes one opcode for all
+# Letters and bytes that calls may copy, by the size of a file: bytes are written as a text, and end up in an array.
+_TIMES, _SLACK = 4, 16 << 20
+# The hash of a number is chosen by whoever writes it, and keys with chosen hashes take a time that grows as the square
+# of their count. Counts are their own hashes, and small ones seldom meet in a dict that has many of them.
+_COUNTED = 2**16
+_MOST_NUMBERS = 10_000
 _LARGEST_KEY = 2**64
 
 
@@ -31,7 +37,11 @@ class Name:
 
 
 class StandIn:
-    """An object of a file until it is whole: it checks what the file says, and takes data alone."""
+    """An object of a file until it is whole: it checks what the file says, and takes data alone, which it never copies
+    before it is given a state, and then once.
+    """
+
+    is_built = False
 
     def build(self, state: Any) -> None:
         """Take the state that the file gives to this object."""
@@ -42,59 +52,47 @@ class StandIn:
         raise UnpicklingError(f'It holds a {type(self).__name__.strip("_")}, which is no weight, number or text.')
 
 
-def checked_key(key: Any) -> Any:
-    """Refuse what is no plain value as a key of a dict or a member of a set, before it is hashed.
-
-    Args:
-        key (Any): Of a file.
-
-    Returns:
-        Any: The same.
-
-    Raises:
-        UnpicklingError: It is another one.
-    """
-    plain = isinstance(key, (str, bytes, float, bool, np.generic)) or key is None
-    if plain or type(key) is int and abs(key) < _LARGEST_KEY:
-        return key
-    raise UnpicklingError(f'It has {brief(key, 50)}, a {type(key).__name__}, as a key; plain values are.')
-
-
 def read_pickle(content: BinaryIO, named: Callable[[str], Any], stored: Callable[[Any], Any]) -> Any:
     """Read one pickle of protocol 2, as torch writes them.
 
     Args:
         content (BinaryIO): At its start; after it, at its end. It is bytes in memory or a memory map, which reads no
             more than there is.
-        named (Callable): Gives what ``module.name`` stands for: a :class:`Name` or a plain value; refuses others.
+        named (Callable): Gives what ``module.name`` stands for: a :class:`Name` or a plain value; refuses others. A
+            function in it takes a time and a memory that grow no faster than what it is given.
         stored (Callable): Gives what stands for the bytes that the file keeps elsewhere.
 
     Returns:
         Any: Plain values, lists, tuples and dicts; objects of ours for all else.
 
     Raises:
-        UnpicklingError: It holds something else.
+        UnpicklingError: It holds something else, or makes more than a file of its size could hold.
         ValueError: It is no pickle.
         LookupError: It takes from its stack or memo what it has not put there.
     """
-    machine = _Machine(named, stored)
+    start = content.tell()
+    machine = _Machine(named, stored, content.seek(0, 2) or content.tell())
+    content.seek(start)
     for count, (opcode, argument, _) in enumerate(genops(content)):
-        if count > _MOST_OPCODES:
-            raise UnpicklingError(f'It has more than {_MOST_OPCODES} parts.')
+        if count > machine.parts_left:
+            raise UnpicklingError(f'It has more than {_MOST_PARTS} parts.')
         if opcode.name in _VALUES:
             machine.stack.append(argument)
         elif opcode.name in _OPCODES:
             _OPCODES[opcode.name](machine, argument)
         else:
-            raise UnpicklingError(f'It has the opcode {opcode.name}, which torch does not write.')
+            raise UnpicklingError(
+                f'It has the opcode {opcode.name}: read is protocol 2, which torch writes by itself (pickle_protocol).'
+            )
     return machine.stack.pop()
 
 
 class _Machine:
     """What the opcodes of a pickle work on."""
 
-    def __init__(self, named: Callable[[str], Any], stored: Callable[[Any], Any]):
+    def __init__(self, named: Callable[[str], Any], stored: Callable[[Any], Any], size: int):
         self.named, self.stored = named, stored
+        self.parts_left, self.bytes_left, self.numbers_left = _MOST_PARTS, _TIMES * size + _SLACK, _MOST_NUMBERS
         self.stack: list = []
         self.outer: list[list] = []
         self.memo: dict[int, Any] = {}
@@ -138,7 +136,7 @@ class _Machine:
         if type(self.stack[-1]) not in (dict, OrderedDict) or len(items) % 2:
             raise UnpicklingError(f'It sets items of a {type(self.stack[-1]).__name__}, which is no dict.')
         for key, value in zip(items[::2], items[1::2]):
-            self.stack[-1][checked_key(key)] = value
+            self.stack[-1][self.key(key)] = value
 
     def name(self, path: str) -> None:
         # Python 2 called it so, and protocol 2 still does.
@@ -148,22 +146,69 @@ class _Machine:
         function, arguments = self.last(2)
         if type(function) is not Name or not callable(function.meaning) or type(arguments) is not tuple:
             raise UnpicklingError(f'It calls a {type(function).__name__}, which is no function of this reader.')
-        self.stack.append(function.meaning(*arguments))
+        meaning = function.meaning
+        if isinstance(meaning, type) and issubclass(meaning, StandIn):
+            self.parts_left -= len(arguments)
+        else:
+            self.pay_for(arguments)
+        own = _CONTAINERS.get(meaning)
+        self.stack.append(own(self, *arguments) if own else meaning(*arguments))
 
     def build(self, _: None) -> None:
         (state,) = self.last(1)
         owner = self.stack[-1]
-        if isinstance(owner, StandIn):
+        if isinstance(owner, StandIn) and not owner.is_built:
+            self.pay_for(state if type(state) is tuple else (state,))
             owner.build(state)
+            owner.is_built = True
         elif type(owner) is OrderedDict and type(state) is dict and state.keys() == {'_metadata'}:
             owner._metadata = state['_metadata']  # of `nn.Module.state_dict`
         else:
-            raise UnpicklingError(f'It has a {type(owner).__name__} with attributes of its own.')
+            raise UnpicklingError(f'It has a {type(owner).__name__} with attributes of its own, or with two states.')
+
+    def pay_for(self, given: tuple) -> None:
+        """Count what is about to be copied: a file may say it once, and have it copied again and again."""
+        self.parts_left -= _COPIED * len(given)
+        for one in given if self.parts_left >= 0 else ():
+            if isinstance(one, (str, bytes)):
+                self.bytes_left -= len(one)
+            elif isinstance(one, (list, tuple, dict)):
+                self.parts_left -= _COPIED * len(one)
+        if self.parts_left < 0 or self.bytes_left < 0:
+            raise UnpicklingError(f'Its calls copy more than {_MOST_PARTS} parts, or several times its bytes.')
+
+    def key(self, key: Any) -> Any:
+        """Refuse what is no plain value as a key of a dict or a member of a set, before it is hashed."""
+        if isinstance(key, (str, bytes, bool)) or key is None or type(key) is int and 0 <= key < _COUNTED:
+            return key
+        if not isinstance(key, (float, np.generic)) and not (type(key) is int and abs(key) < _LARGEST_KEY):
+            raise UnpicklingError(f'It has {brief(key, 50)}, a {type(key).__name__}, as a key; plain values are.')
+        self.numbers_left -= 1
+        if self.numbers_left < 0:
+            raise UnpicklingError(f'It has more than {_MOST_NUMBERS} numbers as keys, beside counts up to {_COUNTED}.')
+        return key
+
+    def ordered(self, items: Any = ()) -> OrderedDict:
+        """Stand for ``OrderedDict``; Python 2 wrote the items as its argument."""
+        if type(items) not in (list, tuple) or any(type(item) not in (list, tuple) or len(item) != 2 for item in items):
+            raise UnpicklingError('A dict has pairs of keys and values; this one has not.')
+        return OrderedDict((self.key(key), value) for key, value in items)
+
+    def counter(self, counts: Any = None) -> Counter:
+        if type(counts) not in (dict, type(None)):
+            raise UnpicklingError('A counter is made of a dict; this one is not.')
+        return Counter({self.key(key): count for key, count in (counts or {}).items()})
+
+    def set(self, members: Any = ()) -> set:
+        if type(members) not in (list, tuple):
+            raise UnpicklingError('A set is made of a list; this one is not.')
+        return set(map(self.key, members))
 
     def store(self, _: None) -> None:
         self.stack.append(self.stored(self.stack.pop()))
 
 
+_CONTAINERS: dict[Any, Callable] = {OrderedDict: _Machine.ordered, Counter: _Machine.counter, set: _Machine.set}
 _VALUES = {'BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE'}
 _OPCODES: dict[str, Callable[[_Machine, Any], None]] = {
     'PROTO': lambda machine, _: None,

@@ -4,15 +4,17 @@ torch and mmengine put what a file says in the place of their own: a fused step 
 its parameter has, whatever the size of that, and a schedule takes any attribute.
 """
 
+import inspect
 from collections import Counter
 from numbers import Real
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from torch import Tensor
 
 from mmlgd.errors import shown
+from mmlgd.utils.numerics import is_finite
 
 from .files import CheckpointError
 
@@ -46,18 +48,21 @@ def fitted_optimizer(saved: Any, wrapper: Union[BaseOptimWrapper, OptimWrapperDi
     _require(are_groups and isinstance(state, dict), part, 'no optimizer')
     sizes = [[len(_ids(group, part)) for group in groups], [len(group['params']) for group in own]]
     _require(sizes[0] == sizes[1], part, f'of {sum(sizes[0])} parameters in {len(groups)} groups, not {sizes[1]}')
+    taken = [dict(_fitted_group(group, mine, part), params=group['params']) for group, mine in zip(groups, own)]
     owners = {
-        index: (param, _keeps_shapes(wrapper.optimizer, mine))
-        for group, mine in zip(groups, own)
+        index: (param, number)
+        for number, (group, mine) in enumerate(zip(groups, own))
         for index, param in zip(group['params'], mine['params'])
     }
     _require(len(owners) == sum(sizes[1]) and state.keys() <= owners.keys(), part, 'of other parameters')
-    fitted: dict[str, Any] = dict(
-        state={index: _fitted_entries(entries, *owners[index], part) for index, entries in state.items()},
-        param_groups=[
-            dict(_fitted_group(group, mine, part), params=group['params']) for group, mine in zip(groups, own)
-        ],
-    )
+    kept: dict[tuple, Optional[dict]] = {}  # by group and dimensions
+    fitted: dict[str, Any] = dict(state={}, param_groups=taken)
+    for index, entries in state.items():
+        param, number = owners[index]
+        if (number, param.ndim) not in kept:
+            kept[number, param.ndim] = _kept_of(wrapper.optimizer, taken[number], param.ndim, part)
+        keeps_shape = _keeps_shapes(wrapper.optimizer, own[number])
+        fitted['state'][index] = _fitted_entries(entries, param, keeps_shape, kept[number, param.ndim], part)
     base, own_base = saved.get('base_param_settings'), getattr(wrapper, 'base_param_settings', None)
     if own_base is not None and base is not None:
         _require(isinstance(base, dict), part, 'without settings')
@@ -125,11 +130,32 @@ def _keeps_shapes(optimizer: torch.optim.Optimizer, group: dict) -> bool:
     return bool(group.get('fused')) or type(optimizer).__module__.startswith('torch.optim.') and not factored
 
 
-def _fitted_entries(entries: Any, param: Tensor, keeps_shape: bool, part: str) -> dict:
+def _kept_of(optimizer: torch.optim.Optimizer, group: dict, dimensions: int, part: str) -> Optional[dict]:
+    """Say what an optimizer of torch keeps of a parameter, by a step of a small one with the same settings."""
+    kind = type(optimizer)
+    if not kind.__module__.startswith('torch.optim.'):
+        return None
+    known = inspect.signature(kind).parameters.keys() - {*_OF_THE_RUN}
+    small = torch.ones([2] * max(dimensions, 1), requires_grad=True)
+    small.grad = torch.ones_like(small)
+    try:
+        own = kind([small], **{key: value for key, value in group.items() if key in known})
+    except ValueError as error:  # of each setting, torch says what it may be
+        _require(False, part, f'with settings that {kind.__name__} does not take: {shown(error)[:200]}')
+    try:
+        own.step()
+    except (RuntimeError, TypeError):  # LBFGS and SparseAdam take other steps
+        return None
+    return own.state[small]
+
+
+def _fitted_entries(entries: Any, param: Tensor, keeps_shape: bool, kept: Optional[dict], part: str) -> dict:
     _require(isinstance(entries, dict), part, 'without a state of each parameter')
     fitted = {}
     for name, value in entries.items():
         if isinstance(value, Tensor):
+            _require(value.device.type != 'meta', part, f'without numbers, in {_name(name)}')
+            _require(value.layout != torch.strided or is_finite(value), part, f'NaN or infinite, in {_name(name)}')
             fits = value.shape == param.shape or value.ndim == 0 and name in _SCALARS
             if not keeps_shape:
                 fits = value.numel() <= max(param.numel(), 1)
@@ -141,6 +167,12 @@ def _fitted_entries(entries: Any, param: Tensor, keeps_shape: bool, part: str) -
             told = f'a {type(value).__name__}'
         _require(fits and isinstance(name, str), part, f'not this one: {_name(name)} is {told}')
         fitted[name] = value
+    for name, own in (kept or {}).items() if fitted else ():  # without any, the optimizer begins one
+        value = fitted.get(name)
+        fits = not isinstance(own, Tensor) or isinstance(value, Tensor) and (value.ndim == 0 or own.ndim > 0)
+        fits |= isinstance(own, Tensor) and own.ndim == 0 and _is_like(value, 0)  # a step, of older versions
+        fits |= name == 'momentum_buffer' and value is None and 'step' not in kept  # SGD begins it at any time
+        _require(fits, part, f'not this one: {_name(name)} is {"missing" if value is None else "of another kind"}')
     return fitted
 
 

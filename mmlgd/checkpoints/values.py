@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mmlgd.errors import brief
 
 from .archives import Storage
-from .pickles import Name, StandIn, checked_key
+from .pickles import Name, StandIn
 
 # Of numpy's numbers, those without references to objects, by the letters that files use.
 _DTYPES = tuple(['f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'b1'])
@@ -77,6 +77,16 @@ class TensorOf(StandIn):
 
     def result(self) -> Tensor:
         return self.tensor
+
+
+def _of_rare_kind(
+    storage: Any, offset: Any, size: Any, stride: Any, grad: Any, hooks: Any, kind: Any, bits: Any = None
+) -> TensorOf:
+    """Stand for a tensor of a kind that torch has no class of storages for: its memory is told in bytes."""
+    if kind not in _RARE or type(storage) is not Storage or storage.dtype is not torch.uint8 or storage.start:
+        raise UnpicklingError(f'It has a tensor of {brief(kind, 50)} over {brief(storage, 50)}.')
+    storage = storage._replace(dtype=kind, length=storage.length // kind.itemsize)
+    return TensorOf(storage, offset, size, stride, grad, hooks, bits)
 
 
 class _Parameter(StandIn):
@@ -196,25 +206,6 @@ def _encoded(text: str, encoding: str) -> bytes:
     return text.encode('latin-1')
 
 
-def _ordered(items: Any = ()) -> OrderedDict:
-    """Stand for ``OrderedDict``; Python 2 wrote the items as its argument."""
-    if type(items) not in (list, tuple) or any(type(item) not in (list, tuple) or len(item) != 2 for item in items):
-        raise UnpicklingError('A dict has pairs of keys and values; this one has not.')
-    return OrderedDict((checked_key(key), value) for key, value in items)
-
-
-def _counter(counts: Any = None) -> Counter:
-    if type(counts) not in (dict, type(None)):
-        raise UnpicklingError('A counter is made of a dict; this one is not.')
-    return Counter(counts)
-
-
-def _set(members: Any = ()) -> set:
-    if type(members) not in (list, tuple):
-        raise UnpicklingError('A set is made of a list; this one is not.')
-    return set(map(checked_key, members))
-
-
 def _size(lengths: Any = ()) -> torch.Size:
     if type(lengths) is not tuple or not _whole(*lengths):
         raise UnpicklingError(f'A size is of whole numbers from 0, this one of {brief(lengths, 50)}.')
@@ -235,18 +226,23 @@ _STORAGES = {
     'ComplexDouble': torch.complex128,
     'ComplexFloat': torch.complex64,
 }
+_FLOAT8 = [f'float8_{kind}' for kind in ('e4m3fn', 'e4m3fnuz', 'e5m2', 'e5m2fnuz', 'e8m0fnu')]
+_RARE = [getattr(torch, name, None) for name in ('uint16', 'uint32', 'uint64', 'complex32', *_FLOAT8)]
+_RARE = [kind for kind in _RARE if kind]  # the last is of torch 2.7
 # Plain tensors alone: no other layouts, no memory without content.
 NAMES = {
     **{f'torch.{place}{name}Storage': kind for name, kind in _STORAGES.items() for place in ('', 'cuda.')},
     'torch._utils._rebuild_tensor': TensorOf,
     'torch._utils._rebuild_tensor_v2': TensorOf,
+    'torch._utils._rebuild_tensor_v3': _of_rare_kind,
+    'torch.storage.UntypedStorage': torch.uint8,
     'torch._utils._rebuild_parameter': _Parameter,
     'torch.nn.parameter.Parameter': _Parameter,
     'torch.Size': _size,
     'torch.device': torch.device,
-    'collections.OrderedDict': _ordered,
-    'collections.Counter': _counter,
-    'builtins.set': _set,
+    'collections.OrderedDict': OrderedDict,
+    'collections.Counter': Counter,
+    'builtins.set': set,
     'builtins.complex': complex,
     'builtins.bytes': _no_bytes,
     'builtins.getattr': _method,
@@ -259,7 +255,7 @@ NAMES = {
     **{f'{real.__module__}.{real.__qualname__}': ours for ours, real in _CLASSES.items()},
 }
 _KINDS = {str(kind): kind for kind in vars(torch).values() if isinstance(kind, torch.dtype)}
-_PLAIN = (bytes, complex, np.generic, torch.dtype, torch.device, torch.Size)
+_PLAIN = (complex, np.generic, torch.dtype, torch.device)
 _FUNCTIONS = [getattr(owner, name) for owner, names in _METHODS.items() for name in names]
 
 
@@ -336,6 +332,8 @@ class _Walk:
             return tuple(items), size, depth
         if isinstance(value, set):
             return value, sum(self(member)[1] for member in value), 1
+        if isinstance(value, torch.Size):
+            return value, _VALUE * (1 + len(value)), 0
         if isinstance(value, _PLAIN) or any(value is function for function in _FUNCTIONS):
             return value, _VALUE, 0
         raise UnpicklingError(f'It holds a {type(value).__name__}, which is no weight, number or text.')

@@ -55,7 +55,7 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
     student = build_part(settings, 'model.backbone')
     if checkpoint:
         check_weights(student, weights, checkpoint)
-        student.load_state_dict(weights)
+        student.load_state_dict(weights, strict=False)  # all are there; some modules have a table of their own
     else:
         student.init_weights()
     student.eval()  # not returned: mmpretrain's backbones return None from it

@@ -10,8 +10,8 @@ from mmengine.logging import print_log
 
 from mmlgd.checkpoints.configs import buildable, model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
-from mmlgd.datasets.sizes import LARGEST as LARGEST
 from mmlgd.datasets.sizes import is_loading, is_step, pixels, size_after
+from mmlgd.errors import brief
 from mmlgd.models.zero_shot import IMAGENET_RGB
 
 DEFAULT = (224, 224)  # of a config that does not say
@@ -182,6 +182,9 @@ def compare_statistics(cfg: Config, source: str) -> None:
     Args:
         cfg (Config): Of an evaluation, or of a training that starts from the student.
         source (str): What the student is from; only a checkpoint of LGD with its config in it says its statistics.
+
+    Raises:
+        CheckpointError: It says some that are no numbers of channels.
     """
     if not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
         return
@@ -191,9 +194,9 @@ def compare_statistics(cfg: Config, source: str) -> None:
         return
     if 'neck' not in trained['model'] or 'data_preprocessor' in trained:  # of another training, as a classifier's
         return
-    own = _statistics(trained['model'].get('data_preprocessor') or IMAGENET_RGB)
+    own = _statistics(trained['model'].get('data_preprocessor') or IMAGENET_RGB, source)
     here = (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor') or IMAGENET_RGB
-    if (shown := _statistics(here)) != own:
+    if (shown := _statistics(here, 'The config')) != own:
         print_log(
             f'{source} is of a student that was trained with images of {own}; this config shows it {shown}. Set the '
             f'data_preprocessor of this config as in the training, or expect less of the student.',
@@ -202,10 +205,16 @@ def compare_statistics(cfg: Config, source: str) -> None:
         )
 
 
-def _statistics(preprocessor: dict) -> str:
+def _statistics(preprocessor: dict, source: str) -> str:
     order = 'RGB' if preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb') else 'BGR'
-    mean, std = ([float(value) for value in preprocessor.get(key) or []] for key in ('mean', 'std'))
-    return f'{order}, mean {mean}, std {std}'
+    told = [order]
+    for key in ('mean', 'std'):
+        values = preprocessor.get(key) or []
+        is_some = isinstance(values, (list, tuple)) and len(values) <= 4
+        if not is_some or not all(isinstance(value, (int, float)) and abs(value) < 1e30 for value in values):
+            raise CheckpointError(f'{source} has {key}={brief(values)}, expected a finite number for each channel.')
+        told.append(f'{key} {[float(value) for value in values]}')
+    return ', '.join(told)
 
 
 def _to_size(size: tuple[int, int], edge: int) -> list[dict]:

@@ -1,23 +1,27 @@
 """Models out of a checkpoint, built no larger than the weights that are to go into them."""
 
-from math import prod
 from pathlib import Path
 from typing import Any, Optional, Union
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
 
 from mmlgd.checkpoints.files import CheckpointError
 
 # Beside its weights, a model makes indices and masks, and numbers to initialise with.
 _TIMES, _SLACK = 4, 1 << 24
+# Steps that torch takes for each tensor of a model, and beside them. Most models take 3 to 10; timm's MaxViT at 512
+# pixels, which lays out its indices row by row, a hundred.
+_STEPS, _SLACK_OF_STEPS = 200, 10_000
 
 
 class no_larger_than(TorchDispatchMode):
-    """Refuse to make tensors of many more numbers than some weights have, before there is memory for them.
+    """Refuse to make many more numbers or layers than some weights have, before there is memory for them.
 
     A config is a short text, and may ask for layers that fill the memory of any machine. Their weights would have to be
-    in the file.
+    in the file. Each step of torch is first done without numbers, which tells how many it makes.
 
     Args:
         weights (Dict[str, Tensor]): Those that the model is to take.
@@ -35,19 +39,56 @@ class no_larger_than(TorchDispatchMode):
 
     def __init__(self, weights: dict[str, Tensor], source: Union[str, Path]):
         super().__init__()
-        self.source, self.asked = source, 0
-        self.there = sum(value.numel() for value in weights.values() if isinstance(value, Tensor))
+        self.source, self.made, self.steps = source, 0, 0
+        tensors = [value.numel() for value in weights.values() if isinstance(value, Tensor)]
+        self.there, self.tensors = sum(tensors), len(tensors)
 
     def __torch_dispatch__(self, func: Any, types: tuple, args: tuple = (), kwargs: Optional[dict] = None) -> Any:
         """See :class:`torch.utils._python_dispatch.TorchDispatchMode`."""
-        shapes = [prod(one) for one in args if isinstance(one, (list, tuple)) and all(type(n) is int for n in one)]
-        made = max(shapes or [one for one in args if type(one) is int], default=0)
-        if not any(isinstance(one, Tensor) for one in args):  # as empty and arange: something new
-            self.asked += made
-        if max(self.asked, made) > _TIMES * self.there + _SLACK:
-            raise CheckpointError(
-                f'{self.source} has a config that asks for layers of {max(self.asked, made):,} numbers or more, and '
-                f'{self.there:,} in its weights: they do not belong together. Give the file as the run '
-                f'has written it, or build the model from a config file of yours.'
-            )
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        self.steps += 1
+        if self.steps > _STEPS * self.tensors + _SLACK_OF_STEPS:
+            raise self._refusal(f'so many layers that they take more than {self.steps - 1:,} steps', self.tensors)
+        try:
+            self._count(_made_by(func, args, kwargs))
+        except (NotImplementedError, RuntimeError):  # what depends on the numbers themselves, such as an item
+            made = func(*args, **kwargs)
+            self._count(sum(one.numel() for one in tree_flatten(made)[0] if isinstance(one, Tensor)))
+            return made
+        return func(*args, **kwargs)
+
+    def _count(self, made: int) -> None:
+        self.made += made
+        if self.made > _TIMES * self.there + _SLACK:
+            raise self._refusal(f'layers of {self.made:,} numbers or more', self.there)
+
+    def _refusal(self, asked: str, there: int) -> CheckpointError:
+        what = 'tensors' if 'steps' in asked else 'numbers'
+        return CheckpointError(
+            f'{self.source} has a config that asks for {asked}, and has {there:,} {what} in its weights: they do not '
+            f'belong together. Give the file as the run has written it, or build the model from a config file of yours.'
+        )
+
+
+def _made_by(func: Any, args: tuple, kwargs: dict) -> int:
+    """Count the numbers that a step of torch makes room for, without it: views and changes in place make none."""
+    before: dict[int, tuple[torch.UntypedStorage, int]] = {}
+
+    def empty(tensor: Tensor) -> Tensor:
+        memory = torch.UntypedStorage(tensor.untyped_storage().nbytes(), device='meta')
+        before[memory._cdata] = memory, memory.nbytes()
+        alike = torch.empty(0, dtype=tensor.dtype, device='meta')
+        return alike.set_(memory, tensor.storage_offset(), tensor.size(), tensor.stride())
+
+    args, kwargs = tree_map_only(Tensor, empty, (args, kwargs))
+    if any(argument.name == 'device' for argument in func._schema.arguments):
+        kwargs = {**kwargs, 'device': torch.device('meta')}
+    # What Python or numpy has made comes in here.
+    made = args[0].numel() if func is torch.ops.aten.lift_fresh.default else 0
+    for tensor in tree_flatten(func(*args, **kwargs))[0]:
+        if isinstance(tensor, Tensor):
+            memory = tensor.untyped_storage()
+            grown = memory.nbytes() - before.get(memory._cdata, (None, 0))[1]
+            made += grown // tensor.element_size()
+            before[memory._cdata] = memory, memory.nbytes()
+    return made

@@ -16,7 +16,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
-from mmlgd.models.teachers.torchscript import read_torchscript
+from mmlgd.checkpoints.archives import archive_fault
+from mmlgd.checkpoints.resume import last_whole_checkpoint
+from mmlgd.models.teachers.foreign import check_weights_file
+from mmlgd.models.teachers.torchscript import is_torchscript, read_torchscript
+from mmlgd.utils.files import UnreadableError
 from tests.malicious import WRITERS, Call, Claim, claimed, write_archive
 
 KINDS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.complex128]
@@ -192,7 +196,7 @@ def test_where_tensors_go(tmp_path):
     asked = []
     for place in ('cpu', torch.device('cpu'), {'cuda:3': 'cpu'}, lambda memory, location: asked.append(location)):
         if callable(place):
-            with pytest.raises(CheckpointError, match='CUDA'):
+            with pytest.raises(CheckpointError, match="'cuda:3', which is not here.*CUDA.*map_location='cpu'"):
                 read_checkpoint(tmp_path / 'a.pth', place)
         else:
             assert read_checkpoint(tmp_path / 'a.pth', place)['a'].tolist() == [1, 2]
@@ -315,7 +319,7 @@ def test_a_huge_memo_of_a_script(tmp_path):
 
 
 def test_the_parts_of_a_pickle_are_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmlgd.checkpoints.pickles._MOST_OPCODES', 1000)
+    monkeypatch.setattr('mmlgd.checkpoints.pickles._MOST_PARTS', 1000)
     torch.save(dict(a=list(range(400))), tmp_path / 'a.pth')
     assert read_checkpoint(tmp_path / 'a.pth')
     torch.save(dict(a=list(range(1000))), tmp_path / 'a.pth')
@@ -339,4 +343,134 @@ def test_opcodes_that_torch_does_not_write(opcodes, tmp_path):
 def test_what_no_pickle_says(opcodes, tmp_path):
     write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02' + opcodes + b'.'})
     with pytest.raises(CheckpointError):
+        read_checkpoint(tmp_path / 'a.pth')
+
+
+def with_entry(file, change):
+    """An archive of which the first entry of the directory is changed."""
+    torch.save(dict(a=torch.ones(4)), file)
+    content = bytearray(file.read_bytes())
+    start = content.index(b'PK\x01\x02')
+    change(content, start)
+    file.write_bytes(content)
+
+
+def _set(offset, value):
+    def change(content, start):
+        content[start + offset : start + offset + len(value)] = value
+
+    return change
+
+
+def _cipher(content, start):
+    while start >= 0:
+        content[start + 8] |= 1
+        start = content.find(b'PK\x01\x02', start + 4)
+
+
+ENTRIES = dict(
+    text=lambda content, start: (_set(8, b'\0\x08')(content, start), _set(46, b'\xff')(content, start)),
+    version=_set(6, b'\x63\0'),
+    cipher=_cipher,
+    method=_set(10, b'\x61\0'),
+)
+
+
+@pytest.mark.parametrize('name', ENTRIES)
+def test_an_archive_that_is_none_of_torch(name, tmp_path):
+    """Python has five kinds of errors for it; a run goes on from the checkpoint before."""
+    torch.save(dict(a=torch.ones(4)), tmp_path / 'epoch_1.pth')
+    file = tmp_path / 'epoch_2.pth'
+    with_entry(file, ENTRIES[name])
+    assert archive_fault(file) and not is_torchscript(file)
+    with pytest.raises(CheckpointError, match='encrypted' if name == 'cipher' else None):
+        read_checkpoint(file)
+    assert last_whole_checkpoint(tmp_path) == tmp_path / 'epoch_1.pth'
+    file.rename(tmp_path / 'a.npz')
+    with pytest.raises(UnreadableError):
+        check_weights_file(tmp_path / 'a.npz')
+
+
+def test_an_archive_without_checksums_says_how_it_was_made(tmp_path):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(dict(a=torch.ones(4)), tmp_path / 'epoch_1.pth')
+    finally:
+        torch.serialization.set_crc32_options(before)
+    for read in (read_checkpoint, lambda file: last_whole_checkpoint(file.parent)):
+        with pytest.raises(CheckpointError, match=r'set_crc32_options\(False\)'):
+            read(tmp_path / 'epoch_1.pth')
+
+
+RARE = ['uint16', 'uint32', 'uint64', 'float8_e4m3fn', 'float8_e5m2', 'complex32']
+
+
+@pytest.mark.filterwarnings('ignore:ComplexHalf')
+@pytest.mark.parametrize('kind', RARE)
+def test_kinds_without_a_class_of_storages(kind, tmp_path):
+    values = torch.arange(12, dtype=torch.float32).reshape(3, 4).to(getattr(torch, kind))
+    torch.save(dict(a=values, b=values[1:, ::2]), tmp_path / 'a.pth')
+    ours, theirs = read_checkpoint(tmp_path / 'a.pth'), torch.load(tmp_path / 'a.pth', weights_only=True)
+    for key, value in theirs.items():
+        assert ours[key].dtype == value.dtype and ours[key].stride() == value.stride()
+        assert torch.equal(ours[key].contiguous().view(torch.uint8), value.contiguous().view(torch.uint8))
+
+
+def of_rare_kind(count, kind, size, memory=torch.UntypedStorage):
+    claim = Claim(count)
+    claim.told = ('storage', memory, '0', 'cpu', count)
+    return Call(torch._utils._rebuild_tensor_v3, claim, 0, (size,), (1,), False, OrderedDict(), kind)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        of_rare_kind(16, torch.uint16, 9),
+        of_rare_kind(16, torch.quint8, 2),
+        of_rare_kind(16, torch.float32, 2),
+        of_rare_kind(16, 'uint16', 2),
+        of_rare_kind(4, torch.uint16, 2, torch.FloatStorage),
+    ],
+)
+def test_memories_of_rare_kinds_are_checked_as_others(value, tmp_path):
+    write_archive(dict(a=value), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='holds more than weights'):
+        read_checkpoint(tmp_path / 'a.pth')
+
+
+def claimed_of(key, location='cpu'):
+    claim = Claim(4, key)
+    claim.told = (*claim.told[:3], location, 4)
+    return Call(torch._utils._rebuild_tensor_v2, claim, 0, (4,), (1,), False, OrderedDict())
+
+
+def test_what_a_file_says_is_short_and_plain_in_a_message(tmp_path):
+    contents = dict(
+        key=(dict(a=claimed_of('k' * 10**6)), 'It has no archive/data/kkk'),
+        location=(dict(a=claimed_of('0', '\x1b[2J' * 10**5)), 'are of the device'),
+        names=(None, r'It names os\.\\x1b\[2Jx'),
+    )
+    for content, told in contents.values():
+        members = None if content else {'data.pkl': b'\x80\x02cos\n\x1b[2J' + b'x' * 10**6 + b'\n.'}
+        write_archive(content, tmp_path / 'a.pth', members)
+        with pytest.raises(CheckpointError, match=told) as caught:
+            read_checkpoint(tmp_path / 'a.pth', map_location=None)
+        assert len(str(caught.value)) < 2000 and '\x1b' not in str(caught.value)
+
+
+def test_what_is_wrong_is_not_called_damage(tmp_path, monkeypatch):
+    write_archive(dict(a=claimed_of('0', 'meta')), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='said to be "meta", which has no numbers'):
+        read_checkpoint(tmp_path / 'a.pth', map_location=None)
+    torch.save(dict(a=1), tmp_path / 'a.pth', pickle_protocol=4)
+    with pytest.raises(CheckpointError, match=r'protocol 2, which torch writes by itself \(pickle_protocol\)'):
+        read_checkpoint(tmp_path / 'a.pth')
+    torch.save(dict(a=torch.ones(1)), tmp_path / 'a.pth')
+
+    def full(*args, **kwargs):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(torch, 'empty', full)
+    with pytest.raises(MemoryError, match='no memory for 4 bytes'):
         read_checkpoint(tmp_path / 'a.pth')

@@ -344,3 +344,12 @@ def test_nor_of_a_neck(with_config):
     file = with_config(_set('neck', lambda mark: dict(in_channels=2**20, hid_channels=2**14)))
     with pytest.raises(CheckpointError, match='asks for layers of'):
         get_zero_shot_classifier(file)
+
+
+def test_few_keys_are_numbers_of_the_files_choice():
+    """Their hashes are chosen with them: a dict of n such may take n * n steps."""
+    for many in ({key: 0 for key in range(2**40, 2**40 + 1001)}, {key / 7 for key in range(1001)}):
+        with pytest.raises(CheckpointError, match='more than 1000 keys that are no words'):
+            model_config(dict(meta=dict(cfg=f'model=dict(backbone=dict(a={many!r}))')))
+    names = {number: 'name' for number in range(5000)}
+    assert model_config(dict(meta=dict(cfg=f'model=dict(backbone=dict(a={names!r}))'))).model.backbone.a == names

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -135,3 +136,22 @@ def test_an_address_does_not_choose_the_folder(tail, served, content, hub, tmp_p
         read_checkpoint(host + tail)
     after = {path for path in tmp_path.rglob('*') if hub not in path.parents}
     assert after - before <= {tmp_path / 'torch', tmp_path / 'torch/hub', hub}
+
+
+@pytest.mark.parametrize('name', ['~nobody_of_this_name/a.pth', 'a' * 5000, 'a\0b', ''])
+def test_names_that_no_file_has(name):
+    with pytest.raises(MissingFileError):
+        read_checkpoint(name)
+
+
+@pytest.mark.parametrize('name', ['a.pth', 'a_20261125-00000000.pth'])
+def test_a_file_that_may_not_be_read(name, tmp_path, monkeypatch):
+    """Root may read all of them."""
+
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, 'Permission denied')
+
+    (tmp_path / name).write_bytes(b'a')
+    monkeypatch.setattr(Path, 'open', refuse)
+    with pytest.raises(CheckpointError, match='cannot be read: Permission denied'):
+        read_checkpoint(tmp_path / name)

@@ -253,3 +253,50 @@ def test_a_curve_is_the_schedules_own():
 def test_other_schedules_are_refused(saved):
     with pytest.raises(CheckpointError, match='its param_schedulers'):
         check_schedules(saved, trained(**SGD).schedules)
+
+
+def _of_a_group(**settings):
+    def change(saved):
+        saved['param_groups'][0].update(settings)
+
+    return change
+
+
+def _of_a_state(change):
+    return lambda saved: change(saved['state'][0])
+
+
+HALF = dict(
+    no_average=(_of_a_state(lambda state: state.pop('exp_avg')), 'exp_avg is missing'),
+    no_step=(_of_a_state(lambda state: state.pop('step')), 'step is missing'),
+    nothing_as_average=(_of_a_state(lambda state: state.update(exp_avg=None)), 'exp_avg is missing'),
+    a_number_as_average=(_of_a_state(lambda state: state.update(exp_avg=0.5)), 'exp_avg is of another kind'),
+    steps=(_of_a_state(lambda state: state.update(step=torch.ones(4))), 'step is of another kind'),
+    nowhere=(_of_a_state(lambda state: state.update(exp_avg=torch.ones(4, device='meta'))), 'without numbers'),
+    not_finite=(_of_a_state(lambda state: state['exp_avg'].fill_(float('nan'))), 'NaN or infinite, in exp_avg'),
+    a_maximum=(_of_a_group(amsgrad=True), 'max_exp_avg_sq is missing'),
+    rates=(_of_a_group(betas=(5, 6)), 'settings that Adam does not take: Invalid beta'),
+)
+
+
+@pytest.mark.parametrize('name', HALF)
+@pytest.mark.parametrize('fused', [False, True])
+def test_a_state_that_no_step_could_go_on_from(name, fused):
+    change, told = HALF[name]
+    saved = saved_of(trained(torch.optim.Adam, lr=0.1, fused=fused))
+    run = trained(torch.optim.Adam, 0, lr=0.1, fused=fused)
+    fitted_optimizer(saved, run.wrapper)
+    change(saved)
+    with pytest.raises(CheckpointError, match=told):
+        fitted_optimizer(saved, run.wrapper)
+
+
+def test_states_that_are_not_begun_yet():
+    """A parameter that had no gradient; a momentum of SGD before its first step; a step as older versions wrote it."""
+    saved = saved_of(trained(torch.optim.Adam, lr=0.1))
+    saved['state'][0] = {}
+    saved['state'][1]['step'] = 2
+    assert fitted_optimizer(saved, trained(torch.optim.Adam, 0, lr=0.1).wrapper)['state'][1]['step'] == 2
+    saved = saved_of(trained(**SGD))
+    saved['state'][0]['momentum_buffer'] = None
+    fitted_optimizer(saved, trained(steps=0, **SGD).wrapper)

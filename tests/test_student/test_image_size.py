@@ -268,3 +268,11 @@ def test_broken_weights_are_refused_by_every_reader(lgd_checkpoint, tmp_path):
     torch.save(content, tmp_path / 'broken.pth')
     with pytest.raises(CheckpointError, match='NaN or infinite numbers in textual_bank.bank'):
         mmlgd.get_zero_shot_classifier(tmp_path / 'broken.pth')
+
+
+@pytest.mark.parametrize('mean', ["'abc'", '5', '[[1]]', '[None]', '[1e999]', '[1, 2, 3, 4, 5]', "{'a': 1}"])
+def test_statistics_that_are_none(mean, tmp_path):
+    text = f'model=dict(backbone=dict(), neck=dict(), data_preprocessor=dict(mean={mean}))'
+    torch.save(dict(meta=dict(cfg=text), state_dict={'backbone.x': torch.ones(2)}), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='expected a finite number for each channel'):
+        compare_statistics(Config(dict(model=dict(type='mmlgd.KNNClassifier'))), str(tmp_path / 'a.pth'))

@@ -3,41 +3,57 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
 from mmlgd.checkpoints.archives import archive_fault
 from mmlgd.checkpoints.files import read_checkpoint
+from mmlgd.errors import brief
 from mmlgd.utils.files import UnreadableError, read_small, require_file
 
 from .base import TeacherError
 
-# With these, transformers would import a file of the folder, or of a repository that it names.
-_CODE = {'auto_map', 'trust_remote_code', 'custom_pipelines', 'code_revision'}
+# With these, transformers would import a file of the folder, or of a repository that it names; the last one is where it
+# takes weights from.
+_CODE = {'auto_map', 'trust_remote_code', 'custom_pipelines', 'code_revision', 'transformers_weights'}
 _KERNELS = '_implementation'  # of attention: a word of transformers, or ORG/NAME, whose code it fetches and runs
 _SETTINGS = 2**24  # bytes
 _TEXTS, _TEXT = ('.json', '.txt', '.md', '.model', '.jinja'), 2**28  # what libraries read at once, and its bytes
 _HEADER = 2**24  # bytes, of safetensors; of a model with 10,000 tensors it has 1.2 million
 
 
-def read_settings(file: Path) -> Any:
+def read_settings(file: Path) -> Union[dict, list]:
     """Read a JSON file of somebody else's.
 
     Args:
         file (Path): The file.
 
     Returns:
-        Any: What it holds.
+        dict | list: What it holds.
 
     Raises:
         TeacherError: It is damaged.
-        UnreadableError: It is no regular file, or too large for settings.
+        UnreadableError: It is not there, no regular file, or too large for settings.
     """
-    content = read_small(file, _SETTINGS)
+    with _readable(file):
+        content = read_small(file, _SETTINGS)
     try:
-        return json.loads(content)
+        settings = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise TeacherError(f'{file} is damaged: {error!r}. Copy the teacher again.') from error
+    if not isinstance(settings, (dict, list)):
+        raise TeacherError(f'{file} is damaged: it is a {type(settings).__name__}. Copy the teacher again.')
+    return settings
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Say of a link that leads nowhere, and of a name that no file can have, what is said of other bad files."""
+    try:
+        yield
+    except OSError as error:
+        raise UnreadableError.of(brief(str(file), 500), error.strerror or str(error)) from error
 
 
 def refuse_code(folder: Path) -> None:
@@ -69,11 +85,13 @@ def check_file(file: Path) -> None:
         file (Path): Of a teacher: settings, texts or weights.
 
     Raises:
-        UnreadableError: It is a pipe or a device, or a text, or the header of safetensors, of a size that none has.
+        UnreadableError: It is not there, a pipe or a device, or a text, or the header of safetensors, of a size that
+            none has.
     """
-    require_file(file, _TEXT if file.suffix in _TEXTS else math.inf)
+    with _readable(file):
+        require_file(file, _TEXT if file.suffix in _TEXTS else math.inf)
     if file.suffix == '.safetensors':
-        with file.open('rb') as content:
+        with _readable(file), file.open('rb') as content:
             header = int.from_bytes(content.read(8), 'little')
         if header > _HEADER:
             raise UnreadableError.of(file, f'it tells of a header of {header} bytes, expected {_HEADER} at most')
@@ -86,9 +104,8 @@ def check_weights_file(file: Union[str, Path]) -> None:
         file (str | Path): Of safetensors, numpy or torch, by the ending of its name.
 
     Raises:
-        UnreadableError: It is a pipe, a device or a bomb.
+        UnreadableError: It is not there, a pipe, a device or a bomb.
         CheckpointError: It is cut off, or holds more than weights.
-        OSError: It is not there.
     """
     file = Path(file)
     check_file(file)
@@ -116,9 +133,11 @@ def foreign_code(folder: Path, what: str, why: str = 'which is not executed') ->
     )
 
 
-def _items(settings: Any) -> Iterator[tuple[Any, Any]]:
-    pairs = settings.items() if isinstance(settings, dict) else enumerate(settings)
-    for key, value in pairs:
-        yield key, value
-        if isinstance(value, (dict, list)):
-            yield from _items(value)
+def _items(settings: Union[dict, list]) -> Iterator[tuple[Any, Any]]:
+    todo = [settings]
+    while todo:
+        one = todo.pop()
+        for key, value in one.items() if isinstance(one, dict) else enumerate(one):
+            yield key, value
+            if isinstance(value, (dict, list)):
+                todo.append(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from mmlgd.errors import MissingFileError, MMLGDError
+from mmlgd.errors import MissingFileError, MMLGDError, brief
 
 from .base import TeacherError
 from .foreign import check_weights_file, foreign_code, read_settings, refuse_code
@@ -98,7 +98,7 @@ def check_encoder(folder: Path) -> None:
     """
     for place, kind in _parts(folder).items():
         refuse_code(place)
-        for file in () if list(place.glob('*.safetensors')) else place.glob('pytorch_model*.bin'):
+        for file in _weights_of(place):
             check_weights_file(file)
         if kind == 'Transformer':
             for file in place.glob('sentence_*_config.json'):
@@ -109,6 +109,25 @@ def check_encoder(folder: Path) -> None:
     _refuse_unknown(folder, whole, _WHOLE)
     if whole.get('model_type') not in (None, 'SentenceTransformer'):
         raise foreign_code(folder, f'model_type={whole["model_type"]!r}', 'which is no sentence encoder')
+
+
+def _weights_of(place: Path) -> list[Path]:
+    """Find the files that the libraries may read weights from where there is no ``model.safetensors``."""
+    if (place / 'model.safetensors').is_file():
+        return []
+    files = sorted(place.glob('pytorch_model*.bin'))
+    for index in sorted(place.glob('*.index.json')):  # of weights in several files
+        named = _settings(index).get('weight_map')
+        names = sorted(set(map(str, named.values()))) if isinstance(named, dict) else []
+        if wrong := [name for name in names if not _is_name(name)]:
+            raise TeacherError(f'{index} names {brief(wrong[0])!r}, expected files beside it. Copy the encoder again.')
+        files += [place / name for name in names]
+    return files
+
+
+def _is_name(name: str) -> bool:
+    """Whether it is the name of a file, and no path."""
+    return 0 < len(name) < 256 and name.isprintable() and name != '..' and PurePosixPath(name).name == name
 
 
 def _parts(folder: Path) -> dict[Path, str]:
@@ -123,8 +142,8 @@ def _parts(folder: Path) -> dict[Path, str]:
         if not kind:
             raise foreign_code(folder, repr(part.get('type')))
         _refuse_unknown(folder, part, _PART)
-        if not isinstance(path, str) or PurePosixPath(path).is_absolute() or '..' in PurePosixPath(path).parts:
-            raise TeacherError(f'{file} has a part at {path!r}, expected a folder below it.')
+        if not isinstance(path, str) or not all(map(_is_name, PurePosixPath(path).parts)):
+            raise TeacherError(f'{file} has a part at {brief(path)!r}, expected a folder below it.')
         place, is_first = folder / path, number == 0 and kind[1] == 'Transformer'
         if place in places and not (is_first and place == folder):
             raise TeacherError(

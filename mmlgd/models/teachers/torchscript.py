@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Union
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 import torch
 from torch import Tensor
 
-from mmlgd.checkpoints.archives import described
+from mmlgd.checkpoints.archives import described, opened
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.pickles import Name, StandIn
-from mmlgd.checkpoints.values import NAMES, TensorOf
+from mmlgd.checkpoints.values import NAMES, TensorOf, plain_values
+from mmlgd.errors import brief, shown
+
+_DEEPEST, _LETTERS = 100, 2**24  # of modules, and of all names of tensors together
 
 
 def is_torchscript(file: Union[str, Path]) -> bool:
@@ -29,9 +32,9 @@ def is_torchscript(file: Union[str, Path]) -> bool:
         bool: Whether it is one.
     """
     try:
-        with ZipFile(file) as archive:
+        with opened(file) as archive:
             return any(name.endswith('/constants.pkl') for name in archive.namelist())
-    except (BadZipFile, OSError, ValueError):
+    except (BadZipFile, OSError):
         return False
 
 
@@ -49,11 +52,11 @@ def read_torchscript(file: Union[str, Path]) -> dict[str, Tensor]:
     """
     try:
         with open(file, 'rb') as content:
-            return dict(_tensors(described(content, _named, _on_cpu), '', set()))
+            return plain_values(dict(_tensors(described(content, _named, _on_cpu))), content.seek(0, 2))
     except Exception as error:  # damaged bytes end anywhere in the unpickler
         raise CheckpointError(
-            f'{file} is a TorchScript archive that cannot be read as data: {error!r}. Compare its size with the '
-            f'original and copy it again, or give a file of weights alone (a state dict, or safetensors).'
+            f'{file} is a TorchScript archive that cannot be read as data: {shown(brief(repr(error), 300))}. Compare '
+            f'its size with the original and copy it again, or give a file of weights alone (a state dict).'
         ) from error
 
 
@@ -83,7 +86,7 @@ _OF_TORCHSCRIPT = {
     **{
         name: meaning
         for name, meaning in NAMES.items()
-        if name.endswith(('Storage', '._rebuild_tensor_v2', '.OrderedDict'))
+        if name.endswith(('Storage', '._rebuild_tensor_v2', '.OrderedDict', '.device', '.complex'))
     },
 }
 
@@ -93,7 +96,7 @@ def _named(path: str) -> Name:
     if path.startswith('__torch__'):
         return Name(_Module)
     if path not in _OF_TORCHSCRIPT:
-        raise UnpicklingError(f'It names {path}, which is not called.')
+        raise UnpicklingError(f'It names {shown(brief(path))}, which is not called.')
     return Name(_OF_TORCHSCRIPT[path])
 
 
@@ -101,14 +104,26 @@ def _on_cpu(memory: torch.UntypedStorage, location: str) -> torch.UntypedStorage
     return memory
 
 
-def _tensors(module: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
-    if not isinstance(module, _Module):
-        raise UnpicklingError(f'It has a {type(module).__name__} in place of a module.')
-    seen.add(id(module))
-    for name, value in module.attributes.items():
-        if isinstance(value, TensorOf):
-            if value.nbytes > value.storage.memory.size:
-                raise UnpicklingError(f'It has a tensor of {value.nbytes} bytes that its storage has not.')
-            yield f'{prefix}{name}', value.result()
-        elif isinstance(value, _Module) and id(value) not in seen:
-            yield from _tensors(value, f'{prefix}{name}.', seen)
+def _tensors(root: Any) -> Iterator[tuple[str, TensorOf]]:
+    """Walk through the tree: of its modules, each once; what else the program of an archive needs is left out."""
+    if not isinstance(root, _Module):
+        raise UnpicklingError(f'It has a {type(root).__name__} in place of a module.')
+    walks, seen, letters = [('', iter(root.attributes.items()))], {id(root)}, 0
+    while walks:
+        prefix, attributes = walks[-1]
+        for name, value in attributes:
+            if not isinstance(name, str):
+                raise UnpicklingError(f'It has an attribute by a {type(name).__name__}, expected a name.')
+            is_inner = isinstance(value, _Module) and id(value) not in seen
+            if is_inner or isinstance(value, TensorOf):
+                letters += len(prefix) + len(name)
+            if letters > _LETTERS or len(walks) > _DEEPEST:
+                raise UnpicklingError(f'It has modules deeper than {_DEEPEST}, or names of {_LETTERS} letters.')
+            if is_inner:
+                seen.add(id(value))
+                walks.append((f'{prefix}{name}.', iter(value.attributes.items())))
+                break
+            if isinstance(value, TensorOf):
+                yield f'{prefix}{name}', value
+        else:
+            walks.pop()
