@@ -6,7 +6,7 @@ _base_ = [
 
 # The memory is the training set, seen as the test set is.
 model = dict(
-    num_classes=len(_base_.class_names),
+    num_classes=None,
     memory=dict(
         _base_.test_dataloader,
         dataset=dict(_base_.train_dataloader.dataset, pipeline=_base_.test_pipeline),
