@@ -42,7 +42,7 @@ def cfg(recipe, tmp_path):
     cfg.work_dir = str(tmp_path / 'run')
     cfg.experiment_name = str(tmp_path)  # by the second otherwise, and runs of one name share what mmengine remembers
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    cfg.train_pipeline[2].size = cfg.train_dataloader.dataset.pipeline[2].size = 32
+    cfg.train_dataloader.dataset.size = 32
     cfg.default_hooks.checkpoint.max_keep_ckpts = 1
     cfg.custom_hooks = [dict(type='mmlgd.FiniteCheckHook')]
     return cfg
