@@ -14,4 +14,10 @@ names = 'names.txt'  # in data_root, or anywhere
 model = dict(text=dict(vocabulary=None, transfer=True))  # whatever names it was trained with
 # No pipeline: tools/test.py brings images to the student's size.
 val_dataloader = dict(dataset=dict(_delete_=True, type='mmlgd.Pictures', data_root=None, data_prefix='val'))
+val_evaluator = [  # top-1, and top-5 of more than five classes
+    dict(type='mmpretrain.Accuracy', topk=None),
+    dict(type='mmpretrain.MultiTasksMetric', task_metrics=dict(teacher=[dict(type='mmpretrain.Accuracy', topk=None)])),
+    dict(type='mmlgd.DistillationMetric'),
+]
 test_dataloader = val_dataloader
+test_evaluator = val_evaluator
