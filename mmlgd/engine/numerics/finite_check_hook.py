@@ -221,7 +221,8 @@ class FiniteCheckHook(Hook):
         rank, world_size = get_dist_info()
         file = Path(runner.work_dir) / 'broken_steps' / f'iter_{record.place["iter"] + 1}_rank_{rank}.pth'
         cfg = runner.cfg.copy()
-        cfg.optim_wrapper = precision_settings(cfg.optim_wrapper)  # that of this machine: another one has its own
+        if wrapper := cfg.get('optim_wrapper'):
+            cfg.optim_wrapper = precision_settings(wrapper)  # that of this machine: another one has its own
         meta = dict(cfg=cfg.pretty_text, seed=runner.seed, rank=rank, world_size=world_size)
         try:
             record.save(file, self._model.state_dict(), meta, broken)
