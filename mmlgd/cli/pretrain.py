@@ -183,20 +183,17 @@ def check_pictures(images: Path, batch_size: int, gpus: int) -> None:
         FileNotFoundError: There is no such folder, or no picture in it.
         ValueError: There are fewer pictures than a step takes; the message gives options that work.
     """
-    from mmengine.config import Config
-
     from mmlgd.datasets.folder import images_in
-    from mmlgd.utils.paths import place_of
+    from mmlgd.utils.paths import IMAGE_SUFFIXES
 
     if not images.is_dir():
         raise FileNotFoundError(f'--images takes a folder of pictures; there is none at {str(images)!r}.')
-    endings = Config.fromfile(place_of('configs') / '_base_/datasets/pictures.py').file_endings
     wanted = batch_size * gpus
-    count = sum(1 for _ in islice(images_in(images, endings), wanted))  # no more: there may be millions
+    count = sum(1 for _ in islice(images_in(images, IMAGE_SUFFIXES), wanted))  # no more: there may be millions
     if count == wanted:
         return
     if not count:
-        raise FileNotFoundError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(endings)}.')
+        raise FileNotFoundError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(IMAGE_SUFFIXES)}.')
     if count // gpus >= 2:
         advice = f'give --batch-size {count // gpus} or less, or more images'
     elif count >= 2:
@@ -366,15 +363,14 @@ def config_text(images: Path, vocabulary, student: str, teacher: dict, gpus: int
         f'_base_ = {base!r}',
         '',
         'model = dict(',
-        f'    teacher=dict(_delete_=True, {options}, compile=_base_.compiled),',
+        f"    teacher=dict(_delete_=True, {options}, compile='auto'),",
         f'    text=dict(vocabulary={vocabulary!r}{prompts}),',
         ')',
     ]
     dataset = [f'data_root={str(images.resolve())!r}']
     dataset += [f'{key}={settings[key]!r}' for key, usual in BAD_PICTURES.items() if settings[key] != usual]
     if settings['size'] != 224:
-        lines += ['train_pipeline = _base_.train_pipeline', f'train_pipeline[2].size = {settings["size"]}']
-        dataset.append('pipeline=train_pipeline')
+        dataset.append(f'size={settings["size"]}')
     lines += [
         'train_dataloader = dict(',
         f'    batch_size={batch},',

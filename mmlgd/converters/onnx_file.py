@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from mmlgd.checkpoints import CheckpointError
+from mmlgd.datasets.sizes import LARGEST
 from mmlgd.errors import ConfigError, MissingPackageError
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.student import Student
-from mmlgd.student.image_size import LARGEST, image_size
+from mmlgd.student.image_size import image_size
 from mmlgd.student.saved import SavedStudent
 from mmlgd.utils.validation import whole
 from mmlgd.version import __version__

@@ -6,10 +6,9 @@ from typing import Optional
 
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.files import read_small
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from .folder import images_in
-
-PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm')
 
 
 def class_folders(root: Path) -> dict[str, int]:
@@ -77,7 +76,7 @@ def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] =
     """
     lines = []
     for name, label in class_folders(root).items():
-        files = [Path(name, file).as_posix() for file in images_in(root / name, PICTURES)]
+        files = [Path(name, file).as_posix() for file in images_in(root / name, IMAGE_SUFFIXES)]
         if not files:
             raise MissingFileError(f'There are no pictures in {root / name}.')
         lines += [f'{file} {label}' for file in choose(name, files, percent, per_class, seed)]

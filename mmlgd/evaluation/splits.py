@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from mmlgd.datasets import Pictures
-from mmlgd.datasets.label_subset import PICTURES, choose
+from mmlgd.datasets.label_subset import choose
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.files import read_small
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 _LIST = 2**30  # bytes; ImageNet-21k comes to 600 million
 
@@ -64,7 +65,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         data_root=str(data),
         data_prefix=split,
         ann_file=f'{split}.txt' if listed else '',
-        extensions=PICTURES,
+        extensions=IMAGE_SUFFIXES,
         pipeline=pipeline,
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]

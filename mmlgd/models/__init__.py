@@ -6,6 +6,7 @@ from .base_bank import Bank, BankRows
 from .lgd import LGD
 from .losses import CosineLoss, DistillationLoss, LGDLoss
 from .necks import ProjectionNeck
+from .precision import auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
@@ -30,4 +31,5 @@ __all__ = [
     'Term',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
+    'auto_optim_wrapper',
 ]

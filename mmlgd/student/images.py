@@ -17,8 +17,7 @@ from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.loading import decode, read_bytes
 from mmlgd.datasets.sizes import is_loading
 from mmlgd.errors import ConfigError, MissingFileError, shown
-
-FILE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 
 @dataclass
@@ -133,9 +132,9 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
         return [ImageSource(str(source), '' if name == '..' or '\\' in name else name)]
     path = Path(source).expanduser()
     if path.is_dir():
-        files = sorted(map(Path, images_in(path, FILE_ENDINGS)))
+        files = sorted(map(Path, images_in(path, IMAGE_SUFFIXES)))
         if not files:
-            endings = ' '.join(FILE_ENDINGS)
+            endings = ' '.join(IMAGE_SUFFIXES)
             raise ConfigError(f'There are no pictures ({endings}) in {str(path)!r} and its sub-folders.')
         return [ImageSource(str(path / file), file) for file in files]
     if not path.is_file():

@@ -87,7 +87,12 @@ def study(
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     for seed in seeds:
         for name, variant in chosen.items():
-            options = ['--cfg-options', f'randomness.seed={seed}', *options_of(variant, cfg_options)]
+            options = [
+                '--cfg-options',
+                f'data_root={data}',
+                f'randomness.seed={seed}',
+                *options_of(variant, cfg_options),
+            ]
             checkpoint = _train(variant.config, store, options, work_dir / f'{name}_seed{seed}')
             figures = _evaluate(checkpoint, how, names)
             found[name][str(seed)] = figures

@@ -57,7 +57,7 @@ def test_a_dry_run_writes_and_prints_an_ordinary_config(pretrain, pictures, name
     assert cfg.model.backbone.type == 'mmpretrain.ResNet' and cfg.model.text.vocabulary == str(names)
     assert cfg.model.teacher.model.startswith('local-dir:') and 'pretrained' not in cfg.model.teacher
     assert cfg.train_dataloader.dataset.data_root == str(pictures.resolve())
-    assert cfg.train_dataloader.dataset.pipeline[2].size == 64
+    assert cfg.train_dataloader.dataset.size == 64
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.03 * 8 / 256)
     assert (cfg.train_cfg.max_epochs, cfg.randomness.seed, cfg.auto_scale_lr.base_batch_size) == (20, 3, 8)
     assert cfg.work_dir == str(file.parents[1])
@@ -443,9 +443,9 @@ def test_it_trains(pretrain, pictures, tmp_path, monkeypatch):
     val = ROOT / 'configs/_base_/datasets/unlabelled_val.py'
     (tmp_path / 'watched.py').write_text(
         f"_base_ = [r'{tmp_path}/run/recipe/pretrain.py', r'{val}']\n"
-        'val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)\n'
+        'val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, '
+        f'dataset=dict(data_root={str(pictures)!r}))\n'
     )
-    monkeypatch.setenv('MMLGD_VAL', str(pictures))
     command = [sys.executable, str(ROOT / 'tools/train.py'), 'watched.py', '--work-dir', 'watched', '--cfg-options']
     run = subprocess.run([*command, *options, "model.text.templates=['a {}']"], capture_output=True, text=True)
     assert run.returncode == 0 and 'distillation/agreement' in run.stdout + run.stderr, run.stderr

@@ -191,3 +191,7 @@ def test_train_runs_detection_and_segmentation_configs(library, world, tmp_path)
     assert run.returncode == 0, log[-3000:]
     assert re.search(r'Iter\(train\) \[2/2\].*loss: ', log)
     assert (tmp_path / 'work_dirs/config/iter_2.pth').is_file()
+
+
+def test_an_evaluation_needs_something_trained():
+    assert 'Nothing trained' in refusal('test', ROOT / 'configs/benchmarks/classification/zero-shot_in1k.py')
