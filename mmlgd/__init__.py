@@ -29,9 +29,25 @@ _PLACES = {
     'ZeroShotInferencer': 'student',
     'get_student': 'student',
     'get_zero_shot_classifier': 'student',
+    'replay': 'run',
     'safe_loading': 'checkpoints',
+    'store_teacher': 'run',
+    'test': 'run',
+    'train': 'run',
 }
-_ROOMS = ('checkpoints', 'datasets', 'demo', 'engine', 'evaluation', 'models', 'store', 'student', 'text', 'utils')
+_ROOMS = (
+    'checkpoints',
+    'datasets',
+    'demo',
+    'engine',
+    'evaluation',
+    'models',
+    'run',
+    'store',
+    'student',
+    'text',
+    'utils',
+)
 
 __all__ = ['__version__', *_PLACES]
 

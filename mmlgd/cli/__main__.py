@@ -8,6 +8,10 @@ import click
 # Verb: where its command is, and its first line: the list of them waits for no import.
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
+    'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
+    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint with any of these configs.'),
+    'store': ('mmlgd.cli.store', 'Run the teacher once over all images, and keep its embeddings.'),
+    'replay': ('mmlgd.cli.replay', 'Run a broken training step again, and say what is broken in it.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }
 
