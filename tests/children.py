@@ -2,22 +2,22 @@
 
 import multiprocessing
 import os
-import runpy
 import signal
 import sys
 import traceback
 from fnmatch import fnmatch
 from pathlib import Path
 
+import mmengine.config.config
 import pytest
 
-from tests import ROOT
+from mmlgd.cli.__main__ import main
 
 # With several test processes, all of these tests in one: the stack is then imported once.
 in_one_worker = pytest.mark.xdist_group('children')
 
 _CONTEXT = multiprocessing.get_context('forkserver')
-_CONTEXT.set_forkserver_preload(['mmlgd.engine', 'mmlgd.evaluation', 'mmlgd.store', __name__])
+_CONTEXT.set_forkserver_preload(['mmlgd.cli.train', 'mmlgd.cli.store', 'mmlgd.evaluation', __name__])
 
 
 class Child:
@@ -67,14 +67,13 @@ def _call(log, function, arguments):
         sys.exit(1)
 
 
-def tool(name, arguments, fault=None, *details):
-    """Run one of the tools, with something that will happen to it."""
+def verb(name, arguments, fault=None, *details):
+    """Run ``mmlgd NAME`` with something that will happen to it."""
+    # Half of a short run's time goes into the layout of its config's text.
+    mmengine.config.config.FormatCode = lambda text, **style: (text, True)
     if fault is not None:
         fault(*details)
-    script = ROOT / 'tools' / f'{name}.py'
-    sys.path.insert(0, str(script.parent))
-    sys.argv = [str(script), *map(str, arguments)]
-    runpy.run_path(str(script), run_name='__main__')
+    main([name, *map(str, arguments)], standalone_mode=False)
 
 
 def as_nobody(action, *arguments):

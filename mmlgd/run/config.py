@@ -1,6 +1,7 @@
 """The config of a run, from a file, a name or an object, and what can be refused before anything is built."""
 
 import copy
+import itertools
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,8 @@ from mmlgd.errors import MissingFileError
 from mmlgd.utils.paths import place_of
 from mmlgd.utils.substitution import refuse_substitution
 from mmlgd.utils.validation import require
+
+_STARTED = itertools.count()
 
 
 def read_config(config: Union[str, Path, Config]) -> Config:
@@ -119,4 +122,7 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         Runner: mmengine's, or the one of ``runner_type``.
     """
+    # mmengine tells the runs of a process apart by the second in which they start, and would mix their figures.
+    if number := next(_STARTED):
+        cfg.experiment_name = f'{cfg.get("experiment_name") or Path(cfg.filename or "run").stem}_{number}'
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -140,7 +140,7 @@ def train_config(
     Raises:
         MissingFileError: There is no such config.
         ConfigError: ``auto_scale_lr`` without ``auto_scale_lr.base_batch_size`` in the config, a seed that is none,
-            more processes than cards, mixed precision without a card, or a value that mmengine would not read back as it is.
+            more processes than cards, mixed precision without a card, or a value that mmengine would not read back.
     """
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
