@@ -9,13 +9,14 @@ from typing import Optional
 
 import cv2
 import torch
-from measure import benchmark_parser, measure, report, table
 from mmcv.transforms import LoadImageFromFile as Theirs
 from mmengine.config import Config
 
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.datasets import LoadImageFromFile
+from mmlgd.utils.paths import place_of
 
-PICTURES = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
+PICTURES = place_of('configs') / '_base_/datasets/pictures.py'
 
 
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:

@@ -13,18 +13,19 @@ from typing import Callable, Optional
 import cv2
 import numpy as np
 import torch
-from measure import benchmark_parser, measure, report, table
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image, ImageFilter
 from torchvision import transforms
 
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.datasets import default_collate
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
+from mmlgd.utils.paths import place_of
 
-PICTURES = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
+PICTURES = place_of('configs') / '_base_/datasets/pictures.py'
 
 
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:

@@ -10,7 +10,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-CONFIGS = Path(__file__).parents[2] / 'configs/demo'
+from mmlgd.utils.paths import place_of
+
 METRICS = dict(detector='coco/bbox_mAP', segmentor='mIoU')
 SHOWN = 6  # evaluation scenes in the figure
 CONFIDENT = 0.3  # boxes below this score are not drawn
@@ -44,7 +45,7 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
     Returns:
         Outcome: Its metric, and what it sees on some scenes.
     """
-    cfg = Config.fromfile(CONFIGS / f'{task}_resnet18-tiny_demo.py')
+    cfg = Config.fromfile(place_of('configs') / f'demo/{task}_resnet18-tiny_demo.py')
     cfg.work_dir = str(root / f'{task}_{start}')
     cfg.randomness = dict(seed=seed)
     cfg.log_level = 'ERROR'
