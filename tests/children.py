@@ -1,5 +1,6 @@
 """Functions in processes of their own, which may be killed. One fresh process imports the stack, the others fork it."""
 
+import datetime
 import multiprocessing
 import os
 import signal
@@ -10,14 +11,25 @@ from pathlib import Path
 
 import mmengine.config.config
 import pytest
+import torch
 
 from mmlgd.cli.__main__ import main
 
 # With several test processes, all of these tests in one: the stack is then imported once.
 in_one_worker = pytest.mark.xdist_group('children')
 
+PATIENCE = 300  # seconds for what takes a few on a machine with nothing else to do
 _CONTEXT = multiprocessing.get_context('forkserver')
 _CONTEXT.set_forkserver_preload(['mmlgd.cli.train', 'mmlgd.cli.store', 'mmlgd.evaluation', __name__])
+
+
+def start(function, *arguments, daemon=False):
+    process = _CONTEXT.Process(target=function, args=arguments, daemon=daemon)
+    # The server, which the first child starts, and so all children: on the CPU, whose sums are always the same.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('CUDA_VISIBLE_DEVICES', '')
+        process.start()
+    return process
 
 
 class Child:
@@ -29,14 +41,7 @@ class Child:
 
     def __init__(self, function, *arguments, log):
         self.log = Path(log)
-        self._process = _CONTEXT.Process(target=_call, args=(str(self.log), function, arguments))
-        # The server, which the first child starts, and so all children: on the CPU, whose sums are always the same.
-        seen = os.environ.get('CUDA_VISIBLE_DEVICES')
-        os.environ['CUDA_VISIBLE_DEVICES'] = ''
-        self._process.start()
-        os.environ.pop('CUDA_VISIBLE_DEVICES')
-        if seen is not None:
-            os.environ['CUDA_VISIBLE_DEVICES'] = seen
+        self._process = start(_call, str(self.log), function, arguments)
 
     @property
     def pid(self):
@@ -56,6 +61,45 @@ def run(function, *arguments, log):
     return Child(function, *arguments, log=log).wait()
 
 
+def ranks(function, folder, *arguments, timeout=PATIENCE):
+    """Start a function on two ranks of a process group; ``folder`` is made."""
+    folder.mkdir()
+    return [start(_on_rank, rank, function, folder, timeout, arguments, daemon=True) for rank in range(2)]
+
+
+def outcomes(function, folder, *arguments):
+    """What a function returned, or the error that it raised, on each of two ranks."""
+    for process in ranks(function, folder, *arguments):
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+    return [torch.load(folder / f'outcome_{rank}.pth') for rank in range(2)]
+
+
+def _on_rank(rank, function, folder, timeout, arguments):
+    torch.set_num_threads(1)
+    quick_dumps()
+    os.environ.update(MMLGD_CACHE=str(folder / 'cache'), LOCAL_RANK=str(rank))
+    torch.distributed.init_process_group(
+        'gloo',
+        f'file://{folder}/rendezvous',
+        rank=rank,
+        world_size=2,
+        timeout=datetime.timedelta(seconds=timeout),
+    )
+    try:
+        outcome = function(folder, *arguments)
+    except Exception as error:
+        traceback.print_exc()
+        outcome = f'{type(error).__name__}: {error}'
+    torch.save(outcome, folder / f'outcome_{rank}.pth')
+    os._exit(0)  # without a farewell to a group of which the other may be gone
+
+
+def quick_dumps():
+    """Leave out the layout of a config's text, which takes half of a short run's time."""
+    mmengine.config.config.FormatCode = lambda text, **style: (text, True)
+
+
 def _call(log, function, arguments):
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
@@ -69,8 +113,7 @@ def _call(log, function, arguments):
 
 def verb(name, arguments, fault=None, *details):
     """Run ``mmlgd NAME`` with something that will happen to it."""
-    # Half of a short run's time goes into the layout of its config's text.
-    mmengine.config.config.FormatCode = lambda text, **style: (text, True)
+    quick_dumps()
     if fault is not None:
         fault(*details)
     main([name, *map(str, arguments)], standalone_mode=False)

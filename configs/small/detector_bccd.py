@@ -1,5 +1,5 @@
 # Blood cells (BCCD, COCO's format, 3 classes) at 256 x 192 on a CPU:
-#   MMLGD_BCCD=/my/bccd python tools/train.py configs/small/detector_bccd.py --student CHECKPOINT|none
+#   MMLGD_BCCD=/my/bccd mmlgd train configs/small/detector_bccd.py --student CHECKPOINT|none
 _base_ = '_base_/detector.py'
 
 from os import getenv  # noqa: E402

@@ -1,5 +1,5 @@
 # The first 128 pictures of COCO's training and validation sets, 80 classes, at 256 px on a CPU:
-#   MMLGD_COCO128=/my/coco128 python tools/train.py configs/small/detector_coco128.py --student CHECKPOINT|none
+#   MMLGD_COCO128=/my/coco128 mmlgd train configs/small/detector_coco128.py --student CHECKPOINT|none
 _base_ = '_base_/detector.py'
 
 from os import getenv  # noqa: E402

@@ -1,5 +1,5 @@
 # The same with the other phone-sized backbone, of half its width too.
-#   TINY_IMAGENET=/my/tiny-imagenet python tools/train.py configs/small/<this file>
+#   TINY_IMAGENET=/my/tiny-imagenet mmlgd train configs/small/<this file>
 _base_ = ['lgd_resnet18-half_tiny-imagenet.py', '_base_/mobilenetv2-half.py']
 
 model = dict(backbone=_base_.mobilenetv2, neck=dict(in_channels=_base_.mobilenetv2_channels))

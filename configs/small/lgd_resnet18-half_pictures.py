@@ -1,5 +1,5 @@
 # The same, on a few hundred larger pictures of a task of your own, with its own class names:
-#   MMLGD_PICTURES=/my/pictures MMLGD_NAMES=/my/names.txt python tools/train.py configs/small/<this file>
+#   MMLGD_PICTURES=/my/pictures MMLGD_NAMES=/my/names.txt mmlgd train configs/small/<this file>
 _base_ = 'lgd_resnet18-half_tiny-imagenet.py'
 
 from os import getenv  # noqa: E402

@@ -1,5 +1,5 @@
 # Street scenes (CamVid, 11 classes, 11 = no label) at 240 x 180 on a CPU:
-#   MMLGD_CAMVID=/my/camvid python tools/train.py configs/small/segmentor_camvid.py --student CHECKPOINT|none
+#   MMLGD_CAMVID=/my/camvid mmlgd train configs/small/segmentor_camvid.py --student CHECKPOINT|none
 _base_ = '_base_/segmentor.py'
 
 from os import getenv  # noqa: E402

@@ -47,7 +47,7 @@ class KNNClassifier(BaseModel):
     with k and τ of Wu et al. (arXiv 1805.01978), as the self-supervised literature reports it. The memory of the
     labelled pictures' features is filled at the first prediction: 2.4 GiB for ImageNet and ResNet-18.
 
-    The weights come from a checkpoint that is loaded into this model (``tools/test.py CONFIG CHECKPOINT``, refused
+    The weights come from a checkpoint that is loaded into this model (``mmlgd test CONFIG CHECKPOINT``, refused
     unless all of the backbone is in it), or else from ``backbone.init_cfg``, which mmengine's runner does not apply
     when it only tests; ``init_cfg.checkpoint=None`` is a random start.
 

@@ -20,7 +20,7 @@ class StoredTeacher(BaseTeacher):
     Its picture embeddings come with the batch, see :class:`~mmlgd.store.StoredTeacherDataset`.
 
     Args:
-        store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
+        store (str | Path): Folder of a store that ``mmlgd store`` has written.
 
     Raises:
         StoreError: There is no store, or a damaged one.
@@ -46,13 +46,13 @@ class StoredTeacher(BaseTeacher):
         raise RuntimeError(
             f'A stored teacher sees no pictures: its embeddings come with the batch, and this one has none. Read '
             f"pictures by dict(type='mmlgd.StoredTeacherDataset', store={self.store!r}, dataset=...), as "
-            f'`tools/train.py CONFIG --store {self.store}` does. What its own teacher says of a picture is asked by '
+            f'`mmlgd train CONFIG --store {self.store}` does. What its own teacher says of a picture is asked by '
             f'`tools/evaluate.py --teacher`.'
         )
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         raise StoreError(
             f'The store in {self.store!r} has no text embeddings of these class names with these prompt templates '
-            f'(asked for {prompts[0]!r}). Add them: run the tools/store_teacher.py command that wrote it again with '
+            f'(asked for {prompts[0]!r}). Add them: run the mmlgd store command that wrote it again with '
             f'this config; the picture embeddings stay.'
         )

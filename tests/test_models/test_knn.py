@@ -1,10 +1,7 @@
 """Nearest neighbours vote as a plain loop and scikit-learn say, on a memory made from pictures."""
 
 import itertools
-import json
 import math
-import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -15,11 +12,11 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
 
+import mmlgd
 from mmlgd import KNNClassifier
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
-from tests import ROOT
 
 RUN = itertools.count()
 SMALL = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
@@ -146,15 +143,11 @@ def test_no_checkpoint_is_a_random_start(colours):
     assert runner.model.is_init
 
 
-def test_the_tool_takes_a_checkpoint_of_training(colours, lgd_checkpoint, monkeypatch):
+def test_a_checkpoint_of_training_is_taken(colours, lgd_checkpoint):
     """As a user does: what the config itself would start from does not matter, then."""
     settings(colours, type='Pretrained', checkpoint='nowhere.pth', prefix='backbone.').dump(colours / 'knn.py')
-    out = colours / 'metrics.json'
-    tool = str(ROOT / 'tools/test.py')
-    monkeypatch.setattr(sys, 'argv', [tool, str(colours / 'knn.py'), str(lgd_checkpoint), '--out', str(out)])
-    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-    runpy.run_path(tool, run_name='__main__')
-    assert json.loads(out.read_text()) == {'accuracy/top1': 100.0}
+    metrics = mmlgd.test(colours / 'knn.py', lgd_checkpoint, work_dir=colours / 'run')
+    assert metrics == {'accuracy/top1': 100.0}
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused(colours, lgd_checkpoint):

@@ -3,7 +3,7 @@ _base_ = []  # first, so that mmengine reads this file as a text config in spite
 
 import torch  # noqa: E402
 
-# bf16 autocast where the card has it, float32 elsewhere; `tools/train.py --amp` switches fp16 on for older cards.
+# bf16 autocast where the card has it, float32 elsewhere; `mmlgd train --amp` switches fp16 on for older cards.
 precision = dict(type='OptimWrapper')
 if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
     precision = dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))

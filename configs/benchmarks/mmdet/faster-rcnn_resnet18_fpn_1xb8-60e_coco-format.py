@@ -1,5 +1,5 @@
 # For your own data in COCO's format, a few hundred pictures on one card. Nothing here needs an edit:
-#   MMLGD_DATA=/my/data MMLGD_NAMES=/my/names.txt python tools/train.py configs/benchmarks/mmdet/<this file>
+#   MMLGD_DATA=/my/data MMLGD_NAMES=/my/names.txt mmlgd train configs/benchmarks/mmdet/<this file>
 # The folder has train/ and val/ (pictures), annotations/train.json and annotations/val.json (elsewhere in the folder:
 # MMLGD_TRAIN_JSON, MMLGD_VAL_JSON). The names are those in the json files, one a line and in their order; the same file
 # is model.text.vocabulary in pre-training.

@@ -1,5 +1,5 @@
 # For your own pictures with index masks, a few hundred of them on one card. Nothing here needs an edit:
-#   MMLGD_DATA=/my/data MMLGD_NAMES=/my/names.txt python tools/train.py configs/benchmarks/mmseg/<this file>
+#   MMLGD_DATA=/my/data MMLGD_NAMES=/my/names.txt mmlgd train configs/benchmarks/mmseg/<this file>
 # _base_/datasets/masks.py says what lies where.
 _base_ = [
     '_base_/models/deeplabv3plus_resnet18.py',

@@ -1,5 +1,5 @@
 # The student of LGD pre-training under mmpretrain's linear head: the same backbone, the same picture statistics.
-# `tools/train.py --student FILE|none|torchvision://resnet18` says whose weights it starts from.
+# `mmlgd train --student FILE|none|torchvision://resnet18` says whose weights it starts from.
 model = dict(
     type='ImageClassifier',
     backbone=dict(
