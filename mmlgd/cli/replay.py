@@ -2,8 +2,8 @@
 
 import click
 
+import mmlgd
 from mmlgd.engine.numerics.replay import Replay
-from mmlgd.run import replaying
 from mmlgd.utils.numerics import usable_rows
 
 from .verbs import verb
@@ -25,4 +25,4 @@ def show(found: Replay) -> None:
             )
 
 
-replay = verb(replaying.replay, show)
+replay = verb(mmlgd.replay, show)

@@ -3,8 +3,9 @@
 import click
 from mmengine.dist import is_main_process
 
+import mmlgd
 from mmlgd.datasets.pictures import count_text
-from mmlgd.run.storing import StoreResult, store_teacher
+from mmlgd.run import StoreResult
 
 from .verbs import verb
 
@@ -21,4 +22,4 @@ def show(result: StoreResult) -> None:
     )
 
 
-store = verb(store_teacher, show)
+store = verb(mmlgd.store_teacher, show)

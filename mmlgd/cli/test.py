@@ -1,7 +1,7 @@
 """``mmlgd test``."""
 
-from mmlgd.run import testing
+import mmlgd
 
 from .verbs import verb
 
-test = verb(testing.test, show=lambda metrics: None)  # the log has said it all
+test = verb(mmlgd.test, show=lambda metrics: None)  # the log has said it all

@@ -1,7 +1,7 @@
 """``mmlgd train``."""
 
-from mmlgd.run import training
+import mmlgd
 
 from .verbs import verb
 
-train = verb(training.train, show=lambda result: None)  # the log has said it all
+train = verb(mmlgd.train, show=lambda result: None)  # the log has said it all

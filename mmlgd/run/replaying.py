@@ -8,7 +8,9 @@ from mmlgd.engine.numerics.replay import Replay, replay_step
 
 
 def replay(step: Union[str, Path], *, teacher_options: Optional[dict] = None) -> Replay:
-    """Run a training step again that was stopped for a NaN or Inf, and say what is broken in it.
+    """Run a training step again that was stopped for a NaN or Inf.
+
+    It has the weights, banks, inputs, random numbers and precision of the run.
 
     Args:
         step (str | Path): ``broken_steps/iter_N_rank_R.pth`` in the work dir of the run; nothing in it is executed.
