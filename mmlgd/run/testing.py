@@ -54,17 +54,9 @@ def test(
         >>> mmlgd.test('mine.py', 'runs/mine/epoch_200.pth')  # doctest: +SKIP
         {'accuracy/top1': 71.4}
     """
+    options = dict(locals())
     with loading_safely():
-        cfg = test_config(
-            config,
-            checkpoint,
-            work_dir=work_dir,
-            cfg_options=cfg_options,
-            launcher=launcher,
-            student=student,
-            out=out,
-            show_dir=show_dir,
-        )
+        cfg = test_config(**options)
         runner = build_runner(cfg)
         if out and Path(out).suffix == '.pkl':
             runner.test_evaluator.metrics.append(DumpResults(out_file_path=str(out)))

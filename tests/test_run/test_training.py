@@ -15,7 +15,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.errors import MMLGDError
 from mmlgd.run.config import build_runner
-from mmlgd.run.training import train_config
+from mmlgd.run.train_options import train_config
 from tests import ROOT
 
 

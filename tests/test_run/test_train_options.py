@@ -10,7 +10,7 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 import mmlgd
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.config import read_config, set_work_dir
-from mmlgd.run.training import train_config
+from mmlgd.run.train_options import train_config
 from mmlgd.utils.paths import place_of
 from mmlgd.utils.validation import NumberError
 
