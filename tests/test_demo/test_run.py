@@ -31,6 +31,8 @@ def demo(monkeypatch):
     monkeypatch.setattr(teacher, 'EPOCHS', 1)
     monkeypatch.setattr(downstream, 'Config', ShortConfig)
     monkeypatch.setenv('MMLGD_DEMO', '')
+    # The layout of a config's text would take a second of each run.
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
     yield run.run_demo
     DefaultScope._instance_dict.clear()
 
