@@ -103,6 +103,8 @@ def check_cards(launcher: str) -> None:
     Raises:
         ConfigError: There is no card for this process.
     """
+    if launcher == 'mpi':  # mmengine reads LOCAL_RANK, and sets it for slurm alone
+        os.environ.setdefault('LOCAL_RANK', os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0'))
     if launcher == 'none' or get_device() not in ('cuda', 'cpu', 'mps'):  # mmengine knows others' cards
         return
     wanted, found = int(os.environ.get('LOCAL_RANK', 0)) + 1, torch.cuda.device_count()

@@ -23,7 +23,7 @@ def test(
     work_dir: Optional[Union[str, Path]] = None,
     cfg_options: Optional[dict] = None,
     launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
-    student: Optional[str] = None,
+    student: Optional[Union[str, Path]] = None,
     out: Optional[Union[str, Path]] = None,
     show_dir: Optional[Union[str, Path]] = None,
 ) -> dict[str, float]:
@@ -37,7 +37,7 @@ def test(
         cfg_options (dict, optional): Changes of the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
             blanks.
         launcher (str): What has started this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
-        student (str, optional): Weights of ``model.backbone`` for a model that is not trained (k-NN), as in
+        student (str | Path, optional): Weights of ``model.backbone`` for a model that is not trained (k-NN), as in
             ``mmlgd train``.
         out (str | Path, optional): Write the predictions to this .pkl, or the metrics to this .json.
         show_dir (str | Path, optional): Draw predictions into this folder.
@@ -73,7 +73,7 @@ def test_config(
     work_dir: Optional[Union[str, Path]] = None,
     cfg_options: Optional[dict] = None,
     launcher: str = 'none',
-    student: Optional[str] = None,
+    student: Optional[Union[str, Path]] = None,
     out: Optional[Union[str, Path]] = None,
     show_dir: Optional[Union[str, Path]] = None,
 ) -> Config:
@@ -96,7 +96,7 @@ def test_config(
         raise MissingFileError(f'There is no checkpoint at {str(checkpoint)!r}.')
     if out and Path(out).suffix not in ('.pkl', '.json'):
         raise ConfigError(f'--out takes a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')
-    cfg.load_from = checkpoint and str(checkpoint)
+    cfg.load_from, student = checkpoint and str(checkpoint), student and str(student)
     if show_dir:
         _draw_into(cfg, str(show_dir))
     cfg.merge_from_dict(cfg_options or {})

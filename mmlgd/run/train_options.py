@@ -28,7 +28,7 @@ def train_config(
     resume: Union[bool, str] = False,
     amp: bool = False,
     auto_scale_lr: bool = False,
-    student: Optional[str] = None,
+    student: Optional[Union[str, Path]] = None,
     store: Optional[Union[str, Path]] = None,
     no_validate: bool = False,
 ) -> Config:
@@ -60,9 +60,9 @@ def train_config(
     if store:
         use_store(cfg, store)
     size_evaluation(cfg)
-    start_from(cfg, student)
+    start_from(cfg, student and str(student))
     if student:
-        compare_statistics(cfg, student)
+        compare_statistics(cfg, str(student))
     save_whole(cfg)
     average_student(cfg)
     if (seed := cfg.get('randomness', {}).get('seed')) is not None:

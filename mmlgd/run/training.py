@@ -47,7 +47,7 @@ def train(
     resume: Union[bool, str] = False,
     amp: bool = False,
     auto_scale_lr: bool = False,
-    student: Optional[str] = None,
+    student: Optional[Union[str, Path]] = None,
     store: Optional[Union[str, Path]] = None,
     no_validate: bool = False,
 ) -> TrainResult:
@@ -67,7 +67,7 @@ def train(
         resume (bool | str): Continue from this checkpoint, or from the last whole one in the work dir if none is named.
         amp (bool): Mixed precision: bf16 where the card has it, else fp16 with loss scaling.
         auto_scale_lr (bool): Scale the learning rate from the config's ``auto_scale_lr.base_batch_size``.
-        student (str, optional): What ``model.backbone`` starts from: a checkpoint of LGD training (file or URL),
+        student (str | Path, optional): What ``model.backbone`` starts from: a checkpoint of LGD training (file or URL),
             another one, ``torchvision://NAME``, or ``none`` for random weights. Defaults to what the config says.
         store (str | Path, optional): Read the teacher's embeddings from this folder, see ``mmlgd store``.
         no_validate (bool): Train without evaluating.

@@ -1,5 +1,6 @@
 """Options of a training run: in what order they count, and what is refused before anything is built."""
 
+import os
 from functools import partial
 
 import pytest
@@ -88,11 +89,16 @@ def test_what_is_refused(read, options, message):
         read(**(dict(cfg_options=options) if any('.' in name for name in options) else options))
 
 
-def test_more_processes_than_cards_are_refused(read, monkeypatch):
+def test_more_processes_than_cards_are_refused(read, config, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '1')
     with pytest.raises(ConfigError, match='torch finds 1 on this machine for 2 or more'):
         read(launcher='pytorch', cards=1)
     read(launcher='pytorch', cards=2)
+    monkeypatch.delenv('LOCAL_RANK')
+    monkeypatch.setenv('OMPI_COMM_WORLD_LOCAL_RANK', '2')
+    with pytest.raises(ConfigError, match='torch finds 2 on this machine for 3 or more'):
+        train_config(config, work_dir='run', launcher='mpi')
+    assert os.environ.pop('LOCAL_RANK') == '2'
 
 
 @pytest.mark.parametrize('number', [-1, 2**40, 'many', '1e3', 1.5])
