@@ -59,8 +59,10 @@ def parse(monkeypatch):
     original = argparse.ArgumentParser.parse_args
 
     def parse_args(self, args=None, namespace=None):
-        original(self, args, namespace)
-        raise Parsed
+        found = original(self, args, namespace)
+        if self.add_help:  # else it is that of one option
+            raise Parsed
+        return found
 
     def invoke(self, context):
         raise Parsed

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mmlgd.checkpoints import read_checkpoint
-from mmlgd.store import TeacherStore
+from mmlgd.store import TeacherStore, layout
 from mmlgd.utils.files import sole_writer
 from tests import ROOT, children
 
@@ -221,11 +221,16 @@ def test_a_work_dir_without_permission_is_named_before_anything_is_built(recipe,
         assert os.listdir(folder) == ['mine.py']
 
 
+def with_small_shards(fault, *details):
+    layout._FEWEST_ROWS = 32
+    fault(*details)
+
+
 def test_a_store_whose_writer_is_killed_is_refused_and_then_finished_by_one_writer(recipe, tmp_path):
     folder = tmp_path / 'store'
-    arguments = [recipe, '--views', 100, '--out', folder]  # of 12 pictures: 1200 rows, two shards
-    arguments += ['--cfg-options', 'train_dataloader.num_workers=0', 'train_dataloader.batch_size=120']
-    fault = (children.die_in_write, '00001.npy*')
+    arguments = [recipe, '--views', 4, '--out', folder]  # of 12 images: 48 rows, two shards
+    arguments += ['--cfg-options', 'train_dataloader.num_workers=0', 'train_dataloader.batch_size=12']
+    fault = (with_small_shards, children.die_in_write, '00001.npy*')
     code, log = children.run(children.verb, 'store', arguments, *fault, log=tmp_path / 'first')
     assert code == -9, log[-3000:]
     written = (folder / 'shards/00000.npy').stat().st_mtime_ns
@@ -236,6 +241,6 @@ def test_a_store_whose_writer_is_killed_is_refused_and_then_finished_by_one_writ
         code, log = children.run(children.verb, 'store', arguments, log=tmp_path / 'second')
         assert code == 1 and f'Another run writes to {str(folder)!r} (process {os.getpid()} on ' in log
     code, log = children.run(children.verb, 'store', arguments, log=tmp_path / 'third')
-    assert code == 0 and '12 images, 100 views each' in log, log[-3000:]
+    assert code == 0 and '12 images, 4 views each' in log, log[-3000:]
     assert TeacherStore(folder).missing(verify=True) == []
     assert (folder / 'shards/00000.npy').stat().st_mtime_ns == written
