@@ -16,7 +16,7 @@ val_dataloader = dict(
         data_prefix='',
         with_label=False,
         extensions=('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'),
-        # No pipeline: tools/train.py and tools/test.py bring images to the size of training (256, then the middle 224).
+        # No pipeline: mmlgd train and mmlgd test bring images to the size of training (256, then the middle 224).
     ),
 )
 val_evaluator = [dict(type='mmlgd.DistillationMetric')]
