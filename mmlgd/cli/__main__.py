@@ -9,8 +9,8 @@ import click
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
     'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
-    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint with any mmpretrain, mmdet, mmseg or mmlgd config.'),
-    'store': ('mmlgd.cli.store', 'Run the teacher once over augmented views of all images, and keep its embeddings.'),
+    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint by the test set of a config.'),
+    'store': ('mmlgd.cli.store', 'Run the teacher once over all images, and keep its embeddings.'),
     'replay': ('mmlgd.cli.replay', 'Run a training step again that was stopped for a NaN or Inf.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }

@@ -50,10 +50,10 @@ def store_teacher(
     cfg_options: Optional[dict] = None,
     launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
 ) -> StoreResult:
-    """Run the teacher once over augmented views of all images, and keep its embeddings.
+    """Run the teacher once over all images, and keep its embeddings.
 
-    Training needs no teacher then: ``mmlgd train CONFIG --store OUT``. A run that was stopped goes on where it was. On
-    several cards or processes, start it by ``torchrun`` with ``launcher`` pytorch.
+    It sees augmented views of each. Training needs no teacher then: ``mmlgd train CONFIG --store OUT``. A run that was
+    stopped goes on where it was. On several cards or processes, start it by ``torchrun`` with ``launcher`` pytorch.
 
     Args:
         config (str | Path | Config): A config file of LGD training, ``mmlgd::lgd/NAME.py`` of an installed package, or
