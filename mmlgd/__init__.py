@@ -42,8 +42,12 @@ _PLACES = {
     'get_zero_shot_classifier': 'student',
     'predict': 'student',
     'publish': 'converters',
+    'replay': 'run',
     'safe_loading': 'checkpoints',
+    'store_teacher': 'run',
     'study': 'studies',
+    'test': 'run',
+    'train': 'run',
 }
 # A room has no name of a function above: the import of `mmlgd.export` as a module would put it in the function's place.
 _ROOMS = (
@@ -55,6 +59,7 @@ _ROOMS = (
     'evaluation',
     'figures',
     'models',
+    'run',
     'store',
     'student',
     'studies',

@@ -1,23 +1,35 @@
 """Functions in processes of their own, which may be killed. One fresh process imports the stack, the others fork it."""
 
+import datetime
 import multiprocessing
 import os
-import runpy
 import signal
 import sys
 import traceback
 from fnmatch import fnmatch
 from pathlib import Path
 
+import mmengine.config.config
 import pytest
+import torch
 
-from tests import ROOT
+from mmlgd.cli.__main__ import main
 
 # With several test processes, all of these tests in one: the stack is then imported once.
 in_one_worker = pytest.mark.xdist_group('children')
 
+PATIENCE = 300  # seconds for what takes a few on a machine with nothing else to do
 _CONTEXT = multiprocessing.get_context('forkserver')
-_CONTEXT.set_forkserver_preload(['mmlgd.engine', 'mmlgd.evaluation', 'mmlgd.store', __name__])
+_CONTEXT.set_forkserver_preload(['mmlgd.cli.train', 'mmlgd.cli.store', 'mmlgd.evaluation', __name__])
+
+
+def start(function, *arguments, daemon=False):
+    process = _CONTEXT.Process(target=function, args=arguments, daemon=daemon)
+    # The server, which the first child starts, and so all children: on the CPU, whose sums are always the same.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('CUDA_VISIBLE_DEVICES', '')
+        process.start()
+    return process
 
 
 class Child:
@@ -29,14 +41,7 @@ class Child:
 
     def __init__(self, function, *arguments, log):
         self.log = Path(log)
-        self._process = _CONTEXT.Process(target=_call, args=(str(self.log), function, arguments))
-        # The server, which the first child starts, and so all children: on the CPU, whose sums are always the same.
-        seen = os.environ.get('CUDA_VISIBLE_DEVICES')
-        os.environ['CUDA_VISIBLE_DEVICES'] = ''
-        self._process.start()
-        os.environ.pop('CUDA_VISIBLE_DEVICES')
-        if seen is not None:
-            os.environ['CUDA_VISIBLE_DEVICES'] = seen
+        self._process = start(_call, str(self.log), function, arguments)
 
     @property
     def pid(self):
@@ -56,6 +61,45 @@ def run(function, *arguments, log):
     return Child(function, *arguments, log=log).wait()
 
 
+def ranks(function, folder, *arguments, timeout=PATIENCE):
+    """Start a function on two ranks of a process group; ``folder`` is made."""
+    folder.mkdir()
+    return [start(_on_rank, rank, function, folder, timeout, arguments, daemon=True) for rank in range(2)]
+
+
+def outcomes(function, folder, *arguments):
+    """What a function returned, or the error that it raised, on each of two ranks."""
+    for process in ranks(function, folder, *arguments):
+        process.join(PATIENCE)
+        assert process.exitcode == 0
+    return [torch.load(folder / f'outcome_{rank}.pth') for rank in range(2)]
+
+
+def _on_rank(rank, function, folder, timeout, arguments):
+    torch.set_num_threads(1)
+    quick_dumps()
+    os.environ.update(MMLGD_CACHE=str(folder / 'cache'), LOCAL_RANK=str(rank))
+    torch.distributed.init_process_group(
+        'gloo',
+        f'file://{folder}/rendezvous',
+        rank=rank,
+        world_size=2,
+        timeout=datetime.timedelta(seconds=timeout),
+    )
+    try:
+        outcome = function(folder, *arguments)
+    except Exception as error:
+        traceback.print_exc()
+        outcome = f'{type(error).__name__}: {error}'
+    torch.save(outcome, folder / f'outcome_{rank}.pth')
+    os._exit(0)  # without a farewell to a group of which the other may be gone
+
+
+def quick_dumps():
+    """Leave out the layout of a config's text, which takes half of a short run's time."""
+    mmengine.config.config.FormatCode = lambda text, **style: (text, True)
+
+
 def _call(log, function, arguments):
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
@@ -67,14 +111,12 @@ def _call(log, function, arguments):
         sys.exit(1)
 
 
-def tool(name, arguments, fault=None, *details):
-    """Run one of the tools, with something that will happen to it."""
+def verb(name, arguments, fault=None, *details):
+    """Run ``mmlgd NAME`` with something that will happen to it."""
+    quick_dumps()
     if fault is not None:
         fault(*details)
-    script = ROOT / 'tools' / f'{name}.py'
-    sys.path.insert(0, str(script.parent))
-    sys.argv = [str(script), *map(str, arguments)]
-    runpy.run_path(str(script), run_name='__main__')
+    main([name, *map(str, arguments)], standalone_mode=False)
 
 
 def as_nobody(action, *arguments):

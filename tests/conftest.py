@@ -16,11 +16,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
-from mmengine.runner import CheckpointLoader
 from PIL import Image
 from safetensors.torch import save_file
 
-from mmlgd.checkpoints import safe_loading
+from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.registry import MODELS
 from tests import ROOT
 
@@ -45,10 +44,8 @@ def cache(tmp_path_factory):
 @pytest.fixture
 def loads_safely():
     """mmengine's loaders replaced by ours, as in our commands; they are put back."""
-    before = dict(CheckpointLoader._schemes)
-    safe_loading()
-    yield
-    CheckpointLoader._schemes = before
+    with loading_safely():
+        yield
 
 
 @pytest.fixture(scope='module')

@@ -1,19 +1,20 @@
 """Two processes on one machine: what must be equal on all ranks is, and only one of them reads the class names."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.distributed
-import torch.multiprocessing as mp
 import torch.nn.functional as F
+from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 
 from mmlgd import QueueBank, VisualSemanticsBank
 from mmlgd.registry import MODELS
 from mmlgd.text import embed_class_names
+from tests.children import in_one_worker, outcomes
+
+pytestmark = in_one_worker
 
 
 def unit(n, d, seed=0):
@@ -52,11 +53,8 @@ def student_of(model):
     return {key: value for key, value in model.state_dict().items() if key.startswith(('backbone', 'neck'))}
 
 
-def on_rank(rank, folder, lgd_config):
-    torch.set_num_threads(1)
-    os.environ['MMLGD_CACHE'] = str(folder / 'cache')
-    torch.distributed.init_process_group('gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
-    results = {}
+def seen(folder, lgd_config):
+    results, rank = {}, get_rank()
     results['bank'] = bank_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3)).bank
     results['queue'] = queue_of(unit(8, 8, step + 1).chunk(2)[rank] for step in range(3))
     tower = CountingTower()
@@ -76,15 +74,12 @@ def on_rank(rank, folder, lgd_config):
         sum(losses.values()).backward()
     results['lgd bank'] = model.module.visual_bank.bank
     results['gradients'] = {name: p.grad for name, p in model.module.named_parameters()}
-    torch.save(results, folder / f'{rank}.pth')
-    torch.distributed.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory, lgd_model):
-    folder = tmp_path_factory.mktemp('ranks')
-    mp.spawn(on_rank, (folder, lgd_model), nprocs=2)
-    return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
+    return outcomes(seen, tmp_path_factory.mktemp('ranks') / 'pair', lgd_model)
 
 
 def test_the_bank_is_that_of_the_joint_batch(ranks):

@@ -58,8 +58,10 @@ def parse(monkeypatch):
     original = argparse.ArgumentParser.parse_args
 
     def parse_args(self, args=None, namespace=None):
-        original(self, args, namespace)
-        raise Parsed
+        found = original(self, args, namespace)
+        if self.add_help:  # else it is that of one option
+            raise Parsed
+        return found
 
     of_a_group = click.Command.invoke
 
@@ -93,8 +95,9 @@ def test_a_command_is_one(words, parse, monkeypatch):
             assert list(ROOT.glob(word)), f'{word} does not exist'
     program, *arguments = words
     if program == 'torchrun':
-        script = next(i for i, word in enumerate(arguments) if word.endswith('.py'))
-        program, arguments = 'python', arguments[script:]
+        module = arguments.index('-m')
+        assert arguments[module + 1] == 'mmlgd.cli'
+        program, arguments = 'mmlgd', arguments[module + 2 :]
     if program == 'python':
         parse(ROOT / arguments[0], arguments[1:])
     elif program == 'mmlgd':

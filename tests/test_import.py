@@ -31,7 +31,7 @@ def test_nothing_of_mmengine_is_replaced():
         nodes = [node for node in vars(registry).values() if isinstance(node, Registry)]
         before = dict(CheckpointLoader._schemes), [dict(node.module_dict) for node in nodes], dict(backends.backends)
         import mmlgd
-        import mmlgd.models, mmlgd.datasets, mmlgd.engine, mmlgd.evaluation, mmlgd.student, mmlgd.store
+        import mmlgd.models, mmlgd.datasets, mmlgd.engine, mmlgd.evaluation, mmlgd.student, mmlgd.store, mmlgd.run
         after = dict(CheckpointLoader._schemes), [dict(node.module_dict) for node in nodes], dict(backends.backends)
         assert before[0] == after[0]
         assert all(one.items() <= other.items() for one, other in zip(before[1], after[1]))

@@ -3,10 +3,10 @@
 import copy
 import importlib
 import json
-import runpy
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ import mmlgd
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.loaders import read_training
 from mmlgd.checkpoints.starts import read_start, start_from
+from mmlgd.cli.__main__ import main
 from mmlgd.engine.checks.pretrained_hook import PretrainedCheckHook
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import load_frozen
@@ -534,12 +535,25 @@ ENCODERS = dict(
 )
 
 
+class Evil(ModuleType):
+    """A module that can be imported, and leaves a mark when something is taken from it."""
+
+    def __init__(self, marker):
+        super().__init__('evil')
+        self.__dict__['_marker'] = marker
+
+    def __getattr__(self, name):
+        if name[0] != '_':
+            self._marker.mkdir(exist_ok=True)
+        raise AttributeError(name)
+
+
 @pytest.mark.parametrize('by', ['folder', 'repository'])
 @pytest.mark.parametrize('attack', ENCODERS)
 def test_no_setting_of_a_sentence_encoder_runs_code(attack, by, encoder, tmp_path, marker, monkeypatch):
     folder = shutil.copytree(encoder, tmp_path / 'encoder')
     (folder / 'evil.py').write_text(f'import os\nos.mkdir({str(marker)!r})\nclass Evil: pass\n')
-    monkeypatch.syspath_prepend(str(folder))  # as if it were the folder that the tool runs in
+    monkeypatch.setitem(sys.modules, 'evil', Evil(marker))  # as if it lay in the folder that the command runs in
     ENCODERS[attack](folder)
     with pytest.raises(MMLGDError, match='brings code of its own|expected a folder (below|for each)'):
         load_sentence_encoder(_published(folder, tmp_path, monkeypatch) if by == 'repository' else str(folder))
@@ -614,12 +628,7 @@ def test_the_text_cache_is_safetensors(writer, tmp_path, marker):
 
 
 @pytest.mark.parametrize('name', ['train', 'test'])
-def test_a_tool_says_it_in_one_line(name, bad, recipe_of, tmp_path, monkeypatch):
-    (tmp_path / 'mine.py').write_text(
-        recipe_of(TOOLS.parent / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py')
-    )
+def test_a_verb_says_it_in_one_line(name, bad, recipe):
     arguments = dict(train=['--student', bad], test=[bad])[name]
-    monkeypatch.syspath_prepend(str(TOOLS))
-    monkeypatch.setattr(sys, 'argv', [f'{name}.py', str(tmp_path / 'mine.py'), *arguments])
     with pytest.raises(SystemExit, match=r'(?s)^error: .*(not executed|no checkpoint)'):
-        runpy.run_path(str(TOOLS / f'{name}.py'), run_name='__main__')
+        main([name, str(recipe), *arguments], standalone_mode=False)

@@ -14,7 +14,6 @@ FLOORS = [
     'checkpoints',
     'text',
     'datasets',
-    'demo',
     'models',
     'store',
     'student',
@@ -24,6 +23,8 @@ FLOORS = [
     'converters',
     'run',
     'studies',
+    'benchmarks',
+    'demo',
     'cli',
 ]
 ROOM = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}

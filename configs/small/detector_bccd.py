@@ -1,5 +1,5 @@
 # Blood cells (BCCD, COCO's format, 3 classes) at 256 x 192 on a CPU:
-#   python tools/train.py configs/small/detector_bccd.py --student CHECKPOINT|none --cfg-options data_root=/my/bccd
+#   mmlgd train configs/small/detector_bccd.py --student CHECKPOINT|none --cfg-options data_root=/my/bccd
 _base_ = '_base_/detector.py'
 
 data_root = 'data/bccd'

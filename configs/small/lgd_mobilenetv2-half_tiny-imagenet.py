@@ -1,5 +1,5 @@
 # The same with the other phone-sized backbone, of half its width too.
-#   python tools/train.py configs/small/<this file> --cfg-options data_root=/my/tiny-imagenet
+#   mmlgd train configs/small/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = ['lgd_resnet18-half_tiny-imagenet.py', '_base_/mobilenetv2-half.py']
 
 model = dict(backbone=_base_.mobilenetv2, neck=dict(in_channels=_base_.mobilenetv2_channels))

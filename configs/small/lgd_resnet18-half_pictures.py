@@ -1,5 +1,5 @@
 # The same, on a few hundred larger pictures of a task of your own, with its own class names:
-#   python tools/train.py configs/small/<this file> --cfg-options data_root=/my/images names=/my/names.txt
+#   mmlgd train configs/small/<this file> --cfg-options data_root=/my/images names=/my/names.txt
 _base_ = 'lgd_resnet18-half_tiny-imagenet.py'
 
 data_root = 'data/pictures'

@@ -1,5 +1,5 @@
 # Pre-training that a CPU can do in an hour or two: a half-width ResNet-18 at 64 px, the same pip-installable teacher.
-#   python tools/train.py configs/small/<this file> --cfg-options data_root=/my/tiny-imagenet
+#   mmlgd train configs/small/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = '../lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py'
 
 epochs, batch = 16, 64

@@ -1,5 +1,5 @@
 # Street scenes (CamVid, 11 classes, 11 = no label) at 240 x 180 on a CPU:
-#   python tools/train.py configs/small/segmentor_camvid.py --student CHECKPOINT|none --cfg-options data_root=/my/camvid
+#   mmlgd train configs/small/segmentor_camvid.py --student CHECKPOINT|none --cfg-options data_root=/my/camvid
 _base_ = '_base_/segmentor.py'
 
 data_root = 'data/camvid'

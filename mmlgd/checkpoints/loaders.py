@@ -4,6 +4,8 @@ mmengine's own loaders differ: the upstream one executes what it downloads, and 
 ``weights_only`` where a file holds more than weights.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Number
 from pathlib import Path
 from typing import Any, Callable
@@ -205,3 +207,19 @@ def safe_loading() -> None:
         (('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_elsewhere),
     ):
         CheckpointLoader.register_scheme(prefixes, loader, force=True)
+
+
+@contextmanager
+def loading_safely() -> Iterator[None]:
+    """Let mmengine read checkpoints as data inside, see :func:`safe_loading`, and leave its loaders as they were.
+
+    Examples:
+        >>> with loading_safely():
+        ...     pass
+    """
+    before = dict(CheckpointLoader._schemes)
+    safe_loading()
+    try:
+        yield
+    finally:
+        CheckpointLoader._schemes = before

@@ -117,7 +117,7 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
     elif any(key.startswith(PREFIX) for key in state) and not own.keys() & state.keys():
         raise CheckpointError(
             f'{source} has its backbone under {PREFIX}*, and the config gives no prefix: nothing would be loaded. Add '
-            f'prefix={PREFIX!r} to init_cfg, or use tools/train.py --student.'
+            f'prefix={PREFIX!r} to init_cfg, or use mmlgd train --student.'
         )
     else:
         # Classifiers of torchvision come with a last layer; those saved long ago without counts of batches.

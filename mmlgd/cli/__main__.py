@@ -8,14 +8,18 @@ import click
 # Verb: where its command is, and its first line: the list of them waits for no import.
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
-    'export': ('mmlgd.cli.export', 'Export a student to ONNX or to another library.'),
-    'publish': ('mmlgd.cli.publish', 'Publish a checkpoint without what only its training needs.'),
-    'convert': ('mmlgd.cli.convert', 'Convert a checkpoint of the published LGD or SEED code into ours.'),
+    'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
+    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint by the test set of a config.'),
+    'store': ('mmlgd.cli.store', 'Run the teacher once over all images, and keep its embeddings.'),
     'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
     'predict': ('mmlgd.cli.predict', 'Name what is in images.'),
     'show': ('mmlgd.cli.show', 'Draw what was learned: a map, the banks, nearest names.'),
     'compare': ('mmlgd.cli.compare', 'Train one downstream config from several starts, over seeds.'),
     'study': ('mmlgd.cli.study', 'Train variants of a recipe over seeds, and evaluate each.'),
+    'export': ('mmlgd.cli.export', 'Export a student to ONNX or to another library.'),
+    'publish': ('mmlgd.cli.publish', 'Publish a checkpoint without what only its training needs.'),
+    'convert': ('mmlgd.cli.convert', 'Convert a checkpoint of the published LGD or SEED code into ours.'),
+    'replay': ('mmlgd.cli.replay', 'Run a training step again that was stopped for a NaN or Inf.'),
     'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
 }
 

@@ -20,11 +20,11 @@ def run_tool(main: Callable[[], object]) -> None:
     Raises:
         SystemExit: What it was given cannot be used, or one of the processes that read images has died.
     """
-    from mmlgd.checkpoints import safe_loading  # not above: the help of a verb waits for no torch
+    from mmlgd.checkpoints.loaders import loading_safely  # not above: the help of a verb waits for no torch
 
     try:
-        safe_loading()
-        main()
+        with loading_safely():
+            main()
     except (MMLGDError, RuntimeError) as error:
         reason = reason_of(error) if isinstance(error, MMLGDError) else _death_of_worker(error)
         if reason is None:

@@ -35,7 +35,7 @@ def default_collate(data_batch: list, _scope_: Optional[str] = None) -> Any:
         if 'img_path' in data_batch[0] and 'inputs' not in data_batch[0]:
             raise ConfigError(
                 'The data set has no pipeline that reads its images. For an evaluation set of LGD pre-training, '
-                'tools/train.py gives it one; elsewhere set dataset.pipeline.'
+                'mmlgd train gives it one; elsewhere set dataset.pipeline.'
             )
         shapes = {tuple(sample['inputs'].shape) for sample in data_batch if isinstance(sample.get('inputs'), Tensor)}
         if len(shapes) > 1:

@@ -27,7 +27,7 @@ class StoredTeacherDataset(SeededViews):
     What is in its place comes with its own embedding.
 
     Args:
-        store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
+        store (str | Path): Folder of a store that ``mmlgd store`` has written.
         dataset (dict): The pictures and the pipeline that the store was written from.
         augmentation (dict, optional): That of the model's data preprocessor, which finishes the views. Defaults to
             None: there is none.
@@ -59,7 +59,7 @@ class StoredTeacherDataset(SeededViews):
         if found := found or difference_of_views(told, views, augmentation):
             raise StoreError(
                 f'The teacher store in {str(store)!r} does not fit this data set: {found}. Use the pictures, pipeline '
-                f'and libraries that it was written with, or write another store with tools/store_teacher.py.'
+                f'and libraries that it was written with, or write another store with mmlgd store.'
             )
 
     def replay(self, view: int, picture: int) -> dict:
@@ -86,7 +86,7 @@ class StoredTeacherDataset(SeededViews):
             raise StoreError(
                 f'The teacher store in {str(self.store.folder)!r} has a zero, NaN or Inf embedding for '
                 f'{self.name_of(row)}, by the teacher {self.store.description["teacher"].get("id")}. Write the store '
-                f'anew into an empty folder with tools/store_teacher.py, which refuses such embeddings.'
+                f'anew into an empty folder with mmlgd store, which refuses such embeddings.'
             )
         sample = super().replay(view, picture)
         if self.store.file_digest(row) not in (None, sample['data_samples'].file_digest):

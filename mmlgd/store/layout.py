@@ -59,7 +59,7 @@ class TeacherStore:
         if not file.is_file():
             raise StoreError(
                 f'There is no teacher store in {str(folder)!r} (no {DESCRIPTION}). Write one with '
-                f'`python tools/store_teacher.py CONFIG --views 8 --out {folder}`.'
+                f'`mmlgd store CONFIG --views 8 --out {folder}`.'
             )
         self.description = read_description(file, _READABLE)
         self._shards: dict[int, tuple[np.ndarray, Optional[np.ndarray]]] = {}
@@ -142,7 +142,7 @@ class TeacherStore:
         if missing := self.missing():
             raise StoreError(
                 f'The teacher store in {str(self.folder)!r} is not finished: {len(missing)} of {self.num_shards} '
-                f'shards are missing. Run the tools/store_teacher.py command that wrote it again; it goes on where '
+                f'shards are missing. Run the mmlgd store command that wrote it again; it goes on where '
                 f'it was.'
             )
 
@@ -164,7 +164,7 @@ class TeacherStore:
                 said = str(error).rstrip('.')
                 raise StoreError(
                     f'{file} is damaged: {said}. Remove the file {file.stem}.crc32 beside it, and run the '
-                    f'tools/store_teacher.py command that wrote the store again: it writes this shard anew.'
+                    f'mmlgd store command that wrote the store again: it writes this shard anew.'
                 ) from error
         return dict(sorted(found.items()))
 
@@ -260,7 +260,7 @@ class TeacherStore:
         if shard not in self._shards and (fault := self._fault(shard)):
             raise StoreError(
                 f'Shard {shard} of the teacher store in {str(self.folder)!r} {fault}. Run the '
-                f'tools/store_teacher.py command that wrote the store with --verify: it writes this shard anew.'
+                f'mmlgd store command that wrote the store with --verify: it writes this shard anew.'
             )
         return *self._shards[shard], place
 

@@ -27,7 +27,7 @@ class CachedTeacher(BaseTeacher):
     other names, or other images.
 
     Args:
-        store (str | Path): Folder of a store that ``tools/store_teacher.py`` has written.
+        store (str | Path): Folder of a store that ``mmlgd store`` has written.
         teacher (dict, optional): The live teacher. With a ``type`` it is its whole config, without one it changes
             what the store tells of it. Defaults to None: as the store tells. A teacher that lies in a file, a folder
             or a repository has to be named here.

@@ -134,7 +134,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     if found:
         raise StoreError(
             f'The teacher store in {folder!r} does not fit this config: {found}. Set it as the store has it, or '
-            f'write another store with tools/store_teacher.py.'
+            f'write another store with mmlgd store.'
         )
     loader = cfg.train_dataloader
     loader.dataset = dict(
@@ -204,7 +204,7 @@ def _require_same_views(store: TeacherStore, dataset: SeededViews, augmentation:
     if found := difference_of_views(store.origin(), dataset, augmentation):
         raise StoreError(
             f'The teacher store in {str(store.folder)!r} cannot be finished here: {found}. Go on with the libraries '
-            f'that it was started with, or write another store with tools/store_teacher.py into an empty folder.'
+            f'that it was started with, or write another store with mmlgd store into an empty folder.'
         )
 
 

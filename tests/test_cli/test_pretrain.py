@@ -17,6 +17,7 @@ from mmlgd.cli import pretrain as module
 from mmlgd.cli.__main__ import main
 from mmlgd.cli.pretrain import SETS, check_pictures, config_text, tool_commands
 from mmlgd.errors import ConfigError
+from mmlgd.run.config import read_config, set_work_dir
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
 from mmlgd.student.image_size import evaluation_pipeline, image_size
@@ -298,18 +299,18 @@ def test_the_config_of_a_run_that_is_going_on_stays(pretrain, tmp_path):
     assert pretrain('--dry-run', '--overwrite', work_dir='run', epochs=7).exit_code == 0
 
 
-def test_a_work_dir_that_was_moved_is_gone_on_with(pretrain, tmp_path, tool):
-    arguments = tool('arguments')
-
-    def work_dir_of(*given):
-        return arguments.read_config(arguments.common_parser('').parse_args([str(config), *given])).work_dir
+def test_a_work_dir_that_was_moved_is_gone_on_with(pretrain, tmp_path):
+    def work_dir_of(work_dir=None):
+        cfg = read_config(config)
+        set_work_dir(cfg, work_dir)
+        return cfg.work_dir
 
     assert pretrain('--dry-run', work_dir='run').exit_code == 0
     (tmp_path / 'run').rename(tmp_path / 'moved')
     config = tmp_path / 'moved/recipe/pretrain.py'
     with pytest.raises(ConfigError, match=f'was it moved or copied.*--work-dir {tmp_path}/moved'):
         work_dir_of()
-    assert work_dir_of('--work-dir', str(tmp_path / 'run')) == str(tmp_path / 'run')
+    assert work_dir_of(tmp_path / 'run') == str(tmp_path / 'run')
     assert pretrain('--dry-run', work_dir='moved').exit_code == 0
     assert work_dir_of() == str(tmp_path / 'moved')
     config.write_text(config.read_text() + "model['loss'] = dict(alpha=0.3)\n")

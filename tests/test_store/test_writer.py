@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from safetensors.torch import load_file, save_file
 
+import mmlgd
 from mmlgd.datasets import loading
 from mmlgd.datasets.loading import decode
 from mmlgd.errors import ConfigError, MMLGDError
@@ -320,13 +321,12 @@ def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, 
     tool = ROOT / 'tools/store_teacher.py'
     arguments = (recipe, '--views', VIEWS, '--seed', 3, '--out', tmp_path / 'store', '--launcher', 'pytorch')
     told = run('-m', 'torch.distributed.run', '--nproc_per_node', 2, '--master_port', 29531, tool, *arguments)
-    assert '12 pictures, 200 views each' in told and '64 bytes a view' in told
+    assert '12 images, 200 views each' in told and '64 bytes a view' in told
     written = TeacherStore(tmp_path / 'store')
     written.require_complete()
     for row in range(0, 2400, 37):
         np.testing.assert_allclose(written[row], store[row], atol=1e-3)
-    run(ROOT / 'tools/train.py', recipe, '--store', tmp_path / 'store', '--work-dir', tmp_path / 'run')
-    assert (tmp_path / 'run/epoch_2.pth').is_file()
+    assert mmlgd.train(recipe, store=tmp_path / 'store', work_dir=tmp_path / 'run').checkpoint.is_file()
 
 
 def test_a_store_of_an_earlier_version_gets_new_names(cfg, store, tmp_path):

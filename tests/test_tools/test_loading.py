@@ -1,26 +1,20 @@
 """The benchmark of reading runs on a few pictures."""
 
 import json
-import runpy
-import sys
 
 import cv2
 import pytest
 import torch
 
-from tests import ROOT
-
-FILE = ROOT / 'tools/benchmarks/loading.py'
+from tests.scripts import script
 
 
 @pytest.fixture
-def main(monkeypatch):
-    monkeypatch.syspath_prepend(str(FILE.parent))
+def main():
     threads = torch.get_num_threads(), cv2.getNumThreads()
-    yield runpy.run_path(str(FILE))['main']
+    yield script('benchmarks/loading').main
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
-    sys.modules.pop('measure', None)
 
 
 def test_it_times_both(main, pictures, tmp_path, capsys):

@@ -1,32 +1,24 @@
 """The benchmark of the picture pipelines runs on a few pictures."""
 
-import importlib.util
 import json
-import sys
 
 import cv2
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
-from tests import ROOT
-
-FILE = ROOT / 'tools/benchmarks/pipeline.py'
+from tests.scripts import script
 
 
 @pytest.fixture
-def pipeline(monkeypatch):
-    monkeypatch.syspath_prepend(str(FILE.parent))
-    spec = importlib.util.spec_from_file_location('pipeline', FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def pipeline():
+    module = script('benchmarks/pipeline')
     threads, before = (torch.get_num_threads(), cv2.getNumThreads()), DefaultScope.get_current_instance()
     yield module
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
     if before is not None:
         init_default_scope(before.scope_name)
-    sys.modules.pop('measure', None)
 
 
 def test_it_times_every_way(pipeline, pictures, tmp_path, capsys):

@@ -1,14 +1,10 @@
 """Two processes, of which one has a fault, or more pictures, or an end: the other must not wait for good."""
 
-import datetime
-import multiprocessing
 import os
 import signal
 import time
-import traceback
 from pathlib import Path
 
-import mmengine.config.config
 import pytest
 import torch
 from mmengine.config import Config
@@ -23,58 +19,9 @@ from mmlgd.engine.numerics.replay import replay_step
 from mmlgd.store import layout
 from mmlgd.store.writer import write_store
 from mmlgd.utils.distributed import OtherRankError, fail_together
-from tests import ROOT
+from tests.children import PATIENCE, in_one_worker, outcomes, ranks
 
-RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
-PATIENCE = 300  # seconds for what takes a few on a machine with nothing else to do
-
-pytestmark = pytest.mark.xdist_group('ranks')  # they share what one pair of processes went through
-
-
-# ---------------------------------------------------------------------------- two processes and what becomes of them
-
-
-def on_rank(rank, function, folder, timeout, arguments):
-    """Run a function in a process group, and leave what it returned or raised in a file."""
-    torch.set_num_threads(1)
-    # Half of a short run's time goes into the layout of its config's text.
-    mmengine.config.config.FormatCode = lambda text, **style: (text, True)
-    os.environ.update(MMLGD_CACHE=str(folder / 'cache'), LOCAL_RANK=str(rank))
-    torch.distributed.init_process_group(
-        'gloo',
-        f'file://{folder}/rendezvous',
-        rank=rank,
-        world_size=2,
-        timeout=datetime.timedelta(seconds=timeout),
-    )
-    try:
-        outcome = function(folder, *arguments)
-    except Exception as error:
-        traceback.print_exc()
-        outcome = f'{type(error).__name__}: {error}'
-    torch.save(outcome, folder / f'outcome_{rank}.pth')
-    os._exit(0)  # without a farewell to a group of which the other may be gone
-
-
-def start(function, folder, *arguments, timeout=PATIENCE):
-    """Start it on two ranks, in processes that have loaded the libraries already."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['mmlgd', 'mmpretrain.models', 'mmpretrain.datasets', __name__])
-    folder.mkdir()
-    ranks = [
-        context.Process(target=on_rank, args=(rank, function, folder, timeout, arguments), daemon=True)
-        for rank in range(2)
-    ]
-    for process in ranks:
-        process.start()
-    return ranks
-
-
-def outcomes(function, folder, *arguments):
-    for process in start(function, folder, *arguments):
-        process.join(PATIENCE)
-        assert process.exitcode == 0
-    return [torch.load(folder / f'outcome_{rank}.pth') for rank in range(2)]
+pytestmark = in_one_worker
 
 
 def said_by(function, *arguments):
@@ -86,13 +33,6 @@ def said_by(function, *arguments):
 
 
 # --------------------------------------------------------------------------------------------- what they run
-
-
-@pytest.fixture(scope='module')
-def recipe(tmp_path_factory, recipe_of):
-    path = tmp_path_factory.mktemp('recipe') / 'mine.py'
-    path.write_text(recipe_of(RECIPE))
-    return path
 
 
 @pytest.fixture(autouse=True)
@@ -336,7 +276,7 @@ def die(folder, recipe, number):
 def test_a_rank_that_dies_or_hangs_ends_the_other_with_an_error(recipe, tmp_path, number, timeout):
     """Killed: at once. Hung: after the timeout of the process group."""
     folder = tmp_path / 'ranks'
-    first, second = start(die, folder, recipe, number, timeout=timeout)
+    first, second = ranks(die, folder, recipe, number, timeout=timeout)
     first.join(PATIENCE)
     ended = time.time()
     second.kill()

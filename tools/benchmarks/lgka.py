@@ -6,22 +6,23 @@ The first of each table is the published loop over classes.
 """
 
 from functools import partial
+from typing import Optional
 
-import published
 import torch
-from measure import benchmark_parser, measure, report, table
-from ours import unit_rows
 
+from mmlgd.benchmarks import published
+from mmlgd.benchmarks.ours import unit_rows
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.models import VisualSemanticsBank
 
 
-def main() -> None:
+def main(argv: Optional[list[str]] = None) -> None:
     """Measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--classes', type=int, nargs='+', default=[80, 1000, 21841], help='K; default: %(default)s')
     parser.add_argument('--batch', type=int, default=2048, help='pictures of the global batch; default: %(default)s')
     parser.add_argument('--dim', type=int, default=1024, help='D; default: %(default)s')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     t = unit_rows(args.batch, args.dim, args.device)
     parts, figures = [], {}
     for k in args.classes:

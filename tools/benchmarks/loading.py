@@ -9,9 +9,9 @@ from typing import Optional
 
 import cv2
 import torch
-from measure import benchmark_parser, measure, report, table
 from mmcv.transforms import LoadImageFromFile as Theirs
 
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.datasets import LoadImageFromFile
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 

@@ -5,21 +5,23 @@ r"""How long do the losses take, forward and backward, and how does that grow wi
 The first of each table is the published formula in plain PyTorch, in half precision on a GPU; ours is in float32.
 """
 
-import published
+from typing import Optional
+
 import torch
-from measure import benchmark_parser, measure, report, table
-from ours import unit_rows
 
 from mmlgd import LGDLoss
+from mmlgd.benchmarks import published
+from mmlgd.benchmarks.ours import unit_rows
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 
 
-def main() -> None:
+def main(argv: Optional[list[str]] = None) -> None:
     """Measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--classes', type=int, nargs='+', default=[80, 1000, 21841], help='K; default: %(default)s')
     parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
     parser.add_argument('--dim', type=int, default=1024, help='D; default: %(default)s')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     half = torch.float16 if args.device.startswith('cuda') else torch.float32
     t, s = (unit_rows(args.batch, args.dim, args.device, seed) for seed in (0, 1))
     loss = LGDLoss()

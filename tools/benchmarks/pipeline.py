@@ -13,12 +13,12 @@ from typing import Callable, Optional
 import cv2
 import numpy as np
 import torch
-from measure import benchmark_parser, measure, report, table
 from mmcv.transforms import Compose
 from mmengine.registry import init_default_scope
 from PIL import Image, ImageFilter
 from torchvision import transforms
 
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.datasets import default_collate, view_pipeline
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS

@@ -9,16 +9,17 @@ import argparse
 import re
 from functools import partial
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 import matplotlib
 
+from mmlgd.benchmarks import published
+from mmlgd.benchmarks.ours import add_compile_option, build_lgd, optimizer_of, unit_rows
+from mmlgd.benchmarks.timing import environment
+
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
-import published
 import torch
-from measure import environment
-from ours import add_compile_option, build_lgd, optimizer_of, unit_rows
 from torch.profiler import ProfilerActivity, profile
 
 WARMUP, PROFILED = 3, 7
@@ -101,7 +102,7 @@ def draw(steps: dict[str, list[Bar]], title: str, file: Path) -> None:
     plt.close(figure)
 
 
-def main() -> None:
+def main(argv: Optional[list[str]] = None) -> None:
     """Profile the published step and ours, live and stored, and draw them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
@@ -110,7 +111,7 @@ def main() -> None:
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/step.png'), help='default: %(default)s')
     add_compile_option(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     model = build_lgd(args.classes, args.teacher, args.device, args.compile)
     optimizer = optimizer_of(model, args.device)
     shape = (args.batch, 3, *model.teacher.image_size)

@@ -8,15 +8,16 @@ plain supervised step of the same student, precision and compilation. Pictures a
 
 import statistics
 from functools import partial
+from typing import Optional
 
-import published
 import torch
 import torch.nn.functional as F
-from measure import benchmark_parser, measure, report, table
 from mmengine.registry import init_default_scope
 from mmpretrain.models import ImageClassifier
-from ours import add_compile_option, build_lgd, optimizer_of, unit_rows
 
+from mmlgd.benchmarks import published
+from mmlgd.benchmarks.ours import add_compile_option, build_lgd, optimizer_of, unit_rows
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.models.compilation import compile_module
 
 
@@ -35,7 +36,7 @@ def supervised(device: str, compile: bool, classes: int = 1000) -> ImageClassifi
     return model
 
 
-def main() -> None:
+def main(argv: Optional[list[str]] = None) -> None:
     """Measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--classes', type=int, nargs='+', default=[80, 1000, 21841], help='K; default: %(default)s')
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=224, help='pixels of a side; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     add_compile_option(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     clip = published.clip_of(args.teacher)
     generator = torch.Generator().manual_seed(0)
     shape = (args.batch, 3, args.size, args.size)

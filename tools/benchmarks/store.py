@@ -10,21 +10,23 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Optional
 
 import open_clip
 import torch
-from measure import benchmark_parser, measure, report, table
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch.utils.flop_counter import FlopCounterMode
 
 import mmlgd  # noqa: F401  registers what the recipe names
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.datasets import default_collate
 from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import SeededViews, StoredTeacherDataset
 from mmlgd.store.writer import write_store
+from mmlgd.utils.paths import place_of
 
-RECIPE = Path(__file__).parents[2] / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+RECIPE = place_of('configs') / 'lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 VIEWS = 2
 
 
@@ -65,7 +67,7 @@ def _view(stored: StoredTeacherDataset, row: int) -> dict:
     return SeededViews.replay(stored, *divmod(row, stored.num_pictures))
 
 
-def main() -> None:
+def main(argv: Optional[list[str]] = None) -> None:
     """Write a store, measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--pictures', type=Path, required=True, help='folder of pictures')
@@ -73,7 +75,7 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=64, help='pictures; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     parser.add_argument('--also', default='ViT-L-14', help='compute for this one too; default: %(default)s')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     init_default_scope('mmpretrain')
     cfg = Config.fromfile(RECIPE)
     cfg.model.teacher.update(model=args.teacher, pretrained=None)

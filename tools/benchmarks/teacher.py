@@ -5,19 +5,22 @@ r"""How fast does the teacher see?
 open_clip's tower as it is (half precision on a GPU, NCHW, every token pooled), then ours, step by step.
 """
 
-import published
+from typing import Optional
+
 import torch
-from measure import benchmark_parser, measure, report, table
-from ours import WordlessTeacher, add_compile_option, unit_rows
+
+from mmlgd.benchmarks import published
+from mmlgd.benchmarks.ours import WordlessTeacher, add_compile_option, unit_rows
+from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 
 
-def main() -> None:
+def main(argv: Optional[list[str]] = None) -> None:
     """Measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
     add_compile_option(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     clip = published.clip_of(args.teacher)
     teacher = WordlessTeacher(args.teacher, pretrained=None).to(args.device)
     reference = published.PublishedStep(clip, unit_rows(2, teacher.embed_dim, 'cpu'), args.device)

@@ -4,125 +4,13 @@ Run it as ``python tools/demo`` or ``make demo``.
 """
 
 import argparse
-import json
 import logging
-import time
 import warnings
 from pathlib import Path
 
-from downstream import fine_tune
-from figures import draw_detections, draw_losses, draw_predictions, draw_segmentations, draw_similarity
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
-from student import curves, look_at
-from teacher import train_teacher
-
 from mmlgd.cli.tool import run_tool
-from mmlgd.datasets.variables import fill_in
-from mmlgd.demo import write_demo_world
+from mmlgd.demo.run import run_demo
 from mmlgd.utils.seeds import seed_number
-from mmlgd.utils.substitution import refuse_substitution
-
-METRIC_NAMES = dict(detector='ap', segmentor='miou')
-CONFIG = Path(__file__).parents[2] / 'configs/demo/lgd_resnet18-tiny_demo.py'
-
-
-class PrintAccuracy(Hook):
-    """Say after each epoch how far the student has come."""
-
-    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
-        """Print one line."""
-        print(
-            f'  student epoch {runner.epoch}/{runner.max_epochs}  zero-shot {metrics["accuracy/top1"]:.1f} %',
-            flush=True,
-        )
-
-
-def main(root: Path, seed: int) -> dict:
-    """Run the demo and write its summary and pictures.
-
-    Args:
-        root (Path): Where everything goes.
-        seed (int): Seed of teacher and student; the world stays.
-
-    Returns:
-        dict: ``teacher_zero_shot``, ``student_zero_shot_before``, ``student_zero_shot_after`` (top-1 in per cent on
-        pictures that neither was trained on), ``detector_ap_random``, ``detector_ap_lgd`` (COCO's box AP in per cent),
-        ``segmentor_miou_random``, ``segmentor_miou_lgd`` (in per cent, the ground counted as a class) and ``seconds``.
-    """
-    refuse_substitution({'--work-dir': str(root)})
-    started = time.time()
-    print('1. Render a small world of named objects.', flush=True)
-    world = write_demo_world(root / 'world')
-    print('2. Train a tiny open_clip model on its captions. It stands in for CLIP: no download.', flush=True)
-    train_teacher(world, root / 'teacher', seed)
-
-    print('3. Distil a small ResNet from it, guided by the class names. No labels.', flush=True)
-    cfg = Config.fromfile(CONFIG)
-    cfg.data_root = str(root / 'world')
-    cfg.model.teacher.model = f'local-dir:{root}/teacher'
-    cfg.work_dir = str(root / 'student')
-    fill_in(cfg)
-    cfg.randomness = dict(seed=seed)
-    cfg.log_level = 'WARNING'
-    runner = Runner.from_cfg(cfg)
-    runner.register_hook(PrintAccuracy())
-    runner.model.init_weights()
-    before = runner.val()
-    runner.train()
-
-    history = curves(runner)
-    seen = look_at(runner)
-
-    print('4. Put it to work: a detector and a segmentor, from a random backbone and from the student.', flush=True)
-    outcomes = {
-        (task, start): fine_tune(task, start, root, seed)
-        for task in ('detector', 'segmentor')
-        for start in ('random', 'lgd')
-    }
-
-    print('5. Look at what came out.', flush=True)
-    summary = dict(
-        teacher_zero_shot=round(before['teacher_accuracy/top1'], 1),
-        student_zero_shot_before=round(before['accuracy/top1'], 1),
-        student_zero_shot_after=round(history['top1'][-1], 1),
-        **{
-            f'{task}_{METRIC_NAMES[task]}_{start}': round(outcome.metric, 1)
-            for (task, start), outcome in outcomes.items()
-        },
-    )
-    draw_losses(root / 'losses.png', **history, teacher=summary['teacher_zero_shot'])
-    draw_predictions(root / 'predictions.png', *seen.pictures)
-    draw_similarity(root / 'similarity.png', *seen.similarities)
-    draw_detections(root / 'detections.png', outcomes['detector', 'random'], outcomes['detector', 'lgd'])
-    draw_segmentations(root / 'segmentations.png', outcomes['segmentor', 'random'], outcomes['segmentor', 'lgd'])
-    summary['seconds'] = round(time.time() - started)
-    (root / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
-    _print_table(summary, root)
-    return summary
-
-
-def _print_table(summary: dict, root: Path) -> None:
-    ap, miou = ([summary[f'{key}_{start}'] for start in ('random', 'lgd')] for key in ('detector_ap', 'segmentor_miou'))
-    print(f"""
-    zero-shot top-1 on {root}/world/objects/val
-    -------------------------------------------------------------
-    teacher                  {summary['teacher_zero_shot']:6.1f} %
-    student, before          {summary['student_zero_shot_before']:6.1f} %   (chance: 10.0 %)
-    student, after           {summary['student_zero_shot_after']:6.1f} %
-
-    fine-tuned on scenes, same budget     from random    from LGD
-    -------------------------------------------------------------
-    detector, box AP                        {ap[0]:6.1f} %   {ap[1]:6.1f} %
-    segmentor, mIoU                         {miou[0]:6.1f} %   {miou[1]:6.1f} %
-    -------------------------------------------------------------
-    {summary['seconds']} s
-
-Look at predictions.png, detections.png, segmentations.png, losses.png and similarity.png in {root};
-the figures are in summary.json.
-Next, your own pictures: README.md, "Pre-train on your own folder".""")
-
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -132,4 +20,4 @@ if __name__ == '__main__':
     # open_clip warns that the teacher has no weights before they are trained; torch, that there is no GPU to pin for.
     logging.getLogger().setLevel(logging.ERROR)
     warnings.filterwarnings('ignore', category=UserWarning)
-    run_tool(lambda: main(args.work_dir, args.seed))
+    run_tool(lambda: run_demo(args.work_dir, args.seed))

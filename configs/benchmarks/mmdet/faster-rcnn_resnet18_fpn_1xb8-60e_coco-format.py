@@ -1,5 +1,5 @@
 # For your own data in COCO's format, a few hundred images on one card. Nothing here needs an edit:
-#   python tools/train.py configs/benchmarks/mmdet/<this file> --cfg-options data_root=/my/data names=/my/names.txt
+#   mmlgd train configs/benchmarks/mmdet/<this file> --cfg-options data_root=/my/data names=/my/names.txt
 # The folder has train/ and val/ (images), annotations/train.json and annotations/val.json. The names are those in the
 # json files, one a line and in their order; the same file is model.text.vocabulary in pre-training.
 _base_ = [

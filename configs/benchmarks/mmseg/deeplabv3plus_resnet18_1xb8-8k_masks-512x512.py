@@ -1,5 +1,5 @@
 # For your own images with index masks, a few hundred of them on one card. Nothing here needs an edit:
-#   python tools/train.py configs/benchmarks/mmseg/<this file> --cfg-options data_root=/my/data names=/my/names.txt
+#   mmlgd train configs/benchmarks/mmseg/<this file> --cfg-options data_root=/my/data names=/my/names.txt
 # _base_/datasets/masks.py says what lies where.
 _base_ = [
     '_base_/models/deeplabv3plus_resnet18.py',

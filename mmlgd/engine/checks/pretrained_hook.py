@@ -47,6 +47,6 @@ def _check(name, module, init_cfg):
     if source is None:
         raise ConfigError(
             f'model.{name}.init_cfg has checkpoint=None, which mmengine cannot load. For a random start, '
-            f'use tools/train.py --student none.'
+            f'use mmlgd train --student none.'
         )
     check_start(module, read_start(source), init_cfg.get('prefix'), source)

@@ -16,7 +16,6 @@ from mmlgd.models.lgd import LGD
 from mmlgd.models.precision import precision_settings
 from mmlgd.registry import HOOKS
 from mmlgd.utils.numerics import usable_rows
-from mmlgd.utils.paths import place_of
 
 from .step_record import StepRecord
 
@@ -32,7 +31,7 @@ class FiniteCheckHook(Hook):
     """Stop at the first step with a NaN or Inf in a loss or an embedding, or with a zero from the teacher.
 
     The error names step, part, teacher and pictures. The step is kept in ``WORK_DIR/broken_steps/``, with the weights
-    that it met, for :func:`~mmlgd.engine.numerics.replay.replay_step`. No checkpoint with broken weights is
+    that it met, for :func:`mmlgd.replay`. No checkpoint with broken weights is
     written, nor an older one removed for it. Gradients that overflow in half precision are the loss scaler's business
     and stop nothing.
 
@@ -228,8 +227,7 @@ class FiniteCheckHook(Hook):
             record.save(file, self._model.state_dict(), meta, broken)
         except (OSError, RuntimeError) as error:  # torch has its own for a full disk
             return f'The step could not be kept in {file}: {error}'
-        tool = shlex.quote(str(place_of('tools') / 'replay_step.py'))
-        return f'The step is kept; this runs it again: python {tool} {shlex.quote(str(file))}'
+        return f'The step is kept; this runs it again: mmlgd replay {shlex.quote(str(file))}'
 
 
 def _saves_now(hook: Hook, runner: Runner) -> bool:

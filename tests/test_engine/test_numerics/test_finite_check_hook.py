@@ -1,11 +1,11 @@
 """Broken numbers in real runs: where they stop, what they name, what is kept, and what a replay of it shows."""
 
-import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from click.testing import CliRunner
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
@@ -15,14 +15,13 @@ from mmpretrain.registry import TRANSFORMS
 from safetensors.torch import load_file, save_file
 
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
+from mmlgd.cli.__main__ import main
 from mmlgd.datasets import pipeline_of
 from mmlgd.engine import FiniteCheckHook, NonFiniteError
 from mmlgd.engine.numerics.replay import replay_step
 from mmlgd.registry import HOOKS, MODELS
 from mmlgd.store import TeacherStore
 from mmlgd.store.writer import use_store, write_store
-from mmlgd.utils.paths import place_of
-from tests import ROOT
 from tests.test_models.test_step import NoWaiting, batch, wrapper
 
 
@@ -119,7 +118,7 @@ def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, ho
     assert 4 <= step <= 6 and told.startswith(f'Step {step} (epoch 2, batch {step - 3}) has NaN')
     for text in ('student', 'teacher', 'loss_visual', 'loss_textual', 'the pixels of 1 of 4 pictures', 'class1/7.png'):
         assert text in told
-    assert f'python {place_of("tools") / "replay_step.py"} {file}' in told and 'epoch_1.pth' in told
+    assert f'mmlgd replay {file}' in told and 'epoch_1.pth' in told
     assert not (Path(cfg.work_dir) / 'epoch_2.pth').exists()
     last = read_checkpoint(Path(cfg.work_dir) / 'epoch_1.pth')
     assert all_finite(last['state_dict'])
@@ -251,15 +250,13 @@ def test_a_step_is_kept_over_no_other_file(cfg, tmp_path):
     assert target.read_text() == 'precious' and replayed(cfg, 'iter_1').recorded
 
 
-def test_the_tool_replays_and_a_checkpoint_is_no_step(cfg, monkeypatch, capsys):
+def test_the_verb_replays_and_a_checkpoint_is_no_step(cfg):
     stopped(cfg, 4, lambda model: model.neck.mlp[2].bias.data.fill_(float('inf')))
     file = Path(cfg.work_dir) / 'broken_steps/iter_5_rank_0.pth'
     with pytest.raises(CheckpointError, match='iter_5_rank_0.pth has a teacher with model='):
         replay_step(file)
     named = ['--teacher-options', f'model={cfg.model.teacher.model}']
-    monkeypatch.setattr('sys.argv', ['replay_step.py', str(file), *named])
-    runpy.run_path(str(ROOT / 'tools/replay_step.py'), run_name='__main__')
-    told = capsys.readouterr().out
+    told = CliRunner().invoke(main, ['replay', str(file), *named]).output
     assert 'broken in the replay: student, loss_visual, loss_textual' in told and told.count('student nan') == 4
     with pytest.raises(CheckpointError, match='holds no training step'):
         replay_step(Path(cfg.work_dir) / 'epoch_1.pth')

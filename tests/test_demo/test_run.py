@@ -1,8 +1,6 @@
 """The demo from end to end on a world of a few pictures: its summary, its figures, and what a second run reuses."""
 
-import importlib.util
 import json
-import sys
 from functools import partial
 
 import pytest
@@ -12,10 +10,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from safetensors.torch import load_file
 
-from mmlgd.demo import write_demo_world
-from tests import ROOT
-
-FOLDER = ROOT / 'tools/demo'
+from mmlgd.demo import downstream, run, teacher, write_demo_world
 
 
 class ShortConfig:
@@ -31,22 +26,18 @@ class ShortConfig:
 
 @pytest.fixture
 def demo(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location('demo_main', FOLDER / '__main__.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     small = partial(write_demo_world, num_objects=(64, 20), num_scenes=(10, 10))
-    monkeypatch.setattr(module, 'write_demo_world', small)
-    monkeypatch.setattr(sys.modules['teacher'], 'EPOCHS', 1)
-    monkeypatch.setattr(sys.modules['downstream'], 'Config', ShortConfig)
-    yield module
-    for name in ('teacher', 'student', 'downstream', 'figures'):
-        sys.modules.pop(name)
+    monkeypatch.setattr(run, 'write_demo_world', small)
+    monkeypatch.setattr(teacher, 'EPOCHS', 1)
+    monkeypatch.setattr(downstream, 'Config', ShortConfig)
+    # The layout of a config's text would take a second of each run.
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
+    yield run.run_demo
     DefaultScope._instance_dict.clear()
 
 
 def test_the_demo_writes_its_summary_and_figures_and_reuses_its_teacher(demo, tmp_path, capsys):
-    summary = demo.main(tmp_path, seed=0)
+    summary = demo(tmp_path, seed=0)
     assert json.loads((tmp_path / 'summary.json').read_text()) == summary
     dense = {'detector_ap_random', 'detector_ap_lgd', 'segmentor_miou_random', 'segmentor_miou_lgd'}
     zero_shot = {'teacher_zero_shot', 'student_zero_shot_before', 'student_zero_shot_after'}
@@ -57,13 +48,13 @@ def test_the_demo_writes_its_summary_and_figures_and_reuses_its_teacher(demo, tm
     printed = capsys.readouterr().out
     assert 'stands in for CLIP' in printed and 'predictions.png' in printed
 
-    sys.modules['teacher'].train_teacher(tmp_path / 'world', tmp_path / 'teacher')
+    teacher.train_teacher(tmp_path / 'world', tmp_path / 'teacher')
     assert 'up to date' in capsys.readouterr().out
 
 
 def test_a_teacher_does_not_start_from_the_one_of_another_seed(demo, tmp_path):
-    train = sys.modules['teacher'].train_teacher
-    world = demo.write_demo_world(tmp_path / 'world')
+    train = teacher.train_teacher
+    world = run.write_demo_world(tmp_path / 'world')
     fresh, again = tmp_path / 'fresh', tmp_path / 'again'
     train(world, fresh, seed=1)
     train(world, again, seed=0)

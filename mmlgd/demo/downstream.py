@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmlgd.datasets.variables import fill_in
+from mmlgd.utils.paths import place_of
 
-CONFIGS = Path(__file__).parents[2] / 'configs/demo'
 METRICS = dict(detector='coco/bbox_mAP', segmentor='mIoU')
 SHOWN = 6  # evaluation scenes in the figure
 CONFIDENT = 0.3  # boxes below this score are not drawn
@@ -46,7 +46,7 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
     Returns:
         Outcome: Its metric, and what it sees on some scenes.
     """
-    cfg = Config.fromfile(CONFIGS / f'{task}_resnet18-tiny_demo.py')
+    cfg = Config.fromfile(place_of('configs') / f'demo/{task}_resnet18-tiny_demo.py')
     cfg.data_root = str(root / 'world')
     fill_in(cfg)
     cfg.work_dir = str(root / f'{task}_{start}')

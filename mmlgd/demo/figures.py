@@ -3,17 +3,13 @@
 import math
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
 
-from mmlgd.demo import DEMO_CLASSES
-from mmlgd.utils.style import FAINT, INK, RIGHT, STUDENT, STYLE, TEACHER, TEXT, WRONG
+from mmlgd.utils.style import FAINT, INK, RIGHT, STUDENT, TEACHER, TEXT, WRONG
 
-plt.rcParams.update(STYLE)
+from .pictures import DEMO_CLASSES
 
 
 def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.ndarray, top1: list, teacher: float):

@@ -13,12 +13,11 @@ import pytest
 import torch
 
 from mmlgd.checkpoints import read_checkpoint
-from mmlgd.store import TeacherStore
+from mmlgd.store import TeacherStore, layout
 from mmlgd.utils.files import sole_writer
-from tests import children
+from tests import ROOT, children
 
 pytestmark = children.in_one_worker
-ROOT = children.ROOT
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 STEPS = 3  # of an epoch
 FULL = 60_000  # bytes: more than a log, less than a checkpoint
@@ -57,7 +56,7 @@ def prepared(fault=None, *details):
 def train(recipe, work_dir, *arguments, fault=(), log='log'):
     arguments = [recipe, '--work-dir', work_dir, *arguments]
     work_dir.parent.mkdir(exist_ok=True)
-    return children.Child(children.tool, 'train', arguments, prepared, *fault, log=work_dir.with_suffix(f'.{log}'))
+    return children.Child(children.verb, 'train', arguments, prepared, *fault, log=work_dir.with_suffix(f'.{log}'))
 
 
 def losses(work_dir):
@@ -215,27 +214,32 @@ def test_a_work_dir_without_permission_is_named_before_anything_is_built(recipe,
         os.chmod(folder, 0o755)
         shutil.copy(recipe, folder)
         arguments = [f'{folder}/mine.py', '--work-dir', f'{folder}/run']
-        call = (children.as_nobody, children.tool, 'train', arguments, scale_losses_on_the_cpu)
+        call = (children.as_nobody, children.verb, 'train', arguments, scale_losses_on_the_cpu)
         code, log = children.run(*call, log=tmp_path / 'log')
         assert code == 1 and f'Cannot write {folder}/run/.lock: Permission denied.' in log
         assert os.listdir(folder) == ['mine.py']
 
 
+def with_small_shards(fault, *details):
+    layout._FEWEST_ROWS = 32
+    fault(*details)
+
+
 def test_a_store_whose_writer_is_killed_is_refused_and_then_finished_by_one_writer(recipe, tmp_path):
     folder = tmp_path / 'store'
-    arguments = [recipe, '--views', 100, '--out', folder]  # of 12 pictures: 1200 rows, two shards
-    arguments += ['--cfg-options', 'train_dataloader.num_workers=0', 'train_dataloader.batch_size=120']
-    fault = (children.die_in_write, '00001.npy*')
-    code, log = children.run(children.tool, 'store_teacher', arguments, *fault, log=tmp_path / 'first')
+    arguments = [recipe, '--views', 4, '--out', folder]  # of 12 images: 48 rows, two shards
+    arguments += ['--cfg-options', 'train_dataloader.num_workers=0', 'train_dataloader.batch_size=12']
+    fault = (with_small_shards, children.die_in_write, '00001.npy*')
+    code, log = children.run(children.verb, 'store', arguments, *fault, log=tmp_path / 'first')
     assert code == -9, log[-3000:]
     written = (folder / 'shards/00000.npy').stat().st_mtime_ns
     code, log = train(recipe, tmp_path / 'run', '--store', folder).wait()
     assert code == 1 and 'is not finished: 1 of 2 shards are missing' in log
 
     with sole_writer(folder):  # this process is the other one
-        code, log = children.run(children.tool, 'store_teacher', arguments, log=tmp_path / 'second')
+        code, log = children.run(children.verb, 'store', arguments, log=tmp_path / 'second')
         assert code == 1 and f'Another run writes to {str(folder)!r} (process {os.getpid()} on ' in log
-    code, log = children.run(children.tool, 'store_teacher', arguments, log=tmp_path / 'third')
-    assert code == 0 and '12 pictures, 100 views each' in log, log[-3000:]
+    code, log = children.run(children.verb, 'store', arguments, log=tmp_path / 'third')
+    assert code == 0 and '12 images, 4 views each' in log, log[-3000:]
     assert TeacherStore(folder).missing(verify=True) == []
     assert (folder / 'shards/00000.npy').stat().st_mtime_ns == written

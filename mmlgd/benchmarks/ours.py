@@ -13,7 +13,7 @@ from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
 
 
-@MODELS.register_module(force=True)  # tests read this file more than once in one process
+@MODELS.register_module()
 class WordlessTeacher(OpenCLIPTeacher):
     """An open_clip teacher whose text embeddings are random: encoding ten thousand prompts is not what is measured."""
 

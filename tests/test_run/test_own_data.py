@@ -1,13 +1,11 @@
 """The templates for one's own data, run as a user runs them: by options and one flag, without an edit."""
 
-import runpy
-import sys
-
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
 from mmlgd.checkpoints import read_checkpoint
+from mmlgd.cli.__main__ import main
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.registry import MODELS
 from tests import ROOT
@@ -37,17 +35,14 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def train(world, tmp_path, monkeypatch):
-    """Run tools/train.py in this process: a new one takes seconds to import the stack."""
+    """Run ``mmlgd train`` in this process: a new one takes seconds to import the stack."""
 
     def run(config, *arguments, options=(), **variables):
         pytest.importorskip(config.split('/')[0])
         variables = {'names': world / 'demo/names.txt', **variables}
-        tool = str(ROOT / 'tools/train.py')
         options = ['--cfg-options', *SMALL, *options, *(f'{name}={value}' for name, value in variables.items())]
-        command = [tool, BENCHMARKS / config, '--work-dir', tmp_path, *arguments, *options]
-        monkeypatch.setattr(sys, 'argv', list(map(str, command)))
-        monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-        runpy.run_path(tool, run_name='__main__')
+        command = ['train', BENCHMARKS / config, '--work-dir', tmp_path, *arguments, *options]
+        main([*map(str, command)], standalone_mode=False)
         return tmp_path
 
     before = DefaultScope.get_current_instance()

@@ -1,0 +1,7 @@
+"""``mmlgd train``."""
+
+import mmlgd
+
+from .verbs import verb
+
+train = verb(mmlgd.train, show=lambda result: None)  # the log has said it all

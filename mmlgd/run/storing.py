@@ -1,0 +1,103 @@
+"""The teacher, asked once about augmented views of all images: training then needs no teacher."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Optional, Union
+
+import torch
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmlgd.checkpoints.loaders import loading_safely
+from mmlgd.datasets.variables import fill_in
+from mmlgd.store.views import MOST_VIEWS
+from mmlgd.store.writer import write_store
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import whole
+
+from .config import read_config
+
+
+@dataclass(frozen=True)
+class StoreResult:
+    """A store that was written.
+
+    Attributes:
+        folder (Path): The store.
+        images (int): Number of images.
+        views (int): Augmented views of each.
+        bad_images (int): Images that could not be read, and were left out.
+        size (int): Bytes of all embeddings.
+        seconds (float): It took.
+    """
+
+    folder: Path
+    images: int
+    views: int
+    bad_images: int
+    size: int
+    seconds: float
+
+
+def store_teacher(
+    config: Union[str, Path, Config],
+    *,
+    out: Union[str, Path],
+    views: int,
+    seed: int = 0,
+    verify: bool = False,
+    cfg_options: Optional[dict] = None,
+    launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
+) -> StoreResult:
+    """Run the teacher once over all images, and keep its embeddings.
+
+    It sees augmented views of each. Training needs no teacher then: ``mmlgd train CONFIG --store OUT``. A run that was
+    stopped goes on where it was. On several cards or processes, start it by ``torchrun`` with ``launcher`` pytorch.
+
+    Args:
+        config (str | Path | Config): A config file of LGD training, ``mmlgd::lgd/NAME.py`` of an installed package, or
+            in Python a config, which stays as it is.
+        out (str | Path): Folder of the store.
+        views (int): Augmented views of each image, from 1 to 100,000, each seen in turn.
+        seed (int): Another seed gives other views. Defaults to 0.
+        verify (bool): Read what is there, and write damaged shards anew.
+        cfg_options (dict, optional): Changes of the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+            blanks.
+        launcher (str): What has started this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
+
+    Returns:
+        StoreResult: What is in the store.
+
+    Raises:
+        MissingFileError: There is no such config.
+        NumberError: ``views`` or ``seed`` is out of its range.
+        StoreError: The folder has a store of something else.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.store_teacher('mine.py', out='store', views=8).images  # doctest: +SKIP
+        3000
+    """
+    views, seed = whole('views', 1, MOST_VIEWS)(views), seed_number(seed)
+    cfg = read_config(config)
+    cfg.merge_from_dict(cfg_options or {})
+    fill_in(cfg)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    if launcher != 'none' and not dist.is_distributed():
+        if torch.cuda.is_available():
+            dist.init_dist(launcher)
+        else:
+            torch.distributed.init_process_group('gloo')  # mmengine's own wants a card for each process
+    started = time.time()
+    with loading_safely():
+        store = write_store(cfg, out, views, seed, verify)
+    return StoreResult(
+        folder=Path(out),
+        images=store.num_pictures,
+        views=store.num_views,
+        bad_images=len(store.bad_pictures()),
+        size=sum(file.stat().st_size for file in Path(out, 'shards').glob('*.npy')),
+        seconds=time.time() - started,
+    )

@@ -1,0 +1,112 @@
+"""Evaluation of a checkpoint by the test set of any mmpretrain, mmdet, mmseg or mmlgd config."""
+
+from pathlib import Path
+from typing import Literal, Optional, Union
+
+import mmengine
+from mmengine.config import Config
+from mmengine.evaluator import DumpResults
+
+from mmlgd.checkpoints.loaders import loading_safely
+from mmlgd.datasets.variables import fill_in
+from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.student.evaluated import use_student_of
+from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
+
+from .config import build_runner, check_run, read_config, set_work_dir
+
+
+def test(
+    config: Union[str, Path, Config],
+    checkpoint: Union[str, Path],
+    *,
+    work_dir: Optional[Union[str, Path]] = None,
+    cfg_options: Optional[dict] = None,
+    launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
+    out: Optional[Union[str, Path]] = None,
+    show_dir: Optional[Union[str, Path]] = None,
+) -> dict[str, float]:
+    """Evaluate a checkpoint by the test set of a config: of mmpretrain, mmdet, mmseg or mmlgd.
+
+    Args:
+        config (str | Path | Config): A config file, ``mmlgd::lgd/NAME.py`` of an installed package, or in Python a
+            config, which stays as it is.
+        checkpoint (str | Path): File or URL.
+        work_dir (str | Path, optional): Folder of logs. Defaults to the config's, or ``work_dirs/CONFIG_NAME``.
+        cfg_options (dict, optional): Changes of the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+            blanks.
+        launcher (str): What has started this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
+        out (str | Path, optional): Write the predictions to this .pkl, or the metrics to this .json.
+        show_dir (str | Path, optional): Draw predictions into this folder.
+
+    Returns:
+        Dict[str, float]: Metrics by name, as mmengine's evaluator has them.
+
+    Raises:
+        MissingFileError: There is no such config or checkpoint.
+        ConfigError: An option or a setting of the config cannot be used here.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.test('mine.py', 'runs/mine/epoch_200.pth')  # doctest: +SKIP
+        {'accuracy/top1': 71.4}
+    """
+    options = dict(locals())
+    with loading_safely():
+        cfg = test_config(**options)
+        runner = build_runner(cfg)
+        if out and Path(out).suffix == '.pkl':
+            runner.test_evaluator.metrics.append(DumpResults(out_file_path=str(out)))
+        metrics = runner.test()
+    if out and Path(out).suffix == '.json':
+        mmengine.dump(metrics, str(out))
+    return metrics
+
+
+def test_config(
+    config: Union[str, Path, Config],
+    checkpoint: Union[str, Path],
+    *,
+    work_dir: Optional[Union[str, Path]] = None,
+    cfg_options: Optional[dict] = None,
+    launcher: str = 'none',
+    out: Optional[Union[str, Path]] = None,
+    show_dir: Optional[Union[str, Path]] = None,
+) -> Config:
+    """Read a config and let the options of :func:`test` have the last word.
+
+    Returns:
+        Config: For mmengine's runner.
+
+    Raises:
+        MissingFileError: There is no such config or checkpoint.
+        ConfigError: ``out`` is neither a .pkl nor a .json file, or a value would not be
+            read back as it is.
+    """
+    cfg = read_config(config)
+    set_work_dir(cfg, work_dir)
+    cfg.launcher = launcher
+    if not Path(checkpoint).is_file() and '://' not in str(checkpoint):
+        raise MissingFileError(f'There is no checkpoint at {str(checkpoint)!r}.')
+    if out and Path(out).suffix not in ('.pkl', '.json'):
+        raise ConfigError(f'--out takes a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')
+    cfg.load_from = str(checkpoint)
+    if show_dir:
+        _draw_into(cfg, str(show_dir))
+    cfg.merge_from_dict(cfg_options or {})
+    fill_in(cfg)
+    use_student_of(cfg, cfg.load_from)
+    size_evaluation(cfg)
+    compare_sizes(cfg, cfg.load_from)
+    compare_statistics(cfg, cfg.load_from)
+    check_run(cfg)
+    return cfg
+
+
+def _draw_into(cfg: Config, folder: str) -> None:
+    # mmpretrain's hook has `enable`, mmdet's and mmseg's have `draw`; out_dir is relative to the work dir there.
+    switch = 'enable' if cfg.get('default_scope') == 'mmpretrain' else 'draw'
+    name = {'mmpretrain': 'out_dir', 'mmdet': 'test_out_dir'}.get(cfg.get('default_scope'))
+    cfg.default_hooks.visualization.update({switch: True, **({name: folder} if name else {})})
+    if name is None:
+        cfg.visualizer.save_dir = folder

@@ -1,0 +1,112 @@
+"""The options of a training run, and the config that they change."""
+
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+
+from mmlgd.checkpoints.resume import save_whole
+from mmlgd.checkpoints.starts import start_from
+from mmlgd.datasets.variables import fill_in
+from mmlgd.errors import ConfigError
+from mmlgd.models.precision import mixed_precision
+from mmlgd.store.writer import use_store
+from mmlgd.student.image_size import compare_statistics, size_evaluation
+from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import require, whole
+
+from .config import check_run, read_config, set_work_dir
+
+
+def train_config(
+    config: Union[str, Path, Config],
+    *,
+    work_dir: Optional[Union[str, Path]] = None,
+    cfg_options: Optional[dict] = None,
+    launcher: str = 'none',
+    resume: Union[bool, str] = False,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    student: Optional[Union[str, Path]] = None,
+    store: Optional[Union[str, Path]] = None,
+    no_validate: bool = False,
+) -> Config:
+    """Read a config and let the options of :func:`mmlgd.train` have the last word.
+
+    ``cfg_options`` change what ``amp`` and ``resume`` set; the other options count with what they have changed.
+
+    Returns:
+        Config: For mmengine's runner.
+
+    Raises:
+        MissingFileError: There is no such config.
+        ConfigError: ``auto_scale_lr`` without ``auto_scale_lr.base_batch_size`` in the config, a seed that is none,
+            more processes than cards, mixed precision without a card, or a value that mmengine would not read back.
+    """
+    cfg = read_config(config)
+    set_work_dir(cfg, work_dir)
+    cfg.launcher = launcher
+    if amp:
+        cfg.optim_wrapper.update(mixed_precision())
+    if resume:
+        cfg.resume = True
+        cfg.load_from = None if resume is True else str(resume)
+    cfg.merge_from_dict(cfg_options or {})
+    fill_in(cfg)
+    if no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if auto_scale_lr:
+        scale_lr(cfg)
+    if store:
+        use_store(cfg, store)
+    size_evaluation(cfg)
+    start_from(cfg, student and str(student))
+    if student:
+        compare_statistics(cfg, str(student))
+    save_whole(cfg)
+    if (seed := cfg.get('randomness', {}).get('seed')) is not None:
+        seed_number(seed)
+    _check_precision(cfg)
+    check_run(cfg)
+    return cfg
+
+
+def scale_lr(cfg: Config) -> None:
+    """Let mmengine scale the learning rate with the images of an update, in place.
+
+    Args:
+        cfg (Config): With ``auto_scale_lr.base_batch_size``.
+
+    Raises:
+        ConfigError: It has none; or a schedule sets the learning rate by itself.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ConfigError(
+            f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...), missing in {cfg.filename or "the config"}.'
+        )
+    schedulers = cfg.get('param_scheduler') or []
+    for schedule in [schedulers] if isinstance(schedulers, dict) else schedulers:
+        require(
+            'eta_max' not in schedule,
+            f'--auto-scale-lr scales the learning rate of the optimizer, and {schedule.get("type")} of this config '
+            f'sets its own from eta_max={schedule.get("eta_max")}, meant for '
+            f'{cfg.auto_scale_lr.base_batch_size} images a step. Leave --auto-scale-lr out, and set eta_max in '
+            f'proportion to your images a step.',
+        )
+    cfg.auto_scale_lr.enable = True
+    # mmengine counts the images of a step; with accumulated gradients an update has several steps of them.
+    steps = whole('optim_wrapper.accumulative_counts', 1, 2**20)(cfg.optim_wrapper.get('accumulative_counts', 1))
+    cfg.auto_scale_lr.base_batch_size /= steps
+
+
+def _check_precision(cfg: Config) -> None:
+    wrapper = cfg.get('optim_wrapper') or {}
+    found = [getattr(amp_optimizer_wrapper, f'is_{kind}_available')() for kind in ('cuda', 'npu', 'mlu', 'musa')]
+    require(
+        not str(wrapper.get('type')).endswith('AmpOptimWrapper') or any(found),  # mmengine's own condition
+        f'Mixed precision (--amp, or AmpOptimWrapper in the config) takes a card, and this machine has none that torch '
+        f'{torch.__version__} can use. Train without it: leave --amp out, or set optim_wrapper.type=OptimWrapper. '
+        f'`mmlgd doctor` looks at the card.',
+    )

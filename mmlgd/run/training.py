@@ -1,0 +1,114 @@
+"""Training of any mmpretrain, mmdet, mmseg or mmlgd config, with the options that OpenMMLab users know."""
+
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Optional, Union
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmlgd.checkpoints.loaders import loading_safely
+from mmlgd.checkpoints.resume import resume_whole
+from mmlgd.datasets.folder import folder_of, require_outside
+from mmlgd.utils.files import read_small, sole_writer
+
+from .config import build_runner
+from .train_options import train_config
+
+# Where launchers tell a process its rank, before there is a group of processes to ask.
+_RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run has left.
+
+    Attributes:
+        work_dir (Path): Logs and checkpoints.
+        checkpoint (Path, optional): The last one; None if none was written.
+        losses (Dict[str, float]): Of the last step, by name; ``loss`` is their sum.
+        metrics (Dict[str, float]): Of the last evaluation, by name; empty without one.
+    """
+
+    work_dir: Path
+    checkpoint: Optional[Path]
+    losses: dict[str, float]
+    metrics: dict[str, float]
+
+
+def train(
+    config: Union[str, Path, Config],
+    *,
+    work_dir: Optional[Union[str, Path]] = None,
+    cfg_options: Optional[dict] = None,
+    launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
+    resume: Union[bool, str] = False,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    student: Optional[Union[str, Path]] = None,
+    store: Optional[Union[str, Path]] = None,
+    no_validate: bool = False,
+) -> TrainResult:
+    """Train any mmpretrain, mmdet, mmseg or mmlgd config.
+
+    On several cards, start this function (or ``mmlgd train``) once on each card by ``torchrun`` with
+    ``launcher='pytorch'``.
+
+    Args:
+        config (str | Path | Config): A config file, ``mmlgd::lgd/NAME.py`` of an installed package, or in Python a
+            config, which stays as it is.
+        work_dir (str | Path, optional): Folder of logs and checkpoints. Defaults to the config's, or
+            ``work_dirs/CONFIG_NAME``.
+        cfg_options (dict, optional): Changes of the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+            blanks. They change what ``amp`` and ``resume`` set, too.
+        launcher (str): What has started this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
+        resume (bool | str): Continue from this checkpoint, or from the last whole one in the work dir if none is named.
+        amp (bool): Mixed precision: bf16 where the card has it, else fp16 with loss scaling.
+        auto_scale_lr (bool): Scale the learning rate from the config's ``auto_scale_lr.base_batch_size``.
+        student (str | Path, optional): What ``model.backbone`` starts from: a checkpoint of LGD training (file or URL),
+            another one, ``torchvision://NAME``, or ``none`` for random weights. Defaults to what the config says.
+        store (str | Path, optional): Read the teacher's embeddings from this folder, see ``mmlgd store``.
+        no_validate (bool): Train without evaluating.
+
+    Returns:
+        TrainResult: Where the run is, and its last figures.
+
+    Raises:
+        MissingFileError: There is no such config or checkpoint.
+        ConfigError: An option or a setting of the config cannot be used here.
+        LockedError: Another run writes to the work dir.
+
+    Examples:
+        >>> import mmlgd
+        >>> mmlgd.train('mine.py', work_dir='runs/mine').checkpoint  # doctest: +SKIP
+        PosixPath('runs/mine/epoch_200.pth')
+    """
+    options = dict(locals())
+    with loading_safely():
+        cfg = train_config(**options)
+        if images := folder_of((cfg.get('train_dataloader') or {}).get('dataset', {})):
+            require_outside(cfg.work_dir, images, 'The work dir', '--work-dir')
+        # Before the runner: it writes its config into the work dir.
+        rank = os.environ.get(_RANKS.get(cfg.launcher, ''), '0')
+        with sole_writer(cfg.work_dir) if rank == '0' else nullcontext():
+            resume_whole(cfg)
+            runner = build_runner(cfg)
+            runner.train()
+    return _result(runner)
+
+
+def _result(runner: Runner) -> TrainResult:
+    """Read what the runner has logged last, and where its last checkpoint is."""
+    last = {name: values.current() for name, values in runner.message_hub.log_scalars.items() if len(values.data[0])}
+    losses = {name[len('train/') :]: float(value) for name, value in last.items() if name.startswith('train/')}
+    metrics = {name[len('val/') :]: float(value) for name, value in last.items() if name.startswith('val/')}
+    work_dir = Path(runner.work_dir)
+    note = work_dir / 'last_checkpoint'
+    return TrainResult(
+        work_dir=work_dir,
+        checkpoint=Path(read_small(note).decode().strip()) if note.is_file() else None,
+        losses={name: value for name, value in losses.items() if 'loss' in name},
+        metrics={name: value for name, value in metrics.items() if name not in ('time', 'data_time')},
+    )
