@@ -3,10 +3,8 @@
 import copy
 import functools
 import http.server
-import importlib
 import json
 import os
-import sys
 import threading
 from textwrap import dedent
 
@@ -56,18 +54,6 @@ def mmpretrain_scope():
     yield
     if before is not None:
         init_default_scope(before.scope_name)
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    """Import a tool, with its neighbours found as when it runs."""
-    modules = set(sys.modules)
-    for folder in ('',):
-        monkeypatch.syspath_prepend(str(TOOLS / folder))
-    yield importlib.import_module
-    for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(TOOLS)):
-            del sys.modules[name]
 
 
 @pytest.fixture(scope='session')

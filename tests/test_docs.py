@@ -72,20 +72,13 @@ def parse(monkeypatch):
 
     monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', parse_args)
     monkeypatch.setattr(click.Command, 'invoke', invoke)  # of a verb, which a shim calls
-    modules = set(sys.modules)
 
     def parse(tool, arguments):
-        folder = tool if tool.is_dir() else tool.parent
-        for place in {folder, ROOT / 'tools', folder.parent}:
-            monkeypatch.syspath_prepend(str(place))
         monkeypatch.setattr(sys, 'argv', [str(tool), *arguments])
         with pytest.raises(Parsed):
             runpy.run_path(str(tool), run_name='__main__')
 
-    yield parse
-    for name in set(sys.modules) - modules:  # tools have modules of the same names
-        if str(getattr(sys.modules[name], '__file__', None) or '').startswith(str(ROOT / 'tools')):
-            del sys.modules[name]
+    return parse
 
 
 @pytest.mark.parametrize('words', list(commands()))

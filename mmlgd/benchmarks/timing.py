@@ -11,7 +11,7 @@ from typing import Callable, Optional
 import torch
 import torchvision
 
-import mmlgd
+from mmlgd.version import __version__
 
 Times = dict[str, list[float]]
 
@@ -100,7 +100,7 @@ def environment(device: str) -> dict:
         python=platform.python_version(),
         torch=torch.__version__,
         torchvision=torchvision.__version__,
-        mmlgd=mmlgd.__version__,
+        mmlgd=__version__,
     )
 
 

@@ -160,7 +160,7 @@ def shown(monkeypatch):
 
 
 @pytest.mark.parametrize('test', [None, AS_THEY_ARE], ids=['no evaluation', 'one that does not resize'])
-def test_each_reader_shows_a_student_its_own_size(student_of, shown, tool, pictures, tmp_path, monkeypatch, test):
+def test_each_reader_shows_a_student_its_own_size(student_of, shown, pictures, tmp_path, monkeypatch, test):
     checkpoint = student_of(64, test)
     mmlgd.ZeroShotInferencer(checkpoint, device='cpu')(str(pictures))
     assert set(shown) == {(64, 64)}
