@@ -173,6 +173,59 @@ def test_the_command(wheel_python, pictures, tiny_clip, tmp_path):
     assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
 
 
+VERBS = """
+    import pathlib, sys
+    from click.testing import CliRunner
+    from mmlgd.cli.__main__ import VERBS, main
+
+    def run(*words):
+        done.add(words[0])
+        result = CliRunner().invoke(main, list(map(str, words)))
+        assert result.exit_code == expected, (words, result.output[-3000:], result.exception)
+        return result.output
+
+    images, teacher, done, expected = pathlib.Path('images'), sys.argv[1], set(), 0
+    run('doctor', '--offline')
+    run('store', 'mine.py', '--out', 'store', '--views', 1)
+    run('train', 'mine.py', '--store', 'store', '--work-dir', 'run', '--no-validate')
+    checkpoint = 'run/epoch_2.pth'
+    run('test', 'mine.py', checkpoint, '--work-dir', 'tested', '--out', 'metrics.json')
+    run('evaluate', checkpoint, '--data', 'data', '--labels', '1', '--seeds', 0, '--k', 1, '--workers', 0)
+    assert 'cat' in run('predict', checkpoint, images)
+    run('show', 'banks', checkpoint)
+    run('show', 'neighbours', checkpoint, images, '--max-images', 2)
+    run('show', 'map', checkpoint, images, '--teacher-options', f'model={teacher}')
+    run('export', checkpoint, 'student.onnx', '--to', 'onnx')
+    run('publish', checkpoint, 'published')
+    run('convert', 'efficientnet-lite:lite0', 'lite0.pth')
+    run('compare', 'mine.py', '--starts', 'random=none', '--seeds', 0, '--metric', 'accuracy/top1')
+    run('study', '--variants', 'lgd=mine.py', '--data', 'data', '--seeds', 0, '--labels', '1', '--draws', 0)
+    run('pretrain', '--images', images, '--names', 'names.txt', '--teacher', teacher, '--batch-size', 4, '--dry-run')
+    expected = 1
+    told = ['--cfg-options', 'optim_wrapper.optimizer.lr=1e30', '--work-dir', 'broken', '--no-validate']
+    assert 'NaN or Inf' in run('train', 'mine.py', *told)
+    expected = 0
+    (step,) = pathlib.Path('broken/broken_steps').glob('*.pth')
+    assert 'broken in the replay' in run('replay', step, '--teacher-options', f'model={teacher}')
+    assert done == set(VERBS), set(VERBS) - done
+"""
+
+
+@pytest.mark.skipif(find_spec('efficientnet_lite_pytorch') is None, reason='needs the extra `conse`')
+def test_every_verb(wheel_python, recipe_of, pictures, tiny_clip, tmp_path):
+    """All verbs, on the wheel in a fresh folder; in one process, as far as they run in one."""
+    (tmp_path / 'mine.py').write_text(recipe_of(f'mmlgd::{RECIPE}'))
+    (tmp_path / 'names.txt').write_text('cat\ndog\ntree\n')
+    (tmp_path / 'images').symlink_to(pictures)
+    for split in ('train', 'val'):
+        for image in pictures.glob('*/*.png'):
+            for copy in ('a', 'b'):  # a study asks for 20 neighbours
+                target = tmp_path / 'data' / split / image.parent.name / f'{copy}{image.name}'
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(image, target)
+    run(wheel_python, '-c', dedent(VERBS), tiny_clip, cwd=tmp_path)
+
+
 def test_editable_links_follow_the_tree(editable_python, source, tmp_path):
     """Edits to configs and tools show at once, under links that git does not see."""
     for name in ('configs', 'tools', 'model-index.yml'):

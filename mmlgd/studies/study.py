@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmlgd.evaluation.options import RANGES, require_once, share
 from mmlgd.utils.seeds import seed_number
 
 from .report import draw, summarise, table
@@ -79,8 +80,11 @@ def study(
     """
     chosen = read_variants(variants)
     seeds, draws = [seed_number(seed) for seed in seeds], [seed_number(draw) for draw in draws]
+    # Checked now, and not after hours of training.
+    labels, workers, size = [share(one) for one in labels], RANGES['workers'](workers), size and RANGES['size'](size)
+    require_once(labels=labels, seeds=seeds, draws=draws)
     work_dir, store = Path(work_dir), store and str(store)
-    how = ['--data', str(data), '--labels', *map(str, labels), '--seeds', *map(str, draws)]
+    how = ['--data', str(data), '--labels', *labels, '--seeds', *map(str, draws)]
     how += ['--workers', str(workers), '--c', C]
     how += ['--names', names] if names else []
     how += ['--size', str(size)] if size else []
@@ -101,7 +105,7 @@ def study(
         report = dict(
             data=str(data),
             store=store,
-            labels=list(labels),
+            labels=labels,
             draws=draws,
             names=names,
             variants={name: variant._asdict() for name, variant in chosen.items()},

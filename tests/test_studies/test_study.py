@@ -181,6 +181,23 @@ def test_bad_variants_are_named(study, variants):
         study(data='pictures', variants=variants)
 
 
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        (dict(labels=['0']), '--labels takes a share'),
+        (dict(labels=['1', '1']), "--labels has '1' twice"),
+        (dict(seeds=[0, 0]), '--seeds has 0 twice'),
+        (dict(draws=[-1]), 'a seed from 0'),
+        (dict(size=-5), 'from 8 to'),
+        (dict(workers=-1), 'from 0 to 512'),
+    ],
+)
+def test_options_of_the_evaluation_are_refused_before_the_first_training(study, arguments, tmp_path, option, message):
+    with pytest.raises(ConfigError, match=message):
+        study(**{**arguments, **option})
+    assert not (tmp_path / 'study').exists()
+
+
 STUDIES = ROOT / 'configs/small/studies'
 
 
