@@ -29,9 +29,22 @@ _PLACES = {
     'ZeroShotInferencer': 'student',
     'get_student': 'student',
     'get_zero_shot_classifier': 'student',
+    'pretrain': 'run.pretrain',
     'safe_loading': 'checkpoints',
 }
-_ROOMS = ('checkpoints', 'datasets', 'demo', 'engine', 'evaluation', 'models', 'store', 'student', 'text', 'utils')
+_ROOMS = (
+    'checkpoints',
+    'datasets',
+    'demo',
+    'engine',
+    'evaluation',
+    'models',
+    'run',
+    'store',
+    'student',
+    'text',
+    'utils',
+)
 
 __all__ = ['__version__', *_PLACES]
 

@@ -16,7 +16,6 @@ demo_root = getenv('MMLGD_DEMO') or 'work_dirs/demo'  # tools/demo says where
 model = dict(
     compile=False,  # would take as long as the demo
     backbone=dict(base_channels=16, stem_channels=16),
-    neck=dict(in_channels=128),
     teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model=f'local-dir:{demo_root}/teacher'),
     text=dict(vocabulary=f'{demo_root}/world/names.txt', templates=['a {}', 'a photo of a {}']),
 )

@@ -2,4 +2,4 @@
 #   TINY_IMAGENET=/my/tiny-imagenet python tools/train.py configs/small/<this file>
 _base_ = ['lgd_resnet18-half_tiny-imagenet.py', '_base_/mobilenetv2-half.py']
 
-model = dict(backbone=_base_.mobilenetv2, neck=dict(in_channels=_base_.mobilenetv2_channels))
+model = dict(backbone=_base_.mobilenetv2)

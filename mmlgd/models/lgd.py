@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 import torch.nn.functional as F
 from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -16,6 +17,7 @@ from mmlgd.utils.building import build_part
 from mmlgd.utils.validation import checked_settings, require
 
 from .compilation import compile_module
+from .necks import fit_neck
 from .teachers import BaseTeacher
 from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
@@ -37,8 +39,8 @@ class LGD(BaseSelfSupervisor):
 
     Args:
         backbone (dict): The student, any backbone of mmpretrain (or ``mmpretrain.TIMMBackbone``).
-        neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'`` and ``out_channels`` to the
-            teacher's dimension.
+        neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'``, ``out_channels`` to the
+            teacher's dimension, and ``in_channels`` to the width that a pass of zeros through the backbone finds.
         teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.StoredTeacher'``.
         text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
             ``'mmlgd.TextualSemanticsBank'``.
@@ -82,17 +84,20 @@ class LGD(BaseSelfSupervisor):
     ):
         teacher: BaseTeacher = build_part(teacher, 'model.teacher')
         require(isinstance(teacher, BaseTeacher), f'model.teacher is a {type(teacher).__name__}, which is no teacher.')
-        neck = _with_joint_space(neck, teacher.embed_dim)
+        _check_joint_space(neck, teacher.embed_dim)
+        student = build_part(backbone, 'model.backbone')
         pixels = data_preprocessor or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
         super().__init__(
-            backbone=build_part(backbone, 'model.backbone'),
-            neck=build_part(neck, 'model.neck', 'mmlgd.ProjectionNeck'),
+            backbone=student,
+            neck=build_part(fit_neck(neck, student, backbone, teacher.embed_dim), 'model.neck'),
             data_preprocessor=build_part(pixels, 'model.data_preprocessor', 'mmpretrain.SelfSupDataPreprocessor'),
             init_cfg=init_cfg,
         )
         self.textual_bank = build_part(text, 'model.text', 'mmlgd.TextualSemanticsBank', teacher=teacher)
         teacher.free_text_tower()
         k, d = self.textual_bank.bank.shape
+        if k < 2:
+            print_log('With a single class name the textual loss is a constant 0: give two or more.', 'current', 30)
         rows = {} if 'size' in (visual_bank or {}) else dict(num_classes=k)  # a queue's size is no number of names
         self.visual_bank = build_part(
             visual_bank, 'model.visual_bank', 'mmlgd.VisualSemanticsBank', embed_dim=d, **rows
@@ -252,11 +257,9 @@ class LGD(BaseSelfSupervisor):
         return super()._apply(fn, *args, **kwargs)
 
 
-def _with_joint_space(neck: dict, embed_dim: int) -> dict:
-    neck = {'out_channels': embed_dim, **neck}
-    if neck['out_channels'] != embed_dim:
+def _check_joint_space(neck: dict, embed_dim: int) -> None:
+    if neck.get('out_channels', embed_dim) != embed_dim:
         raise ConfigError(
             f"The neck has out_channels={neck['out_channels']}, but the teacher's joint space has {embed_dim} "
             f'dimensions. Leave out_channels out: it follows the teacher.'
         )
-    return neck

@@ -11,6 +11,8 @@ from mmlgd.registry import MODELS
 from mmlgd.utils.building import build_part
 from mmlgd.utils.validation import checked_settings, require
 
+from .necks import fit_neck
+
 IMAGENET_RGB = dict(
     type='mmpretrain.SelfSupDataPreprocessor',
     mean=[123.675, 116.28, 103.53],
@@ -48,7 +50,7 @@ class ZeroShotClassifier(BaseModel):
 
     Args:
         backbone (dict): As in :class:`~mmlgd.LGD`.
-        neck (dict): As there; ``type`` defaults to ``'mmlgd.ProjectionNeck'``.
+        neck (dict): As there.
         class_names (List[str]): K names, row k of the bank is name k.
         embed_dim (int): D.
         temperature (float): τ_S > 0, of training. Defaults to 0.2, as published.
@@ -60,9 +62,7 @@ class ZeroShotClassifier(BaseModel):
     Examples:
         >>> import torch
         >>> from mmlgd.models import ZeroShotClassifier
-        >>> model = ZeroShotClassifier(
-        ...     dict(type='mmpretrain.ResNet', depth=18), dict(in_channels=512), ['cat', 'dog'], embed_dim=16
-        ... )
+        >>> model = ZeroShotClassifier(dict(type='mmpretrain.ResNet', depth=18), {}, ['cat', 'dog'], embed_dim=16)
         >>> model(torch.rand(1, 3, 64, 64)).shape
         torch.Size([1, 2])
     """
@@ -80,7 +80,7 @@ class ZeroShotClassifier(BaseModel):
         pixels = build_part(data_preprocessor or IMAGENET_RGB, 'model.data_preprocessor')
         super().__init__(data_preprocessor=pixels)
         self.backbone = build_part(backbone, 'model.backbone')
-        self.neck = build_part({'out_channels': embed_dim, **neck}, 'model.neck', 'mmlgd.ProjectionNeck')
+        self.neck = build_part(fit_neck(neck, self.backbone, backbone, embed_dim), 'model.neck')
         self.class_names = list(class_names)
         require(temperature > 0, f'Expected a positive temperature, got {temperature}.')
         self.temperature = temperature

@@ -14,7 +14,7 @@ model = dict(
     head=dict(
         type='LinearClsHead',
         num_classes=len(class_names),
-        in_channels=_base_.model.neck.in_channels,
+        in_channels=256,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
     data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
