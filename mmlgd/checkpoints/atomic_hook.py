@@ -135,7 +135,7 @@ class AtomicCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            write_whole(Path(runner.work_dir, 'last_checkpoint'), self.last_ckpt.encode())
+            write_whole(Path(runner.work_dir, 'last_checkpoint'), os.fsencode(self.last_ckpt))
             self._remove_steps(outdated)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
