@@ -1,1 +1,1 @@
-"""Runs: options become a config, and a config a run. Each module is imported when it is used: some wait for no torch."""
+"""Runs: options become a config, and a config a run. Each module is imported at its use: some need no torch."""

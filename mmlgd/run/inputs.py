@@ -6,7 +6,8 @@ from typing import Optional, Union
 
 from mmlgd.errors import ConfigError, MissingFileError
 
-# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, waits for none.
+# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, is not to
+# wait for them.
 
 
 def count_images(images: Path, most: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, shown
 
 from .child import RunError, run
 from .inputs import check_cards, check_places, check_step, count_images, teacher_settings, vocabulary_of
@@ -15,7 +15,8 @@ from .recipes import BASES, FIRST_RUN, LONG, Plan, check_recipe, plan_run, recip
 from .students import NAMED, student_settings
 from .written import base_of, config_text, write_config
 
-# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, waits for none.
+# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, is not to
+# wait for them.
 
 VIEWS = 8  # of each image, in a new store
 _RANGES = dict(epochs=(1, 100_000), batch_size=(2, 2**31), size=(32, 4096), workers=(0, 512), gpus=(1, 4096))
@@ -144,11 +145,12 @@ def pretrain(
     train_args += ['--amp'] if amp else []
     config = write_config(work_dir, text, overwrite, lambda file: commands_of(file, gpus, store, views, train_args)[-1])
     result = PretrainResult(config, work_dir, commands_of(config, gpus, store, views, train_args))
-    print('\n'.join([*plan.reasons, '', f'{config}:', '', config.read_text(encoding='utf-8')]))
+    print('\n'.join([*plan.reasons, '', f'{shown(config)}:', '', config.read_text(encoding='utf-8')]))
     for command in result.commands:
-        print(f'$ {shlex.join(command)}', flush=True)
+        told = shown(shlex.join(command))
+        print(f'$ {told}', flush=True)
         if not dry_run and (code := run(command)):
-            raise RunError(shlex.join(command), code)
+            raise RunError(told, code)
     if not dry_run:
         result.checkpoint, result.figures = _last_checkpoint(work_dir), _last_figures(work_dir)
     return result

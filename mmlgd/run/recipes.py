@@ -11,7 +11,7 @@ BASES = {
     'small-data': 'small/lgd_resnet18_1xb64-onecycle_pictures.py',
 }
 LONG = 10_000_000  # views of images, from which on the paper's schedule has time to work: 39,000 steps of 256
-FIRST_RUN = 64_000  # views; ten minutes on two cores at 64 px
+FIRST_RUN = 32_000  # views; ten minutes of a core at 64 px, for ResNet-18 with ConSE
 FEW_STEPS = 300
 WHAT = {
     'paper': "SGD with a cosine, temperatures 0.2 and 0.01, both banks of names, MoCo-v2's views",
@@ -72,7 +72,7 @@ def plan_run(
     Examples:
         >>> plan = plan_run(3000, has_card=False)
         >>> plan.recipe, plan.epochs, plan.batch_size, plan.size
-        ('small-data', 21, 64, 64)
+        ('small-data', 10, 64, 64)
         >>> plan_run(1_281_167).recipe
         'paper'
     """
@@ -94,7 +94,7 @@ def plan_run(
         batch_size = max(2, min(256 if recipe == 'paper' else 64, images // gpus))
     if not has_card and given_epochs is None and recipe == 'small-data':
         reasons.append(
-            f'No card: a first run of {epochs} epochs at {size} px, of some ten minutes on two cores. With more time, '
+            f'No card: a first run of {epochs} epochs at {size} px, of some ten CPU minutes. With more time, '
             f'give more --epochs (four times as many are worth a lot), then a larger --size.'
         )
     if not has_card and is_slow_teacher:

@@ -110,7 +110,7 @@ def _of_mmpretrain(model: str) -> dict:
 
 
 def _mmpretrain_configs() -> dict[str, Path]:
-    """mmpretrain's architectures, each with the plainest config that trains it on ImageNet."""
+    """Find mmpretrain's architectures, each with the plainest config that trains it on ImageNet."""
     files = (_folder('mmpretrain') / '.mim/configs').glob('*/*.py')
     found: dict[str, Path] = {}
     for file in sorted(files, key=lambda file: (len(file.name), file.name), reverse=True):

@@ -7,7 +7,8 @@ from typing import Any, Callable
 
 from mmlgd.errors import ConfigError, MMLGDError
 
-# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, waits for none.
+# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, is not to
+# wait for them.
 
 _HEAD = '# Written by `mmlgd pretrain`. An ordinary config: edit it, train it by `mim train mmlgd FILE`.\n'
 

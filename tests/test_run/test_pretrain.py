@@ -1,30 +1,31 @@
-"""``mmlgd pretrain``: the config that it writes, what it refuses, and what it runs."""
+"""``mmlgd.pretrain``: the config that it writes, what it refuses, and what it runs."""
 
+import importlib
 import multiprocessing
+import os
 import re
-import signal
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from mmengine.config import Config
 
+import mmlgd
 from mmlgd.checkpoints import model_config, read_checkpoint
-from mmlgd.cli import pretrain as module
-from mmlgd.cli.__main__ import main
-from mmlgd.cli.pretrain import SETS, check_pictures, config_text, tool_commands
-from mmlgd.errors import ConfigError
-from mmlgd.store.views import MOST_VIEWS
+from mmlgd.checkpoints.resume import refuse_moved
+from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.run.child import RunError
+from mmlgd.run.inputs import check_step, count_images, teacher_settings
 from mmlgd.store.writer import write_store
 from mmlgd.student.image_size import evaluation_pipeline, image_size
-from mmlgd.text import list_vocabularies
 from mmlgd.utils.files import sole_writer
-from mmlgd.utils.seeds import MOST_SEED
 from tests import ROOT
 from tests.bad_pictures import bad_files, unusual_files
+
+module = importlib.import_module('mmlgd.run.pretrain')  # `mmlgd.pretrain` is the function
 
 
 @pytest.fixture
@@ -36,47 +37,54 @@ def names(tmp_path):
 
 @pytest.fixture
 def pretrain(pictures, names, tiny_clip, tmp_path, monkeypatch):
-    """Call the command with defaults that a test can have another of."""
+    """Call the function with defaults that a test can have another of; without training."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments, **options):
-        given = dict(images=pictures, names=names, teacher=tiny_clip, batch_size=4, size=64, workers=0)
-        given.update(options)
-        flags = [x for key, value in given.items() for x in (f'--{key.replace("_", "-")}', str(value))]
-        return CliRunner().invoke(main, ['pretrain', *flags, *map(str, arguments)])
+    def call(**options):
+        given = dict(images=pictures, names=names, teacher=tiny_clip, batch_size=4, size=64, workers=0, dry_run=True)
+        return mmlgd.pretrain(**{**given, **options})
 
     return call
 
 
-def test_a_dry_run_writes_and_prints_an_ordinary_config(pretrain, pictures, names, tmp_path):
-    result = pretrain('--dry-run', epochs=20, batch_size=8, seed=3)
-    assert result.exit_code == 0, result.output
-    file = tmp_path / 'work_dirs' / f'lgd_resnet18_{pictures.name}' / 'recipe' / 'pretrain.py'
-    assert file.read_text() in result.output and 'tools/train.py' in result.output
+def test_a_dry_run_writes_and_prints_an_ordinary_config(pretrain, pictures, names, tmp_path, capsys):
+    result = pretrain(epochs=20, batch_size=8, seed=3, recipe='paper')
+    file, printed = result.config, capsys.readouterr().out
+    assert file.resolve() == tmp_path / 'work_dirs' / f'lgd_resnet18_{pictures.name}' / 'recipe' / 'pretrain.py'
+    assert file.read_text() in printed and 'tools/train.py' in printed
+    assert "_base_ = 'mmlgd::lgd/lgd_resnet18" in file.read_text()
     cfg = Config.fromfile(file)
     assert cfg.model.backbone.type == 'mmpretrain.ResNet' and cfg.model.text.vocabulary == str(names)
     assert cfg.model.teacher.model.startswith('local-dir:') and 'pretrained' not in cfg.model.teacher
     assert cfg.train_dataloader.dataset.data_root == str(pictures.resolve())
-    assert cfg.train_dataloader.dataset.pipeline[2].size == 64
+    assert image_size(cfg) == (64, 64)
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.03 * 8 / 256)
     assert (cfg.train_cfg.max_epochs, cfg.randomness.seed, cfg.auto_scale_lr.base_batch_size) == (20, 3, 8)
-    assert cfg.work_dir == str(file.parents[1])
-    assert not list(file.parents[1].glob('*.pth'))
+    assert cfg.work_dir == str(file.parents[1].resolve())
+    assert result.checkpoint is None and not result.figures and not list(file.parents[1].glob('*.pth'))
 
 
-@pytest.mark.parametrize('epochs', [1, 3, 4, 90, 200])
-@pytest.mark.parametrize('student', ['resnet18', 'mobilenetv2'])
-def test_the_schedule_fills_the_run(student, epochs, tmp_path):
-    settings = dict(epochs=epochs, batch_size=256, size=224, workers=8, seed=0, **module.BAD_PICTURES)
-    file = tmp_path / 'config.py'
-    file.write_text(config_text(tmp_path, 'coco', student, dict(type='mmlgd.ConSETeacher'), 2, settings))
-    cfg = Config.fromfile(file)
-    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[-1].end == epochs
-    assert cfg.param_scheduler[-1].T_max + cfg.param_scheduler[-1].begin == epochs
-    assert cfg.param_scheduler[0].begin == 0 and (len(cfg.param_scheduler) == 1) == (epochs < 4)
-    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.06)  # two cards
-    assert cfg.model.text.templates == 'plain' and 'pretrained' not in cfg.model.teacher
-    assert ('MobileNet' in cfg.model.backbone.type) == (student == 'mobilenetv2')
+@pytest.mark.parametrize('recipe', ['paper', 'small-data'])
+def test_the_recipe_that_is_asked_for_is_written(pretrain, recipe):
+    cfg = Config.fromfile(pretrain(recipe=recipe).config)
+    is_paper = recipe == 'paper'
+    assert cfg.optim_wrapper.optimizer.type == ('SGD' if is_paper else 'AdamW')
+    assert cfg.model.loss.student_temperature == (0.2 if is_paper else 0.05)
+    assert ('queue' in cfg.model) == (not is_paper)
+    assert cfg.param_scheduler[0].type == ('LinearLR' if is_paper else 'OneCycleLR')
+
+
+def test_a_student_by_name_and_options_have_the_last_word(pretrain):
+    options = {'model.backbone.out_indices': [3], 'model.queue.size': 16, 'param_scheduler.0.pct_start': 0.5, 'x': 1}
+    result = pretrain(student='mmpretrain:regnetx-400mf', recipe='small-data', cfg_options=options)
+    assert result.work_dir.name.startswith('lgd_mmpretrain-regnetx-400mf_')
+    cfg = Config.fromfile(result.config)
+    assert cfg.model.backbone.to_dict() == dict(type='mmpretrain.RegNet', arch='regnetx_400mf', out_indices=[3])
+    assert 'in_channels' not in cfg.model.neck
+    assert cfg.model.queue.size == 16 and cfg.param_scheduler[0].pct_start == 0.5 and cfg.x == 1
+    assert cfg.param_scheduler[0].type == 'OneCycleLR' and cfg.model.loss.alpha == 0.25  # the rest is the recipe's
+    with pytest.raises(ConfigError, match='cannot be merged'):
+        pretrain(cfg_options={'param_scheduler.9.pct_start': 0.5}, overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -85,28 +93,28 @@ def test_the_schedule_fills_the_run(student, epochs, tmp_path):
         ({}, 'skip', 0.01),
         (dict(bad_pictures='raise'), 'raise', 0.01),
         (dict(max_bad_pictures='2.5%'), 'skip', 0.025),
+        (dict(max_bad_pictures=0.05), 'skip', 0.05),
         (dict(max_bad_pictures=20, bad_pictures='skip'), 'skip', 20),
     ],
 )
-def test_what_becomes_of_bad_pictures(pretrain, tmp_path, options, policy, most):
-    assert pretrain('--dry-run', **options).exit_code == 0
-    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
+def test_what_becomes_of_bad_pictures(pretrain, options, policy, most):
+    file = pretrain(**options).config
     dataset = Config.fromfile(file).train_dataloader.dataset
     assert dataset.type == 'mmlgd.Pictures'
     assert (dataset.bad_pictures, dataset.max_bad_pictures) == (policy, most)
     assert ('bad_pictures' in file.read_text()) == bool(options)
 
 
-@pytest.mark.parametrize('amount', ['0', '-1', '0%', '100%', '1.5', 'many', 'nan%'])
+@pytest.mark.parametrize('amount', ['0', '-1', '0%', '100%', '1.5', 'many', 'nan%', 0, 1.5, float('nan')])
 def test_an_amount_of_bad_pictures_that_is_none_is_refused(pretrain, amount):
-    result = pretrain('--dry-run', f'--max-bad-pictures={amount}')
-    assert result.exit_code == 2 and 'expected a number of pictures as 20, or a share' in result.output
+    with pytest.raises(ConfigError, match='expected a number of images as 20, or a share'):
+        pretrain(max_bad_pictures=amount)
 
 
 def test_a_folder_named_like_a_picture_is_not_counted(pretrain, tmp_path):
     (tmp_path / 'some' / 'a.jpg').mkdir(parents=True)
-    result = pretrain('--dry-run', images=tmp_path / 'some')
-    assert result.exit_code == 1 and 'or its sub-folders ends with .jpg' in result.output
+    with pytest.raises(FileNotFoundError, match='or its sub-folders ends with .jpg'):
+        pretrain(images=tmp_path / 'some')
 
 
 @pytest.mark.parametrize('inside', ['default', 'work_dir', 'store'])
@@ -115,12 +123,14 @@ def test_what_would_be_written_into_the_images_is_refused(pretrain, pictures, tm
     if inside == 'default':
         (tmp_path / 'photos').symlink_to(pictures)
         monkeypatch.chdir(tmp_path / 'photos')
-        result = pretrain('--dry-run', images='.')
+        given = dict(images='.')
     else:
-        result = pretrain('--dry-run', **{inside: pictures / 'sub' / 'here'})
-    assert result.exit_code == 1 and result.output.startswith('Error: ')
+        given = {inside: pictures / 'sub' / 'here'}
+    with pytest.raises(MMLGDError) as caught:
+        pretrain(**given)
     option = '--store' if inside == 'store' else '--work-dir'
-    assert f'lies in the folder of images {pictures}' in result.output and f'{option} {pictures}_' in result.output
+    assert f'lies in the folder of images {pictures}' in str(caught.value)
+    assert f'{option} {pictures}_' in str(caught.value)
     assert not any((pictures / name).exists() for name in ('work_dirs', 'sub'))
 
 
@@ -129,41 +139,55 @@ def test_what_is_counted_is_what_is_trained(pretrain, pictures, tmp_path):
     (tmp_path / 'some' / 'linked').symlink_to(pictures)
     (tmp_path / 'some' / '._x.jpg').touch()
     (tmp_path / 'some' / 'loop').symlink_to('.')
-    result = pretrain('--dry-run', images=tmp_path / 'some', batch_size=100)
-    assert 'has 12 pictures, and a step takes 100' in result.output
+    with pytest.raises(ConfigError, match='has 12 images, and a step takes 100'):
+        pretrain(images=tmp_path / 'some', batch_size=100)
+    cfg = Config.fromfile(pretrain(images=tmp_path / 'some', batch_size=None).config)
+    assert cfg.train_dataloader.batch_size == 12
 
 
-def test_names_are_joined(pretrain, names, tmp_path):
-    result = pretrain('--names', 'coco', '--dry-run')
-    assert result.exit_code == 0, result.output
-    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
+def test_names_are_joined(pretrain, names):
+    file = pretrain(names=[names, 'coco']).config
     assert Config.fromfile(file).model.text.vocabulary == dict(union=[str(names), 'coco'])
+    given = pretrain(names=dict(union=[['cat', 'dog']]), work_dir='listed').config
+    assert Config.fromfile(given).model.text.vocabulary == dict(union=[['cat', 'dog']])
 
 
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(images='/nowhere'), '--images takes a folder of pictures'),
+        (dict(images='/nowhere'), '--images takes a folder of images'),
+        (dict(images='~nobody_at_all/x'), 'is no path here'),
         (dict(images='EMPTY'), 'or its sub-folders ends with .jpg'),
-        (dict(batch_size=100), 'has 12 pictures, and a step takes 100'),
-        (dict(names='/nowhere.txt'), "one of ('in1k'"),
+        (dict(batch_size=100), 'has 12 images, and a step takes 100'),
+        (dict(names='/nowhere.txt'), "('ade20k'"),
         (dict(names='TWICE'), 'twice, as line 1 and 2'),
         (dict(names='NONE'), 'holds no names'),
+        (dict(names='ONE'), "a single class name, 'cat'"),
+        (dict(names='PIPE'), 'is a pipe or a device'),
+        (dict(names='EMPTY'), 'is a folder'),
+        (dict(names=[]), '--names is empty'),
         (dict(teacher='RN51'), "open_clip knows no model 'RN51'"),
         (dict(teacher='RN50:opnai'), "neither a file nor a tag of 'RN50'"),
         (dict(teacher='RN50:openai:nothing.pt'), "There is no file '"),
         (dict(teacher='ViT-H-14'), 'give one as ViT-H-14:TAG of laion2b'),
         (dict(teacher='local-dir:/nowhere'), 'takes a folder with open_clip_config.json'),
+        (dict(recipe='papers'), "There is no recipe 'papers'"),
+        (dict(student='resnet19'), "There is no student 'resnet19'"),
+        (dict(bad_pictures='skipp'), "expected 'skip' or 'raise'"),
+        (dict(views=4), '--views 4 is of a teacher store'),
     ],
 )
 def test_bad_input_is_named_before_anything_is_written(pretrain, tmp_path, options, message):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'twice.txt').write_text('cat\ncat\n')
     (tmp_path / 'none.txt').write_text('\n')
-    places = dict(EMPTY=tmp_path / 'empty', TWICE=tmp_path / 'twice.txt', NONE=tmp_path / 'none.txt')
-    result = pretrain(**{key: places.get(value, value) for key, value in options.items()})
-    assert result.exit_code == 1 and message in result.output
-    assert result.output.startswith('Error: ')  # no traceback
+    (tmp_path / 'one.txt').write_text('cat\n')
+    os.mkfifo(tmp_path / 'pipe')
+    places = dict(EMPTY='empty', TWICE='twice.txt', NONE='none.txt', ONE='one.txt', PIPE='pipe')
+    given = {key: tmp_path / places[value] if str(value) in places else value for key, value in options.items()}
+    with pytest.raises(MMLGDError) as caught:
+        pretrain(**given)
+    assert message in str(caught.value)
     assert not (tmp_path / 'work_dirs').exists()
 
 
@@ -172,45 +196,41 @@ def test_weights_in_a_file_are_written_with_their_place(given, written, tmp_path
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'a.pt').touch()
     expected = dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained=written.replace('DIR', str(tmp_path)))
-    assert module.check_teacher(given) == expected
+    assert teacher_settings(given) == expected
 
 
-NUMBERS = dict(seed=2**32, views=2**40, size=2**40, workers=10_000, epochs=2**40)
+NUMBERS = dict(seed=2**32, views=2**40, size=2**40, workers=10_000, epochs=2**40, gpus=0)
 
 
 @pytest.mark.parametrize('option', [*NUMBERS, 'seed=-1', 'batch_size'])
 def test_a_number_beyond_all_use_is_refused(pretrain, tmp_path, option):
     name, _, value = option.partition('=')
-    result = pretrain(**{name: value or NUMBERS.get(name, 2**40)})
-    assert f'--{name.replace("_", "-")}' in result.output and not (tmp_path / 'work_dirs').exists()
-    if name == 'batch_size':  # as many as there are images
-        assert result.exit_code == 1 and 'give --batch-size 12 or less' in result.output
-    else:
-        assert result.exit_code == 2 and 'is not in the range' in result.output
-
-
-def test_the_numbers_are_those_of_the_package():
-    assert (module.MOST_SEED, module.MOST_VIEWS) == (MOST_SEED, MOST_VIEWS)
+    with pytest.raises(ConfigError) as caught:
+        pretrain(**{name: int(value) if value else NUMBERS.get(name, 2**30)})
+    assert f'--{name.replace("_", "-")}' in str(caught.value) and not (tmp_path / 'work_dirs').exists()
+    assert name != 'batch_size' or 'give --batch-size 12 or less' in str(caught.value)  # as many as there are images
 
 
 def test_more_cards_than_there_are_train_nothing(pretrain, tmp_path, monkeypatch):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
-    result = pretrain(gpus=2)
-    assert result.exit_code == 1 and '--gpus 2 takes as many cards, and torch finds 1' in result.output
+    with pytest.raises(ConfigError, match='--gpus 2 takes as many cards, and torch finds 1'):
+        pretrain(gpus=2, dry_run=False)
     assert not (tmp_path / 'work_dirs').exists()
-    assert pretrain('--dry-run', gpus=2).exit_code == 0  # a config may be written where the cards are not
+    assert pretrain(gpus=2).config.is_file()  # a config may be written where the cards are not
 
 
 @pytest.mark.parametrize('count, gpus, batch', [(12, 100, 256), (12, 6, 4), (12, 1, 100), (3, 2, 2), (1, 1, 2)])
 def test_the_advice_about_few_images_works(tmp_path, count, gpus, batch):
     for k in range(count):
         (tmp_path / f'{k}.jpg').touch()
-    with pytest.raises(ValueError, match=f'has {count} pictures') as caught:
-        check_pictures(tmp_path, batch, gpus)
+    found = count_images(tmp_path, 10_000)
+    assert found == count
+    with pytest.raises(ConfigError, match=f'has {count} images') as caught:
+        check_step(tmp_path, found, batch, gpus)
     advice = dict(re.findall(r'--(gpus|batch-size) (\d+)', str(caught.value).split('card(s)): ')[1]))
     assert advice or 'more images: a step takes 2' in str(caught.value)
     if advice:
-        check_pictures(tmp_path, int(advice['batch-size']), int(advice.get('gpus', gpus)))
+        check_step(tmp_path, found, int(advice['batch-size']), int(advice.get('gpus', gpus)))
 
 
 ODD = ['it\'s "both"', '{a} {{b}} $HOME', "back\\slash',open('ran','w'),'"]
@@ -224,8 +244,7 @@ def test_odd_names_of_folders_are_those_that_train(pretrain, pictures, tmp_path,
     (place / 'names.txt').write_text('cat\ndog\n')
     for k in range(4):
         (images / f'{k}.png').touch()
-    result = pretrain('--dry-run', images=images, names=place / 'names.txt', work_dir=place / 'run')
-    assert result.exit_code == 0, result.output
+    pretrain(images=images, names=place / 'names.txt', work_dir=place / 'run')
     cfg = Config.fromfile(place / 'run/recipe/pretrain.py')
     cfg.dump(place / 'dumped.py')  # as mmengine does for each run
     for read in (cfg, Config.fromfile(place / 'dumped.py')):
@@ -251,26 +270,37 @@ def test_names_that_mmengine_would_substitute_are_refused(pretrain, tiny_clip, t
         (place / 'open_clip_config.json').write_text((Path(tiny_clip[10:]) / 'open_clip_config.json').read_text())
     given = dict(names=place / 'names.txt', teacher=f'local-dir:{place}').get(option, place)
     before = {path.relative_to(tmp_path) for path in tmp_path.rglob('*')}
-    result = pretrain('--dry-run', **{option: given})
-    assert result.exit_code == 1 and f'--{option.replace("_", "-")}' in result.output, result.output
-    assert 'mmengine substitutes what starts with' in result.output
+    with pytest.raises(ConfigError, match='mmengine substitutes what starts with') as caught:
+        pretrain(**{option: given})
+    assert f'--{option.replace("_", "-")}' in str(caught.value)
     assert {path.relative_to(tmp_path) for path in tmp_path.rglob('*')} == before
 
 
+def test_a_folder_whose_name_is_no_utf_8(pretrain, pictures, names, tmp_path):
+    """The run then has such a name, too."""
+    images = Path(os.fsdecode(os.fsencode(tmp_path) + b'/photos_\xff'))
+    shutil.copytree(pictures, images)
+    file = pretrain(images=images).config
+    cfg = Config.fromfile(file)
+    assert cfg.train_dataloader.dataset.data_root == str(images)
+    assert cfg.work_dir == str(file.resolve().parents[1]) and images.name in cfg.work_dir
+    assert pretrain(images=images).config == file
+
+
 def test_an_edited_config_stays(pretrain, tmp_path):
-    assert pretrain('--dry-run').exit_code == 0
-    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
+    file = pretrain().config
     file.write_text(file.read_text() + "model['loss'] = dict(alpha=0.3)\n")
-    result = pretrain('--dry-run')
-    assert result.exit_code == 1 and 'is the config of another run (or has been edited)' in result.output
+    with pytest.raises(FileExistsError, match=r'is the config of another run \(or has been edited\)'):
+        pretrain()
     assert 'alpha=0.3' in file.read_text()
     # What was typed is part of the advice, and a run that is to go on keeps its config.
-    result = pretrain('--dry-run', '--', '--resume')
-    assert f'tools/train.py {file.relative_to(tmp_path)} --resume\n' in result.output
-    result = pretrain('--dry-run', '--overwrite', '--', '--resume')
-    assert result.exit_code == 1 and 'give one of them' in result.output and 'alpha=0.3' in file.read_text()
-    assert pretrain('--dry-run', '--overwrite').exit_code == 0
-    assert 'alpha' not in file.read_text()
+    with pytest.raises(FileExistsError, match=f'tools/train.py {file} --resume\n'):
+        pretrain(resume=True)
+    with pytest.raises(ConfigError, match='give one of them'):
+        pretrain(resume=True, overwrite=True)
+    assert 'alpha=0.3' in file.read_text()
+    pretrain(overwrite=True)
+    assert 'alpha=0.3' not in file.read_text()
 
 
 def hold(folder, mark):
@@ -280,179 +310,99 @@ def hold(folder, mark):
 
 
 def test_the_config_of_a_run_that_is_going_on_stays(pretrain, tmp_path):
-    assert pretrain('--dry-run', work_dir='run').exit_code == 0
-    before = (tmp_path / 'run/recipe/pretrain.py').read_text()
+    before = pretrain(work_dir='run').config.read_text()
     first = multiprocessing.get_context('fork').Process(target=hold, args=(tmp_path / 'run', tmp_path / 'mark'))
     first.start()
     while not (tmp_path / 'mark').exists():
         assert first.is_alive()
         time.sleep(0.02)
     try:
-        result = pretrain('--dry-run', '--overwrite', work_dir='run', epochs=7)
-        assert result.exit_code == 1 and "Another run writes to 'run'" in result.output
+        with pytest.raises(RuntimeError, match="Another run writes to 'run'"):
+            pretrain(overwrite=True, work_dir='run', epochs=7)
         assert (tmp_path / 'run/recipe/pretrain.py').read_text() == before
-        assert pretrain('--dry-run', work_dir='run').exit_code == 0  # the same one is only read
+        pretrain(work_dir='run')  # the same one is only read
     finally:
         first.kill()
         first.join()
-    assert pretrain('--dry-run', '--overwrite', work_dir='run', epochs=7).exit_code == 0
+    pretrain(overwrite=True, work_dir='run', epochs=7)
 
 
-def test_a_work_dir_that_was_moved_is_gone_on_with(pretrain, tmp_path, tool):
-    arguments = tool('arguments')
-
-    def work_dir_of(*given):
-        return arguments.read_config(arguments.common_parser('').parse_args([str(config), *given])).work_dir
-
-    assert pretrain('--dry-run', work_dir='run').exit_code == 0
+def test_a_work_dir_that_was_moved_is_gone_on_with(pretrain, tmp_path):
+    pretrain(work_dir='run')
     (tmp_path / 'run').rename(tmp_path / 'moved')
     config = tmp_path / 'moved/recipe/pretrain.py'
     with pytest.raises(ConfigError, match=f'was it moved or copied.*--work-dir {tmp_path}/moved'):
-        work_dir_of()
-    assert work_dir_of('--work-dir', str(tmp_path / 'run')) == str(tmp_path / 'run')
-    assert pretrain('--dry-run', work_dir='moved').exit_code == 0
-    assert work_dir_of() == str(tmp_path / 'moved')
+        refuse_moved(config, Config.fromfile(config).work_dir)
+    pretrain(work_dir='moved')
+    assert Config.fromfile(config).work_dir == str(tmp_path / 'moved')
+    refuse_moved(config, str(tmp_path / 'moved'))
     config.write_text(config.read_text() + "model['loss'] = dict(alpha=0.3)\n")
-    assert pretrain('--dry-run', work_dir='moved').exit_code == 1
+    with pytest.raises(FileExistsError):
+        pretrain(work_dir='moved')
 
 
-def test_it_runs_the_tools_and_ends_as_they_do(pretrain, monkeypatch, tmp_path):
+def test_it_runs_the_tools_and_fails_as_they_do(pretrain, monkeypatch):
     commands = []
     monkeypatch.setattr(module, 'run', lambda command: commands.append(command) or 7)
-    result = pretrain('--', '--resume')
-    assert result.exit_code == 7
-    ((python, tool, config, resume),) = commands
-    assert python == sys.executable and Path(tool).resolve() == ROOT / 'tools/train.py' and resume == '--resume'
-    assert Path(config).is_file()
-
-
-@pytest.mark.parametrize('sent', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_a_run_that_is_stopped_leaves_no_tool_behind(sent):
-    tool = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
-    parent = f'import sys; from mmlgd.cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]) < 0)'
-    command = [sys.executable, '-c', parent]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        pid = int(process.stdout.readline())
-        process.send_signal(sent)
-        assert process.wait(30) == (-9 if sent == signal.SIGKILL else 1)  # after its tool, which SIGTERM has ended
-    for _ in range(500):  # of a parent that was killed, the tool hears from the system
-        if not is_alive(pid):
-            return
-        time.sleep(0.01)
-    raise AssertionError('The tool is still there.')
-
-
-def test_a_run_below_nohup_outlives_its_terminal():
-    tool = 'import sys, time; print(flush=True); time.sleep(0.3); sys.exit(7)'
-    parent = f'import sys; from mmlgd.cli.pretrain import run; sys.exit(run([sys.executable, "-c", {tool!r}]))'
-    command = ['nohup', sys.executable, '-c', parent]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
-        process.stdout.readline()
-        process.send_signal(signal.SIGHUP)
-        assert process.wait(30) == 7
-
-
-def is_alive(pid):
-    """One that has ended, and waits for somebody to ask how, is not."""
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
-    except OSError:
-        return False
+    with pytest.raises(RunError, match='ended with exit code 7'):
+        pretrain(resume='here.pth', amp=True, dry_run=False)
+    ((python, tool, config, *options),) = commands
+    assert python == sys.executable and Path(tool).resolve() == ROOT / 'tools/train.py'
+    assert options == ['--resume', 'here.pth', '--amp'] and Path(config).is_file()
 
 
 def test_several_cards_and_a_store(tmp_path):
-    store, train = tool_commands(tmp_path / 'c.py', 2, tmp_path / 'store', 4, ('--amp',))
+    store, train = module.commands_of(tmp_path / 'c.py', 2, tmp_path / 'store', 4, ['--amp'])
     assert store[1:3] == train[1:3] == ['-m', 'torch.distributed.run'] and '--nproc_per_node=2' in store
     assert store[-6:] == ['--views', '4', '--out', str(tmp_path / 'store'), '--launcher', 'pytorch']
     assert train[-5:] == ['--launcher', 'pytorch', '--store', str(tmp_path / 'store'), '--amp']
 
 
-def test_a_store_that_is_complete_is_not_written_again(pretrain, tmp_path):
-    assert pretrain('--dry-run').exit_code == 0
-    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
-    write_store(Config.fromfile(file), tmp_path / 'store', views=1)
-    (train,) = tool_commands(file, 1, tmp_path / 'store', 1, ())
-    assert train[-2:] == ['--store', str(tmp_path / 'store')]
+PLAIN = {'model.text.templates': 'plain'}
 
 
-@pytest.fixture
-def written(pretrain, tmp_path):
-    """A complete store of two views with a seed of its own, and the config that it was written with."""
-    assert pretrain('--dry-run').exit_code == 0
-    (file,) = (tmp_path / 'work_dirs').rglob('pretrain.py')
-    cfg = Config.fromfile(file)
-    cfg.model.text.templates = 'plain'
-    write_store(cfg, tmp_path / 'store', views=2, seed=3)
-    return file
-
-
-PLAIN = ('--cfg-options', 'model.text.templates=plain')
-
-
-def test_a_store_without_the_embeddings_of_the_names_gets_them(written, pretrain, names, tmp_path):
-    """By the options of training, views and seed of the store; and then it has all."""
+def test_a_store_is_written_until_it_is_complete_and_keeps_its_views(pretrain, names, tmp_path):
+    """Also where it lacks the embeddings of the names alone; then with the views and the seed that it has."""
     store = tmp_path / 'store'
-    assert len(tool_commands(written, 1, store, None, PLAIN)) == 1
-    for options in ((), ('--cfg-options', 'model.text.templates=openai-imagenet-7')):
-        writer, train = tool_commands(written, 1, store, None, ('--amp', *options))
-        assert writer[3:] == [*options, '--seed', '3', '--views', '2', '--out', str(store)]
-        assert train[3:] == ['--store', str(store), '--amp', *options]
-    names.write_text('zebra\n')
-    writer, _ = tool_commands(written, 1, store, 2, PLAIN)
-    cfg = Config.fromfile(written)
-    cfg.model.text.templates = 'plain'
-    write_store(cfg, store, views=2, seed=3)
-    assert len(tool_commands(written, 1, store, 2, PLAIN)) == 1
+    file = pretrain(cfg_options=PLAIN).config
+
+    def commands(views=None):
+        return [command[3:] for command in module.commands_of(file, 1, store, views, [])]
+
+    assert commands()[0] == ['--views', '8', '--out', str(store)]
+    write_store(Config.fromfile(file), store, views=2, seed=3)
+    assert commands(2) == [['--store', str(store)]]
+    names.write_text('zebra\nhorse\n')
+    written = ['--seed', '3', '--views', '2', '--out', str(store)]
+    assert commands() == [written, ['--store', str(store)]]
+    write_store(Config.fromfile(file), store, views=2, seed=3)
+    assert commands() == [['--store', str(store)]]
+    with pytest.raises(MMLGDError, match='--views 4, and the teacher store in .* has 2 views .* Leave --views out'):
+        pretrain(store=store, views=4, cfg_options=PLAIN)
+    (store / 'shards/00000.crc32').unlink()  # a writer that was stopped goes on with its views
+    assert commands()[0] == written
 
 
-def test_another_number_of_views_than_the_store_s_is_refused(written, pretrain, tmp_path):
-    result = pretrain('--store', tmp_path / 'store', '--dry-run', views=4)
-    assert result.exit_code == 1 and '--views 4, and the teacher store in' in result.output
-    assert 'has 2 views of each image' in result.output and 'Leave --views out' in result.output
-    (tmp_path / 'store/shards/00000.crc32').unlink()  # a writer that was stopped goes on with its views
-    result = pretrain('--store', tmp_path / 'store', '--dry-run')
-    assert '--seed 3 --views 2 --out' in result.output
-    assert '--views 8 --out' in pretrain('--store', tmp_path / 'new', '--dry-run').output
-    result = pretrain('--dry-run', views=4)
-    assert result.exit_code == 1 and '--views 4 is of a teacher store' in result.output
-
-
-def test_the_sets_are_those_of_the_package():
-    assert sorted(SETS) == list_vocabularies()
-
-
-def test_completion_offers_sets_and_files():
-    (option,) = (p for p in module.pretrain.params if p.name == 'names')
-    items = option.type.shell_complete(None, option, 'co')
-    assert [(item.value, item.type) for item in items] == [('coco', 'plain'), ('co', 'file')]
-
-
-def test_help_teaches():
-    for arguments in (['--help'], ['pretrain', '--help'], ['doctor', '-h']):
-        result = CliRunner().invoke(main, arguments)
-        assert result.exit_code == 0 and 'mmlgd' in result.output
-    lines = CliRunner().invoke(main, ['--help']).output.splitlines()
-    assert '  eval "$(_MMLGD_COMPLETE=bash_source mmlgd)"'.strip() in map(str.strip, lines)  # a line of its own
+TINY = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.text.templates': ['a {}']}
 
 
 @pytest.mark.slow
 def test_it_trains(pretrain, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    options = ['model.backbone.base_channels=8', 'model.backbone.stem_channels=8', 'model.neck.in_channels=64']
-    result = pretrain('--', '--cfg-options', *options, "model.text.templates=['a {}']", epochs=1, work_dir='run')
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / 'run' / 'epoch_1.pth').is_file() and (tmp_path / 'run' / 'curves.png').is_file()
-    assert image_size(model_config(read_checkpoint(tmp_path / 'run' / 'epoch_1.pth'))) == (64, 64)
+    result = pretrain(cfg_options=TINY, epochs=1, work_dir='run', dry_run=False)
+    assert result.checkpoint == Path('run/epoch_1.pth') and (tmp_path / 'run' / 'curves.png').is_file()
+    assert result.figures['loss'] > 0 and 0 < result.figures['bank/visited'] <= 1
+    assert image_size(model_config(read_checkpoint(result.checkpoint))) == (64, 64)
     # With an evaluation beside the recipe: at the same size, which the checkpoint then says too.
     val = ROOT / 'configs/_base_/datasets/unlabelled_val.py'
     (tmp_path / 'watched.py').write_text(
         f"_base_ = [r'{tmp_path}/run/recipe/pretrain.py', r'{val}']\n"
-        'val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)\n'
+        f'val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False,\n'
+        f"                      dataset=dict(data_root=r'{pictures}'))\n"
     )
-    monkeypatch.setenv('MMLGD_VAL', str(pictures))
-    command = [sys.executable, str(ROOT / 'tools/train.py'), 'watched.py', '--work-dir', 'watched', '--cfg-options']
-    run = subprocess.run([*command, *options, "model.text.templates=['a {}']"], capture_output=True, text=True)
+    command = [sys.executable, str(ROOT / 'tools/train.py'), 'watched.py', '--work-dir', 'watched']
+    run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0 and 'distillation/agreement' in run.stdout + run.stderr, run.stderr
     config = model_config(read_checkpoint(tmp_path / 'watched' / 'epoch_1.pth'))
     assert evaluation_pipeline(config)[2]['crop_size'] == image_size(config) == (64, 64)
@@ -466,12 +416,8 @@ def test_it_trains_past_every_kind_of_bad_picture(pretrain, tmp_path, monkeypatc
     (tmp_path / 'mixed').mkdir()
     for name, content in {**bad, **{name: content for name, (content, _) in unusual.items()}}.items():
         (tmp_path / 'mixed' / name).write_bytes(content)
-    options = ['model.backbone.base_channels=8', 'model.backbone.stem_channels=8', 'model.neck.in_channels=64']
-    settings = dict(
-        images=tmp_path / 'mixed', epochs=2, workers=2, work_dir='run', batch_size=8, max_bad_pictures=len(bad)
-    )
-    result = pretrain('--', '--cfg-options', *options, "model.text.templates=['a {}']", **settings)
-    assert result.exit_code == 0, result.output
+    settings = dict(images=tmp_path / 'mixed', epochs=2, workers=2, work_dir='run', batch_size=8)
+    pretrain(**settings, max_bad_pictures=len(bad), cfg_options=TINY, dry_run=False)
     (log,) = (file.read_text() for file in (tmp_path / 'run').rglob('*.log'))
     told = re.findall(r'Bad picture left out: (\S+): ', log)
     assert {Path(path).name for path in told} <= set(bad) and len(told) == len(set(told))

@@ -27,7 +27,15 @@ def test_all_names_are_listed_without_an_import():
     assert names[:2] == list(NAMED) and names == list(dict.fromkeys(names))
     assert {name.partition(':')[2] for name in names if name.startswith('timm:')} == set(timm.list_models())
     # An architecture of each kind that mmpretrain has.
-    for kind in ('resnet50', 'vit-base-p16', 'swin-tiny', 'convnext-tiny', 'regnetx-400mf', 'mobilenet-v3-small', 'vgg16'):
+    for kind in (
+        'resnet50',
+        'vit-base-p16',
+        'swin-tiny',
+        'convnext-tiny',
+        'regnetx-400mf',
+        'mobilenet-v3-small',
+        'vgg16',
+    ):
         assert f'mmpretrain:{kind}' in names
     assert list_students('mmpretrain:deit-t') == ['mmpretrain:deit-tiny', 'mmpretrain:deit-tiny-distilled']
 
@@ -46,9 +54,7 @@ def test_the_named_ones_are_those_of_our_configs():
         (
             'timm:vit_tiny_patch16_224',
             64,
-            dict(
-                type='mmpretrain.TIMMBackbone', model_name='vit_tiny_patch16_224', img_size=64, dynamic_img_size=True
-            ),
+            dict(type='mmpretrain.TIMMBackbone', model_name='vit_tiny_patch16_224', img_size=64, dynamic_img_size=True),
         ),
         ('timm:vit_tiny_patch16_224', 224, dict(type='mmpretrain.TIMMBackbone', model_name='vit_tiny_patch16_224')),
     ],
@@ -110,7 +116,9 @@ def test_an_unusual_student_is_trained_exported_and_evaluated(name, lgd_config, 
         if name.startswith('timm:'):  # all of timm's model but the classifier, by its own names
             settings = {key: backbone[key] for key in backbone if key not in ('type', 'model_name')}
             plain = timm.create_model(backbone['model_name'], num_classes=0, global_pool='', **settings).eval()
-            plain.load_state_dict({key.removeprefix('timm_model.'): value for key, value in student.state_dict().items()})
+            plain.load_state_dict(
+                {key.removeprefix('timm_model.'): value for key, value in student.state_dict().items()}
+            )
             torch.testing.assert_close(plain(images), expected)
         frozen = load_frozen(str(file))
         features, embeddings = frozen(images)
