@@ -91,7 +91,7 @@ def test_a_command_is_one(words, parse):
         parse(ROOT / arguments[0], arguments[1:])
     elif program == 'mmlgd':
         parent = click.Context(main, **main.context_settings)
-        main.commands[arguments[0]].make_context(arguments[0], arguments[1:], parent=parent)
+        main.get_command(parent, arguments[0]).make_context(arguments[0], arguments[1:], parent=parent)
     elif program == 'mim':
         assert arguments[0] == 'train' and arguments[1] in ('mmlgd', 'mmdet', 'mmseg')
     elif program == 'make':

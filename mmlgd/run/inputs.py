@@ -10,6 +10,24 @@ from mmlgd.errors import ConfigError, MissingFileError
 # wait for them.
 
 
+def path_of(value: Union[str, Path]) -> Path:
+    """Take a path as it was typed.
+
+    Args:
+        value (str | Path): With ``~`` for a home.
+
+    Returns:
+        Path: Without.
+
+    Raises:
+        ConfigError: It is in the home of nobody.
+    """
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f'{str(value)!r} is no path here: {error}') from error
+
+
 def count_images(images: Path, most: int) -> int:
     """Count the images of a folder, as far as it matters: there may be millions.
 
@@ -152,7 +170,7 @@ def _source(name: Union[str, Path]) -> str:
 
     if name in list_vocabularies():
         return str(name)
-    path = Path(name).expanduser()
+    path = path_of(name)
     if not path.is_file():
         kind = 'a folder' if path.is_dir() else 'a pipe or a device, as `<(...)` of a shell is' if path.exists() else ''
         got = f'{str(name)!r} is {kind}' if kind else f'there is no file {str(name)!r}'
@@ -188,7 +206,7 @@ def teacher_settings(teacher: Union[str, dict]) -> dict:
         return dict(type='mmlgd.ConSETeacher')
     kind, _, place = teacher.partition(':')
     if kind == 'local-dir':
-        folder = Path(place).expanduser().resolve()
+        folder = path_of(place).resolve()
         if not (folder / 'open_clip_config.json').is_file():
             raise MissingFileError(f'--teacher local-dir:DIR takes a folder with open_clip_config.json, got {place!r}.')
         return dict(type='mmlgd.OpenCLIPTeacher', model=f'local-dir:{folder}')
@@ -214,9 +232,9 @@ def _weights(model: str, place: str) -> str:
             raise ConfigError(f'--teacher {model} has several weights: give one as {model}:TAG of {", ".join(tags)}.')
         place = 'openai'
     tag, _, file = place.partition(':')
-    if Path(place).expanduser().is_file():
-        place = str(Path(place).expanduser().resolve())
+    if path_of(place).is_file():
+        place = str(path_of(place).resolve())
     elif tag in tags and file:
-        place = f'{tag}:{Path(file).expanduser().resolve()}'
+        place = f'{tag}:{path_of(file).resolve()}'
     find_weights(model, place)  # refuses an unknown tag, and names the known ones
     return place

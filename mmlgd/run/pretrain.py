@@ -10,7 +10,7 @@ from typing import Any, Literal, Optional, Union
 from mmlgd.errors import ConfigError, shown
 
 from .child import RunError, run
-from .inputs import check_cards, check_places, check_step, count_images, teacher_settings, vocabulary_of
+from .inputs import check_cards, check_places, check_step, count_images, path_of, teacher_settings, vocabulary_of
 from .recipes import BASES, FIRST_RUN, LONG, Plan, check_recipe, plan_run, recipe_settings
 from .students import NAMED, student_settings
 from .written import base_of, config_text, write_config
@@ -120,7 +120,7 @@ def pretrain(
         >>> result = mmlgd.pretrain(images='photos', names=['coco', 'mine.txt'], teacher='conse')  # doctest: +SKIP
         >>> backbone = mmlgd.get_student(result.checkpoint)  # doctest: +SKIP
     """
-    images, store = _path(images), _path(store)
+    images, store = path_of(images), None if store is None else path_of(store)
     check_recipe(recipe)
     numbers = dict(epochs=epochs, batch_size=batch_size, size=size, workers=workers, gpus=gpus)
     _check_numbers(numbers, seed, views, store)
@@ -131,7 +131,8 @@ def pretrain(
     if not dry_run:
         check_cards(gpus)
     vocabulary, teacher_config = vocabulary_of(names), teacher_settings(teacher)
-    work_dir = _path(work_dir) or Path('work_dirs') / f'lgd_{student.replace(":", "-")}_{images.resolve().name}'
+    usual = Path('work_dirs') / f'lgd_{student.replace(":", "-")}_{images.resolve().name}'
+    work_dir = usual if work_dir is None else path_of(work_dir)
     check_places(images, vocabulary, teacher_config, work_dir, store)
     backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # the base's own
     base = base_of(BASES[plan.recipe])
@@ -273,13 +274,6 @@ def _last_figures(work_dir: Path) -> dict[str, float]:
 
     curves = read_scalars(work_dir, iterations_per_epoch=1)
     return {key: float(values[-1]) for key, (_, values) in curves.items()}
-
-
-def _path(value: Union[str, Path, None]) -> Optional[Path]:
-    try:
-        return None if value is None else Path(value).expanduser()
-    except RuntimeError as error:  # the home of nobody, as in ~nobody
-        raise ConfigError(f'{str(value)!r} is no path here: {error}') from error
 
 
 def _cores() -> int:
