@@ -7,6 +7,7 @@ import copy
 import importlib
 import json
 import math
+import re
 import shutil
 import sys
 from collections import Counter
