@@ -7,7 +7,6 @@ What matters: an ordinary config, what its backbone starts from, and mmengine's 
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from mmengine.config import Config
@@ -15,6 +14,7 @@ from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  registers what the config names
 from mmlgd.checkpoints.starts import start_from
+from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import write_demo_world
 
 ROOT = Path(__file__).parents[1]
@@ -35,10 +35,11 @@ def main(work_dir: Path, student: str, scenes: int, iterations: int) -> dict:
     """
     # 1. Data in the format that the library reads anyway: a picture and an index mask.
     write_demo_world(work_dir / 'world', num_objects=(10, 10), num_scenes=(scenes, 50))
-    os.environ['MMLGD_DEMO'] = str(work_dir)  # the config takes its pictures from there
 
     # 2. An ordinary config of mmsegmentation. Yours would do as well.
     cfg = Config.fromfile(ROOT / 'configs/demo/segmentor_resnet18-tiny_demo.py')
+    cfg.data_root = str(work_dir / 'world')
+    fill_in(cfg)  # a variable of our configs: into every data set
     cfg.work_dir = str(work_dir / 'run')
     cfg.randomness = dict(seed=0)
 

@@ -32,6 +32,7 @@ DATA_SAMPLERS = _Node(root.DATA_SAMPLERS, 'store')
 METRICS = _Node(root.METRICS, 'evaluation')
 FUNCTIONS = _Node(root.FUNCTIONS, 'datasets')
 TRANSFORMS = _Node(root.TRANSFORMS, 'datasets')
+OPTIM_WRAPPERS = _Node(root.OPTIM_WRAPPERS, 'models')
 
 # A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd; without a node there, mmengine warns at each of
 # these, though it finds what it looks for. The nodes stay empty.
@@ -40,7 +41,6 @@ for _parent in (
     root.LOG_PROCESSORS,
     root.LOOPS,
     root.OPTIMIZERS,
-    root.OPTIM_WRAPPERS,
     root.OPTIM_WRAPPER_CONSTRUCTORS,
     root.PARAM_SCHEDULERS,
     root.RUNNERS,

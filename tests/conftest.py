@@ -149,11 +149,9 @@ def recipe_of(tiny_clip, pictures):
                 neck=dict(in_channels=64),
                 teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model=r'{tiny_clip}'),
                 text=dict(vocabulary=['cat', 'dog', 'tree'], templates='plain'))
-            train_pipeline = _base_.train_pipeline
-            train_pipeline[2].size = 64
             train_dataloader = dict(
                 batch_size=4, num_workers=0, persistent_workers=False,
-                dataset=dict(data_root=r'{pictures}', pipeline=train_pipeline))
+                dataset=dict(data_root=r'{pictures}', size=64))
             val_dataloader = dict(
                 batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
                 collate_fn=dict(type='mmlgd.default_collate'),

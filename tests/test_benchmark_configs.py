@@ -13,6 +13,7 @@ from torch import nn
 
 from mmlgd.checkpoints import part_weights, read_checkpoint, state_dict_of
 from mmlgd.checkpoints.starts import start_from
+from mmlgd.datasets.variables import fill_in
 from mmlgd.registry import MODELS
 from tests import ROOT
 
@@ -34,22 +35,15 @@ def parsed(path):
     return Config.fromfile(path)
 
 
-@pytest.fixture(autouse=True, scope='module')
-def names(tmp_path_factory):
-    """The templates read the names of one's own data when they are parsed."""
-    path = tmp_path_factory.mktemp('names') / 'names.txt'
-    path.write_text('\n'.join(NAMES))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('MMLGD_NAMES', str(path))
-        yield
-
-
 @pytest.fixture
 def config(path):
     """A copy of the config, in its library's scope, as a run has it."""
     pytest.importorskip(path.parent.name)
     before = DefaultScope.get_current_instance()
     cfg = parsed(path).copy()
+    if 'names' in cfg:  # of one's own data
+        cfg.names = NAMES
+    fill_in(cfg)
     init_default_scope(cfg.default_scope)
     yield cfg
     if before is not None:

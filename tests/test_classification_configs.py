@@ -17,7 +17,11 @@ from mmpretrain.registry import DATASETS
 
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.starts import start_from
+from mmlgd.datasets.variables import fill_in
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
+from mmlgd.student.evaluated import use_student_of
+from mmlgd.student.image_size import size_evaluation
 from tests import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -28,6 +32,7 @@ KNN = sorted(FOLDER.glob('knn_*.py'))
 ZERO_SHOT = sorted(FOLDER.glob('zero-shot_*.py'))
 NAME = re.compile(r'(linear|finetune)_(resnet18|mobilenetv2)_(\d)xb(\d+)-(steplr|coslr)-(\d+)e_(\w+)(?:-(\d+)pct)?')
 CLASSES = dict(in1k=1000, caltech256=256, folder=3)
+TRAINED_AT_64 = dict(dataset=dict(type='mmlgd.Pictures', view='moco-v2', size=64))
 
 
 def by_name(path):
@@ -39,15 +44,8 @@ def student_of(path):
 
 
 @pytest.fixture(autouse=True)
-def scope_and_folder(pictures, tmp_path_factory, monkeypatch):
-    """mmpretrain's scope, and the folder and names that the templates for own data are to use."""
-    root = tmp_path_factory.mktemp('data')
-    for part in ('train', 'val'):
-        (root / part).symlink_to(pictures)
-    (root / 'names.txt').write_text('class0\tcat\nclass1\tdog\nclass2\tred panda\n')
-    monkeypatch.setenv('MMLGD_DATA', str(root))
-    monkeypatch.setenv('MMLGD_NAMES', str(root / 'names.txt'))
-    monkeypatch.setenv('MMLGD_SIZE', '64')
+def scope():
+    """mmpretrain's scope, as in a run."""
     before = DefaultScope.get_current_instance()
     init_default_scope('mmpretrain')
     yield
@@ -62,6 +60,7 @@ def students(tiny_clip, tmp_path_factory):
     paths = {}
     for name in STUDENTS:
         cfg = Config.fromfile(CONFIGS / f'_base_/models/lgd_{name}.py')
+        text = Config(dict(model=cfg.model.to_dict(), train_dataloader=TRAINED_AT_64)).pretty_text
         cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
         cfg.model.text = dict(vocabulary=['boat', 'hen'], templates='plain')
         torch.manual_seed(1)
@@ -70,8 +69,18 @@ def students(tiny_clip, tmp_path_factory):
             if key.startswith('backbone.') and value.is_floating_point():
                 state[key] = value + 0.02 * torch.randn_like(value)
         paths[name] = folder / f'{name}.pth'
-        torch.save(dict(meta={}, state_dict=state), paths[name])
+        torch.save(dict(meta=dict(cfg=text), state_dict=state), paths[name])
     return paths
+
+
+@pytest.fixture(scope='module')
+def data(pictures, tmp_path_factory):
+    """A folder of one's own labelled images, with the names beside them."""
+    root = tmp_path_factory.mktemp('data')
+    for part in ('train', 'val'):
+        (root / part).symlink_to(pictures)
+    (root / 'names.txt').write_text('class0\tcat\nclass1\tdog\nclass2\tred panda\n')
+    return root
 
 
 @pytest.fixture(scope='module')
@@ -83,14 +92,21 @@ def labels(pictures, tmp_path_factory):
     return path
 
 
-def read(path, pictures, labels):
-    """Read a config and let it have a few small pictures; all else is the config's."""
+def read(path, data, labels):
+    """Read a config and let it have a few small images; all else is the config's."""
     cfg = Config.fromfile(path)
+    if 'folder' in path.stem:
+        cfg.data_root = str(data)
+        if cfg.get('train_dataloader'):
+            cfg.train_dataloader.dataset.size = 64
+        fill_in(cfg)
+        if cfg.get('train_dataloader'):
+            size_evaluation(cfg)
     loaders = [cfg[name] for name in ('train_dataloader', 'test_dataloader') if cfg.get(name)]
     for loader in [*loaders, *([cfg.model.memory] if 'memory' in cfg.model else [])]:
         loader.update(num_workers=0, persistent_workers=False, batch_size=6)
         if 'folder' not in path.stem:
-            loader.dataset.update(data_root=str(pictures), data_prefix='', ann_file=str(labels))
+            loader.dataset.update(data_root=str(data / 'train'), data_prefix='', ann_file=str(labels))
             loader.dataset.pop('split', None)
             resize = loader.dataset.pipeline[1]
             assert resize.scale == (224 if 'RandomResizedCrop' in resize.type else 256)
@@ -118,8 +134,8 @@ def test_there_are_all_benchmarks_for_both_students():
         assert {linear + data for data in ('in1k', 'in1k-1pct', 'in1k-10pct', 'caltech256')} <= names
         assert {f'{tuned}coslr-30e_in1k', f'{tuned}coslr-30e_caltech256'} <= names
         assert {f'{tuned}steplr-20e_in1k-1pct', f'{tuned}steplr-20e_in1k-10pct'} <= names
-        assert {f'{task}_{student}_{data}' for task in ('knn', 'zero-shot') for data in CLASSES} <= names
-        assert sum('folder' in name for name in names) == 4
+        assert sum('folder' in name for name in names) == 2
+    assert {path.stem for path in ZERO_SHOT} == {f'zero-shot_{data}' for data in CLASSES}
 
 
 @pytest.mark.parametrize('path', [*TRAINED, *KNN], ids=by_name)
@@ -139,14 +155,17 @@ def test_the_student_is_that_of_pretraining(path):
 
 @pytest.mark.parametrize('path', TRAINED, ids=by_name)
 def test_a_config_is_what_its_name_says(path):
-    kind, student, cards, batch, schedule, epochs, data, percent = NAME.fullmatch(path.stem).groups()
+    kind, student, cards, batch, schedule, epochs, images, percent = NAME.fullmatch(path.stem).groups()
     cfg = Config.fromfile(path)
+    if 'names' in cfg:
+        cfg.names = ['cat', 'dog', 'red panda']
+    fill_in(cfg)
     assert cfg.train_dataloader.batch_size == int(batch)
     assert cfg.auto_scale_lr.base_batch_size == int(cards) * int(batch) == 256
     assert cfg.train_cfg.max_epochs == int(epochs)
     (scheduler,) = cfg.param_scheduler
     assert scheduler.type == dict(steplr='MultiStepLR', coslr='CosineAnnealingLR')[schedule]
-    assert cfg.model.head.num_classes == CLASSES[data]
+    assert cfg.model.head.num_classes == CLASSES[images]
     if kind == 'linear':
         optimizer = cfg.optim_wrapper.optimizer
         assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (30, 0.9, 0)
@@ -160,8 +179,8 @@ def test_a_config_is_what_its_name_says(path):
 
 
 @pytest.mark.parametrize('path', TRAINED, ids=by_name)
-def test_a_student_loads_whole_and_makes_a_step(path, students, pictures, labels):
-    cfg = read(path, pictures, labels)
+def test_a_student_loads_whole_and_makes_a_step(path, students, data, labels):
+    cfg = read(path, data, labels)
     checkpoint = students[student_of(path)]
     own = copy.deepcopy(cfg.model.backbone.init_cfg)
     start_from(cfg, str(checkpoint))
@@ -198,9 +217,9 @@ def one_rank(tmp_path):
 
 
 @pytest.mark.parametrize('student', STUDENTS)
-def test_a_linear_probe_trains_under_ddp(student, one_rank, students, pictures, labels):
+def test_a_linear_probe_trains_under_ddp(student, one_rank, students, data, labels):
     """MobileNetV2 freezes its stages when training starts: DDP has then counted them already."""
-    cfg = read(FOLDER / f'linear_{student}_8xb32-steplr-100e_in1k.py', pictures, labels)
+    cfg = read(FOLDER / f'linear_{student}_8xb32-steplr-100e_in1k.py', data, labels)
     cfg.model.backbone.init_cfg.checkpoint = str(students[student])
     unused = cfg.get('find_unused_parameters', False)
     model = MMDistributedDataParallel(MODELS.build(cfg.model), find_unused_parameters=unused)
@@ -220,8 +239,8 @@ def evaluate(cfg, tmp_path):
 
 
 @pytest.mark.parametrize('path', KNN, ids=by_name)
-def test_neighbours_of_a_student(path, students, pictures, labels, tmp_path):
-    cfg = read(path, pictures, labels)
+def test_neighbours_of_a_student(path, students, data, labels, tmp_path):
+    cfg = read(path, data, labels)
     assert (cfg.model.k, cfg.model.temperature, cfg.model.num_classes) == (20, 0.07, CLASSES[path.stem.split('_')[-1]])
     assert cfg.model.memory.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
     assert not cfg.model.memory.sampler.shuffle
@@ -233,25 +252,29 @@ def test_neighbours_of_a_student(path, students, pictures, labels, tmp_path):
     assert_same(runner.model.backbone.state_dict(), weights_of(students[student_of(path)]))
 
 
+@pytest.mark.parametrize('student', STUDENTS)
 @pytest.mark.parametrize('path', ZERO_SHOT, ids=by_name)
 def test_zero_shot_with_names_that_the_student_was_not_trained_with(
-    path, students, tiny_clip, pictures, labels, tmp_path
+    path, student, students, tiny_clip, data, labels, tmp_path
 ):
-    cfg = read(path, pictures, labels)
+    cfg = read(path, data, labels)
+    use_student_of(cfg, str(students[student]))
+    assert ('MobileNet' in cfg.model.backbone.type) == (student == 'mobilenetv2')
     cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
     cfg.model.text.templates = 'plain'
     cfg.test_evaluator = cfg.val_evaluator = [dict(type='Accuracy')]
-    cfg.load_from = str(students[student_of(path)])
+    cfg.load_from = str(students[student])
     runner, metrics = evaluate(cfg, tmp_path)
     assert set(metrics) == {'accuracy/top1'}
     assert len(runner.model.class_names) == CLASSES[path.stem.split('_')[-1]]
-    assert_same(runner.model.backbone.state_dict(), weights_of(students[student_of(path)]))
+    assert_same(runner.model.backbone.state_dict(), weights_of(students[student]))
 
 
-def test_a_folder_with_another_number_of_classes_is_refused(monkeypatch, tmp_path):
+def test_a_folder_with_another_number_of_classes_is_refused(data, tmp_path):
     (tmp_path / 'names.txt').write_text('cat\ndog\n')
-    monkeypatch.setenv('MMLGD_NAMES', str(tmp_path / 'names.txt'))
     cfg = Config.fromfile(FOLDER / 'linear_resnet18_1xb256-steplr-100e_folder.py')
-    assert cfg.model.head.num_classes == 2
-    with pytest.raises(AssertionError, match='number of subfolders'):
+    cfg.data_root, cfg.names = str(data), str(tmp_path / 'names.txt')
+    fill_in(cfg)
+    assert cfg.model.head.num_classes == 2 and cfg.val_evaluator.topk == (1,)
+    with pytest.raises(ConfigError, match='has 3 class folders, and there are 2 class names'):
         DATASETS.build(cfg.train_dataloader.dataset)

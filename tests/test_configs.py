@@ -1,5 +1,6 @@
 """Every pre-training config parses, says what its name says, builds, and makes a step on real picture files."""
 
+import ast
 import re
 
 import pytest
@@ -8,6 +9,8 @@ from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmpretrain.registry import DATASETS
 
+from mmlgd.datasets import pipeline_of
+from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
 from tests import ROOT
 
@@ -61,7 +64,7 @@ def test_a_config_makes_a_step(path, tiny_clip, pictures):
     cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
     cfg.model.text.templates = 'plain'
     cfg.model.compile = False  # takes a minute for each
-    if 'classes.txt' in cfg.model.text.vocabulary:
+    if cfg.model.text.vocabulary is None:
         cfg.model.text.vocabulary = ['cat', 'dog', 'tree']
     dataset = cfg.train_dataloader.dataset
     dataset.update(data_root=str(pictures), data_prefix='', ann_file='', with_label=False)
@@ -76,13 +79,11 @@ def test_a_config_makes_a_step(path, tiny_clip, pictures):
 
 
 @pytest.mark.parametrize('path', [*PRETRAINING, *SMALL], ids=lambda p: p.stem)
-def test_a_config_says_what_becomes_of_bad_pictures(path, tmp_path, monkeypatch):
-    (tmp_path / 'classes.txt').write_text('n01\tcat\nn02\tdog\n')  # read by a config that counts them
-    monkeypatch.setenv('TINY_IMAGENET', str(tmp_path))
+def test_a_config_says_what_becomes_of_bad_pictures(path):
     cfg = Config.fromfile(path)
     dataset = cfg.train_dataloader.dataset
     assert (dataset.type, dataset.bad_pictures, dataset.max_bad_pictures) == ('mmlgd.Pictures', 'skip', 0.01)
-    assert dataset.pipeline[0].type == 'mmlgd.LoadImageFromFile'
+    assert pipeline_of(dataset)[0]['type'] == 'mmlgd.LoadImageFromFile'
     assert cfg.default_hooks.bad_pictures.type == 'mmlgd.BadPicturesHook'
     for phase in ('val', 'test'):
         if loader := cfg.get(f'{phase}_dataloader'):  # evaluation stops at the first
@@ -102,14 +103,37 @@ def test_seed_differs_from_lgd_by_its_bank_alone(student):
 
 
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
-def test_every_config_has_both_pipelines(path):
-    """Two lines switch a config from one to the other: their crops have to be the same."""
+def test_a_config_says_its_view_and_its_size_once(path):
     cfg = Config.fromfile(path)
-    crop, batched = cfg.train_pipeline[2], cfg.batched_pipeline[1]
-    assert (batched.scale, batched.crop_ratio_range) == (crop.size, crop.scale)
+    dataset = cfg.train_dataloader.dataset
     augments = 'augmentation' in cfg.model.data_preprocessor
     assert augments == path.stem.endswith('_batched')
-    assert cfg.train_dataloader.dataset.pipeline == (cfg.batched_pipeline if augments else cfg.train_pipeline)
+    assert dataset.view == ('moco-v2-crop' if augments else 'moco-v2') and 'pipeline' not in dataset
+    assert (dataset.size, dataset.crop) == (96 if 'tiny-imagenet' in path.stem else 224, (0.2, 1.0))
+
+
+EVERY = sorted(CONFIGS.rglob('*.py'))
+
+
+def test_no_config_depends_on_the_machine_that_reads_it():
+    """No import, no call but of plain types, no template of mmengine's, no list by position."""
+    for path in EVERY:
+        text = path.read_text()
+        assert '{{' not in text, path
+        for node in ast.walk(ast.parse(text)):
+            assert not isinstance(node, (ast.Import, ast.ImportFrom)), path
+            if isinstance(node, ast.Call):
+                assert getattr(node.func, 'id', None) in ('dict', 'len', 'list', 'range', 'tuple'), path
+            if isinstance(node, (ast.Assign, ast.AugAssign)):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                assert not any(isinstance(target, (ast.Subscript, ast.Attribute)) for target in targets), path
+
+
+def test_the_statistics_of_imagenet_stand_once():
+    named = [path for path in EVERY if '123.675' in path.read_text() and not path.stem.startswith('knn')]
+    assert [path.relative_to(CONFIGS).as_posix() for path in named] == ['_base_/imagenet_statistics.py']
+    statistics = Config.fromfile(named[0]).imagenet_statistics
+    assert {key: IMAGENET_RGB[key] for key in statistics} == statistics
 
 
 def test_class_names_fit_the_evaluation_sets():

@@ -16,8 +16,7 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch):
-    monkeypatch.setenv('MMLGD_DEMO', '')
+def surroundings():
     yield
     DefaultScope._instance_dict.clear()
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import torch
-from dataset_converters.label_subset import PICTURES, choose
+from dataset_converters.label_subset import choose
 from mmengine.config import Config, DictAction
 from mmengine.dataset import Compose
 from mmengine.device import get_device
@@ -54,6 +54,7 @@ from mmlgd.student.backbone import backbone_of
 from mmlgd.student.image_size import LARGEST, resized
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.files import read_small, require_writable, write_whole
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import above_zero, whole
 
@@ -206,7 +207,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         data_root=str(data),
         data_prefix=split,
         ann_file=f'{split}.txt' if listed else '',
-        extensions=PICTURES,
+        extensions=IMAGE_SUFFIXES,
         pipeline=pipeline,
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]

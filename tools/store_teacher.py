@@ -20,6 +20,7 @@ from mmengine.registry import init_default_scope
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.cli.tool import run_tool
 from mmlgd.datasets.pictures import count_text
+from mmlgd.datasets.variables import fill_in
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
 from mmlgd.utils.seeds import seed_number
@@ -48,6 +49,7 @@ def main() -> None:
     cfg = read_config(args)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    fill_in(cfg)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if args.launcher != 'none' and torch.cuda.is_available():
         dist.init_dist(args.launcher)

@@ -13,8 +13,10 @@ from mmengine.runner import Runner
 import mmlgd  # noqa: F401  knows 'mmlgd::...' configs
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.cli.tool import run_tool
+from mmlgd.datasets.variables import fill_in
 from mmlgd.engine.numerics.ema_hook import average_student
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.student.evaluated import use_student_of
 from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
 from mmlgd.utils.substitution import refuse_substitution
 
@@ -58,6 +60,8 @@ def load_config(args: argparse.Namespace) -> Config:
             cfg.visualizer.save_dir = args.show_dir
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    fill_in(cfg)
+    use_student_of(cfg, args.checkpoint)
     size_evaluation(cfg)
     compare_sizes(cfg, args.checkpoint or args.student)
     compare_statistics(cfg, args.checkpoint or args.student)

@@ -16,8 +16,10 @@ from mmlgd.checkpoints.resume import resume_whole, save_whole
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.cli.tool import run_tool
 from mmlgd.datasets.folder import folder_of, require_outside
+from mmlgd.datasets.variables import fill_in
 from mmlgd.engine.numerics.ema_hook import average_student
 from mmlgd.errors import ConfigError
+from mmlgd.models.precision import mixed_precision
 from mmlgd.store.writer import use_store
 from mmlgd.student.image_size import compare_statistics, size_evaluation
 from mmlgd.utils.files import sole_writer
@@ -73,6 +75,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.load_from = None if args.resume == 'auto' else args.resume
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    fill_in(cfg)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
@@ -123,14 +126,6 @@ def check(cfg: Config) -> None:
         f'`mmlgd doctor` looks at the card.',
     )
     refuse_substitution(cfg.to_dict())
-
-
-def mixed_precision() -> dict:
-    """Settings of mmengine's optimizer wrapper for the card at hand."""
-    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
-        # Its range is float32's: no scaling, and no wait for the device to find an overflow.
-        return dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
-    return dict(type='AmpOptimWrapper', dtype='float16', loss_scale=dict(enabled=True))
 
 
 def main() -> None:

@@ -1,29 +1,49 @@
 # The demo's detector: ATSS on the quarter-width ResNet-18, a few epochs on the demo world's scenes. `tools/demo` runs
 # it twice, from a random backbone (init_cfg=None) and from the distilled student.
-_base_ = '../small/_base_/detector.py'
+_base_ = ['../small/_base_/detector.py', '_base_/world.py']
 
-from os import getenv  # noqa: E402
-
-demo_root = getenv('MMLGD_DEMO') or 'work_dirs/demo'  # tools/demo says where
-classes = tuple(open(f'{demo_root}/world/names.txt', encoding='utf-8').read().split())
+classes = _base_.things
 epochs = 8
 
 model = dict(
     backbone=dict(
         base_channels=16,
         stem_channels=16,
-        init_cfg=dict(type='Pretrained', checkpoint=f'{demo_root}/student/epoch_10.pth', prefix='backbone.'),
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/student/epoch_10.pth', prefix='backbone.'),
     ),
     neck=dict(in_channels=[16, 32, 64, 128]),
     bbox_head=dict(num_classes=len(classes)),
 )
 
-scenes = dict(data_root=f'{demo_root}/world', metainfo=dict(classes=classes))
-train_dataloader = dict(dataset=dict(**scenes, ann_file='scenes/train.json', data_prefix=dict(img='scenes/train')))
-val_dataloader = dict(
-    batch_size=25, dataset=dict(**scenes, ann_file='scenes/val.json', data_prefix=dict(img='scenes/val'))
+# The scenes have 128 px, and stay as they are.
+train_dataloader = dict(
+    dataset=dict(
+        metainfo=dict(classes=classes),
+        ann_file='scenes/train.json',
+        data_prefix=dict(img='scenes/train'),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='Resize', scale=(128, 128), keep_ratio=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackDetInputs'),
+        ],
+    )
 )
-val_evaluator = dict(ann_file=f'{demo_root}/world/scenes/val.json')
+val_dataloader = dict(
+    batch_size=25,
+    dataset=dict(
+        metainfo=dict(classes=classes),
+        ann_file='scenes/val.json',
+        data_prefix=dict(img='scenes/val'),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(128, 128), keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+        ],
+    ),
+)
 
 param_scheduler = [
     dict(type='OneCycleLR', eta_max=2e-3, total_steps=epochs, by_epoch=True, convert_to_iter_based=True, pct_start=0.2)

@@ -8,33 +8,35 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-from os import getenv  # noqa: E402
-
-demo_root = getenv('MMLGD_DEMO') or 'work_dirs/demo'  # tools/demo says where
+# Where tools/demo renders the world, with --work-dir elsewhere. A None below stands for these.
+data_root = 'work_dirs/demo/world'
+names = 'names.txt'  # in data_root
 
 # Temperatures, weight and momentum are the published ones.
 model = dict(
     compile=False,  # would take as long as the demo
     backbone=dict(base_channels=16, stem_channels=16),
-    teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model=f'local-dir:{demo_root}/teacher'),
-    text=dict(vocabulary=f'{demo_root}/world/names.txt', templates=['a {}', 'a photo of a {}']),
+    teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model='local-dir:work_dirs/demo/teacher'),
+    text=dict(vocabulary=None, templates=['a {}', 'a photo of a {}']),
 )
 
 # The pictures are rendered at 64 px with random size, place and colour; a light crop and a flip are enough.
-train_pipeline = [
-    dict(type='mmlgd.LoadImageFromFile'),
-    dict(type='mmpretrain.RandomResizedCrop', scale=64, crop_ratio_range=(0.7, 1.0)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmpretrain.PackInputs'),
-]
-test_pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
-
 train_dataloader = dict(
     batch_size=32,
     num_workers=0,
     persistent_workers=False,
     pin_memory=False,
-    dataset=dict(data_root=f'{demo_root}/world', data_prefix='objects/train', pipeline=train_pipeline),
+    dataset=dict(
+        data_root=None,
+        data_prefix='objects/train',
+        view=None,
+        pipeline=[
+            dict(type='mmlgd.LoadImageFromFile'),
+            dict(type='mmpretrain.RandomResizedCrop', scale=64, crop_ratio_range=(0.7, 1.0)),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='mmpretrain.PackInputs'),
+        ],
+    ),
 )
 val_dataloader = dict(
     batch_size=125,
@@ -43,10 +45,10 @@ val_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='mmpretrain.CustomDataset',
-        data_root=f'{demo_root}/world',
+        data_root=None,
         data_prefix='objects/val',
         ann_file='objects/val.txt',
-        pipeline=test_pipeline,
+        pipeline=[dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')],
     ),
 )
 val_evaluator = [
@@ -70,4 +72,4 @@ param_scheduler = [
 ]
 train_cfg = dict(max_epochs=10, val_interval=1)
 default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=10))
-work_dir = f'{demo_root}/student'
+work_dir = 'work_dirs/demo/student'

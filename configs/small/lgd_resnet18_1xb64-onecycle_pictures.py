@@ -13,14 +13,7 @@ model = dict(
 )
 train_dataloader = dict(
     batch_size=batch,
-    dataset=dict(
-        pipeline=[
-            dict(type='mmlgd.LoadImageFromFile'),
-            dict(type='mmpretrain.RandomResizedCrop', scale=224, crop_ratio_range=(0.4, 1.0), backend='pillow'),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='mmpretrain.PackInputs'),
-        ],
-    ),
+    dataset=dict(view='crop-flip', crop=(0.4, 1.0)),
 )
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05))
 auto_scale_lr = dict(base_batch_size=batch)

@@ -1,24 +1,27 @@
 # Street scenes (CamVid, 11 classes, 11 = no label) at 240 x 180 on a CPU:
-#   MMLGD_CAMVID=/my/camvid python tools/train.py configs/small/segmentor_camvid.py --student CHECKPOINT|none
+#   python tools/train.py configs/small/segmentor_camvid.py --student CHECKPOINT|none --cfg-options data_root=/my/camvid
 _base_ = '_base_/segmentor.py'
 
-from os import getenv  # noqa: E402
-
-from mmlgd.text import load_vocabulary  # noqa: E402
-
-data_root = getenv('MMLGD_CAMVID') or 'data/camvid'
-classes = load_vocabulary(f'{data_root}/classes.txt')
+data_root = 'data/camvid'
+classes = (
+    'sky',
+    'building',
+    'pole',
+    'road',
+    'pavement',
+    'tree',
+    'sign',
+    'fence',
+    'car',
+    'pedestrian',
+    'bicyclist',
+)
 void, iterations = 11, 300
 
 model = dict(data_preprocessor=dict(seg_pad_val=void), decode_head=dict(num_classes=len(classes), ignore_index=void))
 
 resize = dict(type='Resize', scale=(240, 180))
-streets = dict(
-    data_root=data_root,
-    metainfo=dict(classes=classes),
-    img_suffix='.jpg',
-    ignore_index=void,
-)
+streets = dict(metainfo=dict(classes=classes), img_suffix='.jpg', ignore_index=void)
 train_dataloader = dict(
     dataset=dict(
         **streets,

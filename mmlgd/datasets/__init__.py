@@ -4,6 +4,8 @@ from .collate import default_collate
 from .crop import RandomResizedCrop
 from .loading import BadPictureError, LoadImageFromFile
 from .pictures import Pictures, TooManyBadPicturesError
+from .variables import fill_in
+from .views import pipeline_of, view_pipeline
 from .workers import keep_torch_seeds
 
 __all__ = [
@@ -13,5 +15,8 @@ __all__ = [
     'RandomResizedCrop',
     'TooManyBadPicturesError',
     'default_collate',
+    'fill_in',
     'keep_torch_seeds',
+    'pipeline_of',
+    'view_pipeline',
 ]

@@ -1,10 +1,10 @@
 """A folder of pictures, some of which may be bad."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -12,9 +12,11 @@ from mmpretrain.datasets import CustomDataset
 
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
 from mmlgd.registry import DATASETS
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from .folder import images_in
 from .loading import BadPictureError
+from .views import view_pipeline
 
 POLICIES = ('raise', 'skip')
 
@@ -179,6 +181,13 @@ class Pictures(CustomDataset):
             another picture takes the place, always the same one. Defaults to ``'raise'``.
         max_bad_pictures (int | float): How many may be left out: a number, or a share between 0 and 1 (of which at
             least one and never all may be). Defaults to 0.01.
+        extensions (Sequence[str]): Suffixes of the files that are images. Defaults to
+            :data:`~mmlgd.utils.paths.IMAGE_SUFFIXES`.
+        view (str, optional): What is made of an image: ``'moco-v2'``, ``'moco-v2-crop'`` or ``'crop-flip'``, see
+            :func:`~mmlgd.datasets.view_pipeline`. Defaults to None: ``pipeline`` says it.
+        size (int): Side of the view in pixels. Defaults to 224.
+        crop (Sequence[float]): Smallest and largest share of the area that a view shows. Defaults to (0.2, 1.0).
+        pipeline (Sequence): Transforms, in the place of ``view``, ``size`` and ``crop``. Defaults to none.
         **kwargs: Of ``mmpretrain.CustomDataset``. The pipeline begins with ``mmlgd.LoadImageFromFile``: mmcv's own
             stops at a file that is no picture, whatever the policy, and may take half a picture for a whole one.
 
@@ -191,10 +200,23 @@ class Pictures(CustomDataset):
         >>> dataset = dict(type='mmlgd.Pictures', data_root='pictures', with_label=False, bad_pictures='skip')
     """
 
-    def __init__(self, *args, bad_pictures: str = 'raise', max_bad_pictures: Union[int, float] = 0.01, **kwargs):
+    def __init__(
+        self,
+        *args,
+        bad_pictures: str = 'raise',
+        max_bad_pictures: Union[int, float] = 0.01,
+        extensions: Sequence[str] = IMAGE_SUFFIXES,
+        view: Optional[str] = None,
+        size: int = 224,
+        crop: Sequence[float] = (0.2, 1.0),
+        pipeline: Sequence = (),
+        **kwargs,
+    ):
         self.bad_pictures = BadPictures(bad_pictures, max_bad_pictures)
         self._met: dict[str, str] = {}
-        super().__init__(*args, **kwargs)
+        if view is not None and not pipeline:
+            pipeline = view_pipeline(view, size, crop)
+        super().__init__(*args, extensions=extensions, pipeline=pipeline, **kwargs)
         if self.test_mode and bad_pictures == 'skip':
             raise ConfigError(
                 "bad_pictures='skip' with test_mode=True: a figure for other pictures than those asked for is none. "

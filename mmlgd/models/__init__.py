@@ -6,6 +6,7 @@ from .knn import KNNClassifier
 from .lgd import LGD
 from .losses import CosineLoss, LGDLoss
 from .necks import ProjectionNeck
+from .precision import auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
@@ -26,4 +27,5 @@ __all__ = [
     'TextualSemanticsBank',
     'VisualSemanticsBank',
     'ZeroShotClassifier',
+    'auto_optim_wrapper',
 ]

@@ -1,19 +1,27 @@
 """torch.compile where the platform can, and a plain run with a word about it where it cannot."""
 
 from functools import lru_cache
+from typing import Union
 
 import torch
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import nn
 
+from mmlgd.utils.validation import require
 
-def compile_module(module: nn.Module, name: str) -> None:
+
+def compile_module(module: nn.Module, name: str, compile: Union[bool, str] = True) -> None:
     """Let torch compile a module at its first call, in place; its state dict and its copies stay as they are.
 
     Args:
         module (nn.Module): The module. A deep copy of it runs uncompiled.
-        name (str): What it is, for the message where this platform has no compiler.
+        name (str): What it is, for the log.
+        compile (bool | str): ``'auto'`` compiles on a GPU, where it takes a minute at the start of a run; on a CPU it
+            would take minutes and gain less. True compiles on every device that can, False never. Defaults to True.
+
+    Raises:
+        ConfigError: ``compile`` is another word.
 
     Examples:
         >>> layer = nn.Linear(2, 2)
@@ -21,7 +29,14 @@ def compile_module(module: nn.Module, name: str) -> None:
         >>> sorted(layer.state_dict())
         ['bias', 'weight']
     """
-    reason = _why_not(get_device())
+    require(compile in (True, False, 'auto'), f"compile is True, False or 'auto', got {compile!r}.")
+    device = get_device()
+    if compile == 'auto':
+        compile = device == 'cuda'
+        print_log(f'compile={compile} for {name} (auto, on {device}).', 'current')
+    if not compile:
+        return
+    reason = _why_not(device)
     if reason:
         print_log(f'Running {name} without torch.compile, which does not work here: {reason}', 'current', 30)
     else:

@@ -1,7 +1,7 @@
 """The algorithm: wiring only. The maths is in losses.py and banks.py."""
 
 import inspect
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -55,8 +55,8 @@ class LGD(BaseSelfSupervisor):
             side. Defaults to True.
         channels_last (bool): Keep pictures, student and teacher in channels-last memory, which convolutions are faster
             with: on a GPU in 16 bits, and on a CPU. The result is the same to rounding. Defaults to False.
-        compile (bool): Compile the student's backbone and neck with ``torch.compile`` where the platform can; the
-            teacher has the same option. Defaults to False.
+        compile (bool | str): Compile the student's backbone and neck with ``torch.compile`` where the platform can;
+            ``'auto'``: on a GPU alone. The teacher has the same option. Defaults to False.
         data_preprocessor (dict, optional): Picture statistics of the *student*. Defaults to
             ``mmlgd.PretrainDataPreprocessor`` with ImageNet's mean and std and RGB order.
         init_cfg (dict, optional): Initialisation. Defaults to None.
@@ -78,7 +78,7 @@ class LGD(BaseSelfSupervisor):
         queue: Optional[dict] = None,
         predict_teacher: bool = True,
         channels_last: bool = False,
-        compile: bool = False,
+        compile: Union[bool, str] = False,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ):
@@ -115,9 +115,8 @@ class LGD(BaseSelfSupervisor):
         self.backbone.to(memory_format=self.memory_format)
         teacher.to(memory_format=self.memory_format)
         teacher.expect_pixels_of(self.data_preprocessor)
-        if compile:
-            compile_module(self.backbone, "the student's backbone")
-            compile_module(self.neck, "the student's neck")
+        compile_module(self.backbone, "the student's backbone", compile)
+        compile_module(self.neck, "the student's neck", compile)
         self._unregistered = (teacher,)  # in a tuple, nn.Module does not see it
         self._next_state_is_tensors = False
 

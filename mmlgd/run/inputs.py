@@ -41,17 +41,14 @@ def count_images(images: Path, most: int) -> int:
     Raises:
         MissingFileError: There is no such folder, or no image in it.
     """
-    from mmengine.config import Config
-
     from mmlgd.datasets.folder import images_in
-    from mmlgd.utils.paths import place_of
+    from mmlgd.utils.paths import IMAGE_SUFFIXES
 
     if not images.is_dir():
         raise MissingFileError(f'--images takes a folder of images; there is none at {str(images)!r}.')
-    endings = Config.fromfile(place_of('configs') / '_base_/datasets/pictures.py').file_endings
-    count = sum(1 for _ in islice(images_in(images, endings), most))
+    count = sum(1 for _ in islice(images_in(images, IMAGE_SUFFIXES), most))
     if not count:
-        raise MissingFileError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(endings)}.')
+        raise MissingFileError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(IMAGE_SUFFIXES)}.')
     return count
 
 

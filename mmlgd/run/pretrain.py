@@ -13,7 +13,7 @@ from .child import RunError, run
 from .inputs import check_cards, check_places, check_step, count_images, path_of, teacher_settings, vocabulary_of
 from .recipes import BASES, FIRST_RUN, LONG, Plan, check_recipe, plan_run, recipe_settings
 from .students import NAMED, student_settings
-from .written import base_of, config_text, write_config
+from .written import config_text, write_config
 
 # Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, is not to
 # wait for them.
@@ -135,9 +135,8 @@ def pretrain(
     work_dir = usual if work_dir is None else path_of(work_dir)
     check_places(images, vocabulary, teacher_config, work_dir, store)
     backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # the base's own
-    base = base_of(BASES[plan.recipe])
     workers = min(8, _cores()) if workers is None else workers
-    settings = recipe_settings(plan, base, teacher_config, vocabulary, backbone, dataset, workers, seed)
+    settings = recipe_settings(plan, teacher_config, vocabulary, backbone, dataset, workers, seed)
     text = config_text(BASES[plan.recipe], settings, cfg_options or {})
 
     train_args = [

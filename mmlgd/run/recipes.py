@@ -117,7 +117,6 @@ _OTHER = {'paper': WHAT['small-data'], 'small-data': WHAT['paper']}
 
 def recipe_settings(
     plan: Plan,
-    base: dict,
     teacher: dict,
     vocabulary: Any,
     student: Optional[dict],
@@ -129,7 +128,6 @@ def recipe_settings(
 
     Args:
         plan (Plan): Its numbers.
-        base (dict): That config.
         teacher (dict): Config of the teacher.
         vocabulary (str | dict): Class names.
         student (dict, optional): Config of the backbone. None: that of the base.
@@ -144,13 +142,12 @@ def recipe_settings(
     is_conse = teacher['type'].endswith('ConSETeacher')
     if is_conse:
         text['templates'] = 'plain'  # a sentence encoder was not trained on captions
-    # The base's teacher says where to compile.
-    model = dict(teacher=dict(dict(_delete_=True, compile=base['model']['teacher'].get('compile', False)), **teacher))
+    model = dict(teacher={'_delete_': True, 'compile': 'auto', **teacher})
     model['text'] = text
     if student is not None:
         model['backbone'] = dict(student, _delete_=True)
     settings = dict(model=model, train_dataloader=dict(batch_size=plan.batch_size, num_workers=workers))
-    settings['train_dataloader']['dataset'] = {**dataset, **_views(plan, base)}
+    settings['train_dataloader']['dataset'] = {**dataset, 'size': plan.size}
     settings['auto_scale_lr'] = dict(base_batch_size=plan.batch_size * plan.gpus)
     settings['randomness'] = dict(seed=seed)
     settings['train_cfg'] = dict(max_epochs=plan.epochs)
@@ -183,19 +180,6 @@ def _small_data(plan: Plan, model: dict, is_conse: bool) -> dict:
     cycle = dict(type='OneCycleLR', eta_max=lr, total_steps=plan.epochs, pct_start=0.15)
     cycle.update(by_epoch=True, convert_to_iter_based=True)
     return dict(optim_wrapper=dict(optimizer=dict(lr=lr)), param_scheduler=[cycle])
-
-
-def _views(plan: Plan, base: dict) -> dict:
-    """The views of the base, at another size."""
-    pipeline = base['train_dataloader']['dataset']['pipeline']
-    sized = [
-        {
-            key: plan.size if key in ('size', 'scale') and isinstance(value, int) else value
-            for key, value in step.items()
-        }
-        for step in pipeline
-    ]
-    return {} if sized == pipeline else dict(pipeline=sized)
 
 
 def _rounded(lr: float) -> float:

@@ -17,15 +17,8 @@ class OtherConfigError(MMLGDError, FileExistsError):
     """A work dir that has the config of another run."""
 
 
-def base_of(name: str) -> dict:
-    """Read a config of ours.
-
-    Args:
-        name (str): Its place below ``configs/``.
-
-    Returns:
-        dict: All of it.
-    """
+def _base_of(name: str) -> dict:
+    """Read a config of ours, by its place below ``configs/``."""
     from mmengine.config import Config
 
     from mmlgd.utils.paths import place_of
@@ -58,7 +51,7 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
     from mmlgd.utils.paths import is_installed, place_of
 
     if options:
-        settings = _changed(base_of(name), settings, options)
+        settings = _changed(_base_of(name), settings, options)
     base = f'mmlgd::{name}' if is_installed() else str(place_of('configs') / name)
     return _HEAD + Config(dict(_base_=base, **settings)).pretty_text
 

@@ -8,6 +8,7 @@ import torch
 from mmengine.dataset import DefaultSampler
 
 from mmlgd.datasets.loading import BadPictureError
+from mmlgd.datasets.views import pipeline_of
 from mmlgd.registry import DATA_SAMPLERS, DATASETS
 from mmlgd.utils.numerics import usable_rows
 
@@ -45,7 +46,7 @@ class StoredTeacherDataset(SeededViews):
         found = difference(
             dict(pipeline=told['pipeline'], pictures=told['pictures'], augmentation=told['augmentation']),
             dict(
-                pipeline=plain(dataset['pipeline']),
+                pipeline=plain(pipeline_of(dataset)),
                 pictures=survey_pictures(self.pictures),
                 augmentation=plain(augmentation),
             ),

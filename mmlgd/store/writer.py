@@ -21,6 +21,8 @@ from tqdm import tqdm
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
+from mmlgd.datasets.views import pipeline_of
+from mmlgd.models.precision import precision_settings
 from mmlgd.registry import MODELS
 from mmlgd.text import DEFAULT_TEMPLATES, are_embedded, keep_embeddings, load_templates, load_vocabulary
 from mmlgd.utils.distributed import fail_together
@@ -89,7 +91,7 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
         seed=seed,
         noise=dataset.noise,
         pictures=survey_pictures(dataset.pictures),
-        pipeline=plain(cfg.train_dataloader.dataset.pipeline),
+        pipeline=plain(pipeline_of(cfg.train_dataloader.dataset)),
         augmentation=plain(_augmentation(cfg)),
     )
     with fail_together():
@@ -196,7 +198,7 @@ def _placed(teacher: dict) -> dict:
 
 def _precision(cfg: Config) -> Optional[str]:
     """What the config trains in, and the teacher with it: a dtype of autocast, or None for float32."""
-    wrapper = cfg.optim_wrapper
+    wrapper = precision_settings(cfg.optim_wrapper)
     return wrapper.get('dtype', 'float16') if wrapper.get('type') == 'AmpOptimWrapper' else None
 
 

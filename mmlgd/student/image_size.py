@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 
 from mmlgd.checkpoints.configs import buildable, model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+from mmlgd.datasets.views import pipeline_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 
 DEFAULT = (224, 224)  # of a config that does not say
@@ -112,16 +113,19 @@ def size_evaluation(cfg: Config) -> None:
     student's size is then that of the evaluation.
 
     Args:
-        cfg (Config): Of LGD pre-training; another config is left as it is.
+        cfg (Config): Of LGD pre-training, or with evaluation sets of type ``mmlgd.Pictures``; another config is left
+            as it is.
     """
-    if 'teacher' not in (cfg.get('model') or {}):
+    evaluated = {loader: list(_datasets_of(cfg, loader)) for loader in ('val_dataloader', 'test_dataloader')}
+    is_ours = 'teacher' in (cfg.get('model') or {})
+    sized = is_ours or any(datasets[-1].get('type') == 'mmlgd.Pictures' for datasets in evaluated.values() if datasets)
+    if not sized:
         return
     trained, size = _trained_size(cfg), image_size(cfg)
-    for loader in ('val_dataloader', 'test_dataloader'):
-        datasets = list(_datasets_of(cfg, loader))
+    for loader, datasets in evaluated.items():
         if datasets and _pipeline_of(cfg, loader) is None:
             datasets[-1]['pipeline'] = [dict(type='mmlgd.LoadImageFromFile'), *resized(size)]
-    if trained and trained != size:
+    if is_ours and trained and trained != size:
         print_log(
             f'This run trains with images of {_text(trained)} pixels and evaluates with {_text(size)}; whoever uses '
             f'its student later sees images as the evaluation does. If that is not meant, change the pipeline of '
@@ -149,7 +153,7 @@ def compare_sizes(cfg: Config, source: str) -> None:
     if own != shown:
         print_log(
             f'{source} is of a student that sees images of {_text(own)} pixels; this config shows it {_text(shown)}. '
-            f'The folder configs take MMLGD_SIZE={own[0]}.',
+            f"Without the pipeline of test_dataloader.dataset, tools/test.py brings images to the student's size.",
             'current',
             logging.WARNING,
         )
@@ -217,7 +221,7 @@ def _trained_size(config: dict) -> Optional[tuple[int, int]]:
 def _pipeline_of(config: dict, loader: str) -> Optional[list[dict]]:
     """Find the transforms of a data loader, below what is wrapped around its data set (a store, repetitions)."""
     for dataset in _datasets_of(config, loader):
-        if pipeline := dataset.get('pipeline'):
+        if pipeline := pipeline_of(dataset):
             if not isinstance(pipeline, (list, tuple)) or not all(_is_step(step) for step in pipeline):
                 raise CheckpointError(f'The config has no list of transforms as {loader}.dataset.pipeline.')
             return list(pipeline)

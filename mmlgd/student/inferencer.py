@@ -22,11 +22,10 @@ from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.loading import decode, read_bytes
 from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from .image_size import evaluation_pipeline, is_loading
 from .zero_shot import get_zero_shot_classifier
-
-FILE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 
 
 @dataclass
@@ -262,9 +261,9 @@ def _pictures_of(source: Union[str, Path, np.ndarray, Picture]) -> list[Picture]
         return [Picture(str(source), '' if name == '..' or '\\' in name else name)]
     path = Path(source).expanduser()
     if path.is_dir():
-        files = sorted(map(Path, images_in(path, FILE_ENDINGS)))
+        files = sorted(map(Path, images_in(path, IMAGE_SUFFIXES)))
         if not files:
-            endings = ' '.join(FILE_ENDINGS)
+            endings = ' '.join(IMAGE_SUFFIXES)
             raise ConfigError(f'There are no pictures ({endings}) in {str(path)!r} and its sub-folders.')
         return [Picture(str(path / file), file) for file in files]
     if not path.is_file():

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+# Of the files that count as images, in small letters; ``a.JPG`` counts as well.
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+
 
 def place_of(name: str) -> Path:
     """Find the ``tools`` or ``configs`` that belong to the running mmlgd.

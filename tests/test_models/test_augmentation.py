@@ -11,19 +11,17 @@ import torchvision.transforms.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.transforms import Compose
-from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image, ImageFilter
 from scipy.stats import binomtest, ks_2samp
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlgd import MoCoV2Augmentation
+from mmlgd.datasets import view_pipeline
 from mmlgd.models.augmentation import NOISE
 from mmlgd.models.pixels import gaussian_kernels, turn_hue
-from tests import ROOT
 
 OFF = dict(jitter_prob=0, gray_prob=0, blur_prob=0, flip_prob=0)
-PIPELINE = ROOT / 'configs/_base_/datasets/pictures.py'
 
 
 def smooth(n, size=32, seed=0):
@@ -266,10 +264,9 @@ def views_of_both(tmp_path_factory):
 
     before = DefaultScope.get_current_instance()
     init_default_scope('mmpretrain')
-    config = Config.fromfile(PIPELINE)
-    config.train_pipeline[2].update(size=size, scale=(1.0, 1.0), ratio=(1.0, 1.0))
-    config.batched_pipeline[1].update(scale=size, crop_ratio_range=(1.0, 1.0), aspect_ratio_range=(1.0, 1.0))
-    cpu, crop = Compose(config.train_pipeline), Compose(config.batched_pipeline)
+    cpu, crop = (view_pipeline(view, size, crop=(1.0, 1.0)) for view in ('moco-v2', 'moco-v2-crop'))
+    cpu[2].update(ratio=(1.0, 1.0)), crop[1].update(aspect_ratio_range=(1.0, 1.0))
+    cpu, crop = Compose(cpu), Compose(crop)
     np.random.seed(0)
     torch.manual_seed(0)
     views = torch.stack([cpu(dict(img_path=str(path)))['inputs'] for _ in range(VIEWS)]).flip(1) / 255

@@ -1,9 +1,11 @@
 import copy
 from functools import partialmethod
 
+import pytest
 import torch
 from torch import nn
 
+from mmlgd.errors import ConfigError
 from mmlgd.models import compilation
 from mmlgd.registry import MODELS
 
@@ -53,3 +55,22 @@ def test_a_compiled_step_is_the_eager_step(lgd_config, monkeypatch):
     copied = copy.deepcopy(model)  # as mmengine's averaged models do: it runs, on weights of its own
     assert copied.backbone._compiled_call_impl is None
     assert copied(inputs, mode='loss').keys() == eager.keys()
+
+
+@pytest.mark.parametrize(
+    'compile, device, compiled', [('auto', 'cuda', True), ('auto', 'cpu', False), (True, 'cpu', True)]
+)
+def test_auto_compiles_on_a_gpu_and_says_so(monkeypatch, compile, device, compiled):
+    said = []
+    monkeypatch.setattr(compilation, 'get_device', lambda: device)
+    monkeypatch.setattr(compilation, '_why_not', lambda device: '')
+    monkeypatch.setattr(compilation, 'print_log', lambda message, *args: said.append(message))
+    layer = nn.Linear(2, 2)
+    compilation.compile_module(layer, 'the student', compile)
+    assert (layer._compiled_call_impl is not None) == compiled
+    assert said == ([f'compile={compiled} for the student (auto, on {device}).'] if compile == 'auto' else [])
+
+
+def test_another_word_than_auto_is_refused(lgd_config):
+    with pytest.raises(ConfigError, match="compile is True, False or 'auto', got 'always'"):
+        MODELS.build(dict(lgd_config, compile='always'))

@@ -4,7 +4,6 @@ import pytest
 
 from mmlgd.errors import ConfigError
 from mmlgd.run.recipes import BASES, FEW_STEPS, check_recipe, plan_run, recipe_settings
-from mmlgd.run.written import base_of
 
 
 def test_the_recipe_follows_images_and_epochs_with_a_reason():
@@ -42,7 +41,7 @@ def test_a_step_has_no_more_images_than_there_are(images, gpus, batch):
 
 
 def settings_of(plan, teacher='mmlgd.OpenCLIPTeacher'):
-    return recipe_settings(plan, base_of(BASES[plan.recipe]), dict(type=teacher), 'coco', None, {}, workers=0, seed=0)
+    return recipe_settings(plan, dict(type=teacher), 'coco', None, {}, workers=0, seed=0)
 
 
 @pytest.mark.parametrize('epochs', [1, 3, 4, 90, 200])

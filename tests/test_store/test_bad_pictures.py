@@ -40,9 +40,7 @@ def cfg(folder, recipe_of, tmp_path):
     """The recipe for one's own pictures, with a crop of 32 px."""
     (tmp_path / 'mine.py').write_text(
         recipe_of(RECIPE)
-        + 'train_pipeline = [*_base_.train_pipeline[:3], _base_.train_pipeline[5], _base_.train_pipeline[-1]]\n'
-        + 'train_pipeline[2].size = 32\n'
-        + "train_dataloader['dataset'].update(pipeline=train_pipeline, max_bad_pictures=3)\n"
+        + "train_dataloader['dataset'].update(view='moco-v2-crop', size=32, max_bad_pictures=3)\n"
         + f"train_dataloader['dataset']['data_root'] = {str(folder)!r}\n"
     )
     cfg = Config.fromfile(tmp_path / 'mine.py')

@@ -40,10 +40,7 @@ def recipe(tmp_path_factory, recipe_of):
     path.write_text(
         recipe_of(RECIPE)
         + "model['data_preprocessor'] = dict(augmentation=dict(type='mmlgd.MoCoV2Augmentation'))\n"
-        + 'train_pipeline = [_base_.train_pipeline[0], _base_.train_pipeline[1], _base_.train_pipeline[2],\n'
-        + "    dict(type='mmpretrain.PILToNumpy', to_bgr=True), dict(type='mmpretrain.PackInputs')]\n"
-        + 'train_pipeline[2].size = 32\n'
-        + "train_dataloader['dataset']['pipeline'] = train_pipeline\n"
+        + "train_dataloader['dataset'].update(view='moco-v2-crop', size=32)\n"
     )
     return path
 
@@ -154,7 +151,7 @@ def test_verify_writes_damaged_shards_anew(cfg, store, tmp_path):
 
 
 def change_pipeline(cfg):
-    cfg.train_dataloader.dataset.pipeline[2].scale = (0.5, 1.0)
+    cfg.train_dataloader.dataset.crop = (0.5, 1.0)
 
 
 def change_augmentation(cfg):
@@ -176,7 +173,7 @@ def change_pictures(cfg):
 @pytest.mark.parametrize(
     'change, message',
     [
-        (change_pipeline, r'dataset.pipeline\[2\].scale\[0\] is 0.2 in the store and 0.5 here'),
+        (change_pipeline, r'dataset.pipeline\[1\].crop_ratio_range\[0\] is 0.2 in the store and 0.5 here'),
         (change_augmentation, 'model.augmentation.hue is None in the store and 0.2 here'),
         (change_teacher, 'model.teacher.model is .* in the store and .*another'),
         (change_weights, "model.teacher.pretrained is None in the store and 'another.pt' here"),

@@ -210,9 +210,7 @@ def test_a_run_evaluates_at_the_size_of_its_training(tmp_path, said):
     recipe = tmp_path / 'recipe.py'
     recipe.write_text(
         f"_base_ = r'{CONFIGS}/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'\n"
-        'train_pipeline = _base_.train_pipeline\n'
-        'train_pipeline[2].size = 64\n'
-        'train_dataloader = dict(dataset=dict(pipeline=train_pipeline))\n'
+        'train_dataloader = dict(dataset=dict(size=64))\n'
     )
 
     def evaluation(base):
@@ -231,7 +229,7 @@ def test_a_run_evaluates_at_the_size_of_its_training(tmp_path, said):
 
 
 def test_a_frozen_student_at_another_size_is_told(student_of, said):
-    config = Config.fromfile(CONFIGS / 'benchmarks/classification/zero-shot_resnet18_in1k.py')
+    config = Config.fromfile(CONFIGS / 'benchmarks/classification/zero-shot_in1k.py')
     compare_sizes(config, student_of(224))
     assert not said
     compare_sizes(config, student_of(64))

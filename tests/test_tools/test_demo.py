@@ -39,7 +39,6 @@ def demo(monkeypatch):
     monkeypatch.setattr(module, 'write_demo_world', small)
     monkeypatch.setattr(sys.modules['teacher'], 'EPOCHS', 1)
     monkeypatch.setattr(sys.modules['downstream'], 'Config', ShortConfig)
-    monkeypatch.setenv('MMLGD_DEMO', '')
     yield module
     for name in ('teacher', 'student', 'downstream', 'figures'):
         sys.modules.pop(name)

@@ -1,4 +1,4 @@
-"""The templates for one's own data, run as a user runs them: by the environment and one flag, without an edit."""
+"""The templates for one's own data, run as a user runs them: by options and one flag, without an edit."""
 
 import runpy
 import sys
@@ -39,13 +39,11 @@ def world(tmp_path_factory):
 def train(world, tmp_path, monkeypatch):
     """Run tools/train.py in this process: a new one takes seconds to import the stack."""
 
-    def run(config, *arguments, options=(), **environment):
+    def run(config, *arguments, options=(), **variables):
         pytest.importorskip(config.split('/')[0])
-        monkeypatch.setenv('MMLGD_NAMES', str(world / 'demo/names.txt'))
-        for name, value in environment.items():
-            monkeypatch.setenv(f'MMLGD_{name}', str(value))
+        variables = {'names': world / 'demo/names.txt', **variables}
         tool = str(ROOT / 'tools/train.py')
-        options = ['--cfg-options', *SMALL, *options]
+        options = ['--cfg-options', *SMALL, *options, *(f'{name}={value}' for name, value in variables.items())]
         command = [tool, BENCHMARKS / config, '--work-dir', tmp_path, *arguments, *options]
         monkeypatch.setattr(sys, 'argv', list(map(str, command)))
         monkeypatch.syspath_prepend(str(ROOT / 'tools'))
@@ -60,26 +58,27 @@ def train(world, tmp_path, monkeypatch):
 
 @pytest.fixture
 def detect(train, world):
-    def run(student, model='mobilenetv2', **environment):
-        names = dict(DATA=world / 'demo/scenes', TRAIN_JSON='train.json', VAL_JSON='val.json')
+    def run(student, model='mobilenetv2', **variables):
+        places = [f'{part}_dataloader.dataset.ann_file={part}.json' for part in ('train', 'val')]
         config = f'mmdet/faster-rcnn_{model}_fpn_1xb8-60e_coco-format.py'
-        options = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2']
+        options = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2', *places]
         options += [f'{part}_dataloader.dataset.pipeline.{k}.scale=(64,64)' for part, k in (('train', 2), ('val', 1))]
-        return train(config, '--student', student, options=options, **{**names, **environment})
+        variables = dict(data_root=world / 'demo/scenes', **variables)
+        return train(config, '--student', student, options=options, **variables)
 
     return run
 
 
 @pytest.fixture
 def segment(train, world):
-    def run(student, model='resnet18', **environment):
+    def run(student, model='resnet18', **variables):
         # The masks have 0 for the ground and k + 1 for name k.
-        names = dict(DATA=world / 'masks', IMAGE_SUFFIX='.png', VOID=0)
+        variables = dict(data_root=world / 'masks', img_suffix='.png', reduce_zero_label=True, **variables)
         options = ['train_cfg.max_iters=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2']
         options += [f'{part}_dataloader.dataset.pipeline.{k}.scale=(64,64)' for part, k in (('train', 2), ('val', 1))]
         options += ['model.data_preprocessor.size=(64,64)', 'train_dataloader.dataset.pipeline.3.crop_size=(64,64)']
         config = f'mmseg/deeplabv3plus_{model}_1xb8-8k_masks-512x512.py'
-        return train(config, '--student', student, options=options, **{**names, **environment})
+        return train(config, '--student', student, options=options, **variables)
 
     return run
 
@@ -105,14 +104,14 @@ def test_names_that_the_annotations_lack(detect, tmp_path):
     names = tmp_path / 'names.txt'
     names.write_text('\n'.join(('Unicorn', *DEMO_CLASSES[1:])))
     with pytest.raises(SystemExit, match=rf'train.json has .* for 9 of 10 .*: Unicorn; .*: {DEMO_CLASSES[0]}\.'):
-        detect('none', NAMES=names)
+        detect('none', names=names)
 
 
 def test_fewer_names_than_mask_values(segment, tmp_path):
     names = tmp_path / 'names.txt'
     names.write_text('\n'.join(DEMO_CLASSES[:3]))
     with pytest.raises(SystemExit, match=r'The mask .*png has the values .*, and num_classes is 3'):
-        segment('none', NAMES=names)
+        segment('none', names=names)
 
 
 def test_a_student_of_another_kind(detect, segment, world):

@@ -14,6 +14,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 
+from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.registry import MODELS
 from mmlgd.store.writer import write_store
@@ -194,7 +195,6 @@ STUDIES = ROOT / 'configs/small/studies'
 def test_the_variants_of_our_studies_have_a_model(study, variants, tiny_clip, tmp_path, monkeypatch, mmpretrain_scope):
     options = 'scaled_down_mobilenetv2' if variants.endswith('mobilenetv2') else 'scaled_down'
     (tmp_path / 'classes.txt').write_text('cat\ndog\ntree\n')
-    monkeypatch.setenv('TINY_IMAGENET', str(tmp_path))
     monkeypatch.chdir(ROOT)
     parser = argparse.ArgumentParser()
     parser.add_argument('options', nargs='+', action=DictAction)
@@ -204,6 +204,8 @@ def test_the_variants_of_our_studies_have_a_model(study, variants, tiny_clip, tm
     for variant in args.variants.values():
         cfg = Config.fromfile(variant.config)
         cfg.merge_from_dict(parser.parse_args(study.options_of(args, variant)).options)
+        cfg.data_root = str(tmp_path)
+        fill_in(cfg)
         if 'teacher' in cfg.model:
             cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
             cfg.model.text.vocabulary = ['cat', 'dog', 'tree']  # in place of files that the docs make
@@ -228,7 +230,7 @@ TEACHER = """
 
 
 @pytest.mark.slow
-def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path, monkeypatch):
+def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path):
     """The real tools, on the demo's pictures in class folders, from a store."""
     pytest.importorskip('sklearn')
     world, data = write_demo_world(tmp_path / 'world', num_objects=(60, 20), num_scenes=(10, 10)), tmp_path / 'data'
@@ -239,7 +241,6 @@ def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path, 
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(world / 'objects' / split / file)
     (data / 'classes.txt').write_text('\n'.join(sorted(DEMO_CLASSES)))
-    monkeypatch.setenv('TINY_IMAGENET', str(data))
     folder = ROOT / 'configs/small'
     for name, base in (
         ('seed', folder / 'baselines/seed_resnet18-half_tiny-imagenet.py'),
@@ -249,7 +250,10 @@ def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path, 
         (tmp_path / f'{name}.py').write_text(dedent(text.format(base=base, clip=tiny_clip)))
     before = DefaultScope.get_current_instance()
     init_default_scope('mmpretrain')
-    write_store(Config.fromfile(tmp_path / 'seed.py'), tmp_path / 'store', views=1)
+    cfg = Config.fromfile(tmp_path / 'seed.py')
+    cfg.data_root = str(data)
+    fill_in(cfg)
+    write_store(cfg, tmp_path / 'store', views=1)
     if before is not None:
         init_default_scope(before.scope_name)
     command = [FILE, '--data', data, '--store', tmp_path / 'store', '--seeds', 0, '--labels', 1, '--draws', 0]

@@ -108,7 +108,7 @@ def config(recipe, work_dir, distributed=True):
     cfg = Config.fromfile(recipe)
     cfg.work_dir, cfg.experiment_name = str(work_dir), Path(work_dir).name
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    cfg.train_pipeline[2].size = cfg.train_dataloader.dataset.pipeline[2].size = 32
+    cfg.train_dataloader.dataset.size = 32
     cfg.train_dataloader.dataset.indices = 11
     cfg.train_dataloader.drop_last = False
     cfg.model.queue = dict(size=7)

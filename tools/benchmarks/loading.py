@@ -11,11 +11,9 @@ import cv2
 import torch
 from measure import benchmark_parser, measure, report, table
 from mmcv.transforms import LoadImageFromFile as Theirs
-from mmengine.config import Config
 
 from mmlgd.datasets import LoadImageFromFile
-
-PICTURES = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
@@ -34,10 +32,11 @@ def main(argv: Optional[list[str]] = None) -> None:
     args = parse_args(argv)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    endings = Config.fromfile(PICTURES).file_endings
-    files = sorted(path for path in args.pictures.rglob('*') if path.suffix.lower() in endings and path.is_file())
+    files = sorted(
+        path for path in args.pictures.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
     if not files:
-        raise FileNotFoundError(f'{args.pictures} holds no file that ends with {", ".join(endings)}.')
+        raise FileNotFoundError(f'{args.pictures} holds no file that ends with {", ".join(IMAGE_SUFFIXES)}.')
     files = [str(files[k * len(files) // args.batch]) for k in range(args.batch)]  # from all over the folder
     transforms = {'mmcv.LoadImageFromFile': Theirs(), 'mmlgd.LoadImageFromFile': LoadImageFromFile()}
     ways = {

@@ -15,16 +15,14 @@ import numpy as np
 import torch
 from measure import benchmark_parser, measure, report, table
 from mmcv.transforms import Compose
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image, ImageFilter
 from torchvision import transforms
 
-from mmlgd.datasets import default_collate
+from mmlgd.datasets import default_collate, view_pipeline
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
-
-PICTURES = Path(__file__).parents[2] / 'configs/_base_/datasets/pictures.py'
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
@@ -67,14 +65,13 @@ def main(argv: Optional[list[str]] = None) -> None:
     torch.manual_seed(0)
     np.random.seed(0)
     init_default_scope('mmpretrain')
-    config = Config.fromfile(PICTURES)
-    files = sorted(path for path in args.pictures.rglob('*') if path.suffix.lower() in config.file_endings)
+    files = sorted(path for path in args.pictures.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
-        raise FileNotFoundError(f'{args.pictures} holds no file that ends with {", ".join(config.file_endings)}.')
+        raise FileNotFoundError(f'{args.pictures} holds no file that ends with {", ".join(IMAGE_SUFFIXES)}.')
     files = [files[k * len(files) // args.batch] for k in range(args.batch)]  # from all over the folder
 
     published = published_pipeline()
-    default, crop = Compose(config.train_pipeline), Compose(config.batched_pipeline)
+    default, crop = (Compose(view_pipeline(view)) for view in ('moco-v2', 'moco-v2-crop'))
     preprocess = MODELS.build(
         dict(
             IMAGENET_RGB,
@@ -89,7 +86,7 @@ def main(argv: Optional[list[str]] = None) -> None:
 
     ways = {
         'published: torchvision on Pillow': lambda: [published(path) for path in files],
-        'default: train_pipeline': lambda: run(default),
+        "default: the view 'moco-v2'": lambda: run(default),
         'batched: decode and crop alone': lambda: run(crop),
         f'batched: with the augmentation on {args.device}': lambda: preprocess(default_collate(run(crop)), True),
     }

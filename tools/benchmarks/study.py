@@ -105,7 +105,7 @@ def train(args: argparse.Namespace, variant: Variant, seed: int, work_dir: Path)
     arguments = [variant.config, '--work-dir', str(work_dir)]
     store = args.store if 'teacher' in Config.fromfile(variant.config).model else None
     arguments += ['--store', str(store)] if store else []
-    arguments += ['--cfg-options', f'randomness.seed={seed}', *options_of(args, variant)]
+    arguments += ['--cfg-options', f'data_root={args.data}', f'randomness.seed={seed}', *options_of(args, variant)]
     record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'
     asked = dict(arguments=arguments, contents=contents(variant.config, store))
     told = dict(asked, finished=False)

@@ -7,8 +7,7 @@ from typing import Optional
 
 from mmlgd.datasets.folder import images_in
 from mmlgd.utils.files import read_small
-
-PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm')
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 
 def class_folders(root: Path) -> dict[str, int]:
@@ -76,7 +75,7 @@ def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] =
     """
     lines = []
     for name, label in class_folders(root).items():
-        files = [Path(name, file).as_posix() for file in images_in(root / name, PICTURES)]
+        files = [Path(name, file).as_posix() for file in images_in(root / name, IMAGE_SUFFIXES)]
         if not files:
             raise FileNotFoundError(f'There are no pictures in {root / name}.')
         lines += [f'{file} {label}' for file in choose(name, files, percent, per_class, seed)]

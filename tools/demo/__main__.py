@@ -6,7 +6,6 @@ Run it as ``python tools/demo`` or ``make demo``.
 import argparse
 import json
 import logging
-import os
 import time
 import warnings
 from pathlib import Path
@@ -20,6 +19,7 @@ from student import curves, look_at
 from teacher import train_teacher
 
 from mmlgd.cli.tool import run_tool
+from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import write_demo_world
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.substitution import refuse_substitution
@@ -59,8 +59,11 @@ def main(root: Path, seed: int) -> dict:
     train_teacher(world, root / 'teacher', seed)
 
     print('3. Distil a small ResNet from it, guided by the class names. No labels.', flush=True)
-    os.environ['MMLGD_DEMO'] = str(root)
     cfg = Config.fromfile(CONFIG)
+    cfg.data_root = str(root / 'world')
+    cfg.model.teacher.model = f'local-dir:{root}/teacher'
+    cfg.work_dir = str(root / 'student')
+    fill_in(cfg)
     cfg.randomness = dict(seed=seed)
     cfg.log_level = 'WARNING'
     runner = Runner.from_cfg(cfg)

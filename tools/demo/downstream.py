@@ -10,6 +10,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmlgd.datasets.variables import fill_in
+
 CONFIGS = Path(__file__).parents[2] / 'configs/demo'
 METRICS = dict(detector='coco/bbox_mAP', segmentor='mIoU')
 SHOWN = 6  # evaluation scenes in the figure
@@ -45,11 +47,15 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
         Outcome: Its metric, and what it sees on some scenes.
     """
     cfg = Config.fromfile(CONFIGS / f'{task}_resnet18-tiny_demo.py')
+    cfg.data_root = str(root / 'world')
+    fill_in(cfg)
     cfg.work_dir = str(root / f'{task}_{start}')
     cfg.randomness = dict(seed=seed)
     cfg.log_level = 'ERROR'
     if start == 'random':
         cfg.model.backbone.init_cfg = None
+    else:
+        cfg.model.backbone.init_cfg.checkpoint = str(root / 'student/epoch_10.pth')
     with redirect_stdout(io.StringIO()):  # COCO's evaluation prints tables of its own
         runner = Runner.from_cfg(cfg)
         runner.train()

@@ -1,23 +1,13 @@
-# Evaluation without labels: how far the student agrees with its teacher on pictures that it is not trained with.
-# Beside a pre-training config in `_base_`; MMLGD_VAL is any folder of pictures.
-_base_ = []  # first, so that mmengine reads this file as a text config in spite of the import
-
-from os import getenv  # noqa: E402
-
+# Evaluation without labels: how far the student agrees with its teacher on images that it is not trained with.
+# Beside a pre-training config in `_base_`; the images: val_dataloader.dataset.data_root, any folder.
 val_dataloader = dict(
     batch_size=256,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='mmlgd.default_collate'),
-    dataset=dict(
-        type='mmlgd.Pictures',
-        data_root=getenv('MMLGD_VAL') or 'data/pictures_val',
-        data_prefix='',
-        with_label=False,
-        extensions=('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm'),
-        # No pipeline: tools/train.py and tools/test.py bring images to the size of training (256, then the middle 224).
-    ),
+    # No pipeline: tools/train.py and tools/test.py bring images to the size of training (256, then the middle 224).
+    dataset=dict(type='mmlgd.Pictures', data_root='data/pictures_val', data_prefix='', with_label=False),
 )
 val_evaluator = [dict(type='mmlgd.DistillationMetric')]
 val_cfg = dict()

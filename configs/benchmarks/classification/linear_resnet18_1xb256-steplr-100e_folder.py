@@ -5,5 +5,5 @@ _base_ = [
     '_base_/runtime.py',
 ]
 
-model = dict(head=dict(num_classes=len(_base_.class_names)))
+model = dict(head=dict(num_classes=None))
 train_dataloader = dict(batch_size=256)

@@ -1,8 +1,7 @@
-# For your own data in COCO's format, a few hundred pictures on one card. Nothing here needs an edit:
-#   MMLGD_DATA=/my/data MMLGD_NAMES=/my/names.txt python tools/train.py configs/benchmarks/mmdet/<this file>
-# The folder has train/ and val/ (pictures), annotations/train.json and annotations/val.json (elsewhere in the folder:
-# MMLGD_TRAIN_JSON, MMLGD_VAL_JSON). The names are those in the json files, one a line and in their order; the same file
-# is model.text.vocabulary in pre-training.
+# For your own data in COCO's format, a few hundred images on one card. Nothing here needs an edit:
+#   python tools/train.py configs/benchmarks/mmdet/<this file> --cfg-options data_root=/my/data names=/my/names.txt
+# The folder has train/ and val/ (images), annotations/train.json and annotations/val.json. The names are those in the
+# json files, one a line and in their order; the same file is model.text.vocabulary in pre-training.
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     'mmdet::_base_/datasets/coco_detection.py',
@@ -11,14 +10,9 @@ _base_ = [
     '_base_/default_runtime.py',
 ]
 
-from os import getenv  # noqa: E402
-
-from mmlgd.text import load_vocabulary  # noqa: E402
-
-data_root = getenv('MMLGD_DATA') or 'data/detection'
-train_json = getenv('MMLGD_TRAIN_JSON') or 'annotations/train.json'
-val_json = getenv('MMLGD_VAL_JSON') or 'annotations/val.json'
-class_names = load_vocabulary(getenv('MMLGD_NAMES') or 'data/detection/names.txt')
+# A None below stands for these, for the class names in `names`, and for how many they are.
+data_root = 'data/detection'
+names = 'names.txt'  # in data_root, or anywhere
 
 model = dict(
     backbone=dict(
@@ -31,22 +25,28 @@ model = dict(
         ),
     ),
     neck=dict(in_channels=_base_.resnet18_channels),
-    roi_head=dict(bbox_head=dict(num_classes=len(class_names))),
+    roi_head=dict(bbox_head=dict(num_classes=None)),
 )
 
 train_dataloader = dict(
     batch_size=8,
     dataset=dict(
-        data_root=data_root, ann_file=train_json, data_prefix=dict(img='train/'), metainfo=dict(classes=class_names)
+        data_root=None,
+        ann_file='annotations/train.json',
+        data_prefix=dict(img='train/'),
+        metainfo=dict(classes=None),
     ),
 )
 val_dataloader = dict(
     dataset=dict(
-        data_root=data_root, ann_file=val_json, data_prefix=dict(img='val/'), metainfo=dict(classes=class_names)
+        data_root=None,
+        ann_file='annotations/val.json',
+        data_prefix=dict(img='val/'),
+        metainfo=dict(classes=None),
     )
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=f'{data_root}/{val_json}')
+val_evaluator = dict(ann_file=None)  # that of the data set
 test_evaluator = val_evaluator
 
 # 300 pictures are 38 steps an epoch: a warm-up of 2 epochs or so, and a checkpoint where an evaluation is.

@@ -3,7 +3,7 @@ _base_ = ['mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', '../_base_/students.py
 
 model = dict(
     # RTMDet's own backbones see BGR pictures; the student sees those of its pre-training: RGB.
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
+    data_preprocessor=dict(**_base_.imagenet_statistics, bgr_to_rgb=True),
     backbone=dict(
         _delete_=True,
         **{**_base_.resnet18, 'out_indices': (1, 2, 3)},

@@ -1,5 +1,5 @@
-# For your own pictures with index masks, a few hundred of them on one card. Nothing here needs an edit:
-#   MMLGD_DATA=/my/data MMLGD_NAMES=/my/names.txt python tools/train.py configs/benchmarks/mmseg/<this file>
+# For your own images with index masks, a few hundred of them on one card. Nothing here needs an edit:
+#   python tools/train.py configs/benchmarks/mmseg/<this file> --cfg-options data_root=/my/data names=/my/names.txt
 # _base_/datasets/masks.py says what lies where.
 _base_ = [
     '_base_/models/deeplabv3plus_resnet18.py',
@@ -9,7 +9,7 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size, seg_pad_val=_base_.ignore_index),
+    data_preprocessor=dict(size=_base_.crop_size, seg_pad_val=None),
     backbone=dict(
         init_cfg=dict(
             type='Pretrained',
@@ -17,6 +17,6 @@ model = dict(
             prefix='backbone.',
         )
     ),
-    decode_head=dict(num_classes=_base_.num_classes, ignore_index=_base_.ignore_index),
-    auxiliary_head=dict(num_classes=_base_.num_classes, ignore_index=_base_.ignore_index),
+    decode_head=dict(num_classes=None, ignore_index=None),
+    auxiliary_head=dict(num_classes=None, ignore_index=None),
 )

@@ -1,5 +1,5 @@
 # A detector that a CPU trains in minutes: mmdetection's ATSS on a narrow ResNet-18, strides 8, 16 and 32.
-_base_ = '../../benchmarks/_base_/checks.py'
+_base_ = ['../../benchmarks/_base_/checks.py', '../../_base_/imagenet_statistics.py']
 
 default_scope = 'mmdet'
 custom_hooks = _base_.checks
@@ -7,11 +7,9 @@ custom_hooks = _base_.checks
 width = 32  # of the backbone's first stage; 64 in a full ResNet-18
 model = dict(
     type='ATSS',
-    # ImageNet's statistics, as the student was trained with.
     data_preprocessor=dict(
         type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
+        **_base_.imagenet_statistics,
         bgr_to_rgb=True,
         pad_size_divisor=32,
     ),
@@ -43,17 +41,19 @@ model = dict(
     test_cfg=dict(nms_pre=500, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100),
 )
 
-# Values that a set gives: data_root, json files, picture folders, classes, size.
+# Values that a set gives: data_root, json files, image folders, classes. A None below stands for `data_root`; images
+# fit into a square of 256 px.
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='CocoDataset',
+        data_root=None,
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='Resize', scale=(128, 128), keep_ratio=True),
+            dict(type='Resize', scale=(256, 256), keep_ratio=True),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackDetInputs'),
         ],
@@ -65,16 +65,17 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='CocoDataset',
+        data_root=None,
         test_mode=True,
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(128, 128), keep_ratio=True),
+            dict(type='Resize', scale=(256, 256), keep_ratio=True),
             dict(type='LoadAnnotations', with_bbox=True),
             dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
         ],
     ),
 )
-val_evaluator = dict(type='CocoMetric', metric='bbox')
+val_evaluator = dict(type='CocoMetric', metric='bbox', ann_file=None)  # that of the data set
 val_cfg = dict()
 
 optim_wrapper = dict(

@@ -1,5 +1,5 @@
 # A segmentor that a CPU trains in minutes: mmsegmentation's FPN head on a narrow ResNet-18.
-_base_ = '../../benchmarks/_base_/checks.py'
+_base_ = ['../../benchmarks/_base_/checks.py', '../../_base_/imagenet_statistics.py']
 
 default_scope = 'mmseg'
 custom_hooks = _base_.checks
@@ -7,11 +7,9 @@ custom_hooks = _base_.checks
 width = 32  # of the backbone's first stage; 64 in a full ResNet-18
 model = dict(
     type='EncoderDecoder',
-    # ImageNet's statistics, as the student was trained with.
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
+        **_base_.imagenet_statistics,
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
@@ -43,13 +41,14 @@ model = dict(
     test_cfg=dict(mode='whole'),
 )
 
-# Values that a set gives: data_root, folders, suffixes, classes, size.
+# Values that a set gives: data_root, folders, suffixes, classes, pipelines. A None below stands for `data_root`.
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='BaseSegDataset',
+        data_root=None,
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
@@ -64,6 +63,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='BaseSegDataset',
+        data_root=None,
         test_mode=True,
         pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')],
     ),

@@ -2,10 +2,6 @@
 # views, schedule and optimizer are those of the others.
 _base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
-from mmlgd.text import load_vocabulary  # noqa: E402
-
-class_names = load_vocabulary(_base_.model.text.vocabulary)
-
 model = dict(
     _delete_=True,
     type='ImageClassifier',
@@ -13,13 +9,13 @@ model = dict(
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
-        num_classes=len(class_names),
+        num_classes=None,
         in_channels=256,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
+    data_preprocessor=dict(**_base_.imagenet_statistics, to_rgb=True),
 )
 train_dataloader = dict(dataset=dict(with_label=True))
-val_evaluator = [dict(type='mmpretrain.Accuracy', topk=(1, 5) if len(class_names) > 5 else (1,))]
+val_evaluator = [dict(type='mmpretrain.Accuracy', topk=None)]
 test_evaluator = val_evaluator
 custom_hooks = []  # those of the base watch a bank and its names

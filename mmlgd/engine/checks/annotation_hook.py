@@ -136,7 +136,7 @@ def _check_masks(dataset, num_classes: int) -> None:
                 f'0 to {num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
                 f'{" (here after reduce_zero_label, which takes 1 from each)" if info["reduce_zero_label"] else ""}. '
                 f'Give a name for every class, or set the value that is to be ignored as ignore_index of the data '
-                f'sets, heads and metrics (MMLGD_VOID in our templates).'
+                f'sets, heads and metrics (the variable ignore_index of our configs for masks).'
             )
 
 

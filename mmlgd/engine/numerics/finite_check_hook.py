@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from mmlgd.errors import MMLGDError
 from mmlgd.models.lgd import LGD
+from mmlgd.models.precision import precision_settings
 from mmlgd.registry import HOOKS
 from mmlgd.utils.numerics import usable_rows
 from mmlgd.utils.paths import place_of
@@ -219,7 +220,10 @@ class FiniteCheckHook(Hook):
     def _keep(self, runner: Runner, record: StepRecord, broken: list[str]) -> str:
         rank, world_size = get_dist_info()
         file = Path(runner.work_dir) / 'broken_steps' / f'iter_{record.place["iter"] + 1}_rank_{rank}.pth'
-        meta = dict(cfg=runner.cfg.pretty_text, seed=runner.seed, rank=rank, world_size=world_size)
+        cfg = runner.cfg.copy()
+        if wrapper := cfg.get('optim_wrapper'):
+            cfg.optim_wrapper = precision_settings(wrapper)  # that of this machine: another one has its own
+        meta = dict(cfg=cfg.pretty_text, seed=runner.seed, rank=rank, world_size=world_size)
         try:
             record.save(file, self._model.state_dict(), meta, broken)
         except (OSError, RuntimeError) as error:  # torch has its own for a full disk

@@ -60,7 +60,8 @@ class ConSETeacher(BaseTeacher):
             needed with a module. Defaults to None.
         mean (Sequence[float], optional): RGB mean in 0..1, likewise. Defaults to None.
         std (Sequence[float], optional): RGB standard deviation in 0..1, likewise. Defaults to None.
-        compile (bool): Compile the classifier with ``torch.compile`` where the platform can. Defaults to False.
+        compile (bool | str): Compile the classifier with ``torch.compile`` where the platform can; ``'auto'``: on a
+            GPU alone. Defaults to False.
 
     Raises:
         TeacherError: Names and outputs differ in number, ``top_k`` or ``visual_share`` is out of range, or a module
@@ -88,7 +89,7 @@ class ConSETeacher(BaseTeacher):
         image_size: Optional[tuple[int, int]] = None,
         mean: Optional[Sequence[float]] = None,
         std: Optional[Sequence[float]] = None,
-        compile: bool = False,
+        compile: Union[bool, str] = False,
     ):
         label = classifier if isinstance(classifier, str) else type(classifier).__name__
         if isinstance(classifier, str):
@@ -119,8 +120,7 @@ class ConSETeacher(BaseTeacher):
         self._identity = f'conse/{_short(label)}/top{top_k}/{visual}classes-{digest}/{self.settings_id()}/{fingerprint}'
         self._check_classes(label, len(names), top_k)
         self.top_k = top_k
-        if compile:
-            compile_module(self.classifier, "the teacher's classifier")
+        compile_module(self.classifier, "the teacher's classifier", compile)
         class_embeddings = embed_class_names(self.encode_text, embed_dim, self._identity, names, prompts)
         self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
         if visual_share:

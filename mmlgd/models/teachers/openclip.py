@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import open_clip
 import torch
@@ -51,7 +51,8 @@ class OpenCLIPTeacher(BaseTeacher):
             means random weights, which teach nothing and are for tests and speed measurements: a warning says
             so. Defaults to ``'openai'``, the paper's teacher.
         cache_dir (str, optional): Where open_clip looks for downloaded weights. Defaults to open_clip's own.
-        compile (bool): Compile the image tower with ``torch.compile`` where the platform can. Defaults to False.
+        compile (bool | str): Compile the image tower with ``torch.compile`` where the platform can; ``'auto'``: on a
+            GPU alone. Defaults to False.
 
     Raises:
         TeacherError: Unknown architecture or tag, a file of weights that does not fit, or a folder or repository that
@@ -74,7 +75,7 @@ class OpenCLIPTeacher(BaseTeacher):
         model: str = 'RN50',
         pretrained: Optional[str] = 'openai',
         cache_dir: Optional[str] = None,
-        compile: bool = False,
+        compile: Union[bool, str] = False,
     ):
         clip, tokenizer, label = _load(model, pretrained, cache_dir)
         preprocess = open_clip.get_model_preprocess_cfg(clip)
@@ -96,8 +97,7 @@ class OpenCLIPTeacher(BaseTeacher):
         if isinstance(getattr(self.image_tower, 'attnpool', None), AttentionPool2d):
             self.image_tower.attnpool = PooledTokenAttention(self.image_tower.attnpool)
         self.image_tower = fold_batch_norm(self.image_tower, self.image_size)
-        if compile:
-            compile_module(self.image_tower, "the teacher's image tower")
+        compile_module(self.image_tower, "the teacher's image tower", compile)
         self.tokenizer = tokenizer
         self.text_tower = freeze(clip)
         del self.text_tower.visual  # what is left of the model is its text half

@@ -52,7 +52,7 @@ def train(recipe, work_dir, name, resume=None, **options):
     """Two epochs of three steps; a queue beside the visual bank."""
     cfg = Config.fromfile(recipe)
     cfg.work_dir, cfg.experiment_name = str(work_dir), f'{work_dir}{name}'
-    cfg.train_pipeline[2].size = cfg.train_dataloader.dataset.pipeline[2].size = 32
+    cfg.train_dataloader.dataset.size = 32
     cfg.optim_wrapper.optimizer.lr, cfg.param_scheduler = 0.03, None
     cfg.model.queue = dict(size=5)
     cfg.custom_hooks = [dict(type='mmlgd.FiniteCheckHook'), dict(type='EMAHook', momentum=0.5, **options)]

@@ -15,6 +15,7 @@ from mmpretrain.registry import TRANSFORMS
 from safetensors.torch import load_file, save_file
 
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
+from mmlgd.datasets import pipeline_of
 from mmlgd.engine import FiniteCheckHook, NonFiniteError
 from mmlgd.engine.numerics.replay import replay_step
 from mmlgd.registry import HOOKS, MODELS
@@ -42,7 +43,7 @@ def cfg(recipe, tmp_path):
     cfg.work_dir = str(tmp_path / 'run')
     cfg.experiment_name = str(tmp_path)  # by the second otherwise, and runs of one name share what mmengine remembers
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    cfg.train_pipeline[2].size = cfg.train_dataloader.dataset.pipeline[2].size = 32
+    cfg.train_dataloader.dataset.size = 32
     cfg.default_hooks.checkpoint.max_keep_ckpts = 1
     cfg.custom_hooks = [dict(type='mmlgd.FiniteCheckHook')]
     return cfg
@@ -110,7 +111,8 @@ class BreakPixels:
 
 @pytest.mark.parametrize('hook', [None, LateCheck()])
 def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, hook):
-    cfg.train_dataloader.dataset.pipeline.append(dict(type='BreakPixels', name='class1/7.png'))
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline = [*pipeline_of(dataset), dict(type='BreakPixels', name='class1/7.png')]
     told, runner = stopped(cfg, hook=hook)
     (file,) = (Path(cfg.work_dir) / 'broken_steps').iterdir()
     step = int(file.name.split('_')[1])

@@ -16,8 +16,7 @@ CONFIGS = ROOT / 'configs'
 
 
 @pytest.fixture
-def config(tiny_clip, pictures, tmp_path, monkeypatch):
-    monkeypatch.setenv('MMLGD_VAL', str(pictures))
+def config(tiny_clip, pictures, tmp_path):
     file = tmp_path / 'watched.py'
     file.write_text(
         dedent(f"""
@@ -31,9 +30,9 @@ def config(tiny_clip, pictures, tmp_path, monkeypatch):
             text=dict(vocabulary=['cat', 'dog', 'tree'], templates='plain'))
         pipeline = [
             dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64)), dict(type='mmpretrain.PackInputs')]
-        loader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(pipeline=pipeline))
-        train_dataloader = dict(loader, dataset=dict(data_root=r'{pictures}', pipeline=pipeline))
-        val_dataloader = loader
+        dataset = dict(data_root=r'{pictures}', pipeline=pipeline)
+        train_dataloader = val_dataloader = dict(
+            batch_size=4, num_workers=0, persistent_workers=False, dataset=dataset)
         train_cfg = dict(max_epochs=2, val_interval=1)
         default_hooks = dict(
             logger=dict(interval=1),

@@ -1,45 +1,35 @@
-# Your own pictures: MMLGD_DATA holds train/CLASS/* and val/CLASS/*, MMLGD_NAMES the class names, one a line in the
-# (sorted) order of the class folders: the file that was model.text.vocabulary in pre-training. MMLGD_SIZE: pixels.
+# Your own images: `data_root` has train/CLASS/* and val/CLASS/*, `names` the class names, one a line in the (sorted) order
+# of the class folders: the file that was model.text.vocabulary in pre-training.
+#   --cfg-options data_root=/my/data names=/my/names.txt train_dataloader.dataset.size=224
 _base_ = 'imagenet.py'
 
-from os import getenv  # noqa: E402
+# A None below and in the model stands for these, for the class names in `names`, and for how many they are.
+data_root = 'data/pictures'
+names = 'names.txt'  # in data_root, or anywhere
 
-from mmlgd.text import load_vocabulary  # noqa: E402
-
-data_root = getenv('MMLGD_DATA') or 'data/pictures'
-size = int(getenv('MMLGD_SIZE') or '224')
-class_names = load_vocabulary(getenv('MMLGD_NAMES') or 'data/pictures/names.txt')
-
-train_pipeline = _base_.train_pipeline
-train_pipeline[1].scale = size
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = size * 8 // 7  # 256 for 224
-test_pipeline[2].crop_size = size
-
-file_endings = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.ppm', '.pgm')
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='mmpretrain.CustomDataset',
-        data_root=data_root,
+        type='mmlgd.Pictures',
+        data_root=None,
         data_prefix='train',
-        extensions=file_endings,
-        metainfo=dict(classes=class_names),  # as many as class folders, or the run stops
-        pipeline=train_pipeline,
+        metainfo=dict(classes=None),  # as many as class folders, or the run stops
+        view='crop-flip',
+        size=224,  # as in pre-training
+        crop=(0.08, 1.0),
     )
 )
+# No pipeline: tools/train.py and tools/test.py bring images to the size of training (256, then the middle 224).
 val_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='mmpretrain.CustomDataset',
-        data_root=data_root,
+        type='mmlgd.Pictures',
+        data_root=None,
         data_prefix='val',
-        extensions=file_endings,
-        metainfo=dict(classes=class_names),
-        pipeline=test_pipeline,
+        metainfo=dict(classes=None),
     )
 )
-val_evaluator = dict(topk=(1, 5) if len(class_names) > 5 else (1,))
+val_evaluator = dict(topk=None)  # top-1, and top-5 of more than five classes
 
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

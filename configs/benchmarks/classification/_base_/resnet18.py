@@ -1,5 +1,7 @@
 # The student of LGD pre-training under mmpretrain's linear head: the same backbone, the same picture statistics.
 # `tools/train.py --student FILE|none|torchvision://resnet18` says whose weights it starts from.
+_base_ = '../../../_base_/imagenet_statistics.py'
+
 model = dict(
     type='ImageClassifier',
     backbone=dict(
@@ -21,5 +23,5 @@ model = dict(
         in_channels=512,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
+    data_preprocessor=dict(**_base_.imagenet_statistics, to_rgb=True),
 )

@@ -7,8 +7,7 @@ model = dict(
     type='mmseg.EncoderDecoder',
     data_preprocessor=dict(
         type='mmseg.SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
+        **_base_.imagenet_statistics,
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,

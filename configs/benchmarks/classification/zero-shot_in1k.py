@@ -1,3 +1,4 @@
+# Zero-shot accuracy of an LGD checkpoint: tools/test.py takes the student that the checkpoint was trained with.
 _base_ = [
     '../../_base_/models/lgd_resnet18.py',
     '../../_base_/datasets/zero_shot_imagenet.py',

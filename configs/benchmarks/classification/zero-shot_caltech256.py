@@ -1,5 +1,6 @@
+# Zero-shot accuracy of an LGD checkpoint: tools/test.py takes the student that the checkpoint was trained with.
 _base_ = [
-    '../../_base_/models/lgd_mobilenetv2.py',
+    '../../_base_/models/lgd_resnet18.py',
     '../../_base_/datasets/zero_shot_caltech256.py',
     '../../_base_/default_runtime.py',
 ]

@@ -1,7 +1,0 @@
-_base_ = [
-    '../../_base_/models/lgd_mobilenetv2.py',
-    '../../_base_/datasets/zero_shot_imagenet.py',
-    '../../_base_/default_runtime.py',
-]
-
-model = dict(text=dict(vocabulary='in1k', transfer=True))  # whatever names it was trained with

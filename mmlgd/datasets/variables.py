@@ -1,0 +1,86 @@
+"""The variables of a config that several of its settings share, put in their places when a run is built.
+
+mmengine reads a base config before the config on top: what a base has made of ``data_root`` stays, whatever
+``data_root`` becomes later, on top or by ``--cfg-options``. So a config of ours has None in the places where a variable
+belongs, and :func:`fill_in` looks the variable up in the end.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmlgd.text import list_vocabularies, load_vocabulary
+
+_PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
+_SHARED = ('data_root', 'img_suffix', 'seg_map_suffix', 'ignore_index', 'reduce_zero_label')
+
+
+def fill_in(cfg: Config) -> None:
+    """Replace None by the variable that it stands for, in place: in the model, the data sets and the evaluators.
+
+    ========================================  ==================================================================
+    a setting that is None                    becomes
+    ========================================  ==================================================================
+    data_root, img_suffix, seg_map_suffix,    the variable of the same name at the top level of the config
+    ignore_index, reduce_zero_label
+    seg_pad_val                               ``ignore_index``
+    vocabulary                                ``names``: a known set, or a text file, here or in ``data_root``
+    classes                                   the class names in ``names``
+    num_classes                               how many they are
+    topk                                      (1, 5); (1,) for five class names or fewer
+    ann_file of an evaluator                  that of its data set, in ``data_root``
+    ========================================  ==================================================================
+
+    A config without the variable keeps its None, which may have a meaning of its own.
+
+    Args:
+        cfg (Config): With all changes merged.
+
+    Raises:
+        VocabularyError: The class names are needed, and not usable.
+
+    Examples:
+        >>> cfg = Config(dict(data_root='/my/data', train_dataloader=dict(dataset=dict(data_root=None))))
+        >>> fill_in(cfg)
+        >>> cfg.train_dataloader.dataset.data_root
+        '/my/data'
+    """
+    values: dict[str, Callable[[], Any]] = {key: lambda key=key: cfg[key] for key in _SHARED if key in cfg}
+    if 'ignore_index' in cfg:
+        values['seg_pad_val'] = lambda: cfg.ignore_index
+    if 'names' in cfg:
+        values.update(
+            vocabulary=lambda: _located(cfg),
+            classes=lambda: tuple(load_vocabulary(_located(cfg))),
+            num_classes=lambda: len(load_vocabulary(_located(cfg))),
+            topk=lambda: (1, 5) if len(load_vocabulary(_located(cfg))) > 5 else (1,),
+        )
+    for part in _PARTS:
+        for settings in _dicts(cfg.get(part)):
+            for key in [key for key, value in settings.items() if value is None and key in values]:
+                settings[key] = values[key]()
+    for phase in ('val', 'test') if 'data_root' in cfg else ():
+        for metric in _dicts(cfg.get(f'{phase}_evaluator')):
+            if 'ann_file' in metric and metric.ann_file is None:
+                metric.ann_file = str(Path(cfg.data_root) / cfg[f'{phase}_dataloader'].dataset.ann_file)
+
+
+def _located(cfg: Config) -> Any:
+    """The variable ``names``; a file that is not here may be in ``data_root``."""
+    names = cfg.names
+    if isinstance(names, str) and names not in list_vocabularies() and not Path(names).is_file():
+        inside = Path(cfg.get('data_root') or '.') / names
+        return str(inside) if inside.is_file() else names
+    return names
+
+
+def _dicts(settings: Any) -> Iterator[dict]:
+    """Walk through the dicts in a part of a config."""
+    if isinstance(settings, dict):
+        yield settings
+        settings = settings.values()
+    if not isinstance(settings, str) and hasattr(settings, '__iter__'):
+        for inner in list(settings):
+            yield from _dicts(inner)

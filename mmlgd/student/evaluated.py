@@ -1,0 +1,41 @@
+"""The student that an evaluation config is about: that of the checkpoint, whichever backbone and image size it has."""
+
+from pathlib import Path
+from typing import Optional
+
+from mmengine.config import Config
+
+from mmlgd.checkpoints.configs import buildable, model_config
+from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+
+from .image_size import image_size, resized
+
+
+def use_student_of(cfg: Config, source: Optional[str]) -> None:
+    """Let an evaluation config have the student of a checkpoint, in place: its backbone, its neck and its image size.
+
+    Only a config of LGD without training data is changed, and an evaluation set only where it has no pipeline. A
+    checkpoint that does not hold its config leaves all as it is.
+
+    Args:
+        cfg (Config): Of an evaluation, as ``configs/benchmarks/classification/zero-shot_in1k.py``.
+        source (str, optional): A checkpoint, as a file or URL. None, and other sources of weights, change nothing.
+
+    Raises:
+        CheckpointError: The student in the checkpoint would run code, or sees images of a size that none has.
+    """
+    is_evaluation = 'teacher' in (cfg.get('model') or {}) and not cfg.get('train_dataloader')
+    if not is_evaluation or not source or not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
+        return
+    try:
+        trained = model_config(read_checkpoint(source), source)
+    except CheckpointError:  # no config in it; what else is wrong, its loading says
+        return
+    for part in ('backbone', 'neck'):
+        if settings := trained['model'].get(part):
+            scoped = {'_scope_': trained.get('default_scope', 'mmpretrain'), **settings}
+            cfg.model[part] = buildable(scoped, part, source)
+    for loader in ('val_dataloader', 'test_dataloader'):
+        dataset = (cfg.get(loader) or {}).get('dataset')
+        if dataset and 'pipeline' not in dataset:
+            dataset.pipeline = [dict(type='mmlgd.LoadImageFromFile'), *resized(image_size(trained))]

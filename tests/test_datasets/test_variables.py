@@ -1,0 +1,108 @@
+"""The variables of our configs reach every place that asks for them, as values."""
+
+import pytest
+from mmengine.config import Config
+
+from mmlgd.datasets import fill_in
+from mmlgd.text import VocabularyError
+from tests import ROOT
+
+CONFIGS = ROOT / 'configs'
+OWN = {
+    'small/detector_bccd.py': ['data_root'],
+    'small/detector_coco128.py': ['data_root'],
+    'small/segmentor_camvid.py': ['data_root'],
+    'small/lgd_resnet18-half_pictures.py': ['data_root', 'names'],
+    'small/baselines/supervised_resnet18-half_tiny-imagenet.py': ['data_root', 'names'],
+    'lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py': ['data_root', 'names'],
+    'demo/lgd_resnet18-tiny_demo.py': ['data_root', 'names'],
+    'benchmarks/classification/zero-shot_folder.py': ['data_root', 'names'],
+    'benchmarks/classification/linear_resnet18_1xb256-steplr-100e_folder.py': ['data_root', 'names'],
+    'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py': ['data_root', 'names'],
+    'benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py': ['data_root', 'names'],
+}
+PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
+
+
+def settings(value):
+    """All keys and values in a part of a config."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, one in inner:
+        yield key, one
+        yield from settings(one)
+
+
+def own(config, folder):
+    """The config as a user has it who sets its variables, with names beside the images."""
+    if 'mmdet::' in (CONFIGS / config).read_text():
+        pytest.importorskip('mmdet')
+    cfg = Config.fromfile(CONFIGS / config)
+    cfg.merge_from_dict(dict(data_root=str(folder), **({'names': 'mine.txt'} if 'names' in OWN[config] else {})))
+    fill_in(cfg)
+    return cfg
+
+
+@pytest.mark.parametrize('config', OWN)
+def test_a_variable_reaches_every_place(config, tmp_path):
+    folder = tmp_path / "it's \\1 {{b}} ,open('ran','w'),"  # a value and no code
+    folder.mkdir()
+    (folder / 'mine.txt').write_text('class0\tcat\nclass1\tdog\n')
+    cfg = own(config, folder)
+    found = [item for part in PARTS for item in settings(cfg.get(part) or {})]
+    roots = {value for key, value in found if key == 'data_root'}
+    assert roots == {str(folder)}
+    # A None that is left has a meaning of its own, or would be a variable that was forgotten.
+    names = ('data_root', 'ann_file', 'vocabulary', 'classes', 'num_classes', 'topk', 'ignore_index', 'img_suffix')
+    assert not [key for key, value in found if value is None and key in names]
+    for key, value in found:
+        if 'names' in OWN[config]:
+            assert key != 'vocabulary' or value == str(folder / 'mine.txt')
+            assert key != 'classes' or value == ('cat', 'dog')
+            assert key != 'topk' or value in (1, (1,)) or 'conse' in config  # that one has 200 classes
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_the_value_without_a_label_reaches_masks_losses_and_metrics():
+    pytest.importorskip('mmseg')
+    cfg = Config.fromfile(CONFIGS / 'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py')
+    cfg.merge_from_dict(dict(names=['road', 'sky', 'tree'], ignore_index=11, img_suffix='.png'))
+    fill_in(cfg)
+    assert cfg.model.data_preprocessor.seg_pad_val == cfg.model.decode_head.ignore_index == 11
+    assert cfg.model.auxiliary_head.ignore_index == cfg.val_evaluator.ignore_index == 11
+    assert [step.ignore_index for step in cfg.train_dataloader.dataset.pipeline if 'ignore_index' in step] == [11]
+    for phase in ('train', 'val', 'test'):
+        dataset = cfg[f'{phase}_dataloader'].dataset
+        assert (dataset.ignore_index, dataset.reduce_zero_label, dataset.img_suffix) == (11, False, '.png')
+    assert cfg.model.decode_head.num_classes == 3
+
+
+def test_top_5_takes_more_than_five_names():
+    for names, topk in (([f'name {k}' for k in range(5)], (1,)), ([f'name {k}' for k in range(6)], (1, 5))):
+        cfg = Config(dict(names=names, val_evaluator=[dict(topk=None)]))
+        fill_in(cfg)
+        assert cfg.val_evaluator[0].topk == topk
+
+
+def test_other_configs_stay_as_they_are():
+    cfg = Config(dict(data_root='/my/data', model=dict(head=dict(num_classes=None)), load_from=None))
+    before = cfg.to_dict()
+    fill_in(cfg)
+    assert cfg.to_dict() == before
+
+
+def test_names_that_are_nowhere(tmp_path):
+    cfg = Config(dict(data_root=str(tmp_path), names='names.txt', model=dict(num_classes=None)))
+    with pytest.raises((VocabularyError, FileNotFoundError), match='names.txt'):
+        fill_in(cfg)
+
+
+def test_the_evaluator_reads_the_annotations_of_its_data_set():
+    pytest.importorskip('mmdet')
+    for config, option in (
+        ('benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py', {'names': ['cat']}),
+        ('small/detector_bccd.py', {}),
+    ):
+        cfg = Config.fromfile(CONFIGS / config)
+        cfg.merge_from_dict({'data_root': '/my/data', 'val_dataloader.dataset.ann_file': 'val.json', **option})
+        fill_in(cfg)
+        assert cfg.val_evaluator.ann_file == '/my/data/val.json'
