@@ -70,7 +70,9 @@ def step(tiny_clip, pictures):
         cfg.data_root, cfg.names = str(pictures), ['cat', 'dog', 'tree']
         fill_in(cfg)
         dataset = cfg.train_dataloader.dataset
-        dataset.update(data_prefix='', with_label=supervised)
+        dataset.update(data_root=str(pictures), data_prefix='', with_label=supervised)
+        if not supervised:
+            cfg.model.text.vocabulary = cfg.names
         data = DATASETS.build(dataset)
         model = MODELS.build(cfg.model).train()
         losses = model(**model.data_preprocessor(default_collate([data[0], data[1]]), training=True), mode='loss')
