@@ -12,7 +12,7 @@ BASES = {
 }
 LONG = 10_000_000  # views of images, from which on the paper's schedule has time to work: 39,000 steps of 256
 FIRST_RUN = 32_000  # views; ten minutes of a core at 64 px, for ResNet-18 with ConSE
-FEW_STEPS = 100  # after 180, students of 30 classes were clearly above random in every column: docs/pretrain.md
+FEW_STEPS = 150  # after 180, students of 30 classes were clearly above random in every column: docs/pretrain.md
 WHAT = {
     'paper': "SGD with a cosine, temperatures 0.2 and 0.01, both banks of names, MoCo-v2's views",
     'small-data': 'AdamW in one cycle, temperatures 0.05 and 0.01, both banks of names and a queue, light views',

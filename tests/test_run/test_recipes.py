@@ -30,9 +30,9 @@ def test_a_first_run_on_a_cpu_is_short_and_one_with_a_card_is_not():
 
 def test_a_run_of_few_steps_is_told_what_helps():
     plan = plan_run(100, epochs=20, batch_size=50)
-    assert 'has 40 steps' in plan.reasons[-1] and '--epochs 50 or more' in plan.reasons[-1]
-    assert plan_run(100, epochs=50, batch_size=50).reasons[-1].startswith('Recipe')
-    assert 50 * 2 == FEW_STEPS
+    assert 'has 40 steps' in plan.reasons[-1] and '--epochs 75 or more' in plan.reasons[-1]
+    assert plan_run(100, epochs=75, batch_size=50).reasons[-1].startswith('Recipe')
+    assert 75 * 2 == FEW_STEPS
 
 
 @pytest.mark.parametrize('images, gpus, batch', [(12, 1, 12), (12, 4, 3), (3, 2, 2), (10**4, 2, 64)])
