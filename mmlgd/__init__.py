@@ -41,13 +41,14 @@ _PLACES = {
     'get_student': 'student',
     'get_zero_shot_classifier': 'student',
     'predict': 'student',
+    'pretrain': 'run.pretrain',
     'publish': 'converters',
-    'replay': 'run',
+    'replay': 'run.replaying',
     'safe_loading': 'checkpoints',
-    'store_teacher': 'run',
+    'store_teacher': 'run.storing',
     'study': 'studies',
-    'test': 'run',
-    'train': 'run',
+    'test': 'run.testing',
+    'train': 'run.training',
 }
 # A room has no name of a function above: the import of `mmlgd.export` as a module would put it in the function's place.
 _ROOMS = (

@@ -54,7 +54,7 @@ class Child:
     def wait(self):
         """The exit code (minus the signal), and what it printed."""
         self._process.join(120)
-        return self._process.exitcode, self.log.read_text()
+        return self._process.exitcode, self.log.read_text(errors='replace')  # folders may be named as no UTF-8
 
 
 def run(function, *arguments, log):

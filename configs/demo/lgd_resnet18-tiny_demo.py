@@ -16,7 +16,6 @@ names = 'names.txt'  # in data_root
 model = dict(
     compile=False,  # would take as long as the demo
     backbone=dict(base_channels=16, stem_channels=16),
-    neck=dict(in_channels=128),
     teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model='local-dir:work_dirs/demo/teacher'),
     text=dict(vocabulary=None, templates=['a {}', 'a photo of a {}']),
 )

@@ -2,4 +2,4 @@
 #   mmlgd train configs/small/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = ['lgd_resnet18-half_tiny-imagenet.py', '_base_/mobilenetv2-half.py']
 
-model = dict(backbone=_base_.mobilenetv2, neck=dict(in_channels=_base_.mobilenetv2_channels))
+model = dict(backbone=_base_.mobilenetv2)

@@ -1,5 +1,6 @@
 """Runs that can be stopped at any moment: whole checkpoints, and the last whole one to go on from."""
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -99,7 +100,7 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     """
     work_dir = Path(work_dir)
     note = work_dir / 'last_checkpoint'
-    named = read_small(note).decode(errors='replace').strip() if note.is_file() else ''
+    named = os.fsdecode(read_small(note)).strip() if note.is_file() else ''
     # A work dir that was moved or copied has its own.
     last = next((file for file in (work_dir / Path(named).name, Path(named)) if named and file.exists()), None)
     folder = last.parent if last else work_dir

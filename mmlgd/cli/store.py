@@ -5,7 +5,7 @@ from mmengine.dist import is_main_process
 
 import mmlgd
 from mmlgd.datasets.pictures import count_text
-from mmlgd.run import StoreResult
+from mmlgd.run.storing import StoreResult
 
 from .verbs import verb
 

@@ -5,7 +5,7 @@ import os
 import re
 import types
 from collections.abc import Iterator
-from typing import Any, Callable, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Callable, Literal, Optional, Union, get_args, get_origin, get_type_hints
 
 import click
 from docstring_parser import parse
@@ -24,7 +24,7 @@ class Verb(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat such an option before each of its values, which is what click reads."""
-        several = {name for option in self.params if option.multiple_values for name in option.opts}
+        several = {name for option in self.params if getattr(option, 'multiple_values', False) for name in option.opts}
         current, written, is_free = None, [], True
         for arg in _written_out(args):
             is_free = is_free and arg != '--'
@@ -60,7 +60,9 @@ class _Argument(click.Argument):
     multiple_values = False
 
 
-def verb(function: Callable, show: Callable[[Any], object] = click.echo) -> click.Command:
+def verb(
+    function: Callable, show: Callable[[Any], object] = click.echo, complete: Optional[dict[str, Callable]] = None
+) -> click.Command:
     r"""Make a command out of a function.
 
     A parameter by position becomes an argument, one by keyword an option of its name. ``Optional``, ``Literal``,
@@ -70,6 +72,8 @@ def verb(function: Callable, show: Callable[[Any], object] = click.echo) -> clic
     Args:
         function (Callable): With type hints and a docstring of Google's style.
         show (Callable): Tells the user what the function returns, unless that is None. Defaults to printing it.
+        complete (Dict[str, Callable], optional): Completion by <TAB> of a parameter, as click's ``shell_complete``.
+            Defaults to None: paths and choices alone.
 
     Returns:
         click.Command: Named as the function.
@@ -104,7 +108,10 @@ def verb(function: Callable, show: Callable[[Any], object] = click.echo) -> clic
     return Verb(
         function.__name__.replace('_', '-'),
         callback=call,
-        params=[_parameter(one, hints.get(one.name, str), helps.get(one.name, '')) for one in parameters],
+        params=[
+            _parameter(one, hints.get(one.name, str), helps.get(one.name, ''), (complete or {}).get(one.name))
+            for one in parameters
+        ],
         help=_plain('\n\n'.join(text for text in (told.short_description, told.long_description) if text)),
     )
 
@@ -112,7 +119,9 @@ def verb(function: Callable, show: Callable[[Any], object] = click.echo) -> clic
 _UNSET = object()  # the function's own default counts then
 
 
-def _parameter(parameter: inspect.Parameter, hint: Any, text: str) -> click.Parameter:
+def _parameter(
+    parameter: inspect.Parameter, hint: Any, text: str, complete: Optional[Callable] = None
+) -> click.Parameter:
     kind, is_several, is_pairs, is_switch = _read(hint)
     needed = parameter.default is inspect.Parameter.empty
 
@@ -138,6 +147,7 @@ def _parameter(parameter: inspect.Parameter, hint: Any, text: str) -> click.Para
         help=text,
         metavar='KEY=VALUE ...' if is_pairs else '[TEXT]' if is_switch else None,
         callback=convert,
+        shell_complete=complete,
         **switch,
     )
     option.multiple_values = option.multiple

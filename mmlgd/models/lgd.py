@@ -4,6 +4,7 @@ from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -16,6 +17,7 @@ from mmlgd.utils.validation import checked_settings, require
 from .base_bank import PROTOTYPES, QUEUED, Bank, saved_role
 from .compilation import compile_module
 from .losses import DistillationLoss
+from .necks import fit_neck
 from .teachers import BaseTeacher
 from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
@@ -38,8 +40,8 @@ class LGD(BaseSelfSupervisor):
 
     Args:
         backbone (dict): The student, any backbone of mmpretrain (or ``mmpretrain.TIMMBackbone``).
-        neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'`` and ``out_channels`` to the
-            teacher's dimension.
+        neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'``, ``out_channels`` to the
+            teacher's dimension, and ``in_channels`` to the width that a pass of zeros through the backbone finds.
         teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.CachedTeacher'``.
         text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
             ``'mmlgd.TextualSemanticsBank'``.
@@ -82,11 +84,12 @@ class LGD(BaseSelfSupervisor):
     ):
         teacher: BaseTeacher = build_part(teacher, 'model.teacher')
         require(isinstance(teacher, BaseTeacher), f'model.teacher is a {type(teacher).__name__}, which is no teacher.')
-        neck = _with_joint_space(neck, teacher.embed_dim)
+        _check_joint_space(neck, teacher.embed_dim)
+        student = build_part(backbone, 'model.backbone')
         pixels = data_preprocessor or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
         super().__init__(
-            backbone=build_part(backbone, 'model.backbone'),
-            neck=build_part(neck, 'model.neck', 'mmlgd.ProjectionNeck'),
+            backbone=student,
+            neck=build_part(fit_neck(neck, student, backbone, teacher.embed_dim), 'model.neck'),
             data_preprocessor=build_part(pixels, 'model.data_preprocessor', 'mmpretrain.SelfSupDataPreprocessor'),
             init_cfg=init_cfg,
         )
@@ -95,6 +98,8 @@ class LGD(BaseSelfSupervisor):
         if predict_teacher:
             teacher.prepare()
         k, d = self.textual_bank.bank.shape
+        if k < 2:
+            print_log('With a single class name the textual loss is a constant 0: give two or more.', 'current', 30)
         self.visual_bank = build_part(
             visual_bank, 'model.visual_bank', 'mmlgd.VisualSemanticsBank', offered=dict(num_classes=k), embed_dim=d
         )
@@ -244,11 +249,9 @@ class LGD(BaseSelfSupervisor):
         return super()._apply(fn, *args, **kwargs)
 
 
-def _with_joint_space(neck: dict, embed_dim: int) -> dict:
-    neck = {'out_channels': embed_dim, **neck}
-    if neck['out_channels'] != embed_dim:
+def _check_joint_space(neck: dict, embed_dim: int) -> None:
+    if neck.get('out_channels', embed_dim) != embed_dim:
         raise ConfigError(
             f"The neck has out_channels={neck['out_channels']}, but the teacher's joint space has {embed_dim} "
             f'dimensions. Leave out_channels out: it follows the teacher.'
         )
-    return neck

@@ -1,10 +1,12 @@
 """The student's way into the joint space."""
 
+import inspect
 from typing import Optional
 
+import torch
 import torch.nn.functional as F
 from mmpretrain.models.necks import MoCoV2Neck
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
@@ -15,14 +17,14 @@ def pooled(feats: tuple[Tensor, ...]) -> Tensor:
     """Make one vector of each image out of what a backbone returns.
 
     Args:
-        feats (Tuple[Tensor]): The last is (N, C, H, W), which is averaged over the image, or (N, C) as from a ViT's
-            class token.
+        feats (Tuple[Tensor]): The last is (N, C, H, W), which is averaged over the image, (N, T, C), which is averaged
+            over the tokens of a transformer, or (N, C), which is taken as it is.
 
     Returns:
         Tensor: (N, C).
 
     Raises:
-        ConfigError: It is of another shape, as all tokens of a ViT are.
+        ConfigError: It is of another shape.
 
     Examples:
         >>> import torch
@@ -30,13 +32,77 @@ def pooled(feats: tuple[Tensor, ...]) -> Tensor:
         torch.Size([2, 512])
     """
     x = feats[-1]
-    if not isinstance(x, Tensor) or x.ndim not in (2, 4):
+    if not isinstance(x, Tensor) or x.ndim not in (2, 3, 4):
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise ConfigError(
-            f'The backbone gives {shape} as its last feature, expected is (N, C, H, W) or (N, C). For a transformer '
-            f"set model.backbone.out_type='cls_token' or 'avg_featmap'."
+            f'The backbone gives {shape} as its last feature, expected is (N, C, H, W), (N, T, C) or (N, C). Choose '
+            f'another output of it, by out_indices or out_type, or another backbone.'
         )
-    return x.mean(dim=(2, 3)) if x.ndim == 4 else x
+    return x if x.ndim == 2 else x.mean(dim=(2, 3) if x.ndim == 4 else 1)
+
+
+def channels_of(backbone: nn.Module, size: int) -> int:
+    """Find out the width of a backbone's last feature, by one pass of zeros.
+
+    Args:
+        backbone (nn.Module): Takes (N, 3, H, W), returns a tuple of features. It is left as it was: the pass runs in
+            eval mode, which no batch norm learns from.
+        size (int): Height and width of the zeros in pixels.
+
+    Returns:
+        int: C.
+
+    Raises:
+        ConfigError: The backbone cannot take such images, or gives something that is no feature of an image.
+
+    Examples:
+        >>> from mmpretrain.models import ResNet
+        >>> channels_of(ResNet(18), 32)
+        512
+    """
+    is_training, kind = backbone.training, type(backbone).__name__
+    if 'NHWC' in str(getattr(getattr(backbone, 'timm_model', None), 'output_fmt', '')):
+        raise ConfigError(
+            'This model of timm gives its features as (N, H, W, C), which mmpretrain.TIMMBackbone hands on, and '
+            "no neck or head of OpenMMLab reads. Take mmpretrain's model of this kind, as mmpretrain:swin-tiny."
+        )
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            return pooled(backbone(next(backbone.parameters()).new_zeros(1, 3, size, size))).shape[1]
+    except ConfigError:
+        raise
+    except Exception as error:  # each backbone has its own word for a size that it cannot take
+        raise ConfigError(
+            f'{kind} cannot take images of {size} x {size} pixels: {" ".join(str(error).split())[:300]} Set the size '
+            f'of its images, img_size for most transformers, or another size of training.'
+        ) from error
+    finally:
+        backbone.train(is_training)
+
+
+def fit_neck(neck: dict, backbone: nn.Module, settings: dict, embed_dim: int) -> dict:
+    """Give a neck the numbers of channels that follow from its neighbours.
+
+    Args:
+        neck (dict): Config of the neck; what it says itself stays.
+        backbone (nn.Module): What it stands on.
+        settings (dict): Config of the backbone, whose ``img_size`` the pass of zeros has, else 224.
+        embed_dim (int): D, of the joint space.
+
+    Returns:
+        dict: With ``out_channels`` and, where such a neck takes it, ``in_channels``.
+
+    Raises:
+        ConfigError: See :func:`channels_of`.
+    """
+    neck = {'type': 'mmlgd.ProjectionNeck', 'out_channels': embed_dim, **neck}
+    kind = MODELS.get(neck['type']) if isinstance(neck['type'], str) else neck['type']
+    if 'in_channels' not in neck and kind is not None and 'in_channels' in inspect.signature(kind).parameters:
+        patches = getattr(getattr(backbone, 'timm_model', None), 'patch_embed', None)
+        size = settings.get('img_size') or getattr(patches, 'img_size', None) or 224
+        neck['in_channels'] = channels_of(backbone, size if isinstance(size, int) else max(size))
+    return neck
 
 
 @MODELS.register_module()
@@ -45,7 +111,7 @@ class ProjectionNeck(MoCoV2Neck):
 
     Args:
         in_channels (int): Channels of the backbone's last feature, for example 512 for ResNet-18 and 1280 for
-            MobileNetV2.
+            MobileNetV2; LGD finds it out.
         out_channels (int): D, the teacher's dimension; LGD fills it in.
         hid_channels (int, optional): Width of the hidden layer. Defaults to ``in_channels``, as published.
 
@@ -71,21 +137,19 @@ class ProjectionNeck(MoCoV2Neck):
         """Project the last feature.
 
         Args:
-            feats (Tuple[Tensor]): What the backbone returns; the last is (N, C, H, W), or (N, C) as from a ViT's
-                class token.
+            feats (Tuple[Tensor]): What the backbone returns, see :func:`pooled`.
 
         Returns:
             Tensor: (N, D) float32, rows of unit length.
 
         Raises:
-            ValueError: C is not ``in_channels``.
+            ConfigError: C is not ``in_channels``, or the last feature is none of an image.
         """
-        x = feats[-1]
+        x = pooled(feats)  # (N, C)
         if x.shape[1] != self.in_channels:
             raise ConfigError(
                 f'The backbone gives {x.shape[1]} channels, but the neck has in_channels={self.in_channels}. Set '
-                f"model.neck.in_channels={x.shape[1]} (or the backbone's out_indices to its last stage)."
+                f"model.neck.in_channels={x.shape[1]} or leave it out (or set the backbone's out_indices to its last "
+                f'stage).'
             )
-        if x.ndim == 4:
-            x = self.avgpool(x).flatten(1)  # (N, C)
         return F.normalize(self.mlp(x).float(), dim=-1)  # (N, D)

@@ -1,8 +1,1 @@
-"""Runs of a config: training, evaluation, writing a teacher store, replaying a broken step."""
-
-from .replaying import replay
-from .storing import StoreResult, store_teacher
-from .testing import test
-from .training import TrainResult, train
-
-__all__ = ['StoreResult', 'TrainResult', 'replay', 'store_teacher', 'test', 'train']
+"""Runs: options become a config, and a config a run. Each module is imported at its use: some need no torch."""

@@ -14,6 +14,7 @@ from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
+from mmlgd.models.necks import fit_neck
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
 
@@ -57,11 +58,13 @@ class SavedStudent:
         """Tell whether there are tensors of a part."""
         return any(key.startswith(f'{part}.') for key in self.state)
 
-    def build(self, part: str, **settings: Any) -> nn.Module:
+    def build(self, part: str, below: Optional[nn.Module] = None, **settings: Any) -> nn.Module:
         """Build a part with its weights.
 
         Args:
             part (str): ``'backbone'`` or ``'neck'``.
+            below (nn.Module, optional): The backbone that a neck stands on, which says how many channels there are.
+                Defaults to None: the settings say it.
             **settings: Changes to its settings.
 
         Returns:
@@ -76,6 +79,8 @@ class SavedStudent:
         if settings.get('pretrained'):
             settings['pretrained'] = False  # timm would download what the checkpoint replaces
         weights = part_weights(self.state, part, self.source)
+        if below is not None:
+            settings = fit_neck(settings, below, backbone_of(self.config, self.source), settings.get('out_channels'))
         with self._guarded(weights):
             module = build_part(settings, f'model.{part}', _TYPES.get(part))
         check_weights(module, weights, self.source)

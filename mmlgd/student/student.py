@@ -84,9 +84,9 @@ class Student(BaseModel):
         bank = text.get('bank')
         self.neck = None
         if bank is not None:
-            self.neck = saved.build('neck', out_channels=bank.shape[1])
+            self.neck = saved.build('neck', self.backbone, out_channels=bank.shape[1])
         elif saved.has('neck') and _is_ours(self.config['model'].get('neck')):  # as of the published code
-            self.neck = saved.build('neck')
+            self.neck = saved.build('neck', self.backbone)
         self.register_buffer('bank', bank)
         self.names, self.templates = text.get('class_names'), text.get('templates')
         self.teacher_id = text.get('teacher_id')

@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from fnmatch import fnmatch
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -262,3 +263,18 @@ def test_what_cannot_be_resumed_is_named_before_the_run(begun, tmp_path, missing
     code, log = children.run(is_refused, tmp_path / 'run', tmp_path / 'other.pth', model, *words, log=tmp_path / 'log')
     assert code == 0, log
     assert not there(tmp_path / 'run')
+
+
+def test_a_work_dir_whose_name_is_no_utf_8_has_checkpoints_to_resume_from(tmp_path):
+    """As that of images in such a folder has."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b'/run_\xff'))
+    log = tmp_path / 'log'
+    assert children.run(train, folder, 2, log=log)[0] == 0, log.read_text()
+    last = last_whole_checkpoint(folder)
+    assert last == folder / 'epoch_2.pth'
+    code, told = children.run(resumed, folder, last, log=log)
+    assert code == 0 and there(folder) == ['epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth'], told
+
+
+def resumed(folder, last):
+    train(folder, 3, resume=last)

@@ -211,6 +211,14 @@ def test_a_neck_that_contradicts_the_teacher_is_refused(lgd_config):
         MODELS.build(lgd_config)
 
 
+def test_a_single_class_name_is_warned_of(lgd_config, monkeypatch):
+    told = []
+    monkeypatch.setattr('mmlgd.models.lgd.print_log', lambda text, *arguments: told.append(text))
+    lgd_config['text']['vocabulary'] = ['cat']
+    MODELS.build(lgd_config)
+    assert ['a single class name the textual loss is a constant 0' in text for text in told] == [True]
+
+
 def test_a_neck_that_contradicts_the_backbone_is_refused(lgd_config):
     lgd_config['neck']['in_channels'] = 512
     with pytest.raises(ValueError, match='64 channels.*in_channels=512'):
@@ -230,7 +238,8 @@ STUDENTS = [
 
 @pytest.mark.parametrize('backbone, channels', STUDENTS, ids=lambda v: v['type'] if isinstance(v, dict) else '')
 def test_students(lgd_config, backbone, channels):
-    model = MODELS.build({**lgd_config, 'backbone': backbone, 'neck': dict(in_channels=channels)})
+    model = MODELS.build({**lgd_config, 'backbone': backbone, 'neck': {}})
+    assert model.neck.in_channels == channels
     losses = model.train()(batch(2), mode='loss')
     sum(losses.values()).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

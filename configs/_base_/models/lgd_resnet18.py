@@ -9,7 +9,7 @@ model = dict(
     # Residual blocks start as torchvision's, with which the published students were trained: mmpretrain's own default,
     # the identity, learns later.
     backbone=dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,), norm_eval=False, zero_init_residual=False),
-    neck=dict(type='mmlgd.ProjectionNeck', in_channels=512),
+    neck=dict(type='mmlgd.ProjectionNeck'),
     teacher=dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained='openai', compile='auto'),
     text=dict(type='mmlgd.TextualSemanticsBank', vocabulary='in1k', templates='openai-imagenet-80'),
     visual_bank=dict(type='mmlgd.VisualSemanticsBank', momentum=0.999),

@@ -10,7 +10,7 @@ model = dict(
     head=dict(
         type='LinearClsHead',
         num_classes=None,
-        in_channels=_base_.model.neck.in_channels,
+        in_channels=256,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
     data_preprocessor=dict(**_base_.imagenet_statistics, to_rgb=True),

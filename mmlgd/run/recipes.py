@@ -1,0 +1,199 @@
+"""Recipes of pre-training: which one, its numbers, and its config on top of one of ours."""
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from mmlgd.errors import ConfigError
+
+# Configs that the recipes stand on, below configs/.
+BASES = {
+    'paper': 'lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py',
+    'small-data': 'small/lgd_resnet18_1xb64-onecycle_pictures.py',
+}
+LONG = 10_000_000  # views of images, from which on the paper's schedule has time to work: 39,000 steps of 256
+FIRST_RUN = 32_000  # views; ten minutes of a core at 64 px, for ResNet-18 with ConSE
+FEW_STEPS = 150  # after 180, students of 30 classes were clearly above random in every column: docs/pretrain.md
+WHAT = {
+    'paper': "SGD with a cosine, temperatures 0.2 and 0.01, both banks of names, MoCo-v2's views",
+    'small-data': 'AdamW in one cycle, temperatures 0.05 and 0.01, both banks of names and a queue, light views',
+}
+
+
+@dataclass
+class Plan:
+    """The numbers of a run.
+
+    Attributes:
+        recipe (str): ``'paper'`` or ``'small-data'``.
+        epochs (int): Times that each image is seen.
+        batch_size (int): Images a step and card.
+        size (int): Side of the images in pixels.
+        images (int): How many there are, or as many as were counted.
+        gpus (int): Cards.
+        reasons (List[str]): What was chosen, and why; what to expect.
+    """
+
+    recipe: str
+    epochs: int
+    batch_size: int
+    size: int
+    images: int
+    gpus: int
+    reasons: list[str]
+
+
+def plan_run(
+    images: int,
+    recipe: Optional[str] = None,
+    epochs: Optional[int] = None,
+    batch_size: Optional[int] = None,
+    size: Optional[int] = None,
+    gpus: int = 1,
+    has_card: bool = True,
+    is_slow_teacher: bool = False,
+) -> Plan:
+    """Choose the numbers of a run that were not given.
+
+    Args:
+        images (int): How many there are.
+        recipe (str, optional): ``'paper'`` or ``'small-data'``. Defaults to None: the paper's where all epochs see
+            :data:`LONG` images or more, else the one for small data.
+        epochs (int, optional): Defaults to None: 200; on a CPU, and not with the paper's recipe, as many as take some
+            ten minutes.
+        batch_size (int, optional): A card. Defaults to None: 256 or 64, and no more than there are images.
+        size (int, optional): In pixels. Defaults to None: 224; on a CPU, with the recipe for small data, 64.
+        gpus (int): Cards. Defaults to 1.
+        has_card (bool): Whether there is any. Defaults to True.
+        is_slow_teacher (bool): Whether the teacher takes most of the time on a CPU. Defaults to False.
+
+    Returns:
+        Plan: With reasons to be printed.
+
+    Examples:
+        >>> plan = plan_run(3000, has_card=False)
+        >>> plan.recipe, plan.epochs, plan.batch_size, plan.size
+        ('small-data', 10, 64, 64)
+        >>> plan_run(1_281_167).recipe
+        'paper'
+    """
+    reasons = []
+    given_epochs = epochs
+    if epochs is None:
+        is_first = not has_card and recipe != 'paper'
+        epochs = min(200, max(1, FIRST_RUN // images)) if is_first else 200
+    if recipe is None:
+        recipe = 'paper' if images * epochs >= LONG else 'small-data'
+        than = 'at least' if recipe == 'paper' else 'fewer than'
+        reasons.append(
+            f'Recipe {recipe}: {images:,} images x {epochs} epochs are {than} {LONG:,} views. {WHAT[recipe]}. '
+            f'--recipe {"small-data" if recipe == "paper" else "paper"} takes the other: {_OTHER[recipe]}.'
+        )
+    if size is None:
+        size = 64 if recipe == 'small-data' and not has_card else 224
+    if batch_size is None:
+        batch_size = max(2, min(256 if recipe == 'paper' else 64, images // gpus))
+    if not has_card and given_epochs is None and recipe == 'small-data':
+        reasons.append(
+            f'No card: a first run of {epochs} epochs at {size} px, of some ten CPU minutes. With more time, '
+            f'give more --epochs (four times as many are worth a lot), then a larger --size.'
+        )
+    if not has_card and is_slow_teacher:
+        reasons.append(
+            'No card: the teacher takes most of the time here. --teacher conse, which pip installs, is many times '
+            'faster; --store DIR asks a teacher once, for this run and later ones.'
+        )
+    steps = epochs * (images // (batch_size * gpus))
+    if steps < FEW_STEPS:
+        enough = -(-FEW_STEPS * epochs // max(1, steps))
+        reasons.append(
+            f'This run has {steps} steps, and its student will hardly be better than a random one. What helps: '
+            f'--epochs {enough} or more, a smaller --batch-size, more images (without labels they cost nothing).'
+        )
+    return Plan(recipe, epochs, batch_size, size, images, gpus, reasons)
+
+
+_OTHER = {'paper': WHAT['small-data'], 'small-data': WHAT['paper']}
+
+
+def recipe_settings(
+    plan: Plan,
+    teacher: dict,
+    vocabulary: Any,
+    student: Optional[dict],
+    dataset: dict,
+    workers: int,
+    seed: int,
+) -> dict:
+    """Write what a run changes in the config that its recipe stands on.
+
+    Args:
+        plan (Plan): Its numbers.
+        teacher (dict): Config of the teacher.
+        vocabulary (str | dict): Class names.
+        student (dict, optional): Config of the backbone. None: that of the base.
+        dataset (dict): Settings of the data set: folder, and what becomes of bad images.
+        workers (int): Processes that read images, for each card.
+        seed (int): Of weights, order and augmentation.
+
+    Returns:
+        dict: Settings, to be merged into the base by mmengine.
+    """
+    text = dict(vocabulary=vocabulary if isinstance(vocabulary, str) else dict(vocabulary, _delete_=True))
+    is_conse = teacher['type'].endswith('ConSETeacher')
+    if is_conse:
+        text['templates'] = 'plain'  # a sentence encoder was not trained on captions
+    model = dict(teacher={'_delete_': True, 'compile': 'auto', **teacher})
+    model['text'] = text
+    if student is not None:
+        model['backbone'] = dict(student, _delete_=True)
+    settings = dict(model=model, train_dataloader=dict(batch_size=plan.batch_size, num_workers=workers))
+    settings['train_dataloader']['dataset'] = {**dataset, 'size': plan.size}
+    settings['auto_scale_lr'] = dict(base_batch_size=plan.batch_size * plan.gpus)
+    settings['randomness'] = dict(seed=seed)
+    settings['train_cfg'] = dict(max_epochs=plan.epochs)
+    settings.update(_paper(plan) if plan.recipe == 'paper' else _small_data(plan, model, is_conse))
+    return settings
+
+
+def _paper(plan: Plan) -> dict:
+    """As published: lr 0.03 for 256 images a step, 5 epochs of warm-up, at most a quarter of the run."""
+    warm_up, common = min(5, plan.epochs // 4), dict(by_epoch=True, convert_to_iter_based=True)
+    span = dict(T_max=plan.epochs - warm_up, begin=warm_up, end=plan.epochs)
+    schedule = [dict(type='CosineAnnealingLR', **span, **common)]
+    if warm_up:
+        schedule.insert(0, dict(type='LinearLR', start_factor=1e-4, begin=0, end=warm_up, **common))
+    lr = 0.03 * plan.batch_size * plan.gpus / 256
+    return dict(optim_wrapper=dict(optimizer=dict(lr=_rounded(lr))), param_scheduler=schedule)
+
+
+def _small_data(plan: Plan, model: dict, is_conse: bool) -> dict:
+    """As in the study: lr 2e-3 for 64 images a step, by the square root as AdamW has it; a queue that images fill."""
+    model['queue'] = dict(size=min(8192, plan.images))
+    if is_conse:
+        # A teacher that also says what an image looks like; similarities to names shrink by sqrt(0.1), and so does the
+        # temperature. Small images tell its classifier no more at its own 224 px.
+        model['teacher'].setdefault('visual_share', 0.9)
+        if plan.size <= 128:
+            model['teacher'].setdefault('image_size', (128, 128))
+        model['loss'] = dict(teacher_temperature=0.0125)
+    lr = _rounded(2e-3 * (plan.batch_size * plan.gpus / 64) ** 0.5)
+    cycle = dict(type='OneCycleLR', eta_max=lr, total_steps=plan.epochs, pct_start=0.15)
+    cycle.update(by_epoch=True, convert_to_iter_based=True)
+    return dict(optim_wrapper=dict(optimizer=dict(lr=lr)), param_scheduler=[cycle])
+
+
+def _rounded(lr: float) -> float:
+    return float(f'{lr:.6g}')
+
+
+def check_recipe(recipe: Optional[str]) -> None:
+    """Refuse a recipe that is none.
+
+    Args:
+        recipe (str, optional): Its name.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    if recipe is not None and recipe not in BASES:
+        raise ConfigError(f'There is no recipe {recipe!r}. Expected one of {", ".join(BASES)}.')

@@ -1,0 +1,426 @@
+"""``mmlgd.pretrain``: the config that it writes, what it refuses, and what it runs."""
+
+import importlib
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+import mmlgd
+from mmlgd.checkpoints import model_config, read_checkpoint
+from mmlgd.checkpoints.resume import refuse_moved
+from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.run.child import RunError
+from mmlgd.run.inputs import check_step, count_images, teacher_settings
+from mmlgd.store.writer import write_store
+from mmlgd.student.image_size import evaluation_pipeline, image_size
+from mmlgd.utils.files import sole_writer
+from tests import ROOT
+from tests.bad_pictures import bad_files, unusual_files
+
+module = importlib.import_module('mmlgd.run.pretrain')  # `mmlgd.pretrain` is the function
+
+
+@pytest.fixture
+def names(tmp_path):
+    file = tmp_path / 'names.txt'
+    file.write_text('cat\ndog\ntree\n')
+    return file
+
+
+@pytest.fixture
+def pretrain(pictures, names, tiny_clip, tmp_path, monkeypatch):
+    """Call the function with defaults that a test can have another of; without training."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(**options):
+        given = dict(images=pictures, names=names, teacher=tiny_clip, batch_size=4, size=64, workers=0, dry_run=True)
+        return mmlgd.pretrain(**{**given, **options})
+
+    return call
+
+
+def test_a_dry_run_writes_and_prints_an_ordinary_config(pretrain, pictures, names, tmp_path, capsys):
+    result = pretrain(epochs=20, batch_size=8, seed=3, recipe='paper')
+    file, printed = result.config, capsys.readouterr().out
+    assert file.resolve() == tmp_path / 'work_dirs' / f'lgd_resnet18_{pictures.name}' / 'recipe' / 'pretrain.py'
+    assert file.read_text() in printed and 'tools/train.py' in printed
+    assert "_base_ = 'mmlgd::lgd/lgd_resnet18" in file.read_text()
+    cfg = Config.fromfile(file)
+    assert cfg.model.backbone.type == 'mmpretrain.ResNet' and cfg.model.text.vocabulary == str(names)
+    assert cfg.model.teacher.model.startswith('local-dir:') and 'pretrained' not in cfg.model.teacher
+    assert cfg.train_dataloader.dataset.data_root == str(pictures.resolve())
+    assert image_size(cfg) == (64, 64)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.03 * 8 / 256)
+    assert (cfg.train_cfg.max_epochs, cfg.randomness.seed, cfg.auto_scale_lr.base_batch_size) == (20, 3, 8)
+    assert cfg.work_dir == str(file.parents[1].resolve())
+    assert result.checkpoint is None and not result.figures and not list(file.parents[1].glob('*.pth'))
+
+
+@pytest.mark.parametrize('recipe', ['paper', 'small-data'])
+def test_the_recipe_that_is_asked_for_is_written(pretrain, recipe):
+    cfg = Config.fromfile(pretrain(recipe=recipe).config)
+    is_paper = recipe == 'paper'
+    assert cfg.optim_wrapper.optimizer.type == ('SGD' if is_paper else 'AdamW')
+    assert cfg.model.loss.student_temperature == (0.2 if is_paper else 0.05)
+    assert ('queue' in cfg.model) == (not is_paper)
+    assert cfg.param_scheduler[0].type == ('LinearLR' if is_paper else 'OneCycleLR')
+
+
+def test_a_student_by_name_and_options_have_the_last_word(pretrain):
+    options = {'model.backbone.out_indices': [3], 'model.queue.size': 16, 'param_scheduler.0.pct_start': 0.5, 'x': 1}
+    result = pretrain(student='mmpretrain:regnetx-400mf', recipe='small-data', cfg_options=options)
+    assert result.work_dir.name.startswith('lgd_mmpretrain-regnetx-400mf_')
+    cfg = Config.fromfile(result.config)
+    assert cfg.model.backbone.to_dict() == dict(type='mmpretrain.RegNet', arch='regnetx_400mf', out_indices=[3])
+    assert 'in_channels' not in cfg.model.neck
+    assert cfg.model.queue.size == 16 and cfg.param_scheduler[0].pct_start == 0.5 and cfg.x == 1
+    assert cfg.param_scheduler[0].type == 'OneCycleLR' and cfg.model.loss.alpha == 0.25  # the rest is the recipe's
+    with pytest.raises(ConfigError, match='cannot be merged'):
+        pretrain(cfg_options={'param_scheduler.9.pct_start': 0.5}, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    'options, policy, most',
+    [
+        ({}, 'skip', 0.01),
+        (dict(bad_pictures='raise'), 'raise', 0.01),
+        (dict(max_bad_pictures='2.5%'), 'skip', 0.025),
+        (dict(max_bad_pictures=0.05), 'skip', 0.05),
+        (dict(max_bad_pictures=20, bad_pictures='skip'), 'skip', 20),
+    ],
+)
+def test_what_becomes_of_bad_pictures(pretrain, options, policy, most):
+    file = pretrain(**options).config
+    dataset = Config.fromfile(file).train_dataloader.dataset
+    assert dataset.type == 'mmlgd.Pictures'
+    assert (dataset.bad_pictures, dataset.max_bad_pictures) == (policy, most)
+    assert ('bad_pictures' in file.read_text()) == bool(options)
+
+
+@pytest.mark.parametrize('amount', ['0', '-1', '0%', '100%', '1.5', 'many', 'nan%', 0, 1.5, float('nan')])
+def test_an_amount_of_bad_pictures_that_is_none_is_refused(pretrain, amount):
+    with pytest.raises(ConfigError, match='expected a number of images as 20, or a share'):
+        pretrain(max_bad_pictures=amount)
+
+
+def test_a_folder_named_like_a_picture_is_not_counted(pretrain, tmp_path):
+    (tmp_path / 'some' / 'a.jpg').mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match='or its sub-folders ends with .jpg'):
+        pretrain(images=tmp_path / 'some')
+
+
+@pytest.mark.parametrize('inside', ['default', 'work_dir', 'store'])
+def test_what_would_be_written_into_the_images_is_refused(pretrain, pictures, tmp_path, monkeypatch, inside):
+    """Curves of this run would be images of the next one."""
+    if inside == 'default':
+        (tmp_path / 'photos').symlink_to(pictures)
+        monkeypatch.chdir(tmp_path / 'photos')
+        given = dict(images='.')
+    else:
+        given = {inside: pictures / 'sub' / 'here'}
+    with pytest.raises(MMLGDError) as caught:
+        pretrain(**given)
+    option = '--store' if inside == 'store' else '--work-dir'
+    assert f'lies in the folder of images {pictures}' in str(caught.value)
+    assert f'{option} {pictures}_' in str(caught.value)
+    assert not any((pictures / name).exists() for name in ('work_dirs', 'sub'))
+
+
+def test_what_is_counted_is_what_is_trained(pretrain, pictures, tmp_path):
+    (tmp_path / 'some').mkdir()
+    (tmp_path / 'some' / 'linked').symlink_to(pictures)
+    (tmp_path / 'some' / '._x.jpg').touch()
+    (tmp_path / 'some' / 'loop').symlink_to('.')
+    with pytest.raises(ConfigError, match='has 12 images, and a step takes 100'):
+        pretrain(images=tmp_path / 'some', batch_size=100)
+    cfg = Config.fromfile(pretrain(images=tmp_path / 'some', batch_size=None).config)
+    assert cfg.train_dataloader.batch_size == 12
+
+
+def test_names_are_joined(pretrain, names):
+    file = pretrain(names=[names, 'coco']).config
+    assert Config.fromfile(file).model.text.vocabulary == dict(union=[str(names), 'coco'])
+    given = pretrain(names=dict(union=[['cat', 'dog']]), work_dir='listed').config
+    assert Config.fromfile(given).model.text.vocabulary == dict(union=[['cat', 'dog']])
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(images='/nowhere'), '--images takes a folder of images'),
+        (dict(images='~nobody_at_all/x'), 'is no path here'),
+        (dict(images='EMPTY'), 'or its sub-folders ends with .jpg'),
+        (dict(batch_size=100), 'has 12 images, and a step takes 100'),
+        (dict(names='/nowhere.txt'), "('ade20k'"),
+        (dict(names='TWICE'), 'twice, as line 1 and 2'),
+        (dict(names='NONE'), 'holds no names'),
+        (dict(names='ONE'), "a single class name, 'cat'"),
+        (dict(names='PIPE'), 'is a pipe or a device'),
+        (dict(names='EMPTY'), 'is a folder'),
+        (dict(names=[]), '--names is empty'),
+        (dict(teacher='RN51'), "open_clip knows no model 'RN51'"),
+        (dict(teacher='RN50:opnai'), "neither a file nor a tag of 'RN50'"),
+        (dict(teacher='RN50:openai:nothing.pt'), "There is no file '"),
+        (dict(teacher='ViT-H-14'), 'give one as ViT-H-14:TAG of laion2b'),
+        (dict(teacher='local-dir:/nowhere'), 'takes a folder with open_clip_config.json'),
+        (dict(recipe='papers'), "There is no recipe 'papers'"),
+        (dict(student='resnet19'), "There is no student 'resnet19'"),
+        (dict(bad_pictures='skipp'), "expected 'skip' or 'raise'"),
+        (dict(views=4), '--views 4 is of a teacher store'),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_written(pretrain, tmp_path, options, message):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'twice.txt').write_text('cat\ncat\n')
+    (tmp_path / 'none.txt').write_text('\n')
+    (tmp_path / 'one.txt').write_text('cat\n')
+    os.mkfifo(tmp_path / 'pipe')
+    places = dict(EMPTY='empty', TWICE='twice.txt', NONE='none.txt', ONE='one.txt', PIPE='pipe')
+    given = {key: tmp_path / places[value] if str(value) in places else value for key, value in options.items()}
+    with pytest.raises(MMLGDError) as caught:
+        pretrain(**given)
+    assert message in str(caught.value)
+    assert not (tmp_path / 'work_dirs').exists()
+
+
+@pytest.mark.parametrize('given, written', [('RN50:openai:a.pt', 'openai:DIR/a.pt'), ('RN50:a.pt', 'DIR/a.pt')])
+def test_weights_in_a_file_are_written_with_their_place(given, written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a.pt').touch()
+    expected = dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained=written.replace('DIR', str(tmp_path)))
+    assert teacher_settings(given) == expected
+
+
+NUMBERS = dict(seed=2**32, views=2**40, size=2**40, workers=10_000, epochs=2**40, gpus=0)
+
+
+@pytest.mark.parametrize('option', [*NUMBERS, 'seed=-1', 'batch_size'])
+def test_a_number_beyond_all_use_is_refused(pretrain, tmp_path, option):
+    name, _, value = option.partition('=')
+    with pytest.raises(ConfigError) as caught:
+        pretrain(**{name: int(value) if value else NUMBERS.get(name, 2**30)})
+    assert f'--{name.replace("_", "-")}' in str(caught.value) and not (tmp_path / 'work_dirs').exists()
+    assert name != 'batch_size' or 'give --batch-size 12 or less' in str(caught.value)  # as many as there are images
+
+
+def test_more_cards_than_there_are_train_nothing(pretrain, tmp_path, monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
+    with pytest.raises(ConfigError, match='--gpus 2 takes as many cards, and torch finds 1'):
+        pretrain(gpus=2, dry_run=False)
+    assert not (tmp_path / 'work_dirs').exists()
+    assert pretrain(gpus=2).config.is_file()  # a config may be written where the cards are not
+
+
+@pytest.mark.parametrize('count, gpus, batch', [(12, 100, 256), (12, 6, 4), (12, 1, 100), (3, 2, 2), (1, 1, 2)])
+def test_the_advice_about_few_images_works(tmp_path, count, gpus, batch):
+    for k in range(count):
+        (tmp_path / f'{k}.jpg').touch()
+    found = count_images(tmp_path, 10_000)
+    assert found == count
+    with pytest.raises(ConfigError, match=f'has {count} images') as caught:
+        check_step(tmp_path, found, batch, gpus)
+    advice = dict(re.findall(r'--(gpus|batch-size) (\d+)', str(caught.value).split('card(s)): ')[1]))
+    assert advice or 'more images: a step takes 2' in str(caught.value)
+    if advice:
+        check_step(tmp_path, found, int(advice['batch-size']), int(advice.get('gpus', gpus)))
+
+
+ODD = ['it\'s "both"', '{a} {{b}} $HOME', "back\\slash',open('ran','w'),'"]
+
+
+@pytest.mark.parametrize('name', ODD)
+def test_odd_names_of_folders_are_those_that_train(pretrain, pictures, tmp_path, name):
+    place = tmp_path / name
+    images = place / 'images'
+    images.mkdir(parents=True)
+    (place / 'names.txt').write_text('cat\ndog\n')
+    for k in range(4):
+        (images / f'{k}.png').touch()
+    pretrain(images=images, names=place / 'names.txt', work_dir=place / 'run')
+    cfg = Config.fromfile(place / 'run/recipe/pretrain.py')
+    cfg.dump(place / 'dumped.py')  # as mmengine does for each run
+    for read in (cfg, Config.fromfile(place / 'dumped.py')):
+        assert (read.train_dataloader.dataset.data_root, read.work_dir) == (str(images), str(place / 'run'))
+        assert read.model.text.vocabulary == str(place / 'names.txt')
+    assert not (tmp_path / 'ran').exists()
+
+
+TEMPLATES = ["{{$NOVAR:',open('ran','w'),'}}", '{{ fileBasename }}', '{{_base_.epochs}}']
+
+
+@pytest.mark.parametrize('name', TEMPLATES)
+@pytest.mark.parametrize('option', ['images', 'names', 'teacher', 'work_dir', 'store'])
+def test_names_that_mmengine_would_substitute_are_refused(pretrain, tiny_clip, tmp_path, option, name):
+    place = tmp_path / name
+    place.mkdir()
+    if option == 'images':
+        for k in range(4):
+            (place / f'{k}.png').touch()
+    elif option == 'names':
+        (place / 'names.txt').write_text('cat\ndog\n')
+    elif option == 'teacher':
+        (place / 'open_clip_config.json').write_text((Path(tiny_clip[10:]) / 'open_clip_config.json').read_text())
+    given = dict(names=place / 'names.txt', teacher=f'local-dir:{place}').get(option, place)
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob('*')}
+    with pytest.raises(ConfigError, match='mmengine substitutes what starts with') as caught:
+        pretrain(**{option: given})
+    assert f'--{option.replace("_", "-")}' in str(caught.value)
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob('*')} == before
+
+
+def test_a_folder_whose_name_is_no_utf_8(pretrain, pictures, names, tmp_path):
+    """The run then has such a name, too."""
+    images = Path(os.fsdecode(os.fsencode(tmp_path) + b'/photos_\xff'))
+    shutil.copytree(pictures, images)
+    file = pretrain(images=images).config
+    cfg = Config.fromfile(file)
+    assert cfg.train_dataloader.dataset.data_root == str(images)
+    assert cfg.work_dir == str(file.resolve().parents[1]) and images.name in cfg.work_dir
+    assert pretrain(images=images).config == file
+
+
+def test_an_edited_config_stays(pretrain, tmp_path):
+    file = pretrain().config
+    file.write_text(file.read_text() + "model['loss'] = dict(alpha=0.3)\n")
+    with pytest.raises(FileExistsError, match=r'is the config of another run \(or has been edited\)'):
+        pretrain()
+    assert 'alpha=0.3' in file.read_text()
+    # What was typed is part of the advice, and a run that is to go on keeps its config.
+    with pytest.raises(FileExistsError, match=f'tools/train.py {file} --resume\n'):
+        pretrain(resume=True)
+    with pytest.raises(ConfigError, match='give one of them'):
+        pretrain(resume=True, overwrite=True)
+    assert 'alpha=0.3' in file.read_text()
+    pretrain(overwrite=True)
+    assert 'alpha=0.3' not in file.read_text()
+
+
+def hold(folder, mark):
+    with sole_writer(folder):
+        mark.touch()
+        time.sleep(60)
+
+
+def test_the_config_of_a_run_that_is_going_on_stays(pretrain, tmp_path):
+    before = pretrain(work_dir='run').config.read_text()
+    first = multiprocessing.get_context('fork').Process(target=hold, args=(tmp_path / 'run', tmp_path / 'mark'))
+    first.start()
+    while not (tmp_path / 'mark').exists():
+        assert first.is_alive()
+        time.sleep(0.02)
+    try:
+        with pytest.raises(RuntimeError, match="Another run writes to 'run'"):
+            pretrain(overwrite=True, work_dir='run', epochs=7)
+        assert (tmp_path / 'run/recipe/pretrain.py').read_text() == before
+        pretrain(work_dir='run')  # the same one is only read
+    finally:
+        first.kill()
+        first.join()
+    pretrain(overwrite=True, work_dir='run', epochs=7)
+
+
+def test_a_work_dir_that_was_moved_is_gone_on_with(pretrain, tmp_path):
+    pretrain(work_dir='run')
+    (tmp_path / 'run').rename(tmp_path / 'moved')
+    config = tmp_path / 'moved/recipe/pretrain.py'
+    with pytest.raises(ConfigError, match=f'was it moved or copied.*--work-dir {tmp_path}/moved'):
+        refuse_moved(config, Config.fromfile(config).work_dir)
+    pretrain(work_dir='moved')
+    assert Config.fromfile(config).work_dir == str(tmp_path / 'moved')
+    refuse_moved(config, str(tmp_path / 'moved'))
+    config.write_text(config.read_text() + "model['loss'] = dict(alpha=0.3)\n")
+    with pytest.raises(FileExistsError):
+        pretrain(work_dir='moved')
+
+
+def test_it_runs_the_tools_and_fails_as_they_do(pretrain, monkeypatch):
+    commands = []
+    monkeypatch.setattr(module, 'run', lambda command: commands.append(command) or 7)
+    with pytest.raises(RunError, match='ended with exit code 7'):
+        pretrain(resume='here.pth', amp=True, dry_run=False)
+    ((python, tool, config, *options),) = commands
+    assert python == sys.executable and Path(tool).resolve() == ROOT / 'tools/train.py'
+    assert options == ['--resume', 'here.pth', '--amp'] and Path(config).is_file()
+
+
+def test_several_cards_and_a_store(tmp_path):
+    store, train = module.commands_of(tmp_path / 'c.py', 2, tmp_path / 'store', 4, ['--amp'])
+    assert store[1:3] == train[1:3] == ['-m', 'torch.distributed.run'] and '--nproc_per_node=2' in store
+    assert store[-6:] == ['--views', '4', '--out', str(tmp_path / 'store'), '--launcher', 'pytorch']
+    assert train[-5:] == ['--launcher', 'pytorch', '--store', str(tmp_path / 'store'), '--amp']
+
+
+PLAIN = {'model.text.templates': 'plain'}
+
+
+def test_a_store_is_written_until_it_is_complete_and_keeps_its_views(pretrain, names, tmp_path):
+    """Also where it lacks the embeddings of the names alone; then with the views and the seed that it has."""
+    store = tmp_path / 'store'
+    file = pretrain(cfg_options=PLAIN).config
+
+    def commands(views=None):
+        return [command[3:] for command in module.commands_of(file, 1, store, views, [])]
+
+    assert commands()[0] == ['--views', '8', '--out', str(store)]
+    write_store(Config.fromfile(file), store, views=2, seed=3)
+    assert commands(2) == [['--store', str(store)]]
+    names.write_text('zebra\nhorse\n')
+    written = ['--seed', '3', '--views', '2', '--out', str(store)]
+    assert commands() == [written, ['--store', str(store)]]
+    write_store(Config.fromfile(file), store, views=2, seed=3)
+    assert commands() == [['--store', str(store)]]
+    with pytest.raises(MMLGDError, match='--views 4, and the teacher store in .* has 2 views .* Leave --views out'):
+        pretrain(store=store, views=4, cfg_options=PLAIN)
+    (store / 'shards/00000.crc32').unlink()  # a writer that was stopped goes on with its views
+    assert commands()[0] == written
+
+
+TINY = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.text.templates': ['a {}']}
+
+
+@pytest.mark.slow
+def test_it_trains(pretrain, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    result = pretrain(cfg_options=TINY, epochs=1, work_dir='run', dry_run=False)
+    assert result.checkpoint == Path('run/epoch_1.pth') and (tmp_path / 'run' / 'curves.png').is_file()
+    assert result.figures['loss'] > 0 and 0 < result.figures['bank/visited'] <= 1
+    assert image_size(model_config(read_checkpoint(result.checkpoint))) == (64, 64)
+    # With an evaluation beside the recipe: at the same size, which the checkpoint then says too.
+    val = ROOT / 'configs/_base_/datasets/unlabelled_val.py'
+    (tmp_path / 'watched.py').write_text(
+        f"_base_ = [r'{tmp_path}/run/recipe/pretrain.py', r'{val}']\n"
+        f'val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False,\n'
+        f"                      dataset=dict(data_root=r'{pictures}'))\n"
+    )
+    command = [sys.executable, str(ROOT / 'tools/train.py'), 'watched.py', '--work-dir', 'watched']
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0 and 'distillation/agreement' in run.stdout + run.stderr, run.stderr
+    config = model_config(read_checkpoint(tmp_path / 'watched' / 'epoch_1.pth'))
+    assert evaluation_pipeline(config)[2]['crop_size'] == image_size(config) == (64, 64)
+
+
+@pytest.mark.slow
+def test_it_trains_past_every_kind_of_bad_picture(pretrain, tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    bad, unusual = bad_files(), unusual_files()
+    (tmp_path / 'mixed').mkdir()
+    for name, content in {**bad, **{name: content for name, (content, _) in unusual.items()}}.items():
+        (tmp_path / 'mixed' / name).write_bytes(content)
+    settings = dict(images=tmp_path / 'mixed', epochs=2, workers=2, work_dir='run', batch_size=8)
+    pretrain(**settings, max_bad_pictures=len(bad), cfg_options=TINY, dry_run=False)
+    (log,) = (file.read_text() for file in (tmp_path / 'run').rglob('*.log'))
+    told = re.findall(r'Bad picture left out: (\S+): ', log)
+    assert {Path(path).name for path in told} <= set(bad) and len(told) == len(set(told))
+    counted, pictures = map(int, re.search(r'(\d+) of (\d+) pictures were bad and left out\.', log).groups())
+    assert counted == len(told) and pictures == len(bad) + len(unusual)
+    assert counted >= len(bad) - 2  # the last batch of an epoch, which is not whole, is dropped

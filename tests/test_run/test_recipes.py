@@ -1,0 +1,73 @@
+"""Recipes: which one is chosen, with which numbers, and what is said about it."""
+
+import pytest
+
+from mmlgd.errors import ConfigError
+from mmlgd.run.recipes import BASES, FEW_STEPS, check_recipe, plan_run, recipe_settings
+
+
+def test_the_recipe_follows_images_and_epochs_with_a_reason():
+    assert plan_run(1_281_167).recipe == plan_run(50_000, epochs=200).recipe == 'paper'
+    assert plan_run(49_999).recipe == plan_run(1_281_167, epochs=1).recipe == 'small-data'
+    (reason,) = plan_run(3000, epochs=100).reasons
+    assert 'Recipe small-data: 3,000 images x 100 epochs' in reason
+    for word in ('AdamW', 'temperatures', 'queue', 'cycle', '--recipe paper', 'SGD'):
+        assert word in reason
+    assert not plan_run(3000, 'paper', epochs=100).reasons  # who asks for one is told nothing
+
+
+def test_a_first_run_on_a_cpu_is_short_and_one_with_a_card_is_not():
+    cpu, card = plan_run(3000, has_card=False), plan_run(3000)
+    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 64) and 'ten CPU minutes' in cpu.reasons[-1]
+    assert (card.epochs, card.size, card.batch_size) == (200, 224, 64)
+    published = plan_run(3000, 'paper', has_card=False)
+    assert (published.epochs, published.size, published.batch_size) == (200, 224, 256)
+    given = plan_run(3000, epochs=50, size=128, batch_size=32, has_card=False)
+    assert (given.epochs, given.size, given.batch_size) == (50, 128, 32)
+    assert '--teacher conse' in plan_run(3000, has_card=False, is_slow_teacher=True).reasons[-1]
+    assert not any('conse' in reason for reason in card.reasons)
+
+
+def test_a_run_of_few_steps_is_told_what_helps():
+    plan = plan_run(100, epochs=20, batch_size=50)
+    assert 'has 40 steps' in plan.reasons[-1] and '--epochs 75 or more' in plan.reasons[-1]
+    assert plan_run(100, epochs=75, batch_size=50).reasons[-1].startswith('Recipe')
+    assert 75 * 2 == FEW_STEPS
+
+
+@pytest.mark.parametrize('images, gpus, batch', [(12, 1, 12), (12, 4, 3), (3, 2, 2), (10**4, 2, 64)])
+def test_a_step_has_no_more_images_than_there_are(images, gpus, batch):
+    assert plan_run(images, gpus=gpus).batch_size == batch
+
+
+def settings_of(plan, teacher='mmlgd.OpenCLIPTeacher'):
+    return recipe_settings(plan, dict(type=teacher), 'coco', None, {}, workers=0, seed=0)
+
+
+@pytest.mark.parametrize('epochs', [1, 3, 4, 90, 200])
+@pytest.mark.parametrize('recipe', BASES)
+def test_the_schedule_fills_the_run(recipe, epochs):
+    settings = settings_of(plan_run(10_000, recipe, epochs, 256, gpus=2))
+    first, last = settings['param_scheduler'][0], settings['param_scheduler'][-1]
+    assert settings['train_cfg']['max_epochs'] == last.get('end', last.get('total_steps')) == epochs
+    assert settings['auto_scale_lr'] == dict(base_batch_size=512)
+    lr = settings['optim_wrapper']['optimizer']['lr']
+    if recipe == 'paper':
+        assert last['T_max'] + last['begin'] == epochs and lr == pytest.approx(0.06)  # two cards
+        assert first['begin'] == 0 and (len(settings['param_scheduler']) == 1) == (epochs < 4)
+    else:
+        assert last['eta_max'] == lr == pytest.approx(2e-3 * 8**0.5, rel=1e-5)
+
+
+def test_conse_says_more_than_names_to_small_data_alone():
+    paper, small = (settings_of(plan_run(3000, recipe, size=64), 'mmlgd.ConSETeacher')['model'] for recipe in BASES)
+    assert small['text']['templates'] == paper['text']['templates'] == 'plain'
+    assert small['teacher']['visual_share'] == 0.9 and small['teacher']['image_size'] == (128, 128)
+    assert small['loss'] == dict(teacher_temperature=0.0125) and small['queue'] == dict(size=3000)
+    assert 'visual_share' not in paper['teacher'] and not {'loss', 'queue'} & set(paper)
+    assert 'image_size' not in settings_of(plan_run(3000, size=224), 'mmlgd.ConSETeacher')['model']['teacher']
+
+
+def test_a_recipe_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match='Expected one of paper, small-data'):
+        check_recipe('large-data')
