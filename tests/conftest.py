@@ -39,6 +39,15 @@ def cache(tmp_path_factory):
     os.environ['MMLGD_CACHE'] = str(tmp_path_factory.mktemp('cache'))
 
 
+@pytest.fixture(autouse=True)
+def scope_as_before():
+    """mmengine's scope of names is global: what a test leaves there is taken back."""
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
+
+
 @pytest.fixture
 def loads_safely():
     """mmengine's loaders replaced by ours, as in our commands; they are put back."""

@@ -114,7 +114,10 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         with self._removing_last():
-            super()._save_checkpoint_with_step(runner, step, meta)
+            try:
+                super()._save_checkpoint_with_step(runner, step, meta)
+            except UnicodeEncodeError:  # of the note, which comes last, in a folder whose name is no UTF-8
+                write_whole(Path(runner.work_dir, 'last_checkpoint'), os.fsencode(self.last_ckpt))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         if self.save_best:  # also asked in a validation without training, before there is a backend

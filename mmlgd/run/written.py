@@ -46,14 +46,12 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
         >>> text.splitlines()[-1]
         'randomness = dict(seed=3)'
     """
-    from mmengine.config import Config
-
     from mmlgd.utils.paths import is_installed, place_of
 
     if options:
         settings = _changed(_base_of(name), settings, options)
     base = f'mmlgd::{name}' if is_installed() else str(place_of('configs') / name)
-    return _HEAD + Config(dict(_base_=base, **settings)).pretty_text
+    return _HEAD + _python(dict(_base_=base, **settings))
 
 
 def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
@@ -89,17 +87,15 @@ def write_config(work_dir: Path, text: str, overwrite: bool, command_of: Callabl
         LockedError: Another run writes to the work dir, and its config is not this one.
         WriteError: The work dir cannot be written to.
     """
-    from mmengine.config import Config
-
     from mmlgd.utils.files import own_folder, sole_writer, write_whole
 
     # The place of the work dir is part of the config: a later `train.py CONFIG --resume` finds its checkpoints.
-    file, place = work_dir / 'recipe' / 'pretrain.py', Config(dict(work_dir=str(work_dir.resolve()))).pretty_text
+    file, place = work_dir / 'recipe' / 'pretrain.py', _python(dict(work_dir=str(work_dir.resolve())))
     if _read(file) == text + place:
         return file
     with sole_writer(work_dir):  # not that of a run which is going on
         there = _read(file)
-        is_moved = there.startswith(f'{text}work_dir = ') and there.count('\n') == (text + place).count('\n')
+        is_moved = there.startswith(f'{text}work_dir') and there.count('\n') == (text + place).count('\n')
         if there and not is_moved and not overwrite:
             raise OtherConfigError(
                 f'{file} is the config of another run (or has been edited). Train it by\n'
@@ -109,6 +105,12 @@ def write_config(work_dir: Path, text: str, overwrite: bool, command_of: Callabl
         own_folder(file.parent)
         write_whole(file, (text + place).encode())
     return file
+
+
+def _python(settings: dict) -> str:
+    from mmengine.config import Config
+
+    return Config(settings).pretty_text.rstrip() + '\n'
 
 
 def _read(file: Path) -> str:

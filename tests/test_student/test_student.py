@@ -117,7 +117,7 @@ def test_a_temperature_that_is_none_is_refused(temperature, lgd_checkpoint, tmp_
             'model = dict(', f'model = dict(loss=dict(student_temperature={temperature}),'
         )
 
-    with pytest.raises(ConfigError, match='above 0'):
+    with pytest.raises(ConfigError, match='temperature'):
         mmlgd.Student(changed(lgd_checkpoint, tmp_path / 'a.pth', change), device='cpu')
 
 

@@ -22,8 +22,8 @@ test_evaluator = val_evaluator
 default_hooks = dict(
     _delete_=True,
     **{
-        name: hook
-        for name, hook in _base_.default_hooks.items()
+        name: _base_.default_hooks[name]
+        for name in _base_.default_hooks
         if name not in ('vocabulary', 'finite', 'bank_health', 'progress', 'summary')
     },
 )
