@@ -1,9 +1,9 @@
-"""Name pictures with a student, with the names of its training and with others.
+"""Name images with a student, with the names of its training and with others.
 
     python examples/classification.py
 
-The student comes with the source tree: the demo's quarter-width ResNet-18, distilled without labels. The pictures are
-drawn here. With your own student and pictures, the three lines that matter stay the same.
+The student comes with the source tree: the demo's quarter-width ResNet-18, distilled without labels. The images are
+drawn here. With your own student and images, the three lines that matter stay the same.
 """
 
 import argparse
@@ -18,16 +18,16 @@ STUDENT = next((Path(__file__).parents[1] / 'zoo').glob('lgd_resnet18-tiny_demo_
 
 
 def main(work_dir: Path, pictures: int) -> float:
-    """Classify pictures that the student has not seen.
+    """Classify images that the student has not seen.
 
     Args:
-        work_dir (Path): For the pictures and what is drawn on them.
+        work_dir (Path): For the images and what is drawn on them.
         pictures (int): How many, at least one for each of the ten classes.
 
     Returns:
         float: Share of right answers.
     """
-    # 1. Pictures with labels, to compare with: in objects/val, listed in objects/val.txt.
+    # 1. Images with labels, to compare with: in objects/val, listed in objects/val.txt.
     world = write_demo_world(work_dir / 'world', num_objects=(10, pictures), num_scenes=(10, 10))
     labels = dict(line.split() for line in (world / 'objects/val.txt').read_text().splitlines())
 
@@ -39,8 +39,8 @@ def main(work_dir: Path, pictures: int) -> float:
     right = np.mean([result['pred_label'] == int(labels[Path(result['img_path']).name]) for result in results])
     for result in results[:5]:
         print(f'{Path(result["img_path"]).name}: {result["pred_class"]} ({result["pred_score"]:.2f})')
-    print(f'{100 * right:.1f} % of {len(results)} pictures named rightly; chance is {100 / len(DEMO_CLASSES):.0f} %.')
-    print(f'Answers on the pictures: {work_dir / "shown"}')
+    print(f'{100 * right:.1f} % of {len(results)} images named rightly; chance is {100 / len(DEMO_CLASSES):.0f} %.')
+    print(f'Answers on the images: {work_dir / "shown"}')
 
     # The backbone alone, for code of your own: a plain module with features of every stage.
     backbone = mmlgd.get_student(STUDENT, out_indices=(0, 1, 2, 3))

@@ -25,9 +25,9 @@ def main(work_dir: Path, student: str, scenes: int, epochs: int) -> dict:
     """Fine-tune and evaluate.
 
     Args:
-        work_dir (Path): For the pictures, the log and the checkpoint.
+        work_dir (Path): For the images, the log and the checkpoint.
         student (str): A checkpoint, ``'none'``, or a name as ``'torchvision://resnet18'``.
-        scenes (int): Pictures to train with, at least 10.
+        scenes (int): Images to train with, at least 10.
         epochs (int): Of fine-tuning.
 
     Returns:

@@ -25,15 +25,15 @@ def main(work_dir: Path, student: str, scenes: int, iterations: int) -> dict:
     """Fine-tune and evaluate.
 
     Args:
-        work_dir (Path): For the pictures, the log and the checkpoint.
+        work_dir (Path): For the images, the log and the checkpoint.
         student (str): A checkpoint, ``'none'``, or a name as ``'torchvision://resnet18'``.
-        scenes (int): Pictures to train with, at least 10.
+        scenes (int): Images to train with, at least 10.
         iterations (int): Of fine-tuning.
 
     Returns:
         dict: The metrics of mmsegmentation.
     """
-    # 1. Data in the format that the library reads anyway: a picture and an index mask.
+    # 1. Data in the format that the library reads anyway: an image and an index mask.
     write_demo_world(work_dir / 'world', num_objects=(10, 10), num_scenes=(scenes, 50))
 
     # 2. An ordinary config of mmsegmentation. Yours would do as well.

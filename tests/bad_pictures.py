@@ -1,4 +1,4 @@
-"""Picture files with something about them, made for real; what reads them must tell the bad from the unusual."""
+"""Image files with something about them, made for real; what reads them must tell the bad from the unusual."""
 
 import io
 
@@ -10,7 +10,7 @@ HEIGHT, WIDTH = 40, 48
 
 
 def photo(seed=0):
-    """A smooth picture (H, W, 3), RGB, of all brightnesses."""
+    """A smooth image (H, W, 3), RGB, of all brightnesses."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
 
@@ -59,7 +59,7 @@ def bad_files():
         'cut-off.ppm': encode(photo(), 'PPM')[:-50],
         'corrupt.png': bytes(flipped),
         'corrupt-header.jpg': jpeg[:2] + b'\0' * 60 + jpeg[62:],
-        'text.jpg': b'not a picture at all\n' * 20,
+        'text.jpg': b'not an image at all\n' * 20,
         'page.png': b'<!DOCTYPE html><html><body>404</body></html>',
         'postscript.jpg': b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n',
         'twelve-of-sixteen-bits.png': encode(deep * 16, 'PNG'),
@@ -70,7 +70,7 @@ def bad_files():
 
 
 def unusual_files():
-    """Contents and expected RGB by file name: each is a picture."""
+    """Contents and expected RGB by file name: each is an image."""
     rgb = photo()
     grey = np.asarray(Image.fromarray(rgb).convert('L'))
     greys = np.repeat(grey[..., None], 3, axis=2)
@@ -114,5 +114,5 @@ def unusual_files():
         'jpeg-named.png': (jpeg, rgb),
         'gif-named.jpg': (encode(palette, 'GIF'), palette),
         'one-pixel.png': (encode(rgb[:1, :1], 'PNG'), rgb[:1, :1]),
-        'black.png': (encode(np.zeros_like(rgb), 'PNG'), np.zeros_like(rgb)),  # a black picture, as it was taken
+        'black.png': (encode(np.zeros_like(rgb), 'PNG'), np.zeros_like(rgb)),  # a black image, as it was taken
     }

@@ -1,4 +1,4 @@
-"""What the tests share: small random towers, a few pictures, and a cache of their own."""
+"""What the tests share: small random towers, a few images, and a cache of their own."""
 
 import copy
 import functools
@@ -77,7 +77,7 @@ def tiny_clip(tmp_path_factory):
             torch.nn.init.uniform_(value, 0.5, 1.5)
         elif name.endswith('positional_embedding'):
             torch.nn.init.normal_(value, std=0.02)
-    # Batch-norm statistics of pictures, not of nothing: who mixes up train and eval mode shows, and pictures differ.
+    # Batch-norm statistics of images, not of nothing: who mixes up train and eval mode shows, and images differ.
     for module in clip.visual.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
@@ -119,7 +119,7 @@ def lgd_checkpoint(lgd_model, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def pictures(tmp_path_factory):
-    """A folder of 12 random pictures in 3 class folders."""
+    """A folder of 12 random images in 3 class folders."""
     root = tmp_path_factory.mktemp('pictures')
     rng = np.random.default_rng(0)
     for k in range(12):
@@ -131,7 +131,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def recipe_of(tiny_clip, pictures):
-    """Text of a user's own config on top of one of ours: a small teacher, a few pictures, three names, two epochs."""
+    """Text of a user's own config on top of one of ours: a small teacher, a few images, three names, two epochs."""
 
     def text(base):
         return dedent(f"""

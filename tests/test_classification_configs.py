@@ -1,4 +1,4 @@
-"""Every classification benchmark takes a student whole, is what its name says, and runs on real picture files."""
+"""Every classification benchmark takes a student whole, is what its name says, and runs on real image files."""
 
 import copy
 import re
@@ -84,7 +84,7 @@ def data(pictures, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def labels(pictures, tmp_path_factory):
-    """An annotation file for the pictures: sets with 1000 or 256 classes take them as well."""
+    """An annotation file for the images: sets with 1000 or 256 classes take them as well."""
     path = tmp_path_factory.mktemp('labels') / 'ann.txt'
     files = sorted(pictures.rglob('*.png'))
     path.write_text(''.join(f'{file.relative_to(pictures).as_posix()} {int(file.stem) % 3}\n' for file in files))

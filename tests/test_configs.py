@@ -1,4 +1,4 @@
-"""Every pre-training config parses, says what its name says, builds, and makes a step on real picture files."""
+"""Every pre-training config parses, says what its name says, builds, and makes a step on real image files."""
 
 import ast
 import re

@@ -68,7 +68,7 @@ class IsBad(Dies):
     'dataset, said',
     [
         (Dies(), r'^error: A process that reads images has died: .*Killed.*memory.*num_workers'),
-        (IsBad(), r'^error: The p'),
+        (IsBad(), r'^error: The i'),
     ],
 )
 def test_a_real_worker_of_a_run_under_torchrun(dataset, said, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The examples run, each on a world of a few pictures."""
+"""The examples run, each on a world of a few images."""
 
 import importlib.util
 

@@ -59,7 +59,7 @@ def test_a_student_detects_and_segments(path, student):
 
 @pytest.fixture
 def step(tiny_clip, pictures):
-    """Read a config, let it have a small teacher and a few pictures, and make a step; all else is the config's."""
+    """Read a config, let it have a small teacher and a few images, and make a step; all else is the config's."""
 
     def make(path):
         init_default_scope('mmpretrain')

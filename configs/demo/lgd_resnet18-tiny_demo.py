@@ -20,7 +20,7 @@ model = dict(
     text=dict(vocabulary=None, templates=['a {}', 'a photo of a {}']),
 )
 
-# The pictures are rendered at 64 px with random size, place and colour; a light crop and a flip are enough.
+# The images are rendered at 64 px with random size, place and colour; a light crop and a flip are enough.
 train_dataloader = dict(
     batch_size=32,
     num_workers=0,

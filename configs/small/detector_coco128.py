@@ -1,4 +1,4 @@
-# The first 128 pictures of COCO's training and validation sets, 80 classes, at 256 px on a CPU:
+# The first 128 images of COCO's training and validation sets, 80 classes, at 256 px on a CPU:
 #   mmlgd train configs/small/detector_coco128.py --student CHECKPOINT|none --cfg-options \
 #       data_root=/my/coco128
 _base_ = '_base_/detector.py'

@@ -1,4 +1,4 @@
-# The same, on a few hundred larger pictures of a task of your own, with its own class names:
+# The same, on a few hundred larger images of a task of your own, with its own class names:
 #   mmlgd train configs/small/<this file> --cfg-options data_root=/my/images names=/my/names.txt
 _base_ = 'lgd_resnet18-half_tiny-imagenet.py'
 

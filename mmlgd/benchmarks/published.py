@@ -91,12 +91,12 @@ class PublishedStep:
         )
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Embed pictures with the teacher, (N, 3, H, W) to (N, D) unit rows."""
+        """Embed images with the teacher, (N, 3, H, W) to (N, D) unit rows."""
         with torch.no_grad(), self.autocast:
             return F.normalize(self.teacher(pictures), dim=1)
 
     def __call__(self, pictures: Tensor) -> None:
-        """Make a step on (N, 3, H, W) normalised pictures."""
+        """Make a step on (N, 3, H, W) normalised images."""
         t = self.encode(pictures)
         with self.autocast:
             s = F.normalize(self.neck(self.student(pictures)[-1]), dim=1)

@@ -18,7 +18,7 @@ def predicted(n: int, k: int, d: int, world: int) -> dict[str, int]:
     """Bytes of a step, for one process.
 
     Args:
-        n (int): N, pictures of one process.
+        n (int): N, images of one process.
         k (int): K, class names.
         d (int): D, dimension of the joint space.
         world (int): W, processes.

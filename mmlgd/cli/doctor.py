@@ -158,7 +158,7 @@ def torch_build() -> list[Finding]:
         why = 'this torch is built without CUDA' if torch.version.cuda is None else 'its CUDA does not fit the driver'
         fix = 'Choose the build at https://pytorch.org/get-started/locally, then build mmcv anew.'
         return [Finding('note', f'{here}; there is an NVIDIA driver, and torch sees no card: {why}', fix)]
-    fix = 'Fine for the demo and a few thousand small pictures (configs/small); a real pre-training wants a GPU.'
+    fix = 'Fine for the demo and a few thousand small images (configs/small); a real pre-training wants a GPU.'
     return [Finding('note', f'{here}; no GPU', fix)]
 
 

@@ -17,12 +17,12 @@ class RandomResizedCrop(Crop):
     """Crop at a random place, scale and aspect ratio; resize bilinearly, with antialiasing (Szegedy et al., CVPR 2015).
 
     Crops are drawn as by mmpretrain's transform of that name, and so as by torchvision's. They are resized by
-    torchvision's kernel for uint8, which gives Pillow's pixels (to rounding) without a copy into a Pillow picture and
+    torchvision's kernel for uint8, which gives Pillow's pixels (to rounding) without a copy into a Pillow image and
     back. mmpretrain's ``backend='cv2'`` is faster still but does not antialias: a crop that shrinks keeps aliases.
 
     Args:
         scale (int | Sequence[int]): Height and width of the result, in pixels; an int for a square.
-        crop_ratio_range (Tuple[float, float]): Area of a crop relative to the picture's, in (0, 1]. Defaults to
+        crop_ratio_range (Tuple[float, float]): Area of a crop relative to the image's, in (0, 1]. Defaults to
             (0.08, 1.0), as in torchvision; MoCo v2 has (0.2, 1.0).
         aspect_ratio_range (Tuple[float, float]): Width over height. Defaults to (3/4, 4/3), as in torchvision.
         max_attempts (int): Draws before the centre is taken. Defaults to 10, as in torchvision.

@@ -30,7 +30,7 @@ def class_folders(root: Path) -> dict[str, int]:
 
 
 def from_list(root: Path, names: Path) -> list[str]:
-    """Label the pictures of one of SimCLR's lists.
+    """Label the images of one of SimCLR's lists.
 
     Args:
         root (Path): ImageNet's ``train`` folder.
@@ -40,7 +40,7 @@ def from_list(root: Path, names: Path) -> list[str]:
         List[str]: ``file label`` lines, in the order of the list.
 
     Raises:
-        MissingFileError: Pictures of the list are not in the folder; the message counts and names them.
+        MissingFileError: Images of the list are not in the folder; the message counts and names them.
     """
     labels = class_folders(root)
     files = [f'{name.rpartition("_")[0]}/{name}' for name in read_small(names).decode().split()]
@@ -52,33 +52,33 @@ def from_list(root: Path, names: Path) -> list[str]:
     ]
     if missing:
         raise MissingFileError(
-            f'{len(missing)} of the {len(files)} pictures in {names} are not in {root}: {", ".join(missing[:3])}'
-            f'{", ..." if missing[3:] else ""}. Give the folder of the training pictures.'
+            f'{len(missing)} of the {len(files)} images in {names} are not in {root}: {", ".join(missing[:3])}'
+            f'{", ..." if missing[3:] else ""}. Give the folder of the training images.'
         )
     return [f'{file} {labels[file.split("/")[0]]}' for file in files]
 
 
 def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] = None, seed: int = 0) -> list[str]:
-    """Draw the same share, or the same number, of the pictures of each class.
+    """Draw the same share, or the same number, of the images of each class.
 
     Args:
         root (Path): Folder of class folders, which may have sub-folders.
         percent (float, optional): Share of each class, see :func:`choose`.
-        per_class (int, optional): Number of pictures of each class, instead of ``percent``.
+        per_class (int, optional): Number of images of each class, instead of ``percent``.
         seed (int): Seed. Defaults to 0.
 
     Returns:
         List[str]: ``file label`` lines, sorted by class and file.
 
     Raises:
-        MissingFileError: There are no class folders, or one without pictures.
-        ConfigError: A share outside (0, 100], or a class with fewer pictures than ``per_class``.
+        MissingFileError: There are no class folders, or one without images.
+        ConfigError: A share outside (0, 100], or a class with fewer images than ``per_class``.
     """
     lines = []
     for name, label in class_folders(root).items():
         files = [Path(name, file).as_posix() for file in images_in(root / name, IMAGE_SUFFIXES)]
         if not files:
-            raise MissingFileError(f'There are no pictures in {root / name}.')
+            raise MissingFileError(f'There are no images in {root / name}.')
         lines += [f'{file} {label}' for file in choose(name, files, percent, per_class, seed)]
     return lines
 
@@ -86,31 +86,31 @@ def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] =
 def choose(
     name: str, files: list[str], percent: Optional[float] = None, per_class: Optional[int] = None, seed: int = 0
 ) -> list[str]:
-    """Draw from the pictures of one class.
+    """Draw from the images of one class.
 
     The draw depends on the names of the class and of the files and on the seed alone, so it is the same on every
     machine; a larger share holds the smaller ones.
 
     Args:
         name (str): Of the class.
-        files (List[str]): Its pictures, in any order.
-        percent (float, optional): Share in (0, 100]; at least one picture.
-        per_class (int, optional): Number of pictures, instead of ``percent``.
+        files (List[str]): Its images, in any order.
+        percent (float, optional): Share in (0, 100]; at least one image.
+        per_class (int, optional): Number of images, instead of ``percent``.
         seed (int): Seed. Defaults to 0.
 
     Returns:
         List[str]: Some of the files, sorted.
 
     Raises:
-        ConfigError: A share outside (0, 100], or fewer pictures than ``per_class``.
+        ConfigError: A share outside (0, 100], or fewer images than ``per_class``.
     """
     if percent is not None and not 0 < percent <= 100:
         raise ConfigError(f'Expected a percentage in (0, 100], got {percent}.')
     if per_class is not None and per_class < 1:
-        raise ConfigError(f'Expected at least one picture of each class, got {per_class}.')
+        raise ConfigError(f'Expected at least one image of each class, got {per_class}.')
     count = per_class or max(1, round(len(files) * percent / 100))
     if count > len(files):
-        raise ConfigError(f'The class {name} has {len(files)} pictures, fewer than {count}. Ask for fewer of each.')
+        raise ConfigError(f'The class {name} has {len(files)} images, fewer than {count}. Ask for fewer of each.')
     number = random.Random(f'{seed}/{name}').random  # Python promises its sequence; not that of shuffle() or sample()
     files = sorted(files)
     rank = {file: number() for file in files}

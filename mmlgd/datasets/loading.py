@@ -1,4 +1,4 @@
-"""Reading a picture file: a picture as it is meant to look, or an error that says what is wrong with the file."""
+"""Reading an image file: an image as it is meant to look, or an error that says what is wrong with the file."""
 
 import errno
 import io
@@ -18,7 +18,7 @@ from mmlgd.utils.files import UnreadableError, read_small
 from .whole_files import jpeg_frame, unfinished
 
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)  # 179 million, from where on Pillow sees a decompression bomb
-# Pillow's others are rare, or start other programs (EPS), which no folder of pictures may do.
+# Pillow's others are rare, or start other programs (EPS), which no folder of images may do.
 _FORMATS = ('AVIF', 'BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 _CANVAS = (124, 117, 104)  # below transparent pixels, as in mmcv: neither white nor black drawings vanish on it
 _DARK = 16  # of 255: what 12 bits come to, of 16
@@ -43,7 +43,7 @@ _FILE_FAULTS = (
 
 
 class BadPictureError(MMLGDError, ValueError):
-    """A file that is no picture, or not a whole one.
+    """A file that is no image, or not a whole one.
 
     Args:
         message (str): For the user.
@@ -69,8 +69,8 @@ class BadPictureError(MMLGDError, ValueError):
             BadPictureError: To be raised.
         """
         return cls(
-            f'The picture {shown(path)} cannot be used: {reason}. Mend it or take it out of the folder; pre-training '
-            f"can leave such pictures out (train_dataloader.dataset.bad_pictures='skip').",
+            f'The image {shown(path)} cannot be used: {reason}. Mend it or take it out of the folder; pre-training '
+            f"can leave such images out (train_dataloader.dataset.bad_pictures='skip').",
             path,
             reason,
         )
@@ -78,20 +78,20 @@ class BadPictureError(MMLGDError, ValueError):
 
 @TRANSFORMS.register_module()
 class LoadImageFromFile(BaseTransform):
-    """Load a picture as mmcv's transform of that name does, and refuse what is not a whole picture.
+    """Load an image as mmcv's transform of that name does, and refuse what is not a whole image.
 
     The content decides, not the ending of the name. Ordinary JPEG and PNG files go through OpenCV, as in mmcv, JPEG
     after a look at its markers: OpenCV 4 fills the missing half of a file that is cut off with grey. All others go
-    through Pillow. Grey pictures, palettes and CMYK become colours, 16 bits are scaled to 8, an orientation in the EXIF
+    through Pillow. Grey images, palettes and CMYK become colours, 16 bits are scaled to 8, an orientation in the EXIF
     data is followed, and transparent pixels are laid on the mean colour of ImageNet.
 
     Args:
-        max_pixels (int): Height times width, from which on a picture counts as a decompression bomb. Defaults to
+        max_pixels (int): Height times width, from which on an image counts as a decompression bomb. Defaults to
             178,956,970, as in Pillow.
         backend_args (dict, optional): Of mmengine's file backend. Defaults to None, which asks the path.
 
     Raises:
-        BadPictureError: The file is missing, empty, cut off, no picture, too large, or would load as a black one; the
+        BadPictureError: The file is missing, empty, cut off, no image, too large, or would load as a black one; the
             message has its path and what is wrong with it.
 
     Examples:
@@ -106,7 +106,7 @@ class LoadImageFromFile(BaseTransform):
         """Load.
 
         Args:
-            results (dict): With ``img_path``; or with ``img`` alone, from whom has read the picture already, as
+            results (dict): With ``img_path``; or with ``img`` alone, from whom has read the image already, as
                 mmpretrain's inferencers have.
 
         Returns:
@@ -123,7 +123,7 @@ class LoadImageFromFile(BaseTransform):
 
 
 def read_picture(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None) -> np.ndarray:
-    """Read one picture file.
+    """Read one image file.
 
     Args:
         path (str): A path or URL.
@@ -174,7 +174,7 @@ def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[d
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode the content of a picture file.
+    """Decode the content of an image file.
 
     Args:
         content (bytes): All of it.
@@ -199,7 +199,7 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     except (BadPictureError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
-        raise BadPictureError(f'it is no picture that can be read (it begins with {content[:16]!r})') from error
+        raise BadPictureError(f'it is no image that can be read (it begins with {content[:16]!r})') from error
     except Exception as error:  # each decoder has errors of its own
         raise BadPictureError(f'it is damaged ({" ".join(str(error).split())})') from error
 

@@ -1,4 +1,4 @@
-"""A folder of pictures, some of which may be bad."""
+"""A folder of images, some of which may be bad."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +22,14 @@ POLICIES = ('raise', 'skip')
 
 
 class TooManyBadPicturesError(MMLGDError, ValueError):
-    """More pictures of a data set are bad than may be left out."""
+    """More images of a data set are bad than may be left out."""
 
 
 class BadPictures:
-    """What becomes of a data set's bad pictures.
+    """What becomes of a data set's bad images.
 
     Args:
-        policy (str): ``'raise'`` stops at the first; ``'skip'`` puts another picture in its place, always the same one.
+        policy (str): ``'raise'`` stops at the first; ``'skip'`` puts another image in its place, always the same one.
             Defaults to ``'raise'``.
         most (int | float): How many may be left out: a number, or a share between 0 and 1 of the data set, of which at
             least one and never all may be. Defaults to 0.01.
@@ -48,7 +48,7 @@ class BadPictures:
             raise ConfigError(f'bad_pictures is one of {POLICIES}, got {policy!r}.')
         is_number = isinstance(most, (int, float)) and not isinstance(most, bool)
         if not is_number or not (0 < most < 1 or (most >= 1 and most == int(most))):
-            raise ConfigError(f'max_bad_pictures is a number of pictures or a share between 0 and 1, got {most!r}.')
+            raise ConfigError(f'max_bad_pictures is a number of images or a share between 0 and 1, got {most!r}.')
         self.policy = policy
         self.most = most
 
@@ -67,7 +67,7 @@ class BadPictures:
         return min(allowed, pictures - 1)
 
     def require_few(self, bad: dict[str, str], pictures: int) -> None:
-        """Refuse more bad pictures than may be left out.
+        """Refuse more bad images than may be left out.
 
         Args:
             bad (Dict[str, str]): What is wrong, by path.
@@ -80,22 +80,22 @@ class BadPictures:
             lines = '\n'.join(f'  {shown(path)}: {reason}' for path, reason in list(bad.items())[:5])
             more = f'\n  and {len(bad) - 5} more' if len(bad) > 5 else ''
             raise TooManyBadPicturesError(
-                f'{len(bad)} of {pictures} pictures are bad so far, and at most {limit} may be left out '
+                f'{len(bad)} of {pictures} images are bad so far, and at most {limit} may be left out '
                 f'(bad_pictures={self.policy!r}, max_bad_pictures={self.most}):\n{lines}{more}\n'
                 f'Mend them or take them out of the folder, or allow more.'
             )
 
     def first_good(self, load: Callable[[int], dict], index: int, pictures: int, met: dict[str, str]) -> dict:
-        """Load a picture, or one in its place.
+        """Load an image, or one in its place.
 
         Args:
-            load (Callable): From the number of a picture to its sample; raises :class:`BadPictureError`.
-            index (int): The picture.
+            load (Callable): From the number of an image to its sample; raises :class:`BadPictureError`.
+            index (int): The image.
             pictures (int): In the data set.
-            met (Dict[str, str]): What was wrong with the bad pictures met by now, by path; grows.
+            met (Dict[str, str]): What was wrong with the bad images met by now, by path; grows.
 
         Returns:
-            dict: The sample. If the picture was bad, its data sample has ``bad_pictures``: what was wrong, by path. So
+            dict: The sample. If the image was bad, its data sample has ``bad_pictures``: what was wrong, by path. So
             the news travels to the main process with the batch, see :func:`bad_pictures_of`.
 
         Raises:
@@ -125,14 +125,14 @@ def bad_pictures_of(batch: dict) -> list[dict[str, str]]:
         batch (dict): Collated.
 
     Returns:
-        List[Dict[str, str]]: For each sample what was wrong, by path, the picture that was asked for first; empty where
+        List[Dict[str, str]]: For each sample what was wrong, by path, the image that was asked for first; empty where
         that one was good.
     """
     return [sample.get('bad_pictures', {}) for sample in batch.get('data_samples') or ()]
 
 
 def report_text(path: str, reason: str) -> str:
-    """Write what a log says of a bad picture.
+    """Write what a log says of a bad image.
 
     Args:
         path (str): The file.
@@ -141,11 +141,11 @@ def report_text(path: str, reason: str) -> str:
     Returns:
         str: A line.
     """
-    return f'Bad picture left out: {shown(path)}: {reason}.'
+    return f'Bad image left out: {shown(path)}: {reason}.'
 
 
 def count_text(bad: int, pictures: int) -> str:
-    """Write what a log says of bad pictures when all is done.
+    """Write what a log says of bad images when all is done.
 
     Args:
         bad (int): How many were left out.
@@ -156,15 +156,15 @@ def count_text(bad: int, pictures: int) -> str:
 
     Examples:
         >>> count_text(0, 1200)
-        'No picture of 1200 was bad.'
+        'No image of 1200 was bad.'
     """
     if not bad:
-        return f'No picture of {pictures} was bad.'
-    return f'{bad} of {pictures} pictures {"was" if bad == 1 else "were"} bad and left out.'
+        return f'No image of {pictures} was bad.'
+    return f'{bad} of {pictures} images {"was" if bad == 1 else "were"} bad and left out.'
 
 
 def _places(index: int, pictures: int) -> Iterator[int]:
-    """A picture, and those that may stand in for it: drawn, so that not all of a bad folder have the same one."""
+    """An image, and those that may stand in for it: drawn, so that not all of a bad folder have the same one."""
     yield index
     for attempt in count():
         yield int(np.random.SeedSequence((index, attempt)).generate_state(1)[0]) % pictures
@@ -172,13 +172,13 @@ def _places(index: int, pictures: int) -> Iterator[int]:
 
 @DATASETS.register_module()
 class Pictures(CustomDataset):
-    """mmpretrain's ``CustomDataset``, with a policy for pictures that cannot be used.
+    """mmpretrain's ``CustomDataset``, with a policy for images that cannot be used.
 
     Without ``ann_file``, the images are those that :func:`~mmlgd.datasets.folder.images_in` lists.
 
     Args:
         bad_pictures (str): ``'raise'`` stops at the first; ``'skip'`` leaves them out, up to ``max_bad_pictures``:
-            another picture takes the place, always the same one. Defaults to ``'raise'``.
+            another image takes the place, always the same one. Defaults to ``'raise'``.
         max_bad_pictures (int | float): How many may be left out: a number, or a share between 0 and 1 (of which at
             least one and never all may be). Defaults to 0.01.
         extensions (Sequence[str]): Suffixes of the files that are images. Defaults to
@@ -189,7 +189,7 @@ class Pictures(CustomDataset):
         crop (Sequence[float]): Smallest and largest share of the area that a view shows. Defaults to (0.2, 1.0).
         pipeline (Sequence): Transforms, in the place of ``view``, ``size`` and ``crop``. Defaults to none.
         **kwargs: Of ``mmpretrain.CustomDataset``. The pipeline begins with ``mmlgd.LoadImageFromFile``: mmcv's own
-            stops at a file that is no picture, whatever the policy, and may take half a picture for a whole one.
+            stops at a file that is no image, whatever the policy, and may take half an image for a whole one.
 
     Raises:
         ValueError: The policy is unknown, or skips in evaluation (``test_mode=True``).
@@ -219,15 +219,15 @@ class Pictures(CustomDataset):
         super().__init__(*args, extensions=extensions, pipeline=pipeline, **kwargs)
         if self.test_mode and bad_pictures == 'skip':
             raise ConfigError(
-                "bad_pictures='skip' with test_mode=True: a figure for other pictures than those asked for is none. "
+                "bad_pictures='skip' with test_mode=True: evaluation never skips images: a score over a different set would be misleading. "
                 "Evaluate with bad_pictures='raise'."
             )
 
     def __getitem__(self, idx: int) -> dict:
-        """Load a picture, or, if it is bad and the policy skips, another one in its place.
+        """Load an image, or, if it is bad and the policy skips, another one in its place.
 
         Args:
-            idx (int): The picture.
+            idx (int): The image.
 
         Returns:
             dict: What the pipeline packs.
@@ -235,10 +235,10 @@ class Pictures(CustomDataset):
         return self.bad_pictures.first_good(self.load, idx, len(self), self._met)
 
     def load(self, idx: int) -> dict:
-        """Load exactly this picture.
+        """Load exactly this image.
 
         Args:
-            idx (int): The picture.
+            idx (int): The image.
 
         Returns:
             dict: What the pipeline packs.

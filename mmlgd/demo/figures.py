@@ -50,14 +50,14 @@ def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.n
         va='top',
         weight='bold',
     )
-    right.set(title='Zero-shot top-1 on unseen pictures (%)', xlabel='epoch', xlim=(0, end), ylim=(0, 108))
+    right.set(title='Zero-shot top-1 on unseen images (%)', xlabel='epoch', xlim=(0, end), ylim=(0, 108))
     right.set_yticks(range(0, 101, 20))
     figure.tight_layout(w_pad=3)
     _save(figure, file)
 
 
 def draw_predictions(file: Path, pictures, labels, names: list, student: np.ndarray, teacher: np.ndarray):
-    """Draw pictures with what student and teacher call them: two of each class, then the student's mistakes.
+    """Draw images with what student and teacher call them: two of each class, then the student's mistakes.
 
     Args:
         file (Path): The PNG.
@@ -85,7 +85,7 @@ def draw_predictions(file: Path, pictures, labels, names: list, student: np.ndar
             _caption(axis, -0.10, 'S', STUDENT, student[i], labels[i], names)
             _caption(axis, -0.25, 'T', TEACHER, teacher[i], labels[i], names)
     share = 100 * np.mean(student.argmax(1) == labels)
-    _headline(figure, axes[0, 0], 'What student (S) and teacher (T) see: two unseen pictures of each class')
+    _headline(figure, axes[0, 0], 'What student (S) and teacher (T) see: two unseen images of each class')
     if len(mistakes):
         count = int(np.sum(student.argmax(1) != labels))
         text = f'The student is right on {share:.1f} % of {len(labels)}; its surest mistakes of {count}'
@@ -117,7 +117,7 @@ def draw_similarity(file: Path, names: list, student: np.ndarray, teacher: np.nd
         for (i, j), value in np.ndenumerate(values):
             color = INK if value > low + 0.62 * (high - low) else 'white'
             axis.text(j, i, f'{value:.2f}', ha='center', va='center', fontsize=8.5, color=color)
-    axes[0].set_ylabel('true class of the pictures')
+    axes[0].set_ylabel('true class of the images')
     bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.015)
     bar.set_label('cosine of mean embedding and class name')
     bar.outline.set_visible(False)

@@ -1,4 +1,4 @@
-"""The pictures of the demo world: one object, or a scene of several, by seed, split and index."""
+"""The images of the demo world: one object, or a scene of several, by seed, split and index."""
 
 import re
 
@@ -10,7 +10,7 @@ DEMO_CLASSES = tuple(SHAPES)
 SPLITS = ('train', 'val')
 # Terse ones name the object alone, full ones its looks as well. Most are terse: colours are the easier thing
 # to tell apart, and a contrastive teacher would learn little else for a long time.
-TERSE_CAPTIONS = ('a {name}', 'a photo of a {name}', 'a picture of a {name}', 'the {name}')
+TERSE_CAPTIONS = ('a {name}', 'a photo of a {name}', 'an image of a {name}', 'the {name}')
 FULL_CAPTIONS = (
     'a {color} {name}',
     'a photo of a {color} {name}',
@@ -22,17 +22,17 @@ FULL_CAPTIONS = (
 
 
 def render_object(seed, split, index, size=64):
-    """Draw one picture of one named object.
+    """Draw one image of one named object.
 
     Args:
         seed (int): Seed of the world, >= 0.
         split (str): 'train' or 'val'; they share no random stream.
-        index (int): Number of the picture; its class is ``index % len(DEMO_CLASSES)``, so that
+        index (int): Number of the image; its class is ``index % len(DEMO_CLASSES)``, so that
             the classes are balanced.
         size (int): Side in pixels, >= 32. Defaults to 64.
 
     Returns:
-        tuple: The picture (size, size, 3) uint8 RGB, the label (int) and the caption (str).
+        tuple: The image (size, size, 3) uint8 RGB, the label (int) and the caption (str).
 
     Example:
         >>> from mmlgd.demo import DEMO_CLASSES, render_object
@@ -63,7 +63,7 @@ def render_scene(seed, split, index, size=128):
         size (int): Side in pixels, >= 64. Defaults to 128.
 
     Returns:
-        tuple: The picture (size, size, 3) uint8 RGB; the labels (M,) int, M in 2..5; and the
+        tuple: The image (size, size, 3) uint8 RGB; the labels (M,) int, M in 2..5; and the
         masks (M, size, size) bool of what is visible of each, which do not overlap.
 
     Example:
@@ -95,7 +95,7 @@ def render_scene(seed, split, index, size=128):
 
 
 def _generator(seed, split, kind, index):
-    # A stream for every picture: it does not depend on how many were drawn before it.
+    # A stream for every image: it does not depend on how many were drawn before it.
     return np.random.default_rng([seed, SPLITS.index(split), kind, index])
 
 
@@ -110,7 +110,7 @@ def _other_color(rng, ground):
 
 
 def _place(rng, rgb, size):
-    """Left and top at which an object lies wholly inside the picture, where it fits."""
+    """Left and top at which an object lies wholly inside the image, where it fits."""
     return [int(rng.integers(max(1, size - side + 1))) for side in (rgb.shape[1], rgb.shape[0])]
 
 

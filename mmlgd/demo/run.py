@@ -36,7 +36,7 @@ class PrintAccuracy(Hook):
 
 
 def run_demo(root: Path, seed: int) -> dict:
-    """Run the demo and write its summary and pictures.
+    """Run the demo and write its summary and images.
 
     Args:
         root (Path): Where everything goes.
@@ -44,7 +44,7 @@ def run_demo(root: Path, seed: int) -> dict:
 
     Returns:
         dict: ``teacher_zero_shot``, ``student_zero_shot_before``, ``student_zero_shot_after`` (top-1 in per cent on
-        pictures that neither was trained on), ``detector_ap_random``, ``detector_ap_lgd`` (COCO's box AP in per cent),
+        images that neither was trained on), ``detector_ap_random``, ``detector_ap_lgd`` (COCO's box AP in per cent),
         ``segmentor_miou_random``, ``segmentor_miou_lgd`` (in per cent, the ground counted as a class) and ``seconds``.
     """
     refuse_substitution({'--work-dir': str(root)})
@@ -118,4 +118,4 @@ def _print_table(summary: dict, root: Path) -> None:
 
 Look at predictions.png, detections.png, segmentations.png, losses.png and similarity.png in {root};
 the figures are in summary.json.
-Next, your own pictures: README.md, "Pre-train on your own folder".""")
+Next, your own images: README.md, "Pre-train on your own folder".""")

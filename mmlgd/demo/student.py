@@ -1,4 +1,4 @@
-"""What the trained student has to show: its learning curves, and how it sees pictures and names."""
+"""What the trained student has to show: its learning curves, and how it sees images and names."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class Seen(NamedTuple):
-    """What student and teacher make of the evaluation pictures.
+    """What student and teacher make of the evaluation images.
 
     Attributes:
-        pictures (tuple): Pictures (N, H, W, 3), labels (N,), names, scores (N, K) of student and of teacher.
+        images (tuple): Images (N, H, W, 3), labels (N,), names, scores (N, K) of student and of teacher.
         similarities (tuple): Names, then the cosine of each true class's mean embedding to each row of the textual
             bank, (K, K), of student and of teacher.
     """
@@ -42,13 +42,13 @@ def curves(runner: Runner) -> dict:
 
 @torch.no_grad()
 def look_at(runner: Runner) -> Seen:
-    """Run student and teacher over the evaluation pictures.
+    """Run student and teacher over the evaluation images.
 
     Args:
         runner (Runner): With a trained model.
 
     Returns:
-        Seen: Pictures, scores and similarities.
+        Seen: Images, scores and similarities.
     """
     model = runner.model.eval()
     parts = []

@@ -63,7 +63,7 @@ def train_teacher(world: Path, folder: Path, seed: int = 0) -> str:
     _fit(clip, pixels, captions)
     save_file({key: value.contiguous() for key, value in clip.state_dict().items()}, folder / WEIGHTS)
     (folder / 'recipe.json').write_text(json.dumps(recipe))
-    print(f'Teacher: trained in {time.time() - started:.0f} s on {len(pixels)} captioned pictures.')
+    print(f'Teacher: trained in {time.time() - started:.0f} s on {len(pixels)} captioned images.')
     return name
 
 
@@ -100,7 +100,7 @@ def _jitter(pixels: Tensor) -> Tensor:
 
 
 def _load(world: Path, tokenizer) -> tuple[Tensor, Tensor]:
-    """All captioned pictures as (N, 3, H, W) bytes and (N, tokens)."""
+    """All captioned images as (N, 3, H, W) bytes and (N, tokens)."""
     rows = [line.split('\t') for line in (world / 'captions.txt').read_text().splitlines()]
     pictures = np.stack([np.asarray(Image.open(world / file).convert('RGB')) for file, _ in rows])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2), tokenizer([caption for _, caption in rows])

@@ -1,4 +1,4 @@
-"""The demo world on disk: drawn, fully annotated pictures that need no download.
+"""The demo world on disk: drawn, fully annotated images that need no download.
 
 Named objects on textured grounds, with one vocabulary for classification, detection and
 segmentation, in the formats that stock OpenMMLab data sets read: no data set class comes with it.
@@ -16,7 +16,7 @@ from mmlgd.errors import ConfigError
 
 from .pictures import DEMO_CLASSES, SPLITS, render_object, render_scene
 
-VERSION = 1  # raise it when the same arguments give other pictures: worlds are then drawn anew
+VERSION = 1  # raise it when the same arguments give other images: worlds are then drawn anew
 OWNED = ('objects', 'scenes', 'captions.txt', 'names.txt')  # what is written, and may be replaced
 
 
@@ -44,10 +44,10 @@ def write_demo_world(root, seed=0, num_objects=(4000, 500), num_scenes=(400, 100
         root (str | Path): Folder to write: new, empty, or an earlier demo world, which a call
             with other arguments replaces.
         seed (int): Seed of the world, >= 0. Defaults to 0.
-        num_objects (tuple[int, int]): Pictures in objects/train and objects/val, each at least
+        num_objects (tuple[int, int]): Images in objects/train and objects/val, each at least
             one a class. Defaults to (4000, 500).
         num_scenes (tuple[int, int]): The same for the scenes. Defaults to (400, 100).
-        object_size (int): Side of the object pictures in pixels, 32..1024. Defaults to 64.
+        object_size (int): Side of the object images in pixels, 32..1024. Defaults to 64.
         scene_size (int): Side of the scenes in pixels, 64..1024. Defaults to 128.
 
     Returns:
@@ -176,7 +176,7 @@ def _whole(name, value, low, high=2**31 - 1):
 def _counts(name, value):
     if not isinstance(value, (tuple, list)) or len(value) != len(SPLITS):
         raise ConfigError(f'{name} must be two whole numbers, (train, val), got {value!r}')
-    # One picture a class at least: without it an evaluation would miss classes.
+    # One image a class at least: without it an evaluation would miss classes.
     return [_whole(f'{name} of {split}', v, len(DEMO_CLASSES)) for split, v in zip(SPLITS, value)]
 
 

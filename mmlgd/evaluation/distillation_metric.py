@@ -15,21 +15,21 @@ from .probes import leave_one_out_accuracy
 
 @METRICS.register_module()
 class DistillationMetric(BaseMetric):
-    r"""Compare the student with its teacher on the evaluation pictures of :class:`~mmlgd.LGD`.
+    r"""Compare the student with its teacher on the evaluation images of :class:`~mmlgd.LGD`.
 
     With student embeddings s, teacher embeddings t and their nearest class names
     :math:`y_s = \arg\max_k s \cdot \text{TSB}_k` and :math:`y_t`:
 
-    - ``agreement``: share of pictures with :math:`y_s = y_t`, in per cent;
+    - ``agreement``: share of images with :math:`y_s = y_t`, in per cent;
     - ``cosine``: mean of :math:`s \cdot t`, in -1..1;
     - ``effective_classes`` and ``teacher_effective_classes``: :math:`\exp H(p)`, where p is the share of each class
       among :math:`y_s`, or :math:`y_t`: K if all classes are used alike, 1 if a single one is;
-    - ``leave_one_out_knn``: where the pictures have labels, top-1 accuracy of the k nearest *other* evaluation
-      pictures in the joint space, in per cent. No training pictures are involved: it compares epochs of a run, and is
+    - ``leave_one_out_knn``: where the images have labels, top-1 accuracy of the k nearest *other* evaluation
+      images in the joint space, in per cent. No training images are involved: it compares epochs of a run, and is
       not the k-NN accuracy of the literature, which ``mmlgd evaluate`` gives.
 
     The teacher is asked anyway, so that this costs next to nothing beside it. ``leave_one_out_knn`` compares all pairs
-    of pictures, on the accelerator where there is one.
+    of images, on the accelerator where there is one.
 
     Args:
         k (int): Number of neighbours (20 in the literature); 0 leaves ``leave_one_out_knn`` out. Defaults to 20.
@@ -78,12 +78,12 @@ class DistillationMetric(BaseMetric):
                 num_classes=len(sample['pred_score']),
             )
             if self.k and 'gt_label' in sample:
-                # Only these are kept whole: embeddings of 50,000 pictures in 1024 dimensions are 200 MB.
+                # Only these are kept whole: embeddings of 50,000 images in 1024 dimensions are 200 MB.
                 result.update(embedding=sample['embedding'].to('cpu', copy=True), label=int(sample['gt_label']))
             self.results.append(result)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Compute the metrics over all pictures.
+        """Compute the metrics over all images.
 
         Args:
             results (List[dict]): Of :meth:`process`, of all ranks.

@@ -92,7 +92,7 @@ class FrozenModel(BaseModel):
             inputs (Tensor): (N, 3, H, W), preprocessed.
 
         Returns:
-            Features: Of these pictures.
+            Features: Of these images.
         """
         feats = self.backbone(inputs)
         features = pooled(feats).float().cpu()
@@ -171,7 +171,7 @@ def load_frozen(
 
 
 def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> FrozenModel:
-    """Load the teacher of a student, for pictures that are prepared for the student.
+    """Load the teacher of a student, for images that are prepared for the student.
 
     Args:
         student (FrozenModel): Of a checkpoint of LGD training.
@@ -202,17 +202,17 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
 
 
 def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str, Features]:
-    """Run several models over the same pictures, each of which is read once.
+    """Run several models over the same images, each of which is read once.
 
     Args:
         models (Dict[str, FrozenModel]): By name, on their device.
         batches (Iterable[dict]): Of a dataloader, with ``inputs`` and ``data_samples``.
 
     Returns:
-        Dict[str, Features]: By name, of all pictures in their order.
+        Dict[str, Features]: By name, of all images in their order.
 
     Raises:
-        ValueError: There are no pictures.
+        ValueError: There are no images.
     """
     parts: dict[str, list[Features]] = {name: [] for name in models}
     for batch in batches:
@@ -220,7 +220,7 @@ def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str
             inputs = model.data_preprocessor(copy.copy(batch), False)['inputs']
             parts[name].append(model(inputs))
     if not all(parts.values()):
-        raise ConfigError('There are no pictures to look at.')
+        raise ConfigError('There are no images to look at.')
     return {name: Features(*(_joined(column) for column in zip(*rows))) for name, rows in parts.items()}
 
 

@@ -67,6 +67,6 @@ def share(text: str) -> str:
     is_share = re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?%', text) and 0 < float(text[:-1]) <= 100
     require(
         bool(is_share or re.fullmatch(r'[1-9][0-9]{0,8}', text)),
-        f'--labels takes a share as 10%, up to 100%, or a number of pictures as 5, got {text[:50]!r}.',
+        f'--labels takes a share as 10%, up to 100%, or a number of images as 5, got {text[:50]!r}.',
     )
     return text

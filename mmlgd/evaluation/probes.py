@@ -75,11 +75,11 @@ def knn_accuracy(
     """Top-1 accuracy of the nearest neighbours' :func:`weighted_vote` (Wu et al., arXiv 1805.01978).
 
     Args:
-        memory (Tensor): (M, C) features of labelled pictures.
+        memory (Tensor): (M, C) features of labelled images.
         memory_labels (Tensor): (M,), integers.
-        queries (Tensor): (N, C) features of the pictures to classify.
+        queries (Tensor): (N, C) features of the images to classify.
         labels (Tensor): (N,), integers.
-        k (int): Number of neighbours, of fewer than k pictures all. Defaults to 20, as the literature reports it.
+        k (int): Number of neighbours, of fewer than k images all. Defaults to 20, as the literature reports it.
         temperature (float): τ > 0 of the vote. Defaults to 0.07, likewise.
 
     Returns:
@@ -102,10 +102,10 @@ def knn_accuracy(
 
 
 def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07) -> float:
-    """Top-1 accuracy of each picture's nearest neighbours among all the *others* of one labelled set.
+    """Top-1 accuracy of each image's nearest neighbours among all the *others* of one labelled set.
 
-    It needs no pictures beside the evaluation set, and compares epochs of one run. It is not the k-NN accuracy of the
-    literature, whose neighbours are the training pictures.
+    It needs no images beside the evaluation set, and compares epochs of one run. It is not the k-NN accuracy of the
+    literature, whose neighbours are the training images.
 
     Args:
         features (Tensor): (N, C), N > 1.
@@ -117,7 +117,7 @@ def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temper
         float: In per cent.
 
     Raises:
-        ValueError: There is no other picture.
+        ValueError: There is no other image.
 
     Examples:
         >>> x = torch.tensor([[1.0, 0], [1, 0.1], [0, 1]])
@@ -125,7 +125,7 @@ def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temper
         66.7
     """
     if len(features) < 2:
-        raise ConfigError(f'Leaving one out takes at least two pictures, got {len(features)}.')
+        raise ConfigError(f'Leaving one out takes at least two images, got {len(features)}.')
     device = get_device()
     features, labels = unit_rows(features).to(device), labels.to(device)
     k, num_classes = min(k, len(features) - 1), int(labels.max()) + 1
@@ -145,24 +145,24 @@ def linear_accuracy(
     """Top-1 accuracy of a linear probe: scikit-learn's logistic regression on standardised features.
 
     Args:
-        train (Tensor): (M, C) features of labelled pictures.
+        train (Tensor): (M, C) features of labelled images.
         train_labels (Tensor): (M,), integers, at least two different ones.
-        val (Tensor): (N, C) features of the pictures to classify.
+        val (Tensor): (N, C) features of the images to classify.
         labels (Tensor): (N,), integers.
         c (float, optional): Inverse strength of the L2 penalty, > 0. Defaults to None: :func:`choose_c` on the
-            labelled pictures.
+            labelled images.
 
     Returns:
         float: In per cent.
 
     Raises:
         ImportError: scikit-learn is not installed.
-        ValueError: All training pictures have the same label.
+        ValueError: All training images have the same label.
     """
     c = choose_c(train, train_labels) if c is None else c
     x, y, x_val, y_val = (np.asarray(v.cpu()) for v in (train.float(), train_labels, val.float(), labels))
     if len(np.unique(y)) < 2:
-        raise ConfigError(f'A linear probe tells classes apart; all {len(y)} training pictures have label {y[0]}.')
+        raise ConfigError(f'A linear probe tells classes apart; all {len(y)} training images have label {y[0]}.')
     with warnings.catch_warnings():
         # One label a class is a probe, too, and no regression in disguise.
         warnings.filterwarnings('ignore', message='The number of unique classes is greater than 50%')

@@ -18,10 +18,10 @@ _LIST = 2**30  # bytes; ImageNet-21k comes to 600 million
 
 
 class Split(NamedTuple):
-    """The labelled pictures of ``train`` or ``val``.
+    """The labelled images of ``train`` or ``val``.
 
     Attributes:
-        dataset (Pictures): Ready to be read.
+        dataset (Images): Ready to be read.
         folder (Path): Where they are.
         files (List[str]): Relative to the folder.
         labels (Tensor): (N,).
@@ -36,7 +36,7 @@ class Split(NamedTuple):
 
 
 def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
-    """Find the pictures and labels of one split.
+    """Find the images and labels of one split.
 
     Args:
         data (Path): The folder.
@@ -44,15 +44,15 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         pipeline (List[dict]): Transforms.
 
     Returns:
-        Split: Its pictures.
+        Split: Its images.
 
     Raises:
-        MissingFileError: There is no such folder, or no picture in it.
+        MissingFileError: There is no such folder, or no image in it.
         UnreadableFolderError: A part of it may not be read.
-        ConfigError: The list of its pictures is of another kind, see :func:`check_list`.
+        ConfigError: The list of its images is of another kind, see :func:`check_list`.
     """
     if not (data / split).is_dir():
-        raise MissingFileError(f'Expected labelled pictures in {data / split}/CLASS/*, and there is no such folder.')
+        raise MissingFileError(f'Expected labelled images in {data / split}/CLASS/*, and there is no such folder.')
     file = data / f'{split}.txt'
     listed = file.is_file()
     if listed:
@@ -79,12 +79,12 @@ def check_list(file: Path, folder: Path) -> None:
 
     Args:
         file (Path): The list, of lines ``file label``.
-        folder (Path): Where the pictures are.
+        folder (Path): Where the images are.
 
     Raises:
         UnreadableError: It has more than 1 GiB.
-        ConfigError: It is no UTF-8 text, empty, or has a line of another kind, or a picture twice or outside.
-        MissingFileError: It names a picture that is not there.
+        ConfigError: It is no UTF-8 text, empty, or has a line of another kind, or an image twice or outside.
+        MissingFileError: It names an image that is not there.
     """
     try:
         # As mmengine reads it: other characters that end a line may stand in a name.
@@ -97,7 +97,7 @@ def check_list(file: Path, folder: Path) -> None:
             f'it as UTF-8 without one.'
         )
     if lines == ['']:
-        raise ConfigError(f'{file} is empty. Expected is a line `file label` for each picture.')
+        raise ConfigError(f'{file} is empty. Expected is a line `file label` for each image.')
     first: dict[str, int] = {}
     missing = []
     for number, line in enumerate(lines, start=1):
@@ -118,16 +118,16 @@ def check_list(file: Path, folder: Path) -> None:
             missing.append(name)
     if missing:
         raise MissingFileError(
-            f'{len(missing)} of the {len(lines)} pictures in {file} are not in {folder}; the first is {missing[0]!r} '
+            f'{len(missing)} of the {len(lines)} images in {file} are not in {folder}; the first is {missing[0]!r} '
             f'(line {first[missing[0]]}).'
         )
 
 
 def drawn(split: Split, labels: str, seed: int) -> list[int]:
-    """Draw the labelled pictures of a probe, as ``label_subset.py`` does.
+    """Draw the labelled images of a probe, as ``label_subset.py`` does.
 
     Args:
-        split (Split): The training pictures.
+        split (Split): The training images.
         labels (str): A share as ``'10%'`` or a number for each class.
         seed (int): Seed.
 
@@ -135,7 +135,7 @@ def drawn(split: Split, labels: str, seed: int) -> list[int]:
         List[int]: Their positions.
 
     Raises:
-        ConfigError: A class has fewer pictures.
+        ConfigError: A class has fewer images.
     """
     position = {file: i for i, file in enumerate(split.files)}
     how = dict(percent=float(labels[:-1])) if labels.endswith('%') else dict(per_class=int(labels))
@@ -156,8 +156,8 @@ def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val:
     Args:
         names (List[str], optional): Of the students; None if no student has any.
         is_given (bool): They were given for this data; if not, they are those of training.
-        train (Split): Training pictures.
-        val (Split): Pictures of evaluation.
+        train (Split): Training images.
+        val (Split): Images of evaluation.
 
     Returns:
         str: Why there is no zero-shot; nothing where there is a name for each label.
@@ -175,8 +175,8 @@ def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val:
     if lacking or len(there) < 2:
         what = train.folders[lacking[0]] if train.folders and lacking else (lacking or [1])[0]
         raise ConfigError(
-            f'The training pictures of {data} are of {len(there)} classes, and none is of class {what!r}. A probe '
-            f'takes two classes or more, and pictures of each; labels are whole numbers from 0 without a gap.'
+            f'The training images of {data} are of {len(there)} classes, and none is of class {what!r}. A probe '
+            f'takes two classes or more, and images of each; labels are whole numbers from 0 without a gap.'
         )
     if names is None:
         return ''

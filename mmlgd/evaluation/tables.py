@@ -115,7 +115,7 @@ def evaluate(
         own = next((model.class_names for model in models.values() if model.class_names), None)
         note = check_classes(own, names is not None, train, val)
         most = len(train.files)
-        require(k <= most, f'--k {k} nearest neighbours are more than the {most} training pictures.')
+        require(k <= most, f'--k {k} nearest neighbours are more than the {most} training images.')
         draws = {one: {s: drawn(train, one, s) for s in (seeds[:1] if one == '100%' else seeds)} for one in labels}
         models = {name: model.to(get_device()) for name, model in models.items()}
         features: dict[str, tuple[Features, Features]] = {}

@@ -86,10 +86,10 @@ def layout(embeddings: Tensor, method: str, seed: int) -> np.ndarray:
 
     Raises:
         ImportError: The library of this method is not installed.
-        ValueError: There are too few pictures for a map.
+        ValueError: There are too few images for a map.
     """
     if len(embeddings) < 10:
-        raise ConfigError(f'A map takes at least 10 pictures, got {len(embeddings)}.')
+        raise ConfigError(f'A map takes at least 10 images, got {len(embeddings)}.')
     if method == 'umap':
         try:
             from umap import UMAP
@@ -113,7 +113,7 @@ def _draw(seen: Seen, method: str, classes: int, seed: int) -> Figure:
     """Draw both maps.
 
     Args:
-        seen (Seen): Pictures of student and teacher.
+        seen (Seen): Images of student and teacher.
         method (str): ``'tsne'`` or ``'umap'``.
         classes (int): Pseudo classes with a colour, the most frequent; the others are grey.
         seed (int): Seed of the layouts.
@@ -131,8 +131,8 @@ def _draw(seen: Seen, method: str, classes: int, seed: int) -> Figure:
     figure = Figure(figsize=(13, 6.4), layout='constrained')
     axes = figure.subplots(1, 2)
     headings = (
-        ('Student', f'calls {100 * same.mean():.1f} % of {len(same)} pictures what the teacher calls them', STUDENT),
-        ('Teacher', f'{len(ids)} of {len(seen.names)} class names are nearest to a picture', TEACHER),
+        ('Student', f'calls {100 * same.mean():.1f} % of {len(same)} images what the teacher calls them', STUDENT),
+        ('Teacher', f'{len(ids)} of {len(seen.names)} class names are nearest to an image', TEACHER),
     )
     for axis, points, (who, text, color) in zip(axes, (student, teacher), headings):
         grey = ~np.isin(pseudo, shown)
@@ -173,7 +173,7 @@ def _name_clusters(axis, points: np.ndarray, pseudo: np.ndarray, named: dict[int
         middle = np.median(own, axis=0)
         if len(own) > 1 and np.median(np.linalg.norm(own - middle, axis=1)) > SCATTERED:
             continue
-        # Above most of its pictures, so that it hides few of them.
+        # Above most of its images, so that it hides few of them.
         label = axis.annotate(
             name,
             (middle[0], np.percentile(own[:, 1], 80)),

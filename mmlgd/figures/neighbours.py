@@ -18,7 +18,7 @@ from mmlgd.utils.validation import whole
 
 from .looking import Seen, look, save
 
-COLUMNS = 2  # pictures side by side
+COLUMNS = 2  # images side by side
 
 
 def draw_neighbours(
@@ -73,7 +73,7 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
 
     Returns:
         Tuple[List[str], Tensor]: V names and (V, D) unit rows; none if the checkpoint has no such bank, or a queue of
-        pictures in its place.
+        images in its place.
     """
     state = state_dict_of(read_checkpoint(checkpoint))
     if saved_role(state, 'visual_bank') != PROTOTYPES:

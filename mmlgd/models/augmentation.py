@@ -13,13 +13,13 @@ from mmlgd.utils.validation import checked_settings
 
 from .pixels import gaussian_kernels, turn_hue
 
-# What each of a picture's uniform variates decides. Stored views are replayed from them: append, never reorder.
+# What each of an image's uniform variates decides. Stored views are replayed from them: append, never reorder.
 NOISE = (
     *('jitter', 'brightness', 'contrast', 'saturation', 'hue'),
     *('order_brightness', 'order_contrast', 'order_saturation', 'order_hue'),
     *('gray', 'blur', 'sigma', 'flip'),
 )
-CPU_PART = 16  # a CPU's caches hold no batch: in parts, 256 pictures take two thirds of the time
+CPU_PART = 16  # a CPU's caches hold no batch: in parts, 256 images take two thirds of the time
 
 
 @MODELS.register_module()
@@ -29,18 +29,18 @@ class MoCoV2Augmentation(nn.Module):
     ::
 
         colours = brightness, contrast, saturation and hue, in a random order    # with jitter_prob
-        view = flip(blur(gray(colours(picture))))                               # each with its own probability
+        view = flip(blur(gray(colours(image))))                               # each with its own probability
 
-    Pixels are those of torchvision's transforms on Pillow pictures, without their rounding to 8 bits in between. A
-    view is a function of the picture and its own row of uniform noise alone: it does not depend on the batch, and
+    Pixels are those of torchvision's transforms on Pillow images, without their rounding to 8 bits in between. A
+    view is a function of the image and its own row of uniform noise alone: it does not depend on the batch, and
     whoever keeps the noise can make it again. All decisions are taken on the CPU, where the noise is, so that none
     waits for a GPU (kornia before 0.9 does, when it copies constants).
 
     Args:
         brightness (float): b in [0, 1]; pixels are multiplied by a factor in [1 - b, 1 + b]. Defaults to 0.4, as in
             MoCo v2, like the values below.
-        contrast (float): Likewise, the blend with the picture's mean gray. Defaults to 0.4.
-        saturation (float): Likewise, the blend with its gray picture. Defaults to 0.4.
+        contrast (float): Likewise, the blend with the image's mean gray. Defaults to 0.4.
+        saturation (float): Likewise, the blend with its gray image. Defaults to 0.4.
         hue (float): In [0, 0.5]; hue is turned by up to this fraction of the circle, either way. Defaults to 0.1.
         jitter_prob (float): Of changing these four. Defaults to 0.8.
         gray_prob (float): Of losing all colour. Defaults to 0.2.
@@ -90,7 +90,7 @@ class MoCoV2Augmentation(nn.Module):
 
     @torch.no_grad()
     def forward(self, pictures: Tensor, noise: Optional[Tensor] = None) -> Tensor:
-        """Make a view of each picture.
+        """Make a view of each image.
 
         Args:
             pictures (Tensor): (N, 3, H, W) RGB, floating point in [0, 1], on any device.
@@ -101,10 +101,10 @@ class MoCoV2Augmentation(nn.Module):
             Tensor: (N, 3, H, W) RGB in [0, 1], on the same device.
 
         Raises:
-            ValueError: Pictures or noise are of another shape or kind; the message says what is expected.
+            ValueError: Images or noise are of another shape or kind; the message says what is expected.
         """
         if noise is None:
-            # All ranks have one seed: each draws for all and takes its own, or pictures would be jittered alike.
+            # All ranks have one seed: each draws for all and takes its own, or images would be jittered alike.
             rank, world_size = get_dist_info()
             noise = torch.rand(world_size, len(pictures), self.num_noise)[rank]
         _check_inputs(pictures, noise, self.num_noise)
@@ -117,7 +117,7 @@ class MoCoV2Augmentation(nn.Module):
         return views
 
     def _augment(self, views: Tensor, u: dict[str, Tensor]) -> None:
-        """Turn pictures into views, in place, by their variates, each (N,)."""
+        """Turn images into views, in place, by their variates, each (N,)."""
         self._jitter(views, u)
         _change(views, u['gray'] < self.gray_prob, _gray)
         sigma = self.sigma[0] + (self.sigma[1] - self.sigma[0]) * u['sigma']
@@ -170,12 +170,12 @@ def _check_range(limit: float, **values: float) -> None:
 def _check_inputs(pictures: Tensor, noise: Tensor, num_noise: int) -> None:
     if pictures.ndim != 4 or pictures.shape[1] != 3 or not pictures.is_floating_point():
         raise ValueError(
-            f'Expected pictures (N, 3, H, W) in floating point, RGB in 0..1, got {tuple(pictures.shape)} of '
+            f'Expected images (N, 3, H, W) in floating point, RGB in 0..1, got {tuple(pictures.shape)} of '
             f'{pictures.dtype}.'
         )
     if noise.shape != (len(pictures), num_noise) or noise.device.type != 'cpu':
         raise ValueError(
-            f'Expected noise ({len(pictures)}, {num_noise}) on the CPU, a row for each picture, got '
+            f'Expected noise ({len(pictures)}, {num_noise}) on the CPU, a row for each image, got '
             f'{tuple(noise.shape)} on {noise.device}.'
         )
 

@@ -53,11 +53,11 @@ class LGD(BaseSelfSupervisor):
             ``'mmlgd.QueueBank'``. Defaults to None: none.
         predict_teacher (bool): Let :meth:`predict` score with the teacher too, so that the log shows both side by
             side. Defaults to True.
-        channels_last (bool): Keep pictures, student and teacher in channels-last memory, which convolutions are faster
+        channels_last (bool): Keep images, student and teacher in channels-last memory, which convolutions are faster
             with: on a GPU in 16 bits, and on a CPU. The result is the same to rounding. Defaults to False.
         compile (bool | str): Compile the student's backbone and neck with ``torch.compile`` where the platform can;
             ``'auto'``: on a GPU alone. The teacher has the same option. Defaults to False.
-        data_preprocessor (dict, optional): Picture statistics of the *student*. Defaults to
+        data_preprocessor (dict, optional): Image statistics of the *student*. Defaults to
             ``mmlgd.PretrainDataPreprocessor`` with ImageNet's mean and std and RGB order.
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
@@ -141,7 +141,7 @@ class LGD(BaseSelfSupervisor):
         return {name: bank for name, bank in self.banks.items() if name in self.criterion.reads}
 
     def embed(self, inputs: Tensor) -> Tensor:
-        """Embed pictures with the student.
+        """Embed images with the student.
 
         Args:
             inputs (Tensor): (N, 3, H, W), preprocessed.
@@ -197,7 +197,7 @@ class LGD(BaseSelfSupervisor):
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None) -> list[DataSample]:
-        """Classify zero-shot: similarity of each picture to each class name.
+        """Classify zero-shot: similarity of each image to each class name.
 
         Args:
             inputs (Tensor): (N, 3, H, W), preprocessed.
@@ -230,9 +230,9 @@ class LGD(BaseSelfSupervisor):
         if not isinstance(inputs, Tensor) or inputs.ndim != 4:
             got = f'a {type(inputs).__name__}' if not isinstance(inputs, Tensor) else f'shape {tuple(inputs.shape)}'
             raise ValueError(
-                f'Expected a batch of pictures (N, 3, H, W), got {got}. Is `collate_fn=dict(type='
+                f'Expected a batch of images (N, 3, H, W), got {got}. Is `collate_fn=dict(type='
                 f'"mmlgd.default_collate")` set in the dataloader? mmengine makes lists by default, which mean views '
-                f'of one picture here.'
+                f'of one image here.'
             )
         return inputs.contiguous(memory_format=self.memory_format)
 

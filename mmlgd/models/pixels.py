@@ -9,7 +9,7 @@ BLUR_PASSES = 3  # of a box, which make Pillow's Gaussian
 
 
 def turn_hue(pictures: Tensor, turns: Tensor) -> Tensor:
-    r"""Turn the hue of pictures, as torchvision's and kornia's functions do by way of HSV, in a third of the time.
+    r"""Turn the hue of images, as torchvision's and kornia's functions do by way of HSV, in a third of the time.
 
     .. math:: c' = v - \delta \cdot \text{clamp}(\min(k_c, 4 - k_c), 0, 1), \quad k_c = (n_c + h + 6 f) \bmod 6
 

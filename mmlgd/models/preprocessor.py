@@ -16,7 +16,7 @@ from mmlgd.utils.validation import checked_settings
 class PretrainDataPreprocessor(SelfSupDataPreprocessor):
     r"""Data preprocessor of mmpretrain's self-supervised methods that can also augment, for the whole batch at once.
 
-    In training, with an augmentation, pictures go to the device as 8 bits and then
+    In training, with an augmentation, images go to the device as 8 bits and then
 
     .. math:: x = (255 \cdot \text{augment}(\text{RGB} / 255) - \text{mean}) / \text{std}
 
@@ -44,7 +44,7 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
         super().__init__(**kwargs)
         if augmentation and not (kwargs.get('to_rgb') or kwargs.get('bgr_to_rgb')):
             raise ConfigError(
-                'An augmentation works on RGB, and pictures are loaded as BGR. Set to_rgb=True in data_preprocessor.'
+                'An augmentation works on RGB, and images are loaded as BGR. Set to_rgb=True in data_preprocessor.'
             )
         self.augmentation = build_part(augmentation, 'data_preprocessor.augmentation') if augmentation else None
 
@@ -68,7 +68,7 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
         augments = training and self.augmentation is not None
         if noise is not None and training and not augments:
             raise ConfigError(
-                'The batch has augmentation_noise, but this data_preprocessor has no augmentation: its pictures would '
+                'The batch has augmentation_noise, but this data_preprocessor has no augmentation: its images would '
                 'not be the views that the noise stands for. Set augmentation=dict(type="mmlgd.MoCoV2Augmentation").'
             )
         pair = dict(inputs=data['inputs'], data_samples=data.get('data_samples'))
@@ -86,7 +86,7 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
         if not isinstance(inputs, Tensor):
             raise TypeError(
                 f'Expected a stacked batch (N, 3, H, W) to augment, got a {type(inputs).__name__}. Set '
-                f'collate_fn=dict(type="mmlgd.default_collate") in the dataloader; several views of one picture have '
+                f'collate_fn=dict(type="mmlgd.default_collate") in the dataloader; several views of one image have '
                 f'to be made by the train pipeline, without an augmentation here.'
             )
         # Torch keeps pinned memory until the copy is made, so this is safe, and waits only for memory that is not.

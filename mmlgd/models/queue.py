@@ -1,4 +1,4 @@
-"""A bank without classes: the teacher's embeddings of the latest pictures."""
+"""A bank without classes: the teacher's embeddings of the latest images."""
 
 from typing import Optional
 
@@ -15,7 +15,7 @@ from .base_bank import QUEUED, Bank
 
 @MODELS.register_module()
 class QueueBank(Bank):
-    r"""Queue of the teacher's embeddings of the latest pictures (SEED, Fang et al., ICLR 2021, arXiv 2101.04731).
+    r"""Queue of the teacher's embeddings of the latest images (SEED, Fang et al., ICLR 2021, arXiv 2101.04731).
 
     A term over it, with the self logit, is SEED's loss. With N embeddings :math:`t_0, t_1, \dots` in a step and the
     pointer p,
@@ -27,7 +27,7 @@ class QueueBank(Bank):
     checkpoint: a resumed run goes on with the same queue.
 
     Args:
-        size (int): M > 0, in pictures.
+        size (int): M > 0, in images.
         embed_dim (int): D; LGD fills it in.
 
     Attributes:
@@ -52,7 +52,7 @@ class QueueBank(Bank):
     @checked_settings
     def __init__(self, size: int, embed_dim: int):
         super().__init__()
-        require(size > 0, f'Expected a queue of at least one picture, got size={size}.')
+        require(size > 0, f'Expected a queue of at least one image, got size={size}.')
         require(embed_dim > 0, f'Expected embeddings of some dimension, got embed_dim={embed_dim}.')
         self._start_random(size, embed_dim)
         self.register_buffer('pointer', torch.zeros((), dtype=torch.int64))

@@ -13,7 +13,7 @@ IMAGENET_RGB = dict(
 
 
 def zero_shot_scores(embeddings: Tensor, bank: Tensor, temperature: float) -> Tensor:
-    r"""Score pictures against class names, :math:`\text{softmax}(s \cdot \text{TSB} / \tau)`, in float32 always.
+    r"""Score images against class names, :math:`\text{softmax}(s \cdot \text{TSB} / \tau)`, in float32 always.
 
     Args:
         embeddings (Tensor): (N, D), unit rows.

@@ -90,8 +90,8 @@ def pretrain(
             for small data, to 64.
         workers (int, optional): Processes that read images, for each card, from 0 to 512. Defaults to 8, and no more
             than there are cores.
-        bad_pictures (str): Of files that are no image or not a whole one: skip leaves them out and says which, raise
-            stops at the first. Defaults to skip.
+        bad_pictures (str): skip leaves out unreadable or truncated images and reports them, raise stops at the first.
+            Defaults to skip.
         max_bad_pictures (str | int | float): With skip: a run that meets more of them stops; a number, or a share as
             1%. Defaults to 1%.
         gpus (int): Cards of this machine. Defaults to 1; without a card, the CPU.

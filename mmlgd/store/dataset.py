@@ -1,4 +1,4 @@
-"""Pictures with the teacher's embeddings of them: training without a teacher."""
+"""Images with the teacher's embeddings of them: training without a teacher."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,18 +22,18 @@ from .views import SeededViews
 class StoredTeacherDataset(SeededViews):
     """Replay the views of a teacher store, each with the teacher's embedding of it.
 
-    A picture that was bad when the store was written has no embedding: it stays out, also where it has been mended. One
+    An image that was bad when the store was written has no embedding: it stays out, also where it has been mended. One
     that is bad now stays out as well, and so does one whose file has another content than the store was written from.
     What is in its place comes with its own embedding.
 
     Args:
         store (str | Path): Folder of a store that ``mmlgd store`` has written.
-        dataset (dict): The pictures and the pipeline that the store was written from.
+        dataset (dict): The images and the pipeline that the store was written from.
         augmentation (dict, optional): That of the model's data preprocessor, which finishes the views. Defaults to
             None: there is none.
 
     Raises:
-        StoreError: The store is unfinished or damaged, or was written from other pictures, another pipeline or
+        StoreError: The store is unfinished or damaged, or was written from other images, another pipeline or
             augmentation, or with libraries whose pixels differ; the message names the difference.
     """
 
@@ -52,13 +52,13 @@ class StoredTeacherDataset(SeededViews):
             ),
             'dataset',
         )
-        # The first format probed what it put in the place of bad pictures. The others need no embedding for it, and
+        # The first format probed what it put in the place of bad images. The others need no embedding for it, and
         # so no shard to be read as a whole.
         first = told['format'] == 1
         views = self if first else SeededViews(self.pictures, self.num_views, self.seed, self.noise)
         if found := found or difference_of_views(told, views, augmentation):
             raise StoreError(
-                f'The teacher store in {str(store)!r} does not fit this data set: {found}. Use the pictures, pipeline '
+                f'The teacher store in {str(store)!r} does not fit this data set: {found}. Use the images, pipeline '
                 f'and libraries that it was written with, or write another store with mmlgd store.'
             )
 
@@ -73,8 +73,8 @@ class StoredTeacherDataset(SeededViews):
             dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
 
         Raises:
-            BadPictureError: The picture is bad, or was when the store was written, or it is another one by now.
-            StoreError: The stored embedding is zero or not finite; the message names picture and teacher.
+            BadPictureError: The image is bad, or was when the store was written, or it is another one by now.
+            StoreError: The stored embedding is zero or not finite; the message names image and teacher.
         """
         row = view * self.num_pictures + picture
         embedding = torch.from_numpy(self.store[row].copy())
@@ -101,10 +101,10 @@ class StoredTeacherDataset(SeededViews):
 
 @DATA_SAMPLERS.register_module()
 class ViewSampler(DefaultSampler):
-    """One view of each picture an epoch: epoch e has view e mod V of all of them.
+    """One view of each image an epoch: epoch e has view e mod V of all of them.
 
     Args:
-        dataset (SeededViews): N pictures, V views.
+        dataset (SeededViews): N images, V views.
         shuffle (bool): Defaults to True.
         seed (int, optional): Of the order; equal on all ranks. Defaults to None, which takes mmengine's.
         round_up (bool): See mmengine's ``DefaultSampler``. Defaults to True.

@@ -1,4 +1,4 @@
-"""What makes two runs see the same views: the pictures, the augmentation, the libraries, and a few pixels as proof."""
+"""What makes two runs see the same views: the images, the augmentation, the libraries, and a few pixels as proof."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ import torch
 from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.utils.building import build_part
 
-_SURVEYED = 1000  # pictures whose size is looked at
+_SURVEYED = 1000  # images whose size is looked at
 _PROBED = 16  # views of which pixels are compared: so many that each kind of augmentation is in one of them
 _POINTS = 16  # rows and columns of these, whose crossings are kept
 # How far two views may differ, on average. Noise of up to 3 grey levels in the image, more than decoders differ by,
@@ -54,23 +54,23 @@ def plain(value: Any) -> Any:
 
 
 def survey_pictures(dataset: Sized) -> dict:
-    """Describe the pictures of a data set: how many, which, and the sizes of some of their files.
+    """Describe the images of a data set: how many, which, and the sizes of some of their files.
 
     Args:
         dataset (Dataset): Of mmengine's kind, with an ``img_path`` in each ``get_data_info``.
 
     Returns:
         dict: ``count``, ``names`` (a digest of the paths below ``data_root``) and ``sizes`` (a digest of the file sizes
-        of 1000 pictures, evenly spread).
+        of 1000 images, evenly spread).
 
     Raises:
-        ValueError: The data set does not say where its pictures are.
+        ValueError: The data set does not say where its images are.
     """
     paths = [dataset.get_data_info(i).get('img_path') for i in range(len(dataset))]
     if not paths or not all(isinstance(path, str) for path in paths):
         raise ConfigError(
-            f'{type(dataset).__name__} has no file for each of its {len(paths)} pictures (img_path), by which a '
-            f'teacher store knows them. Give a data set of picture files, as mmpretrain.CustomDataset.'
+            f'{type(dataset).__name__} has no file for each of its {len(paths)} images (img_path), by which a '
+            f'teacher store knows them. Give a data set of image files, as mmpretrain.CustomDataset.'
         )
     root = os.path.join(getattr(dataset, 'data_root', '') or '', '')
     names = hashlib.sha256('\n'.join(path.removeprefix(root) for path in paths).encode(errors='surrogateescape'))
@@ -83,7 +83,7 @@ def survey_pictures(dataset: Sized) -> dict:
 
 
 def _size(path: str) -> int:
-    """Of a file; one that is remote has no cheap size, and one that is missing none: it is a bad picture."""
+    """Of a file; one that is remote has no cheap size, and one that is missing none: it is a bad image."""
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
@@ -204,7 +204,7 @@ def _pixels(sample: dict) -> str:
 
 
 def libraries() -> dict:
-    """Versions of what decodes and augments pictures here."""
+    """Versions of what decodes and augments images here."""
     found = dict(python=platform.python_version())
     for name in _LIBRARIES:
         try:

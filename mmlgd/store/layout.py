@@ -26,13 +26,13 @@ _CHECKSUMS = 100  # bytes
 class TeacherStore:
     """A teacher store on disk.
 
-    Row ``view * pictures + picture`` is the teacher's embedding of one view of one picture. ::
+    Row ``view * images + picture`` is the teacher's embedding of one view of one image. ::
 
-        store.json          what the rows are: teacher, pictures, augmentation, probes
+        store.json          what the rows are: teacher, images, augmentation, probes
         shards/00000.npy    float16 (rows, D), in order; memory-mapped
         shards/00000.files  uint32, for each row the digest of the file that it was made from
         shards/00000.crc32  the checksums of both, written when the shard is whole
-        shards/00000.bad    if some of its pictures were bad: their numbers and what was wrong; their rows are zero
+        shards/00000.bad    if some of its images were bad: their numbers and what was wrong; their rows are zero
         text/*.safetensors  embeddings of the class names
 
     Args:
@@ -86,7 +86,7 @@ class TeacherStore:
         """The description, when it is to say what the rows are of, and not only where.
 
         Returns:
-            dict: Teacher, pictures, pipeline, augmentation, probes and the rest, of the right kinds.
+            dict: Teacher, images, pipeline, augmentation, probes and the rest, of the right kinds.
 
         Raises:
             StoreError: The store does not tell, or what it tells is damaged.
@@ -147,10 +147,10 @@ class TeacherStore:
             )
 
     def bad_pictures(self) -> dict[int, str]:
-        """Tell which pictures were left out as bad, in some view at least.
+        """Tell which images were left out as bad, in some view at least.
 
         Returns:
-            Dict[int, str]: What was wrong, by the number of the picture.
+            Dict[int, str]: What was wrong, by the number of the image.
 
         Raises:
             StoreError: The list of a shard is damaged.
@@ -181,14 +181,14 @@ class TeacherStore:
         Args:
             shard (int): Its number.
             embeddings (np.ndarray): (rows, D), rows of unit length; what stands in the rows of ``bad`` is not kept.
-            bad (Dict[int, str], optional): What was wrong with pictures that have no embedding here, by row.
-            name_of (Callable, optional): What the picture and view of a row are called in an error. Defaults to None,
+            bad (Dict[int, str], optional): What was wrong with images that have no embedding here, by row.
+            name_of (Callable, optional): What the image and view of a row are called in an error. Defaults to None,
                 which gives their numbers.
             files (np.ndarray, optional): (rows,), of each row the digest of its file, see
                 :func:`~mmlgd.store.file_digest`. Defaults to None: nobody can tell later whether files have changed.
 
         Raises:
-            StoreError: A row is zero or not finite; the message names teacher, picture and view.
+            StoreError: A row is zero or not finite; the message names teacher, image and view.
             WriteError: The disk is full, or the folder not writable. What is there stays.
         """
         rows = np.ascontiguousarray(embeddings, dtype=np.float16)
@@ -199,7 +199,7 @@ class TeacherStore:
         if len(wrong):
             first = self.rows_of(shard)[int(wrong[0])]
             view, picture = divmod(first, self.num_pictures)
-            name = name_of(first) if name_of else f'picture {picture}, view {view}'
+            name = name_of(first) if name_of else f'image {picture}, view {view}'
             raise StoreError(
                 f'The teacher {self.description["teacher"].get("id")} gives {len(wrong)} embeddings of shard {shard} a '
                 f'length other than 1, the first {np.linalg.norm(rows[wrong[0]].astype(np.float32))} for {name}. Zero '
@@ -228,7 +228,7 @@ class TeacherStore:
         """Read one embedding.
 
         Args:
-            row (int): ``view * pictures + picture``.
+            row (int): ``view * images + picture``.
 
         Returns:
             np.ndarray: (D,) float16, of about unit length.
@@ -243,7 +243,7 @@ class TeacherStore:
         """Read from which content of its image's file an embedding was made.
 
         Args:
-            row (int): ``view * pictures + picture``.
+            row (int): ``view * images + picture``.
 
         Returns:
             int | None: As :func:`~mmlgd.store.file_digest` gives it; None in a store that does not know.

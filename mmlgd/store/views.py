@@ -14,18 +14,18 @@ from mmlgd.utils.validation import whole
 
 from .fingerprint import file_digest
 
-MOST_VIEWS = 100_000  # of each picture; a run sees one an epoch
+MOST_VIEWS = 100_000  # of each image; a run sees one an epoch
 
 
 @DATASETS.register_module()
 class SeededViews(Dataset):
-    """V augmented views of each picture, the same at every replay.
+    """V augmented views of each image, the same at every replay.
 
-    Item ``view * pictures + picture`` is one view of one picture. If the picture is bad, and the policy of ``dataset``
-    leaves it out, it is the same view of another picture, as that one's own item has it.
+    Item ``view * images + picture`` is one view of one image. If the image is bad, and the policy of ``dataset``
+    leaves it out, it is the same view of another image, as that one's own item has it.
 
     Args:
-        dataset (dict | Dataset): Pictures and their pipeline, see :class:`~mmlgd.datasets.Pictures` for the policy.
+        dataset (dict | Dataset): Images and their pipeline, see :class:`~mmlgd.datasets.Pictures` for the policy.
         views (int): V > 0, and 100,000 at most.
         seed (int): Another seed gives other views. Defaults to 0.
         noise (int): Uniform variates to hand along in ``augmentation_noise`` for each view, for the batched
@@ -36,7 +36,7 @@ class SeededViews(Dataset):
     """
 
     def __init__(self, dataset: Union[dict, Dataset], views: int, seed: int = 0, noise: int = 0):
-        views = whole('views of each picture', 1, MOST_VIEWS)(views)
+        views = whole('views of each image', 1, MOST_VIEWS)(views)
         self.pictures = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.num_views = views
         self.seed = seed
@@ -52,28 +52,28 @@ class SeededViews(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """dict: Of the pictures' data set."""
+        """dict: Of the images' data set."""
         return self.pictures.metainfo
 
     def name_of(self, index: int) -> str:
         """Say which view an item is, for errors.
 
         Args:
-            index (int): ``view * pictures + picture``.
+            index (int): ``view * images + picture``.
 
         Returns:
-            str: View and picture, by its path where the data set knows it.
+            str: View and image, by its path where the data set knows it.
         """
         view, picture = divmod(index, self.num_pictures)
         path = self._path_of(picture)
-        return f'picture {picture}{f" ({shown(path)})" if path else ""}, view {view}'
+        return f'image {picture}{f" ({shown(path)})" if path else ""}, view {view}'
 
     def _path_of(self, picture: int) -> Optional[str]:
         info = self.pictures.get_data_info(picture) if hasattr(self.pictures, 'get_data_info') else {}
         return info.get('img_path')
 
     def full_init(self) -> None:
-        """Let the pictures' data set read its annotations, as mmengine asks before training."""
+        """Let the images' data set read its annotations, as mmengine asks before training."""
         self.pictures.full_init()
 
     def __len__(self) -> int:
@@ -81,10 +81,10 @@ class SeededViews(Dataset):
         return self.num_pictures * self.num_views
 
     def __getitem__(self, index: int) -> dict:
-        """Replay one view of a picture, or of another one in its place.
+        """Replay one view of an image, or of another one in its place.
 
         Args:
-            index (int): ``view * pictures + picture``.
+            index (int): ``view * images + picture``.
 
         Returns:
             dict: Of :meth:`replay`.
@@ -104,7 +104,7 @@ class SeededViews(Dataset):
             ``file_digest``, by which the content of the image's file is known again.
 
         Raises:
-            BadPictureError: The picture is bad.
+            BadPictureError: The image is bad.
         """
         with seeded(self.seed, view, picture):
             sample = self._load(picture)

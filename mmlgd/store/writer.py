@@ -36,10 +36,10 @@ from .views import SeededViews
 
 
 def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
-    """Run a config's teacher over V augmented views of each of its pictures, and keep the embeddings.
+    """Run a config's teacher over V augmented views of each of its images, and keep the embeddings.
 
     What is there already stays: a run that was stopped goes on with the next shard. In a distributed run, the ranks
-    share the shards. Pictures that cannot be used are left out, or stop the run, as the config's data set says.
+    share the shards. Images that cannot be used are left out, or stop the run, as the config's data set says.
 
     Args:
         cfg (Config): Of LGD pre-training with a live teacher.
@@ -52,10 +52,10 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         TeacherStore: The store, complete.
 
     Raises:
-        ConfigError: The folder lies in that of the pictures, or ``views`` or ``seed`` is out of its range.
+        ConfigError: The folder lies in that of the images, or ``views`` or ``seed`` is out of its range.
         StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
-        BadPictureError: A picture is bad, and the data set's policy is not to leave it out.
-        TooManyBadPicturesError: More pictures are bad than may be left out.
+        BadPictureError: An image is bad, and the data set's policy is not to leave it out.
+        TooManyBadPicturesError: More images are bad than may be left out.
         LockedError: Another run writes there.
         WriteError: The disk is full, or the folder not writable. What is there stays, and the next run goes on.
         OtherRankError: Another rank had one of these errors.
@@ -113,7 +113,7 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
 def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     """Let a config train from a teacher store, in place; its teacher stays behind it, for names that are not in there.
 
-    The data loader replays the store's views, one of each picture an epoch, and hands the embeddings along. The
+    The data loader replays the store's views, one of each image an epoch, and hands the embeddings along. The
     teacher's own accuracy leaves the evaluation: the teacher would be loaded for nothing else.
 
     Args:
@@ -122,7 +122,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
 
     Raises:
         StoreError: The store was written by another teacher or with another batched augmentation; the message names
-            the difference. Pictures and pipeline are compared when the data set is built.
+            the difference. Images and pipeline are compared when the data set is built.
     """
     folder = os.path.abspath(folder)  # kept in checkpoints, which are read from other places
     told = TeacherStore(folder).origin()
@@ -209,7 +209,7 @@ def _require_same_views(store: TeacherStore, dataset: SeededViews, augmentation:
 
 
 def _report_bad(store: TeacherStore, dataset: SeededViews) -> None:
-    """Name the pictures that the store has left out, those of an earlier run that was stopped among them."""
+    """Name the images that the store has left out, those of an earlier run that was stopped among them."""
     bad = {dataset.pictures.get_data_info(k)['img_path']: reason for k, reason in store.bad_pictures().items()}
     dataset.bad_pictures.require_few(bad, dataset.num_pictures)
     if dist.is_main_process() and bad:
@@ -244,7 +244,7 @@ def _full_shards(
     precision = _precision(cfg)
     done: list[np.ndarray] = []
     files: list[int] = []
-    bad: dict[int, str] = {}  # what was wrong with pictures that have no embedding, by row
+    bad: dict[int, str] = {}  # what was wrong with images that have no embedding, by row
     found: dict[str, str] = {}  # the same, by path
     coming = iter(rows)
     with tqdm(

@@ -62,7 +62,7 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
     inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     found = [image for one in inputs for image in _images_of(one)]
     if not found:
-        raise ConfigError('Expected at least one picture, got an empty list.')
+        raise ConfigError('Expected at least one image, got an empty list.')
     return found
 
 
@@ -121,12 +121,12 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
     if isinstance(source, np.ndarray):
         if source.ndim != 3 or source.shape[2] != 3:
             raise ConfigError(
-                f'Expected an array (height, width, 3) in BGR order, got shape {source.shape}. Give several pictures '
+                f'Expected an array (height, width, 3) in BGR order, got shape {source.shape}. Give several images '
                 f'as a list of arrays.'
             )
         return [ImageSource(source)]
     if not isinstance(source, (str, Path)):
-        raise TypeError(f'A picture is a path, a URL, a folder or an array, got a {type(source).__name__}.')
+        raise TypeError(f'An image is a path, a URL, a folder or an array, got a {type(source).__name__}.')
     if '://' in str(source):
         name = PurePosixPath(urlparse(str(source)).path).name
         return [ImageSource(str(source), '' if name == '..' or '\\' in name else name)]
@@ -135,8 +135,8 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
         files = sorted(map(Path, images_in(path, IMAGE_SUFFIXES)))
         if not files:
             endings = ' '.join(IMAGE_SUFFIXES)
-            raise ConfigError(f'There are no pictures ({endings}) in {str(path)!r} and its sub-folders.')
+            raise ConfigError(f'There are no images ({endings}) in {str(path)!r} and its sub-folders.')
         return [ImageSource(str(path / file), file) for file in files]
     if not path.is_file():
-        raise MissingFileError(f'There is no picture and no folder at {str(path)!r} (a pipe or a device is none).')
+        raise MissingFileError(f'There is no image and no folder at {str(path)!r} (a pipe or a device is none).')
     return [ImageSource(str(path), path.name)]

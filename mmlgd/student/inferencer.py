@@ -1,4 +1,4 @@
-"""A student at work: pictures in, class names out."""
+"""A student at work: images in, class names out."""
 
 import warnings
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from .zero_shot import get_zero_shot_classifier
 
 
 class ZeroShotInferencer(ImageClassificationInferencer):
-    """Name what is in pictures, with a student and any class names.
+    """Name what is in images, with a student and any class names.
 
     Images are prepared as the evaluation of the training did (``test_dataloader`` in its config), or, if it had none,
     brought to the size that the student was trained at: the short side to 8/7 of it, then the middle.
@@ -75,28 +75,28 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         on_error: str = 'skip',
         **drawing,
     ) -> list:
-        """Classify pictures.
+        """Classify images.
 
         Args:
             inputs (str | Path | ndarray | list): A file, a URL, a folder (searched with its sub-folders), an array
                 (H, W, 3) in BGR order as OpenCV and mmpretrain read it, or a list of these.
             return_datasamples (bool): Return mmpretrain's ``DataSample`` instead of dicts. Defaults to False.
-            batch_size (int): Pictures a step. Defaults to 32.
-            topk (int): How many named scores to give for a picture. Defaults to 5.
-            on_error (str): ``'skip'`` leaves a picture that cannot be read out, with a warning that names it;
-                ``'raise'`` reads all pictures once beforehand and stops at the first such, before any prediction.
+            batch_size (int): Images a step. Defaults to 32.
+            topk (int): How many named scores to give for an image. Defaults to 5.
+            on_error (str): ``'skip'`` leaves an image that cannot be read out, with a warning that names it;
+                ``'raise'`` reads all images once beforehand and stops at the first such, before any prediction.
                 Defaults to ``'skip'``.
-            **drawing: mmpretrain's ``show_dir`` (folder for the drawn pictures; sub-folders are kept), ``resize``,
+            **drawing: mmpretrain's ``show_dir`` (folder for the drawn images; sub-folders are kept), ``resize``,
                 ``rescale_factor``, ``draw_score``, ``show`` and ``wait_time``.
 
         Returns:
-            list: For each picture that could be read, in order, a dict with ``index`` (which of the inputs),
+            list: For each image that could be read, in order, a dict with ``index`` (which of the inputs),
             ``img_path`` (None for an array), ``pred_scores`` (K,), ``pred_label``, ``pred_score``, ``pred_class`` and
             ``topk``, a list of (name, score).
 
         Raises:
             FileNotFoundError: A path is missing. Paths and arrays are checked before the first prediction.
-            ValueError: A folder without pictures, an array of another shape, no picture that can be read, or an
+            ValueError: A folder without images, an array of another shape, no image that can be read, or an
                 unknown argument.
         """
         if on_error not in ('skip', 'raise'):
@@ -110,7 +110,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         results = super().__call__(inputs, return_datasamples, batch_size, topk=topk, on_error=on_error, **drawing)
         if not results:
             raise ConfigError(
-                f'None of {len(inputs)} pictures can be read; the first is {inputs[0]}. The warnings say why.'
+                f'None of {len(inputs)} images can be read; the first is {inputs[0]}. The warnings say why.'
             )
         return results
 
@@ -141,7 +141,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         show_dir: Union[str, Path, None] = None,
         **drawing,
     ) -> None:
-        """Draw the best name and its score into pictures, one at a time.
+        """Draw the best name and its score into images, one at a time.
 
         Args:
             inputs (List[ImageSource]): Of :meth:`_inputs_to_list`.
@@ -174,7 +174,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
         Args:
             preds (List[DataSample]): Predictions.
-            visualization (None): Not used: drawn pictures are not kept.
+            visualization (None): Not used: drawn images are not kept.
             return_datasamples (bool): Return them as they are. Defaults to False.
             topk (int): How many named scores. Defaults to 5.
 
@@ -192,7 +192,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
 
 def _targets(inputs: list[ImageSource], show_dir: Union[str, Path]) -> list[Path]:
-    """Say where each drawn picture goes: one file each, and never onto a picture that is read."""
+    """Say where each drawn image goes: one file each, and never onto an image that is read."""
     targets, taken = [], {Path(one.source).resolve() for one in inputs if isinstance(one.source, str)}
     for index, one in enumerate(inputs):
         target = Path(show_dir, one.name or str(index)).with_suffix('.png')

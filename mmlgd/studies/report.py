@@ -1,4 +1,4 @@
-"""The table and the picture of a study: mean and spread over seeds of training."""
+"""The table and the image of a study: mean and spread over seeds of training."""
 
 from pathlib import Path
 

@@ -24,7 +24,7 @@ TOOL = ROOT / 'tools/dataset_converters/label_subset.py'
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Three classes of 10, 20 and 40 pictures, one of them in sub-folders; empty files do."""
+    """Three classes of 10, 20 and 40 images, one of them in sub-folders; empty files do."""
     root = tmp_path_factory.mktemp('train')
     for name, count in (('n03', 40), ('n01', 10), ('n02', 20)):
         for k in range(count):
@@ -49,7 +49,7 @@ def test_simclr_list(folder, tmp_path, monkeypatch, capsys):
     out = tmp_path / 'meta/train_1percent.txt'
     run(monkeypatch, folder, '--list', tmp_path / '1percent.txt', '--out', out)
     assert out.read_text() == 'n03/n03_7.JPEG 2\nn01/n01_2.JPEG 0\nn03/n03_0.JPEG 2\n'
-    assert '3 pictures of 2 classes' in capsys.readouterr().out
+    assert '3 images of 2 classes' in capsys.readouterr().out
     dataset = CustomDataset(data_prefix=str(folder), ann_file=str(out))
     assert [int(label) for label in dataset.get_gt_labels()] == [2, 0, 2]
     assert Path(dataset[1]['img_path']).is_file()
@@ -57,7 +57,7 @@ def test_simclr_list(folder, tmp_path, monkeypatch, capsys):
 
 def test_simclr_list_of_another_folder(folder, tmp_path):
     (tmp_path / 'list.txt').write_text('n03_7.JPEG\nn09_1.JPEG\nn01_99.JPEG\n')
-    with pytest.raises(FileNotFoundError, match='2 of the 3 pictures .* n09/n09_1.JPEG, n01/n01_99.JPEG'):
+    with pytest.raises(FileNotFoundError, match='2 of the 3 images .* n09/n09_1.JPEG, n01/n01_99.JPEG'):
         from_list(folder, tmp_path / 'list.txt')
 
 
@@ -72,7 +72,7 @@ def test_a_share_of_each_class(folder):
 
 def test_the_same_number_of_each_class(folder):
     assert count(draw(folder, per_class=8)) == {'0': 8, '1': 8, '2': 8}
-    with pytest.raises(ValueError, match='n01 has 10 pictures, fewer than 11'):
+    with pytest.raises(ValueError, match='n01 has 10 images, fewer than 11'):
         draw(folder, per_class=11)
 
 
@@ -98,5 +98,5 @@ def test_a_folder_without_classes_is_named(tmp_path):
         with pytest.raises(FileNotFoundError, match='Expected class folders in'):
             draw(root, percent=1)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='no pictures in .*empty'):
+    with pytest.raises(FileNotFoundError, match='no images in .*empty'):
         draw(tmp_path, percent=1)

@@ -19,13 +19,13 @@ from tests.bad_pictures import bad_files, encode, photo, unusual_files
 
 REASONS = {
     'zero-byte': r'empty \(0 bytes\)',
-    'cut-off': 'cut off|damaged|no picture',
+    'cut-off': 'cut off|damaged|no image',
     'half-downloaded': 'cut off',
     'corrupt.': 'damaged',
-    'corrupt-header': 'no picture',
-    'text': "no picture that can be read .it begins with b'not a picture at",
+    'corrupt-header': 'no image',
+    'text': "no image that can be read .it begins with b'not an image at",
     'page': "begins with b'<!DOCTYPE html><'",
-    'postscript': 'no picture that can be read',
+    'postscript': 'no image that can be read',
     'twelve': '16 bits a channel and uses the lowest alone',
     'invisible': 'transparent everywhere',
     'floats': 'float32 from 0 to 1',
@@ -81,7 +81,7 @@ def test_an_ordinary_picture_has_mmcvs_pixels(name, tmp_path):
 @settings(deadline=None)
 @given(st.data())
 def test_a_jpeg_that_is_cut_off_anywhere_is_refused(data):
-    """With every number of bytes, whatever the encoding; the whole file is a picture."""
+    """With every number of bytes, whatever the encoding; the whole file is an image."""
     options = data.draw(st.sampled_from([dict(), dict(progressive=True), dict(optimize=True), dict(subsampling=0)]))
     image = photo(data.draw(st.integers(0, 3)))
     content = encode(image[..., 0] if data.draw(st.booleans()) else image, 'JPEG', **options)
@@ -127,7 +127,7 @@ def bomb(side):
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path):
-    (tmp_path / 'huge.png').write_bytes(bomb(16_384))  # 35 kB; as a picture 805 MB
+    (tmp_path / 'huge.png').write_bytes(bomb(16_384))  # 35 kB; as an image 805 MB
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(BadPictureError, match=f'16384 x 16384 pixels; more than max_pixels={MAX_PIXELS}'):
         load(tmp_path / 'huge.png')
@@ -168,7 +168,7 @@ def test_a_file_that_may_not_be_read_is_bad(tmp_path):
 
 
 def test_a_fault_of_the_machine_is_no_bad_picture(tmp_path):
-    """Too many open files: every picture would seem bad, and none is."""
+    """Too many open files: every image would seem bad, and none is."""
     (tmp_path / 'plain.png').write_bytes(encode(photo(), 'PNG'))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     held = []

@@ -1,4 +1,4 @@
-"""The policy for bad pictures: what is left out, what takes its place, where it ends."""
+"""The policy for bad images: what is left out, what takes its place, where it ends."""
 
 import pickle
 import shutil
@@ -34,13 +34,13 @@ def _folder(tmp_path_factory):
     whole = (folder / BAD[0]).read_bytes()
     (folder / BAD[0]).write_bytes(whole[: len(whole) // 2])
     (folder / BAD[1]).write_bytes(b'')
-    (folder / BAD[2]).write_text('no picture')
+    (folder / BAD[2]).write_text('no image')
     return folder
 
 
 @pytest.fixture
 def folder(_folder, tmp_path):
-    """A folder of 20 pictures, 3 of which are bad; to be changed at will."""
+    """A folder of 20 images, 3 of which are bad; to be changed at will."""
     return shutil.copytree(_folder, tmp_path / 'folder')
 
 
@@ -88,10 +88,10 @@ def test_what_takes_the_place_is_the_same_in_every_process_and_state(folder):
 def test_more_than_the_limit_is_refused_with_names(folder):
     pictures = dataset(folder, max_bad_pictures=2)
     pictures[5], pictures[11], pictures[5]
-    with pytest.raises(TooManyBadPicturesError, match='3 of 20 pictures are bad so far, and at most 2') as caught:
+    with pytest.raises(TooManyBadPicturesError, match='3 of 20 images are bad so far, and at most 2') as caught:
         for k in range(GOOD):
             pictures[k]
-    for bad, reason in zip(BAD, ('cut off', r'0 bytes', 'no picture')):
+    for bad, reason in zip(BAD, ('cut off', r'0 bytes', 'no image')):
         assert f'{folder / bad}: it is' in str(caught.value) and reason in str(caught.value)
 
 
@@ -111,9 +111,7 @@ def test_errors_of_a_worker_reach_the_main_process(folder):
             list(loader)
 
 
-@pytest.mark.parametrize(
-    'most, pictures, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)]
-)
+@pytest.mark.parametrize('most, images, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)])
 def test_the_limit(most, pictures, limit):
     assert BadPictures('skip', most).limit(pictures) == limit
     assert BadPictures('raise', most).limit(pictures) == 0
@@ -168,6 +166,6 @@ def test_a_view_of_a_bad_picture_is_the_view_of_another(folder):
 
 
 def test_the_count():
-    assert count_text(0, 9) == 'No picture of 9 was bad.'
-    assert count_text(1, 9) == '1 of 9 pictures was bad and left out.'
-    assert count_text(2, 9) == '2 of 9 pictures were bad and left out.'
+    assert count_text(0, 9) == 'No image of 9 was bad.'
+    assert count_text(1, 9) == '1 of 9 images was bad and left out.'
+    assert count_text(2, 9) == '2 of 9 images were bad and left out.'

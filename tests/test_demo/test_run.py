@@ -1,4 +1,4 @@
-"""The demo from end to end on a world of a few pictures: its summary, its figures, and what a second run reuses."""
+"""The demo from end to end on a world of a few images: its summary, its figures, and what a second run reuses."""
 
 import json
 from functools import partial

@@ -13,7 +13,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory, world):
-    """The same pictures in class folders, which are sorted: their labels are not those of the world."""
+    """The same images in class folders, which are sorted: their labels are not those of the world."""
     root = tmp_path_factory.mktemp('folders')
     for split in ('train', 'val'):
         for line in (world / f'objects/{split}.txt').read_text().splitlines():

@@ -29,7 +29,7 @@ def sample(student, teacher, bank, label=None):
 
 def evaluate(samples, **options):
     evaluator = Evaluator([DistillationMetric(**options)])
-    for one in samples:  # a picture a batch
+    for one in samples:  # an image a batch
         evaluator.process([one])
     return evaluator.evaluate(len(samples))
 

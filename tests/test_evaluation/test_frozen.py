@@ -99,13 +99,13 @@ def test_several_models_see_each_picture_once(lgd_checkpoint):
     assert found['student'].embeddings.shape == (6, 32) and found['random'].embeddings is None
     again = extract(models, [dict(inputs=pictures, data_samples=[])])
     torch.testing.assert_close(found['student'].features, again['student'].features, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match='no pictures'):
+    with pytest.raises(ValueError, match='no images'):
         extract(models, [])
 
 
 def test_pictures_are_prepared_as_in_training():
     pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
-    for load in ('LoadImageFromFile', 'mmlgd.LoadImageFromFile'):  # mmcv's own may take half a picture for a whole one
+    for load in ('LoadImageFromFile', 'mmlgd.LoadImageFromFile'):  # mmcv's own may take half an image for a whole one
         config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[dict(type=load), pipeline[1]]))))
         assert reading_pipeline(config, default=[]) == pipeline
     theirs = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), pipeline[1]]

@@ -20,7 +20,7 @@ def clusters(n, noise, seed=0, classes=4, dim=8):
 
 
 def by_hand(features, labels, k, temperature):
-    """Leave one out, one picture at a time."""
+    """Leave one out, one image at a time."""
     features, right = unit_rows(features).double(), 0
     for i in range(len(features)):
         others = [j for j in range(len(features)) if j != i]
@@ -44,7 +44,7 @@ def test_a_picture_is_no_neighbour_of_itself():
     features, labels = torch.eye(4), torch.arange(4)
     assert leave_one_out_accuracy(features, labels, k=1) == 0
     assert knn_accuracy(features, labels, features, labels, k=1) == 100
-    with pytest.raises(ValueError, match='at least two pictures'):
+    with pytest.raises(ValueError, match='at least two images'):
         leave_one_out_accuracy(features[:1], labels[:1])
 
 
@@ -91,7 +91,7 @@ def test_a_linear_probe_finds_what_is_linear():
     assert linear_accuracy(train * scale, train_labels, val * scale, labels) == 100
     shuffled = train_labels[torch.randperm(80, generator=torch.Generator().manual_seed(0))]
     assert linear_accuracy(train, shuffled, val, labels) < 60
-    with pytest.raises(ValueError, match='all 80 training pictures have label 0'):
+    with pytest.raises(ValueError, match='all 80 training images have label 0'):
         linear_accuracy(train, torch.zeros(80), val, labels)
 
 

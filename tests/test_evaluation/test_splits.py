@@ -59,9 +59,9 @@ def test_names_of_another_order_or_number(folders):
         (dict(val='a/0.png 7\n'), 'of 2 classes, and none is of class 2'),
         (dict(val=''), 'val.txt is empty'),
         (dict(train='a/0.png 0\nb/1.png 1\n./a/0.png 0\n'), "'a/0.png' twice, in lines 1 and 3"),
-        (dict(train='a/0.png 0\nb/1.png 1\nb/9.png 1\n'), '1 of the 3 pictures .* the first is .b/9.png. .line 3'),
+        (dict(train='a/0.png 0\nb/1.png 1\nb/9.png 1\n'), '1 of the 3 images .* the first is .b/9.png. .line 3'),
         (dict(train='../val/a/0.png 0\nb/1.png 1\n'), "names '../val/a/0.png', which is not in"),
-        (dict(train='a/0.png 0\nb/1.png 1\n', labels='2'), '--labels 2: The class 0 has 1 pictures, fewer than 2'),
+        (dict(train='a/0.png 0\nb/1.png 1\n', labels='2'), '--labels 2: The class 0 has 1 images, fewer than 2'),
         (dict(train=b'a/\xff.png 0\n'), 'train.txt is not UTF-8'),
         (dict(train='\ufeffa/0.png 0\nb/1.png 1\n'), 'begins with a byte order mark'),
     ],
@@ -115,5 +115,5 @@ def test_odd_folders_are_named(photos, tmp_path):
     (data / 'train').mkdir()
     with pytest.raises(MMLGDError, match='train has no class folders, and there is no .*train.txt'):
         load_split(data, 'train', [])
-    with pytest.raises(FileNotFoundError, match='Expected labelled pictures in .*train/CLASS'):
+    with pytest.raises(FileNotFoundError, match='Expected labelled images in .*train/CLASS'):
         load_split(tmp_path, 'train', [])

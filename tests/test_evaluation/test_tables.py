@@ -93,7 +93,7 @@ def test_the_figures_are_those_of_the_features(run, named, world):
 
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_a_bad_picture_stops_the_evaluation(run, named, world, tmp_path, split):
-    """Half a JPEG file, which OpenCV 4 takes for a picture; under the name of a PNG file, which is no matter."""
+    """Half a JPEG file, which OpenCV 4 takes for an image; under the name of a PNG file, which is no matter."""
     data = shutil.copytree(world / 'objects', tmp_path / 'data')
     victim = sorted((data / split).iterdir())[3]
     content = io.BytesIO()

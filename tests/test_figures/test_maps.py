@@ -32,7 +32,7 @@ def test_the_layout_keeps_clusters_and_is_the_same_for_the_same_seed():
 
 
 def test_too_few_pictures():
-    with pytest.raises(ValueError, match='at least 10 pictures, got 3'):
+    with pytest.raises(ValueError, match='at least 10 images, got 3'):
         layout(torch.eye(3), 'tsne', seed=0)
 
 

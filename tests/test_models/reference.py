@@ -54,7 +54,7 @@ def lgka(bank, visited, t, tsb, momentum=0.999):
 
 
 def enqueue(bank, visited, pointer, t):
-    """The queue, its flags and its pointer after a step, picture by picture."""
+    """The queue, its flags and its pointer after a step, image by image."""
     bank, visited = bank.clone(), list(visited)
     for ti in t:
         bank[pointer] = ti
@@ -64,7 +64,7 @@ def enqueue(bank, visited, pointer, t):
 
 
 def seed_loss(s, t, queue, tau_s, tau_t):
-    """SEED's loss of a batch: the picture's own teacher embedding, then the queue."""
+    """SEED's loss of a batch: the image's own teacher embedding, then the queue."""
     loss = 0.0
     for si, ti in zip(s, t):
         entries = [ti, *queue]

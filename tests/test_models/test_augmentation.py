@@ -25,7 +25,7 @@ OFF = dict(jitter_prob=0, gray_prob=0, blur_prob=0, flip_prob=0)
 
 
 def smooth(n, size=32, seed=0):
-    """Pictures that look like some: coarse random colours, enlarged."""
+    """Images that look like some: coarse random colours, enlarged."""
     coarse = torch.rand(n, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.interpolate(coarse, (size, size), mode='bicubic').clamp(0, 1)
 
@@ -93,7 +93,7 @@ def test_the_blur_is_pillows(sigma):
     blurred = np.array(picture.filter(ImageFilter.GaussianBlur(radius=sigma)))
     expected = torch.from_numpy(blurred).permute(2, 0, 1).float()
     views = MoCoV2Augmentation()(pixels[None] / 255, noise_of(1, blur=0, sigma=(sigma - 0.1) / 1.9))
-    inside = (slice(None), slice(6, -6), slice(6, -6))  # at borders, Pillow continues the picture anew at each pass
+    inside = (slice(None), slice(6, -6), slice(6, -6))  # at borders, Pillow continues the image anew at each pass
     difference = (255 * views[0] - expected)[inside]
     assert difference.abs().max() < 3  # Pillow rounds to 8 bits six times
     assert difference.mean().abs() < 0.6
@@ -174,7 +174,7 @@ class NoSync(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
         tensors = [a for a in args if isinstance(a, torch.Tensor)]
-        # Pictures and their planes have three dimensions or more; noise and what follows from it has fewer.
+        # Images and their planes have three dimensions or more; noise and what follows from it has fewer.
         of_pixels = any(t.ndim >= 3 for t in tensors)
         assert not (of_pixels and name in ('nonzero', '_local_scalar_dense', 'masked_select', 'equal')), f'{func}'
         if name.startswith('index') and isinstance(args[1], (list, tuple)):
@@ -205,10 +205,10 @@ def test_the_gpu_is_never_waited_for():
 
 
 @pytest.mark.parametrize(
-    'pictures, noise, message',
+    'images, noise, message',
     [
         (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, r'\(2, 3, 8, 8\) of torch.uint8'),
-        (torch.zeros(2, 1, 8, 8), None, r'Expected pictures \(N, 3, H, W\)'),
+        (torch.zeros(2, 1, 8, 8), None, r'Expected images \(N, 3, H, W\)'),
         (torch.zeros(3, 8, 8), None, r'got \(3, 8, 8\)'),
         (torch.zeros(2, 3, 8, 8), torch.zeros(3, 13), r'Expected noise \(2, 13\).*got \(3, 13\)'),
         (torch.zeros(2, 3, 8, 8), torch.zeros(2, 13, device='meta'), 'on the CPU.*on meta'),
@@ -252,9 +252,9 @@ VIEWS = 1500
 
 @pytest.fixture(scope='module')
 def views_of_both(tmp_path_factory):
-    """Statistics of views of one colourful picture, by the CPU pipeline and by the batched one; and the picture.
+    """Statistics of views of one colourful image, by the CPU pipeline and by the batched one; and the image.
 
-    The crop is the whole picture in both, since other crops would only add noise; they are compared in test_crop.py.
+    The crop is the whole image in both, since other crops would only add noise; they are compared in test_crop.py.
     """
     size, path = 48, tmp_path_factory.mktemp('views') / 'picture.png'
     generator = torch.Generator().manual_seed(3)

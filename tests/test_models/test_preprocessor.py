@@ -28,7 +28,7 @@ def batch():
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('as_list', [True, False])
 def test_without_an_augmentation_it_is_mmpretrains(batch, training, as_list):
-    if as_list:  # views of a picture, as other methods have them
+    if as_list:  # views of an image, as other methods have them
         batch['inputs'] = [batch['inputs'], batch['inputs'].flip(0)]
     expected = SelfSupDataPreprocessor(**PIXELS)(dict(batch), training)
     found = PretrainDataPreprocessor(**PIXELS)(dict(batch), training)

@@ -418,8 +418,8 @@ def test_it_trains_past_every_kind_of_bad_picture(pretrain, tmp_path, monkeypatc
     settings = dict(images=tmp_path / 'mixed', epochs=2, workers=2, work_dir='run', batch_size=8)
     pretrain(**settings, max_bad_pictures=len(bad), cfg_options=TINY, dry_run=False)
     (log,) = (file.read_text() for file in (tmp_path / 'run').rglob('*.log'))
-    told = re.findall(r'Bad picture left out: (\S+): ', log)
+    told = re.findall(r'Bad image left out: (\S+): ', log)
     assert {Path(path).name for path in told} <= set(bad) and len(told) == len(set(told))
-    counted, pictures = map(int, re.search(r'(\d+) of (\d+) pictures were bad and left out\.', log).groups())
+    counted, pictures = map(int, re.search(r'(\d+) of (\d+) images were bad and left out\.', log).groups())
     assert counted == len(told) and pictures == len(bad) + len(unusual)
     assert counted >= len(bad) - 2  # the last batch of an epoch, which is not whole, is dropped

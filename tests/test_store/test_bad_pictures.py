@@ -1,4 +1,4 @@
-"""A teacher store of a folder with bad pictures: what it keeps, and whose embeddings it replays."""
+"""A teacher store of a folder with bad images: what it keeps, and whose embeddings it replays."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.bad_pictures import encode, photo
 from .test_writer import RECIPE
 
 PICTURES, VIEWS = 12, 90  # 1080 rows, two shards
-BAD = {2: b'', 7: b'no picture'.ljust(2000)}
+BAD = {2: b'', 7: b'no image'.ljust(2000)}
 
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def cfg(folder, recipe_of, tmp_path):
-    """The recipe for one's own pictures, with a crop of 32 px."""
+    """The recipe for one's own images, with a crop of 32 px."""
     (tmp_path / 'mine.py').write_text(
         recipe_of(RECIPE)
         + "train_dataloader['dataset'].update(view='moco-v2-crop', size=32, max_bad_pictures=3)\n"
@@ -65,7 +65,7 @@ def check_embeddings(dataset: StoredTeacherDataset, model, rows):
         expected = model.teacher.encode_image(model.data_preprocessor(dict(inputs=inputs))['inputs'])
     stored = torch.stack([sample['teacher_embeddings'] for sample in samples])
     torch.testing.assert_close(stored.float(), expected, atol=2e-3, rtol=0)
-    # Pictures differ by more than that: another one's embedding would show.
+    # Images differ by more than that: another one's embedding would show.
     assert torch.dist(expected[0], expected[1]) > 0.02
     return [int(sample['data_samples'].img_path[-6:-4]) for sample in samples]
 
@@ -93,8 +93,8 @@ def test_a_store_leaves_bad_pictures_out_and_replays_others_with_their_own_embed
         (str(folder / '02.jpg'), 'it is empty'),
         (str(folder / '07.jpg'), 'it is no'),
     ]
-    assert log.text.count('2 of 12 pictures were bad and left out.') == 1
-    for row in range(PICTURES * VIEWS):  # in both shards: no embedding of a bad picture, one of every other
+    assert log.text.count('2 of 12 images were bad and left out.') == 1
+    for row in range(PICTURES * VIEWS):  # in both shards: no embedding of a bad image, one of every other
         assert store[row].any() == (row % PICTURES not in BAD)
     assert list(TeacherStore(store.folder).bad_pictures()) == [2, 7]
     loaded = check_embeddings(replayed(cfg, store), model, rows_of(0, 43, VIEWS - 1))
@@ -114,8 +114,8 @@ def test_what_was_mended_or_broken_since_has_no_embedding_of_another(cfg, model,
     told = {}
     for row in rows:
         told.update(dataset[row]['data_samples'].get('bad_pictures', {}))
-    assert 'left out when the teacher store was written (it is no picture' in told[str(folder / '07.jpg')]
-    assert told[str(folder / '09.jpg')].startswith('it is no picture that can be read')
+    assert 'left out when the teacher store was written (it is no image' in told[str(folder / '07.jpg')]
+    assert told[str(folder / '09.jpg')].startswith('it is no image that can be read')
     cfg.train_dataloader.dataset.dataset.bad_pictures = 'raise'
     with pytest.raises(BadPictureError, match=r'0[279]\.jpg cannot be used'):
         [DATASETS.build(cfg.train_dataloader.dataset)[row] for row in rows_of(1)]
@@ -188,12 +188,12 @@ def test_training_from_the_store_reports_and_counts(cfg, tmp_path):
     use_store(cfg, store.folder)
     Runner.from_cfg(cfg).train()
     (log,) = (file.read_text() for file in (tmp_path / 'run').rglob('*.log'))
-    assert log.count('Bad picture left out') == 2 and log.count('2 of 12 pictures were bad and left out.') == 1
+    assert log.count('Bad image left out') == 2 and log.count('2 of 12 images were bad and left out.') == 1
 
 
 def test_the_policy_is_that_of_the_data_set(cfg, folder, tmp_path):
     cfg.train_dataloader.dataset.max_bad_pictures = 1
-    with pytest.raises(TooManyBadPicturesError, match='2 of 12 pictures are bad so far, and at most 1'):
+    with pytest.raises(TooManyBadPicturesError, match='2 of 12 images are bad so far, and at most 1'):
         write_store(cfg, tmp_path / 'few', 2)
     cfg.train_dataloader.dataset.bad_pictures = 'raise'
     with pytest.raises(BadPictureError, match=r'0[27]\.jpg cannot be used'):
@@ -214,13 +214,13 @@ def test_a_run_that_was_stopped_goes_on_and_knows_what_was_bad(cfg, tmp_path, lo
     (tmp_path / 'store/shards/00001.bad').write_text(json.dumps({5: 'of a writer that was stopped'}))
     log.clear()
     again = write_store(cfg, tmp_path / 'store', VIEWS)
-    assert log.text.count('Bad picture left out') == 2
+    assert log.text.count('Bad image left out') == 2
     assert list(again.bad_pictures()) == [2, 7]
     np.testing.assert_allclose(np.stack([again[row] for row in range(PICTURES * VIEWS)]), expected, atol=1e-3)
 
 
 def test_an_embedding_of_no_length_is_still_refused(tmp_path):
-    """Zero rows are those of bad pictures alone."""
+    """Zero rows are those of bad images alone."""
     store = TeacherStore.create(tmp_path, dict(views=1, pictures=dict(count=3), teacher=dict(embed_dim=4)))
     rows = np.eye(4)[:3]
     rows[1] = 0

@@ -144,7 +144,7 @@ def test_a_useless_embedding_is_named_and_not_stored(tmp_path, value):
     store = create(tmp_path, views=2, pictures=10)
     rows = unit(20)
     rows[13] = value
-    with pytest.raises(StoreError, match='picture 3, view 1'):
+    with pytest.raises(StoreError, match='image 3, view 1'):
         store.write(0, rows)
     assert store.missing() == [0]
 

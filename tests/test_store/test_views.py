@@ -67,5 +67,5 @@ def test_views_of_a_picture_and_seeds_differ(dataset):
 
 
 def test_no_views_are_refused(dataset):
-    with pytest.raises(ValueError, match="views of each picture from 1 .* got '0'"):
+    with pytest.raises(ValueError, match="views of each image from 1 .* got '0'"):
         SeededViews(dataset, 0)

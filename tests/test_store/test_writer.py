@@ -27,7 +27,7 @@ from mmlgd.store.writer import use_store, write_store
 from tests import ROOT
 
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
-VIEWS = 200  # of 12 pictures: 2400 rows, three shards
+VIEWS = 200  # of 12 images: 2400 rows, three shards
 
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 
 @pytest.fixture(scope='module')
 def recipe(tmp_path_factory, recipe_of):
-    """The recipe for one's own pictures, with a batched augmentation, a crop of 32 px and no workers."""
+    """The recipe for one's own images, with a batched augmentation, a crop of 32 px and no workers."""
     path = tmp_path_factory.mktemp('recipe') / 'mine.py'
     path.write_text(
         recipe_of(RECIPE)
@@ -104,7 +104,7 @@ def test_training_from_a_store_asks_no_teacher(cfg, store, tmp_path):
     runner = Runner.from_cfg(cfg)
     assert not list(runner.model.teacher.parameters())
     runner.train()
-    assert runner.iter == 3  # one view of each of 12 pictures, in batches of 4
+    assert runner.iter == 3  # one view of each of 12 images, in batches of 4
     metrics = runner.val()
     assert 'accuracy/top1' in metrics and not any('teacher' in key or 'agreement' in key for key in metrics)
 
@@ -205,7 +205,7 @@ def test_a_store_whose_views_have_other_pixels_here_is_refused(cfg, store, descr
     libraries = dict(store.description['libraries'], pillow='1.1.7', kornia='0.0.1')
     folder = described(format=1, probes=[dict(row=0, pixels='0' * 16)], libraries=libraries)
     use_store(cfg, folder)
-    message = r"other pixels than stored ones \(.*library.pillow is '1.1.7' in the store.*picture 0 \(.*png\), view 0"
+    message = r"other pixels than stored ones \(.*library.pillow is '1.1.7' in the store.*image 0 \(.*png\), view 0"
     with pytest.raises(StoreError, match=message) as error:
         DATASETS.build(cfg.train_dataloader.dataset)
     assert "library.kornia is '0.0.1' in the store" in str(error.value)
@@ -235,7 +235,7 @@ def test_finished_views_that_come_out_otherwise_are_refused(cfg, store, describe
     folder = described(libraries=libraries)
     (folder / 'shards/00001.crc32').unlink()
     monkeypatch.setattr(owner, name, changed)
-    message = r"\(library.kornia is '0.0.1' in the store and .* here\): picture \d+ \(.*\), view \d+ by [\d.]+ of 255"
+    message = r"\(library.kornia is '0.0.1' in the store and .* here\): image \d+ \(.*\), view \d+ by [\d.]+ of 255"
     with pytest.raises(StoreError, match=f'cannot be finished here: replayed views have other pixels .*{message}'):
         write_store(cfg, folder, VIEWS, seed=3)
     use_store(cfg, store.folder)
@@ -277,7 +277,7 @@ def test_a_folder_with_another_store_is_not_written_to(cfg, store):
 def test_a_teacher_that_gives_nothing_is_named_with_the_picture(cfg, tmp_path):
     """Broken weights, as after half a download: the last layer is 0."""
     cfg.model.teacher.model = broken_clip(cfg.model.teacher.model, tmp_path / 'broken')
-    with pytest.raises(StoreError, match=r'The teacher open_clip/local-dir.*for picture 0 \(.*class0/0.png\), view 0'):
+    with pytest.raises(StoreError, match=r'The teacher open_clip/local-dir.*for image 0 \(.*class0/0.png\), view 0'):
         write_store(cfg, tmp_path / 'store', 1)
 
 
@@ -303,7 +303,7 @@ def test_a_zero_in_a_store_is_named_when_it_is_read(cfg, store, tmp_path):
     use_store(cfg, tmp_path)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     dataset[12], dataset[14]
-    with pytest.raises(StoreError, match=r'picture 1 \(.*\.png\), view 1, by the teacher open_clip/'):
+    with pytest.raises(StoreError, match=r'image 1 \(.*\.png\), view 1, by the teacher open_clip/'):
         dataset[13]
 
 

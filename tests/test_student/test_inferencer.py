@@ -1,4 +1,4 @@
-"""Pictures in, names out: from files, folders, arrays and URLs, whatever some of them hold."""
+"""Images in, names out: from files, folders, arrays and URLs, whatever some of them hold."""
 
 import http.server
 import os
@@ -26,13 +26,13 @@ def inferencer(lgd_checkpoint):
 
 @pytest.fixture
 def folder(pictures, tmp_path):
-    """Two good pictures, one of them in a sub-folder, and a good deal else."""
+    """Two good images, one of them in a sub-folder, and a good deal else."""
     root = tmp_path / 'in'
     (root / 'sub').mkdir(parents=True)
     Image.open(pictures / PNG).save(root / 'a.png')
     Image.open(pictures / PNG).save(root / 'sub/b.bmp')
-    (root / 'notes.txt').write_text('no picture')
-    (root / 'broken.jpg').write_bytes(b'\xff\xd8 no picture')
+    (root / 'notes.txt').write_text('no image')
+    (root / 'broken.jpg').write_bytes(b'\xff\xd8 no image')
     (root / 'empty.png').touch()
     return root
 
@@ -149,13 +149,13 @@ def test_or_it_stops_before_any_prediction(inferencer, folder, monkeypatch):
 
 @pytest.mark.filterwarnings('ignore:.*left out')
 def test_what_is_wrong_is_named_at_once(inferencer, folder, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match='None of 1 pictures can be read; the first is .*broken.jpg'):
+    with pytest.raises(ValueError, match='None of 1 images can be read; the first is .*broken.jpg'):
         inferencer(folder / 'broken.jpg')
     monkeypatch.setattr(inferencer.model, 'test_step', lambda batch: pytest.fail('predicted'))
     (tmp_path / 'nothing').mkdir()
     for inputs, error, message in (
         ([folder / 'a.png', folder / 'missing.png'], FileNotFoundError, "'.*missing.png'"),
-        ([folder / 'a.png', tmp_path / 'nothing'], ValueError, "no pictures .* in '.*nothing'"),
+        ([folder / 'a.png', tmp_path / 'nothing'], ValueError, "no images .* in '.*nothing'"),
         ([folder / 'a.png', np.zeros((2, 8, 8, 3))], ValueError, r'got shape \(2, 8, 8, 3\)'),
         ([folder / 'a.png', None], TypeError, 'got a NoneType'),
         ([], ValueError, 'empty list'),
@@ -193,7 +193,7 @@ def test_colours_stay_what_they_are_in_drawings(inferencer, tmp_path):
 
 @pytest.mark.parametrize('resize', [True, False])
 def test_the_pipeline_is_that_of_training(resize, lgd_checkpoint, pictures, tmp_path):
-    """Its picture size counts; without one, pictures of several sizes still go through."""
+    """Its image size counts; without one, images of several sizes still go through."""
     checkpoint = torch.load(lgd_checkpoint, weights_only=True)
     step = "dict(type='Resize', scale=(32, 32)), " if resize else ''
     checkpoint['meta']['cfg'] += (

@@ -242,7 +242,7 @@ TEACHER = """
 
 @pytest.mark.slow
 def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path, monkeypatch):
-    """The real tools, on the demo's pictures in class folders, from a store."""
+    """The real tools, on the demo's images in class folders, from a store."""
     pytest.importorskip('sklearn')
     world, data = write_demo_world(tmp_path / 'world', num_objects=(60, 20), num_scenes=(10, 10)), tmp_path / 'data'
     for split in ('train', 'val'):

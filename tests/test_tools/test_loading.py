@@ -1,4 +1,4 @@
-"""The benchmark of reading runs on a few pictures."""
+"""The benchmark of reading runs on a few images."""
 
 import json
 

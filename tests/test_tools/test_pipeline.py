@@ -1,4 +1,4 @@
-"""The benchmark of the picture pipelines runs on a few pictures."""
+"""The benchmark of the image pipelines runs on a few images."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Two processes, of which one has a fault, or more pictures, or an end: the other must not wait for good."""
+"""Two processes, of which one has a fault, or more images, or an end: the other must not wait for good."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def own_scope():
 
 
 def config(recipe, work_dir, distributed=True):
-    """Two epochs of 11 pictures in batches of 4, with three banks: on two ranks two steps, of 4 and 2 pictures."""
+    """Two epochs of 11 images in batches of 4, with three banks: on two ranks two steps, of 4 and 2 images."""
     cfg = Config.fromfile(recipe)
     cfg.work_dir, cfg.experiment_name = str(work_dir), Path(work_dir).name
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -89,7 +89,7 @@ class InStep(Hook):
             runner.model.module.neck.register_forward_pre_hook(self.action)
 
 
-# ------------------------------------------------------------------------------- one has a fault, or other pictures
+# ------------------------------------------------------------------------------- one has a fault, or other images
 
 
 def faults(folder, recipe):
@@ -186,7 +186,7 @@ def test_unequal_batches_are_refused_before_the_first_step(pair):
     _, ranks = pair
     for told in ranks:
         assert told['unequal'].startswith('ConfigError: The ranks have unequal batches')
-        assert 'rank 0: 2 steps, the last of 2 pictures; rank 1: 2 steps, the last of 1 pictures' in told['unequal']
+        assert 'rank 0: 2 steps, the last of 2 images; rank 1: 2 steps, the last of 1 images' in told['unequal']
 
 
 def test_ranks_with_other_images_are_refused_before_the_first_step(pair):
@@ -213,7 +213,7 @@ def test_a_nan_on_one_rank_stops_all_in_the_same_step(pair, tiny_clip):
 
 
 def test_batches_that_do_not_come_out_even_leave_equal_banks(pair):
-    """The sampler fills up, to 12 pictures; the last batch is smaller, on both ranks."""
+    """The sampler fills up, to 12 images; the last batch is smaller, on both ranks."""
     _, (first, second) = pair
     assert first['banks'].keys() == second['banks'].keys()
     for name, value in first['banks'].items():
@@ -249,8 +249,8 @@ def test_a_run_of_two_goes_on_alone_and_then_as_two_again(pair, recipe, tmp_path
     start, end = resume(tmp_path, recipe, work_dir, 3, distributed=False)
     assert equal(start, first['banks']) and not equal(end, start)
     (warning,) = warnings_in(work_dir)
-    assert '1 processes x 4 pictures, 3 steps an epoch' in warning
-    assert 'begun with 2 processes x 4 pictures, 2 steps an epoch' in warning
+    assert '1 processes x 4 images, 3 steps an epoch' in warning
+    assert 'begun with 2 processes x 4 images, 2 steps an epoch' in warning
 
     (start, first_end), (second_start, second_end) = outcomes(resume, tmp_path / 'two', recipe, work_dir, 4)
     assert equal(start, end) and equal(second_start, end)

@@ -20,7 +20,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     """Measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--classes', type=int, nargs='+', default=[80, 1000, 21841], help='K; default: %(default)s')
-    parser.add_argument('--batch', type=int, default=2048, help='pictures of the global batch; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=2048, help='images of the global batch; default: %(default)s')
     parser.add_argument('--dim', type=int, default=1024, help='D; default: %(default)s')
     args = parser.parse_args(argv)
     t = unit_rows(args.batch, args.dim, args.device)

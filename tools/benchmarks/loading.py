@@ -1,4 +1,4 @@
-r"""What does it cost to find bad pictures? Reading the same files by mmcv's transform and by ours, in turns.
+r"""What does it cost to find bad images? Reading the same files by mmcv's transform and by ours, in turns.
 
 python tools/benchmarks/loading.py --pictures /my/pictures --device cpu --json work_dirs/loading.json
 """
@@ -19,8 +19,8 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = benchmark_parser(__doc__)
-    parser.add_argument('--pictures', type=Path, required=True, help='a folder of good pictures, with its sub-folders')
-    parser.add_argument('--batch', type=int, default=100, help='pictures of a call; default: %(default)s')
+    parser.add_argument('--pictures', type=Path, required=True, help='a folder of good images, with its sub-folders')
+    parser.add_argument('--batch', type=int, default=100, help='images of a call; default: %(default)s')
     args = parser.parse_args(argv)
     if not args.pictures.is_dir():
         parser.error(f'--pictures takes a folder, got {str(args.pictures)!r}')
@@ -44,7 +44,7 @@ def main(argv: Optional[list[str]] = None) -> None:
         for name, transform in transforms.items()
     }
     times = measure(ways, args)
-    title = f'Reading {args.batch} pictures a call, one thread on one core, from {args.pictures.name}'
+    title = f'Reading {args.batch} images a call, one thread on one core, from {args.pictures.name}'
     report(title, table(times, args.batch), dict(batch=args.batch, seconds=times), args)
 
 

@@ -19,7 +19,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     """Measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--classes', type=int, nargs='+', default=[80, 1000, 21841], help='K; default: %(default)s')
-    parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=256, help='images; default: %(default)s')
     parser.add_argument('--dim', type=int, default=1024, help='D; default: %(default)s')
     args = parser.parse_args(argv)
     half = torch.float16 if args.device.startswith('cuda') else torch.float32

@@ -1,4 +1,4 @@
-r"""How many pictures a second does one core prepare? The published pipeline, our default and the batched one.
+r"""How many images a second does one core prepare? The published pipeline, our default and the batched one.
 
     python tools/benchmarks/pipeline.py --pictures /my/pictures --device cpu --json work_dirs/pipeline.json
 
@@ -28,8 +28,8 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = benchmark_parser(__doc__)
-    parser.add_argument('--pictures', type=Path, required=True, help='a folder of pictures, searched with sub-folders')
-    parser.add_argument('--batch', type=int, default=64, help='pictures of a call; default: %(default)s')
+    parser.add_argument('--pictures', type=Path, required=True, help='a folder of images, searched with sub-folders')
+    parser.add_argument('--batch', type=int, default=64, help='images of a call; default: %(default)s')
     args = parser.parse_args(argv)
     if not args.pictures.is_dir():
         parser.error(f'--pictures takes a folder, got {str(args.pictures)!r}')
@@ -37,7 +37,7 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
 
 
 def published_pipeline() -> Callable[[Path], torch.Tensor]:
-    """Make MoCo v2's pipeline as the published code has it: torchvision's transforms on a Pillow picture."""
+    """Make MoCo v2's pipeline as the published code has it: torchvision's transforms on a Pillow image."""
     mean, std = ([value / 255 for value in IMAGENET_RGB[key]] for key in ('mean', 'std'))
     augment = transforms.Compose(
         [
@@ -91,7 +91,7 @@ def main(argv: Optional[list[str]] = None) -> None:
         f'batched: with the augmentation on {args.device}': lambda: preprocess(default_collate(run(crop)), True),
     }
     times = measure(ways, args)
-    title = f'Views of 224 px from {args.batch} pictures a call, one thread on one core, from {args.pictures.name}'
+    title = f'Views of 224 px from {args.batch} images a call, one thread on one core, from {args.pictures.name}'
     report(title, table(times, args.batch), dict(batch=args.batch, seconds=times), args)
 
 

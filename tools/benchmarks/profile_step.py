@@ -107,7 +107,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
     parser.add_argument('--classes', type=int, default=1000, help='K; default: %(default)s')
-    parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=256, help='images; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/step.png'), help='default: %(default)s')
     add_compile_option(parser)

@@ -3,7 +3,7 @@ r"""How fast is a whole training step?
     python tools/benchmarks/step.py --classes 80 1000 21841 --batch 256 --size 224
 
 The published step, ours through mmengine's optimizer wrapper with the teacher live and from a store, and the floor: a
-plain supervised step of the same student, precision and compilation. Pictures are synthetic and already on the device.
+plain supervised step of the same student, precision and compilation. Images are synthetic and already on the device.
 """
 
 import statistics
@@ -40,7 +40,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     """Measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--classes', type=int, nargs='+', default=[80, 1000, 21841], help='K; default: %(default)s')
-    parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=256, help='images; default: %(default)s')
     parser.add_argument('--size', type=int, default=224, help='pixels of a side; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     add_compile_option(parser)

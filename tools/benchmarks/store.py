@@ -2,7 +2,7 @@ r"""When does a teacher store pay? Its size, what reading costs against asking t
 
     python tools/benchmarks/store.py --pictures /my/pictures --teacher RN50 --also ViT-L-14
 
-Writes a store of some pictures into a temporary folder with the published recipe and random teacher weights. The
+Writes a store of some images into a temporary folder with the published recipe and random teacher weights. The
 figures of ``--also`` are computed: its FLOPs against the measured teacher's, at the same FLOPs a second.
 """
 
@@ -31,7 +31,7 @@ VIEWS = 2
 
 
 def flops(architecture: str) -> float:
-    """Count the FLOPs of an image tower for one picture.
+    """Count the FLOPs of an image tower for one image.
 
     Args:
         architecture (str): Of open_clip.
@@ -49,11 +49,11 @@ def flops(architecture: str) -> float:
 def break_even(views: int, pipeline: float, teacher: float) -> float:
     """Count the epochs, of all students together, after which a store has paid.
 
-    Writing costs the pipeline and the teacher for V views of each picture; every epoch then saves the teacher once.
+    Writing costs the pipeline and the teacher for V views of each image; every epoch then saves the teacher once.
 
     Args:
         views (int): V.
-        pipeline (float): Seconds to load and augment a picture.
+        pipeline (float): Seconds to load and augment an image.
         teacher (float): Seconds to embed it.
 
     Returns:
@@ -63,16 +63,16 @@ def break_even(views: int, pipeline: float, teacher: float) -> float:
 
 
 def _view(stored: StoredTeacherDataset, row: int) -> dict:
-    """Load a picture alone, without its embedding."""
+    """Load an image alone, without its embedding."""
     return SeededViews.replay(stored, *divmod(row, stored.num_pictures))
 
 
 def main(argv: Optional[list[str]] = None) -> None:
     """Write a store, measure and report."""
     parser = benchmark_parser(__doc__)
-    parser.add_argument('--pictures', type=Path, required=True, help='folder of pictures')
-    parser.add_argument('--count', type=int, default=256, help='pictures to use; default: %(default)s')
-    parser.add_argument('--batch', type=int, default=64, help='pictures; default: %(default)s')
+    parser.add_argument('--pictures', type=Path, required=True, help='folder of images')
+    parser.add_argument('--count', type=int, default=256, help='images to use; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=64, help='images; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     parser.add_argument('--also', default='ViT-L-14', help='compute for this one too; default: %(default)s')
     args = parser.parse_args(argv)
@@ -95,7 +95,7 @@ def main(argv: Optional[list[str]] = None) -> None:
         ways = {
             'asking the teacher': lambda: model.teacher.encode_image(pictures),
             'reading its embeddings': lambda: torch.stack([torch.from_numpy(stored.store[row].copy()) for row in rows]),
-            'loading the pictures': lambda: default_collate([_view(stored, row) for row in rows]),
+            'loading the images': lambda: default_collate([_view(stored, row) for row in rows]),
         }
         times = measure(ways, args)
         size = sum(file.stat().st_size for file in Path(folder, 'shards').glob('*.npy')) / len(stored)
@@ -103,7 +103,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     other = teacher * flops(args.also) / flops(args.teacher)
     lines = [
         table(times, args.batch),
-        f'\n{size:.0f} bytes a picture and view; writing took {1e3 * writing:.3g} ms a view.\n',
+        f'\n{size:.0f} bytes an image and view; writing took {1e3 * writing:.3g} ms a view.\n',
         f'| epochs of all students together until it pays | {args.teacher}, measured | {args.also}, computed |',
         '|---|---|---|',
         *(

@@ -18,7 +18,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     """Measure and report."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
-    parser.add_argument('--batch', type=int, default=256, help='pictures; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=256, help='images; default: %(default)s')
     add_compile_option(parser)
     args = parser.parse_args(argv)
     clip = published.clip_of(args.teacher)

@@ -1,4 +1,4 @@
-"""Write the list of a few labelled pictures, as mmpretrain reads it: from SimCLR's lists, or drawn from a folder."""
+"""Write the list of a few labelled images, as mmpretrain reads it: from SimCLR's lists, or drawn from a folder."""
 
 import argparse
 from pathlib import Path
@@ -20,4 +20,4 @@ if __name__ == '__main__':
     lines = from_list(args.root, args.list) if args.list else draw(args.root, args.percent, args.per_class, args.seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text('\n'.join(lines) + '\n')
-    print(f'{args.out}: {len(lines)} pictures of {len({line.rsplit(" ", 1)[1] for line in lines})} classes')
+    print(f'{args.out}: {len(lines)} images of {len({line.rsplit(" ", 1)[1] for line in lines})} classes')

@@ -1,4 +1,4 @@
-# The layout and the split of tools/dataset_converters/split_caltech256.py: 60 training pictures a class.
+# The layout and the split of tools/dataset_converters/split_caltech256.py: 60 training images a class.
 _base_ = 'pictures.py'
 
 train_dataloader = dict(

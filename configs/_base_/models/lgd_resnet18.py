@@ -1,4 +1,4 @@
-# LGD as published: ResNet-18 student, CLIP RN50 teacher, ImageNet's names. The student sees ImageNet's picture
+# LGD as published: ResNet-18 student, CLIP RN50 teacher, ImageNet's names. The student sees ImageNet's image
 # statistics (the published code used CLIP's), so that its weights plug into detectors and segmentors unchanged.
 _base_ = '../imagenet_statistics.py'
 

@@ -1,4 +1,4 @@
-# As published: SGD, lr 0.03 per 256 pictures, 5 epochs of linear warm-up, cosine; batch 8 x 256.
+# As published: SGD, lr 0.03 per 256 images, 5 epochs of linear warm-up, cosine; batch 8 x 256.
 optim_wrapper = dict(
     # bf16 autocast where the card has it, float32 elsewhere, chosen when the run is built and written to its log;
     # `tools/train.py --amp` switches fp16 on for older cards.

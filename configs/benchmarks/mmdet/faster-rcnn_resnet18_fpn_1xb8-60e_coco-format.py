@@ -49,7 +49,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=None)  # that of the data set
 test_evaluator = val_evaluator
 
-# 300 pictures are 38 steps an epoch: a warm-up of 2 epochs or so, and a checkpoint where an evaluation is.
+# 300 images are 38 steps an epoch: a warm-up of 2 epochs or so, and a checkpoint where an evaluation is.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=100),
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=60, milestones=[45, 55], gamma=0.1),

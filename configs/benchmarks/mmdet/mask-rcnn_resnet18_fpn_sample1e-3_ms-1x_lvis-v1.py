@@ -1,4 +1,4 @@
-# Rare classes are oversampled (1e-3) and pictures scaled to 640-800 px by the data base of mmdet.
+# Rare classes are oversampled (1e-3) and images scaled to 640-800 px by the data base of mmdet.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     'mmdet::_base_/datasets/lvis_v1_instance.py',
@@ -19,7 +19,7 @@ model = dict(
     ),
     neck=dict(in_channels=_base_.resnet18_channels),
     roi_head=dict(bbox_head=dict(num_classes=1203), mask_head=dict(num_classes=1203)),
-    # LVIS counts up to 300 objects a picture, of any score.
+    # LVIS counts up to 300 objects an image, of any score.
     test_cfg=dict(rcnn=dict(score_thr=0.0001, max_per_img=300)),
 )
 train_cfg = dict(val_interval=12)  # once, at the end: 20,000 images with 300 boxes each take hours

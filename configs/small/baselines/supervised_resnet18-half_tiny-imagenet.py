@@ -1,4 +1,4 @@
-# No distillation: the same backbone from a random start on the labels of the same pictures, as mmpretrain's classifier;
+# No distillation: the same backbone from a random start on the labels of the same images, as mmpretrain's classifier;
 # views, schedule and optimizer are those of the others.
 _base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 

@@ -40,7 +40,7 @@ class AnnotationCheckHook(Hook):
 
         Raises:
             ValueError: Something does not fit; the message says what was found, what was expected and what to do.
-            FileNotFoundError: A picture has no mask.
+            FileNotFoundError: An image has no mask.
         """
         if not is_main_process():
             return
@@ -117,14 +117,14 @@ def _check_masks(dataset, num_classes: int) -> None:
         path = info['seg_map_path']
         if not fileio.exists(path, backend_args=dataset.backend_args):
             raise MissingFileError(
-                f'There is no mask at {path!r} for the picture {info["img_path"]!r}. A mask is named as its picture, '
+                f'There is no mask at {path!r} for the image {info["img_path"]!r}. A mask is named as its image, '
                 f'with seg_map_suffix={dataset.seg_map_suffix!r} instead of img_suffix={dataset.img_suffix!r}.'
             )
         content = fileio.get(path, backend_args=dataset.backend_args)
         mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow').squeeze()
         if mask.ndim != 2:
             raise ConfigError(
-                f'The mask {shown(path)} is a colour picture of shape {mask.shape}. Masks hold one class index a '
+                f'The mask {shown(path)} is a colour image of shape {mask.shape}. Masks hold one class index a '
                 f'pixel: save it with one channel, or with a palette.'
             )
         beyond = [

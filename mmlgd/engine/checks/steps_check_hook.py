@@ -83,11 +83,11 @@ class StepsCheckHook(Hook):
         images = _images(runner.train_dataloader.dataset)
         ranks = all_gather_object((steps, last, images))
         if len({rank[:2] for rank in ranks}) > 1:
-            told = '; '.join(f'rank {k}: {n} steps, the last of {m} pictures' for k, (n, m, _) in enumerate(ranks))
+            told = '; '.join(f'rank {k}: {n} steps, the last of {m} images' for k, (n, m, _) in enumerate(ranks))
             raise ConfigError(
                 f'The ranks have unequal batches in an epoch ({told}), and would wait for each other for good. Use '
                 f"train_dataloader.sampler=dict(type='DefaultSampler', shuffle=True, round_up=True), which gives some "
-                f'pictures twice, or drop_last=True.'
+                f'images twice, or drop_last=True.'
             )
         if any(rank[2] != images for rank in ranks):
             told = '; '.join(f'rank {k}: {_shown_images(one)}' for k, (_, _, one) in enumerate(ranks))
@@ -103,7 +103,7 @@ class StepsCheckHook(Hook):
             runner.logger.warning(
                 f'This run goes on with {_shown(here)}, and was begun with {_shown(before)}. Weights, optimizer, banks '
                 f'and queue are those of the checkpoint, on all ranks. So are the learning rate, which suits the old '
-                f'number of pictures a step, and its schedule, which counts steps: with more of them in an epoch it '
+                f'number of images a step, and its schedule, which counts steps: with more of them in an epoch it '
                 f'ends before the run does, with fewer it never ends. Keep processes x train_dataloader.batch_size to '
                 f'keep both.'
             )
@@ -184,7 +184,7 @@ def _steps(loader: Any) -> tuple:
 
 
 def _shown(steps: dict) -> str:
-    return f'{steps["processes"]} processes x {steps["batch"]} pictures, {steps["steps"]} steps an epoch'
+    return f'{steps["processes"]} processes x {steps["batch"]} images, {steps["steps"]} steps an epoch'
 
 
 def _shown_images(images: dict) -> str:

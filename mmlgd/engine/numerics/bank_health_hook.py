@@ -17,13 +17,13 @@ from mmlgd.registry import HOOKS
 class BankHealthHook(Hook):
     r"""Log how much of the visual bank is in use, and how clearly its prototypes stand for one class name each.
 
-    - ``bank/visited``: share of the K rows that some picture has visited.
+    - ``bank/visited``: share of the K rows that some image has visited.
     - ``bank/prototype_entropy``: the mean over visited rows of
       :math:`H\big(\text{softmax}(\text{unit}(\text{VSB}_k) \cdot \text{TSB} / \tau_T)\big) / \ln K`. 0: each prototype
       stands for one name; 1: it stands for none.
 
     They go to the log, to every backend of the visualizer (TensorBoard and others by config) and into the message hub.
-    A model whose ``visual_bank`` has no classes (a queue of pictures), whose loss does not read it, or which has none
+    A model whose ``visual_bank`` has no classes (a queue of images), whose loss does not read it, or which has none
     is left alone, and the log says so.
 
     Examples:

@@ -10,7 +10,7 @@ from mmlgd.utils.seeds import seed_all
 
 @HOOKS.register_module()
 class EpochSeedHook(DistSamplerSeedHook):
-    """``DistSamplerSeedHook`` that seeds the generators with each epoch, not only the order of the pictures.
+    """``DistSamplerSeedHook`` that seeds the generators with each epoch, not only the order of the images.
 
     mmengine seeds once, at the start: a run that is resumed draws in epoch e what the unbroken one drew in its first.
     Here Python's, numpy's and torch's generators (the GPU's too) start each epoch from (seed, epoch, rank). With
@@ -42,7 +42,7 @@ class EpochSeedHook(DistSamplerSeedHook):
             )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed the order of the pictures and all generators.
+        """Seed the order of the images and all generators.
 
         Args:
             runner (Runner): The runner.

@@ -30,7 +30,7 @@ class NonFiniteError(MMLGDError, FloatingPointError):
 class FiniteCheckHook(Hook):
     """Stop at the first step with a NaN or Inf in a loss or an embedding, or with a zero from the teacher.
 
-    The error names step, part, teacher and pictures. The step is kept in ``WORK_DIR/broken_steps/``, with the weights
+    The error names step, part, teacher and images. The step is kept in ``WORK_DIR/broken_steps/``, with the weights
     that it met, for :func:`mmlgd.replay`. No checkpoint with broken weights is
     written, nor an older one removed for it. Gradients that overflow in half precision are the loss scaler's business
     and stop nothing.
@@ -199,7 +199,7 @@ class FiniteCheckHook(Hook):
         return ' '.join(said)
 
     def _causes(self, record: StepRecord) -> list[str]:
-        """Name the pictures that come broken, and those whose embeddings do."""
+        """Name the images that come broken, and those whose embeddings do."""
         paths, teacher = record.paths(), self._model.teacher
         pictures = _names(~record.inputs['inputs'].flatten(1).isfinite().all(dim=1), paths)
         embeddings = _names(~usable_rows(record.outputs['teacher']), paths)
@@ -241,5 +241,5 @@ def _saves_now(hook: Hook, runner: Runner) -> bool:
 def _names(which: torch.Tensor, paths: list[str]) -> str:
     found = [path for path, broken in zip(paths, which.tolist()) if broken]
     return (
-        f'{len(found)} of {len(paths)} pictures ({", ".join(found[:3])}{", ..." if found[3:] else ""})' if found else ''
+        f'{len(found)} of {len(paths)} images ({", ".join(found[:3])}{", ..." if found[3:] else ""})' if found else ''
     )

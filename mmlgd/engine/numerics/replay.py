@@ -26,7 +26,7 @@ class Replay(NamedTuple):
         broken (List[str]): Parts that are broken in the replay.
         losses (Dict[str, float]): Of the replay.
         gradients (List[str]): Parameters whose gradient has NaN or Inf in it.
-        paths (List[str]): Pictures of the batch.
+        paths (List[str]): Images of the batch.
         student (Tensor): (N, D), the student's embeddings.
         teacher (Tensor): (N, D), the teacher's.
     """

@@ -116,13 +116,13 @@ class StepRecord:
         return [name for name, value in self.state.items() if not value.isfinite().all()]
 
     def paths(self) -> list[str]:
-        """List the pictures of the batch.
+        """List the images of the batch.
 
         Returns:
             List[str]: Their files, or their places in the batch where these are not known.
         """
         samples = self.inputs.get('data_samples') or [{}] * len(self.inputs['inputs'])
-        return [shown(sample.get('img_path', f'picture {k} of the batch')) for k, sample in enumerate(samples)]
+        return [shown(sample.get('img_path', f'image {k} of the batch')) for k, sample in enumerate(samples)]
 
     def save(self, file: Path, state_dict: dict, meta: dict, broken: list[str]) -> None:
         """Write the step, to be read with ``weights_only``.

@@ -1,4 +1,4 @@
-"""The news of bad pictures, from the processes that read them to the log."""
+"""The news of bad images, from the processes that read them to the log."""
 
 from typing import Any, Optional
 
@@ -14,7 +14,7 @@ from .summary_hook import SummaryHook
 
 @HOOKS.register_module()
 class BadPicturesHook(Hook):
-    """Report each bad picture once, stop where there are more than may be left out, and count them in the end.
+    """Report each bad image once, stop where there are more than may be left out, and count them in the end.
 
     A data loader's processes know of no other's; the batches bring the news, see
     :class:`~mmlgd.datasets.Pictures`. Ranks tell each other at the end of an epoch: until then, each stops at the limit
@@ -69,7 +69,7 @@ class BadPicturesHook(Hook):
         Args:
             runner (Runner): The runner.
         """
-        if self._policy is None and not self._bad:  # pictures of a data set that looks at none
+        if self._policy is None and not self._bad:  # images of a data set that looks at none
             return
         text = count_text(len(self._bad), self._pictures)
         runner.message_hub.update_info('bad_pictures', text, resumed=False)

@@ -1,4 +1,4 @@
-"""The curves of a run: read from mmengine's own log of scalars, drawn into one picture."""
+"""The curves of a run: read from mmengine's own log of scalars, drawn into one image."""
 
 import io
 import json

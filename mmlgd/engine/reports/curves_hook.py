@@ -1,4 +1,4 @@
-"""One picture of a run's curves, when it has ended."""
+"""One image of a run's curves, when it has ended."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class CurvesHook(Hook):
         file = Path(runner.work_dir) / 'curves.png'
         try:
             draw_curves(file, curves, title=runner.experiment_name)
-        except (MMLGDError, OSError) as error:  # the training is done, whatever becomes of its picture
+        except (MMLGDError, OSError) as error:  # the training is done, whatever becomes of its image
             runner.logger.warning(f'CurvesHook: no curves are drawn. {error}')
         else:
             runner.logger.info(f'The curves of this run: {file}')

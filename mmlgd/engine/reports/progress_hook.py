@@ -17,7 +17,7 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Show the run's progress, its ETA, its loss and its wait for pictures, below the log lines of a terminal.
+    """Show the run's progress, its ETA, its loss and its wait for images, below the log lines of a terminal.
 
     Time, ETA and wait are mmengine's own (``IterTimerHook``). Where the output is no terminal (a file, a pipe, a batch
     system) nothing is shown: the log has the same figures, a line every ``LoggerHook.interval`` steps.
@@ -107,7 +107,7 @@ class ProgressHook(Hook):
 
 
 def data_wait(runner: Runner, steps: int = 200) -> float:
-    """Take the share of the last steps' time that went by in waiting for pictures.
+    """Take the share of the last steps' time that went by in waiting for images.
 
     Args:
         runner (Runner): In or after training, with mmengine's ``IterTimerHook``.

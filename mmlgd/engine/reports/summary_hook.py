@@ -19,7 +19,7 @@ _SLOW = 0.3  # of a step: from here on more workers pay
 
 @HOOKS.register_module()
 class SummaryHook(Hook):
-    """Close the log of a pre-training run with its time, its bad pictures, its checkpoint and what to do with it.
+    """Close the log of a pre-training run with its time, its bad images, its checkpoint and what to do with it.
 
     Examples:
         >>> default_hooks = dict(summary=dict(type='mmlgd.SummaryHook'))
@@ -45,15 +45,13 @@ class SummaryHook(Hook):
         took = timedelta(seconds=round(time.monotonic() - self._started))
         wait = data_wait(runner)
         bad = runner.message_hub.runtime_info.get('bad_pictures')
-        lines = [
-            f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is wait for pictures.'
-        ]
+        lines = [f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is wait for images.']
         if bad:
             lines.append(bad)
         if wait > _SLOW:
             lines.append(
-                'The pictures are the bottleneck: more train_dataloader.num_workers help, or augmentation on the GPU '
-                '(docs/guide.md, "Faster pictures").'
+                'The images are the bottleneck: more train_dataloader.num_workers help, or augmentation on the GPU '
+                '(docs/guide.md, "Faster images").'
             )
         checkpoint = runner.message_hub.runtime_info.get('last_ckpt')
         if checkpoint is None:

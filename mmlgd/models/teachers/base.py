@@ -21,7 +21,7 @@ class TeacherError(MMLGDError, ValueError):
 class BaseTeacher(nn.Module):
     r"""A frozen image tower and a text tower that share a joint space of ``embed_dim`` dimensions.
 
-    Subclasses provide ``_encode_image`` (pictures in the teacher's own statistics and size to embeddings) and
+    Subclasses provide ``_encode_image`` (images in the teacher's own statistics and size to embeddings) and
     ``_encode_text`` (prompts to embeddings); this class owns everything that is the same for all teachers. A
     batch arrives normalised for the *student*, :math:`x_s = (p - \mu_s) / \sigma_s` with pixels p in 0..255, in the
     student's order of channels, and is put in RGB and re-normalised by one affine map per channel:
@@ -31,8 +31,8 @@ class BaseTeacher(nn.Module):
     Args:
         embed_dim (int): D, the dimension of the joint space.
         image_size (Tuple[int, int]): Height and width in pixels that the image tower wants.
-        mean (Sequence[float]): RGB mean of the teacher's pictures, in 0..1.
-        std (Sequence[float]): RGB standard deviation of the teacher's pictures, in 0..1.
+        mean (Sequence[float]): RGB mean of the teacher's images, in 0..1.
+        std (Sequence[float]): RGB standard deviation of the teacher's images, in 0..1.
         interpolation (str): How a batch of another size is resized, ``'bicubic'`` or ``'bilinear'``. Defaults to
             ``'bicubic'``, CLIP's own.
 
@@ -101,7 +101,7 @@ class BaseTeacher(nn.Module):
         self.expect_pixels(mean, std, bgr=not rgb)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Embed pictures that are normalised for the student, in inference mode.
+        """Embed images that are normalised for the student, in inference mode.
 
         Args:
             images (Tensor): (N, 3, H, W), in the channels and statistics given to :meth:`expect_pixels`.

@@ -20,7 +20,7 @@ class ClassifierError(MMLGDError, RuntimeError):
 
 
 class Classifier(NamedTuple):
-    """A classifier and what its pictures must look like.
+    """A classifier and what its images must look like.
 
     Attributes:
         module (nn.Module): Maps (N, 3, H, W) RGB to (N, classes) logits.

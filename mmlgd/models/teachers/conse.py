@@ -20,20 +20,20 @@ from .classifiers import load_classifier
 from .folding import fold_batch_norm
 from .sentences import load_sentence_encoder
 
-VISUAL_DIM = 128  # enough for angles to within some 0.1; each one is stored for every view of a picture
+VISUAL_DIM = 128  # enough for angles to within some 0.1; each one is stored for every view of an image
 
 
 @MODELS.register_module()
 class ConSETeacher(BaseTeacher):
     r"""An ImageNet classifier joined with a sentence encoder, without training.
 
-    Convex combination of semantic embeddings (Norouzi et al., ICLR 2014): a picture's embedding is the mean of the
+    Convex combination of semantic embeddings (Norouzi et al., ICLR 2014): an image's embedding is the mean of the
     sentence embeddings of the classes that the classifier believes in, weighted by its belief,
 
     .. math:: t = \sum_{k \in \text{top-}T} p_k \, \text{text}(\text{class}_k), \quad t \leftarrow t / \|t\|
 
-    so that pictures and *any* class name share the sentence encoder's space. There is nothing in t but names. With a
-    ``visual_share`` w it also says what a picture looks like, as CLIP's embeddings do, in dimensions of their own,
+    so that images and *any* class name share the sentence encoder's space. There is nothing in t but names. With a
+    ``visual_share`` w it also says what an image looks like, as CLIP's embeddings do, in dimensions of their own,
     where those of class names are 0:
 
     .. math:: t \leftarrow \big[\sqrt{1 - w} \; t,\ \sqrt{w} \; v\big], \quad v = Rz / \|Rz\|

@@ -30,7 +30,7 @@ def check(train, val=None, num_classes=3):
 
 @pytest.fixture
 def coco(tmp_path):
-    """Make a COCO data set of one picture: categories of the file, names of the config."""
+    """Make a COCO data set of one image: categories of the file, names of the config."""
     CocoDataset = pytest.importorskip('mmdet.datasets').CocoDataset
 
     def make(categories, classes=NAMES):
@@ -135,7 +135,7 @@ def test_a_mask_in_colour_and_a_missing_one(masks, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no mask at '.*1.png' .*'.*1.jpg'.*seg_map_suffix='.png'"):
         check(dataset)
     Image.new('RGB', (4, 4)).save(tmp_path / '1.png')
-    with pytest.raises(ValueError, match=r'colour picture of shape \(4, 4, 3\).*one channel'):
+    with pytest.raises(ValueError, match=r'colour image of shape \(4, 4, 3\).*one channel'):
         check(dataset)
 
 

@@ -39,9 +39,9 @@ def test_the_same_steps_are_no_news_and_others_are(hub):
     assert not check(DataLoader(pictures, batch_size=4, drop_last=True), hub)
     assert not check(DataLoader(pictures, batch_size=4, drop_last=True), hub)
     (warning,) = check(DataLoader(pictures, batch_size=4), hub)
-    assert 'goes on with 1 processes x 4 pictures, 3 steps' in warning and 'x 4 pictures, 2 steps' in warning
+    assert 'goes on with 1 processes x 4 images, 3 steps' in warning and 'x 4 images, 2 steps' in warning
     (warning,) = check(DataLoader(pictures, batch_size=5), hub)
-    assert 'x 5 pictures, 2 steps' in warning and 'x 4 pictures, 3 steps' in warning
+    assert 'x 5 images, 2 steps' in warning and 'x 4 images, 3 steps' in warning
 
 
 def test_the_steps_travel_with_the_checkpoint(hub):

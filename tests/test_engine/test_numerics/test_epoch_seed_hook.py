@@ -17,7 +17,7 @@ def draws():
 
 
 class Draws(torch.utils.data.Dataset):
-    """What the three generators give for each picture."""
+    """What the three generators give for each image."""
 
     def __len__(self):
         return 8
@@ -44,7 +44,7 @@ OURS = dict(worker_init_fn=dict(type='mmlgd.keep_torch_seeds'))
 
 
 def epoch_of(loader, epoch, seed=0):
-    """All that an epoch draws, as one tensor (steps, pictures, generators), and what is drawn in a step."""
+    """All that an epoch draws, as one tensor (steps, images, generators), and what is drawn in a step."""
     EpochSeedHook().before_train_epoch(runner_of(loader, epoch, seed))
     batches, steps = [], []
     for batch in loader:

@@ -37,7 +37,7 @@ def own_scope(monkeypatch):
 
 @pytest.fixture
 def cfg(recipe, tmp_path):
-    """Two epochs of three steps of four pictures; an epoch, a checkpoint."""
+    """Two epochs of three steps of four images; an epoch, a checkpoint."""
     cfg = Config.fromfile(recipe)
     cfg.work_dir = str(tmp_path / 'run')
     cfg.experiment_name = str(tmp_path)  # by the second otherwise, and runs of one name share what mmengine remembers
@@ -94,7 +94,7 @@ def all_finite(state):
 
 @TRANSFORMS.register_module(force=True)
 class BreakPixels:
-    """A NaN in the pixels of one picture, in its second epoch."""
+    """A NaN in the pixels of one image, in its second epoch."""
 
     def __init__(self, name):
         self.name, self.seen = name, 0
@@ -116,7 +116,7 @@ def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, ho
     (file,) = (Path(cfg.work_dir) / 'broken_steps').iterdir()
     step = int(file.name.split('_')[1])
     assert 4 <= step <= 6 and told.startswith(f'Step {step} (epoch 2, batch {step - 3}) has NaN')
-    for text in ('student', 'teacher', 'loss_visual', 'loss_textual', 'the pixels of 1 of 4 pictures', 'class1/7.png'):
+    for text in ('student', 'teacher', 'loss_visual', 'loss_textual', 'the pixels of 1 of 4 images', 'class1/7.png'):
         assert text in told
     assert f'mmlgd replay {file}' in told and 'epoch_1.pth' in told
     assert not (Path(cfg.work_dir) / 'epoch_2.pth').exists()
@@ -133,7 +133,7 @@ def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, ho
     again = replay_step(file, teacher=dict(model=cfg.model.teacher.model))
     assert again.recorded == again.broken == ['teacher', 'student', 'loss_visual', 'loss_textual']
     k = next(k for k, path in enumerate(again.paths) if path.endswith('class1/7.png'))
-    # Batch norm carries the student's over the batch; the teacher's stays with the picture.
+    # Batch norm carries the student's over the batch; the teacher's stays with the image.
     assert again.teacher.isnan().any(dim=1).nonzero().flatten().tolist() == [k]
     assert torch.equal(again.teacher[:k], kept['step']['teacher'][:k]) and again.gradients
 
@@ -193,7 +193,7 @@ def test_a_teacher_that_gives_nothing_is_named_with_its_pictures(cfg, value, tmp
     cfg.model.teacher.model = f'local-dir:{tmp_path}'
     told, runner = stopped(cfg)
     assert told.startswith('Step 1 ') and "(or 0) in the teacher's embedding" in told and '.png' in told
-    assert f'The teacher open_clip/local-dir:{tmp_path.name}/' in told and 'for 4 of 4 pictures' in told
+    assert f'The teacher open_clip/local-dir:{tmp_path.name}/' in told and 'for 4 of 4 images' in told
     assert not runner.model.visual_bank.visited.any()
     assert 'teacher' in replayed(cfg, 'iter_1').broken
 

@@ -1,4 +1,4 @@
-"""The news of bad pictures in real runs: two workers, two epochs, two ranks; each once, and a count in the end."""
+"""The news of bad images in real runs: two workers, two epochs, two ranks; each once, and a count in the end."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from mmlgd.datasets import BadPictureError, TooManyBadPicturesError
 from mmlgd.registry import MODELS
 from tests.bad_pictures import encode, photo
 
-BAD = {'01.jpg': b'', '06.jpg': b'no picture', '11.jpg': encode(photo(), 'JPEG')[:-20]}
+BAD = {'01.jpg': b'', '06.jpg': b'no image', '11.jpg': encode(photo(), 'JPEG')[:-20]}
 
 
 @MODELS.register_module()
@@ -95,11 +95,11 @@ def log_of(folder):
 def test_each_is_reported_once_with_path_and_reason_and_counted_in_the_end(folder, wrap, hooks):
     Runner.from_cfg(config(folder, wrap, hooks, bad_pictures='skip', max_bad_pictures=3)).train()
     log = log_of(folder)
-    told = dict(re.findall(r'WARNING - Bad picture left out: (\S+): (.*)', log))
-    assert told.keys() == {str(folder / name) for name in BAD} and log.count('Bad picture left out') == 3
+    told = dict(re.findall(r'WARNING - Bad image left out: (\S+): (.*)', log))
+    assert told.keys() == {str(folder / name) for name in BAD} and log.count('Bad image left out') == 3
     assert 'empty (0 bytes)' in told[str(folder / '01.jpg')] and 'cut off' in told[str(folder / '11.jpg')]
-    assert log.count('3 of 16 pictures were bad and left out.') == 1
-    assert log.index('pictures were bad and left out') > log.index(max(told, key=log.index))
+    assert log.count('3 of 16 images were bad and left out.') == 1
+    assert log.index('images were bad and left out') > log.index(max(told, key=log.index))
 
 
 def test_the_summary_of_a_clean_folder_says_so(folder):
@@ -107,14 +107,14 @@ def test_the_summary_of_a_clean_folder_says_so(folder):
         (folder / name).unlink()
     hooks = [dict(type='mmlgd.SummaryHook')]
     Runner.from_cfg(config(folder, hooks=hooks, workers=0, bad_pictures='skip', max_bad_pictures=3)).train()
-    assert log_of(folder).count('No picture of 13 was bad.') == 1
+    assert log_of(folder).count('No image of 13 was bad.') == 1
 
 
 def test_the_limit_is_of_all_workers_together(folder):
-    """Three bad pictures in three batches: neither of two workers meets more than two."""
+    """Three bad images in three batches: neither of two workers meets more than two."""
     cfg = config(folder, bad_pictures='skip', max_bad_pictures=2)
     cfg.train_dataloader.sampler.shuffle = False
-    with pytest.raises(TooManyBadPicturesError, match='3 of 16 pictures are bad so far, and at most 2') as caught:
+    with pytest.raises(TooManyBadPicturesError, match='3 of 16 images are bad so far, and at most 2') as caught:
         Runner.from_cfg(cfg).train()
     assert 'worker process' not in str(caught.value)
     assert all(str(folder / name) in str(caught.value) for name in BAD)
@@ -140,13 +140,13 @@ def on_rank(rank, folder, options):
 
 
 def test_two_ranks_report_each_once(folder):
-    """Without shuffling, rank 0 reads pictures 0, 2, ...: two of three bad ones are the other's."""
+    """Without shuffling, rank 0 reads images 0, 2, ...: two of three bad ones are the other's."""
     mp.start_processes(on_rank, (folder, dict(max_bad_pictures=3)), nprocs=2, start_method='fork')
     log = log_of(folder)
     assert sorted(re.findall(r'left out: (\S+):', log)) == [str(folder / name) for name in BAD]
-    assert log.count('3 of 16 pictures were bad and left out.') == 1
+    assert log.count('3 of 16 images were bad and left out.') == 1
     shutil.rmtree(folder.parent / 'run')
     (folder.parent / 'rendezvous').unlink(missing_ok=True)
     mp.start_processes(on_rank, (folder, dict(max_bad_pictures=2)), nprocs=2, start_method='fork')
     for rank in range(2):  # both stop, at the end of the epoch: neither has met three by itself
-        assert '3 of 16 pictures are bad so far, and at most 2' in (folder.parent / f'{rank}.txt').read_text()
+        assert '3 of 16 images are bad so far, and at most 2' in (folder.parent / f'{rank}.txt').read_text()

@@ -1,4 +1,4 @@
-# The layout and the split of tools/dataset_converters/split_caltech256.py: 60 training pictures a class, the rest for
+# The layout and the split of tools/dataset_converters/split_caltech256.py: 60 training images a class, the rest for
 # evaluation.
 _base_ = 'imagenet.py'
 

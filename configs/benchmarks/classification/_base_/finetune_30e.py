@@ -1,4 +1,4 @@
-# SimCLR's fine-tuning (arXiv 2002.05709, B.5): SGD with Nesterov momentum, lr 0.05 per 256 pictures, no warm-up, no
+# SimCLR's fine-tuning (arXiv 2002.05709, B.5): SGD with Nesterov momentum, lr 0.05 per 256 images, no warm-up, no
 # weight decay; 30 epochs, here with a cosine.
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -1,4 +1,4 @@
-# The student of LGD pre-training under mmpretrain's linear head: the same backbone, the same picture statistics.
+# The student of LGD pre-training under mmpretrain's linear head: the same backbone, the same image statistics.
 # `tools/train.py --student FILE|none|torchvision://resnet18` says whose weights it starts from.
 _base_ = '../../../_base_/imagenet_statistics.py'
 

@@ -8,7 +8,7 @@ train_pipeline = [
     dict(type='mmseg.PhotoMetricDistortion'),
     dict(type='mmseg.PackSegInputs'),
 ]
-# Masks are loaded after the resize: predictions are compared at the picture's own size.
+# Masks are loaded after the resize: predictions are compared at the image's own size.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),

@@ -1,4 +1,4 @@
-# A few hundred pictures on one card.
+# A few hundred images on one card.
 _base_ = 'sgd_160k.py'
 
 auto_scale_lr = dict(base_batch_size=8)
