@@ -9,7 +9,7 @@ from importlib import import_module
 
 from .version import __version__
 
-# Where mmengine cannot be imported, no config is built; what needs it names the cause at its first use.
+# If mmengine cannot be imported, no config can be built. The first use of a name that needs mmengine says why.
 with suppress(Exception):
     from . import registry  # noqa: F401
 
@@ -50,7 +50,7 @@ _PLACES = {
     'test': 'run.testing',
     'train': 'run.training',
 }
-# A room has no name of a function above: the import of `mmlgd.export` as a module would put it in the function's place.
+# No package has the name of a function above: importing a module `mmlgd.export` would replace the function.
 _ROOMS = (
     'checkpoints',
     'converters',
@@ -74,7 +74,7 @@ __all__ = ['__version__', *_PLACES]
 def __getattr__(name: str):
     if name not in _PLACES and name not in _ROOMS:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    from .stack import check_stack  # a stack outside the ranges is named before its import errors are
+    from .stack import check_stack  # reports a stack outside the ranges before its import errors appear
 
     check_stack()
     room = import_module(f'.{_PLACES.get(name, name)}', __name__)

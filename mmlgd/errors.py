@@ -1,18 +1,18 @@
-"""What all errors about a user's input have in common, so that a program can tell them from faults of its own."""
+"""The errors that mmlgd raises about a user's input, so that a program can tell them from its own faults."""
 
 import re
 from reprlib import Repr
 
-# What torch makes of an error in a data loader's process: one of the same class, with its traceback as the message.
+# torch raises an error of a data loader's process again: of the same class, with the traceback as its message.
 _FROM_WORKER = re.compile(r'Caught (\w+) in [^\n]+\nOriginal ')
 
 
 class MMLGDError(Exception):
-    """Something that mmlgd was given cannot be used; the message says what was got, what was expected, what to do.
+    """mmlgd cannot use some input; the message says what it got, what it expected and what to do.
 
-    Its kinds also are what Python calls such an error: a :class:`ValueError`, where a file or a network is missing an
-    :class:`OSError`, where a package is missing an :class:`ImportError`. The tools and the command ``mmlgd`` print it
-    without a traceback.
+    Each subclass also derives from Python's own class for such an error: :class:`ValueError`; :class:`OSError` for a
+    missing file or network; :class:`ImportError` for a missing package. The tools and the command ``mmlgd`` print the
+    message without a traceback.
 
     Examples:
         >>> from mmlgd.errors import MMLGDError
@@ -26,11 +26,11 @@ class MMLGDError(Exception):
 
 
 class ConfigError(MMLGDError, ValueError):
-    """A setting of a wrong type or outside of its range, or one that does not exist."""
+    """A setting that does not exist, has the wrong type or is out of its range."""
 
 
 class MissingFileError(MMLGDError, FileNotFoundError):
-    """A file or folder that is not where it was said to be."""
+    """A file or folder that does not exist at the given path."""
 
 
 class DownloadError(MMLGDError, ConnectionError):
@@ -42,7 +42,7 @@ class MissingPackageError(MMLGDError, ImportError):
 
 
 def reason_of(error: BaseException) -> str:
-    """Say what an error says, without the traceback in its message where a data loader's process met it.
+    """Return an error's message, without the traceback that torch adds to an error of a data loader's process.
 
     Args:
         error (BaseException): Any error.
@@ -62,7 +62,7 @@ def reason_of(error: BaseException) -> str:
 
 
 class _Brief(Repr):
-    """Writes the first few values of each container, its own kinds or others', and of these the first few."""
+    """Writes the first few values of each container and of the containers in it, also of subclasses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,16 +80,16 @@ class _Brief(Repr):
 
 
 def brief(value: object, length: int = 100) -> str:
-    """Write a value for a message, in a time and a memory that do not depend on its size.
+    """Write a value for a message; time and memory do not depend on the size of the value.
 
-    A few bytes of a file can make lists in lists that share their parts: written out, they fill any memory.
+    A few bytes of a file can describe nested lists that share their parts. Written out, these would fill any memory.
 
     Args:
-        value (object): Anything, out of a file too.
+        value (object): Any value, also one from an untrusted file.
         length (int): Characters, at most. Defaults to 100.
 
     Returns:
-        str: Its beginning: of a text itself, as ``str`` has it.
+        str: The beginning of its ``repr``; for a string, the beginning of the string itself.
 
     Examples:
         >>> brief('a' * 200, 5)
@@ -101,14 +101,14 @@ def brief(value: object, length: int = 100) -> str:
 
 
 def shown(name: object) -> str:
-    r"""Write a file's name for a message or a log, on one line and without what a terminal would obey.
+    r"""Write a file's name for a message or a log, on one line and without characters that control a terminal.
 
     Args:
         name (str | Path): As the file system has it: it may hold line breaks, escape codes, characters that turn the
-            direction of writing, and bytes that are no UTF-8.
+            direction of writing, and bytes that are not UTF-8.
 
     Returns:
-        str: These escaped as in Python, all others as they are.
+        str: The name with these escaped as in Python, and all others unchanged.
 
     Examples:
         >>> shown('cat' + chr(10) + 'dog.jpg')

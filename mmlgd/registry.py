@@ -14,13 +14,13 @@ MODULE2PACKAGE['mmlgd'] = 'mmlgd'
 
 
 class _Node(Registry):
-    """A node whose parts are imported when the first of them is looked up, on a stack that they are tested with."""
+    """A node that imports its parts at the first lookup, after a check of the installed stack's versions."""
 
     def __init__(self, parent: Registry, *rooms: str) -> None:
         super().__init__(parent.name, parent=parent, scope='mmlgd', locations=[f'mmlgd.{room}' for room in rooms])
 
     def import_from_location(self) -> None:
-        """Name a stack outside of the ranges before the errors of imports come."""
+        """Report a stack outside of the tested ranges before its import errors appear."""
         check_stack()
         super().import_from_location()
 
@@ -34,8 +34,8 @@ FUNCTIONS = _Node(root.FUNCTIONS, 'datasets')
 TRANSFORMS = _Node(root.TRANSFORMS, 'datasets')
 OPTIM_WRAPPERS = _Node(root.OPTIM_WRAPPERS, 'models')
 
-# A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd; without a node there, mmengine warns at each of
-# these, though it finds what it looks for. The nodes stay empty.
+# A config with `_base_ = 'mmlgd::...'` is built in the scope mmlgd. Without these nodes, mmengine warns about each of
+# them, though it finds the parts elsewhere. The nodes stay empty.
 for _parent in (
     root.EVALUATOR,
     root.LOG_PROCESSORS,

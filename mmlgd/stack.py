@@ -1,4 +1,4 @@
-"""What mmlgd asks of the OpenMMLab stack it is imported into: the versions of its packages."""
+"""The versions of the OpenMMLab packages that mmlgd works with."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ def check_stack() -> None:
 
     Raises:
         ImportError: A package is missing or outside its range in :data:`RANGES`; the message names the package,
-            the version found, the range and the command that mends it.
+            the version found, the range and the command that fixes it.
 
     Examples:
         >>> from mmlgd.stack import check_stack

@@ -1,4 +1,4 @@
-"""Text: vocabularies, prompt templates, and the embeddings that they give."""
+"""Text: vocabularies, prompt templates and their text embeddings."""
 
 from .embedding import embed_class_names, keep_embeddings
 from .templates import DEFAULT_TEMPLATES, TemplateError, fill, load_templates

@@ -1,26 +1,26 @@
-"""What no class name and no prompt has in it, and when two names are one."""
+"""Characters that class names and prompts must not have, and names that look the same."""
 
 import re
 import unicodedata
 
 LONGEST = 1000  # characters; the longest name of LVIS has 49, and text towers read some 77 tokens
-# Control characters, halves of a character, line and paragraph separators, invisible ones.
+# Control characters, lone surrogates, line and paragraph separators, invisible characters.
 _UNREADABLE = {
     'Cc': 'control character',
-    'Cs': 'half character',
+    'Cs': 'lone surrogate',
     'Zl': 'line separator',
     'Zp': 'paragraph separator',
     'Cf': 'invisible character',
 }
-# Formatting that words and emoji are written with: Arabic signs, the (non-)joiners of Persian and Indic scripts, and
-# the letters within flags.
+# Format characters that words and emoji need: Arabic signs, the (non-)joiners of Persian and Indic scripts, and the
+# letters within flags.
 _IN_WORDS = re.compile('[\u0600-\u0605\u06dd\u08e2\u200c\u200d\U000e0020-\U000e007f]')
-# Without a look of their own, though no formatting: fillers, and selectors of variants.
+# Invisible, though they are not format characters: fillers and variation selectors.
 _UNSEEN = re.compile('[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]')
 
 
 def unreadable(text: str) -> str:
-    """Say what keeps a text from being words for a text tower.
+    """Say why a text cannot be a name or a prompt for a text tower.
 
     Args:
         text (str): A name or a sentence.
@@ -43,13 +43,13 @@ def unreadable(text: str) -> str:
 
 
 def look(name: str) -> str:
-    """Reduce a name to what is seen of it: names that look the same are one name.
+    """Reduce a name to its visible characters: names that look the same count as one name.
 
     Args:
         name (str): A name.
 
     Returns:
-        str: Its characters composed, single blanks, and nothing invisible.
+        str: The name with composed characters (NFC) and single blanks, without invisible characters.
 
     Examples:
         >>> look('cafe' + chr(0x301)) == look('caf' + chr(0xE9))

@@ -24,12 +24,12 @@ from mmlgd.utils.files import UnreadableError, own_folder, require_file, write_w
 
 from .templates import fill
 
-_BATCH = 256  # prompts a forward: the text tower is then busy, on a CPU too
-_HEADER = 2**16  # bytes, of which safetensors needs some hundred here
+_BATCH = 256  # prompts in a forward pass: enough to keep the text tower busy, also on a CPU
+_HEADER = 2**16  # bytes; safetensors needs a few hundred here
 
 
 class EmbeddingError(MMLGDError, ValueError):
-    """A text tower whose answer is no direction: zero, or not finite."""
+    """A text tower gives an embedding that is zero or not finite."""
 
 
 def embed_class_names(
@@ -57,7 +57,7 @@ def embed_class_names(
         templates (List[str]): P prompt templates.
         cache_dir (str, optional): Folder of the files. Defaults to ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
         kept_in (str, optional): Another folder that is read first, and not written. Defaults to None.
-        prepare (Callable): Called on all ranks before ``encode_text`` is asked on one. Defaults to nothing.
+        prepare (Callable): Called on all ranks before one of them calls ``encode_text``. Defaults to nothing.
 
     Returns:
         Tensor: (K, D) float32 on the CPU, rows of unit length.
@@ -87,14 +87,14 @@ def embed_class_names(
 def keep_embeddings(
     embeddings: Tensor, teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str] = None
 ) -> None:
-    """Keep embeddings of class names where :func:`embed_class_names` reads them, unless they are there.
+    """Write embeddings of class names where :func:`embed_class_names` reads them, unless they are there already.
 
     Args:
         embeddings (Tensor): (K, D) float32, rows of unit length.
-        teacher_id (str): The identity that is asked with, which may be an older one of the same teacher.
+        teacher_id (str): The identity that readers use. It may be an older one of the same teacher.
         names (List[str]): K class names.
         templates (List[str]): P prompt templates.
-        cache_dir (str, optional): As there. Defaults to None.
+        cache_dir (str, optional): See :func:`embed_class_names`. Defaults to None.
     """
     file = _cache_file(teacher_id, names, templates, cache_dir)
     if _read(file, embeddings.shape) is None:
@@ -135,7 +135,7 @@ def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
     if not file.is_file():
         return None
     try:
-        # Of this shape, and a header: the file may be somebody else's.
+        # No more than these rows and a header: the file may come from somebody else.
         require_file(file, math.prod(shape) * torch.float32.itemsize + _HEADER)
         with safe_open(file, 'pt') as content:
             embeddings = content.get_tensor('embeddings')
@@ -147,20 +147,20 @@ def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
         KeyError,
         OSError,
         RuntimeError,
-    ) as error:  # the last of torch: the file has just gone
+    ) as error:  # RuntimeError is torch's, for a file that has just been removed
         fault = str(error)
     if fault:
-        print_log(f'Cannot read the cached text embeddings {file} ({fault}): computing them anew.', 'current', 30)
+        print_log(f'Cannot read the cached text embeddings {file} ({fault}): computing them again.', 'current', 30)
         return None
     print_log(f'Text embeddings of {shape[0]} names read from {file}.', 'current')
     return embeddings
 
 
 def _fault(embeddings: Tensor, shape: tuple, checksum: Optional[str]) -> str:
-    """Compare embeddings with what they have to be; files of earlier versions have no checksum."""
+    """Say what is wrong with kept embeddings, or nothing; files of earlier versions have no checksum."""
     if embeddings.shape != shape or embeddings.dtype != torch.float32:
         return f'{embeddings.dtype} {tuple(embeddings.shape)} instead of torch.float32 {tuple(shape)}'
-    if not ((embeddings.norm(dim=-1) - 1).abs() < 1e-3).all():  # NaN is not either
+    if not ((embeddings.norm(dim=-1) - 1).abs() < 1e-3).all():  # also True for NaN
         return 'it has rows that are not of unit length'
     if checksum not in (None, _checksum(embeddings)):
         return 'it differs from its checksum'

@@ -18,7 +18,7 @@ _SETS: dict[str, list[str]] = {
 
 
 class TemplateError(MMLGDError, ValueError):
-    """A prompt template without exactly one place for the class name, or a set of them that nobody knows."""
+    """A prompt template without exactly one place for the class name, or an unknown set of templates."""
 
 
 def load_templates(templates: Union[str, list[str]]) -> list[str]:
@@ -63,7 +63,7 @@ def load_templates(templates: Union[str, list[str]]) -> list[str]:
 
 
 def fill(template: str, name: str) -> str:
-    """Put a class name into a template, by plain replacement: a name with braces stays data.
+    """Put a class name into a template by plain replacement, so that braces in a name do nothing.
 
     Args:
         template (str): A sentence with one ``{}``.

@@ -22,7 +22,7 @@ _IN1K_RENAMED = {744: 'projectile', 836: 'sunglass'}
 
 
 class VocabularyError(MMLGDError, ValueError):
-    """A vocabulary that cannot guide: empty, or with duplicate, empty or non-string names."""
+    """A vocabulary that cannot be used: empty, or with duplicate, empty or non-string names."""
 
 
 def list_vocabularies() -> list[str]:
@@ -56,8 +56,8 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
         List[str]: Unique names without surrounding blanks.
 
     Raises:
-        VocabularyError: No names, or a duplicate, empty or non-string one, or one with characters that are not seen;
-            the message names it. Names that look the same are duplicates, however they are encoded.
+        VocabularyError: No names, or a duplicate, empty or non-string one, or one with control or invisible
+            characters; the message names it. Names that look the same are duplicates, however they are encoded.
         UnreadableError: The text file has more than 64 MiB.
         MissingFileError: A string that is neither a known data set nor a file. It is a ``FileNotFoundError``.
 
@@ -99,7 +99,7 @@ def _from_string(vocabulary: str) -> list[str]:
     try:
         path = Path(vocabulary).expanduser()
         is_file = path.is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, or with a NUL, or in the home of nobody
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, or in the home of an unknown user
         is_file = False
     if not is_file:
         raise MissingFileError(
@@ -129,7 +129,7 @@ def _packaged_names(vocabulary: str) -> list[str]:
 
 
 def _clean(name: str) -> str:
-    """LVIS' 'bow_(weapon)' to 'bow weapon': its qualifiers stay, since without them names repeat."""
+    """Turn LVIS' 'bow_(weapon)' into 'bow weapon': without the qualifiers, names would repeat."""
     return ' '.join(re.sub(r'[_()]+', ' ', name).split())
 
 
@@ -153,7 +153,7 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
             raise VocabularyError(f'{unit.capitalize()} {position} of {source} is empty. Remove it or name the class.')
         earlier = first_seen.setdefault(seen, position)
         if earlier != position:
-            different = '' if checked[earlier - 1] == stripped else ' (they look the same, in other characters)'
+            different = '' if checked[earlier - 1] == stripped else ' (they look the same, but their characters differ)'
             raise VocabularyError(
                 f'{source} holds {stripped!r} twice, as {unit} {earlier} and {position}{different}. Each class needs a '
                 f'name of its own: remove one or tell them apart.'

@@ -1,1 +1,1 @@
-"""The ground floor: files, numbers, processes, paths and checks that every other room uses."""
+"""Files, numbers, processes, paths and checks that all other packages of mmlgd use."""

@@ -1,4 +1,4 @@
-"""Parts built from their settings, with errors that say which part it was."""
+"""Build parts from their settings, with errors that name the part."""
 
 import inspect
 from typing import Any, Optional
@@ -10,21 +10,21 @@ from mmlgd.registry import MODELS
 def build_part(
     settings: Any, where: str, default_type: Optional[str] = None, offered: Optional[dict] = None, **derived
 ) -> Any:
-    """Build a part of a model; what any library says of its settings becomes one error that names the part.
+    """Build a part of a model; an error of any library about its settings becomes one that names the part.
 
     Args:
-        settings (dict): Of the part. None stands for none.
+        settings (dict): The part's settings. None stands for no settings.
         where (str): The part, as the config calls it.
         default_type (str, optional): Its ``type`` where the settings have none. Defaults to None.
-        offered (dict, optional): What follows from other parts and counts for those classes that take it: the number
-            of names is that of prototypes, and none of a queue's. Defaults to None.
-        **derived: What follows from other parts, and need not be typed.
+        offered (dict, optional): Settings that follow from other parts, passed only to a class that takes them: a bank
+            of prototypes takes the number of names, a queue does not. Defaults to None.
+        **derived: Settings that follow from other parts, so that the config need not give them.
 
     Returns:
         Any: The part.
 
     Raises:
-        ConfigError: The settings are no dict, or not those of such a part.
+        ConfigError: The settings are not a dict, or do not fit the part.
 
     Examples:
         >>> from mmlgd.utils.building import build_part
@@ -35,17 +35,17 @@ def build_part(
         raise ConfigError(f'{where} takes a dict of settings, got {settings!r}, a {type(settings).__name__}.')
     settings = {**({'type': default_type} if default_type else {}), **(settings or {}), **derived}
     if 'type' not in settings:
-        raise ConfigError(f'{where} says no type. Give one, for example {where}.type="mmpretrain.ResNet".')
+        raise ConfigError(f'{where} has no type. Give one, for example {where}.type="mmpretrain.ResNet".')
     try:
         if offered:
             kind = settings['type']
-            kind = MODELS.get(kind) if isinstance(kind, str) else kind  # None of an unknown one
+            kind = MODELS.get(kind) if isinstance(kind, str) else kind  # None for an unknown name
             takes = inspect.signature(kind).parameters if kind else ()
             settings.update({key: value for key, value in offered.items() if key in takes})
         return MODELS.build(settings)
     except (MMLGDError, ImportError, OSError):
         raise
-    except Exception as error:  # libraries meet bad settings with KeyError, AssertionError, IndexError, ...
+    except Exception as error:  # for bad settings, libraries raise KeyError, AssertionError, IndexError, ...
         said = ' '.join(str(error).split()) or type(error).__name__
         raise ConfigError(
             f'{where} cannot be built from these settings: {said[:500]} Compare its settings with the class that '

@@ -10,17 +10,19 @@ from mmlgd.errors import MMLGDError, reason_of
 
 
 class OtherRankError(MMLGDError, RuntimeError):
-    """This process had no fault; another one of the same run had, and the message has its reason."""
+    """Another process of this run failed, and this one did not; the message has the reason of the other one."""
 
 
 @contextmanager
 def fail_together() -> Iterator[None]:
-    """Let all ranks leave a block with an error as soon as one of them does, instead of waiting for it for good.
+    """Make all ranks leave a block with an error if one of them does, instead of waiting for that one forever.
 
-    All ranks enter it, and none may talk to the others inside. Outside a distributed run it does nothing.
+    All ranks have to enter the block. Inside, none may communicate with the others. Outside a distributed run it does
+    nothing.
 
     Raises:
-        OtherRankError: On the ranks that had no error of their own; with the first other's rank and reason.
+        OtherRankError: On the ranks without an error of their own; the message has the first failed rank and its
+            reason.
 
     Examples:
         >>> with fail_together():
@@ -38,4 +40,4 @@ def fail_together() -> Iterator[None]:
         raise fault
     for rank, reason in enumerate(told):
         if reason:
-            raise OtherRankError(f'Rank {rank} of this run has stopped, and so do all. Its reason: {reason}')
+            raise OtherRankError(f'Rank {rank} of this run has stopped, so all ranks stop. Its reason: {reason}')

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders that one run at a time writes to."""
+"""Files that are either complete or absent, and folders that only one run at a time writes to."""
 
 import errno
 import math
@@ -24,16 +24,16 @@ except ImportError:  # Windows
     fcntl = None
 
 _LOCK = '.lock'
-# What a run or a writer of a store writes to by a name that can be known before: mmengine's copy of the config and its
-# folders of logs, and our own folders.
+# What a run or the writer of a store writes under names that are known beforehand: mmengine's copy of the config and
+# its log folders, and our own folders.
 _LOGS = '[0-9]*_[0-9]*'
 _WRITTEN = ('*.py', _LOGS, f'{_LOGS}/*', f'{_LOGS}/vis_data/*', 'broken_steps', 'recipe', 'shards')
-SMALL = 2**26  # bytes: of text that somebody writes, as settings, lists and class names, far more than any has
+SMALL = 2**26  # bytes: far more than any text file that people write, such as settings, lists and class names
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 class WriteError(MMLGDError, OSError):
-    """A file that could not be written; what was there before is still there."""
+    """A file that could not be written; what was there before is untouched."""
 
 
 class LockedError(MMLGDError, RuntimeError):
@@ -41,7 +41,7 @@ class LockedError(MMLGDError, RuntimeError):
 
 
 class UnreadableError(MMLGDError, ValueError):
-    """Something of another kind or size than the file that should be there.
+    """A path that is not a regular file, or a file that is too large.
 
     Args:
         message (str): For the user.
@@ -63,22 +63,22 @@ class UnreadableError(MMLGDError, ValueError):
         Returns:
             UnreadableError: To be raised.
         """
-        return cls(f'{shown(file)} cannot be read: {reason}. Copy it anew from where it came.', reason)
+        return cls(f'{shown(file)} cannot be read: {reason}. Copy it again from its source.', reason)
 
 
 def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
-    """Read a file of somebody else's, and nothing that only looks like one: a pipe or a device may never end.
+    """Read a file that may come from somebody else; refuse pipes and devices, which may never end.
 
     Args:
         file (str | Path): The file. A link is followed.
-        most (int): Bytes that it may have. Defaults to 67,108,864.
+        most (int): Largest size in bytes. Defaults to 67,108,864.
 
     Returns:
         bytes: All of it.
 
     Raises:
         UnreadableError: It is a pipe or a device, or larger. Nothing of it was read.
-        OSError: It is not there, or not readable.
+        OSError: It does not exist, or is not readable.
 
     Examples:
         >>> import tempfile
@@ -87,7 +87,7 @@ def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
         >>> read_small(file)
         b'cat'
     """
-    # A pipe opens without its writer, and what was opened is what is looked at.
+    # Opening a pipe does not wait for its writer, and the check is of the very file that was opened.
     handle = os.open(file, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
     found = os.fstat(handle)
     try:
@@ -100,15 +100,15 @@ def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
 
 
 def require_file(file: Union[str, Path], most: float = math.inf) -> None:
-    """Refuse what a library, which opens a file by its name, would wait for or fill the memory with.
+    """Refuse a file before a library opens it by its name, and waits forever for it or fills the memory with it.
 
     Args:
         file (str | Path): What is about to be read. A link is followed.
-        most (float): Bytes that it may have. Defaults to any number.
+        most (float): Largest size in bytes. Defaults to no limit.
 
     Raises:
         UnreadableError: It is a pipe or a device, or larger.
-        OSError: It is not there.
+        OSError: It does not exist.
     """
     _require(file, os.stat(file), most)
 
@@ -116,21 +116,21 @@ def require_file(file: Union[str, Path], most: float = math.inf) -> None:
 def _require(file: Union[str, Path], found: os.stat_result, most: float) -> None:
     if not stat.S_ISREG(found.st_mode):
         is_folder = stat.S_ISDIR(found.st_mode)
-        raise UnreadableError.of(file, 'it is a folder' if is_folder else 'it is no file but a pipe or a device')
+        raise UnreadableError.of(file, 'it is a folder' if is_folder else 'it is a pipe or a device, not a file')
     if found.st_size > most:
         raise UnreadableError.of(file, f'it has {found.st_size} bytes, expected {most} at most')
 
 
 def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], shared: bool = False) -> None:
-    """Write a file that nobody sees half, whatever happens meanwhile: a kill, a full disk, a power failure.
+    """Write a file as a whole: readers see all of it or nothing, also after a kill, a full disk or a power failure.
 
-    It is written beside its place, synchronised with the disk, and renamed.
+    The content goes into a file beside it, which is synchronised with the disk and then renamed.
 
     Args:
-        file (str | Path): In a folder that is there. A file of this name is replaced.
+        file (str | Path): Its folder has to exist. A file of this name is replaced.
         content (bytes | memoryview): All of it.
         shared (bool): Other processes may write the same file at the same moment; the last one wins. Defaults to
-            False: what a killed writer leaves (``.part``) is then overwritten by the next one.
+            False: the next writer then overwrites what a killed one left (``.part``).
 
     Raises:
         WriteError: The disk is full, or the folder not writable; the message names the bytes and what to do.
@@ -159,13 +159,13 @@ def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], share
 
 
 def open_anew(file: Path) -> IO[bytes]:
-    """Open a file to write it anew, never one that a link leads to: what is there by this name goes first.
+    """Open a new file for writing. Remove what has this name first, so that no link is followed.
 
     Args:
-        file (Path): In a folder that is there.
+        file (Path): Its folder has to exist.
 
     Returns:
-        IO[bytes]: Of a file that did not exist before.
+        IO[bytes]: The new, empty file.
 
     Raises:
         OSError: A folder has this name, or the folder is not writable.
@@ -177,18 +177,18 @@ def open_anew(file: Path) -> IO[bytes]:
 def own_folder(folder: Path) -> Path:
     """Make a folder inside a work dir or a store, and refuse a link in its place.
 
-    A work dir from somebody else may have one that leads anywhere. The work dir itself may be a link, and any folder
-    above it.
+    A work dir from somebody else may contain a link that leads anywhere. The work dir itself, and any folder above it,
+    may be a link.
 
     Args:
-        folder (Path): To be written to.
+        folder (Path): The folder that is about to be written to.
 
     Returns:
         Path: The same.
 
     Raises:
         WriteError: It is a link.
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     refuse_link(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -206,13 +206,13 @@ def refuse_link(path: Path) -> None:
     """
     if path.is_symlink():
         raise WriteError(
-            f'{path} is a link to {os.readlink(path)}, and what is written here would change that. Remove the link. '
+            f'{path} is a link to {os.readlink(path)}, and writing here would change its target. Remove the link. '
             f'To write to another disk, give a folder there, or make the whole work dir (or store) a link.'
         )
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the new name outlive a power failure; not every file system, and no Windows, does this for a folder."""
+    """Make the new name survive a power failure; Windows and some file systems cannot do this for a folder."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -226,12 +226,12 @@ def _explained(error: OSError, file: Path, size: int = 0) -> WriteError:
     figures = ''
     if error.errno in _FULL:
         free = 'an unknown number of'
-        with suppress(OSError):  # of the nearest folder that is there
+        with suppress(OSError):  # of the nearest folder that exists
             free = shutil.disk_usage(next(place for place in (file, *file.parents) if place.is_dir())).free
         figures = f'It takes {size} bytes, and {free} are free. ' if size else f'{free} bytes are free. '
         advice = 'Make room there, or raise the quota or the limit of file sizes (ulimit -f)'
     else:
-        advice = 'Give a folder that can be written to, or the right to write there'
+        advice = 'Give a folder that can be written to, or allow writing there'
     told = WriteError(
         f'Cannot write {file}: {error.strerror or error}. {figures}What was there before is untouched. {advice}, '
         f'and run the same command again (a training: with --resume).'
@@ -241,13 +241,13 @@ def _explained(error: OSError, file: Path, size: int = 0) -> WriteError:
 
 
 def require_writable(folder: Union[str, Path]) -> None:
-    """Refuse a folder that could not be made or written to, before the work whose result goes there.
+    """Refuse a folder that cannot be created or written to, before the work starts whose result goes there.
 
     Args:
-        folder (str | Path): It need not be there, and nothing is left in it.
+        folder (str | Path): It need not exist, and nothing is left in it.
 
     Raises:
-        WriteError: It, or the nearest folder above it, is no folder or takes no file.
+        WriteError: It, or the nearest path above it that exists, is not a folder or not writable.
 
     Examples:
         >>> import tempfile
@@ -264,18 +264,18 @@ def require_writable(folder: Union[str, Path]) -> None:
 
 @contextmanager
 def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
-    """Hold a folder, so that a second run that would write there is refused.
+    """Lock a folder, so that a second run that would write there is refused.
 
-    The operating system frees it when this process ends, however it ends: nothing that a killed run leaves blocks the
-    next one. Where the file system (or Windows) has no such locks, a warning says so.
+    The operating system releases the lock when this process ends, however it ends: a killed run never blocks the next
+    one. Where the file system (or Windows) has no such locks, a warning says so.
 
     Args:
-        folder (str | Path): Made if it is not there.
+        folder (str | Path): Created if it does not exist.
 
     Raises:
-        LockedError: Another process holds it; the message names process and host.
-        WriteError: It cannot be written to, something in it that would be written to is a link, or its disk is full,
-            whoever finds out.
+        LockedError: Another process holds the lock; the message names process and host.
+        WriteError: The folder cannot be written to, a path in it that would be written to is a link, or its disk is
+            full, also if another library meets that inside the block.
 
     Examples:
         >>> import tempfile
@@ -293,7 +293,7 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
     except OSError as error:
         raise _explained(error, file) from error
     with handle:
-        # A record lock: unlike flock's, no process of a data loader inherits it and outlives a killed run with it.
+        # A record lock: unlike with flock, a data loader's process does not inherit it and keep it after a kill.
         try:
             if fcntl is None:
                 raise OSError(errno.ENOSYS, 'no locks on this system')
@@ -307,7 +307,7 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
                     f'training, --out for a store.'
                 ) from error
             print_log(
-                f'Cannot lock {folder} ({error.strerror}): see to it that no second run writes there.', 'current', 30
+                f'Cannot lock {folder} ({error.strerror}): make sure that no second run writes there.', 'current', 30
             )
         with suppress(OSError):  # a full disk: the lock holds without the note
             handle.truncate(0)
@@ -322,11 +322,11 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
 
 
 def _open_lock(file: Path) -> IO[str]:
-    """Open the file to lock, and nothing else that somebody may have put there by its name."""
+    """Open the lock file; refuse anything else that somebody may have put there under its name."""
     follow_none = getattr(os, 'O_NOFOLLOW', 0)  # Windows has none
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | follow_none, 0o666)
     found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # the other name of a hard link may be any file's
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # a hard link may be to any file
         os.close(handle)
-        raise WriteError(f'{file} is a link, a pipe or another name of a file. Remove it, so that a lock can be made.')
+        raise WriteError(f'{file} is a link, a hard link or a pipe. Remove it, so that a lock can be made.')
     return os.fdopen(handle, 'a+')

@@ -1,28 +1,28 @@
-"""Which numbers can be used: those of a step, and those of a checkpoint."""
+"""Checks for zero, NaN and Inf in the numbers of a step and of a checkpoint."""
 
 import torch
 from torch import Tensor
 
 
 def usable_rows(embeddings: Tensor) -> Tensor:
-    """Tell embeddings of about unit length from zero, NaN and Inf, without a wait for the device.
+    """Tell embeddings of about unit length from zero, NaN and Inf, without waiting for the device.
 
     Args:
-        embeddings (Tensor): (N, D), rows that are meant to be of unit length, in any precision.
+        embeddings (Tensor): (N, D), rows that should have unit length, in any precision.
 
     Returns:
-        Tensor: (N,) bool.
+        Tensor: (N,) bool, True for about unit length.
 
     Examples:
         >>> usable_rows(torch.tensor([[0.6, 0.8], [0.0, 0.0], [float('nan'), 1.0]])).tolist()
         [True, False, False]
     """
     norms = torch.linalg.vector_norm(embeddings, dim=-1, dtype=torch.float32)  # (N,)
-    return (norms > 0.9) & (norms < 1.1)  # NaN is in neither
+    return (norms > 0.9) & (norms < 1.1)  # both are False for NaN
 
 
 def is_finite(values: Tensor) -> bool:
-    """Tell whether a tensor holds neither NaN nor infinity, of whatever type its numbers are.
+    """Tell whether a tensor of any dtype holds neither NaN nor infinity.
 
     Args:
         values (Tensor): Any tensor.
@@ -34,12 +34,12 @@ def is_finite(values: Tensor) -> bool:
         >>> is_finite(torch.ones(2)), is_finite(torch.tensor([1, float('nan')]))
         (True, False)
     """
-    # float(): torch does not ask the 8-bit types.
+    # float(): torch has no isfinite for 8-bit floats.
     return not values.is_floating_point() or bool(values.float().isfinite().all())
 
 
 def broken_parts(student: Tensor, teacher: Tensor, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Say of each part of a step whether it is broken, without a wait for the device.
+    """Say which parts of a step are broken, without waiting for the device.
 
     Args:
         student (Tensor): (N, D), the student's embeddings; broken where one is NaN or Inf.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-# Of the files that count as images, in small letters; ``a.JPG`` counts as well.
+# Suffixes of the files that count as images, in lower case; ``a.JPG`` counts as well.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 
 
@@ -27,13 +27,13 @@ def place_of(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise FileNotFoundError(
-        f'There are no {name} in {package / ".mim"} or beside {package}: this mmlgd is installed in part. Install it '
-        f'anew: pip install --force-reinstall --no-deps mmlgd'
+        f'There are no {name} in {package / ".mim"} or beside {package}: this installation of mmlgd is incomplete. '
+        f'Install it again: pip install --force-reinstall --no-deps mmlgd'
     )
 
 
 def is_installed() -> bool:
-    """Tell whether mmengine finds our configs as ``'mmlgd::...'``: it looks into the installed package alone.
+    """Tell whether mmengine finds our configs as ``'mmlgd::...'``: it looks only into an installed package.
 
     Returns:
         bool: False in a source tree that is only on the path.

@@ -1,4 +1,4 @@
-"""Random choices that follow from numbers: for a while, or from now on."""
+"""Seeds for all random generators: inside a block, or from now on."""
 
 import random
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ seed_number = whole('a seed', 0, MOST_SEED)
 
 @contextmanager
 def seeded(*numbers: int) -> Iterator[None]:
-    """Let every random choice inside follow from some numbers, and leave the generators outside as they were.
+    """Seed every random choice inside the block, and restore the generators afterwards.
 
-    Python's, numpy's and torch's CPU generators are meant: what the transforms of mmcv, mmpretrain and torchvision
-    draw from.
+    This covers Python's, numpy's and torch's CPU generators, which the transforms of mmcv, mmpretrain and torchvision
+    use.
 
     Args:
         *numbers (int): Not negative.
@@ -42,7 +42,7 @@ def seeded(*numbers: int) -> Iterator[None]:
 
 
 def seed_all(*numbers: int) -> None:
-    """Seed Python's, numpy's and torch's generators, on all devices, with numbers of which each one counts.
+    """Seed Python's, numpy's and torch's generators, on all devices, from several numbers.
 
     Args:
         *numbers (int): Not negative.
@@ -58,7 +58,7 @@ def seed_all(*numbers: int) -> None:
 
 
 def _seed_python_and_numpy(numbers: tuple[int, ...]) -> int:
-    """Seed two of the three generators, and draw the seed of torch's, which the callers reach in different ways."""
+    """Seed two of the three generators, and return a seed for torch's, which each caller sets in its own way."""
     for_python, for_numpy, for_torch = np.random.SeedSequence(numbers).generate_state(3).tolist()
     random.seed(for_python)
     np.random.seed(for_numpy)

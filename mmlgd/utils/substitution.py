@@ -1,4 +1,4 @@
-"""What mmengine substitutes in the text of a config, which a path or a name must not look like."""
+"""Refuse paths and names that look like templates, which mmengine substitutes in the text of a config."""
 
 import re
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ _START = re.compile(r'\{\{\s*(?:file(?:Dirname|Basename|Extname)|_base_\.|[\'"]?
 
 
 def refuse_substitution(values: Any) -> None:
-    """Refuse values that a config file would not give back as they are.
+    """Refuse values that mmengine would change when it reads them from a config file.
 
     mmengine replaces templates anywhere in the text of a config, also inside of a string: a folder of such a name would
     become another one, and the default of an environment variable can hold code. mmengine writes the config of each
-    run into the work dir without an escape, so that no spelling in a config of ours would be safe.
+    run into the work dir without escaping, so that no spelling in our configs would be safe.
 
     Args:
-        values (Any): A config, or what is to be written into one: dicts, lists and strings.
+        values (Any): A config, or values that will be written into one: dicts, lists and strings.
 
     Raises:
         ConfigError: A string has the start of a template; the message says where it is.
@@ -34,13 +34,13 @@ def refuse_substitution(values: Any) -> None:
         if found := _START.search(text):
             raise ConfigError(
                 f'{place} is {text[:200]!r}, and mmengine substitutes what starts with {found[0]!r} in the text of a '
-                f'config: it would be something else when the config is read again. Rename the folder, the file or '
-                f'the name.'
+                f'config: the value would change when the config is read again. Rename the folder, the file or the '
+                f'name.'
             )
 
 
 def _strings(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """List the strings in a value, keys too, with the place of each."""
+    """List the strings in a value, including keys, with the place of each."""
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, dict):

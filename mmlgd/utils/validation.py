@@ -1,4 +1,4 @@
-"""Settings checked against the signature that takes them: names, and kinds of values, with an error that says both."""
+"""Check settings against the signature that takes them: the names of settings and the types of values."""
 
 import argparse
 import difflib
@@ -18,16 +18,16 @@ class NumberError(ConfigError, argparse.ArgumentTypeError):
 
 
 def checked_settings(init: Callable) -> Callable:
-    """Let a constructor refuse unknown names and values of another type than its annotations say.
+    """Make a constructor refuse unknown settings, and values of another type than its annotations say.
 
-    Configs come from files and command lines, where ``'0.5'`` and ``True`` are soon written for 0.5 and 1. Ranges are
-    for the constructor itself.
+    Configs come from files and command lines, where people easily write ``'0.5'`` and ``True`` for 0.5 and 1. The
+    constructor itself checks ranges.
 
     Args:
         init (Callable): An ``__init__`` whose parameters are annotated.
 
     Returns:
-        Callable: The same, with the check before it.
+        Callable: The same constructor, with the check before it.
 
     Examples:
         >>> from mmlgd import LGDLoss
@@ -60,7 +60,7 @@ def require(holds: bool, message: str) -> None:
     """Refuse a setting out of its range.
 
     Args:
-        holds (bool): What the setting has to fulfil; NaN fulfils nothing.
+        holds (bool): The condition on the setting; comparisons with NaN are False.
         message (str): What was expected and what was got.
 
     Raises:
@@ -71,7 +71,7 @@ def require(holds: bool, message: str) -> None:
 
 
 def whole(name: str, least: int, most: int) -> Callable[[Union[int, str]], int]:
-    """Make a check of whole numbers, for configs and as ``type`` of a command line's argument.
+    """Make a check for whole numbers, for configs and as the ``type`` of a command-line argument.
 
     Args:
         name (str): What the number is, for the error.
@@ -109,7 +109,7 @@ def above_zero(value: Union[float, str]) -> float:
         float: The number.
 
     Raises:
-        NumberError: It is none.
+        NumberError: It is not such a number.
 
     Examples:
         >>> above_zero('0.01')

@@ -150,7 +150,7 @@ def text_state(names=('cat', 'dog'), templates=('a {}.',), bank=None):
     'changes, message',
     [
         (dict(names=('cat', 'a\0b')), r"'a\\x00b' has the control character"),
-        (dict(names=('cat', '\ud800')), "has the half character '.ud800'"),
+        (dict(names=('cat', '\ud800')), "has the lone surrogate '.ud800'"),
         (dict(names=('cat', '\x1b[31m')), 'has the control character'),
         (dict(names=('cat', 'x' * 100_000)), 'has 100000 characters'),
         (dict(templates=('a {}\n',)), 'has the control character'),

@@ -68,7 +68,7 @@ def test_a_union_counts_a_name_once_where_it_comes_first():
         (['red\u2029panda'], 'paragraph separator'),
         *((['cat', f'red{c}panda'], 'Name 2 .* control character') for c in '\v\f\x1c\x85'),
         *((['cat', f'c{c}at'], 'Name 2 .* invisible character') for c in '\u200b\ufeff\xad\u200f\u202e\u2066\u2060'),
-        (['caf\xe9', 'cafe\u0301'], 'twice, as name 1 and 2 .they look the same, in other characters'),
+        (['caf\xe9', 'cafe\u0301'], 'twice, as name 1 and 2 .they look the same'),
         (['cat', 'c\u200dat'], 'twice, as name 1 and 2 .they look the same'),
         (['cat', 'cat\ufe0f'], 'they look the same'),
         (['red panda', 'red\xa0panda'], 'they look the same'),

@@ -240,9 +240,7 @@ def test_a_small_file_is_read_and_nothing_that_only_looks_like_one(tmp_path):
         with pytest.raises(UnreadableError, match='link cannot be read: it has 7 bytes, expected 6 at most'):
             read(tmp_path / 'link', 6)
         for name in ('device', 'pipe', '.'):
-            with pytest.raises(
-                UnreadableError, match='cannot be read: it is (a folder|no file but a pipe or a device)'
-            ):
+            with pytest.raises(UnreadableError, match='it is a (folder|pipe or a device)'):
                 read(tmp_path / name)
         with pytest.raises(FileNotFoundError):
             read(tmp_path / 'missing')
