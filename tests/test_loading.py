@@ -287,7 +287,7 @@ MALFORMED = dict(
 def test_what_no_run_could_go_on_from(name, of_training, tmp_path):
     content = copy.deepcopy(of_training)
     MALFORMED[name](content)
-    with pytest.raises(CheckpointError, match='no run could go on from'):
+    with pytest.raises(CheckpointError, match='no run could go on'):
         _resume_from(content, tmp_path / 'mine')
 
 

@@ -1,4 +1,4 @@
-"""Files of weights: read as data, their parts and keys, the configs inside them, starts of other runs, resume."""
+"""Checkpoint files: reading them as data, their parts and configs, starting other runs from them, and resuming."""
 
 from .configs import model_config
 from .files import CheckpointError, read_checkpoint

@@ -1,7 +1,8 @@
-"""The formats of torch's checkpoints: what they say of tensors, whose bytes are read when they are asked for.
+"""The formats of torch's checkpoints: descriptions of tensors, whose bytes are read only when they are needed.
 
-A zip archive since torch 1.6, TorchScript's too: ``data.pkl`` and, for the memory of each tensor, ``data/N``. Before,
-five pickles one after the other: a number, a version, the system, the checkpoint and a list of memories, which follow.
+Since torch 1.6, and for TorchScript, a checkpoint is a zip archive: ``data.pkl``, and ``data/N`` for the memory of each
+tensor. Before, it was five pickles one after the other: a magic number, a version, the system, the checkpoint and a
+list of memories, whose bytes follow.
 """
 
 import mmap
@@ -21,10 +22,10 @@ from mmlgd.errors import brief, shown
 
 from .pickles import Name, read_pickle
 
-ZIP = b'PK\x03\x04'  # how torch's checkpoints begin, since 1.6
-_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # and what the ones before begin with
+ZIP = b'PK\x03\x04'  # the first bytes of torch's checkpoints since 1.6
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # the first numbers of those before
 _BLOCK = 1 << 22
-_NOT_SO = 'Its memories are told otherwise than torch does'
+_NOT_SO = 'It describes its memories unlike torch'
 
 
 class Memory:
@@ -32,8 +33,8 @@ class Memory:
 
     Args:
         size (int): In bytes.
-        read (Callable, optional): Gives a stream at its first byte.
-        place (Callable): Puts what was read where it belongs, such as on a GPU.
+        read (Callable, optional): Returns a stream at its first byte.
+        place (Callable): Moves what was read to its device.
     """
 
     def __init__(self, size: int, read: Optional[Callable], place: Callable):
@@ -44,7 +45,7 @@ class Memory:
         """The bytes, in memory of their own."""
         try:
             memory = torch.empty(self.size, dtype=torch.uint8)
-        except RuntimeError as error:  # torch's word for it
+        except RuntimeError as error:  # torch's error for a lack of memory
             raise MemoryError(f'There is no memory for {self.size:,} bytes.') from error
         view, start = memoryview(memory.numpy()), 0
         with self.read() as stream:
@@ -57,7 +58,7 @@ class Memory:
 
 
 class Storage(NamedTuple):
-    """A part of a memory, as numbers of one kind; its start and its length are counted in these."""
+    """A part of a memory, as numbers of one dtype; start and length count numbers."""
 
     memory: Memory
     dtype: torch.dtype
@@ -66,20 +67,20 @@ class Storage(NamedTuple):
 
 
 def described(file: BinaryIO, named: Callable[[str], Any], place: Callable) -> Any:
-    """Read a checkpoint but for the bytes of its tensors.
+    """Read a checkpoint without the bytes of its tensors.
 
     Args:
-        file (BinaryIO): Open as long as these are read.
-        named (Callable): What names in it stand for, see :func:`~mmlgd.checkpoints.pickles.read_pickle`. The classes
-            of storages are a :class:`Name` of their dtype.
-        place (Callable): Puts a ``torch.UntypedStorage``, of which the file has said a location, where it belongs.
+        file (BinaryIO): It has to stay open until the bytes of its tensors are read.
+        named (Callable): What names in it stand for, see :func:`~mmlgd.checkpoints.pickles.read_pickle`. A storage
+            class is a :class:`Name` of its dtype.
+        place (Callable): Moves a ``torch.UntypedStorage`` to its device; the file gives a location for it.
 
     Returns:
-        Any: With a :class:`Storage` in each place where the file says one.
+        Any: The content, with a :class:`Storage` for each storage in the file.
 
     Raises:
-        UnpicklingError: It holds something that is not read.
-        Exception: Of other kinds, where its bytes are damaged.
+        UnpicklingError: It holds something that is not allowed.
+        Exception: Of other types, if its bytes are damaged.
     """
     start = file.read(len(ZIP))
     return (_of_zip if start == ZIP else _of_pickles)(file, named, place)
@@ -90,7 +91,7 @@ def _of_zip(file: BinaryIO, named: Callable, place: Callable) -> Any:
     members = archive.infolist()
     (tree,) = (name for name in archive.namelist() if name.endswith('/data.pkl') and name.count('/') == 1)
     root = tree.partition('/')[0]
-    # What else there is of TorchScript, its program, is never looked at.
+    # The program of a TorchScript archive is never read.
     if fault := _fault([member for member in members if not member.filename.startswith(f'{root}/code/')], file):
         raise UnpicklingError(f'It {fault}.')
     if f'{root}/byteorder' in archive.namelist() and archive.read(f'{root}/byteorder') != b'little':
@@ -111,7 +112,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     try:
         return archive.getinfo(name)
     except KeyError as error:
-        raise UnpicklingError(f'It has no {shown(brief(name))}, of which a tensor is.') from error
+        raise UnpicklingError(f'It has no {shown(brief(name))}, which one of its tensors needs.') from error
 
 
 def _of_pickles(file: BinaryIO, named: Callable, place: Callable) -> Any:
@@ -136,9 +137,9 @@ def _of_pickles(file: BinaryIO, named: Callable, place: Callable) -> Any:
 
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content[257:262] == b'ustar':
-            raise UnpicklingError('It is a tar archive, as torch wrote before 0.2: load it with torch, save it anew.')
+            raise UnpicklingError('It is a tar archive of torch before 0.2: load it with torch and save it again.')
         if (plain(content), plain(content)) != (_MAGIC, _VERSION):
-            raise UnpicklingError('It begins with none of the numbers that torch writes.')
+            raise UnpicklingError('It does not begin with the numbers that torch writes.')
         if plain(content)['little_endian'] is not True:
             raise UnpicklingError('It was written on a big-endian machine.')
         checkpoint = read_pickle(content, named, stored)
@@ -146,12 +147,12 @@ def _of_pickles(file: BinaryIO, named: Callable, place: Callable) -> Any:
         start = content.tell()
         texts = type(keys) is list and all(type(key) is str for key in keys)
         if not texts or sorted(keys) != sorted(memories):
-            raise UnpicklingError(f'{_NOT_SO}: not those that its tensors have.')
+            raise UnpicklingError(f'{_NOT_SO}: the list differs from those of its tensors.')
         for key in keys:
             (count,) = struct.unpack_from('<q', content, start)
             start += 8
             if count * sizes[key] != memories[key].size or start + memories[key].size > len(content):
-                raise EOFError(f'Its memory {key} is of {memories[key].size} bytes, which are not there.')
+                raise EOFError(f'The {memories[key].size} bytes of its memory {key} are missing.')
             memories[key].read = partial(_at, file, start)
             start += memories[key].size
     return checkpoint
@@ -167,13 +168,13 @@ def _nothing(told: Any) -> None:
 
 
 def _told(told: Any) -> tuple:
-    """Check how a file refers to a memory: its kind, key, place, count of numbers, and the part that is meant."""
+    """Check how a file refers to a memory: dtype, key, location, count of numbers, and the part of it."""
     told = told if type(told) is tuple else ()
     kind, storage, key, location, numel, view, *_ = (*told, *[None] * 6)
     dtype = storage.meaning if type(storage) is Name else None
     alright = len(told) in (5, 6) and kind == 'storage' and isinstance(dtype, torch.dtype) and type(numel) is int
     if location == 'meta':
-        raise UnpicklingError(f'{_NOT_SO}: one is said to be "meta", which has no numbers.')
+        raise UnpicklingError(f'{_NOT_SO}: one has the device "meta", which has no numbers.')
     if not alright or type(key) is not str or type(location) is not str or numel < 0:
         raise UnpicklingError(f'{_NOT_SO}: one is {brief(told, 80)}.')
     return dtype, key, location, numel, view
@@ -187,16 +188,17 @@ def _storage(memory: Memory, dtype: torch.dtype, numel: int) -> Storage:
 
 @contextmanager
 def opened(file: Union[str, Path]) -> Iterator[zipfile.ZipFile]:
-    """Open an archive of somebody else's, which need be none.
+    """Open an untrusted file as an archive.
 
     Args:
         file (str | Path): Any file.
 
     Yields:
-        ZipFile: To be read in the block.
+        ZipFile: To read inside the block.
 
     Raises:
-        BadZipFile: It is damaged, or has parts that no archive of torch has: Python has five kinds of errors for it.
+        BadZipFile: It is damaged, or has parts that no archive of torch has. Python raises five kinds of errors for
+            this; they become this one.
         OSError: The file cannot be opened.
     """
     try:
@@ -207,14 +209,14 @@ def opened(file: Union[str, Path]) -> Iterator[zipfile.ZipFile]:
 
 
 def archive_fault(file: Union[str, Path], through: bool = False) -> str:
-    """Say what is wrong with a checkpoint, which torch writes as a zip archive, or nothing.
+    """Say what is wrong with a checkpoint in torch's zip format.
 
     Args:
         file (str | Path): Any file.
         through (bool): Read all of it, and compare its bytes with their checksums. Defaults to False.
 
     Returns:
-        str: In words that follow its name.
+        str: The fault, to follow the file's name in a message; empty if there is none.
     """
     try:
         with open(file, 'rb') as content, opened(content) as archive:
@@ -230,7 +232,7 @@ def archive_fault(file: Union[str, Path], through: bool = False) -> str:
 
 def _fault(members: list[zipfile.ZipInfo], file: BinaryIO) -> str:
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        return 'has compressed parts, which torch never writes, and of which a few bytes could fill the memory'
+        return 'has compressed parts: torch never writes them, and a few bytes of them could fill the memory'
     if any(member.flag_bits & 1 for member in members):
         return 'has encrypted parts, which torch never writes'
     if sum(member.file_size for member in members) > file.seek(0, 2):
@@ -239,7 +241,7 @@ def _fault(members: list[zipfile.ZipInfo], file: BinaryIO) -> str:
         return 'has two parts of the same name'
     if any(member.file_size for member in members) and not any(member.CRC for member in members):
         return (
-            'has no checksums, as after torch.serialization.set_crc32_options(False): load it with torch.load, and '
-            'save it anew without that'
+            'has no checksums; torch.serialization.set_crc32_options(False) switches them off. Load it with torch.load '
+            'and save it again with checksums'
         )
     return ''

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and of which a run removes its own alone."""
+"""Checkpoints that are either complete or absent; a run removes only its own."""
 
 import os
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ _BACKEND = 'mmlgd.whole_files'
 
 
 class WholeFileBackend(LocalBackend):
-    """mmengine's access to local files, by :func:`mmlgd.utils.files.write_whole`. It removes files alone."""
+    """mmengine's backend for local files, with :func:`mmlgd.utils.files.write_whole`. It removes only files."""
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         """Write a file.
 
         Args:
             obj (bytes): Its content.
-            filepath (str | Path): Its place; folders are made.
+            filepath (str | Path): Its place; missing folders are created.
 
         Raises:
             WriteError: The disk is full, or the folder not writable.
@@ -36,7 +36,7 @@ class WholeFileBackend(LocalBackend):
         write_whole(filepath, obj)
 
     def rmtree(self, dir_path: Union[str, Path]) -> None:
-        """Leave a folder where it is: no checkpoint of a run with this backend is one."""
+        """Do nothing: with this backend, no checkpoint is a folder."""
 
 
 register_backend(_BACKEND, WholeFileBackend, force=True)
@@ -46,18 +46,19 @@ register_backend(_BACKEND, WholeFileBackend, force=True)
 class AtomicCheckpointHook(CheckpointHook):
     """``CheckpointHook`` that is safe against a kill and a full disk at any moment.
 
-    mmengine's own removes the oldest checkpoint, then writes the new one in place: what stops it between leaves less
-    than before, with ``max_keep_ckpts=1`` nothing. This one writes beside, renames, and removes last; for a moment
-    there is one checkpoint more on the disk. Storage of another kind (``s3://...``) is left to its backend.
+    mmengine's hook removes the oldest checkpoint and then writes the new one in place. A stop in between leaves fewer
+    checkpoints than before; with ``max_keep_ckpts=1``, none. This hook writes a new file beside its place, renames it,
+    and removes old ones last; for a moment, the disk holds one checkpoint more. Other storage (``s3://...``) uses its
+    own backend.
 
-    It removes files alone, and those of this run alone. Which older ones are to be replaced, mmengine reads from the
-    checkpoint that a run is resumed from: this counts where that lies among the run's own checkpoints, and for files
-    there that are named as a checkpoint. What was resumed from a file elsewhere replaces nothing that was there before.
+    The hook removes only files, and only those of this run. mmengine reads from the checkpoint that a run resumes from
+    which older ones to remove. This hook follows that only if the checkpoint lies among the run's own, and only for
+    files there with the name of a checkpoint. A run that resumes from a file elsewhere removes nothing older.
 
     A run with this hook also reads checkpoints safely, whichever tool starts it: see :func:`mmlgd.safe_loading`.
 
     Args:
-        **kwargs: Those of mmengine's hook.
+        **kwargs: Arguments of mmengine's hook.
 
     Examples:
         >>> default_hooks = dict(checkpoint=dict(type='mmlgd.AtomicCheckpointHook', interval=5, max_keep_ckpts=2))
@@ -73,7 +74,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().before_run(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Choose where checkpoints go to, and how.
+        """Choose where and how to write checkpoints.
 
         Args:
             runner (Runner): The runner.
@@ -86,11 +87,11 @@ class AtomicCheckpointHook(CheckpointHook):
         super().before_train(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to resume from what is no checkpoint of this training.
+        """Refuse to resume from a checkpoint that is not of this training.
 
         Args:
             runner (Runner): The runner.
-            checkpoint (dict): As it was read; of its optimizer's state, what fits that of the run is left.
+            checkpoint (dict): As it was read. Of its optimizer state, only what fits the run's optimizer stays.
 
         Raises:
             CheckpointError: It is a published file, or of another model, optimizer or schedule; the message says what
@@ -100,9 +101,9 @@ class AtomicCheckpointHook(CheckpointHook):
             check_resumable(runner, checkpoint, runner._load_from or 'The checkpoint')
 
     def _forget_others(self, runner: Runner) -> None:
-        """Keep of what a resumed checkpoint tells of others what is this run's own: the rest is not to be removed."""
+        """Forget the checkpoints that a resumed one names and that are not this run's, so that none is removed."""
         folder = str(self.out_dir or runner.work_dir)
-        if folder != runner.work_dir:  # as mmengine is about to do
+        if folder != runner.work_dir:  # mmengine will do the same
             folder = os.path.join(folder, os.path.basename(runner.work_dir.rstrip(os.sep)))
         told = runner.message_hub.runtime_info
         ours = _is_resumed_from(runner, folder)
@@ -116,17 +117,17 @@ class AtomicCheckpointHook(CheckpointHook):
         with self._removing_last():
             try:
                 super()._save_checkpoint_with_step(runner, step, meta)
-            except UnicodeEncodeError:  # of the note, which comes last, in a folder whose name is no UTF-8
+            except UnicodeEncodeError:  # the file last_checkpoint, written last, in a folder whose name is not UTF-8
                 write_whole(Path(runner.work_dir, 'last_checkpoint'), os.fsencode(self.last_ckpt))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        if self.save_best:  # also asked in a validation without training, before there is a backend
+        if self.save_best:  # also called in a validation without training, before there is a backend
             with self._removing_last():
                 super()._save_best_checkpoint(runner, metrics)
 
     @contextmanager
     def _removing_last(self) -> Iterator[None]:
-        """Let what mmengine removes meanwhile go when all is written, and stay where something is not."""
+        """Postpone mmengine's removals until everything is written; drop them if writing fails."""
         backend = self.file_backend
         self.file_backend = later = _RemovesLater(backend)
         try:
@@ -138,20 +139,20 @@ class AtomicCheckpointHook(CheckpointHook):
 
 
 def _is_resumed_from(runner: Runner, folder: str) -> bool:
-    """Say whether the checkpoint that a run goes on from lies in this folder itself."""
+    """Say whether the checkpoint that a run resumes from lies directly in this folder."""
     source = runner._resume and (runner._load_from or find_latest_checkpoint(runner.work_dir))
     return bool(source) and '://' not in source and Path(source).resolve().parent == Path(folder).resolve()
 
 
 def _is_best(path: object, folder: str) -> bool:
-    """Say whether this is a file in a folder that is named as mmengine names the best checkpoint."""
+    """Say whether this is a file in the folder, with the name that mmengine gives to a best checkpoint."""
     file = Path(str(path))
     is_named = file.name.startswith('best_') and file.suffix == '.pth'
     return is_named and file.parent.resolve() == Path(folder).resolve() and file.is_file() and not file.is_symlink()
 
 
 class _RemovesLater:
-    """A file backend that keeps a list of the files that it is to remove, and leaves folders."""
+    """A file backend that lists the files to remove instead of removing them, and never removes folders."""
 
     def __init__(self, backend: LocalBackend):
         self._backend = backend

@@ -1,4 +1,4 @@
-"""The config inside a checkpoint: somebody else's text, read as data, and checked before anything is built from it."""
+"""The config inside a checkpoint: untrusted text, read as data and checked before anything is built from it."""
 
 import ast
 import contextlib
@@ -24,19 +24,19 @@ from .files import CheckpointError
 
 
 class _Part(NamedTuple):
-    """A part of a model, or of what prepares its images.
+    """A part of a model, or of the pipeline that prepares its images.
 
     Attributes:
-        registries: Those that build it, with the libraries' own below them.
-        modules: Whose classes it may be.
+        registries: The registries that build it; those of the libraries are their children.
+        modules: The modules whose classes are allowed.
     """
 
     registries: tuple[Registry, ...]
     modules: tuple[str, ...]
 
 
-# What may stand in a config out of a checkpoint. The libraries register much more: models that read files which their
-# settings name, runners that make folders.
+# What a config from a checkpoint may contain. The libraries register much more: models that read files named in their
+# settings, runners that create folders.
 _PARTS = {
     'model': _Part((MODELS,), ('mmlgd.models.lgd',)),
     'backbone': _Part((MODELS,), tuple(f'{library}.models.backbones' for library in ('mmpretrain', 'mmdet', 'mmseg'))),
@@ -75,7 +75,7 @@ _PARTS = {
     ),
     'transform': _Part((TRANSFORMS,), ('mmcv.transforms', 'mmpretrain.datasets.transforms', 'mmlgd.datasets')),
 }
-# Parts within parts, by their keys; what else has a type within a model is a layer.
+# Parts within parts, by their keys; anything else with a type inside a model is a layer.
 _INNER = {
     'model': {part: part for part in ('backbone', 'neck', 'teacher', 'text', 'visual_bank', 'queue', 'loss')},
     'loss': dict(terms='term'),
@@ -85,34 +85,34 @@ _INNER = {
 _INNER['model']['data_preprocessor'] = 'data_preprocessor'
 _LIKE_ITSELF = ('teacher', 'text', 'transform', 'batch_augments')
 _NAMING_FILES = ('model', 'teacher', 'text')  # weights of a teacher, names of classes
-# These read what a setting of theirs names, or derive from a backbone and do so.
+# These read files that their settings name, or derive from a backbone that does.
 _READING = ('mmseg.models.backbones.vpd', 'mmpretrain.models.multimodal', 'mmpretrain.models.utils.vector_quantizer')
-# A class of neither is one of the user's own program.
+# A class of any other package belongs to the user's own program.
 _LIBRARIES = {*MODULE2PACKAGE, 'mmengine', 'torch', 'torchvision', 'timm', 'transformers', 'albumentations', 'builtins'}
-# Where weights and images come from: weights out of the checkpoint, images from who gives them.
+# Settings that say where weights and images come from. Here, the checkpoint gives the weights, the caller the images.
 _SOURCES = ('init_cfg', 'pretrained', 'checkpoint_path', 'pretrained_cfg', 'backend_args', 'file_client_args')
-# Where something is written: of that, this machine has its own.
+# Settings that say where to write; this machine has its own places.
 _WRITTEN = ('cache_dir',)
 _LONGEST, _DEEPEST = 1_000_000, 50  # of a config: characters, and parts within parts
 _COUNTED, _MOST_NUMBERS = 2**16, 1_000  # keys that are numbers: up to where they are counts, and how many others
-_LARGEST = 1 << 20  # of a setting of a layer: lists of that length are made before the layers are
+_LARGEST = 1 << 20  # of a layer's setting: lists of that length are created before the layers are
 _FILE = re.compile(r'^[/~.]|\.\.|[\\:]|\.(ya?ml|json|txt|py|pkl|pickle|pth|pt|bin|np[yz]|safetensors)$', re.IGNORECASE)
 _CODE = re.compile(r'\.(py|pkl|pickle|ya?ml)$', re.IGNORECASE)
 
 
 def model_config(checkpoint: dict, source: Union[str, Path] = 'The checkpoint') -> ConfigDict:
-    """Read how the model was built from the config that mmengine keeps in a checkpoint, as data.
+    """Read the config that mmengine keeps in a checkpoint, as data: how the model was built.
 
     Args:
         checkpoint (dict): Of :func:`~mmlgd.checkpoints.read_checkpoint`.
-        source (str | Path): Where it is from, for the error.
+        source (str | Path): Where it comes from, for the error.
 
     Returns:
-        ConfigDict: The config's settings, ``model`` with its ``backbone`` among them. What is built from it goes
-        through :func:`buildable` first.
+        ConfigDict: The config's settings, including ``model`` with its ``backbone``. Pass a part through
+        :func:`buildable` before building it.
 
     Raises:
-        CheckpointError: It holds no config, or one with anything but literals in it.
+        CheckpointError: It holds no config, or the config contains anything but literals.
     """
     meta = checkpoint.get('meta')
     text = meta.get('cfg') if isinstance(meta, dict) else None
@@ -120,10 +120,10 @@ def model_config(checkpoint: dict, source: Union[str, Path] = 'The checkpoint') 
         raise CheckpointError(
             f'{source} does not say how its model was built (no meta.cfg). Give the config that it was trained with.'
         )
-    if len(text) > _LONGEST:  # a parser takes some 300 bytes for a character
+    if len(text) > _LONGEST:  # the parser needs about 300 bytes of memory for each character
         raise CheckpointError(
-            f'The config in {source} is a text of {len(text):,} characters; up to {_LONGEST:,} are read, and that of a '
-            f'run has less than 100,000. Give the config that it was trained with.'
+            f'The config in {source} is a text of {len(text):,} characters; up to {_LONGEST:,} are read, and the '
+            f'config of a run has less than 100,000. Give the config that it was trained with.'
         )
     try:
         settings = dict(_setting(node) for node in ast.parse(text).body)
@@ -147,24 +147,23 @@ def _no_settings(source: Union[str, Path], error: Exception) -> CheckpointError:
 
 
 def buildable(settings: Any, part: str, source: Union[str, Path] = 'The checkpoint') -> Any:
-    """Take of settings out of a checkpoint what builds a part as it was, and refuse what would do more.
+    """Keep the settings from a checkpoint that rebuild a part, and refuse those that would do more.
 
-    mmengine takes any dotted name as a ``type`` and calls it, ``'os.system'`` too, and classes of the libraries read
-    files, addresses and folders that their settings name. A config file is code, and may; what comes along with weights
-    is not.
+    mmengine takes any dotted name as a ``type`` and calls it, also ``'os.system'``. Classes of the libraries read
+    files, addresses and folders that their settings name. A config file is code and may do so; a config that comes
+    with weights may not.
 
     Args:
         settings (Any): A part of :func:`model_config`, about to be built.
-        part (str): Which: ``'backbone'``, ``'neck'``, ``'teacher'``, ``'data_preprocessor'``, ``'transform'`` (or a
-            list of these) or ``'model'``, the whole of it.
-        source (str | Path): Where it is from, for the error.
+        part (str): Its kind: ``'backbone'``, ``'neck'``, ``'teacher'``, ``'data_preprocessor'``, ``'transform'`` (or a
+            list of these) or ``'model'``, the whole model.
+        source (str | Path): Where the checkpoint comes from, for the error.
 
     Returns:
-        Any: A copy, without the settings that say where initial weights or images come from, or where a cache lies.
+        Any: A copy, without the settings that say where initial weights, images or a cache are.
 
     Raises:
-        CheckpointError: A type that is no such part, or a setting that would run code or read a file; the message
-            names it.
+        CheckpointError: A type is not such a part, or a setting would run code or read a file; the message names it.
 
     Examples:
         >>> buildable(dict(type='mmpretrain.ResNet', depth=18, init_cfg=dict(type='Pretrained')), 'backbone')
@@ -201,7 +200,7 @@ def _check_value(key: Any, value: Any, part: str, source: Union[str, Path]) -> N
     if part in ('backbone', 'neck', 'layer') and type(value) is int and abs(value) > _LARGEST:
         raise CheckpointError(
             f'{source} asks for layers of more than {_LARGEST:,} as their {shown(key)}, which no model has. Give the '
-            f'file as the run has written it, or build the model from a config file of yours.'
+            f'unchanged file that the run has written, or build the model from your own config file.'
         )
     refused = key == 'trust_remote_code' and value is not False
     refused |= key == 'dtype' and isinstance(value, str) and not re.fullmatch(r'[\w.]+', value)  # evaluated
@@ -210,29 +209,29 @@ def _check_value(key: Any, value: Any, part: str, source: Union[str, Path]) -> N
     if refused:
         raise CheckpointError(
             f'{source} has the setting {key}={value!r}, which would run code that is not part of mmlgd, or looks like '
-            f'a path or an address. Neither is opened out of a checkpoint: build the model from a config file of yours.'
+            f'a path or an address. A checkpoint may have neither: build the model from your own config file.'
         )
 
 
 def _names_a_file(value: str) -> bool:
-    """A slash alone names none: ConvMixer has arch='768/32'."""
+    """A slash alone does not name a file: ConvMixer has arch='768/32'."""
     return bool(_FILE.search(value)) or ('/' in value and '\0' not in value and Path(value).exists())
 
 
 def _check_scope(scope: Any, source: Union[str, Path]) -> None:
-    """Refuse a scope that is none: mmengine imports whatever it names."""
+    """Refuse an unknown scope: mmengine imports whatever it names."""
     known = {*MODULE2PACKAGE, *(registry.scope for registry in _with_children(MODELS))}
     if not isinstance(scope, str) or scope not in known:
         raise CheckpointError(f'The config in {source} has the scope {scope!r}; known are {", ".join(sorted(known))}.')
 
 
 def _classes(name: Any, part: str, source: Union[str, Path], scopes: frozenset) -> list[type]:
-    """Find the classes that a type may come to stand for, all of which have to be of the part."""
+    """Find the classes that a type may resolve to; all of them have to be allowed for the part."""
     found = _registered(name, part, scopes) if isinstance(name, str) else []
     if not found or not all(_is_a(one, part) for one in found):
         raise CheckpointError(
-            f'{source} names {name!r} as its {part}; no installed library has such a {part}, and it is not called. If '
-            f'it is of a package of yours, import that first; if not, trust this file no further.'
+            f'{source} names {name!r} as its {part}; no installed library has such a {part}, so it is not called. If '
+            f'it belongs to a package of yours, import that first; if not, do not trust this file.'
         )
     return found
 
@@ -253,10 +252,10 @@ def _is_below(module: str, parents: tuple[str, ...]) -> bool:
 
 def _registered(name: str, part: str, scopes: frozenset) -> list:
     scope, _, rest = name.partition('.')
-    if scope in MODULE2PACKAGE:  # a library is imported when it is first asked for, and no other module by such a name
+    if scope in MODULE2PACKAGE:  # imports a library at its first use, and no other module of that name
         with contextlib.suppress(ImportError, AssertionError):
             import_module(f'{scope}.registry')
-    # As a lazy config writes it, by the path of its class; looked up, not imported.
+    # The path of a class, as a lazy config writes it; looked up, not imported.
     module, _, attribute = name.rpartition('.')
     by_path = getattr(sys.modules.get(module), attribute, None)
     found = []
@@ -302,8 +301,8 @@ def _literal(node: ast.AST, depth: int = 0):
 
 
 def _keys(node: ast.AST, keys: Iterable) -> list:
-    """Refuse many keys whose hashes somebody may have chosen: a dict of them takes the square of their count."""
+    """Refuse many keys whose hashes somebody may have chosen: a dict of them takes time quadratic in their count."""
     keys = list(keys)
     if sum(not (isinstance(key, str) or type(key) is int and abs(key) < _COUNTED) for key in keys) > _MOST_NUMBERS:
-        raise ValueError(f'line {node.lineno} has more than {_MOST_NUMBERS} keys that are no words')
+        raise ValueError(f'line {node.lineno} has more than {_MOST_NUMBERS} keys that are not strings')
     return keys

@@ -1,4 +1,4 @@
-"""mmengine's readers of YAML and pickles, which run code, switched off for a while."""
+"""Switch off mmengine's readers of YAML and pickles, which run code, inside a block."""
 
 import threading
 from collections.abc import Iterator
@@ -22,15 +22,15 @@ class _NoPickle(PickleHandler):
     def load_from_fileobj(self, file: BinaryIO, **kwargs) -> Any:
         raise CheckpointError(
             'Pickle files are not read while the model of a checkpoint is built: they could run any code. Build it '
-            'from a config of yours.'
+            'from your own config.'
         )
 
 
 @contextmanager
 def plain_files() -> Iterator[None]:
-    """Let mmengine read YAML as plain values and no pickle, while something is built out of a checkpoint.
+    """Make mmengine read YAML as plain values, and no pickles, while something is built from a checkpoint.
 
-    For all of the process, as mmengine has one table of readers; other threads that build wait meanwhile.
+    This holds for the whole process, because mmengine has one table of readers; other threads wait to build.
 
     Examples:
         >>> import io

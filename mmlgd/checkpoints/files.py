@@ -1,4 +1,4 @@
-"""Files of weights from anywhere, read as data: nothing in them is executed, and downloads are what their hash says."""
+"""Read checkpoints from anywhere as data: nothing in them is executed, and downloads are compared with their hash."""
 
 import hashlib
 import re
@@ -18,14 +18,14 @@ from mmlgd.errors import DownloadError, MissingFileError, MMLGDError, brief, sho
 from .archives import described
 from .values import named, plain_values
 
-# As torch.hub and torchvision name files (resnet18-f37072fd.pth), and no date (run-20261124.pth). Of local files, which
-# anybody may rename, only OpenMMLab's longer form counts.
+# torch.hub and torchvision name files so (resnet18-f37072fd.pth); a date (run-20261124.pth) is not a hash. Anybody may
+# rename local files: for them, only OpenMMLab's longer form counts.
 _HASH_IN_URL = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[\w.]+$')
 _HASH_IN_NAME = re.compile(r'_\d{8}-([0-9a-f]{8})\.pth$')
 
 
 class CheckpointError(MMLGDError, ValueError):
-    """A checkpoint that cannot be read, or does not hold what is asked of it."""
+    """A checkpoint that cannot be read, or does not hold what is needed."""
 
 
 def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict:
@@ -33,25 +33,25 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
 
     It may hold tensors, plain values, numpy's numbers, and mmengine's logs and schedules.
 
-    A download is kept in torch's hub folder. Whenever it is read, it is compared with its SHA-256 if this is known:
-    from the name, as published files end in ``-{hash8}.pth``, or from the address, ``https://.../a.pth#sha256=...``. So
-    is a local file that is named as OpenMMLab publishes, ``NAME_YYYYMMDD-{hash8}.pth``. A download without a hash is
-    kept for its address alone, in a folder of its own, and a warning says so whenever it is read.
+    A download is kept in torch's hub folder. At each reading, it is compared with its SHA-256 if this is known: from
+    the name (published files end in ``-{hash8}.pth``) or from the address (``https://.../a.pth#sha256=...``). The same
+    holds for a local file with a name in OpenMMLab's form, ``NAME_YYYYMMDD-{hash8}.pth``. A download without a hash is
+    kept in a folder for its address alone, and each reading warns that there is no hash.
 
     Args:
         source (str | Path): A local file or an ``http(s)://`` URL.
-        map_location (str | torch.device | dict | Callable, optional): Where the tensors go, as ``torch.load`` has it.
+        map_location (str | torch.device | dict | Callable, optional): The device of the tensors, as in ``torch.load``.
             Defaults to ``'cpu'``.
 
     Returns:
-        dict: As it was saved; :func:`~mmlgd.checkpoints.state_dict_of` has its tensors.
+        dict: The checkpoint as it was saved; :func:`~mmlgd.checkpoints.state_dict_of` returns its tensors.
 
     Raises:
         MissingFileError: There is no such file. It is a ``FileNotFoundError``.
         DownloadError: The URL cannot be reached. It is a ``ConnectionError``.
-        CheckpointError: The file is cut off, no checkpoint, holds more than weights, may not be read, or is not what
-            its hash says; or its tensors are for a device that is not here.
-        MemoryError: There is no room for it.
+        CheckpointError: The file is cut off, is not a checkpoint, holds more than weights, may not be read, or differs
+            from its hash; or its tensors are for a device that this machine lacks.
+        MemoryError: It does not fit into memory.
     """
     if '://' in str(source):
         file = _fetch(str(source))
@@ -59,7 +59,7 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
     try:
         file = Path(source).expanduser()
         is_there = file.is_file()
-    except (OSError, RuntimeError):  # a name that no file can have; a home of nobody
+    except (OSError, RuntimeError):  # a name that no file can have; the home of an unknown user
         is_there = False
     if not is_there:
         raise MissingFileError(f'There is no checkpoint at {brief(str(source), 4096)!r}.')
@@ -87,7 +87,7 @@ def _load(file: Path, source: str, map_location: Any) -> dict:
         raise CheckpointError(f'{source} cannot be read here: {error}') from error
     except PermissionError as error:
         raise _unreadable(source, error) from error
-    except Exception as error:  # damaged bytes end anywhere in the unpickler: KeyError, UnicodeDecodeError, ...
+    except Exception as error:  # damaged bytes can fail anywhere in the unpickler: KeyError, UnicodeDecodeError, ...
         raise CheckpointError(
             f'{source} is cut off, or no checkpoint: {_first_line(error)} Compare its size with the original and copy '
             f'it again.'
@@ -103,7 +103,7 @@ def _read(file: Path, map_location: Any) -> dict:
 
 
 def _placed(map_location: Any, memory: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
-    """Put what was read where the caller wants it, as torch does."""
+    """Move what was read to the caller's device, as torch does."""
     if callable(map_location) and (moved := map_location(memory, location)) is not None:
         return moved
     if isinstance(map_location, dict):
@@ -116,13 +116,13 @@ def _placed(map_location: Any, memory: torch.UntypedStorage, location: str) -> t
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise CheckpointError(
-            f'its tensors are of the device {shown(brief(location))!r}, which is not here: {_first_line(error)} '
+            f'its tensors are on the device {shown(brief(location))!r}, which this machine lacks: {_first_line(error)} '
             f"Read it with map_location='cpu'."
         ) from error
 
 
 def _fetch(url: str) -> Path:
-    """Download a file unless it is here, and compare it with its hash."""
+    """Download a file unless it is there already, and compare it with its hash."""
     try:
         address = urlparse(url)
     except ValueError as error:
@@ -133,8 +133,8 @@ def _fetch(url: str) -> Path:
     expected = _expected_hash(url)
     folder = Path(torch.hub.get_dir(), 'checkpoints')
     if expected is None:
-        print_log(f'{url} says no hash that it could be compared with; #sha256=... at its end does.', 'current', 30)
-        # By the address: a name alone would find what anybody else has called so.
+        print_log(f'{url} gives no hash to compare the file with. Add #sha256=... to the address.', 'current', 30)
+        # A folder for the address: a file of the same name may come from elsewhere.
         folder /= hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]
     file = folder / name
     if file.is_file() and (expected is None or _has_hash(file, expected, url)):
@@ -142,12 +142,12 @@ def _fetch(url: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(url, str(file), hash_prefix=expected)
-    except RuntimeError as error:  # torch's word for another hash; the file is gone again
+    except RuntimeError as error:  # torch's error for another hash; it has removed the file
         raise CheckpointError(
             f'{url} is not what it should be: {error}. It was changed on the way or on the server. Ask who published '
             f'it; if you trust the file all the same, add #sha256= and its hash to the address.'
         ) from error
-    except (URLError, OSError, HTTPException, ValueError) as error:  # ValueError: half an address
+    except (URLError, OSError, HTTPException, ValueError) as error:  # ValueError: an incomplete address
         raise DownloadError(
             f'Cannot download {url}: {getattr(error, "reason", error)}. On a machine without a network, copy the file '
             f'here and give its path.'
@@ -176,7 +176,7 @@ def _has_hash(file: Path, expected: str, source: Union[str, Path]) -> bool:
 
 
 def _unreadable(source: Union[str, Path], error: OSError) -> CheckpointError:
-    return CheckpointError(f'{source} cannot be read: {error.strerror}. Give yourself the right to, or copy it anew.')
+    return CheckpointError(f'{source} cannot be read: {error.strerror}. Change its permissions, or copy it again.')
 
 
 def _first_line(error: Exception) -> str:

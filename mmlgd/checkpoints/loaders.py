@@ -1,7 +1,7 @@
-"""mmengine's ways to load a checkpoint, replaced: nothing is executed, and a download is compared with its hash.
+"""Replacements for mmengine's checkpoint loaders: they execute nothing, and compare a download with its hash.
 
-mmengine's own loaders differ: the upstream one executes what it downloads, and the fork's one tries again without
-``weights_only`` where a file holds more than weights.
+mmengine's own loaders do not: upstream executes what it downloads, and the fork tries again without ``weights_only``
+if a file holds more than weights.
 """
 
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from mmlgd.errors import brief
 
 from .files import CheckpointError, read_checkpoint
 
-_MOST = 1_000_000  # values and letters in a part of a training's state, beside its tensors
+_MOST = 1_000_000  # values and characters in a part of a training's state, beside its tensors
 _MOST_LOGS = 1_000
 
 
 def read_training(source: str, map_location: Any = 'cpu') -> dict:
-    """Read a checkpoint as mmengine's runner may trust it: what would run, delete or break something is left out.
+    """Read a checkpoint for mmengine's runner, without anything in it that would run, delete or break something.
 
     Args:
         source (str): A file or an ``http(s)://`` URL.
@@ -41,23 +41,23 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
     Raises:
         FileNotFoundError: There is no such file.
         ConnectionError: The URL cannot be reached.
-        CheckpointError: It is cut off, holds more than weights, or the state of its training is none.
+        CheckpointError: It is cut off, holds more than weights, or has a broken training state.
     """
     checkpoint = read_checkpoint(source, map_location or 'cpu')
     meta, hub = _dict_in(checkpoint, 'meta', source), _dict_in(checkpoint, 'message_hub', source)
     if hub:
         _check_meta(meta, source)
-    # `Runner.resume` executes this text of mmcv 1, to learn how many GPUs there were. The config is in meta.cfg.
+    # `Runner.resume` executes this text, which mmcv 1 wrote, to find the number of GPUs. The config is in meta.cfg.
     meta.pop('config', None)
     for part in ('optimizer', 'ema_state_dict'):
         _dict_in(checkpoint, part, source)
     if not all(isinstance(key, str) for key in _dict_in(checkpoint, 'state_dict', source)):
         raise _error(source, 'state_dict', checkpoint['state_dict'])
-    # What is in them is compared with the run's own once that is built: resume_state.py.
+    # resume_state.py compares their content with the run's own optimizer and schedules once these are built.
     for part in ('optimizer', 'param_schedulers'):
         if not _is_ordinary(checkpoint.get(part), plain=False):
             raise CheckpointError(
-                f'{source} has more in its {part} than any run keeps there ({_MOST:,} values and letters). Give a '
+                f'{source} has more in its {part} than any run keeps there ({_MOST:,} values and characters). Give a '
                 f'checkpoint that a run has written (epoch_*.pth or iter_*.pth).'
             )
     schedules = checkpoint.get('param_schedulers') or []
@@ -72,17 +72,17 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
         for key in foreign:
             del told[key]
         if foreign:
-            print_log(f'{source}: {len(foreign)} entries of its message_hub.{part} are left out.', 'current', 30)
+            print_log(f'{source}: {len(foreign)} entries of its message_hub.{part} are ignored.', 'current', 30)
     return checkpoint
 
 
 def _is_name(key: Any) -> bool:
-    """Whether a log may have this as the name of a number: it is written into each line."""
+    """Whether this can be the name of a number in a log, which is written into each line."""
     return isinstance(key, str) and len(key) <= 200 and key.isprintable()
 
 
 def _is_ordinary(value: Any, plain: bool = True) -> bool:
-    """Whether it is small, however often one list is in another; ``plain``: of printable texts and numbers alone."""
+    """Whether a value is small, also with shared lists written out; ``plain``: only printable texts and numbers."""
     todo, size = [value], 0
     while todo:
         one = todo.pop()
@@ -128,17 +128,17 @@ def _check_meta(meta: dict, source: str) -> None:
 
 def _error(source: str, part: str, value: Any) -> CheckpointError:
     return CheckpointError(
-        f'{source} has {brief(value, 50)!r}, a {type(value).__name__}, as its {part}, which no run could go on from. '
+        f'{source} has {brief(value, 50)!r}, a {type(value).__name__}, as its {part}; no run could go on from this. '
         f'Give a checkpoint that a run has written (epoch_*.pth or iter_*.pth).'
     )
 
 
 def _look_beside(told: dict, source: str) -> None:
-    """Let what a file tells of other checkpoints be looked for beside it alone, and of the config nothing be told.
+    """Point a file's references to other checkpoints to its own folder, and remove its config.
 
-    mmengine's ``CheckpointHook`` deletes the checkpoints that a resumed one names as those to be replaced: of a file
-    from somebody else, these could be any of this machine. The config would go into the run's own next checkpoints,
-    out of which mmengine's inferencers execute it.
+    mmengine's ``CheckpointHook`` deletes the checkpoints that a resumed one names as outdated. An untrusted file could
+    name any file of this machine. The config would go into the run's next checkpoints, from which mmengine's
+    inferencers execute it.
     """
     told.pop('cfg', None)
     for key in [key for key in told if str(key).startswith(('best_ckpt', 'last_ckpt'))]:
@@ -151,7 +151,7 @@ def _look_beside(told: dict, source: str) -> None:
         told['keep_ckpt_ids'] = [step for step in steps if type(step) is int] if isinstance(steps, list) else []
 
 
-# Named after mmengine's: it logs what comes after `load_from_`.
+# Named like mmengine's loaders: it logs the part of the name after `load_from_`.
 
 
 def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
@@ -183,16 +183,16 @@ def load_from_mmcls(filename: str, map_location: Any = 'cpu') -> dict:
 
 
 def load_from_elsewhere(filename: str, map_location: Any = 'cpu') -> dict:
-    """Refuse the storages of which a file would be unpickled."""
+    """Refuse the storages whose files mmengine would unpickle."""
     raise CheckpointError(f'Weights are not read from {filename!r}: copy the file here and give its path.')
 
 
 def safe_loading() -> None:
-    """Let mmengine read every checkpoint of this process as data, on either stack; idempotent.
+    """Make mmengine read every checkpoint of this process as data, on either stack; idempotent.
 
-    mmengine's own loaders of upstream execute what they load, and refuse the checkpoints of training since torch 2.6.
-    These execute nothing, and compare downloads with their hash. The commands of mmlgd call this themselves;
-    ``import mmlgd`` leaves mmengine's loaders as they are.
+    The loaders of upstream mmengine execute what they load, and refuse checkpoints of training since torch 2.6. These
+    loaders execute nothing, and compare downloads with their hash. The commands of mmlgd call this function;
+    ``import mmlgd`` does not change mmengine's loaders.
 
     Examples:
         >>> import mmlgd
@@ -211,7 +211,7 @@ def safe_loading() -> None:
 
 @contextmanager
 def loading_safely() -> Iterator[None]:
-    """Let mmengine read checkpoints as data inside, see :func:`safe_loading`, and leave its loaders as they were.
+    """Make mmengine read checkpoints as data inside the block, see :func:`safe_loading`, and restore its loaders.
 
     Examples:
         >>> with loading_safely():

@@ -1,4 +1,4 @@
-"""What is in a checkpoint: its tensors, its parts and its config, each checked before it is used."""
+"""The tensors and the parts of a checkpoint, checked before they are used."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,7 +14,7 @@ from .files import CheckpointError
 
 
 def state_dict_of(checkpoint: dict) -> dict[str, Tensor]:
-    """Find the tensors of a checkpoint, by names without the ``module.`` that DDP puts before them.
+    """Return the tensors of a checkpoint by name, without the ``module.`` that DDP puts before each name.
 
     Args:
         checkpoint (dict): Of :func:`read_checkpoint`, with the tensors under ``state_dict``, or the tensors themselves.
@@ -23,13 +23,13 @@ def state_dict_of(checkpoint: dict) -> dict[str, Tensor]:
         Dict[str, Tensor]: Its state dict.
 
     Raises:
-        CheckpointError: What should be tensors by their names is something else.
+        CheckpointError: It holds no tensors by name.
     """
     state = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise CheckpointError(
-            f'A checkpoint holds tensors by their names, as backbone.conv1.weight; this one has a '
-            f'{type(state).__name__} in their place. Give a checkpoint of training.'
+            f'A checkpoint holds tensors by name, such as backbone.conv1.weight; this one has a '
+            f'{type(state).__name__} instead. Give a checkpoint of training.'
         )
     return {key.removeprefix('module.'): value for key, value in state.items()}
 
@@ -40,13 +40,13 @@ def part_weights(state: dict[str, Tensor], part: str, source: Union[str, Path] =
     Args:
         state (Dict[str, Tensor]): Of :func:`state_dict_of`.
         part (str): Prefix, with or without its dot at the end.
-        source (str | Path): Where it is from, for the error.
+        source (str | Path): Where the checkpoint comes from, for the error.
 
     Returns:
         Dict[str, Tensor]: The part's tensors, by names without the prefix. Never empty.
 
     Raises:
-        CheckpointError: There is no such part; the message names those there are.
+        CheckpointError: There is no such part; the message lists the existing parts.
     """
     prefix = part.rstrip('.') + '.'
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -60,23 +60,23 @@ def part_weights(state: dict[str, Tensor], part: str, source: Union[str, Path] =
 
 
 def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[str, Path] = 'The checkpoint') -> None:
-    """Refuse weights that are not exactly those of a module; torch's own message would list every key.
+    """Refuse weights that do not fit a module exactly; torch's own message would list every key.
 
     Args:
-        module (nn.Module): What is to take them.
+        module (nn.Module): The module that will load them.
         weights (Dict[str, Tensor]): By the module's own names.
-        source (str | Path): Where they are from, for the error.
+        source (str | Path): Where they come from, for the error.
 
     Raises:
-        CheckpointError: Keys are missing, unexpected, of another shape or no such numbers, or are NaN or
-            infinite; the message shows the first of each.
+        CheckpointError: Keys are missing or unexpected, or values are of another shape or type, NaN or infinite; the
+            message shows the first of each.
     """
     wanted = module.state_dict()
     faults = [
         ('missing', [key for key in wanted if key not in weights]),
         ('unexpected', [key for key in weights if key not in wanted]),
         (
-            'no plain numbers of its kind',
+            'of another type',
             [key for key in wanted if key in weights and not _is_alike(weights[key], wanted[key])],
         ),
         (
@@ -107,7 +107,7 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
 
 
 def _is_alike(value, wanted: Tensor) -> bool:
-    """Whether a value can be copied into a tensor without a word: floats into floats, whole numbers into such."""
+    """Whether torch may copy a value into a tensor: floats into floats, integers into integers."""
     kinds = [(x.is_floating_point(), x.is_complex()) for x in (value, wanted)] if isinstance(value, Tensor) else []
     return bool(kinds) and kinds[0] == kinds[1] and value.layout == torch.strided and not value.is_quantized
 

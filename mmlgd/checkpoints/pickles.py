@@ -1,7 +1,7 @@
-"""Pickles, read as data: each opcode is taken as what it says, and a file calls what the reader has a name for.
+"""Read pickles as data: a file can only call functions that the reader has named.
 
-Python's own unpickler trusts its file: it hashes whatever is made a key, however deep or often shared, and makes room
-for any index of its memo. This one takes the few opcodes that torch writes, and plain values as keys.
+Python's own unpickler trusts its file: it hashes any key, however deep or often shared, and allocates memory for any
+index of its memo. This one accepts only the few opcodes that torch writes, and only plain values as keys.
 """
 
 from collections import Counter, OrderedDict
@@ -15,21 +15,21 @@ from mmlgd.errors import brief
 
 # Each opcode makes at most one small object. A checkpoint with the 10,000 tensors of a training run has some 400,000.
 _MOST_PARTS = 4_000_000
-_COPIED = 4  # parts that a value counts as where a call copies the list that it is in, which takes one opcode for all
-# Letters and bytes that calls may copy, by the size of a file: bytes are written as a text, and end up in an array.
+_COPIED = 4  # parts that each value counts as when a call copies its list; the copy takes only one opcode
+# Characters and bytes that calls may copy, relative to the file size: a file has bytes as text, which become an array.
 _TIMES, _SLACK = 4, 16 << 20
-# The hash of a number is chosen by whoever writes it, and keys with chosen hashes take a time that grows as the square
-# of their count. Counts are their own hashes, and small ones seldom meet in a dict that has many of them.
+# The author of a file chooses its numbers, and so their hashes; keys with chosen hashes take time quadratic in their
+# count. Small whole numbers are their own hashes, and rarely collide in a dict.
 _COUNTED = 2**16
 _MOST_NUMBERS = 10_000
 _LARGEST_KEY = 2**64
 
 
 class Name:
-    """What a file names.
+    """What a name in a file stands for.
 
     Args:
-        meaning (Any): An object of the reader's: a function, which the file then may call, or any other.
+        meaning (Any): An object of the reader: a function, which the file may then call, or any other object.
     """
 
     def __init__(self, meaning: Any):
@@ -37,38 +37,39 @@ class Name:
 
 
 class StandIn:
-    """An object of a file until it is whole: it checks what the file says, and takes data alone, which it never copies
-    before it is given a state, and then once.
+    """An object of a file that is not complete yet. It checks what the file says and takes only data.
+
+    It copies data only when it gets its state, and then once.
     """
 
     is_built = False
 
     def build(self, state: Any) -> None:
         """Take the state that the file gives to this object."""
-        raise UnpicklingError(f'It gives a state to a {type(self).__name__.strip("_")}, which has none.')
+        raise UnpicklingError(f'It gives a state to a {type(self).__name__.strip("_")}, which takes none.')
 
     def result(self) -> Any:
         """Make the ordinary object that this one stands for."""
-        raise UnpicklingError(f'It holds a {type(self).__name__.strip("_")}, which is no weight, number or text.')
+        raise UnpicklingError(f'It holds a {type(self).__name__.strip("_")}, which is not a tensor, number or text.')
 
 
 def read_pickle(content: BinaryIO, named: Callable[[str], Any], stored: Callable[[Any], Any]) -> Any:
     """Read one pickle of protocol 2, as torch writes them.
 
     Args:
-        content (BinaryIO): At its start; after it, at its end. It is bytes in memory or a memory map, which reads no
-            more than there is.
-        named (Callable): Gives what ``module.name`` stands for: a :class:`Name` or a plain value; refuses others. A
-            function in it takes a time and a memory that grow no faster than what it is given.
-        stored (Callable): Gives what stands for the bytes that the file keeps elsewhere.
+        content (BinaryIO): Positioned at the start of the pickle; afterwards, at its end. Bytes in memory or a memory
+            map, which never read beyond their end.
+        named (Callable): Returns what ``module.name`` stands for: a :class:`Name` or a plain value; refuses other
+            names. The time and memory of a function in it grow no faster than its arguments.
+        stored (Callable): Returns what stands for bytes that the file keeps elsewhere.
 
     Returns:
-        Any: Plain values, lists, tuples and dicts; objects of ours for all else.
+        Any: Plain values, lists, tuples and dicts; objects of ours for everything else.
 
     Raises:
-        UnpicklingError: It holds something else, or makes more than a file of its size could hold.
-        ValueError: It is no pickle.
-        LookupError: It takes from its stack or memo what it has not put there.
+        UnpicklingError: It holds something else, or creates more than a file of its size could hold.
+        ValueError: It is not a pickle.
+        LookupError: It takes something from its stack or memo that is not there.
     """
     start = content.tell()
     machine = _Machine(named, stored, content.seek(0, 2) or content.tell())
@@ -82,7 +83,7 @@ def read_pickle(content: BinaryIO, named: Callable[[str], Any], stored: Callable
             _OPCODES[opcode.name](machine, argument)
         else:
             raise UnpicklingError(
-                f'It has the opcode {opcode.name}: read is protocol 2, which torch writes by itself (pickle_protocol).'
+                f'It has the opcode {opcode.name}; only protocol 2, the default pickle_protocol of torch, is read.'
             )
     return machine.stack.pop()
 
@@ -111,7 +112,7 @@ class _Machine:
         self.stack = []
 
     def last(self, count: int) -> list:
-        """Take the last items off the stack; -1: all since the mark."""
+        """Take the last items off the stack; -1 takes all since the mark."""
         if count < 0:
             items, self.stack = self.stack, self.outer.pop()
         elif count > len(self.stack):
@@ -128,24 +129,24 @@ class _Machine:
     def append(self, count: int) -> None:
         items = self.last(count)
         if type(self.stack[-1]) is not list:
-            raise UnpicklingError(f'It appends to a {type(self.stack[-1]).__name__}, which is no list.')
+            raise UnpicklingError(f'It appends to a {type(self.stack[-1]).__name__}, which is not a list.')
         self.stack[-1].extend(items)
 
     def set_items(self, count: int) -> None:
         items = self.last(count)
         if type(self.stack[-1]) not in (dict, OrderedDict) or len(items) % 2:
-            raise UnpicklingError(f'It sets items of a {type(self.stack[-1]).__name__}, which is no dict.')
+            raise UnpicklingError(f'It sets items of a {type(self.stack[-1]).__name__}, which is not a dict.')
         for key, value in zip(items[::2], items[1::2]):
             self.stack[-1][self.key(key)] = value
 
     def name(self, path: str) -> None:
-        # Python 2 called it so, and protocol 2 still does.
+        # Protocol 2 still uses Python 2's name of the module.
         self.stack.append(self.named(path.replace(' ', '.').replace('__builtin__.', 'builtins.', 1)))
 
     def call(self, _: None) -> None:
         function, arguments = self.last(2)
         if type(function) is not Name or not callable(function.meaning) or type(arguments) is not tuple:
-            raise UnpicklingError(f'It calls a {type(function).__name__}, which is no function of this reader.')
+            raise UnpicklingError(f'It calls a {type(function).__name__}, which is not a function of this reader.')
         meaning = function.meaning
         if isinstance(meaning, type) and issubclass(meaning, StandIn):
             self.parts_left -= len(arguments)
@@ -164,10 +165,10 @@ class _Machine:
         elif type(owner) is OrderedDict and type(state) is dict and state.keys() == {'_metadata'}:
             owner._metadata = state['_metadata']  # of `nn.Module.state_dict`
         else:
-            raise UnpicklingError(f'It has a {type(owner).__name__} with attributes of its own, or with two states.')
+            raise UnpicklingError(f'It has a {type(owner).__name__} with attributes of its own or with two states.')
 
     def pay_for(self, given: tuple) -> None:
-        """Count what is about to be copied: a file may say it once, and have it copied again and again."""
+        """Count what is about to be copied: a file may contain it once and have it copied many times."""
         self.parts_left -= _COPIED * len(given)
         for one in given if self.parts_left >= 0 else ():
             if isinstance(one, (str, bytes)):
@@ -178,30 +179,32 @@ class _Machine:
             raise UnpicklingError(f'Its calls copy more than {_MOST_PARTS} parts, or several times its bytes.')
 
     def key(self, key: Any) -> Any:
-        """Refuse what is no plain value as a key of a dict or a member of a set, before it is hashed."""
+        """Refuse keys of dicts and members of sets that are not plain values, before they are hashed."""
         if isinstance(key, (str, bytes, bool)) or key is None or type(key) is int and 0 <= key < _COUNTED:
             return key
         if not isinstance(key, (float, np.generic)) and not (type(key) is int and abs(key) < _LARGEST_KEY):
-            raise UnpicklingError(f'It has {brief(key, 50)}, a {type(key).__name__}, as a key; plain values are.')
+            raise UnpicklingError(f'It has {brief(key, 50)}, a {type(key).__name__}, as a key, not a plain value.')
         self.numbers_left -= 1
         if self.numbers_left < 0:
-            raise UnpicklingError(f'It has more than {_MOST_NUMBERS} numbers as keys, beside counts up to {_COUNTED}.')
+            raise UnpicklingError(
+                f'It has more than {_MOST_NUMBERS} numbers as keys, beside whole ones below {_COUNTED}.'
+            )
         return key
 
     def ordered(self, items: Any = ()) -> OrderedDict:
         """Stand for ``OrderedDict``; Python 2 wrote the items as its argument."""
         if type(items) not in (list, tuple) or any(type(item) not in (list, tuple) or len(item) != 2 for item in items):
-            raise UnpicklingError('A dict has pairs of keys and values; this one has not.')
+            raise UnpicklingError('A dict needs pairs of keys and values; this one has others.')
         return OrderedDict((self.key(key), value) for key, value in items)
 
     def counter(self, counts: Any = None) -> Counter:
         if type(counts) not in (dict, type(None)):
-            raise UnpicklingError('A counter is made of a dict; this one is not.')
+            raise UnpicklingError('A counter needs a dict; this one has something else.')
         return Counter({self.key(key): count for key, count in (counts or {}).items()})
 
     def set(self, members: Any = ()) -> set:
         if type(members) not in (list, tuple):
-            raise UnpicklingError('A set is made of a list; this one is not.')
+            raise UnpicklingError('A set needs a list; this one has something else.')
         return set(map(self.key, members))
 
     def store(self, _: None) -> None:

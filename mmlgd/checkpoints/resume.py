@@ -1,4 +1,4 @@
-"""Runs that can be stopped at any moment: whole checkpoints, and the last whole one to go on from."""
+"""Runs that can be stopped at any moment: complete checkpoints, and resuming from the last complete one."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
 
 def save_whole(cfg: Config) -> None:
-    """Let a config that uses mmengine's ``CheckpointHook`` write its checkpoints with ours, in place.
+    """Replace mmengine's ``CheckpointHook`` in a config by ours, in place.
 
     Args:
         cfg (Config): Of any training.
@@ -31,21 +31,21 @@ def save_whole(cfg: Config) -> None:
         {'type': 'mmlgd.AtomicCheckpointHook', 'interval': 5}
     """
     hooks = cfg.get('default_hooks') or {}
-    hook = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))  # mmengine's default; None is for none
-    # A config in pure Python has the class, or its full name.
+    hook = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))  # mmengine's default; None switches it off
+    # A config in pure Python has the class itself, or its full name.
     if hook and getattr(hook['type'], '__name__', hook['type']).split('.')[-1] == 'CheckpointHook':
         cfg.default_hooks = {**hooks, 'checkpoint': {**hook, 'type': 'mmlgd.AtomicCheckpointHook'}}
 
 
 def resume_whole(cfg: Config) -> None:
-    """Let a config that resumes go on from a checkpoint that is whole, in place.
+    """Make a config that resumes go on from a complete checkpoint, in place.
 
     Args:
-        cfg (Config): With ``resume``, and ``load_from`` if a certain checkpoint is meant; else the last whole one in
-            ``work_dir`` is taken. Without any there, the run starts from the beginning.
+        cfg (Config): With ``resume``, and with ``load_from`` for a certain checkpoint. Without ``load_from``, the last
+            complete checkpoint in ``work_dir`` is used; if there is none, the run starts from the beginning.
 
     Raises:
-        FileNotFoundError: The checkpoint that is meant is not there.
+        FileNotFoundError: The given checkpoint does not exist.
         CheckpointError: It is damaged; or all in ``work_dir`` are, and the message names them.
     """
     if not cfg.get('resume'):
@@ -59,49 +59,49 @@ def resume_whole(cfg: Config) -> None:
             raise MissingFileError(f'There is no checkpoint to resume from at {cfg.load_from!r}.')
         if fault := _fault(Path(cfg.load_from)):
             raise CheckpointError(
-                f'Cannot resume from {cfg.load_from}: {fault}. Give an earlier one, or --resume alone, which takes '
-                f'the last whole one in the work dir.'
+                f'Cannot resume from {cfg.load_from}: it {fault}. Give an earlier one, or --resume alone, which takes '
+                f'the last complete one in the work dir.'
             )
 
 
 def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
-    """Refuse a config of ``mmlgd pretrain``, which lies in its work dir, where that was moved or copied.
+    """Refuse a config of ``mmlgd pretrain`` whose work dir was moved or copied; the config lies in the work dir.
 
     Args:
         config (Path): The file, ``WORK_DIR/recipe/pretrain.py``.
-        work_dir (str, optional): What it says.
+        work_dir (str, optional): The work dir in the config.
 
     Raises:
-        ConfigError: It says another one, where a run would find no checkpoints; both may be meant.
+        ConfigError: The config has another work dir than its own place; the user has to choose.
     """
     folder = config.resolve().parent
     place, is_recipe = folder.parent, config.name == 'pretrain.py' and folder.name == 'recipe'
     if is_recipe and work_dir and Path(work_dir).resolve() != place:
         raise ConfigError(
-            f'{config} was written for the work dir {work_dir!r}, and lies in {str(place)!r} now: was it moved or '
-            f'copied? Say which one is meant: --work-dir {shlex.quote(str(place))} goes on with what is there.'
+            f'{config} was written for the work dir {work_dir!r}, but lies in {str(place)!r}: was it moved or '
+            f'copied? Choose one: --work-dir {shlex.quote(str(place))} continues the run there.'
         )
 
 
 def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     """Find the checkpoint to resume from.
 
-    That is the one which mmengine's ``last_checkpoint`` names; if it is damaged or lost, the one before it, by the
-    number in its name: a clock that jumps changes nothing. Of each, all bytes are compared with their checksums.
+    This is the one that mmengine's ``last_checkpoint`` names. If it is damaged or lost, it is the one before, by the
+    number in its name, not by time. All bytes of a checkpoint are compared with their checksums.
 
     Args:
-        work_dir (str | Path): Of the run. Checkpoints elsewhere (``out_dir``) are found by ``last_checkpoint``.
+        work_dir (str | Path): Of the run. ``last_checkpoint`` also leads to checkpoints elsewhere (``out_dir``).
 
     Returns:
         Path, optional: None if there has never been a checkpoint.
 
     Raises:
-        CheckpointError: There have been some, and none is whole; the message says what is wrong with each.
+        CheckpointError: There were checkpoints, and none is complete; the message says what is wrong with each.
     """
     work_dir = Path(work_dir)
     note = work_dir / 'last_checkpoint'
     named = os.fsdecode(read_small(note)).strip() if note.is_file() else ''
-    # A work dir that was moved or copied has its own.
+    # First by name in the work dir, which may have been moved or copied.
     last = next((file for file in (work_dir / Path(named).name, Path(named)) if named and file.exists()), None)
     folder = last.parent if last else work_dir
     numbers = {file: int(match[2]) for file in folder.glob('*.pth') if (match := _NAME.fullmatch(file.name))}
@@ -113,16 +113,16 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
         if not (fault := _fault(file)):
             return file
         faults[file] = fault
-        print_log(f'The checkpoint {file} is no good ({fault}): looking for the one before it.', 'current', 30)
-    if faults or note.is_file():  # an empty one, too: a full disk or a kill as it was written
+        print_log(f'The checkpoint {file} is damaged (it {fault}): looking for the one before it.', 'current', 30)
+    if faults or note.is_file():  # also an empty last_checkpoint: the disk was full, or the run killed at that moment
         told = '; '.join(f'{file.name} {fault}' for file, fault in faults.items()) or f'{named!r} is not there'
         raise CheckpointError(
-            f'There is no whole checkpoint in {str(folder)!r} to resume from: {told}. Start anew without --resume, or '
-            f'put a copy back.'
+            f'There is no complete checkpoint in {str(folder)!r} to resume from: {told}. Put a copy back, or start '
+            f'from the beginning without --resume.'
         )
     return None
 
 
 def _fault(file: Path) -> str:
-    """Read a checkpoint and say what is wrong with it, or nothing."""
-    return '' if file.is_dir() else archive_fault(file, through=True)  # a folder: a sharded one, of another library
+    """Read a checkpoint and say what is wrong with it; empty if nothing is."""
+    return '' if file.is_dir() else archive_fault(file, through=True)  # a folder: another library's sharded checkpoint

@@ -1,4 +1,4 @@
-"""What a checkpoint has to have for a run to go on from it, said before the run does."""
+"""Check whether a run can resume from a checkpoint, before it does."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ from .resume_state import check_schedules, fitted_optimizer
 def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
     """Refuse a checkpoint of weights alone, and one of another model, optimizer or schedule.
 
-    mmengine loads what fits, or ends in a KeyError, and torch's optimizers believe what a file says of their state.
+    Without this check, mmengine loads what fits or raises a KeyError, and torch's optimizers trust the state in a file.
 
     Args:
         runner (Runner): The run. Its optimizer and schedules are built, if they are not yet.
-        checkpoint (dict): As it was read; the state of its optimizer is replaced by what of it fits the run's.
-        source (str): Where it is from, for the error.
+        checkpoint (dict): As it was read. The part of its optimizer state that fits the run's optimizer replaces it.
+        source (str): Where it comes from, for the error.
 
     Raises:
         CheckpointError: The message says what is missing or differs, and how to start from the weights alone.
@@ -31,11 +31,11 @@ def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
         iter=isinstance(meta.get('iter'), int),
         message_hub=_is_hub(_dict_of(checkpoint, 'message_hub')),
     )
-    start_anew = f'To start a new run from its weights: `--cfg-options load_from={source}` in the place of --resume.'
+    start_anew = f'To start a new run from its weights: `--cfg-options load_from={source}` instead of --resume.'
     if missing := [name for name, found in there.items() if not found]:
         raise CheckpointError(
-            f'Cannot resume from {source}: it has no {", ".join(missing)} of a training, as a published file or one of '
-            f'weights alone. Give an epoch_*.pth (or iter_*.pth) of the run. {start_anew}'
+            f'Cannot resume from {source}: it has no {", ".join(missing)} of a training; it may be a published file '
+            f'or hold weights alone. Give an epoch_*.pth (or iter_*.pth) of the run. {start_anew}'
         )
     try:
         _check_model(runner, checkpoint, source)
@@ -44,15 +44,16 @@ def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
         raise CheckpointError(f'Cannot resume: {error} {start_anew}') from error
     if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in runner.hooks):
         print_log(
-            f'{source} has averaged weights (EMAHook), and this run averages none: it goes on from the averaged ones, '
-            f'with the momentum of the others. Add the hook of the first run to custom_hooks to go on as before.',
+            f'{source} has averaged weights (EMAHook), and this run has no EMAHook: it goes on from the averaged '
+            f'weights, with the momentum of the others. To go on as before, add the hook of the first run to '
+            f'custom_hooks.',
             'current',
             30,
         )
     if without := [name for name in ('optimizer', 'param_schedulers') if name not in checkpoint]:
         print_log(
-            f'{source} has no {" and no ".join(without)} (as best_*.pth): they begin anew, unlike in a run that '
-            f'was never stopped.',
+            f'{source} has no {" and no ".join(without)} (like best_*.pth): they start from the beginning, so the '
+            f'result differs from a run that was never stopped.',
             'current',
             30,
         )
@@ -67,7 +68,7 @@ def _check_model(runner: Runner, checkpoint: dict, source: str) -> None:
 
 
 def _check_state(runner: Runner, checkpoint: dict, source: str) -> None:
-    # As `Runner.resume` is about to do; what is built already stays.
+    # `Runner.resume` would do so next; parts that are built already stay.
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     if runner.param_schedulers is not None:
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)

@@ -1,7 +1,7 @@
-"""The state of optimizers and schedules out of a checkpoint, compared with what the run itself has built.
+"""Compare the state of optimizers and schedules in a checkpoint with those that the run has built.
 
-torch and mmengine put what a file says in the place of their own: a fused step writes as many numbers into a state as
-its parameter has, whatever the size of that, and a schedule takes any attribute.
+torch and mmengine replace their own state by a file's without checks: a fused step writes as many numbers into a state
+as its parameter has, whatever the size of the state, and a schedule takes any attribute.
 """
 
 import inspect
@@ -18,43 +18,45 @@ from mmlgd.utils.numerics import is_finite
 
 from .files import CheckpointError
 
-# How a step is computed is for the run to say.
+# The run decides how a step is computed.
 _OF_THE_RUN = ('params', 'fused', 'foreach', 'capturable', 'differentiable', 'maximize')
-# What torch's optimizers keep as one number for a parameter of any shape.
+# States that are one number for a parameter of any shape, in torch's optimizers.
 _SCALARS = ('step', 'eta', 'mu', 'mu_product')
-_MOST = 1e300  # less than that is neither infinite nor NaN, and any whole number becomes a float
+_MOST = 1e300  # a smaller number is neither infinite nor NaN, and any whole number fits into a float
 
 
 def fitted_optimizer(saved: Any, wrapper: Union[BaseOptimWrapper, OptimWrapperDict], part: str = 'optimizer') -> dict:
-    """Take of an optimizer's saved state what this run's optimizer can go on from.
+    """Keep the part of an optimizer's saved state that this run's optimizer can go on from.
 
     Args:
-        saved (Any): Its state dict, out of a checkpoint.
+        saved (Any): Its state dict, from a checkpoint.
         wrapper (BaseOptimWrapper | OptimWrapperDict): The run's own, built.
         part (str): Which part of the checkpoint it is, for the error. Defaults to ``'optimizer'``.
 
     Returns:
-        dict: To be loaded. Tensors have memory of their own; what says how a step is computed is the run's.
+        dict: The state to load. Tensors have memory of their own; settings of how to compute a step are the run's.
 
     Raises:
-        CheckpointError: It is of other parameters, or of another kind than the run's.
+        CheckpointError: It is for other parameters, or of another kind than the run's.
     """
     if isinstance(wrapper, OptimWrapperDict):
-        _require(isinstance(saved, dict) and saved.keys() == wrapper.optim_wrappers.keys(), part, 'of other optimizers')
+        _require(
+            isinstance(saved, dict) and saved.keys() == wrapper.optim_wrappers.keys(), part, 'for other optimizers'
+        )
         return {name: fitted_optimizer(saved[name], one, f'{part}.{name}') for name, one in wrapper.items()}
     own = wrapper.optimizer.param_groups
     groups, state = (saved.get(key) for key in ('param_groups', 'state')) if isinstance(saved, dict) else (None, None)
     are_groups = isinstance(groups, list) and all(isinstance(group, dict) for group in groups)
-    _require(are_groups and isinstance(state, dict), part, 'no optimizer')
+    _require(are_groups and isinstance(state, dict), part, 'not the state of an optimizer')
     sizes = [[len(_ids(group, part)) for group in groups], [len(group['params']) for group in own]]
-    _require(sizes[0] == sizes[1], part, f'of {sum(sizes[0])} parameters in {len(groups)} groups, not {sizes[1]}')
+    _require(sizes[0] == sizes[1], part, f'for {sizes[0]} parameters by group, not {sizes[1]}')
     taken = [dict(_fitted_group(group, mine, part), params=group['params']) for group, mine in zip(groups, own)]
     owners = {
         index: (param, number)
         for number, (group, mine) in enumerate(zip(groups, own))
         for index, param in zip(group['params'], mine['params'])
     }
-    _require(len(owners) == sum(sizes[1]) and state.keys() <= owners.keys(), part, 'of other parameters')
+    _require(len(owners) == sum(sizes[1]) and state.keys() <= owners.keys(), part, 'for other parameters')
     kept: dict[tuple, Optional[dict]] = {}  # by group and dimensions
     fitted: dict[str, Any] = dict(state={}, param_groups=taken)
     for index, entries in state.items():
@@ -68,25 +70,25 @@ def fitted_optimizer(saved: Any, wrapper: Union[BaseOptimWrapper, OptimWrapperDi
         _require(isinstance(base, dict), part, 'without settings')
         fitted['base_param_settings'] = _fitted_group(base, own_base, part)
     own_scaler = wrapper.loss_scaler.state_dict() if hasattr(wrapper, 'loss_scaler') else {}
-    if own_scaler and saved.get('loss_scaler'):  # of a run without it: this one starts with its own
+    if own_scaler and saved.get('loss_scaler'):  # if the first run had none, this one starts with its own
         fitted['loss_scaler'] = saved['loss_scaler']
         _require(_is_like(fitted['loss_scaler'], own_scaler), part, 'with another loss_scaler')
     return fitted
 
 
 def check_schedules(saved: Any, own: Union[list, dict], part: str = 'param_schedulers') -> None:
-    """Refuse schedules with anything that the run's own have not.
+    """Refuse schedules that have anything that the run's own schedules lack.
 
     Args:
-        saved (Any): Their state dicts, out of a checkpoint.
-        own (list | dict): Those of the run, built; of several optimizers by their names.
+        saved (Any): Their state dicts, from a checkpoint.
+        own (list | dict): The run's schedules, built; for several optimizers, by their names.
         part (str): Which part of the checkpoint it is, for the error. Defaults to ``'param_schedulers'``.
 
     Raises:
-        CheckpointError: They are others, or have other attributes, or values of another kind.
+        CheckpointError: They are other schedules, or have other attributes or values of another kind.
     """
     if isinstance(own, dict):
-        _require(isinstance(saved, dict) and saved.keys() == own.keys(), part, 'of other optimizers')
+        _require(isinstance(saved, dict) and saved.keys() == own.keys(), part, 'for other optimizers')
         for name, schedulers in own.items():
             check_schedules(saved[name], schedulers, f'{part}.{name}')
         return
@@ -94,12 +96,12 @@ def check_schedules(saved: Any, own: Union[list, dict], part: str = 'param_sched
     _require(alike, part, f'not the {len(own)} of the config')
     for index, (state, scheduler) in enumerate(zip(saved, own)):
         where, mine = f'{part}[{index}]', scheduler.state_dict()
-        _require(isinstance(state, dict), where, f'no state of a {type(scheduler).__name__}')
+        _require(isinstance(state, dict), where, f'not the state of a {type(scheduler).__name__}')
         for key, value in state.items():
             _require(
                 key in mine and _is_like(value, mine[key]),
                 where,
-                f'not that of the {type(scheduler).__name__} of the config, in {_name(key)}',
+                f'different from the {type(scheduler).__name__} of the config, in {_name(key)}',
             )
 
 
@@ -107,7 +109,7 @@ def _require(holds: bool, part: str, fault: str) -> None:
     if not holds:
         raise CheckpointError(
             f'its {part} is {fault}. Give a checkpoint that this run has written, and the optim_wrapper and '
-            f'param_scheduler that it was begun with.'
+            f'param_scheduler that the run started with.'
         )
 
 
@@ -122,16 +124,16 @@ def _ids(group: dict, part: str) -> list[int]:
 
 
 def _keeps_shapes(optimizer: torch.optim.Optimizer, group: dict) -> bool:
-    """Whether all that is kept of a parameter has its shape.
+    """Whether everything that the optimizer keeps for a parameter has the parameter's shape.
 
-    Others keep rows and columns, or blocks, and compare the sizes themselves; a fused step does not.
+    Other optimizers keep rows and columns, or blocks, and check the sizes themselves; a fused step does not.
     """
     factored = type(optimizer).__name__ == 'Adafactor'
     return bool(group.get('fused')) or type(optimizer).__module__.startswith('torch.optim.') and not factored
 
 
 def _kept_of(optimizer: torch.optim.Optimizer, group: dict, dimensions: int, part: str) -> Optional[dict]:
-    """Say what an optimizer of torch keeps of a parameter, by a step of a small one with the same settings."""
+    """Find what an optimizer of torch keeps for a parameter: take a step on a small one with the same settings."""
     kind = type(optimizer)
     if not kind.__module__.startswith('torch.optim.'):
         return None
@@ -140,7 +142,7 @@ def _kept_of(optimizer: torch.optim.Optimizer, group: dict, dimensions: int, par
     small.grad = torch.ones_like(small)
     try:
         own = kind([small], **{key: value for key, value in group.items() if key in known})
-    except ValueError as error:  # of each setting, torch says what it may be
+    except ValueError as error:  # torch checks each setting
         _require(False, part, f'with settings that {kind.__name__} does not take: {shown(error)[:200]}')
     try:
         own.step()
@@ -150,7 +152,7 @@ def _kept_of(optimizer: torch.optim.Optimizer, group: dict, dimensions: int, par
 
 
 def _fitted_entries(entries: Any, param: Tensor, keeps_shape: bool, kept: Optional[dict], part: str) -> dict:
-    _require(isinstance(entries, dict), part, 'without a state of each parameter')
+    _require(isinstance(entries, dict), part, 'without a state for each parameter')
     fitted = {}
     for name, value in entries.items():
         if isinstance(value, Tensor):
@@ -161,23 +163,23 @@ def _fitted_entries(entries: Any, param: Tensor, keeps_shape: bool, kept: Option
                 fits = value.numel() <= max(param.numel(), 1)
             fits &= value.layout == torch.strided and (value.is_floating_point() or not keeps_shape)
             told = f'of shape {tuple(value.shape)} and {value.dtype}, for a parameter of shape {tuple(param.shape)}'
-            value = value.clone() if fits else value  # many numbers of an expanded one would be one and the same
+            value = value.clone() if fits else value  # the numbers of an expanded tensor share memory
         else:
             fits = value is None or isinstance(value, bool) or _is_like(value, 0)
             told = f'a {type(value).__name__}'
-        _require(fits and isinstance(name, str), part, f'not this one: {_name(name)} is {told}')
+        _require(fits and isinstance(name, str), part, f'not of this run: {_name(name)} is {told}')
         fitted[name] = value
-    for name, own in (kept or {}).items() if fitted else ():  # without any, the optimizer begins one
+    for name, own in (kept or {}).items() if fitted else ():  # without entries, the optimizer starts a new state
         value = fitted.get(name)
         fits = not isinstance(own, Tensor) or isinstance(value, Tensor) and (value.ndim == 0 or own.ndim > 0)
-        fits |= isinstance(own, Tensor) and own.ndim == 0 and _is_like(value, 0)  # a step, of older versions
-        fits |= name == 'momentum_buffer' and value is None and 'step' not in kept  # SGD begins it at any time
-        _require(fits, part, f'not this one: {_name(name)} is {"missing" if value is None else "of another kind"}')
+        fits |= isinstance(own, Tensor) and own.ndim == 0 and _is_like(value, 0)  # a step count, in older versions
+        fits |= name == 'momentum_buffer' and value is None and 'step' not in kept  # SGD may start it at any step
+        _require(fits, part, f'not of this run: {_name(name)} is {"missing" if value is None else "of another kind"}')
     return fitted
 
 
 def _fitted_group(saved: dict, own: dict, part: str) -> dict:
-    """Settings of this run's group, with the numbers of the saved one."""
+    """Return the settings of this run's group, with the values of the saved one."""
     taken = {key: value for key, value in saved.items() if key in own and key not in _OF_THE_RUN}
     for key, value in taken.items():
         _require(_is_like(value, own[key]), part, f'of another kind: {_name(key)} is a {type(value).__name__}')
@@ -185,7 +187,7 @@ def _fitted_group(saved: dict, own: dict, part: str) -> dict:
 
 
 def _is_like(value: Any, own: Any) -> bool:
-    """Whether a value is of the kind of another: a finite number for a number, as many of them for a list of such."""
+    """Whether two values are of one kind: finite numbers, or lists of equally many of them."""
     if isinstance(own, bool):
         return isinstance(value, bool)
     if isinstance(own, Real):
@@ -194,7 +196,7 @@ def _is_like(value: Any, own: Any) -> bool:
         return isinstance(value, Tensor) and value.shape == own.shape and value.is_floating_point()
     if isinstance(own, (list, tuple)):
         return isinstance(value, (list, tuple)) and len(value) == len(own) and all(map(_is_like, value, own))
-    if isinstance(own, Counter):  # steps of a schedule, by how often each is there
+    if isinstance(own, Counter):  # steps of a schedule, with how often each occurs
         return isinstance(value, Counter) and all(map(_is_count, [*value, *value.values()]))
     if isinstance(own, dict):
         return isinstance(value, dict) and value.keys() == own.keys() and all(_is_like(value[k], own[k]) for k in own)

@@ -1,4 +1,4 @@
-"""What a detector, segmentor or classifier starts from: checked to the last key before the first step."""
+"""Initial weights of a detector, segmentor or classifier: every key is checked before the first step."""
 
 import copy
 from typing import Optional
@@ -18,17 +18,17 @@ PREFIX = 'backbone.'
 
 
 def start_from(cfg: Config, source: Optional[str] = None) -> None:
-    """Set what the backbone of a downstream config starts from, in place.
+    """Set the initial weights of the backbone of a downstream config, in place.
 
     Args:
         cfg (Config): Any config of mmdet, mmseg or mmpretrain with a ``model.backbone``.
         source (str, optional): One of
 
-            - a checkpoint of training, of LGD or other, as a file or URL: its ``backbone.*`` weights;
+            - a checkpoint of any training, as a file or URL: its ``backbone.*`` weights are used;
             - a file or URL of a bare backbone;
-            - a name that mmengine knows, as ``'torchvision://resnet18'``;
+            - a name that mmengine knows, such as ``'torchvision://resnet18'``;
             - ``'none'``: a random start;
-            - None (default): as the config says, where ``init_cfg.checkpoint=None`` is a random start.
+            - None (default): as the config says, where ``init_cfg.checkpoint=None`` means a random start.
 
     Raises:
         ValueError: The config has no ``model.backbone``.
@@ -53,9 +53,9 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
     if not isinstance(backbone, dict):
         raise ConfigError(
             f'The config has no model.backbone that could start from {source!r}; its model has '
-            f'{sorted(cfg.get("model", {}))}. Give a config whose model has a backbone of its own.'
+            f'{sorted(cfg.get("model", {}))}. Give a config with model.backbone.'
         )
-    cfg.model.pop('pretrained', None)  # the older way to say the same, which is not accepted beside init_cfg
+    cfg.model.pop('pretrained', None)  # the older form of init_cfg, not accepted beside it
     backbone.pop('pretrained', None)
     backbone.pop('init_cfg', None)
     if source == 'none':
@@ -81,7 +81,7 @@ def read_start(source: str) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError: There is no such file.
         ConnectionError: The weights cannot be downloaded.
-        CheckpointError: The file is cut off, or no checkpoint; or the name is not known.
+        CheckpointError: The file is cut off or not a checkpoint, or the name is unknown.
     """
     if '://' not in source or source.startswith(('http://', 'https://')):
         return state_dict_of(read_checkpoint(source))
@@ -100,13 +100,13 @@ def read_start(source: str) -> dict[str, Tensor]:
 
 
 def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[str], source: str) -> None:
-    """Refuse weights that do not cover a module exactly; mmengine's loader warns and leaves the rest at random.
+    """Refuse weights that do not fit a module exactly; mmengine's loader only warns and leaves the rest random.
 
     Args:
         module (nn.Module): The backbone.
         state (Dict[str, Tensor]): Of :func:`read_start`.
-        prefix (str, optional): Where the backbone is in it; None if it is nothing but a backbone.
-        source (str): Where the weights are from, for the error.
+        prefix (str, optional): The prefix of the backbone's keys; None if all keys are the backbone's.
+        source (str): Where the weights come from, for the error.
 
     Raises:
         CheckpointError: There is nothing under the prefix, or a key is missing, unexpected or of another shape.
@@ -120,7 +120,7 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
             f'prefix={PREFIX!r} to init_cfg, or use mmlgd train --student.'
         )
     else:
-        # Classifiers of torchvision come with a last layer; those saved long ago without counts of batches.
+        # torchvision's classifiers have a last layer as well; old ones lack num_batches_tracked.
         weights = {key: value for key, value in own.items() if key.endswith('num_batches_tracked')}
         weights.update((key, value) for key, value in state.items() if key in own or not key.startswith('fc.'))
     check_weights(module, weights, source)

@@ -1,4 +1,4 @@
-"""Which teachers are the same, and which teacher a file of somebody else's may bring along."""
+"""Which teachers are the same, and which teacher an untrusted checkpoint or store may have built."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from mmlgd.errors import brief
 from .files import CheckpointError
 
 # open_clip/LABEL/SETTINGS/FINGERPRINT and conse/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier versions wrote no SETTINGS.
-# The label is for people: it says where the weights came from, and equal weights may come from anywhere.
+# The label is for people: it says where the weights came from. Equal weights may come from different places.
 _IDENTITY = re.compile(
     r'(?P<kind>open_clip|conse)/(?P<label>.*?)'
     r'(?P<choices>/top\d+/(visual[\d.e-]+/)?classes-[0-9a-f]{8})?'
@@ -22,14 +22,14 @@ _SCHEMES = re.compile(r'local-dir:|hf[-_]hub:')
 
 
 def same_teacher(one: str, other: str) -> bool:
-    """Compare two identities: weights, and what else changes an embedding; not names or places.
+    """Compare two identities by weights and by other settings that change an embedding, not by names or places.
 
     Args:
         one (str): As :attr:`~mmlgd.models.BaseTeacher.identity`, of any version of mmlgd.
-        other (str): Likewise. Where one of the two says no settings, the weights (and choices of ConSE) decide.
+        other (str): Likewise. If one of the two has no settings, the weights (and ConSE's choices) decide.
 
     Returns:
-        bool: Whether embeddings of both can be compared.
+        bool: Whether the embeddings of both can be compared.
 
     Examples:
         >>> from mmlgd.checkpoints.teacher_ids import same_teacher
@@ -47,13 +47,13 @@ def same_teacher(one: str, other: str) -> bool:
 
 
 def teacher_key(identity: str) -> str:
-    """Take from an identity what a cache may be keyed by: equal for equal teachers.
+    """Return the part of an identity that keys a cache: equal for equal teachers.
 
     Args:
         identity (str): Of a teacher.
 
     Returns:
-        str: Without the label. An identity of an earlier version stays as it is, as do files that were keyed by it.
+        str: The identity without the label. One of an earlier version is unchanged, so that its cached files are found.
     """
     found = _IDENTITY.fullmatch(identity)
     return '/'.join([*_compared(found), found['settings']]) if found and found['settings'] else identity
@@ -66,16 +66,16 @@ def _compared(found: re.Match) -> tuple[str, str, str]:
 def teacher_to_build(
     told: Optional[dict], named: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint'
 ) -> dict:
-    """Decide which teacher is built for a checkpoint or store, whose author chose what ``told`` says.
+    """Decide which teacher to build for a checkpoint or store, whose author chose the settings in ``told``.
 
-    Names that the libraries know are taken. A place (a file, a folder, a repository of anybody's) is not: opening it
-    is for the caller to ask for.
+    Names that the libraries know are accepted. A place (a file, a folder, anybody's repository) is not: only the caller
+    may ask to open it.
 
     Args:
-        told (dict, optional): Settings of the teacher, out of the checkpoint or store.
-        named (dict, optional): The caller's. With a ``type`` it is the whole teacher, without one it changes the
-            settings of ``told``; where that is a teacher behind a store, those of the teacher. Defaults to None.
-        source (str | Path): Where ``told`` is from, for the error.
+        told (dict, optional): Settings of the teacher, from the checkpoint or store.
+        named (dict, optional): The caller's settings. With a ``type`` they are the whole teacher. Without one they
+            change the settings in ``told``; if that is a teacher behind a store, the teacher's. Defaults to None.
+        source (str | Path): Where ``told`` comes from, for the error.
 
     Returns:
         dict: Settings of the teacher.
@@ -93,22 +93,22 @@ def teacher_to_build(
         return named
     told = dict(told or {})
     if 'store' in told:
-        # A store is read as data. The teacher behind it, should it be asked, comes here too: by what the store tells of
-        # it and the caller names, not by what this file says.
+        # A store is read as data. If the teacher behind it is needed, it also comes through this function, with the
+        # store's settings and the caller's, not with those of this file.
         named = dict(store=named.pop('store', told['store']), teacher=named)
     for key, value in told.items():
         if key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue
         raise CheckpointError(
-            f'{source} has a teacher with {key}={brief(value, 200)!r}: a place that whoever wrote it has chosen, which '
-            f'is not opened unasked. If it is yours, name it: teacher=dict({key}=...) in Python, or '
+            f'{source} has a teacher with {key}={brief(value, 200)!r}. Its author chose this place, and mmlgd opens it '
+            f'only if you name it. If you trust it: teacher=dict({key}=...) in Python, or '
             f'--teacher-options {key}=... on the command line.'
         )
     return {**told, **named}
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Find the strings that could be places; a list at the top is one of class names or prompts."""
+    """Find the strings that could be places; a list at the top level holds class names or prompts."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -118,7 +118,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _is_place(text: str, key: str) -> bool:
-    """Tell a place from a name as the libraries do: a file of that name counts, of an encoder a folder as well."""
+    """Tell a place from a name as the libraries do: an existing file is a place, for an encoder a folder as well."""
     if _SCHEMES.search(text) or '/' in text or '\\' in text or text.startswith('~'):
         return True
     parts = [Path(part) for part in (text, text.rpartition(':')[2]) if part and '\0' not in part]

@@ -1,8 +1,8 @@
 """What a checkpoint may hold: plain values, tensors, numpy's numbers and mmengine's logs and schedules.
 
-Files name classes and functions, and a pickle calls what it finds under these names. Here, each name stands for an
-object of ours that takes data alone: a file that says ``numpy.ndarray`` gets an :class:`_Array`, which is checked,
-filled, and at last turned into an array of numpy by :func:`plain_values`.
+Files name classes and functions, and a pickle calls what has these names. Here, each name stands for an object of ours
+that takes only data: a file that says ``numpy.ndarray`` gets an :class:`_Array`, which is checked and filled. In the
+end, :func:`plain_values` turns it into an array of numpy.
 """
 
 from collections import Counter, OrderedDict
@@ -23,18 +23,18 @@ from mmlgd.errors import brief
 from .archives import Storage
 from .pickles import Name, StandIn
 
-# Of numpy's numbers, those without references to objects, by the letters that files use.
+# The dtypes of numpy without references to objects, by the codes that files use.
 _DTYPES = tuple(['f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'b1'])
 # The methods that mmengine's own checkpoints refer to by name: of a log, and of a one-cycle schedule.
 _METHODS = {
     HistoryBuffer: ('min', 'max', 'mean', 'current'),
     OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
 }
-# Values may share memory, and a few small tensors be expanded; beyond this, a small file is out for a large memory.
+# Values may share memory, and a few small tensors may be expanded. Beyond this, a small file would fill the memory.
 _TIMES, _SLACK = 4, 16 << 20
 _VALUE = 8  # bytes that a plain value is counted as
 _DIMENSIONS = 64  # of a tensor, as in torch's own loops
-_DEEPEST = 100  # what walks through a checkpoint later takes some stack for each
+_DEEPEST = 100  # levels; later walks through a checkpoint need some stack for each
 
 
 def _whole(*numbers: Any) -> bool:
@@ -42,17 +42,17 @@ def _whole(*numbers: Any) -> bool:
 
 
 class TensorOf(StandIn):
-    """Stands for a tensor, which does not leave its memory."""
+    """Stands for a tensor, which has to lie inside its storage."""
 
     def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, *others: Any):
         self.requires_grad, hooks, self.bits = (*others, *(False, None, None)[len(others) :])
         if type(storage) is not Storage or type(size) is not tuple or type(stride) is not tuple:
-            raise UnpicklingError('A tensor has a memory, a size and strides; this one has not.')
+            raise UnpicklingError('A tensor needs a storage, a size and strides; this one lacks them.')
         if len(size) != len(stride) or len(size) > _DIMENSIONS or not _whole(offset, *size, *stride):
-            raise UnpicklingError(f'A tensor has sizes and strides from 0, this one {brief((offset, size, stride))}.')
+            raise UnpicklingError(f'A tensor has sizes and strides >= 0; this one has {brief((offset, size, stride))}.')
         last = sum((length - 1) * step for length, step in zip(size, stride))
         if prod(size) and offset + last >= storage.length:
-            raise UnpicklingError(f'It has a tensor of shape {brief(size)} that its storage has not the numbers of.')
+            raise UnpicklingError(f'It has a tensor of shape {brief(size)} that is larger than its storage.')
         if hooks or type(self.requires_grad) is not bool:
             raise UnpicklingError('It holds a tensor with hooks.')
         able = {'conj', 'neg'} if storage.dtype.is_complex else {'neg'} if storage.dtype.is_floating_point else set()
@@ -67,7 +67,7 @@ class TensorOf(StandIn):
 
     @cached_property
     def tensor(self) -> Tensor:
-        """In memory that it shares with the others of the file alone."""
+        """The tensor; it shares memory only with other tensors of the file."""
         memory = self.storage.memory.content
         tensor = torch.empty(0, dtype=self.storage.dtype, device=memory.device)
         tensor.set_(memory, self.storage.start + self.offset, self.size, self.stride)
@@ -82,7 +82,7 @@ class TensorOf(StandIn):
 def _of_rare_kind(
     storage: Any, offset: Any, size: Any, stride: Any, grad: Any, hooks: Any, kind: Any, bits: Any = None
 ) -> TensorOf:
-    """Stand for a tensor of a kind that torch has no class of storages for: its memory is told in bytes."""
+    """Stand for a tensor of a dtype without a storage class in torch: its storage is given in bytes."""
     if kind not in _RARE or type(storage) is not Storage or storage.dtype is not torch.uint8 or storage.start:
         raise UnpicklingError(f'It has a tensor of {brief(kind, 50)} over {brief(storage, 50)}.')
     storage = storage._replace(dtype=kind, length=storage.length // kind.itemsize)
@@ -123,18 +123,18 @@ class _Dtype(StandIn):
 
     def __init__(self, kind: str, align: bool = False, copy: bool = True):
         if not isinstance(kind, str) or kind not in _DTYPES:
-            raise UnpicklingError(f'An array of plain numbers is read, this one is of {brief(kind, 50)!r}.')
+            raise UnpicklingError(f'Only arrays of plain numbers are read; this one is of {brief(kind, 50)!r}.')
         self.value = np.dtype(kind)
 
     def build(self, state: tuple) -> None:
         order = state[1] if isinstance(state, tuple) and len(state) == 8 else None
         if order not in ('<', '>', '|', '=') or state[2:5] != (None, None, None) or state[7] != 0:
-            raise UnpicklingError(f'An array of plain numbers is read, this one is of {brief(state, 50)}.')
+            raise UnpicklingError(f'Only arrays of plain numbers are read; this one is of {brief(state, 50)}.')
         self.value = self.value.newbyteorder(order)
 
 
 class _Filled(StandIn):
-    """Stands for what its state makes of it."""
+    """Stands for an object that gets its value from its state."""
 
     def __init__(self, *empty: Any):
         self.value: Union[np.ndarray, HistoryBuffer, None] = None
@@ -150,10 +150,10 @@ class _Array(_Filled):
         _, shape, dtype, fortran, content = state
         sizes = isinstance(shape, tuple) and len(shape) <= 8 and all(type(size) is int and size >= 0 for size in shape)
         if not sizes or type(dtype) is not _Dtype or type(content) is not bytes:
-            raise UnpicklingError('An array has a shape, a kind of numbers and their bytes; this one has not.')
+            raise UnpicklingError('An array needs a shape, a dtype and bytes; this one lacks them.')
         if prod(shape) * dtype.value.itemsize != len(content):
-            raise UnpicklingError(f'An array of shape {shape} is not {len(content)} bytes.')
-        # A copy: memory of its own, which may be written.
+            raise UnpicklingError(f'It has an array of shape {shape} with {len(content)} bytes, which do not fit.')
+        # A copy, so that the array has writable memory of its own.
         self.value = np.ndarray(shape, dtype.value, content, order='F' if fortran else 'C').copy('K')
 
 
@@ -165,16 +165,16 @@ def _scalar(dtype: _Dtype, content: bytes) -> np.generic:
 
 
 class _Log(_Filled):
-    """Stands for mmengine's ``HistoryBuffer``: of its state, the numbers are taken, and no method."""
+    """Stands for mmengine's ``HistoryBuffer``: takes the numbers of its state, and no methods."""
 
     def build(self, state: dict) -> None:
         if not isinstance(state, dict):
-            raise UnpicklingError(f'A log has a dict as its state, this one a {type(state).__name__}.')
+            raise UnpicklingError(f'A log needs a dict as its state; this one has a {type(state).__name__}.')
         length, *columns = (state[key] for key in ('max_length', '_log_history', '_count_history'))
         values = [column.value for column in columns if type(column) is _Array and column.value is not None]
         alike = len(values) == 2 and values[0].ndim == 1 and values[0].shape == values[1].shape
         if not alike or type(length) is not int or length < 1:
-            raise UnpicklingError('A log is a column of values and one of counts, of equal length; this one is not.')
+            raise UnpicklingError('A log needs columns of values and of counts of equal length; this one has others.')
         self.value = HistoryBuffer(max_length=length)
         self.value._log_history, self.value._count_history = values
 
@@ -187,28 +187,28 @@ _CLASSES = {_Log: HistoryBuffer, _Schedule: OneCycleParamScheduler}
 
 
 def _method(owner: Name, name: str) -> Any:
-    """Stand for ``getattr``: the methods of :data:`_METHODS`, and nothing else."""
+    """Stand for ``getattr``: gives the methods in :data:`_METHODS`, and nothing else."""
     real = next((real for ours, real in _CLASSES.items() if type(owner) is Name and owner.meaning is ours), None)
     if not isinstance(name, str) or name not in _METHODS.get(real, ()):
-        raise UnpicklingError(f'It asks for {brief(name, 50)!r} of {brief(owner, 50)}, which none of mmengine needs.')
+        raise UnpicklingError(f'It asks for {brief(name, 50)!r} of {brief(owner, 50)}; no checkpoint of mmengine does.')
     return getattr(real, name)
 
 
 def _no_bytes() -> bytes:
-    """Stand for ``bytes``, by which the content of an empty array is written."""
+    """Stand for ``bytes``, which files call for the content of an empty array."""
     return b''
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    """Stand for ``_codecs.encode``, by which bytes are written: others than this encoding could grow."""
+    """Stand for ``_codecs.encode``, which files call for bytes; other encodings could make them longer."""
     if encoding not in ('latin1', 'latin-1') or type(text) is not str:
-        raise UnpicklingError(f'It encodes {brief(text, 50)!r} as {brief(encoding, 50)!r}, and bytes are latin1.')
+        raise UnpicklingError(f'It encodes {brief(text, 50)!r} as {brief(encoding, 50)!r}; only latin1 is allowed.')
     return text.encode('latin-1')
 
 
 def _size(lengths: Any = ()) -> torch.Size:
     if type(lengths) is not tuple or not _whole(*lengths):
-        raise UnpicklingError(f'A size is of whole numbers from 0, this one of {brief(lengths, 50)}.')
+        raise UnpicklingError(f'A size needs whole numbers >= 0; this one has {brief(lengths, 50)}.')
     return torch.Size(lengths)
 
 
@@ -229,7 +229,7 @@ _STORAGES = {
 _FLOAT8 = [f'float8_{kind}' for kind in ('e4m3fn', 'e4m3fnuz', 'e5m2', 'e5m2fnuz', 'e8m0fnu')]
 _RARE = [getattr(torch, name, None) for name in ('uint16', 'uint32', 'uint64', 'complex32', *_FLOAT8)]
 _RARE = [kind for kind in _RARE if kind]  # the last is of torch 2.7
-# Plain tensors alone: no other layouts, no memory without content.
+# Only plain tensors: no other layouts, no storages without content.
 NAMES = {
     **{f'torch.{place}{name}Storage': kind for name, kind in _STORAGES.items() for place in ('', 'cuda.')},
     'torch._utils._rebuild_tensor': TensorOf,
@@ -260,7 +260,7 @@ _FUNCTIONS = [getattr(owner, name) for owner, names in _METHODS.items() for name
 
 
 def named(path: str) -> Any:
-    """Give what a name in a checkpoint stands for.
+    """Return what a name in a checkpoint stands for.
 
     Args:
         path (str): As ``module.name``.
@@ -269,7 +269,7 @@ def named(path: str) -> Any:
         Any: A :class:`~mmlgd.checkpoints.pickles.Name`, or a ``torch.dtype``.
 
     Raises:
-        UnpicklingError: It is none that a checkpoint needs.
+        UnpicklingError: No checkpoint needs this name.
     """
     if path in _KINDS:
         return _KINDS[path]
@@ -284,12 +284,12 @@ def _check_depth(depth: int) -> None:
 
 
 class _Walk:
-    """A walk through what was read; gives each value as it should be, with its bytes and its depth when written out."""
+    """A walk through what was read; returns each final value, with its bytes and its depth when written out."""
 
     def __init__(self, size: int):
         self.most = _TIMES * size + _SLACK
         self.seen: dict[int, Optional[tuple[Any, int, int]]] = {}
-        self.kept: list = []  # so that no other object gets the id of one that was replaced
+        self.kept: list = []  # keeps replaced objects alive, so that no other object gets their id
         self.level = 0
 
     def __call__(self, value: Any) -> tuple[Any, int, int]:
@@ -304,16 +304,16 @@ class _Walk:
             _check_depth(self.level)
             self.seen[id(value)] = result = self._plain(value)
             self.level -= 1
-            _check_depth(result[2])  # its parts may have been met before, where they were not deep
+            _check_depth(result[2])  # its parts may have been seen before, at a smaller depth
             if result[1] > self.most:
-                raise UnpicklingError(f'Its values would take {result[1]} bytes, more than there are in the file.')
+                raise UnpicklingError(f'Its values would take {result[1]} bytes, far more than the file has.')
         elif self.seen[id(value)] is None:
-            raise UnpicklingError(f'It has a {type(value).__name__} in itself.')
+            raise UnpicklingError(f'It has a {type(value).__name__} that contains itself.')
         return self.seen[id(value)]
 
     def _plain(self, value: Any) -> tuple[Any, int, int]:
         if isinstance(value, (TensorOf, _Parameter)):
-            if value.nbytes > self.most:  # before it is made
+            if value.nbytes > self.most:  # refused before it is created
                 return None, value.nbytes, 0
             return value.result(), value.nbytes, 0
         if isinstance(value, StandIn):
@@ -336,7 +336,7 @@ class _Walk:
             return value, _VALUE * (1 + len(value)), 0
         if isinstance(value, _PLAIN) or any(value is function for function in _FUNCTIONS):
             return value, _VALUE, 0
-        raise UnpicklingError(f'It holds a {type(value).__name__}, which is no weight, number or text.')
+        raise UnpicklingError(f'It holds a {type(value).__name__}, which is not a tensor, number or text.')
 
     def _filled(self, into: Any, items: Iterable) -> tuple[Any, int, int]:
         total, deepest = _VALUE, 0
@@ -348,17 +348,17 @@ class _Walk:
 
 
 def plain_values(content: Any, size: int) -> Any:
-    """Turn what a checkpoint says into ordinary objects of torch, numpy and mmengine.
+    """Turn the content of a checkpoint into ordinary objects of torch, numpy and mmengine.
 
     Args:
         content (Any): Read with :func:`named`. Its dicts and lists are changed in place.
-        size (int): Bytes of its file, for which its values must not be too large, even if each is written out wherever
-            it is referred to.
+        size (int): Bytes of its file. The values must not be too large for it, even if each is written out at every
+            reference to it.
 
     Returns:
         Any: The same; nothing in it depends on the file.
 
     Raises:
-        UnpicklingError: Something in it is no plain value, is too large, too deep, or in itself.
+        UnpicklingError: A part is not a plain value, is too large or too deep, or contains itself.
     """
     return _Walk(size)(content)[0]

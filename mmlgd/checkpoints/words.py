@@ -1,4 +1,4 @@
-"""Words in a state dict: as a tensor, so that all that copies, sends and saves tensors takes them along."""
+"""Texts in a state dict, stored as a tensor: code that copies, sends or saves tensors then includes them."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ def tensor_of(words: dict[str, Any]) -> Tensor:
     """Write names and texts as a tensor.
 
     Args:
-        words (dict): What JSON can write.
+        words (dict): Anything that JSON can write.
 
     Returns:
         Tensor: (bytes,) uint8, the JSON of it.
@@ -27,13 +27,13 @@ def tensor_of(words: dict[str, Any]) -> Tensor:
 
 
 def words_of(value: Any) -> dict[str, Any]:
-    """Read the words of a state dict, which may be somebody else's.
+    """Read the texts of a state dict, which may come from an untrusted file.
 
     Args:
         value (Any): Of :func:`tensor_of`; or the dict itself, as checkpoints before November 2026 have it.
 
     Returns:
-        dict: What is in it, not checked any further. Empty if it is no such thing.
+        dict: Its content, not checked any further. Empty if the value is neither.
     """
     if isinstance(value, Tensor):
         is_text = value.dtype == torch.uint8 and value.layout == torch.strided and value.numel() <= SMALL

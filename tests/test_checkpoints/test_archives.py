@@ -165,18 +165,18 @@ def test_what_versions_before_wrote(tmp_path):
 
 WEIGHT = dict(a=old_tensor('k', 4))
 BROKEN = dict(
-    not_filled=(parts(WEIGHT, [], []), 'not those'),
-    another=(parts(WEIGHT, ['x'], [MEMORY]), 'not those'),
-    twice=(parts(WEIGHT, ['k', 'k'], [MEMORY] * 2), 'not those'),
-    no_list=(parts(WEIGHT, 'k', [MEMORY]), 'not those'),
-    another_count=(parts(WEIGHT, ['k'], [(3, MEMORY[1])]), 'not there'),
-    negative=(parts(WEIGHT, ['k'], [(-1, MEMORY[1])]), 'not there'),
-    cut=(parts(WEIGHT, ['k'], [MEMORY])[:-1], 'not there'),
-    huge=(parts(dict(a=old_tensor('k', 2**40, size=(2**40,))), ['k'], [(2**40, b'')]), 'not there'),
+    not_filled=(parts(WEIGHT, [], []), 'the list differs'),
+    another=(parts(WEIGHT, ['x'], [MEMORY]), 'the list differs'),
+    twice=(parts(WEIGHT, ['k', 'k'], [MEMORY] * 2), 'the list differs'),
+    no_list=(parts(WEIGHT, 'k', [MEMORY]), 'the list differs'),
+    another_count=(parts(WEIGHT, ['k'], [(3, MEMORY[1])]), 'are missing'),
+    negative=(parts(WEIGHT, ['k'], [(-1, MEMORY[1])]), 'are missing'),
+    cut=(parts(WEIGHT, ['k'], [MEMORY])[:-1], 'are missing'),
+    huge=(parts(dict(a=old_tensor('k', 2**40, size=(2**40,))), ['k'], [(2**40, b'')]), 'are missing'),
     beyond=(parts(dict(a=old_tensor('k', 4, ('v', 3, 2))), ['k'], [MEMORY]), 'a part is'),
-    beyond_its_part=(parts(dict(a=old_tensor('k', 4, ('v', 2, 1))), ['k'], [MEMORY]), 'has not the numbers'),
+    beyond_its_part=(parts(dict(a=old_tensor('k', 4, ('v', 2, 1))), ['k'], [MEMORY]), 'larger than its storage'),
     big_endian=(parts(WEIGHT, ['k'], [MEMORY], little=False), 'big-endian'),
-    no_number=(parts(WEIGHT, ['k'], [MEMORY], start=1), 'none of the numbers'),
+    no_number=(parts(WEIGHT, ['k'], [MEMORY], start=1), 'does not begin with'),
     tar=(b'\0' * 257 + b'ustar' + b'\0' * 300, 'tar archive'),
 )
 
@@ -196,7 +196,7 @@ def test_where_tensors_go(tmp_path):
     asked = []
     for place in ('cpu', torch.device('cpu'), {'cuda:3': 'cpu'}, lambda memory, location: asked.append(location)):
         if callable(place):
-            with pytest.raises(CheckpointError, match="'cuda:3', which is not here.*CUDA.*map_location='cpu'"):
+            with pytest.raises(CheckpointError, match="'cuda:3'.*CUDA.*map_location='cpu'"):
                 read_checkpoint(tmp_path / 'a.pth', place)
         else:
             assert read_checkpoint(tmp_path / 'a.pth', place)['a'].tolist() == [1, 2]
@@ -448,7 +448,7 @@ def claimed_of(key, location='cpu'):
 def test_what_a_file_says_is_short_and_plain_in_a_message(tmp_path):
     contents = dict(
         key=(dict(a=claimed_of('k' * 10**6)), 'It has no archive/data/kkk'),
-        location=(dict(a=claimed_of('0', '\x1b[2J' * 10**5)), 'are of the device'),
+        location=(dict(a=claimed_of('0', '\x1b[2J' * 10**5)), 'on the device'),
         names=(None, r'It names os\.\\x1b\[2Jx'),
     )
     for content, told in contents.values():
@@ -461,10 +461,10 @@ def test_what_a_file_says_is_short_and_plain_in_a_message(tmp_path):
 
 def test_what_is_wrong_is_not_called_damage(tmp_path, monkeypatch):
     write_archive(dict(a=claimed_of('0', 'meta')), tmp_path / 'a.pth')
-    with pytest.raises(CheckpointError, match='said to be "meta", which has no numbers'):
+    with pytest.raises(CheckpointError, match='"meta", which has no numbers'):
         read_checkpoint(tmp_path / 'a.pth', map_location=None)
     torch.save(dict(a=1), tmp_path / 'a.pth', pickle_protocol=4)
-    with pytest.raises(CheckpointError, match=r'protocol 2, which torch writes by itself \(pickle_protocol\)'):
+    with pytest.raises(CheckpointError, match='protocol 2.*pickle_protocol'):
         read_checkpoint(tmp_path / 'a.pth')
     torch.save(dict(a=torch.ones(1)), tmp_path / 'a.pth')
 

@@ -245,7 +245,7 @@ def is_refused(folder, file, model, *words):
         assert word in str(error.value), error.value
 
 
-NEW = 'load_from=FILE` in the place of --resume'
+NEW = 'load_from=FILE` instead of --resume'
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_text_that_is_more_than_settings_is_refused(text, tmp_path):
 @pytest.mark.parametrize(
     'text, reason',
     [
-        ('model = "' + 'a' * 1_000_000 + '"', 'of 1,000,010 characters; up to 1,000,000 are read'),
+        ('model = "' + 'a' * 1_000_000 + '"', '1,000,010 characters; up to 1,000,000'),
         ('model = ' + '[' * 60 + ']' * 60, 'more than 50 parts within parts'),
         ('model = ' + 'dict(a=' * 60 + '1' + ')' * 60, 'more than 50 parts within parts'),
         ('model = ' + '-' * 100_000 + '1', r'settings: \w+'),
@@ -349,7 +349,7 @@ def test_nor_of_a_neck(with_config):
 def test_few_keys_are_numbers_of_the_files_choice():
     """Their hashes are chosen with them: a dict of n such may take n * n steps."""
     for many in ({key: 0 for key in range(2**40, 2**40 + 1001)}, {key / 7 for key in range(1001)}):
-        with pytest.raises(CheckpointError, match='more than 1000 keys that are no words'):
+        with pytest.raises(CheckpointError, match='more than 1000 keys'):
             model_config(dict(meta=dict(cfg=f'model=dict(backbone=dict(a={many!r}))')))
     names = {number: 'name' for number in range(5000)}
     assert model_config(dict(meta=dict(cfg=f'model=dict(backbone=dict(a={names!r}))'))).model.backbone.a == names

@@ -60,10 +60,12 @@ def test_checkpoints_in_another_folder_are_found(tmp_path):
 def test_a_new_work_dir_has_nothing_to_resume_and_one_with_lost_checkpoints_says_so(tmp_path):
     assert last_whole_checkpoint(tmp_path) is None and last_whole_checkpoint(tmp_path / 'new') is None
     note(tmp_path, tmp_path / 'epoch_7.pth')
-    with pytest.raises(CheckpointError, match=r"no whole checkpoint in .*epoch_7.pth' is not there.*without --resume"):
+    with pytest.raises(
+        CheckpointError, match=r"no complete checkpoint in .*epoch_7.pth' is not there.*without --resume"
+    ):
         last_whole_checkpoint(tmp_path)
     note(tmp_path, '')  # which may have named a checkpoint in another folder
-    with pytest.raises(CheckpointError, match='no whole checkpoint in'):
+    with pytest.raises(CheckpointError, match='no complete checkpoint'):
         last_whole_checkpoint(tmp_path)
 
 
@@ -107,7 +109,7 @@ def test_a_named_checkpoint_has_to_be_whole(tmp_path):
     cfg = Config(dict(resume=True, load_from=str(tmp_path / 'epoch_1.pth')))
     resume_whole(cfg)
     cut(tmp_path / 'epoch_1.pth')
-    with pytest.raises(CheckpointError, match='Cannot resume from .*epoch_1.pth: is cut off'):
+    with pytest.raises(CheckpointError, match='Cannot resume from .*epoch_1.pth: it is cut off'):
         resume_whole(cfg)
     with pytest.raises(FileNotFoundError, match='no checkpoint to resume from'):
         resume_whole(Config(dict(resume=True, load_from=str(Path(tmp_path, 'epoch_3.pth')))))

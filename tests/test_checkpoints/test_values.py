@@ -204,7 +204,7 @@ IN_ITSELF = dict(list=b']q\x00h\x00a', tangled=b']q\x00\x85q\x01h\x00h\x01a\x86'
 @pytest.mark.parametrize('name', IN_ITSELF)
 def test_what_is_in_itself(name, tmp_path):
     write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02}X\x01\x00\x00\x00a' + IN_ITSELF[name] + b's.'})
-    with pytest.raises(CheckpointError, match='a (tuple|list) in itself'):
+    with pytest.raises(CheckpointError, match='a (tuple|list) that contains itself'):
         read_checkpoint(tmp_path / 'a.pth')
 
 
@@ -285,7 +285,7 @@ def test_what_the_program_trusts_is_neither_read_nor_changed(tmp_path):
 
 def test_a_checkpoint_encodes_bytes_and_nothing_that_grows(tmp_path):
     assert saved(bytes(range(256)), tmp_path) == bytes(range(256))
-    with pytest.raises(CheckpointError, match="as 'utf_32', and bytes are latin1"):
+    with pytest.raises(CheckpointError, match="as 'utf_32'.*latin1"):
         saved(Call(codecs.encode, 'a' * 9, 'utf_32'), tmp_path)
 
 
@@ -295,5 +295,5 @@ def test_keys_are_plain_values(key, tmp_path):
     plain = {'a': 1, 2: 1, 0.5: 1, True: 1, None: 1, np.int64(7): 1}
     assert saved([plain, set(plain), Counter(plain)], tmp_path) == [plain, set(plain), Counter(plain)]
     for call in (Call(set, [key]), Call(OrderedDict, [(key, 1)])):
-        with pytest.raises(CheckpointError, match='as a key; plain values are'):
+        with pytest.raises(CheckpointError, match='as a key'):
             saved(call, tmp_path)

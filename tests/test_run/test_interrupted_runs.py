@@ -182,7 +182,7 @@ def test_a_clock_that_jumps_neither_stops_a_run_nor_chooses_its_checkpoint(recip
     fault = (let_the_clock_jump, -48)
     code, log = train(recipe, work_dir, *arguments, '--resume', fault=fault, log='second').wait()
     assert code == 0, log[-3000:]
-    assert f'{work_dir}/epoch_2.pth is no good (has bytes that differ from their checksum' in log
+    assert f'{work_dir}/epoch_2.pth is damaged (it has bytes that differ from their checksum' in log
     assert f'Resuming from {work_dir}/epoch_1.pth' in log and 'Epoch(train) [2][3/3]' in log
     expected = losses(unbroken)
     found = losses(work_dir)  # those of both runs are the unbroken run's, which has an evaluation between
@@ -205,7 +205,7 @@ def test_where_no_checkpoint_is_whole_the_run_does_not_start(recipe, unbroken, t
         code, log = train(recipe, work_dir, *arguments).wait()
         assert code == 1 and 'CheckpointError: ' in log
         assert 'is cut off, or no checkpoint' in log and 'Epoch(train)' not in log
-    assert 'There is no whole checkpoint in' in log and 'Cannot resume from' in log
+    assert 'no complete checkpoint in' in log and 'Cannot resume from' in log
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='takes root, to become somebody who may not write')
