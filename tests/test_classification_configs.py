@@ -260,5 +260,5 @@ def test_a_folder_with_another_number_of_classes_is_refused(data, tmp_path):
     cfg.data_root, cfg.names = str(data), str(tmp_path / 'names.txt')
     fill_in(cfg)
     assert cfg.model.head.num_classes == 2 and cfg.val_evaluator.topk == (1,)
-    with pytest.raises(ConfigError, match='has 3 class folders, and there are 2 class names'):
+    with pytest.raises(ConfigError, match='has 3 class folders, but there are 2 class names'):
         DATASETS.build(cfg.train_dataloader.dataset)

@@ -1,4 +1,4 @@
-"""Data sets: which files are images and whole ones, and how they are read."""
+"""Data sets: finding image files, checking that they are complete, and reading them."""
 
 from .collate import default_collate
 from .crop import RandomResizedCrop

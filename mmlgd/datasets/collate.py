@@ -13,8 +13,8 @@ from mmlgd.registry import FUNCTIONS
 def default_collate(data_batch: list, _scope_: Optional[str] = None) -> Any:
     """Stack samples into a batch, as mmengine's function of the same name does.
 
-    mmengine's own takes no ``_scope_``, which mmengine itself adds to every typed dict of a config that is inherited
-    by name (``_base_ = 'mmlgd::...'``) and then passes on.
+    mmengine's own function takes no ``_scope_``. But mmengine adds ``_scope_`` to every dict with a type in a config
+    that is inherited by name (``_base_ = 'mmlgd::...'``), and passes it on.
 
     Args:
         data_batch (list): Samples from a dataset.
@@ -24,7 +24,7 @@ def default_collate(data_batch: list, _scope_: Optional[str] = None) -> Any:
         Any: The same structure with tensors stacked along a new first axis.
 
     Raises:
-        ConfigError: The images are of different sizes, or have not been read.
+        ConfigError: The images have different sizes, or have not been read.
 
     Examples:
         >>> import torch
@@ -42,7 +42,7 @@ def default_collate(data_batch: list, _scope_: Optional[str] = None) -> Any:
             first, second, *_ = sorted(shapes)
             raise ConfigError(
                 f'The images of a batch have different sizes, for example {first} and {second}. Let their pipeline '
-                f"bring them to one: dict(type='mmpretrain.ResizeEdge', scale=256) and dict(type='CenterCrop', "
+                f"bring them to one size: dict(type='mmpretrain.ResizeEdge', scale=256) and dict(type='CenterCrop', "
                 f'crop_size=224), or --size in an evaluation.'
             )
     return stack_batch(data_batch)

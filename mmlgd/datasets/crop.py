@@ -16,9 +16,9 @@ from mmlgd.registry import TRANSFORMS
 class RandomResizedCrop(Crop):
     """Crop at a random place, scale and aspect ratio; resize bilinearly, with antialiasing (Szegedy et al., CVPR 2015).
 
-    Crops are drawn as by mmpretrain's transform of that name, and so as by torchvision's. They are resized by
-    torchvision's kernel for uint8, which gives Pillow's pixels (to rounding) without a copy into a Pillow image and
-    back. mmpretrain's ``backend='cv2'`` is faster still but does not antialias: a crop that shrinks keeps aliases.
+    Crops are drawn like those of mmpretrain's transform of the same name, and so like torchvision's. torchvision's
+    kernel for uint8 resizes them: it gives Pillow's pixels (up to rounding) without a copy into a Pillow image and
+    back. mmpretrain's ``backend='cv2'`` is even faster but does not antialias: a crop that shrinks keeps aliases.
 
     Args:
         scale (int | Sequence[int]): Height and width of the result, in pixels; an int for a square.

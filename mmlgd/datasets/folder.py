@@ -1,4 +1,4 @@
-"""A folder of images: which files belong to it, and what may not be written into it."""
+"""A folder of images: which files belong to it, and no writing into it."""
 
 import os
 from collections import deque
@@ -14,22 +14,22 @@ class UnreadableFolderError(MMLGDError, OSError):
 
 
 def images_in(folder: Union[str, Path], endings: Sequence[str]) -> Iterator[str]:
-    """List the images of a folder and its sub-folders: what is checked, trained, evaluated and predicted is this.
+    """List the images of a folder and its sub-folders, for checks, training, evaluation and prediction alike.
 
-    Left out are hidden files and folders (their names begin with a dot, as the ``._x.jpg`` that macOS leaves and
-    ``.thumbnails``) and what is no regular file (pipes, devices, links that lead nowhere). Links are followed, to files
-    and to folders; but each folder counts once, under its own place if it lies in here: a loop of links ends.
+    The list leaves out hidden files and folders (with a dot first, such as ``._x.jpg`` of macOS and ``.thumbnails``)
+    and everything but regular files (pipes, devices, broken links). Links to files and folders are followed, but each
+    folder counts once, under its own place if it lies in this folder; so a loop of links ends.
 
     Args:
         folder (str | Path): The folder.
-        endings (Sequence[str]): Of the files' names, in small letters: ``'.jpg'`` finds ``a.JPG`` as well.
+        endings (Sequence[str]): Suffixes of the files' names, in lower case: ``'.jpg'`` finds ``a.JPG`` as well.
 
     Yields:
-        str: Paths relative to the folder. The order is the same in each call, and not sorted over all.
+        str: Paths relative to the folder. The order is the same in each call, but it is not sorted as a whole.
 
     Raises:
         MissingFileError: There is no such folder.
-        UnreadableFolderError: It, or one of its sub-folders, may not be read.
+        UnreadableFolderError: The folder, or one of its sub-folders, may not be read.
 
     Examples:
         >>> import tempfile
@@ -58,16 +58,16 @@ def images_in(folder: Union[str, Path], endings: Sequence[str]) -> Iterator[str]
 
 
 def require_outside(place: Union[str, Path], images: Union[str, Path], what: str, option: str) -> None:
-    """Refuse to write into a folder of images: what a run draws there would be an image of the next one.
+    """Refuse to write into a folder of images: figures of a run there would become images of the next run.
 
     Args:
-        place (str | Path): Of a run, a store or a table; it need not be there.
+        place (str | Path): Of a run, a store or a table; it need not exist.
         images (str | Path): The folder of images.
         what (str): What is written there, for the error.
-        option (str): By which another place is given.
+        option (str): The option that sets another place.
 
     Raises:
-        ConfigError: It is the folder of images or lies below it; the message has a place beside it.
+        ConfigError: It is the folder of images or lies inside it; the message suggests a place beside it.
 
     Examples:
         >>> require_outside('work_dirs/run', 'photos', 'the work dir', '--work-dir')
@@ -77,19 +77,19 @@ def require_outside(place: Union[str, Path], images: Union[str, Path], what: str
         beside = outer.with_name(f'{outer.name}_{inner.name}') if outer.name else inner
         raise ConfigError(
             f'{what} {shown(inner)} lies in the folder of images {shown(outer)}, which is read with all its '
-            f'sub-folders: curves and drawings of this run would be images of the next one. Give a place outside, for '
-            f'example {option} {shown(beside)}.'
+            f'sub-folders: figures of this run would become images of the next one. Give a place outside, for example '
+            f'{option} {shown(beside)}.'
         )
 
 
 def folder_of(dataset: dict) -> Optional[Path]:
-    """Find the folder of images that a data set reads whole.
+    """Find the folder of images that a data set reads completely.
 
     Args:
-        dataset (dict): Its config; one around it (repeated, from a store) has it as ``dataset``.
+        dataset (dict): Its config. A data set around it (repeated, from a store) has it as ``dataset``.
 
     Returns:
-        Path, optional: None where a list names the images, or where it is another kind of data set.
+        Path, optional: None if a list names the images, or if it is another kind of data set.
 
     Examples:
         >>> folder_of(dict(type='mmlgd.Pictures', data_root='photos', data_prefix='new')).as_posix()
@@ -109,13 +109,13 @@ def _entries(folder: str) -> list[os.DirEntry]:
             return sorted((entry for entry in found if not entry.name.startswith('.')), key=lambda entry: entry.name)
     except OSError as error:
         raise UnreadableFolderError(
-            f'The folder {shown(folder)} cannot be read ({error.strerror}). Allow it, or take the folder out of the '
-            f'folder of images.'
+            f'The folder {shown(folder)} cannot be read ({error.strerror}). Change its permissions, or move it out of '
+            f'the folder of images.'
         ) from error
 
 
 def _is(kind: Callable[[], bool]) -> bool:
-    """Ask an entry what it is; a link that leads to itself is nothing."""
+    """Ask an entry for its kind; a link to itself has none."""
     try:
         return kind()
     except OSError:

@@ -1,4 +1,4 @@
-"""A few labelled images: from SimCLR's lists, or drawn from class folders, the same draw on every machine."""
+"""Small sets of labelled images: from SimCLR's lists, or drawn from class folders, equally on every machine."""
 
 import random
 from pathlib import Path
@@ -25,7 +25,7 @@ def class_folders(root: Path) -> dict[str, int]:
     """
     names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     if not names:
-        raise MissingFileError(f'Expected class folders in {str(root)!r}, found none.')
+        raise MissingFileError(f'Expected class folders in {str(root)!r}, found none. Give a folder of class folders.')
     return {name: label for label, name in enumerate(names)}
 
 
@@ -44,7 +44,7 @@ def from_list(root: Path, names: Path) -> list[str]:
     """
     labels = class_folders(root)
     files = [f'{name.rpartition("_")[0]}/{name}' for name in read_small(names).decode().split()]
-    # A name with folders in it could be of a file outside.
+    # A name with folders in it could lead to a file outside.
     missing = [
         file
         for file in files
@@ -59,7 +59,7 @@ def from_list(root: Path, names: Path) -> list[str]:
 
 
 def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] = None, seed: int = 0) -> list[str]:
-    """Draw the same share, or the same number, of the images of each class.
+    """Draw the same share, or the same number, of images from each class.
 
     Args:
         root (Path): Folder of class folders, which may have sub-folders.
@@ -71,14 +71,14 @@ def draw(root: Path, percent: Optional[float] = None, per_class: Optional[int] =
         List[str]: ``file label`` lines, sorted by class and file.
 
     Raises:
-        MissingFileError: There are no class folders, or one without images.
+        MissingFileError: There are no class folders, or one has no images.
         ConfigError: A share outside (0, 100], or a class with fewer images than ``per_class``.
     """
     lines = []
     for name, label in class_folders(root).items():
         files = [Path(name, file).as_posix() for file in images_in(root / name, IMAGE_SUFFIXES)]
         if not files:
-            raise MissingFileError(f'There are no images in {root / name}.')
+            raise MissingFileError(f'There are no images in {root / name}. Add some, or remove the folder.')
         lines += [f'{file} {label}' for file in choose(name, files, percent, per_class, seed)]
     return lines
 
@@ -88,8 +88,8 @@ def choose(
 ) -> list[str]:
     """Draw from the images of one class.
 
-    The draw depends on the names of the class and of the files and on the seed alone, so it is the same on every
-    machine; a larger share holds the smaller ones.
+    The draw depends only on the seed and the names of the class and its files, so it is the same on every machine. A
+    larger share contains the smaller ones.
 
     Args:
         name (str): Of the class.
@@ -111,7 +111,7 @@ def choose(
     count = per_class or max(1, round(len(files) * percent / 100))
     if count > len(files):
         raise ConfigError(f'The class {name} has {len(files)} images, fewer than {count}. Ask for fewer of each.')
-    number = random.Random(f'{seed}/{name}').random  # Python promises its sequence; not that of shuffle() or sample()
+    number = random.Random(f'{seed}/{name}').random  # Python guarantees this sequence, but not shuffle() and sample()
     files = sorted(files)
     rank = {file: number() for file in files}
     return sorted(sorted(files, key=rank.get)[:count])

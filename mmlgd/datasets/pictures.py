@@ -22,17 +22,17 @@ POLICIES = ('raise', 'skip')
 
 
 class TooManyBadPicturesError(MMLGDError, ValueError):
-    """More images of a data set are bad than may be left out."""
+    """A data set has more bad images than may be left out."""
 
 
 class BadPictures:
-    """What becomes of a data set's bad images.
+    """The policy for bad images of a data set.
 
     Args:
-        policy (str): ``'raise'`` stops at the first; ``'skip'`` puts another image in its place, always the same one.
-            Defaults to ``'raise'``.
-        most (int | float): How many may be left out: a number, or a share between 0 and 1 of the data set, of which at
-            least one and never all may be. Defaults to 0.01.
+        policy (str): ``'raise'`` stops at the first bad image; ``'skip'`` replaces each by another image, always the
+            same one. Defaults to ``'raise'``.
+        most (int | float): How many may be left out: a number, or a share of the data set between 0 and 1. A share
+            allows at least one image. Never all may be left out. Defaults to 0.01.
 
     Raises:
         ValueError: An unknown policy, or ``most`` is neither a number nor a share.
@@ -53,13 +53,13 @@ class BadPictures:
         self.most = most
 
     def limit(self, pictures: int) -> int:
-        """Say how many may be left out.
+        """Return how many images may be left out.
 
         Args:
-            pictures (int): In the data set.
+            pictures (int): Number of images in the data set.
 
         Returns:
-            int: Fewer than there are; 0 if the policy is ``'raise'``.
+            int: Fewer than all; 0 if the policy is ``'raise'``.
         """
         if self.policy == 'raise':
             return 0
@@ -71,7 +71,7 @@ class BadPictures:
 
         Args:
             bad (Dict[str, str]): What is wrong, by path.
-            pictures (int): In the data set.
+            pictures (int): Number of images in the data set.
 
         Raises:
             TooManyBadPicturesError: The message names some of them.
@@ -82,25 +82,25 @@ class BadPictures:
             raise TooManyBadPicturesError(
                 f'{len(bad)} of {pictures} images are bad so far, and at most {limit} may be left out '
                 f'(bad_pictures={self.policy!r}, max_bad_pictures={self.most}):\n{lines}{more}\n'
-                f'Mend them or take them out of the folder, or allow more.'
+                f'Repair them, remove them from the folder, or allow more.'
             )
 
     def first_good(self, load: Callable[[int], dict], index: int, pictures: int, met: dict[str, str]) -> dict:
-        """Load an image, or one in its place.
+        """Load an image, or a replacement if it is bad.
 
         Args:
             load (Callable): From the number of an image to its sample; raises :class:`BadPictureError`.
             index (int): The image.
-            pictures (int): In the data set.
-            met (Dict[str, str]): What was wrong with the bad images met by now, by path; grows.
+            pictures (int): Number of images in the data set.
+            met (Dict[str, str]): The bad images found so far, with reasons by path; this call adds to it.
 
         Returns:
-            dict: The sample. If the image was bad, its data sample has ``bad_pictures``: what was wrong, by path. So
-            the news travels to the main process with the batch, see :func:`bad_pictures_of`.
+            dict: The sample. If the image was bad, its data sample has ``bad_pictures``: what was wrong, by path. The
+            main process gets it with the batch, see :func:`bad_pictures_of`.
 
         Raises:
             BadPictureError: The policy is ``'raise'``.
-            TooManyBadPicturesError: This process alone has met more than may be left out.
+            TooManyBadPicturesError: This process alone has found more than may be left out.
         """
         bad: dict[str, str] = {}
         for place in _places(index, pictures):
@@ -110,7 +110,7 @@ class BadPictures:
                 if self.policy == 'raise':
                     raise
                 bad[error.path] = met[error.path] = error.reason
-                self.require_few(met, pictures)  # also the end of the search, where none is good
+                self.require_few(met, pictures)  # also ends the search if no image is good
             else:
                 if bad:
                     sample['data_samples'].set_metainfo(dict(bad_pictures=bad))
@@ -119,20 +119,20 @@ class BadPictures:
 
 
 def bad_pictures_of(batch: dict) -> list[dict[str, str]]:
-    """Read what :meth:`BadPictures.first_good` has left in a batch.
+    """Read the bad images that :meth:`BadPictures.first_good` has noted in a batch.
 
     Args:
         batch (dict): Collated.
 
     Returns:
-        List[Dict[str, str]]: For each sample what was wrong, by path, the image that was asked for first; empty where
-        that one was good.
+        List[Dict[str, str]]: For each sample what was wrong, by path; the requested image comes first. Empty if that
+        image was good.
     """
     return [sample.get('bad_pictures', {}) for sample in batch.get('data_samples') or ()]
 
 
 def report_text(path: str, reason: str) -> str:
-    """Write what a log says of a bad image.
+    """Write the log line for a bad image.
 
     Args:
         path (str): The file.
@@ -145,11 +145,11 @@ def report_text(path: str, reason: str) -> str:
 
 
 def count_text(bad: int, pictures: int) -> str:
-    """Write what a log says of bad images when all is done.
+    """Write the log line that counts bad images at the end.
 
     Args:
         bad (int): How many were left out.
-        pictures (int): In the data set.
+        pictures (int): Number of images in the data set.
 
     Returns:
         str: A line.
@@ -164,7 +164,7 @@ def count_text(bad: int, pictures: int) -> str:
 
 
 def _places(index: int, pictures: int) -> Iterator[int]:
-    """An image, and those that may stand in for it: drawn, so that not all of a bad folder have the same one."""
+    """Yield an image, then its replacements: drawn at random, so that the images of a bad folder get different ones."""
     yield index
     for attempt in count():
         yield int(np.random.SeedSequence((index, attempt)).generate_state(1)[0]) % pictures
@@ -177,19 +177,19 @@ class Pictures(CustomDataset):
     Without ``ann_file``, the images are those that :func:`~mmlgd.datasets.folder.images_in` lists.
 
     Args:
-        bad_pictures (str): ``'raise'`` stops at the first; ``'skip'`` leaves them out, up to ``max_bad_pictures``:
-            another image takes the place, always the same one. Defaults to ``'raise'``.
-        max_bad_pictures (int | float): How many may be left out: a number, or a share between 0 and 1 (of which at
-            least one and never all may be). Defaults to 0.01.
+        bad_pictures (str): ``'raise'`` stops at the first bad image; ``'skip'`` leaves up to ``max_bad_pictures`` out,
+            and replaces each by another image, always the same one. Defaults to ``'raise'``.
+        max_bad_pictures (int | float): How many may be left out: a number, or a share between 0 and 1. A share allows
+            at least one image. Never all may be left out. Defaults to 0.01.
         extensions (Sequence[str]): Suffixes of the files that are images. Defaults to
             :data:`~mmlgd.utils.paths.IMAGE_SUFFIXES`.
-        view (str, optional): What is made of an image: ``'moco-v2'``, ``'moco-v2-crop'`` or ``'crop-flip'``, see
-            :func:`~mmlgd.datasets.view_pipeline`. Defaults to None: ``pipeline`` says it.
+        view (str, optional): The view of each image: ``'moco-v2'``, ``'moco-v2-crop'`` or ``'crop-flip'``, see
+            :func:`~mmlgd.datasets.view_pipeline`. Defaults to None: ``pipeline`` decides.
         size (int): Side of the view in pixels. Defaults to 224.
         crop (Sequence[float]): Smallest and largest share of the area that a view shows. Defaults to (0.2, 1.0).
-        pipeline (Sequence): Transforms, in the place of ``view``, ``size`` and ``crop``. Defaults to none.
-        **kwargs: Of ``mmpretrain.CustomDataset``. The pipeline begins with ``mmlgd.LoadImageFromFile``: mmcv's own
-            stops at a file that is no image, whatever the policy, and may take half an image for a whole one.
+        pipeline (Sequence): Transforms, instead of ``view``, ``size`` and ``crop``. Defaults to none.
+        **kwargs: Of ``mmpretrain.CustomDataset``. Begin the pipeline with ``mmlgd.LoadImageFromFile``: mmcv's own
+            transform stops at a file that is not an image, whatever the policy, and may accept half an image.
 
     Raises:
         ValueError: The policy is unknown, or skips in evaluation (``test_mode=True``).
@@ -219,12 +219,12 @@ class Pictures(CustomDataset):
         super().__init__(*args, extensions=extensions, pipeline=pipeline, **kwargs)
         if self.test_mode and bad_pictures == 'skip':
             raise ConfigError(
-                "bad_pictures='skip' with test_mode=True: evaluation never skips images: a score over a different set would be misleading. "
-                "Evaluate with bad_pictures='raise'."
+                "bad_pictures='skip' with test_mode=True: evaluation never skips images, because a score over a "
+                "different set would be misleading. Evaluate with bad_pictures='raise'."
             )
 
     def __getitem__(self, idx: int) -> dict:
-        """Load an image, or, if it is bad and the policy skips, another one in its place.
+        """Load an image, or its replacement if it is bad and the policy is ``'skip'``.
 
         Args:
             idx (int): The image.
@@ -244,12 +244,12 @@ class Pictures(CustomDataset):
             dict: What the pipeline packs.
 
         Raises:
-            BadPictureError: It is bad.
+            BadPictureError: The image is bad.
         """
         return super().__getitem__(idx)
 
     def _find_samples(self) -> list:
-        """List the images; with labels, those of the class folders, which are numbered in the order of their names."""
+        """List the images; with labels, only those in class folders. Labels follow the order of the folders' names."""
         if '://' in self.img_prefix:
             return super()._find_samples()
         images = sorted(images_in(self.img_prefix, self.extensions))
@@ -257,7 +257,9 @@ class Pictures(CustomDataset):
             images = self._labelled(images)
         if not images:
             endings = ', '.join(sorted(self.extensions))
-            raise MissingFileError(f'No file in {shown(self.img_prefix)} or its sub-folders ends with {endings}.')
+            raise MissingFileError(
+                f'No file in {shown(self.img_prefix)} or its sub-folders ends with {endings}. Give a folder of images.'
+            )
         return images
 
     def _labelled(self, images: list[str]) -> list[tuple[str, int]]:
@@ -266,7 +268,7 @@ class Pictures(CustomDataset):
             self._metainfo['classes'] = tuple(classes)
         elif len(self.CLASSES) != len(classes):
             raise ConfigError(
-                f'{shown(self.img_prefix)} has {len(classes)} class folders, and there are {len(self.CLASSES)} class '
+                f'{shown(self.img_prefix)} has {len(classes)} class folders, but there are {len(self.CLASSES)} class '
                 f'names. Give one name for each folder, in the order of the sorted folders.'
             )
         self.folder_to_idx = {name: label for label, name in enumerate(classes)}

@@ -1,4 +1,4 @@
-"""The size that transforms bring images to, read out of their settings."""
+"""Find the size of images after transforms, from the settings of the transforms."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from mmlgd.checkpoints.files import CheckpointError
 
-LARGEST = 4096  # pixels of a side: what a checkpoint may ask for, where other people's files are read
+LARGEST = 4096  # pixels of a side: the most that a checkpoint, which may be from other people, can ask for
 _WIDTH_FIRST = ('CenterCrop', 'Pad', 'Resize')  # mmcv's; torchvision and mmpretrain have the height first
 
 
@@ -17,8 +17,8 @@ def size_after(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
         pipeline (List[dict]): Settings of transforms, of any OpenMMLab library.
 
     Returns:
-        Tuple[Tuple[int, int] | None, bool]: Height and width that the last transform with a size sets, None where there
-        is no single one; and whether all images then have this size.
+        Tuple[Tuple[int, int] | None, bool]: Height and width that the last transform with a size sets, None if there is
+        no single size; and whether all images then have this size.
 
     Raises:
         CheckpointError: A size that no image has.
@@ -38,42 +38,42 @@ def size_after(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
             if given := pixels(_value(step, key), kind, key):
                 is_torch = 'torchvision' in str(step['type'])
                 size = given[::-1] if kind in _WIDTH_FIRST and not is_torch else given
-                # These set one side, and the other follows from the image.
+                # These set only one side; the other follows from the image.
                 is_edge = kind == 'ResizeEdge' or bool(step.get('keep_ratio')) or 'ratio_range' in step
                 is_edge |= is_torch and kind == 'Resize' and isinstance(step[key], int)
                 is_fixed |= not is_edge
                 break
-        else:  # a factor, one of several sizes, a square around the image: no size that could be named
+        else:  # a factor, one of several sizes, a square around the image: no single size
             if not _keeps(step, size if is_fixed else None):
                 size, is_fixed = None, False
     return size, is_fixed
 
 
 def is_step(step: Any) -> bool:
-    """Tell whether this is a transform's settings; a config of Python's style has a class as the type."""
+    """Tell whether these are a transform's settings; a config in pure Python has a class as the type."""
     return isinstance(step, dict) and isinstance(step.get('type'), (str, type))
 
 
 def is_loading(step: dict) -> bool:
-    """Tell whether a transform reads a file, and prepares nothing."""
+    """Tell whether a transform only reads a file."""
     return kind_of(step).startswith('Load')
 
 
 def kind_of(step: dict) -> str:
-    """Name a transform's class: its scope, module or ``torchvision/`` left out."""
+    """Return the name of a transform's class, without its scope, module or ``torchvision/``."""
     return step['type'].__name__ if isinstance(step['type'], type) else re.split('[./]', step['type'])[-1]
 
 
 def pixels(value: Any, kind: str, key: str) -> Optional[tuple[int, int]]:
-    """Read one or two whole numbers as a size; what is none (a share of the area, a factor) is no size.
+    """Read one or two whole numbers as a size; other values (a share of the area, a factor) are not a size.
 
     Args:
         value (Any): The setting.
-        kind (str): What has it, for the error.
+        kind (str): The transform that has it, for the error.
         key (str): Its name, for the error.
 
     Returns:
-        Tuple[int, int] | None: The two sides, in the order of the setting.
+        Tuple[int, int] | None: The two sides, in the order of the setting; None if it is not a size.
 
     Raises:
         CheckpointError: It is outside 1 to :data:`LARGEST`.
@@ -84,25 +84,25 @@ def pixels(value: Any, kind: str, key: str) -> Optional[tuple[int, int]]:
         return None
     if not all(0 < side <= LARGEST for side in sides):
         raise CheckpointError(
-            f'The config asks for images of {key}={value} ({kind}); expected are 1 to {LARGEST} pixels a side.'
+            f'The config asks for images of {key}={value} ({kind}), expected 1 to {LARGEST} pixels a side.'
         )
     return tuple(sides)
 
 
 def _value(step: dict, key: str) -> Any:
-    """What a transform says by a key; albumentations' have the height and the width by keys of their own."""
+    """Return a transform's setting; albumentations has separate keys for height and width."""
     return (step.get('height'), step.get('width')) if key == 'height' else step.get(key)
 
 
 def _keeps(step: dict, size: Optional[tuple[int, int]]) -> bool:
-    """Tell whether a transform without a size leaves images of one size as they are: padding to a multiple of it."""
+    """Tell whether a transform without a size keeps a fixed size: padding to a multiple that this size already is."""
     multiple = step.get('size_divisor')
     is_multiple = size is not None and type(multiple) is int and multiple > 0
     return is_multiple and not size[0] % multiple and not size[1] % multiple
 
 
 def _steps(pipeline: list) -> Iterator[dict]:
-    """Walk through transforms, and those inside of them (``RandomApply``)."""
+    """Walk through transforms and the transforms inside them (``RandomApply``)."""
     for step in pipeline:
         if isinstance(step, (list, tuple)):
             yield from _steps(step)

@@ -1,8 +1,8 @@
-"""The variables of a config that several of its settings share, put in their places when a run is built.
+"""Variables that several settings of a config share, filled in when a run is built.
 
-mmengine reads a base config before the config on top: what a base has made of ``data_root`` stays, whatever
-``data_root`` becomes later, on top or by ``--cfg-options``. So a config of ours has None in the places where a variable
-belongs, and :func:`fill_in` looks the variable up in the end.
+mmengine reads a base config before the config on top. A setting that a base derives from ``data_root`` therefore keeps
+its value when ``data_root`` changes later, on top or by ``--cfg-options``. So our configs have None where a variable
+belongs, and :func:`fill_in` replaces it in the end.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ _SHARED = ('data_root', 'img_suffix', 'seg_map_suffix', 'ignore_index', 'reduce_
 
 
 def fill_in(cfg: Config) -> None:
-    """Replace None by the variable that it stands for, in place: in the model, the data sets and the evaluators.
+    """Replace each None by the variable that it stands for, in place: in model, data sets and evaluators.
 
     ========================================  ==================================================================
     a setting that is None                    becomes
@@ -28,9 +28,9 @@ def fill_in(cfg: Config) -> None:
     seg_pad_val                               ``ignore_index``
     vocabulary                                ``names``: a known set, or a text file, here or in ``data_root``
     classes                                   the class names in ``names``
-    num_classes                               how many they are
+    num_classes                               the number of these
     topk                                      (1, 5); (1,) for five class names or fewer
-    ann_file of an evaluator                  that of its data set, in ``data_root``
+    ann_file of an evaluator                  ``ann_file`` of its data set, in ``data_root``
     ========================================  ==================================================================
 
     A config without the variable keeps its None, which may have a meaning of its own.
@@ -39,7 +39,7 @@ def fill_in(cfg: Config) -> None:
         cfg (Config): With all changes merged.
 
     Raises:
-        VocabularyError: The class names are needed, and not usable.
+        VocabularyError: The class names are needed, but cannot be used.
 
     Examples:
         >>> cfg = Config(dict(data_root='/my/data', train_dataloader=dict(dataset=dict(data_root=None))))
@@ -68,7 +68,7 @@ def fill_in(cfg: Config) -> None:
 
 
 def _located(cfg: Config) -> Any:
-    """The variable ``names``; a file that is not here may be in ``data_root``."""
+    """Return the variable ``names``; a file that does not exist may be in ``data_root``."""
     names = cfg.names
     if isinstance(names, str) and names not in list_vocabularies() and not Path(names).is_file():
         inside = Path(cfg.get('data_root') or '.') / names

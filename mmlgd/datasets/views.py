@@ -1,4 +1,4 @@
-"""The views of images by name and size, so that a config says a size once, and the transforms that they stand for."""
+"""Views of images by name and size, and their transforms; a config gives the size only once."""
 
 from collections.abc import Sequence
 from typing import Optional
@@ -25,12 +25,12 @@ def moco_v2(size: int, crop: Sequence[float]) -> list[dict]:
 
 
 def moco_v2_crop(size: int, crop: Sequence[float]) -> list[dict]:
-    """The crop of :func:`moco_v2` alone; ``model.data_preprocessor.augmentation`` makes the rest for whole batches."""
+    """Only the crop of :func:`moco_v2`; ``model.data_preprocessor.augmentation`` does the rest for whole batches."""
     return [dict(type='mmlgd.RandomResizedCrop', scale=size, crop_ratio_range=crop)]
 
 
 def crop_flip(size: int, crop: Sequence[float]) -> list[dict]:
-    """A crop and a flip, as where the labels of images are trained with."""
+    """A crop and a flip, as in supervised training."""
     return [
         dict(type='mmpretrain.RandomResizedCrop', scale=size, crop_ratio_range=crop, backend='pillow'),
         dict(type='RandomFlip', prob=0.5),
@@ -41,11 +41,11 @@ VIEWS = {'moco-v2': moco_v2, 'moco-v2-crop': moco_v2_crop, 'crop-flip': crop_fli
 
 
 def view_pipeline(view: str, size: int = 224, crop: Sequence[float] = (0.2, 1.0)) -> list[dict]:
-    """List the transforms that a view stands for, from the file to the packed sample.
+    """List the transforms of a view, from the file to the packed sample.
 
     Args:
         view (str): ``'moco-v2'``, the published views; ``'moco-v2-crop'``, only their crop, where
-            ``model.data_preprocessor.augmentation`` makes the rest; ``'crop-flip'``, a crop and a flip.
+            ``model.data_preprocessor.augmentation`` does the rest; ``'crop-flip'``, a crop and a flip.
         size (int): Side of the view in pixels, 1 to 4096. Defaults to 224.
         crop (Sequence[float]): Smallest and largest share of the area that is cropped, 0 < smallest <= largest <= 1.
             Defaults to (0.2, 1.0), as published.
@@ -75,7 +75,7 @@ def view_pipeline(view: str, size: int = 224, crop: Sequence[float] = (0.2, 1.0)
 
 
 def pipeline_of(dataset: dict) -> Optional[list[dict]]:
-    """Find the transforms of a data set: its ``pipeline``, or those that its ``view`` stands for.
+    """Find the transforms of a data set: its ``pipeline``, or the transforms of its ``view``.
 
     Args:
         dataset (dict): Config of a data set.

@@ -1,4 +1,4 @@
-"""Whether an image file is whole, where its decoder does not tell: each format has a sign of its own."""
+"""Check that an image file is complete, if its decoder does not: each format shows it in its own way."""
 
 import io
 import re
@@ -7,30 +7,30 @@ from typing import Optional
 
 from PIL import Image
 
-# A marker, and neither a byte of the compressed data, which are stuffed (FF 00), nor one that has no length and says
-# nothing: a restart in them (FF D0 to D7), a second start (D8), TEM (01).
+# A marker that matters. It is neither a stuffed byte (FF 00) of the compressed data, nor a marker without length and
+# meaning: a restart in the data (FF D0 to D7), a second start (D8), TEM (01).
 _MARKER = re.compile(rb'\xff[\x02-\xcf\xd9-\xfe]')
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SCAN, _END = 0xDA, 0xD9
 _JPEG_END = b'\xff\xd9'
 _AV1_STARTS = (b'\x12\0', b'\x0a')  # a temporal delimiter, or the sequence header at once
-_ZEROS = bytes(4)  # fewer are the end of many a WebP file
-# More parts than a file has, and more bytes than the list of its items has: beyond, a walk would only cost time.
+_ZEROS = bytes(4)  # many complete WebP files end with fewer zeros
+# More parts than any file has, and more bytes than any list of items has: a longer walk would only cost time.
 _PARTS, _LIST = 20_000, 2**18
-_SPARE = 8  # bytes; of a whole WebP file, at least these are needed
+_SPARE = 8  # bytes: a complete WebP file cannot be decoded without its last 8
 
 
 def jpeg_frame(content: bytes) -> Optional[tuple[int, int, int]]:
-    """Read the size of a JPEG file, from the frame that a decoder takes, and find its end.
+    """Read the size of a JPEG file from the frame that a decoder uses, and find the end of the file.
 
-    The walk from marker to marker is libjpeg's: a frame that this one does not meet is none for a decoder, and of two
-    frames the decoder refuses the second.
+    The walk from marker to marker is like libjpeg's. A decoder does not see a frame outside of this walk, and it
+    refuses a second frame.
 
     Args:
         content (bytes): Begins with FF D8.
 
     Returns:
-        Tuple[int, int, int], optional: Height, width and channels. None if there is no frame, or no end among more
+        Tuple[int, int, int], optional: Height, width and channels. None if there is no frame, or no end within more
         markers than an image has.
 
     Examples:
@@ -42,7 +42,7 @@ def jpeg_frame(content: bytes) -> Optional[tuple[int, int, int]]:
             break
         at = marker.end()
         kind = content[at - 1]
-        if kind == _END:  # it may be followed by what cameras and downloads add
+        if kind == _END:  # cameras and downloads may add bytes after it
             return frame
         if frame is None and kind in _FRAMES and len(content) > at + 7:
             frame = (
@@ -50,7 +50,7 @@ def jpeg_frame(content: bytes) -> Optional[tuple[int, int, int]]:
                 int.from_bytes(content[at + 5 : at + 7], 'big'),
                 content[at + 7],
             )
-        # Data hold no end but the end. A preview in the EXIF data has one as well, but lies before the data.
+        # The data contain no end marker except their own. A preview in the EXIF data has one too, but before the data.
         if frame and kind == _SCAN and content.endswith(_JPEG_END):
             return frame
         at += max(2, int.from_bytes(content[at : at + 2], 'big'))
@@ -58,16 +58,16 @@ def jpeg_frame(content: bytes) -> Optional[tuple[int, int, int]]:
 
 
 def unfinished(content: bytes, kind: str) -> str:
-    """Say whether the end of a file is missing though its length is right, as after a download that was broken off.
+    """Say whether the end of a file is missing although its length is right, as after an interrupted download.
 
-    What a file lost is zeros then, and decoders of WebP, AVIF and GIF take these for image data.
+    The lost part is zeros then, and decoders of WebP, AVIF and GIF take these for image data.
 
     Args:
         content (bytes): All of the file, which has been decoded.
-        kind (str): Its format, as Pillow has it.
+        kind (str): Its format, as Pillow calls it.
 
     Returns:
-        str: What is missing; empty if nothing is, or for a format whose decoder tells (or where nothing does).
+        str: What is missing. Empty if nothing is, or for a format whose decoder reports it, or that shows no sign.
 
     Examples:
         >>> unfinished(b'GIF89a' + bytes(99), 'GIF')
@@ -82,7 +82,7 @@ def _is_unfinished_gif(content: bytes) -> bool:
 
 
 def _is_unfinished_avif(content: bytes) -> bool:
-    """Look at the last byte of each AV1 item: an AV1 encoder ends with a 1 and fills its byte up, so it is never 0."""
+    """Check the last byte of each AV1 item: an encoder writes a 1 bit last and pads the byte, so it is never 0."""
     return any(
         content.startswith(_AV1_STARTS, start, end) and content.endswith(b'\0', start, end)
         for start, end in _heif_extents(content)
@@ -90,9 +90,9 @@ def _is_unfinished_avif(content: bytes) -> bool:
 
 
 def _is_unfinished_webp(content: bytes) -> bool:
-    """Try whether the zeros at the end are needed: a whole file cannot be decoded without its last bytes.
+    """Test whether the zeros at the end are needed: a complete file cannot be decoded without its last bytes.
 
-    Zeros alone are no sign: many white rows come to some.
+    Zeros alone prove nothing: many white rows also give some.
     """
     kind, data = _webp_data(content)
     if not data.endswith(_ZEROS):
@@ -133,9 +133,9 @@ def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def _heif_extents(content: bytes) -> Iterator[tuple[int, int]]:
-    """Read where the items of a HEIF file lie in it: start and end of each of their pieces.
+    """Find the items of a HEIF file: start and end of each of their pieces.
 
-    Of two lists, a decoder reads the first.
+    A decoder reads only the first of two lists.
     """
     at, end = 0, len(content)
     for wanted, version in ((b'meta', 4), (b'iloc', 0)):

@@ -7,10 +7,10 @@ from mmlgd.registry import FUNCTIONS
 
 @FUNCTIONS.register_module()
 def keep_torch_seeds(worker_id: int, _scope_: Optional[str] = None) -> None:
-    """Leave Python's, numpy's and torch's generators as torch has just seeded them in this process.
+    """Keep the seeds that torch has just given to Python's, numpy's and torch's generators in this process.
 
-    torch draws these seeds anew in each epoch, and another one for each process. mmengine's own ``worker_init_fn``
-    then replaces them by one that depends on the process alone, and the augmentation is drawn alike in every epoch.
+    torch draws new seeds for each epoch and each process. mmengine's own ``worker_init_fn`` then replaces them by one
+    that depends only on the process, so that every epoch draws the same augmentation.
 
     Args:
         worker_id (int): Not used.

@@ -1,4 +1,4 @@
-"""The teacher store: unit embeddings of augmented views, written once and read by any number of students."""
+"""The teacher store: unit embeddings of augmented views, written once and read by many students."""
 
 from .dataset import StoredTeacherDataset, ViewSampler
 from .description import StoreError

@@ -22,19 +22,19 @@ from .views import SeededViews
 class StoredTeacherDataset(SeededViews):
     """Replay the views of a teacher store, each with the teacher's embedding of it.
 
-    An image that was bad when the store was written has no embedding: it stays out, also where it has been mended. One
-    that is bad now stays out as well, and so does one whose file has another content than the store was written from.
-    What is in its place comes with its own embedding.
+    An image that was bad when the store was written has no embedding. It stays out, even if it has been repaired since.
+    An image that is bad now stays out as well, and so does one whose file has changed since the store was written. The
+    image in its place comes with its own embedding.
 
     Args:
         store (str | Path): Folder of a store that ``mmlgd store`` has written.
         dataset (dict): The images and the pipeline that the store was written from.
-        augmentation (dict, optional): That of the model's data preprocessor, which finishes the views. Defaults to
-            None: there is none.
+        augmentation (dict, optional): The augmentation of the model's data preprocessor, which finishes the views.
+            Defaults to None: there is none.
 
     Raises:
         StoreError: The store is unfinished or damaged, or was written from other images, another pipeline or
-            augmentation, or with libraries whose pixels differ; the message names the difference.
+            augmentation, or with libraries that give other pixels; the message names the difference.
     """
 
     def __init__(self, store: Union[str, Path], dataset: dict, augmentation: Optional[dict] = None):
@@ -52,8 +52,8 @@ class StoredTeacherDataset(SeededViews):
             ),
             'dataset',
         )
-        # The first format probed what it put in the place of bad images. The others need no embedding for it, and
-        # so no shard to be read as a whole.
+        # The first format also probed replacements of bad images. Later formats do not: comparing their probes needs
+        # no embedding, so that no shard has to be read as a whole.
         first = told['format'] == 1
         views = self if first else SeededViews(self.pictures, self.num_views, self.seed, self.noise)
         if found := found or difference_of_views(told, views, augmentation):
@@ -73,7 +73,7 @@ class StoredTeacherDataset(SeededViews):
             dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
 
         Raises:
-            BadPictureError: The image is bad, or was when the store was written, or it is another one by now.
+            BadPictureError: The image is bad, was bad when the store was written, or has changed since.
             StoreError: The stored embedding is zero or not finite; the message names image and teacher.
         """
         row = view * self.num_pictures + picture
@@ -86,13 +86,13 @@ class StoredTeacherDataset(SeededViews):
             raise StoreError(
                 f'The teacher store in {str(self.store.folder)!r} has a zero, NaN or Inf embedding for '
                 f'{self.name_of(row)}, by the teacher {self.store.description["teacher"].get("id")}. Write the store '
-                f'anew into an empty folder with mmlgd store, which refuses such embeddings.'
+                f'again into an empty folder with mmlgd store, which refuses such embeddings.'
             )
         sample = super().replay(view, picture)
         if self.store.file_digest(row) not in (None, sample['data_samples'].file_digest):
             raise BadPictureError.of(
                 path,
-                'its file has another content than the teacher store was written from, whose embedding is of that '
+                'its file has changed since the teacher store was written, and the stored embedding is of the old '
                 'image: put the old file back, or write another store',
             )
         sample['teacher_embeddings'] = embedding

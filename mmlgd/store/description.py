@@ -1,4 +1,4 @@
-"""What ``store.json`` says, checked: sizes that fit together, and words and numbers where these are read."""
+"""Read and check ``store.json``: sizes that fit together, and the types of all entries."""
 
 import json
 import re
@@ -9,13 +9,13 @@ from typing import Any, Callable
 from mmlgd.errors import MMLGDError, brief
 from mmlgd.utils.files import read_small
 
-# Few enough to keep all of them open, many enough to share the work and to lose little of it.
+# Few enough to keep all of them open; many enough to share the work, and to lose little of it by a stop.
 MOST_SHARDS = 512
 _LARGEST = 2**40  # rows; beyond any disk
 
 
 class StoreError(MMLGDError, ValueError):
-    """A teacher store that is not there, not finished, damaged, or of something else."""
+    """A teacher store that is missing, unfinished or damaged, or does not fit the run."""
 
 
 def _whole(low: int, high: int = _LARGEST) -> Callable[[Any], bool]:
@@ -47,14 +47,14 @@ def _are_probes(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_probe, value))
 
 
-# What every store has: without it, nothing could be found in the shards.
+# Every store needs these entries to find rows in its shards.
 _SIZES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'shard_rows': ('a whole number > 0', _whole(1)),
     'views': ('a whole number > 0', _whole(1)),
     'pictures.count': ('a whole number > 0', _whole(1)),
     'teacher.embed_dim': ('a whole number > 0', _whole(1, 2**20)),
 }
-# What training from it reads.
+# Training from a store reads these entries as well.
 _ORIGIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'teacher.id': ('a string', _is(str)),
     'teacher.image_size': ('two numbers', _numbers(2)),
@@ -75,41 +75,41 @@ def read_description(file: Path, formats: tuple[int, ...]) -> dict:
 
     Args:
         file (Path): The file.
-        formats (Tuple[int]): Those that can be read.
+        formats (Tuple[int]): The formats that can be read.
 
     Returns:
-        dict: With sizes that are right in kind and fit together.
+        dict: Its content, with sizes of the right types that fit together.
 
     Raises:
-        StoreError: It is damaged, of another format, or says what cannot be.
+        StoreError: It is damaged, of another format, or contradicts itself.
     """
     try:
         description = json.loads(read_small(file))
         found = description.get('format')
     except (ValueError, AttributeError, RecursionError) as error:
         said = str(error).rstrip('.')
-        raise StoreError(f'{file} is damaged: {said}. Write the store anew into an empty folder.') from error
+        raise StoreError(f'{file} is damaged: {said}. Write the store again into an empty folder.') from error
     if type(found) is not int or found not in formats:
         raise StoreError(
-            f'The store in {str(file.parent)!r} has format {found!r}, this version of mmlgd reads '
-            f'{" and ".join(map(str, formats))}. Write it anew into an empty folder.'
+            f'The store in {str(file.parent)!r} has format {found!r}; this version of mmlgd reads '
+            f'{" and ".join(map(str, formats))}. Write it again into an empty folder.'
         )
     _check(description, _SIZES, file)
     shards = -(-description['views'] * description['pictures']['count'] // description['shard_rows'])
     if shards > MOST_SHARDS:
-        raise StoreError(f'{file} is damaged: it tells of {shards} shards, and a store has {MOST_SHARDS} at most.')
+        raise StoreError(f'{file} is damaged: it lists {shards} shards, but a store has {MOST_SHARDS} at most.')
     return description
 
 
 def check_origin(description: dict, file: Path) -> None:
-    """Refuse a description that does not tell what the rows are of.
+    """Refuse a description that does not say how the rows were made.
 
     Args:
         description (dict): Of :func:`read_description`.
-        file (Path): Where it is from, for the error.
+        file (Path): Where it comes from, for the error.
 
     Raises:
-        StoreError: Something is missing or of another kind; the message names it.
+        StoreError: An entry is missing or of another type; the message names it.
     """
     _check(description, _ORIGIN, file)
 
@@ -121,6 +121,6 @@ def _check(description: dict, wanted: dict[str, tuple[str, Callable[[Any], bool]
             value = value.get(key) if isinstance(value, dict) else None
         if not is_right(value):
             raise StoreError(
-                f'{file} is damaged: {path} is {brief(value)!r}, expected {kind}. Write the store anew into an '
+                f'{file} is damaged: {path} is {brief(value)!r}, expected {kind}. Write the store again into an '
                 f'empty folder.'
             )

@@ -1,4 +1,4 @@
-"""What makes two runs see the same views: the images, the augmentation, the libraries, and a few pixels as proof."""
+"""Check that two runs see the same views: compare images, augmentation, libraries, and a few pixels as proof."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ import torch
 from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.utils.building import build_part
 
-_SURVEYED = 1000  # images whose size is looked at
-_PROBED = 16  # views of which pixels are compared: so many that each kind of augmentation is in one of them
-_POINTS = 16  # rows and columns of these, whose crossings are kept
-# How far two views may differ, on average. Noise of up to 3 grey levels in the image, more than decoders differ by,
-# comes to 1.5 at most; crops without antialiasing, a hue or a blur left out to 5 and more.
+_SURVEYED = 1000  # images whose file size is read
+_PROBED = 16  # views whose pixels are compared: enough for each kind of augmentation to occur
+_POINTS = 16  # rows and columns of such a view; the pixels where they cross are kept
+# How far two views may differ on average. Noise of up to 3 grey levels in the image, more than the difference between
+# decoders, gives 1.5 at most. Crops without antialiasing, or a missing hue or blur, give 5 and more.
 _GREY_LEVELS = 2.0
-_PART = 2**20  # bytes of a file at once
+_PART = 2**20  # bytes of a file to read at once
 _LIBRARIES = (
     'mmcv',
     'onedl-mmcv',
@@ -38,7 +38,7 @@ _LIBRARIES = (
 
 
 def plain(value: Any) -> Any:
-    """Reduce a config to what JSON has, so that a stored one and a fresh one compare.
+    """Reduce a config to JSON's types, so that a stored one and a new one can be compared.
 
     Args:
         value (Any): A config or part of one.
@@ -64,13 +64,13 @@ def survey_pictures(dataset: Sized) -> dict:
         of 1000 images, evenly spread).
 
     Raises:
-        ValueError: The data set does not say where its images are.
+        ValueError: The data set does not give the file of each image.
     """
     paths = [dataset.get_data_info(i).get('img_path') for i in range(len(dataset))]
     if not paths or not all(isinstance(path, str) for path in paths):
         raise ConfigError(
-            f'{type(dataset).__name__} has no file for each of its {len(paths)} images (img_path), by which a '
-            f'teacher store knows them. Give a data set of image files, as mmpretrain.CustomDataset.'
+            f'{type(dataset).__name__} has no file (img_path) for each of its {len(paths)} images; a teacher store '
+            f'identifies images by their files. Give a data set of image files, such as mmpretrain.CustomDataset.'
         )
     root = os.path.join(getattr(dataset, 'data_root', '') or '', '')
     names = hashlib.sha256('\n'.join(path.removeprefix(root) for path in paths).encode(errors='surrogateescape'))
@@ -83,21 +83,21 @@ def survey_pictures(dataset: Sized) -> dict:
 
 
 def _size(path: str) -> int:
-    """Of a file; one that is remote has no cheap size, and one that is missing none: it is a bad image."""
+    """Return a file's size; 0 for a remote file, whose size is costly, and for a missing one, which is a bad image."""
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def file_digest(path: str) -> int:
-    """Sum up the content of an image file, so that another content shows, also of the same size.
+    """Compute a digest of an image file, which shows changes of its content, also at the same size.
 
     Args:
         path (str): The file.
 
     Returns:
-        int: CRC-32 of its bytes; 0 for what is no file here, as an image behind a URL.
+        int: CRC-32 of its bytes; 0 for anything but a local file, such as an image behind a URL.
     """
     digest = 0
-    if os.path.isfile(path):  # neither missing nor a pipe, which would wait for good
+    if os.path.isfile(path):  # neither missing nor a pipe, which would block forever
         with open(path, 'rb') as file:
             while part := file.read(_PART):
                 digest = zlib.crc32(part, digest)
@@ -105,10 +105,10 @@ def file_digest(path: str) -> int:
 
 
 def probe_views(views: Sized, augmentation: Optional[dict] = None) -> list[dict]:
-    """Take some pixels of a few finished views: whoever replays them has to get about the same.
+    """Take some pixels of a few finished views; a replay has to give about the same pixels.
 
     Args:
-        views (SeededViews): The views, of which bad images are passed over.
+        views (SeededViews): The views; bad images are skipped.
         augmentation (dict, optional): Of the data preprocessor, which finishes the views. Defaults to None.
 
     Returns:
@@ -129,15 +129,15 @@ def _probe(views: Sized, row: int, finish: Callable[[dict], np.ndarray]) -> dict
 
 
 def difference_of_views(told: dict, views: Sized, augmentation: Optional[dict] = None) -> str:
-    """Replay probed views, and compare them as far as the processor and the decoder may make them differ.
+    """Replay probed views and compare them, with a tolerance for differences between processors and decoders.
 
     Args:
         told (dict): Description of a store, with ``probes`` and ``libraries``.
-        views (SeededViews): The views as they come out here.
+        views (SeededViews): The views on this machine.
         augmentation (dict, optional): Of the data preprocessor here. Defaults to None.
 
     Returns:
-        str: Which view differs, how much, and which libraries do; empty if none does.
+        str: The view that differs, by how much, and which libraries differ; empty if no view does.
     """
     finish = _finishing(augmentation)
     for probe in told['probes']:
@@ -147,7 +147,7 @@ def difference_of_views(told: dict, views: Sized, augmentation: Optional[dict] =
                 difference(told['libraries'].get(name), here.get(name), f'library.{name}')
                 for name in sorted({*told['libraries'], *here})
             ]
-            known = ', '.join(filter(None, found)) or 'no version of a library: one may be built otherwise'
+            known = ', '.join(filter(None, found)) or 'no version of a library differs; its build may'
             return f'replayed views have other pixels than stored ones ({known}): {fault}'
     return ''
 
@@ -156,14 +156,14 @@ def _fault_of(probe: dict, views: Sized, finish: Callable[[dict], np.ndarray]) -
     row = probe['row']
     if row >= len(views):
         return f'there is no view {row}'
-    if 'pixels' in probe:  # format 1: of the unfinished view, and all or nothing
+    if 'pixels' in probe:  # format 1: a digest of the unfinished view, without a tolerance
         return '' if _pixels(views[row]) == probe['pixels'] else f'{views.name_of(row)}; or the image was changed'
     try:
         sample = views.replay(*divmod(row, views.num_pictures))
-    except MMLGDError:  # bad by now: what becomes of it, the data set says when it meets it
+    except MMLGDError:  # the image is bad now: the data set handles it when it loads it
         return ''
     if sample['data_samples'].file_digest != probe['file']:
-        return ''  # another image by now: the same
+        return ''  # the file has changed: the data set handles that as well
     stored, here = np.frombuffer(bytes.fromhex(probe['view']), np.uint8), finish(sample).ravel()
     if stored.shape != here.shape:
         return f'{views.name_of(row)} has another size'
@@ -171,13 +171,13 @@ def _fault_of(probe: dict, views: Sized, finish: Callable[[dict], np.ndarray]) -
     if mean <= _GREY_LEVELS:
         return ''
     return (
-        f'{views.name_of(row)} by {mean:.1f} of 255 grey levels on average, where other processors and decoders come '
-        f'to {_GREY_LEVELS:g} at most'
+        f'{views.name_of(row)} by {mean:.1f} of 255 grey levels on average; other processors and decoders differ by '
+        f'{_GREY_LEVELS:g} at most'
     )
 
 
 def _finishing(augmentation: Optional[dict]) -> Callable[[dict], np.ndarray]:
-    """From a sample to some pixels of what student and teacher see, without a student's mean and std."""
+    """Make a function from a sample to some pixels that student and teacher see, before the student's mean and std."""
     settings = dict(type='mmlgd.PretrainDataPreprocessor', to_rgb=True, augmentation=augmentation)
     preprocess = build_part(settings, 'model.data_preprocessor')
 
@@ -204,7 +204,7 @@ def _pixels(sample: dict) -> str:
 
 
 def libraries() -> dict:
-    """Versions of what decodes and augments images here."""
+    """Return the versions of the libraries that decode and augment images here."""
     found = dict(python=platform.python_version())
     for name in _LIBRARIES:
         try:

@@ -1,4 +1,4 @@
-"""A teacher store on disk: one description, and shards of float16 rows that are whole or not there."""
+"""A teacher store on disk: one description, and shards of float16 rows that are either complete or absent."""
 
 import io
 import json
@@ -15,11 +15,11 @@ from mmlgd.utils.numerics import usable_rows
 from .description import MOST_SHARDS, StoreError, check_origin, read_description
 
 FORMAT = 2
-_READABLE = (1, FORMAT)  # the first knows no digests of files, and views by digests alone
+_READABLE = (1, FORMAT)  # format 1 has no digests of files, and only digests of views
 DESCRIPTION = 'store.json'
 _FEWEST_ROWS = 1024
 _DIGEST = np.dtype('<u4')
-_NPY = (1, 0)  # the version of the format that numpy writes here; the later ones have headers of up to 4 GiB
+_NPY = (1, 0)  # the version of the format that numpy writes here; later ones allow headers of up to 4 GiB
 _CHECKSUMS = 100  # bytes
 
 
@@ -28,11 +28,11 @@ class TeacherStore:
 
     Row ``view * images + picture`` is the teacher's embedding of one view of one image. ::
 
-        store.json          what the rows are: teacher, images, augmentation, probes
+        store.json          how the rows were made: teacher, images, augmentation, probes
         shards/00000.npy    float16 (rows, D), in order; memory-mapped
-        shards/00000.files  uint32, for each row the digest of the file that it was made from
-        shards/00000.crc32  the checksums of both, written when the shard is whole
-        shards/00000.bad    if some of its images were bad: their numbers and what was wrong; their rows are zero
+        shards/00000.files  uint32, for each row the digest of its image file
+        shards/00000.crc32  the checksums of both, written when the shard is complete
+        shards/00000.bad    only if some of its images were bad: their numbers and the reasons; their rows are zero
         text/*.safetensors  embeddings of the class names
 
     Args:
@@ -42,7 +42,7 @@ class TeacherStore:
         description (dict): The content of ``store.json``.
 
     Raises:
-        StoreError: There is no store, one of another format, or a damaged one.
+        StoreError: There is no store, or it is damaged or has another format.
 
     Examples:
         >>> import tempfile
@@ -66,10 +66,10 @@ class TeacherStore:
 
     @classmethod
     def create(cls, folder: Union[str, Path], description: dict) -> 'TeacherStore':
-        """Lay out an empty store.
+        """Create an empty store.
 
         Args:
-            folder (str | Path): Made if it is not there.
+            folder (str | Path): Created if it does not exist.
             description (dict): With ``views``, ``pictures.count`` and ``teacher.embed_dim`` at least; plain JSON.
 
         Returns:
@@ -83,13 +83,13 @@ class TeacherStore:
         return cls(folder)
 
     def origin(self) -> dict:
-        """The description, when it is to say what the rows are of, and not only where.
+        """Return the description, after a check that it says how the rows were made, and not only where they are.
 
         Returns:
-            dict: Teacher, images, pipeline, augmentation, probes and the rest, of the right kinds.
+            dict: Teacher, images, pipeline, augmentation, probes and the rest, of the right types.
 
         Raises:
-            StoreError: The store does not tell, or what it tells is damaged.
+            StoreError: An entry is missing or damaged.
         """
         check_origin(self.description, self.folder / DESCRIPTION)
         return self.description
@@ -111,19 +111,19 @@ class TeacherStore:
 
     @property
     def num_shards(self) -> int:
-        """int: All there will be when the store is finished."""
+        """int: Shards of the finished store."""
         return -(-self.num_views * self.num_pictures // self.description['shard_rows'])
 
     def rows_of(self, shard: int) -> range:
-        """Rows of a shard, of which the last may have fewer."""
+        """Rows of a shard; the last shard may have fewer."""
         rows = self.description['shard_rows']
         return range(shard * rows, min((shard + 1) * rows, self.num_views * self.num_pictures))
 
     def missing(self, verify: bool = False) -> list[int]:
-        """List the shards that are not there.
+        """List the missing shards.
 
         Args:
-            verify (bool): Read all others and count the damaged ones too. Defaults to False.
+            verify (bool): Read all others and list the damaged ones too. Defaults to False.
 
         Returns:
             List[int]: Their numbers, in order.
@@ -134,7 +134,7 @@ class TeacherStore:
         return sorted(set(range(self.num_shards)) - set(there))
 
     def require_complete(self) -> None:
-        """Refuse a store that is still being written, or whose writer was stopped.
+        """Refuse a store that is still being written, or whose writing was stopped.
 
         Raises:
             StoreError: Shards are missing; the message says how many.
@@ -142,12 +142,12 @@ class TeacherStore:
         if missing := self.missing():
             raise StoreError(
                 f'The teacher store in {str(self.folder)!r} is not finished: {len(missing)} of {self.num_shards} '
-                f'shards are missing. Run the mmlgd store command that wrote it again; it goes on where '
-                f'it was.'
+                f'shards are missing. Run the same mmlgd store command again; it continues with the '
+                f'missing ones.'
             )
 
     def bad_pictures(self) -> dict[int, str]:
-        """Tell which images were left out as bad, in some view at least.
+        """List the images that were left out as bad, in at least one view.
 
         Returns:
             Dict[int, str]: What was wrong, by the number of the image.
@@ -163,8 +163,8 @@ class TeacherStore:
             except (ValueError, AttributeError, RecursionError, OSError) as error:
                 said = str(error).rstrip('.')
                 raise StoreError(
-                    f'{file} is damaged: {said}. Remove the file {file.stem}.crc32 beside it, and run the '
-                    f'mmlgd store command that wrote the store again: it writes this shard anew.'
+                    f'{file} is damaged: {said}. Remove the file {file.stem}.crc32 beside it, and run the same '
+                    f'mmlgd store command again: it writes this shard again.'
                 ) from error
         return dict(sorted(found.items()))
 
@@ -180,21 +180,21 @@ class TeacherStore:
 
         Args:
             shard (int): Its number.
-            embeddings (np.ndarray): (rows, D), rows of unit length; what stands in the rows of ``bad`` is not kept.
+            embeddings (np.ndarray): (rows, D), rows of unit length; the rows in ``bad`` are stored as zero.
             bad (Dict[int, str], optional): What was wrong with images that have no embedding here, by row.
-            name_of (Callable, optional): What the image and view of a row are called in an error. Defaults to None,
-                which gives their numbers.
-            files (np.ndarray, optional): (rows,), of each row the digest of its file, see
-                :func:`~mmlgd.store.file_digest`. Defaults to None: nobody can tell later whether files have changed.
+            name_of (Callable, optional): Names the image and view of a row in an error. Defaults to None, which gives
+                their numbers.
+            files (np.ndarray, optional): (rows,), for each row the digest of its file, see
+                :func:`~mmlgd.store.file_digest`. Defaults to None: later changes of files cannot be detected.
 
         Raises:
             StoreError: A row is zero or not finite; the message names teacher, image and view.
-            WriteError: The disk is full, or the folder not writable. What is there stays.
+            WriteError: The disk is full, or the folder not writable. Existing shards stay.
         """
         rows = np.ascontiguousarray(embeddings, dtype=np.float16)
         expected = (len(self.rows_of(shard)), self.embed_dim)
         if rows.shape != expected:
-            raise StoreError(f'Shard {shard} has rows of shape {expected}, got {rows.shape}.')
+            raise StoreError(f'Shard {shard} takes rows of shape {expected}, got {rows.shape}.')
         wrong = np.flatnonzero(~usable_rows(torch.from_numpy(rows)).numpy())
         if len(wrong):
             first = self.rows_of(shard)[int(wrong[0])]
@@ -203,8 +203,8 @@ class TeacherStore:
             raise StoreError(
                 f'The teacher {self.description["teacher"].get("id")} gives {len(wrong)} embeddings of shard {shard} a '
                 f'length other than 1, the first {np.linalg.norm(rows[wrong[0]].astype(np.float32))} for {name}. Zero '
-                f'or NaN comes from broken weights, or from half precision that overflows: write the store in float32 '
-                f'or bfloat16.'
+                f'or NaN comes from broken weights, or from an overflow of half precision: check the weights, or write '
+                f'the store in float32 or bfloat16.'
             )
         own_folder(self._file(shard).parent)
         if bad:
@@ -234,19 +234,19 @@ class TeacherStore:
             np.ndarray: (D,) float16, of about unit length.
 
         Raises:
-            StoreError: Its shard is missing or damaged; a shard's checksum is compared when it is first read.
+            StoreError: Its shard is missing or damaged. The first read of a shard compares its checksum.
         """
         embeddings, _, place = self._opened(row)
-        return np.asarray(embeddings[place])  # plain: a memmap would tell the file everywhere
+        return np.asarray(embeddings[place])  # a plain array: a memmap would carry the file along
 
     def file_digest(self, row: int) -> Optional[int]:
-        """Read from which content of its image's file an embedding was made.
+        """Read the digest of the image file that an embedding was made from.
 
         Args:
             row (int): ``view * images + picture``.
 
         Returns:
-            int | None: As :func:`~mmlgd.store.file_digest` gives it; None in a store that does not know.
+            int | None: See :func:`~mmlgd.store.file_digest`; None if the store has no digests.
 
         Raises:
             StoreError: As for the embedding.
@@ -259,8 +259,8 @@ class TeacherStore:
         shard, place = divmod(row, self.description['shard_rows'])
         if shard not in self._shards and (fault := self._fault(shard)):
             raise StoreError(
-                f'Shard {shard} of the teacher store in {str(self.folder)!r} {fault}. Run the '
-                f'mmlgd store command that wrote the store with --verify: it writes this shard anew.'
+                f'Shard {shard} of the teacher store in {str(self.folder)!r} {fault}. Run the mmlgd store command that '
+                f'wrote the store with --verify: it writes this shard again.'
             )
         return *self._shards[shard], place
 
@@ -271,14 +271,14 @@ class TeacherStore:
         try:
             with self._file(shard).open('rb') as content:
                 if np.lib.format.read_magic(content) != _NPY:
-                    return 'cannot be read (its header may have gigabytes)'
-            rows = np.lib.format.open_memmap(self._file(shard), mode='r')  # plain arrays alone: it refuses pickles
+                    return 'cannot be read (its header has another version of the format)'
+            rows = np.lib.format.open_memmap(self._file(shard), mode='r')  # refuses pickles, takes only plain arrays
             files = None
             if self._digests_file(shard).exists():
                 most = len(self.rows_of(shard)) * _DIGEST.itemsize
                 files = np.frombuffer(read_small(self._digests_file(shard), most), _DIGEST)
             written = read_small(self._checksum_file(shard), _CHECKSUMS).decode()
-        except Exception as error:  # damaged bytes end anywhere in the parser of the header
+        except Exception as error:  # damaged bytes can fail anywhere in the parser of the header
             return f'cannot be read ({error})'
         expected = (len(self.rows_of(shard)), self.embed_dim)
         if rows.shape != expected or rows.dtype != np.float16 or not rows.flags.c_contiguous:
@@ -289,7 +289,7 @@ class TeacherStore:
         return ''
 
     def __getstate__(self) -> dict:
-        """Leave open shards behind: a worker process maps its own."""
+        """Do not pickle open shards: a worker process maps its own."""
         return {**self.__dict__, '_shards': {}}
 
     def _file(self, shard: int) -> Path:

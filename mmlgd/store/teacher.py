@@ -1,4 +1,4 @@
-"""A teacher whose answers are kept in a store."""
+"""A teacher whose embeddings are kept in a store."""
 
 from pathlib import Path
 from typing import Optional, Union
@@ -20,20 +20,20 @@ from .layout import TeacherStore
 
 @MODELS.register_module(name=['CachedTeacher', 'StoredTeacher'])  # the latter in configs before November 2026
 class CachedTeacher(BaseTeacher):
-    """A teacher that reads its store, and asks the live one for what is not in it.
+    """A teacher that reads its store, and uses the live teacher for everything that is not in the store.
 
-    Embeddings of class names are read from the store. Those of the images of training come with the batch, see
-    :class:`~mmlgd.store.StoredTeacherDataset`. The live teacher is built when it is asked for the first time: for
-    other names, or other images.
+    Embeddings of class names are read from the store. Embeddings of the training images come with the batch, see
+    :class:`~mmlgd.store.StoredTeacherDataset`. The live teacher is built at its first use: for other names, or other
+    images.
 
     Args:
         store (str | Path): Folder of a store that ``mmlgd store`` has written.
-        teacher (dict, optional): The live teacher. With a ``type`` it is its whole config, without one it changes
-            what the store tells of it. Defaults to None: as the store tells. A teacher that lies in a file, a folder
-            or a repository has to be named here.
+        teacher (dict, optional): The live teacher. With a ``type`` it is the whole config; without one it changes the
+            config in the store. Defaults to None: the config in the store. A teacher in a file, a folder or a
+            repository has to be named here.
 
     Attributes:
-        live (BaseTeacher, optional): The live teacher. None as long as it was not asked.
+        live (BaseTeacher, optional): The live teacher. None until its first use.
 
     Raises:
         StoreError: There is no store, or a damaged one.
@@ -57,15 +57,15 @@ class CachedTeacher(BaseTeacher):
         """Build the live teacher.
 
         Raises:
-            CheckpointError: The store names a place, and nobody else does.
+            CheckpointError: The store names a place, and the caller does not name it.
             ConfigError: It is not the teacher that wrote the store.
         """
         if self.live is not None:
             return
         folder = self.text_cache
         told = buildable(self._told['config'], 'teacher', folder)
-        print_log(f'The store in {folder!r} does not have all that is asked for: building its teacher.', 'current')
-        with torch.inference_mode(False):  # whoever asks first may be in it, and others use the weights later
+        print_log(f'The store in {folder!r} lacks some of the embeddings: building its teacher.', 'current')
+        with torch.inference_mode(False):  # the first caller may be in that mode; others use the weights later
             live = build_known_teacher(
                 teacher_to_build(told, self._named, folder), self.identity, f'The store in {folder!r} was written by'
             )
@@ -76,13 +76,13 @@ class CachedTeacher(BaseTeacher):
         self.live = live.to(self.mean.device)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Ask the live teacher: see :meth:`BaseTeacher.encode_image`."""
+        """Use the live teacher: see :meth:`BaseTeacher.encode_image`."""
         self.prepare()
         self.live.bgr, self.live.scale, self.live.shift = self.bgr, self.scale, self.shift
         return self.live.encode_image(images)
 
     def free_text_tower(self) -> None:
-        """Drop the live teacher, which was built for names; one that is built for images has no text tower."""
+        """Drop the live teacher, which was built for names; the next one is built for images, without a text tower."""
         self.live, self._needs_text = None, False
 
     def _encode_text(self, prompts: list[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Augmented views that can be replayed: three numbers decide every random choice."""
+"""Augmented views that can be replayed: three numbers seed every random choice."""
 
 from functools import partial
 from typing import Optional, Union
@@ -14,7 +14,7 @@ from mmlgd.utils.validation import whole
 
 from .fingerprint import file_digest
 
-MOST_VIEWS = 100_000  # of each image; a run sees one an epoch
+MOST_VIEWS = 100_000  # of each image; a run sees one in each epoch
 
 
 @DATASETS.register_module()
@@ -22,14 +22,14 @@ class SeededViews(Dataset):
     """V augmented views of each image, the same at every replay.
 
     Item ``view * images + picture`` is one view of one image. If the image is bad, and the policy of ``dataset``
-    leaves it out, it is the same view of another image, as that one's own item has it.
+    leaves it out, the item is the same view of another image, equal to the other image's own item.
 
     Args:
         dataset (dict | Dataset): Images and their pipeline, see :class:`~mmlgd.datasets.Pictures` for the policy.
         views (int): V > 0, and 100,000 at most.
         seed (int): Another seed gives other views. Defaults to 0.
-        noise (int): Uniform variates to hand along in ``augmentation_noise`` for each view, for the batched
-            augmentation of the data preprocessor. Defaults to 0, which hands none along.
+        noise (int): Number of uniform variates in ``augmentation_noise`` of each view, for the batched augmentation of
+            the data preprocessor. Defaults to 0: none.
 
     Raises:
         NumberError: ``views`` is out of its range.
@@ -73,7 +73,7 @@ class SeededViews(Dataset):
         return info.get('img_path')
 
     def full_init(self) -> None:
-        """Let the images' data set read its annotations, as mmengine asks before training."""
+        """Make the data set of images read its annotations; mmengine calls this before training."""
         self.pictures.full_init()
 
     def __len__(self) -> int:
@@ -100,8 +100,8 @@ class SeededViews(Dataset):
             picture (int): In 0..N-1.
 
         Returns:
-            dict: What the pipeline packs, with ``augmentation_noise`` (M,) float32 if asked for. Its data sample has
-            ``file_digest``, by which the content of the image's file is known again.
+            dict: The output of the pipeline, with ``augmentation_noise`` (M,) float32 if ``noise`` is set. Its data
+            sample has ``file_digest``, the digest of the image's file.
 
         Raises:
             BadPictureError: The image is bad.

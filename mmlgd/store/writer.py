@@ -38,26 +38,26 @@ from .views import SeededViews
 def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
     """Run a config's teacher over V augmented views of each of its images, and keep the embeddings.
 
-    What is there already stays: a run that was stopped goes on with the next shard. In a distributed run, the ranks
-    share the shards. Images that cannot be used are left out, or stop the run, as the config's data set says.
+    Existing shards stay: a run that was stopped continues with the next shard. In a distributed run, the ranks share
+    the shards. The config's data set decides whether images that cannot be used are left out or stop the run.
 
     Args:
         cfg (Config): Of LGD pre-training with a live teacher.
         folder (str | Path): The store. Text embeddings of the config's class names go there too.
         views (int): V > 0.
         seed (int): Another seed gives other views; from 0 to 2**32 - 1. Defaults to 0.
-        verify (bool): Read what is there and write damaged shards anew. Defaults to False.
+        verify (bool): Read existing shards and write damaged ones again. Defaults to False.
 
     Returns:
         TeacherStore: The store, complete.
 
     Raises:
-        ConfigError: The folder lies in that of the images, or ``views`` or ``seed`` is out of its range.
-        StoreError: The folder holds a store of something else, or the teacher gives a zero or broken embedding.
+        ConfigError: The folder lies inside the folder of images, or ``views`` or ``seed`` is out of its range.
+        StoreError: The folder holds a different store, or the teacher gives a zero or broken embedding.
         BadPictureError: An image is bad, and the data set's policy is not to leave it out.
         TooManyBadPicturesError: More images are bad than may be left out.
         LockedError: Another run writes there.
-        WriteError: The disk is full, or the folder not writable. What is there stays, and the next run goes on.
+        WriteError: The disk is full, or the folder not writable. Existing shards stay, and the next run continues.
         OtherRankError: Another rank had one of these errors.
     """
     seed_number(seed)
@@ -97,9 +97,9 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
     with fail_together():
         if dist.is_main_process():
             _lay_out(folder, description, dataset, _augmentation(cfg))
-    with fail_together():  # all have counted before the first shard is written
+    with fail_together():  # every rank lists the missing shards before the first one is written
         store = TeacherStore(folder)
-        if dist.is_main_process():  # whoever reads the store asks with its own id, which may be one of an older version
+        if dist.is_main_process():  # readers use the store's id, which may be of an older version
             bank, teacher_id = model.textual_bank, store.description['teacher']['id']
             keep_embeddings(bank.bank, teacher_id, bank.class_names, bank.templates, str(folder))
         if pending := store.missing(verify):
@@ -111,10 +111,10 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
 
 
 def use_store(cfg: Config, folder: Union[str, Path]) -> None:
-    """Let a config train from a teacher store, in place; its teacher stays behind it, for names that are not in there.
+    """Make a config train from a teacher store, in place; its teacher is used only for names that the store lacks.
 
-    The data loader replays the store's views, one of each image an epoch, and hands the embeddings along. The
-    teacher's own accuracy leaves the evaluation: the teacher would be loaded for nothing else.
+    The data loader replays the store's views, one of each image in each epoch, with their embeddings. The evaluation
+    drops the teacher's own accuracy: nothing else would need the teacher.
 
     Args:
         cfg (Config): Of LGD pre-training.
@@ -133,7 +133,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     )
     if found:
         raise StoreError(
-            f'The teacher store in {folder!r} does not fit this config: {found}. Set it as the store has it, or '
+            f'The teacher store in {folder!r} does not fit this config: {found}. Use the value in the store, or '
             f'write another store with mmlgd store.'
         )
     loader = cfg.train_dataloader
@@ -163,12 +163,12 @@ def _augmentation(cfg: Config) -> Optional[dict]:
 
 
 def _teacher_config(cfg: Config) -> dict:
-    """The teacher as the config has it, without what changes its speed alone."""
+    """Return the teacher's config without the settings that change only its speed."""
     return {key: value for key, value in plain(cfg.model.teacher).items() if key not in ('compile', 'cache_dir')}
 
 
 def _placed(teacher: dict) -> dict:
-    """A teacher's config with its places as this machine finds them: a folder is one, however it is typed."""
+    """Resolve the places in a teacher's config on this machine, so that two ways to write a folder compare as equal."""
     placed = {}
     for key, value in teacher.items():
         scheme, colon, place = value.rpartition(':') if isinstance(value, str) else ('', '', '')
@@ -177,13 +177,13 @@ def _placed(teacher: dict) -> dict:
 
 
 def _precision(cfg: Config) -> Optional[str]:
-    """What the config trains in, and the teacher with it: a dtype of autocast, or None for float32."""
+    """Return the precision of training, which the teacher shares: a dtype of autocast, or None for float32."""
     wrapper = precision_settings(cfg.optim_wrapper)
     return wrapper.get('dtype', 'float16') if wrapper.get('type') == 'AmpOptimWrapper' else None
 
 
 def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, augmentation: Optional[dict]) -> None:
-    """Start a store, or compare the one that is there with what would be written."""
+    """Start a store, or compare an existing one with the description of this run."""
     if not Path(folder, DESCRIPTION).is_file():
         details = dict(libraries=libraries(), probes=probe_views(dataset, augmentation))
         TeacherStore.create(folder, {**description, **details})
@@ -194,22 +194,22 @@ def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, 
         description = dict(description, teacher=dict(here, id=told['id'], config=told.get('config')))
     if found := difference({key: there.get(key) for key in description}, plain(description), 'store'):
         raise StoreError(
-            f'The folder {str(folder)!r} holds a teacher store of something else: {found}. Choose another folder, or '
-            f'give what that store was started with.'
+            f'The folder {str(folder)!r} holds a different teacher store: {found}. Choose another folder, or use the '
+            f'settings that this store was started with.'
         )
 
 
 def _require_same_views(store: TeacherStore, dataset: SeededViews, augmentation: Optional[dict]) -> None:
-    """Refuse to go on with views that differ from those of the shards that are there."""
+    """Refuse to continue with views that differ from the views in existing shards."""
     if found := difference_of_views(store.origin(), dataset, augmentation):
         raise StoreError(
-            f'The teacher store in {str(store.folder)!r} cannot be finished here: {found}. Go on with the libraries '
-            f'that it was started with, or write another store with mmlgd store into an empty folder.'
+            f'The teacher store in {str(store.folder)!r} cannot be finished here: {found}. Use the libraries that '
+            f'it was started with, or write another store with mmlgd store into an empty folder.'
         )
 
 
 def _report_bad(store: TeacherStore, dataset: SeededViews) -> None:
-    """Name the images that the store has left out, those of an earlier run that was stopped among them."""
+    """Report the images that the store has left out, including those of an earlier run that was stopped."""
     bad = {dataset.pictures.get_data_info(k)['img_path']: reason for k, reason in store.bad_pictures().items()}
     dataset.bad_pictures.require_few(bad, dataset.num_pictures)
     if dist.is_main_process() and bad:
@@ -218,7 +218,7 @@ def _report_bad(store: TeacherStore, dataset: SeededViews) -> None:
 
 
 def _write_shards(cfg: Config, store: TeacherStore, pending: list[int], dataset: SeededViews, model) -> None:
-    """Share the shards among the ranks; they go on together, so that none works for hours beside a failed one."""
+    """Share the shards among the ranks; they proceed together, so that none works for hours after another failed."""
     rank, world_size = dist.get_dist_info()
     shards = _full_shards(cfg, store, pending[rank::world_size], dataset, model)
     for _ in pending[::world_size]:
@@ -232,13 +232,13 @@ def _full_shards(
 ) -> Iterator[tuple[int, np.ndarray, dict[int, str], np.ndarray]]:
     """Embed the views of some shards, in order.
 
-    Hand on each when it is full, with what was wrong in it, by row, and the digests of its files.
+    Yield each shard when it is full, with the faults of its bad images, by row, and the digests of its files.
     """
     rows = [row for shard in shards for row in store.rows_of(shard)]
     if not rows:
         return
-    # Built by mmengine as in training: workers, their seeds, the collate function. Its samplers would share the rows
-    # among the ranks once more.
+    # mmengine builds the loader as in training: workers, their seeds, the collate function. It gets the rows as the
+    # sampler, because mmengine's samplers would share them among the ranks a second time.
     loader = dict(cfg.train_dataloader, dataset=dataset, sampler=rows, drop_last=False, persistent_workers=False)
     batches = Runner.build_dataloader(loader)
     precision = _precision(cfg)

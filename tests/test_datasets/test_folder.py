@@ -75,7 +75,7 @@ def test_class_folders_are_labelled_in_the_order_of_their_names(folder):
         (str(folder / 'linked/c.jpg'), 'linked'),
         (str(folder / 'sub/b.jpg'), 'sub'),
     ]
-    with pytest.raises(ConfigError, match='class folders, and there are 2 class names'):
+    with pytest.raises(ConfigError, match='class folders, but there are 2 class names'):
         Pictures(data_root=str(folder), **options, metainfo=dict(classes=('cat', 'dog')))
 
 

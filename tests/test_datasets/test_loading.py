@@ -19,14 +19,14 @@ from tests.bad_pictures import bad_files, encode, photo, unusual_files
 
 REASONS = {
     'zero-byte': r'empty \(0 bytes\)',
-    'cut-off': 'cut off|damaged|no image',
+    'cut-off': 'cut off|damaged|not a readable image',
     'half-downloaded': 'cut off',
     'corrupt.': 'damaged',
-    'corrupt-header': 'no image',
-    'text': "no image that can be read .it begins with b'not an image at",
+    'corrupt-header': 'not a readable image',
+    'text': "not a readable image .it begins with b'not an image at",
     'page': "begins with b'<!DOCTYPE html><'",
-    'postscript': 'no image that can be read',
-    'twelve': '16 bits a channel and uses the lowest alone',
+    'postscript': 'not a readable image',
+    'twelve': '16 bits a channel but uses only the lowest',
     'invisible': 'transparent everywhere',
     'floats': 'float32 from 0 to 1',
 }

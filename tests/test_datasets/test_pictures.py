@@ -58,7 +58,7 @@ def test_the_first_bad_picture_stops_all_unless_it_is_asked_for(folder):
     for options in (dict(bad_pictures='raise'), {}):
         strict = Pictures(data_root=str(folder), pipeline=PIPELINE, **PLAIN, **options)
         assert name(strict[4]) == '04.jpg'
-        with pytest.raises(BadPictureError, match=r'05\.jpg cannot be used: it is cut off .*Mend it or take it out'):
+        with pytest.raises(BadPictureError, match=r'05\.jpg cannot be used: it is cut off .*Repair it or remove it'):
             strict[5]
 
 
@@ -91,7 +91,7 @@ def test_more_than_the_limit_is_refused_with_names(folder):
     with pytest.raises(TooManyBadPicturesError, match='3 of 20 images are bad so far, and at most 2') as caught:
         for k in range(GOOD):
             pictures[k]
-    for bad, reason in zip(BAD, ('cut off', r'0 bytes', 'no image')):
+    for bad, reason in zip(BAD, ('cut off', r'0 bytes', 'not a readable image')):
         assert f'{folder / bad}: it is' in str(caught.value) and reason in str(caught.value)
 
 

@@ -239,7 +239,7 @@ def test_finished_views_that_come_out_otherwise_are_refused(cfg, store, describe
     with pytest.raises(StoreError, match=f'cannot be finished here: replayed views have other pixels .*{message}'):
         write_store(cfg, folder, VIEWS, seed=3)
     use_store(cfg, store.folder)
-    with pytest.raises(StoreError, match='no version of a library: one may be built otherwise'):
+    with pytest.raises(StoreError, match='no version of a library differs'):
         DATASETS.build(cfg.train_dataloader.dataset)
 
 
@@ -270,7 +270,7 @@ def test_a_store_in_the_folder_of_images_is_refused(cfg, pictures):
 
 
 def test_a_folder_with_another_store_is_not_written_to(cfg, store):
-    with pytest.raises(StoreError, match='something else: store.seed is 3 in the store and 4 here'):
+    with pytest.raises(StoreError, match='different teacher store: store.seed is 3 in the store and 4 here'):
         write_store(cfg, store.folder, VIEWS, seed=4)
 
 

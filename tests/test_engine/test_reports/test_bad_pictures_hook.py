@@ -123,7 +123,9 @@ def test_the_limit_is_of_all_workers_together(folder):
 def test_the_first_stops_the_run_where_that_is_the_policy(folder):
     cfg = config(folder, bad_pictures='raise')
     cfg.train_dataloader.sampler.shuffle = False
-    with pytest.raises(BadPictureError, match=r'01\.jpg cannot be used: it is empty \(0 bytes\)\. Mend it or take it'):
+    with pytest.raises(
+        BadPictureError, match=r'01\.jpg cannot be used: it is empty \(0 bytes\)\. Repair it or remove it'
+    ):
         Runner.from_cfg(cfg).train()
 
 
