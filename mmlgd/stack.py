@@ -38,6 +38,8 @@ def check_stack() -> None:
         try:
             found = import_module(module).__version__
         except AssertionError as error:  # OpenMMLab packages assert the versions of those below them
-            raise ImportError(f'{wanted}, and the one installed does not accept its stack: {error}. {_FIX}') from error
+            raise ImportError(
+                f'{wanted}, but the installed one does not accept the other packages: {error}. {_FIX}'
+            ) from error
         if not Version(lowest) <= Version(found) < Version(limit):
             raise ImportError(f'{wanted}, but {module} {found} is installed. {_FIX}')
