@@ -222,7 +222,9 @@ def _check_scope(scope: Any, source: Union[str, Path]) -> None:
     """Refuse an unknown scope: mmengine imports whatever it names."""
     known = {*MODULE2PACKAGE, *(registry.scope for registry in _with_children(MODELS))}
     if not isinstance(scope, str) or scope not in known:
-        raise CheckpointError(f'The config in {source} has the scope {scope!r}; known are {", ".join(sorted(known))}.')
+        raise CheckpointError(
+            f'The config in {source} has the scope {scope!r}; known scopes are {", ".join(sorted(known))}.'
+        )
 
 
 def _classes(name: Any, part: str, source: Union[str, Path], scopes: frozenset) -> list[type]:

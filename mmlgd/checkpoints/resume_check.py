@@ -45,7 +45,7 @@ def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
     if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in runner.hooks):
         print_log(
             f'{source} has averaged weights (EMAHook), and this run has no EMAHook: it goes on from the averaged '
-            f'weights, with the momentum of the others. To go on as before, add the hook of the first run to '
+            f'weights, with the momentum of the trained ones. To go on as before, add the hook of the first run to '
             f'custom_hooks.',
             'current',
             30,

@@ -91,7 +91,7 @@ def test_a_store_leaves_bad_pictures_out_and_replays_others_with_their_own_embed
     store = write_store(cfg, tmp_path / 'store', VIEWS, seed=3)
     assert re.findall(r'left out: (\S+): (it is \w+)', log.text) == [
         (str(folder / '02.jpg'), 'it is empty'),
-        (str(folder / '07.jpg'), 'it is no'),
+        (str(folder / '07.jpg'), 'it is not'),
     ]
     assert log.text.count('2 of 12 images were bad and left out.') == 1
     for row in range(PICTURES * VIEWS):  # in both shards: no embedding of a bad image, one of every other
