@@ -1,8 +1,7 @@
 _base_ = '../../_base_/imagenet_statistics.py'
 
-# What a pre-trained student is in a detector or segmentor: the class it was pre-trained with, so that every weight has
-# a place, with four outputs at strides 4, 8, 16 and 32. Batch norm is trained and nothing is frozen: the same config
-# then serves a random start. (SyncBN is plain batch norm in a run that is not distributed.)
+# The backbones of detectors and segmentors: the class of pre-training, so that every weight has a place, with four outputs
+# at strides 4, 8, 16 and 32. Batch norm is trained and nothing is frozen, so the same config also serves a random start. (SyncBN is plain batch norm in a run that is not distributed.)
 resnet18 = dict(
     type='mmpretrain.ResNet',
     depth=18,
