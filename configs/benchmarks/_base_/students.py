@@ -13,7 +13,7 @@ resnet18 = dict(
 )
 resnet18_channels = [64, 128, 256, 512]
 
-# The last output is that of the last layer (index 7): a detector that ends earlier would leave weights unused.
+# The last output comes from the last layer (index 7): a detector that ends earlier would leave weights unused.
 mobilenetv2 = dict(
     type='mmpretrain.MobileNetV2',
     out_indices=(1, 2, 4, 7),
