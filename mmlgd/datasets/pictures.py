@@ -219,8 +219,8 @@ class Pictures(CustomDataset):
         super().__init__(*args, extensions=extensions, pipeline=pipeline, **kwargs)
         if self.test_mode and bad_pictures == 'skip':
             raise ConfigError(
-                "bad_pictures='skip' with test_mode=True: evaluation never skips images: a score over a different set would be misleading. "
-                "Evaluate with bad_pictures='raise'."
+                "bad_pictures='skip' with test_mode=True: evaluation never skips images, since a score over a "
+                "different set would be misleading. Evaluate with bad_pictures='raise'."
             )
 
     def __getitem__(self, idx: int) -> dict:

@@ -11,16 +11,15 @@ from mmlgd.errors import MMLGDError
 
 
 class RunError(MMLGDError, RuntimeError):
-    """A run in a process of its own that has failed; its own output says why.
+    """A run in a process of its own has failed; the message says where its reason is.
 
     Args:
-        command (str): What was run.
-        code (int): Its exit code, minus the signal where one has ended it.
+        message (str): What failed.
+        code (int): Exit code of the process, minus the signal where one has ended it. Defaults to 1.
     """
 
-    def __init__(self, command: str, code: int):
-        how = f'was stopped by signal {-code}' if code < 0 else f'ended with exit code {code}'
-        super().__init__(f'`{command}` {how}; its output above says why. To go on with it later, add --resume.')
+    def __init__(self, message: str, code: int = 1):
+        super().__init__(message)
         self.code = code if code >= 0 else 128 - code  # as a shell says it of a signal
 
 

@@ -150,7 +150,8 @@ def pretrain(
         told = shown(shlex.join(command))
         print(f'$ {told}', flush=True)
         if not dry_run and (code := run(command)):
-            raise RunError(told, code)
+            how = f'was stopped by signal {-code}' if code < 0 else f'ended with exit code {code}'
+            raise RunError(f'`{told}` {how}; its output above says why. To go on with it later, add --resume.', code)
     if not dry_run:
         result.checkpoint, result.figures = _last_checkpoint(work_dir), _last_figures(work_dir)
     return result

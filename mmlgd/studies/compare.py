@@ -9,10 +9,11 @@ from mmengine.logging import print_log
 
 from mmlgd.engine.reports.curves import read_records
 from mmlgd.errors import ConfigError
+from mmlgd.run.child import RunError
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.seeds import seed_number
 
-from .runs import RunError, contents, mean_and_spread, named, refuse_other, run
+from .runs import contents, mean_and_spread, named, refuse_other, run
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir, one for each start of a training
 

@@ -11,14 +11,10 @@ from typing import Optional, Union
 
 from mmengine.config import Config
 
-from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.errors import ConfigError
+from mmlgd.run.child import RunError
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.validation import require
-
-
-class RunError(MMLGDError, RuntimeError):
-    """A run in a process of its own failed; the message says where its output is, and how that ends."""
-
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
 

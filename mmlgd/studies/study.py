@@ -10,10 +10,11 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmlgd.evaluation.options import RANGES, require_once, share
+from mmlgd.run.child import RunError
 from mmlgd.utils.seeds import seed_number
 
 from .report import draw, summarise, table
-from .runs import RunError, contents, named, refuse_other, run
+from .runs import contents, named, refuse_other, run
 
 C = '0.01'  # one inverse penalty for all linear probes: rows of a study are compared, also with those of older ones
 

@@ -111,7 +111,9 @@ def test_errors_of_a_worker_reach_the_main_process(folder):
             list(loader)
 
 
-@pytest.mark.parametrize('most, images, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)])
+@pytest.mark.parametrize(
+    'most, pictures, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)]
+)
 def test_the_limit(most, pictures, limit):
     assert BadPictures('skip', most).limit(pictures) == limit
     assert BadPictures('raise', most).limit(pictures) == 0

@@ -205,7 +205,7 @@ def test_the_gpu_is_never_waited_for():
 
 
 @pytest.mark.parametrize(
-    'images, noise, message',
+    'pictures, noise, message',
     [
         (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, r'\(2, 3, 8, 8\) of torch.uint8'),
         (torch.zeros(2, 1, 8, 8), None, r'Expected images \(N, 3, H, W\)'),

@@ -58,4 +58,4 @@ def test_it_runs_outside_of_the_main_thread():
 
 def test_an_error_has_the_exit_code_of_a_shell():
     assert (RunError('x', 7).code, RunError('x', -15).code) == (7, 143)
-    assert 'signal 15' in str(RunError('x', -15)) and 'exit code 7' in str(RunError('x', 7))
+    assert RunError('x').code == 1

@@ -124,3 +124,8 @@ def test_an_unusual_student_is_trained_exported_and_evaluated(name, lgd_config, 
         features, embeddings = frozen(images)
         assert features.shape == (4, model.neck.in_channels)
         torch.testing.assert_close(embeddings, model.embed(images))
+    # As a file for others, which the exporter compares with the student in the library that is to use it.
+    written = mmlgd.export(file, tmp_path / 'student.onnx', to='onnx', part='embedding', size=64)
+    assert written.file.is_file() and written.difference < 1e-3
+    target = 'timm' if name.startswith('timm:') else 'mmpretrain'
+    assert mmlgd.export(file, tmp_path / 'student.pth', to=target).file.is_file()
