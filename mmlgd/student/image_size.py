@@ -174,7 +174,7 @@ def compare_sizes(cfg: Config, source: str) -> None:
         return
     if own != shown:
         print_log(
-            f'{source} is of a student that sees images of {_text(own)} pixels; this config shows it {_text(shown)}. '
+            f'{source} has a student for images of {_text(own)} pixels; this config uses {_text(shown)}. '
             f"Without the pipeline of test_dataloader.dataset, tools/test.py resizes images to the student's size.",
             'current',
             logging.WARNING,
