@@ -45,7 +45,9 @@ class SummaryHook(Hook):
         took = timedelta(seconds=round(time.monotonic() - self._started))
         wait = data_wait(runner)
         bad = runner.message_hub.runtime_info.get('bad_pictures')
-        lines = [f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of it was wait for images.']
+        lines = [
+            f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is waiting for images.'
+        ]
         if bad:
             lines.append(bad)
         if wait > _SLOW:
