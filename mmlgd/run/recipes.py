@@ -157,7 +157,7 @@ def recipe_settings(
 
 
 def _paper(plan: Plan) -> dict:
-    """Set the published schedule: lr 0.03 for 256 images per step, warm-up of 5 epochs or at most a quarter of the run."""
+    """Set the published schedule: lr 0.03 for 256 images per step, 5 epochs of warm-up or a quarter of the run."""
     warm_up, common = min(5, plan.epochs // 4), dict(by_epoch=True, convert_to_iter_based=True)
     span = dict(T_max=plan.epochs - warm_up, begin=warm_up, end=plan.epochs)
     schedule = [dict(type='CosineAnnealingLR', **span, **common)]

@@ -98,7 +98,7 @@ def _that_fits(name: str, settings: dict, size: int, choices: list[dict]) -> dic
 
 
 def _of_mmpretrain(model: str) -> dict:
-    """Get a backbone's settings from mmpretrain's config of this architecture, or its class; empty if neither exists."""
+    """Get a backbone's settings from mmpretrain's config of this architecture or its class; empty if neither exists."""
     from mmengine.config import Config  # a large package, which listing names does not need
 
     if file := _mmpretrain_configs().get(model):
