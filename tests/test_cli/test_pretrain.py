@@ -41,7 +41,7 @@ def test_bad_input_is_one_paragraph(command):
 
 
 @pytest.mark.parametrize(
-    'error, said', [(ImportError('pip install x'), '`mmlgd doctor` looks'), (OSError('gone'), 'gone')]
+    'error, said', [(ImportError('pip install x'), '`mmlgd doctor` checks'), (OSError('gone'), 'gone')]
 )
 def test_what_libraries_say_is_no_traceback(command, monkeypatch, error, said):
     def fails(*arguments):

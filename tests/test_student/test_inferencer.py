@@ -135,7 +135,7 @@ def test_pipes_devices_loops_and_hidden_files_do_not_stop_it(inferencer, picture
         results = inferencer(tmp_path)
     assert [result['img_path'] for result in results] == [str(tmp_path / name) for name in ('a.png', 'new\nline.png')]
     for name in ('pipe.png', 'zero.png'):
-        with pytest.raises(FileNotFoundError, match='a pipe or a device is none'):
+        with pytest.raises(FileNotFoundError, match='pipes and devices'):
             inferencer(tmp_path / name)
 
 

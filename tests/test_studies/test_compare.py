@@ -96,7 +96,7 @@ def arguments(tmp_path):
         (lambda folder, given: given.update(cfg_options=['model.depth=1']), r'seed=0 model.depth=1`'),
         (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'another content of a.pth'),
         (lambda folder, given: (folder / 'config.py').write_text('model = 1'), 'another content of config.py'),
-        (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'not recorded'),
+        (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'did not record'),
     ],
     ids=['checkpoint', 'config', 'options', 'weights', 'settings', 'record'],
 )
@@ -127,7 +127,7 @@ def test_a_record_of_an_earlier_version_says_too_little(compare, arguments, tmp_
     told = json.loads(result.read_text())
     told.pop('contents')
     result.write_text(json.dumps(told))
-    with pytest.raises(ConfigError, match='were not recorded'):
+    with pytest.raises(ConfigError, match='did not record'):
         compare(**arguments)
 
 
