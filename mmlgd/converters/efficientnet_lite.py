@@ -19,8 +19,7 @@ HEAD = ('conv_head.', 'bn2.', 'classifier.')  # not part of a backbone: timm's f
 
 
 def convert_efficientnet_lite(name: str, out: Path) -> Written:
-    """Write the backbone's weights under ``backbone.timm_model.*``; timm's model must reproduce the classifier's
-    scores.
+    """Write the backbone's weights under ``backbone.timm_model.*``; timm's model must give the classifier's scores.
 
     Args:
         name (str): ``'lite0'``, ``'lite1'`` or ``'lite2'``.

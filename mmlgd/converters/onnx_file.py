@@ -144,8 +144,8 @@ def load_part(
     embedder = Student(student, device='cpu')
     if embedder.neck is None:
         raise CheckpointError(
-            f'{student.source} has no neck, so it has no embedding: it is only a backbone. Export the '
-            f'part backbone, or give the checkpoint of LGD training.'
+            f'{student.source} has no neck, so it has no embedding: it is only a backbone. Export the part backbone, '
+            f'or give the checkpoint of LGD training.'
         )
     return nn.Sequential(embedder.backbone, embedder.neck).eval(), metadata
 

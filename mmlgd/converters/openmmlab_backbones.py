@@ -45,8 +45,7 @@ def export_openmmlab(library: str, student: SavedStudent, out: Path) -> Written:
 
 
 def candidates_of(library: str, backbone: dict, weights: dict[str, Tensor]) -> list[Callable[[], LibraryModel]]:
-    """List candidate classes for a student: the library's own class of this name, and the student's class through its
-    registry.
+    """List classes for a student: the library's own class of this name, and the student's class through its registry.
 
     Args:
         library (str): ``'mmpretrain'``, ``'mmdet'`` or ``'mmseg'``.

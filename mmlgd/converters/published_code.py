@@ -74,8 +74,8 @@ def convert_published(
         shown = ', '.join(parts.unknown[:10]) + (', ...' if len(parts.unknown) > 10 else '')
         raise CheckpointError(
             f'{checkpoint} has {len(parts.unknown)} keys that belong neither to the student '
-            f'({parts.prefix or "no prefix"}) nor to a teacher or a queue: {shown}. If the student does not need '
-            f'them, add --drop-unknown.'
+            f'({parts.prefix or "no prefix"}) nor to a teacher or a queue: {shown}. If the student does not need them, '
+            f'add --drop-unknown.'
         )
     statistics = statistics or parts.statistics
     if not statistics:

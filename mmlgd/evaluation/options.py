@@ -25,7 +25,7 @@ def students_of(
     Args:
         checkpoint (str | Path | Student, optional): The source that gets the name ``'student'``.
         students (List[str] | dict, optional): NAME=SOURCE, or sources by name.
-        with_teacher (bool): Reserve the name ``'teacher'``. Defaults to False.
+        with_teacher (bool): Whether a ``'teacher'`` is added, which reserves this name. Defaults to False.
 
     Returns:
         Dict[str, str | Path | Student]: Sources by name.

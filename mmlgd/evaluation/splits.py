@@ -95,8 +95,8 @@ def check_list(file: Path, folder: Path) -> None:
         raise ConfigError(f'{file} is not UTF-8 text ({error}); save it as UTF-8.') from error
     if lines[0].startswith('\ufeff'):
         raise ConfigError(
-            f'{file} begins with a byte order mark, which would become part of the first name. Save '
-            f'it as UTF-8 without one.'
+            f'{file} begins with a byte order mark, which would become part of the first name. Save it as UTF-8 '
+            f'without one.'
         )
     if lines == ['']:
         raise ConfigError(f'{file} is empty. Expected a line `file label` for each image.')

@@ -104,8 +104,7 @@ class MoCoV2Augmentation(nn.Module):
             ValueError: Images or noise have the wrong shape or type; the message says what is expected.
         """
         if noise is None:
-            # All ranks share one seed. Each draws for all ranks and takes its own part; otherwise all would jitter
-            # alike.
+            # All ranks share one seed. Each draws for all and takes its own part; otherwise all would jitter alike.
             rank, world_size = get_dist_info()
             noise = torch.rand(world_size, len(pictures), self.num_noise)[rank]
         _check_inputs(pictures, noise, self.num_noise)

@@ -51,9 +51,9 @@ def read_text_state(
     if not is_bank or len(bank) != len(names) or not isinstance(told.get('teacher_id'), str):
         shape = tuple(getattr(bank, 'shape', ()))
         raise CheckpointError(
-            f'{source} has no readable textual bank: expected {prefix}bank (K, D), and with it K '
-            f'class_names, templates and a teacher_id; got a bank of shape {shape} and {brief(sorted(told), 200)}. '
-            f'Give a checkpoint of LGD training, or its published file.'
+            f'{source} has no readable textual bank: expected {prefix}bank (K, D), and with it K class_names, '
+            f'templates and a teacher_id; got a bank of shape {shape} and {brief(sorted(told), 200)}. Give a '
+            f'checkpoint of LGD training, or its published file.'
         )
     if fault := next((f'{text[:50]!r} {unreadable(text)}' for text in (*names, *templates) if unreadable(text)), ''):
         raise CheckpointError(
@@ -80,15 +80,15 @@ def read_visual_state(state: dict, source: Union[str, Path] = 'The checkpoint') 
     """
     if saved_role(state, 'visual_bank') == QUEUED:
         raise CheckpointError(
-            f'The visual bank of {source} is a queue of images: it has no class prototypes. Give a checkpoint of '
-            f'a run with a mmlgd.VisualSemanticsBank.'
+            f'The visual bank of {source} is a queue of images: it has no class prototypes. Give a checkpoint of a run '
+            f'with a mmlgd.VisualSemanticsBank.'
         )
     bank, visited = (state.get(f'visual_bank.{name}') for name in ('bank', 'visited'))
     are_tensors = isinstance(bank, Tensor) and isinstance(visited, Tensor)
     if not are_tensors or not bank.is_floating_point() or bank.ndim != 2 or visited.shape != bank.shape[:1]:
         raise CheckpointError(
-            f'{source} has no readable visual bank: expected visual_bank.bank (K, D) and visual_bank.visited '
-            f'(K,). Give a checkpoint of LGD training.'
+            f'{source} has no readable visual bank: expected visual_bank.bank (K, D) and visual_bank.visited (K,). '
+            f'Give a checkpoint of LGD training.'
         )
     if not is_finite(bank):
         raise CheckpointError(f'{source} has NaN or infinite numbers in visual_bank.bank. Give an earlier checkpoint.')

@@ -90,8 +90,8 @@ def pretrain(
             small-data recipe, to 64.
         workers (int, optional): Processes per GPU that read images, from 0 to 512. Defaults to 8, and at most the
             number of cores.
-        bad_pictures (str): skip: leave out unreadable or truncated images and report them; raise: stop at the first
-            one. Defaults to skip.
+        bad_pictures (str): skip leaves out unreadable or truncated images and reports them; raise stops at the first.
+            Defaults to skip.
         max_bad_pictures (str | int | float): With skip, the run stops if there are more; a number, or a share such as
             1%. Defaults to 1%.
         gpus (int): GPUs of this machine. Defaults to 1; without a GPU, the CPU is used.

@@ -47,8 +47,8 @@ def image_size(config: dict) -> tuple[int, int]:
     if size is None and _pipeline_of(config, 'train_dataloader'):
         print_log(
             f'The training of this student does not resize images to one size: {_text(DEFAULT)} is used. If that is '
-            f'wrong, give a size (`--size` of `mmlgd evaluate` and `mmlgd export`), or a '
-            f'test_dataloader in the config of training, which all later uses follow.',
+            f'wrong, give a size (`--size` of `mmlgd evaluate` and `mmlgd export`), or a test_dataloader in the '
+            f'config of training, which all later uses follow.',
             'current',
             logging.WARNING,
         )
@@ -113,8 +113,7 @@ def reading_pipeline(config: Optional[dict], default: Optional[list[dict]] = Non
 
 
 def resized(size: tuple[int, int]) -> list[dict]:
-    """Prepare images as in the literature: resize the short side to 8/7 of the size (256 for 224), then crop the
-    centre.
+    """Resize as in the literature: the short side to 8/7 of the size (256 for 224), then crop the centre.
 
     Args:
         size (Tuple[int, int]): Height and width.
@@ -151,8 +150,8 @@ def size_evaluation(cfg: Config) -> None:
     if is_ours and trained and trained != size:
         print_log(
             f'This run trains with images of {_text(trained)} pixels and evaluates with {_text(size)}. Later uses of '
-            f'its student follow the evaluation. If this is not intended, change the pipeline of '
-            f'val_dataloader and test_dataloader, or leave it out.',
+            f'its student follow the evaluation. If this is not intended, change the pipeline of val_dataloader and '
+            f'test_dataloader, or leave it out.',
             'current',
             logging.WARNING,
         )
@@ -175,7 +174,7 @@ def compare_sizes(cfg: Config, source: str) -> None:
     if own != shown:
         print_log(
             f'{source} has a student for images of {_text(own)} pixels; this config uses {_text(shown)}. '
-            f"Without the pipeline of test_dataloader.dataset, tools/test.py resizes images to the student's size.",
+            f"Without a pipeline in test_dataloader.dataset, tools/test.py resizes images to the student's size.",
             'current',
             logging.WARNING,
         )

@@ -55,21 +55,17 @@ class StepsCheckHook(Hook):
         if built != saved:
             raise ConfigError(
                 f'The schedule of this config differs from the one in the checkpoint, which a resumed run follows to '
-                f'its end: '
-                f'{_difference(saved, built)} (counted in steps; an epoch has {len(runner.train_dataloader)}). '
-                f'To continue as before, give the param_scheduler of the first run (with a larger '
-                f'train_cfg.max_epochs, its last learning rate stays). To train with another schedule, start a new '
-                f'run from the weights: '
-                f'`--cfg-options load_from={runner._load_from}` instead of --resume.'
+                f'its end: {_difference(saved, built)} (counted in steps; an epoch has '
+                f'{len(runner.train_dataloader)}). To continue as before, give the param_scheduler of the first run '
+                f'(with a larger train_cfg.max_epochs, its last learning rate stays). To train with another schedule, '
+                f'start a new run from the weights: `--cfg-options load_from={runner._load_from}` instead of --resume.'
             )
         saved, built = _groups(checkpoint.get('optimizer')), _groups(runner.optim_wrapper.state_dict())
         if len(saved) == len(built) and saved != built:
             raise ConfigError(
                 f'The optimizer of this config differs from the one in the checkpoint, whose settings a resumed run '
-                f'keeps: '
-                f'{_difference(saved, built, "optimizer.param_groups")}. Give the settings of the first run, or start '
-                f'a new '
-                f'run from the weights: `--cfg-options load_from={runner._load_from}` instead of --resume.'
+                f'keeps: {_difference(saved, built, "optimizer.param_groups")}. Give the settings of the first run, or '
+                f'start a new run from the weights: `--cfg-options load_from={runner._load_from}` instead of --resume.'
             )
 
     def before_train(self, runner: Runner) -> None:
@@ -109,8 +105,7 @@ class StepsCheckHook(Hook):
                 f'This run continues with {_shown(here)}, but began with {_shown(before)}. Weights, optimizer, banks '
                 f'and queue come from the checkpoint, on all ranks. So do the learning rate, which suits the old '
                 f'number of images per step, and its schedule, which counts steps: with more steps per epoch it ends '
-                f'before the run, with fewer it never ends. Keep processes x train_dataloader.batch_size to '
-                f'keep both.'
+                f'before the run, with fewer it never ends. Keep processes x train_dataloader.batch_size to keep both.'
             )
         if any(before[key] != images[key] for key in images):
             runner.logger.warning(

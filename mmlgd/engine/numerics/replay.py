@@ -132,14 +132,13 @@ def _checked_step(content: dict, file: Union[str, Path]) -> dict:
     }
     if faults := [name for name, found in expected.items() if not found]:
         raise CheckpointError(
-            f'{file} is not a broken step as a run saves it. It lacks {"; ".join(faults)}. Give the file as '
-            f'it was written.'
+            f'{file} is not a broken step as a run saves it. It lacks {"; ".join(faults)}. Give the file as it was '
+            f'written.'
         )
     if len(step['paths']) != len(inputs) or (stored is not None and len(stored) != len(inputs)):
         raise CheckpointError(
             f'{file} is not a broken step as a run saves it: it has {len(inputs)} images, {len(step["paths"])} paths '
-            f'and '
-            f'{"no" if stored is None else len(stored)} embeddings of them. Give the file as it was written.'
+            f'and {"no" if stored is None else len(stored)} embeddings of them. Give the file as it was written.'
         )
     return step
 

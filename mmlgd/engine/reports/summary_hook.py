@@ -53,8 +53,7 @@ class SummaryHook(Hook):
         if wait > _SLOW:
             lines.append(
                 'Reading images is the bottleneck: increase train_dataloader.num_workers, or use augmentation on the '
-                'GPU '
-                '(docs/guide.md, "Faster images").'
+                'GPU (docs/guide.md, "Faster images").'
             )
         checkpoint = runner.message_hub.runtime_info.get('last_ckpt')
         if checkpoint is None:

@@ -38,7 +38,6 @@ def build_known_teacher(settings: dict, teacher_id: str, said: str) -> BaseTeach
     if not same_teacher(teacher.identity, teacher_id):
         raise ConfigError(
             f'{said} the teacher {teacher_id!r}, but the given teacher is {teacher.identity!r}: their embeddings '
-            f'cannot be compared. '
-            f'Give the same teacher, with the same weights.'
+            f'cannot be compared. Give the same teacher, with the same weights.'
         )
     return teacher
