@@ -1,4 +1,4 @@
-# Of pre-training: with the hooks that watch names, steps and banks.
+# The runtime of pre-training, with the hooks that check names, steps and banks.
 _base_ = 'runtime.py'
 
 default_hooks = dict(

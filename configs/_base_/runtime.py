@@ -11,7 +11,7 @@ default_hooks = dict(
     visualization=dict(type='mmpretrain.VisualizationHook', enable=False),
     bad_pictures=dict(type='mmlgd.BadPicturesHook'),
 )
-custom_hooks = []  # yours: a config on top of ours replaces a list, and takes no check away
+custom_hooks = []  # for your own hooks: a config that replaces this list removes none of our checks
 
 env_cfg = dict(
     cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')

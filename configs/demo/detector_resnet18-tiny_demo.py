@@ -15,7 +15,7 @@ model = dict(
     bbox_head=dict(num_classes=len(classes)),
 )
 
-# The scenes have 128 px, and stay as they are.
+# The scenes have 128 px and are not resized.
 train_dataloader = dict(
     dataset=dict(
         metainfo=dict(classes=classes),

@@ -8,13 +8,13 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# Where tools/demo renders the world, with --work-dir elsewhere. A None below stands for these.
+# The folder where tools/demo renders the world (--work-dir changes it). A None below stands for these.
 data_root = 'work_dirs/demo/world'
 names = 'names.txt'  # in data_root
 
 # Temperatures, weight and momentum are the published ones.
 model = dict(
-    compile=False,  # would take as long as the demo
+    compile=False,  # compiling would take as long as the demo
     backbone=dict(base_channels=16, stem_channels=16),
     teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model='local-dir:work_dirs/demo/teacher'),
     text=dict(vocabulary=None, templates=['a {}', 'a photo of a {}']),

@@ -14,8 +14,8 @@ model = dict(
     decode_head=dict(
         in_channels=[16, 32, 64, 128],
         num_classes=len(classes),
-        # Five pixels of six are ground: at full weight, a short training would learn nothing but that.
-        # Every pixel has a class; the fork's mmsegmentation fails where class weights meet avg_non_ignore.
+        # Five pixels of six are ground: at full weight, a short training would learn only the ground.
+        # Every pixel has a class; the fork's mmsegmentation fails with both class weights and avg_non_ignore.
         loss_decode=dict(class_weight=[0.2] + [1.0] * (len(classes) - 1), avg_non_ignore=False),
     ),
 )

@@ -1,4 +1,4 @@
-# Your own images and class names, on one card:
+# Your own images and class names, on one GPU:
 #   mmlgd train configs/lgd/lgd_mobilenetv2_1xb256-coslr-200e_pictures.py --cfg-options \
 #       train_dataloader.dataset.data_root=/my/pictures model.text.vocabulary=/my/names.txt
 _base_ = [

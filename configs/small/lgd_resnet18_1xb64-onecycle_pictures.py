@@ -1,12 +1,12 @@
-# The recipe that won docs/study.md, for a few thousand images of your own; `mmlgd pretrain --recipe small-data` stands on
-# it. By hand:
-#   python tools/train.py configs/small/lgd_resnet18_1xb64-onecycle_pictures.py --cfg-options \
+# The recipe that won docs/study.md, for a few thousand images of your own; the base of `mmlgd pretrain --recipe small-data`.
+# By hand:
+#   mmlgd train configs/small/lgd_resnet18_1xb64-onecycle_pictures.py --cfg-options \
 #       train_dataloader.dataset.data_root=/my/pictures model.text.vocabulary=/my/names.txt
 _base_ = '../lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
 
 epochs, batch = 200, 64
 model = dict(
-    # Names decide what a student can say, the queue what it can see.
+    # Names give zero-shot accuracy, the queue gives features (docs/study.md).
     visual_bank=dict(momentum=0.99),
     queue=dict(type='mmlgd.QueueBank', size=8192),
     loss=dict(student_temperature=0.05, teacher_temperature=0.01, queue_teacher_temperature=0.01, alpha=0.25),

@@ -2,7 +2,7 @@
 train_dataloader = dict(
     batch_size=256,
     num_workers=8,
-    # New processes, with new seeds, in each epoch: a resumed run then sees what an unbroken one sees.
+    # New processes with new seeds in each epoch, so that a resumed run sees the same views as an unbroken one.
     persistent_workers=False,
     worker_init_fn=dict(type='mmlgd.keep_torch_seeds'),
     pin_memory=True,
@@ -15,14 +15,14 @@ train_dataloader = dict(
         data_root='data/pictures',
         data_prefix='',
         with_label=False,
-        # The published view: crop, colour, grey, blur, flip. With 'moco-v2-crop', a sixth to a third of the CPU time,
-        # model.data_preprocessor.augmentation makes the rest for whole batches on the GPU, as in
+        # The published view: crop, colour, grey, blur, flip. 'moco-v2-crop' takes a sixth to a third of the CPU time, and
+        # model.data_preprocessor.augmentation does the rest for whole batches on the GPU, as in
         # lgd/lgd_resnet18_1xb256-coslr-200e_pictures_batched.py. For other views, give a pipeline instead of these three.
         view='moco-v2',
         size=224,
         crop=(0.2, 1.0),
-        # Of a bad image the log has path and reason, and another one takes its place; up to one in a hundred.
-        # bad_pictures='raise' stops at the first.
+        # The log reports each bad image, and another one takes its place; the run stops if more than one in a hundred is
+        # bad. bad_pictures='raise' stops at the first.
         bad_pictures='skip',
         max_bad_pictures=0.01,
     ),

@@ -6,8 +6,8 @@ model = dict(
     type='mmlgd.LGD',
     compile='auto',  # on a GPU; it takes a minute at the start
     channels_last=True,
-    # Residual blocks start as torchvision's, with which the published students were trained: mmpretrain's own default,
-    # the identity, learns later.
+    # Residual blocks start like torchvision's, as in the published students. mmpretrain's default, the identity, learns
+    # more slowly at the start.
     backbone=dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,), norm_eval=False, zero_init_residual=False),
     neck=dict(type='mmlgd.ProjectionNeck'),
     teacher=dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained='openai', compile='auto'),

@@ -1,7 +1,7 @@
 # As published: SGD, lr 0.03 per 256 images, 5 epochs of linear warm-up, cosine; batch 8 x 256.
 optim_wrapper = dict(
-    # bf16 autocast where the card has it, float32 elsewhere, chosen when the run is built and written to its log;
-    # `tools/train.py --amp` switches fp16 on for older cards.
+    # bf16 autocast if the GPU has it, else float32; chosen when the run is built and written to its log.
+    # `mmlgd train --amp` switches to fp16 on older GPUs.
     type='mmlgd.AutoOptimWrapper',
     optimizer=dict(type='SGD', lr=0.24, momentum=0.9, weight_decay=1e-4, fused=True),
 )

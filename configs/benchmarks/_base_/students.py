@@ -1,8 +1,7 @@
 _base_ = '../../_base_/imagenet_statistics.py'
 
-# What a pre-trained student is in a detector or segmentor: the class it was pre-trained with, so that every weight has
-# a place, with four outputs at strides 4, 8, 16 and 32. Batch norm is trained and nothing is frozen: the same config
-# then serves a random start. (SyncBN is plain batch norm in a run that is not distributed.)
+# The backbones of detectors and segmentors: the class of pre-training, so that every weight has a place, with four outputs
+# at strides 4, 8, 16 and 32. Batch norm is trained and nothing is frozen, so the same config also serves a random start. (SyncBN is plain batch norm in a run that is not distributed.)
 resnet18 = dict(
     type='mmpretrain.ResNet',
     depth=18,
@@ -14,7 +13,7 @@ resnet18 = dict(
 )
 resnet18_channels = [64, 128, 256, 512]
 
-# The last output is that of the last layer (index 7): a detector that ends earlier would leave weights unused.
+# The last output comes from the last layer (index 7): a detector that ends earlier would leave weights unused.
 mobilenetv2 = dict(
     type='mmpretrain.MobileNetV2',
     out_indices=(1, 2, 4, 7),

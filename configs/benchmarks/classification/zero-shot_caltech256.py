@@ -1,8 +1,8 @@
-# Zero-shot accuracy of an LGD checkpoint: tools/test.py takes the student that the checkpoint was trained with.
+# Zero-shot accuracy of an LGD checkpoint: `mmlgd test` builds the student from the checkpoint's own config.
 _base_ = [
     '../../_base_/models/lgd_resnet18.py',
     '../../_base_/datasets/zero_shot_caltech256.py',
     '../../_base_/default_runtime.py',
 ]
 
-model = dict(text=dict(vocabulary='caltech256', transfer=True))  # whatever names it was trained with
+model = dict(text=dict(vocabulary='caltech256', transfer=True))  # also for other names than those of training

@@ -1,4 +1,4 @@
-# An LGD checkpoint on your labelled images and any class names: tools/test.py configs/benchmarks/classification/<this
+# An LGD checkpoint on your labelled images and any class names: mmlgd test configs/benchmarks/classification/<this
 # file> CHECKPOINT --cfg-options data_root=/my/data names=/my/names.txt. `data_root` has val/CLASS/*, `names` the class
 # names, one a line in the (sorted) order of the class folders. The student and its image size are the checkpoint's.
 _base_ = [
@@ -7,14 +7,14 @@ _base_ = [
     '../../_base_/default_runtime.py',
 ]
 
-# A None below stands for these.
+# A None below is filled in from these variables.
 data_root = 'data/pictures'
-names = 'names.txt'  # in data_root, or anywhere
+names = 'names.txt'  # in data_root, or any other path
 
-model = dict(text=dict(vocabulary=None, transfer=True))  # whatever names it was trained with
-# No pipeline: tools/test.py brings images to the student's size.
+model = dict(text=dict(vocabulary=None, transfer=True))  # also for other names than those of training
+# No pipeline: `mmlgd test` brings images to the student's size.
 val_dataloader = dict(dataset=dict(_delete_=True, type='mmlgd.Pictures', data_root=None, data_prefix='val'))
-val_evaluator = [  # top-1, and top-5 of more than five classes
+val_evaluator = [  # top-1, and top-5 if there are more than five classes
     dict(type='mmpretrain.Accuracy', topk=None),
     dict(type='mmpretrain.MultiTasksMetric', task_metrics=dict(teacher=[dict(type='mmpretrain.Accuracy', topk=None)])),
     dict(type='mmlgd.DistillationMetric'),

@@ -1,4 +1,4 @@
-# As faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py, which says how your data is found.
+# As faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py, which describes the layout of your data.
 _base_ = 'faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py'
 
 model = dict(

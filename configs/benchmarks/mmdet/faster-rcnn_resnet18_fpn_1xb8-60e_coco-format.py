@@ -1,4 +1,4 @@
-# For your own data in COCO's format, a few hundred images on one card. Nothing here needs an edit:
+# For your own data in COCO's format, a few hundred images on one GPU. Nothing here needs an edit:
 #   mmlgd train configs/benchmarks/mmdet/<this file> --cfg-options data_root=/my/data names=/my/names.txt
 # The folder has train/ and val/ (images), annotations/train.json and annotations/val.json. The names are those in the
 # json files, one a line and in their order; the same file is model.text.vocabulary in pre-training.
@@ -10,9 +10,9 @@ _base_ = [
     '_base_/default_runtime.py',
 ]
 
-# A None below stands for these, for the class names in `names`, and for how many they are.
+# A None below is filled in from these variables, the class names in `names` and their number.
 data_root = 'data/detection'
-names = 'names.txt'  # in data_root, or anywhere
+names = 'names.txt'  # in data_root, or any other path
 
 model = dict(
     backbone=dict(
@@ -46,10 +46,10 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=None)  # that of the data set
+val_evaluator = dict(ann_file=None)  # the same file as the data set's
 test_evaluator = val_evaluator
 
-# 300 images are 38 steps an epoch: a warm-up of 2 epochs or so, and a checkpoint where an evaluation is.
+# 300 images are 38 steps an epoch: a warm-up of about 2 epochs, and a checkpoint at each evaluation.
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=100),
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=60, milestones=[45, 55], gamma=0.1),

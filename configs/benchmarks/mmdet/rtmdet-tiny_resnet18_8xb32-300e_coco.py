@@ -2,7 +2,7 @@
 _base_ = ['mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', '../_base_/students.py', '../_base_/checks.py']
 
 model = dict(
-    # RTMDet's own backbones see BGR images; the student sees those of its pre-training: RGB.
+    # RTMDet's own backbones take BGR images; the student takes RGB, as in pre-training.
     data_preprocessor=dict(**_base_.imagenet_statistics, bgr_to_rgb=True),
     backbone=dict(
         _delete_=True,

@@ -1,6 +1,6 @@
-# For your own images with index masks, a few hundred of them on one card. Nothing here needs an edit:
+# For your own images with index masks, a few hundred of them on one GPU. Nothing here needs an edit:
 #   mmlgd train configs/benchmarks/mmseg/<this file> --cfg-options data_root=/my/data names=/my/names.txt
-# _base_/datasets/masks.py says what lies where.
+# _base_/datasets/masks.py describes the folders.
 _base_ = [
     '_base_/models/deeplabv3plus_mobilenetv2.py',
     '_base_/datasets/masks.py',

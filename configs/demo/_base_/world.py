@@ -1,4 +1,4 @@
-# Where tools/demo renders the world (with --work-dir, elsewhere), and the names of the things in it.
+# The folder where tools/demo renders the world (--work-dir changes it), and the names of the objects in it.
 data_root = 'work_dirs/demo/world'
 things = (
     'ball',

@@ -4,7 +4,7 @@ _base_ = ['../../benchmarks/_base_/checks.py', '../../_base_/imagenet_statistics
 default_scope = 'mmdet'
 default_hooks = _base_.checks
 
-width = 32  # of the backbone's first stage; 64 in a full ResNet-18
+width = 32  # width of the backbone's first stage; 64 in a full ResNet-18
 model = dict(
     type='ATSS',
     data_preprocessor=dict(
@@ -41,8 +41,8 @@ model = dict(
     test_cfg=dict(nms_pre=500, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100),
 )
 
-# Values that a set gives: data_root, json files, image folders, classes. A None below stands for `data_root`; images
-# fit into a square of 256 px.
+# A config of a data set gives data_root, json files, image folders and classes. A None below is filled in from `data_root`;
+# images fit into a square of 256 px.
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,
@@ -75,7 +75,7 @@ val_dataloader = dict(
         ],
     ),
 )
-val_evaluator = dict(type='CocoMetric', metric='bbox', ann_file=None)  # that of the data set
+val_evaluator = dict(type='CocoMetric', metric='bbox', ann_file=None)  # the same file as the data set's
 val_cfg = dict()
 
 optim_wrapper = dict(

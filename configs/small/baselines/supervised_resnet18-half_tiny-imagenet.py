@@ -1,5 +1,5 @@
-# No distillation: the same backbone from a random start on the labels of the same images, as mmpretrain's classifier;
-# views, schedule and optimizer are those of the others.
+# No distillation: mmpretrain's classifier with the same backbone, trained from scratch on the labels of the same images, with
+# the same views, schedule and optimizer.
 _base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
 model = dict(
@@ -18,7 +18,7 @@ model = dict(
 train_dataloader = dict(dataset=dict(with_label=True))
 val_evaluator = [dict(type='mmpretrain.Accuracy', topk=None)]
 test_evaluator = val_evaluator
-# Without the hooks that watch a bank and its names.
+# Without the hooks that check a bank and its names.
 default_hooks = dict(
     _delete_=True,
     **{

@@ -1,4 +1,4 @@
-# Class names alone: no visual bank in the loss.
+# Only class names: no visual bank in the loss.
 _base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
 model = dict(

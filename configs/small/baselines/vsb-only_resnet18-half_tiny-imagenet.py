@@ -1,4 +1,4 @@
-# The visual bank alone: class names group images (LGKA), and are not in the loss.
+# Only the visual bank: class names group images (LGKA), but are not in the loss.
 _base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
 model = dict(

@@ -1,5 +1,5 @@
 # The student of LGD pre-training under mmpretrain's linear head: the same backbone, the same image statistics.
-# `tools/train.py --student FILE|none|torchvision://resnet18` says whose weights it starts from.
+# `mmlgd train --student FILE|none|torchvision://resnet18` sets the start weights.
 _base_ = '../../../_base_/imagenet_statistics.py'
 
 model = dict(

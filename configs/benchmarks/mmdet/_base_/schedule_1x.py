@@ -1,4 +1,4 @@
-# 12 epochs of 8 x 2 images with AdamW; the optimizer is the published one of the detectors on LGD students.
+# 12 epochs of 8 x 2 images with AdamW, the published optimizer for detectors on LGD students.
 _base_ = 'mmdet::_base_/schedules/schedule_1x.py'
 
 optim_wrapper = dict(

@@ -1,14 +1,14 @@
-# Your own images with index masks: images/{train,val} and annotations/{train,val} in `data_root`, a mask named as its
-# image but for the suffix. Value k of a mask is line k of `names`, counted from 0; the same file is model.text.vocabulary
+# Your own images with index masks: images/{train,val} and annotations/{train,val} in `data_root`. A mask has the name of its
+# image and another suffix. Value k of a mask is line k of `names`, counted from 0; the same file is model.text.vocabulary
 # in pre-training.
 _base_ = 'ade20k.py'
 
-# A None below and in the model stands for these, for the class names in `names`, and for how many they are.
+# A None below or in the model is filled in from these variables, the class names in `names` and their number.
 data_root = 'data/masks'
-names = 'names.txt'  # in data_root, or anywhere
+names = 'names.txt'  # in data_root, or any other path
 img_suffix = '.jpg'
 seg_map_suffix = '.png'
-ignore_index = 255  # the value of pixels that have no label; where that is 0, keep 255 here and set the next one:
+ignore_index = 255  # the value of pixels without a label; if that is 0, keep 255 here and set the next variable
 reduce_zero_label = False  # True: 0 is no label, and value 1 is the first name
 
 train_pipeline = [

@@ -1,5 +1,5 @@
 # mmpretrain's MobileNetV2 has no dilation, so its output stride is 32 and not 8. The atrous rates (1, 12, 24, 36) are
-# divided by four to look as far in the image.
+# divided by four, so that they cover the same area of the image.
 _base_ = 'deeplabv3plus_resnet18.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# SegFormer's: AdamW, ten times the rate in the head, no decay for norms, a warm-up and a linear fall.
+# SegFormer's schedule: AdamW, ten times the learning rate in the head, no decay for norms, warm-up and linear decay.
 _base_ = 'sgd_160k.py'
 
 optim_wrapper = dict(

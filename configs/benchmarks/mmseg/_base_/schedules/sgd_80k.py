@@ -1,4 +1,4 @@
-# The same for 8 images a step, as Cityscapes' large crops want it.
+# The same for 8 images a step, for Cityscapes' large crops.
 _base_ = 'sgd_160k.py'
 
 auto_scale_lr = dict(base_batch_size=8)

@@ -1,4 +1,4 @@
-# A few hundred images on one card.
+# For a few hundred images on one GPU.
 _base_ = 'sgd_160k.py'
 
 auto_scale_lr = dict(base_batch_size=8)
