@@ -158,7 +158,7 @@ def test_what_is_wrong_is_named_before_the_work(run, student, folders, photos, t
     monkeypatch.setattr(tables, 'load_split', lambda *_: pytest.fail('it has looked for images'))
     with pytest.raises(FileNotFoundError, match='There is no checkpoint'):
         run(tmp_path / 'epoch_9.pth', data=folders)
-    with pytest.raises(ValueError, match="'none' does not say of which backbone"):
+    with pytest.raises(ValueError, match="'none' does not define its backbone"):
         run(students=['random=none'], data=folders)
     with pytest.raises(MMLGDError, match="no config at 'none.py', which --backbone names"):
         run(student, data=folders, backbone='none.py')

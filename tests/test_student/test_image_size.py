@@ -120,8 +120,8 @@ def test_an_evaluation_is_the_truth_and_one_that_does_not_resize_gets_the_size_o
     [
         (data([dict(CROP, scale=10**9)]), 'scale=1000000000 .RandomResizedCrop.; expected are 1 to 4096'),
         (data([dict(CROP, scale=0)]), 'expected are 1 to 4096'),
-        (data(['Resize']), 'no list of transforms as train_dataloader'),
-        (data(test=dict(type='Resize')), 'no list of transforms as test_dataloader'),
+        (data(['Resize']), 'train_dataloader.* is not a list of transforms'),
+        (data(test=dict(type='Resize')), 'test_dataloader.* is not a list of transforms'),
         (dict(train_dataloader='x'), 'a str as train_dataloader'),
         (dict(train_dataloader=dict(dataset=dict(dataset=[1]))), 'a list as train_dataloader.dataset'),
     ],

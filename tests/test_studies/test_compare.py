@@ -91,11 +91,11 @@ def arguments(tmp_path):
 @pytest.mark.parametrize(
     'change, message',
     [
-        (lambda folder, given: given.update(starts=dict(lgd='b.pth')), 'student a.pth .*asked for'),
-        (lambda folder, given: given.update(config='c.py'), 'train config.py .*asked for is `mmlgd train c.py'),
+        (lambda folder, given: given.update(starts=dict(lgd='b.pth')), 'student a.pth .*requested was'),
+        (lambda folder, given: given.update(config='c.py'), 'train config.py .*requested was `mmlgd train c.py'),
         (lambda folder, given: given.update(cfg_options=['model.depth=1']), r'seed=0 model.depth=1`'),
-        (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'another content of a.pth'),
-        (lambda folder, given: (folder / 'config.py').write_text('model = 1'), 'another content of config.py'),
+        (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'other contents of a.pth'),
+        (lambda folder, given: (folder / 'config.py').write_text('model = 1'), 'other contents of config.py'),
         (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'did not record'),
     ],
     ids=['checkpoint', 'config', 'options', 'weights', 'settings', 'record'],
