@@ -3,7 +3,7 @@
     python examples/classification.py
 
 The student comes with the source tree: the demo's quarter-width ResNet-18, distilled without labels. This script draws
-    the images. With your own student and images, the three important lines stay the same.
+the images. With your own student and images, the three important lines stay the same.
 """
 
 import argparse

@@ -72,7 +72,7 @@ def table(times: Times, items: Optional[int] = None, unit: str = 'pictures') -> 
 
     Returns:
         str: A row for each alternative: median, fastest and slowest in ms, items per second, speed relative to the
-            first.
+        first.
     """
     first = statistics.median(next(iter(times.values())))
     rate = f' {unit}/s |' if items else ''

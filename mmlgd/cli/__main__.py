@@ -9,7 +9,7 @@ import click
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
     'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
-    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint on the test set of a config.'),
+    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint on the test set of an mmpretrain, mmdet, mmseg or mmlgd config.'),
     'store': ('mmlgd.cli.store', 'Run the teacher once over all images, and store its embeddings.'),
     'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
     'predict': ('mmlgd.cli.predict', 'Classify images.'),
@@ -52,7 +52,7 @@ def main() -> None:
       mmlgd pretrain --images DIR --names FILE       a student from your images and class names
 
     Each verb is a Python function as well: mmlgd.train(...) is `mmlgd train ...`. Configs are ordinary OpenMMLab
-        configs: `mim train mmlgd CONFIG` trains them as well.
+    configs: `mim train mmlgd CONFIG` trains them as well.
 
     \b
     Completion by <TAB>, in bash (zsh_source and fish_source for the others):

@@ -1,7 +1,7 @@
 """Converts checkpoints of the published LGD or SEED code, and others with the same layout, into ours.
 
 They are plain torch: a torchvision-style encoder under `module.student.`, `student.`, `encoder_q.` or without a prefix,
-    its projection in `fc` or `classifier`, a teacher and perhaps a queue.
+its projection in `fc` or `classifier`, a teacher and perhaps a queue.
 """
 
 import json

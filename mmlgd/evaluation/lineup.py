@@ -74,7 +74,7 @@ def pipelines_of(models: dict[str, FrozenModel], size: Optional[int] = None) -> 
 
     Returns:
         Dict[str, List[dict]]: Transforms by model. A model without a config, such as a bare backbone, gets those of the
-            first model that has one.
+        first model that has one.
     """
     if size:
         return {name: reading_pipeline(None, resized((size, size))) for name in models}

@@ -77,9 +77,9 @@ def evaluate(
 
     Returns:
         dict: The content of table.json. ``results`` has for each model ``zero_shot`` (None without names), ``own_head``
-            (None if it is not a linear classifier of these classes), ``knn`` and ``linear`` (by labels and seed), in
-            per cent; ``c`` is the inverse penalty of each probe. ``notes`` says what is missing in the table, and why.
-            :func:`~mmlgd.evaluation.as_markdown` formats it as a table.
+        (None if it is not a linear classifier of these classes), ``knn`` and ``linear`` (by labels and seed), in
+        per cent; ``c`` is the inverse penalty of each probe. ``notes`` says what is missing in the table, and why.
+        :func:`~mmlgd.evaluation.as_markdown` formats it as a table.
 
     Raises:
         ConfigError: An option is out of its range; data, names and students do not match; or scikit-learn is not

@@ -73,7 +73,7 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
 
     Returns:
         Tuple[List[str], Tensor]: V names and (V, D) unit rows; empty if the checkpoint has no visual bank or a queue of
-            images.
+        images.
     """
     state = state_dict_of(read_checkpoint(checkpoint))
     if saved_role(state, 'visual_bank') != PROTOTYPES:

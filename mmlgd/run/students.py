@@ -27,7 +27,7 @@ def list_students(start: str = '') -> list[str]:
 
     Returns:
         List[str]: ``resnet18``, ``mobilenetv2``, and ``timm:NAME`` and ``mmpretrain:NAME`` of the installed libraries,
-            sorted.
+        sorted.
 
     Examples:
         >>> list_students('res')
@@ -56,7 +56,7 @@ def student_settings(name: str, size: int = _SIZE) -> dict:
 
     Returns:
         dict: Value for ``model.backbone``. A timm model is complete except for the classifier, with timm's own key
-            names.
+        names.
 
     Raises:
         ConfigError: The name is unknown, or the backbone does not support this image size.

@@ -20,7 +20,7 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
     Args:
         config_or_checkpoint (str | Path | Config): A checkpoint of LGD training or of ``mmlgd publish``, as a file
             or URL: the backbone comes with its weights. Or a config (a ``.py`` file, ``'mmlgd::lgd/....py'``, or a
-                ``Config``): the backbone gets the weights of its ``init_cfg`` or ``load_from``, or else random weights.
+            ``Config``): the backbone gets the weights of its ``init_cfg`` or ``load_from``, or else random weights.
         **options: Changes to the backbone's own settings, for example ``out_indices=(0, 1, 2, 3)`` or
             ``frozen_stages=1``.
 

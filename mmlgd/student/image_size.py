@@ -65,7 +65,7 @@ def evaluation_pipeline(config: dict, default: Optional[list[dict]] = None) -> l
 
     Returns:
         List[dict]: Transforms of the evaluation of its training. If these leave images at several sizes, they first
-            resize the short side to :func:`image_size` and crop the centre.
+        resize the short side to :func:`image_size` and crop the centre.
 
     Raises:
         CheckpointError: The config has an invalid size, a pipeline that is not a list of transforms, or transforms that

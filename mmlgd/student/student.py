@@ -31,7 +31,7 @@ class Student(BaseModel):
 
     ``images`` of its methods are a file, a URL, a folder (searched with its sub-folders), an array (H, W, 3) in BGR
     order as OpenCV reads it, or a list of these: N images in this order, prepared by :attr:`pipeline`. A tensor (N, 3,
-        H, W) must already be prepared and normalised. An unreadable image is an error.
+    H, W) must already be prepared and normalised. An unreadable image is an error.
 
     Args:
         checkpoint (str | Path | SavedStudent): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL.
@@ -123,7 +123,7 @@ class Student(BaseModel):
 
         Returns:
             Student: A student with the same modules. Without names and templates it is this student, and no teacher is
-                needed.
+            needed.
 
         Raises:
             CheckpointError: It has no textual bank, or its teacher must be named.

@@ -17,8 +17,8 @@ def summarise(found: dict[str, dict[str, dict]]) -> Summary:
 
     Returns:
         Dict[str, Dict[str, dict]]: ``mean``, ``spread`` (sample standard deviation) and ``values`` by seed, for each
-            variant and column. A linear probe's value is its mean over the draws of labels. ``own`` marks the accuracy
-            of a classifier's own head in the first column. Columns without a value are omitted.
+        variant and column. A linear probe's value is its mean over the draws of labels. ``own`` marks the accuracy
+        of a classifier's own head in the first column. Columns without a value are omitted.
     """
     summary: Summary = {}
     for name, runs in found.items():

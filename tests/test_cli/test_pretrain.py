@@ -36,7 +36,7 @@ def test_options_reach_the_function_and_the_config_is_printed(command, tmp_path)
 
 def test_bad_input_is_one_paragraph(command):
     result = command(teacher='RN51')
-    assert result.exit_code == 1 and result.output.startswith("error: open_clip knows no model 'RN51'")
+    assert result.exit_code == 1 and result.output.startswith("error: open_clip has no model 'RN51'")
     assert command('--recipe', 'mine').exit_code == 2
 
 

@@ -25,7 +25,8 @@ class AnnotationCheckHook(Hook):
     - COCO-like sets: mmdet drops the categories that are not among the class names, and takes the order of labels
       from the file, not from the names.
     - Index masks: a value beyond the classes is a crash on the CPU and a device assertion on a GPU. All masks are read;
-    of more than 1000, an evenly spread 1000 are read. - Heads: their ``num_classes`` must be the number of names.
+      of more than 1000, an evenly spread 1000 are read.
+    - Heads: their ``num_classes`` must be the number of names.
 
     Examples:
         >>> default_hooks = dict(annotations=dict(type='mmlgd.AnnotationCheckHook'))

@@ -42,7 +42,7 @@ def find_weights(model: str, pretrained: Optional[str]) -> Weights:
 
     Returns:
         Weights: The weights. A file without a tag gets the settings that all tags of the architecture share; a warning
-            names the settings in which they differ.
+        names the settings in which they differ.
 
     Raises:
         TeacherError: ``pretrained`` is neither a tag nor a file.

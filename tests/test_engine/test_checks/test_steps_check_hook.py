@@ -39,7 +39,7 @@ def test_the_same_steps_are_no_news_and_others_are(hub):
     assert not check(DataLoader(pictures, batch_size=4, drop_last=True), hub)
     assert not check(DataLoader(pictures, batch_size=4, drop_last=True), hub)
     (warning,) = check(DataLoader(pictures, batch_size=4), hub)
-    assert 'goes on with 1 processes x 4 images, 3 steps' in warning and 'x 4 images, 2 steps' in warning
+    assert 'continues with 1 processes x 4 images, 3 steps' in warning and 'x 4 images, 2 steps' in warning
     (warning,) = check(DataLoader(pictures, batch_size=5), hub)
     assert 'x 5 images, 2 steps' in warning and 'x 4 images, 3 steps' in warning
 
@@ -61,7 +61,7 @@ def test_a_batch_sampler_of_ones_own_and_a_run_by_iterations_pass(hub):
 def test_another_size_of_images_is_told(hub):
     assert not check(DataLoader(range(4), batch_size=2), hub)
     (warning,) = check(DataLoader(range(4), batch_size=2), hub, size=96)
-    assert 'images of [96, 96] pixels, and was begun with [64, 64]' in warning
+    assert 'images of [96, 96] pixels, but began with [64, 64]' in warning
 
 
 class Images(list):
@@ -90,7 +90,7 @@ def test_a_checkpoint_of_before_says_nothing_of_images(hub):
 
 
 def train(work_dir, epochs, t_max, resume=None, optimizer=None, **cosine):
-    """Two steps an epoch."""
+    """Two steps per epoch."""
     dataset = [dict(inputs=torch.ones(1))] * 2
     loader = dict(
         dataset=dataset, batch_size=1, sampler=dict(type='DefaultSampler'), collate_fn=dict(type='default_collate')
