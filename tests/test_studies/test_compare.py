@@ -68,7 +68,7 @@ def test_a_failing_run_is_named_with_its_last_words(compare, tmp_path):
 def test_wrong_arguments(compare, tmp_path):
     with pytest.raises(ConfigError, match="no 'AP'; it has mIoU"):
         compare('c.py', metric='AP', work_dir=tmp_path / 'runs', starts=dict(random='none'))
-    for starts, said in ((['none'], 'NAME=VALUE'), ([], 'empty'), (['a=none', 'a=b.pth'], "two named 'a'")):
+    for starts, said in ((['none'], 'NAME=VALUE'), ([], 'empty'), (['a=none', 'a=b.pth'], "the name 'a' twice")):
         with pytest.raises(ConfigError, match=said):
             compare('c.py', metric='AP', starts=starts)
 
@@ -96,7 +96,7 @@ def arguments(tmp_path):
         (lambda folder, given: given.update(cfg_options=['model.depth=1']), r'seed=0 model.depth=1`'),
         (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'other contents of a.pth'),
         (lambda folder, given: (folder / 'config.py').write_text('model = 1'), 'other contents of config.py'),
-        (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'did not record'),
+        (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'not recorded'),
     ],
     ids=['checkpoint', 'config', 'options', 'weights', 'settings', 'record'],
 )
