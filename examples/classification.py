@@ -1,9 +1,9 @@
-"""Name images with a student, with the names of its training and with others.
+"""Classify images with a student, with the names of its training and with others.
 
     python examples/classification.py
 
-The student comes with the source tree: the demo's quarter-width ResNet-18, distilled without labels. The images are
-drawn here. With your own student and images, the three lines that matter stay the same.
+The student comes with the source tree: the demo's quarter-width ResNet-18, distilled without labels. This script draws
+the images. With your own student and images, the three important lines stay the same.
 """
 
 import argparse
@@ -21,28 +21,28 @@ def main(work_dir: Path, pictures: int) -> float:
     """Classify images that the student has not seen.
 
     Args:
-        work_dir (Path): For the images and what is drawn on them.
-        pictures (int): How many, at least one for each of the ten classes.
+        work_dir (Path): Folder for the images and the drawn predictions.
+        pictures (int): Number of images, at least one for each of the ten classes.
 
     Returns:
-        float: Share of right answers.
+        float: Share of correct predictions.
     """
-    # 1. Images with labels, to compare with: in objects/val, listed in objects/val.txt.
+    # 1. Images with labels for comparison: in objects/val, listed in objects/val.txt.
     world = write_demo_world(work_dir / 'world', num_objects=(10, pictures), num_scenes=(10, 10))
     labels = dict(line.split() for line in (world / 'objects/val.txt').read_text().splitlines())
 
     # 2. The student with the bank of its training: its names are in the checkpoint, and no teacher is needed.
     inferencer = mmlgd.ZeroShotInferencer(STUDENT, device='cpu')
 
-    # 3. Files, folders, URLs or arrays; `show_dir` draws the answers.
+    # 3. Files, folders, URLs or arrays; `show_dir` draws the predictions.
     results = inferencer(world / 'objects/val', show_dir=work_dir / 'shown')
     right = np.mean([result['pred_label'] == int(labels[Path(result['img_path']).name]) for result in results])
     for result in results[:5]:
         print(f'{Path(result["img_path"]).name}: {result["pred_class"]} ({result["pred_score"]:.2f})')
-    print(f'{100 * right:.1f} % of {len(results)} images named rightly; chance is {100 / len(DEMO_CLASSES):.0f} %.')
-    print(f'Answers on the images: {work_dir / "shown"}')
+    print(f'{100 * right:.1f} % of {len(results)} images are right; chance is {100 / len(DEMO_CLASSES):.0f} %.')
+    print(f'Images with predictions: {work_dir / "shown"}')
 
-    # The backbone alone, for code of your own: a plain module with features of every stage.
+    # Only the backbone, for your own code: a plain module with features of every stage.
     backbone = mmlgd.get_student(STUDENT, out_indices=(0, 1, 2, 3))
     print(f'The backbone has {sum(p.numel() for p in backbone.parameters()):,} parameters.')
     return float(right)

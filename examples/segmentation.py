@@ -1,9 +1,9 @@
 """Segment with a student: mmsegmentation's FPN head, fine-tuned on drawn scenes from the distilled backbone.
 
     python examples/segmentation.py                    # from the student that comes with the source tree
-    python examples/segmentation.py --student none     # the same budget from random weights, to compare with
+    python examples/segmentation.py --student none     # the same budget from random weights, for comparison
 
-What matters: an ordinary config, what its backbone starts from, and mmengine's runner.
+The important parts: an ordinary config, the start of its backbone, and mmengine's runner.
 """
 
 import argparse
@@ -25,25 +25,25 @@ def main(work_dir: Path, student: str, scenes: int, iterations: int) -> dict:
     """Fine-tune and evaluate.
 
     Args:
-        work_dir (Path): For the images, the log and the checkpoint.
-        student (str): A checkpoint, ``'none'``, or a name as ``'torchvision://resnet18'``.
+        work_dir (Path): Folder for the images, the log and the checkpoint.
+        student (str): A checkpoint, ``'none'``, or a name such as ``'torchvision://resnet18'``.
         scenes (int): Images to train with, at least 10.
-        iterations (int): Of fine-tuning.
+        iterations (int): Iterations of fine-tuning.
 
     Returns:
         dict: The metrics of mmsegmentation.
     """
-    # 1. Data in the format that the library reads anyway: an image and an index mask.
+    # 1. Data in a standard format of the library: an image and an index mask.
     write_demo_world(work_dir / 'world', num_objects=(10, 10), num_scenes=(scenes, 50))
 
-    # 2. An ordinary config of mmsegmentation. Yours would do as well.
+    # 2. An ordinary config of mmsegmentation. Yours works as well.
     cfg = Config.fromfile(ROOT / 'configs/demo/segmentor_resnet18-tiny_demo.py')
     cfg.data_root = str(work_dir / 'world')
-    fill_in(cfg)  # a variable of our configs: into every data set
+    fill_in(cfg)  # put a variable of our configs into every data set
     cfg.work_dir = str(work_dir / 'run')
     cfg.randomness = dict(seed=0)
 
-    # 3. The one line that is ours: what the backbone starts from, checked to the last key.
+    # 3. The only line of mmlgd: the start of the backbone, with all keys checked.
     start_from(cfg, student)
 
     # 4. A schedule for this budget, and train.
@@ -53,7 +53,7 @@ def main(work_dir: Path, student: str, scenes: int, iterations: int) -> dict:
     runner = Runner.from_cfg(cfg)
     runner.train()
 
-    # 5. Evaluate once more, as a script of its own would after `runner = Runner.from_cfg(cfg)` with cfg.load_from.
+    # 5. Evaluate once more, as a separate script would after `runner = Runner.from_cfg(cfg)` with cfg.load_from.
     metrics = runner.val()
     print(f'mIoU from {Path(student).name}: {metrics["mIoU"]:.1f} %')
     return metrics

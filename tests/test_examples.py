@@ -30,7 +30,7 @@ def example(name):
 
 def test_classification_names_most_pictures(tmp_path, capsys):
     assert example('classification').main(tmp_path, pictures=50) > 0.8
-    assert 'named rightly' in capsys.readouterr().out
+    assert 'images are right' in capsys.readouterr().out
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 50
 
 

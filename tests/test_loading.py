@@ -387,14 +387,14 @@ def test_a_malicious_download_is_refused(way, writer, served, marker, tmp_path, 
 
 
 def test_a_malicious_teacher_is_refused(bad, tiny_clip, tmp_path):
-    with pytest.raises(MMLGDError, match='Nothing but weights is read'):
+    with pytest.raises(MMLGDError, match='Only weights are read'):
         mmlgd.OpenCLIPTeacher('ViT-S-32-alt', pretrained=bad)
     folder = tmp_path / 'clip'
     folder.mkdir()
     config = Path(tiny_clip.partition(':')[2], 'open_clip_config.json')
     (folder / config.name).write_text(config.read_text())
     Path(bad).rename(folder / 'open_clip_pytorch_model.bin')
-    with pytest.raises(MMLGDError, match='Nothing but weights is read'):
+    with pytest.raises(MMLGDError, match='Only weights are read'):
         mmlgd.OpenCLIPTeacher(f'local-dir:{folder}')
 
 

@@ -28,7 +28,7 @@ def test_a_checkpoint_does_not_name_its_published_file(name, lgd_checkpoint, tmp
     content = torch.load(lgd_checkpoint, weights_only=True)
     content['meta']['experiment_name'] = f'{name}_20260102_030405'
     torch.save(content, tmp_path / 'a.pth')
-    with pytest.raises(MMLGDError, match='no name of a file'):
+    with pytest.raises(MMLGDError, match='not a file name'):
         mmlgd.publish(tmp_path / 'a.pth', tmp_path / 'deep/zoo')
     assert everything(tmp_path) == {'a.pth'}
 

@@ -1,4 +1,4 @@
-"""``mmlgd evaluate``, where OpenMMLab users look for it."""
+"""``mmlgd evaluate``, in the place where OpenMMLab users look for it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint with any of these configs: `mmlgd test` by the name that OpenMMLab users know."""
+"""Evaluate a checkpoint with any of these configs: `mmlgd test` under the name that OpenMMLab users know."""
 
 import sys
 

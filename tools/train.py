@@ -1,4 +1,4 @@
-"""Train any mmpretrain, mmdet, mmseg or mmlgd config: `mmlgd train` by the name that OpenMMLab users know."""
+"""Train any mmpretrain, mmdet, mmseg or mmlgd config: `mmlgd train` under the name that OpenMMLab users know."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""What the scripts in ``tools/benchmarks`` share: timing in turns, the published step, ours as a config builds it."""
+"""Shared code of ``tools/benchmarks``: timing in turns, the published step, and our step as a config builds it."""

@@ -1,4 +1,4 @@
-"""LGD as a config builds it: real towers with random weights, class names without meaning."""
+"""LGD as a config builds it, with random weights and meaningless class names."""
 
 import argparse
 
@@ -15,14 +15,14 @@ from mmlgd.registry import MODELS
 
 @MODELS.register_module()
 class WordlessTeacher(OpenCLIPTeacher):
-    """An open_clip teacher whose text embeddings are random: encoding ten thousand prompts is not what is measured."""
+    """An open_clip teacher with random text embeddings: the benchmark does not measure encoding of prompts."""
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         return torch.randn(len(prompts), self.embed_dim, generator=torch.Generator().manual_seed(0)).to(self.mean)
 
 
 def add_compile_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--compile``, on by default where it does not take minutes."""
+    """Add ``--compile``, which is on by default if it does not take minutes."""
     parser.add_argument(
         '--compile',
         action=argparse.BooleanOptionalAction,
@@ -32,16 +32,16 @@ def add_compile_option(parser: argparse.ArgumentParser) -> None:
 
 
 def build_lgd(classes: int, teacher: str, device: str, compile: bool) -> LGD:
-    """Build the published model with ResNet-18, in channels-last memory as our configs.
+    """Build the published model with ResNet-18, in channels-last memory as in our configs.
 
     Args:
         classes (int): K.
         teacher (str): An open_clip architecture.
-        device (str): As given to torch.
+        device (str): The device, as for torch.
         compile (bool): Compile student and teacher.
 
     Returns:
-        LGD: In training mode, on the device.
+        LGD: The model in training mode, on the device.
     """
     init_default_scope('mmpretrain')
     config = dict(
@@ -60,7 +60,7 @@ def build_lgd(classes: int, teacher: str, device: str, compile: bool) -> LGD:
 def optimizer_of(model: torch.nn.Module, device: str) -> OptimWrapper:
     """Wrap the published optimizer as our configs do: bfloat16 autocast on a GPU, float32 elsewhere, fused.
 
-    Its learning rate is 0: whoever learns the same batch by heart ends with gradients so small that a CPU slows down.
+    Its learning rate is 0: a model that memorises the batch gets such small gradients that a CPU slows down.
     """
     wrapper = dict(optimizer=dict(type='SGD', lr=0.0, momentum=0.9, weight_decay=1e-4, fused=True))
     if device.startswith('cuda'):
@@ -69,5 +69,5 @@ def optimizer_of(model: torch.nn.Module, device: str) -> OptimWrapper:
 
 
 def unit_rows(n: int, d: int, device: str, seed: int = 0) -> Tensor:
-    """Draw (n, d) unit rows."""
+    """Draw (n, d) random unit rows."""
     return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=1).to(device)

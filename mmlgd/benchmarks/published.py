@@ -1,7 +1,7 @@
-"""The published step in plain PyTorch, as the paper and its code describe it: what ours is compared with.
+"""The published step in plain PyTorch, after the paper and its code, as the baseline.
 
-A loop over classes that asks the device about each of them, float16 autocast with loss scaling, NCHW memory, attention
-pooling for all tokens, losses that divide half-precision similarities by the temperatures.
+It has a loop over classes that waits for the device for each class, float16 autocast with loss scaling, NCHW memory,
+attention pooling for all tokens, and losses that divide half-precision similarities by the temperatures.
 """
 
 import copy
@@ -34,11 +34,11 @@ def lgka(bank: Tensor, visited: Tensor, t: Tensor, tsb: Tensor, momentum: float 
 
 
 def losses(s: Tensor, t: Tensor, tsb: Tensor, vsb: Tensor, tau_s: float = 0.2, tau_t: float = 0.01) -> Tensor:
-    """Compute both losses, half each, in the precision of what comes in.
+    """Compute both losses, each with weight 1/2, in the precision of the inputs.
 
     Args:
-        s (Tensor): (N, D), student, unit rows.
-        t (Tensor): (N, D), teacher, unit rows.
+        s (Tensor): (N, D), student embeddings, unit rows.
+        t (Tensor): (N, D), teacher embeddings, unit rows.
         tsb (Tensor): (K, D), textual bank.
         vsb (Tensor): (K, D), visual bank.
         tau_s (float): Student's temperature. Defaults to 0.2.
@@ -58,15 +58,15 @@ def losses(s: Tensor, t: Tensor, tsb: Tensor, vsb: Tensor, tau_s: float = 0.2, t
 
 
 class PublishedStep:
-    """One training step.
+    """The published training step.
 
     Args:
         clip (nn.Module): open_clip's model with the teacher's image tower.
         tsb (Tensor): (K, D), unit rows.
-        device (str): As given to torch.
+        device (str): The device, as for torch.
 
     Attributes:
-        teacher (nn.Module): The image tower as open_clip has it.
+        teacher (nn.Module): open_clip's image tower, unchanged.
     """
 
     def __init__(self, clip: nn.Module, tsb: Tensor, device: str):
@@ -85,7 +85,7 @@ class PublishedStep:
         self.optimizer = torch.optim.SGD(parameters, 0.0, momentum=0.9, weight_decay=1e-4)  # 0: see ours.py
         on_gpu = device.startswith('cuda')
         self.scaler = torch.amp.GradScaler(enabled=on_gpu)
-        # Half precision is for GPUs: on a CPU this step is float32, as ours is there.
+        # Half precision only on GPUs: on a CPU both steps are float32.
         self.autocast = torch.autocast(
             device.split(':')[0], torch.float16 if on_gpu else torch.bfloat16, enabled=on_gpu
         )

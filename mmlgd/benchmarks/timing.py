@@ -1,4 +1,4 @@
-"""What the benchmarks share: several ways to do one thing, timed in turns in one process, as a table and as JSON."""
+"""Timing for the benchmarks: alternatives are timed in turns in one process, and reported as a table and as JSON."""
 
 import argparse
 import json
@@ -17,13 +17,13 @@ Times = dict[str, list[float]]
 
 
 def benchmark_parser(description: str) -> argparse.ArgumentParser:
-    """Make a parser of the arguments that every benchmark has.
+    """Make a parser with the common arguments of the benchmarks.
 
     Args:
         description (str): What is measured, for ``--help``.
 
     Returns:
-        argparse.ArgumentParser: To be given the benchmark's own arguments.
+        argparse.ArgumentParser: The parser, for the benchmark to add its own arguments.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
@@ -34,11 +34,11 @@ def benchmark_parser(description: str) -> argparse.ArgumentParser:
 
 
 def measure(ways: dict[str, Callable[[], object]], args: argparse.Namespace) -> Times:
-    """Time each way once a round, so that a noisy machine is as noisy for one as for the other.
+    """Time each alternative once per round, so that noise of the machine affects all equally.
 
     Args:
-        ways (Dict[str, Callable]): What to call, by name.
-        args (argparse.Namespace): Of a :func:`benchmark_parser`; its device, rounds and warmup are read.
+        ways (Dict[str, Callable]): The functions to time, by name.
+        args (argparse.Namespace): Arguments from a :func:`benchmark_parser`; its device, rounds and warmup are read.
 
     Returns:
         Dict[str, List[float]]: Seconds of each round, by name.
@@ -63,15 +63,16 @@ def _seconds(run: Callable[[], object], device: str) -> float:
 
 
 def table(times: Times, items: Optional[int] = None, unit: str = 'pictures') -> str:
-    """Write timings as a Markdown table; the first way is what the others are compared with.
+    """Write timings as a Markdown table; the first row is the baseline.
 
     Args:
-        times (Dict[str, List[float]]): Of :func:`measure`.
-        items (int, optional): How many items one call handles; None leaves the rate out.
+        times (Dict[str, List[float]]): From :func:`measure`.
+        items (int, optional): Number of items per call; None omits the rate.
         unit (str): What the items are. Defaults to ``'pictures'``.
 
     Returns:
-        str: A row for each way: median, fastest and slowest in ms, items a second, times as fast as the first.
+        str: A row for each alternative: median, fastest and slowest in ms, items per second, speed relative to the
+        first.
     """
     first = statistics.median(next(iter(times.values())))
     rate = f' {unit}/s |' if items else ''
@@ -85,13 +86,13 @@ def table(times: Times, items: Optional[int] = None, unit: str = 'pictures') -> 
 
 
 def environment(device: str) -> dict:
-    """Say on what the figures were measured.
+    """Describe the machine of the measurement.
 
     Args:
-        device (str): As given to torch.
+        device (str): The device, as for torch.
 
     Returns:
-        dict: Card or processor, threads and versions.
+        dict: GPU or processor, threads and versions.
     """
     card = torch.cuda.get_device_name(device) if device.startswith('cuda') else platform.processor() or 'CPU'
     return dict(
@@ -105,13 +106,13 @@ def environment(device: str) -> dict:
 
 
 def report(title: str, text: str, figures: dict, args: argparse.Namespace) -> None:
-    """Print a benchmark's table, and write its figures where ``--json`` says.
+    """Print a benchmark's table, and write its values to the file of ``--json``.
 
     Args:
         title (str): What was measured, with its sizes.
         text (str): The table.
-        figures (dict): What the table was made from.
-        args (argparse.Namespace): Of a :func:`benchmark_parser`.
+        figures (dict): The values of the table.
+        args (argparse.Namespace): Arguments from a :func:`benchmark_parser`.
     """
     machine = environment(args.device)
     print(f'\n{title}\n{", ".join(f"{key} {value}" for key, value in machine.items())}\n\n{text}')

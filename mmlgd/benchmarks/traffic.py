@@ -1,4 +1,4 @@
-"""What a step of LGD sends and keeps, beside the student's own: formulas, and what two processes here do."""
+"""Bytes that a step of LGD sends and keeps in addition to the student's own: formulas and a measurement."""
 
 import tempfile
 from pathlib import Path
@@ -15,16 +15,16 @@ STEPS = 20
 
 
 def predicted(n: int, k: int, d: int, world: int) -> dict[str, int]:
-    """Bytes of a step, for one process.
+    """Compute the bytes of a step for one process.
 
     Args:
-        n (int): N, images of one process.
+        n (int): N, images per process.
         k (int): K, class names.
         d (int): D, dimension of the joint space.
-        world (int): W, processes.
+        world (int): W, number of processes.
 
     Returns:
-        Dict[str, int]: What is sent to the other processes; what the banks take; what the losses keep for backward.
+        Dict[str, int]: Bytes sent to the other processes, of the banks, and kept by the losses for backward.
     """
     return {
         'sent for the bank, (W - 1) 4 N D': (world - 1) * 4 * n * d,
@@ -48,7 +48,7 @@ def _kept(n: int, k: int, d: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         LGDLoss()(unit_rows(n, d, 'cpu', 2).requires_grad_(), unit_rows(n, d, 'cpu', 3), tsb, vsb)
-    # The banks are there anyway, and what is (N, D) is the embeddings'.
+    # The banks exist anyway, and (N, D) tensors belong to the embeddings.
     return sum(size for pointer, size in kept.items() if size not in (tsb.nbytes, 4 * n * d))
 
 
@@ -72,18 +72,18 @@ def _sent(rank: int, n: int, k: int, d: int) -> int:
         bank.update(t, tsb)
     torch.distributed.barrier()
     sent = _loopback_bytes() - before
-    torch.distributed.barrier()  # before anyone goes on to the next sizes
+    torch.distributed.barrier()  # before any process continues with the next sizes
     return sent
 
 
 def measured(sizes: list[tuple[int, int, int]]) -> list[tuple[float, int, int]]:
-    """Measure what :func:`predicted` predicts, on two gloo processes of this machine (Linux).
+    """Measure the values of :func:`predicted` with two gloo processes on this machine (Linux).
 
     Args:
         sizes (List[Tuple[int, int, int]]): N, K and D of each step.
 
     Returns:
-        List[Tuple[float, int, int]]: Bytes sent, of the banks, and kept by the losses, for each of the sizes.
+        List[Tuple[float, int, int]]: Bytes sent, of the banks, and kept by the losses, for each size.
     """
     with tempfile.TemporaryDirectory() as folder:
         mp.start_processes(_rank, (folder, sizes), nprocs=2, start_method='forkserver')

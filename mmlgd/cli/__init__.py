@@ -1,1 +1,1 @@
-"""The command ``mmlgd``: a module a verb, each a thin layer over a function."""
+"""The command ``mmlgd``: one module per verb, each a thin layer over a function."""

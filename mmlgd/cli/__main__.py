@@ -5,30 +5,30 @@ from typing import Optional
 
 import click
 
-# Verb: where its command is, and its first line: the list of them waits for no import.
+# For each verb, the module of its command and the first line of its help, so that listing verbs needs no import.
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
     'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
-    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint by the test set of a config.'),
-    'store': ('mmlgd.cli.store', 'Run the teacher once over all images, and keep its embeddings.'),
+    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint on the test set of an mmpretrain, mmdet, mmseg or mmlgd config.'),
+    'store': ('mmlgd.cli.store', 'Run the teacher once over all images, and store its embeddings.'),
     'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
-    'predict': ('mmlgd.cli.predict', 'Name what is in images.'),
-    'show': ('mmlgd.cli.show', 'Draw what was learned: a map, the banks, nearest names.'),
+    'predict': ('mmlgd.cli.predict', 'Classify images.'),
+    'show': ('mmlgd.cli.show', 'Draw figures: a map, the banks, nearest names.'),
     'compare': ('mmlgd.cli.compare', 'Train one downstream config from several starts, over seeds.'),
     'study': ('mmlgd.cli.study', 'Train variants of a recipe over seeds, and evaluate each.'),
     'export': ('mmlgd.cli.export', 'Export a student to ONNX or to another library.'),
-    'publish': ('mmlgd.cli.publish', 'Publish a checkpoint without what only its training needs.'),
+    'publish': ('mmlgd.cli.publish', 'Publish a checkpoint without the parts that only training needs.'),
     'convert': ('mmlgd.cli.convert', 'Convert a checkpoint of the published LGD or SEED code into ours.'),
-    'replay': ('mmlgd.cli.replay', 'Run a training step again that was stopped for a NaN or Inf.'),
-    'doctor': ('mmlgd.cli.doctor', 'Look at the environment and say what to do.'),
+    'replay': ('mmlgd.cli.replay', 'Run a training step again that stopped for a NaN or Inf.'),
+    'doctor': ('mmlgd.cli.doctor', 'Check the environment and say what to do.'),
 }
 
 
 class Verbs(click.Group):
-    """The verbs, each imported when it is called."""
+    """The verbs; each is imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the verbs in the order in which they are used."""
+        """List the verbs in the order of their typical use."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
@@ -36,7 +36,7 @@ class Verbs(click.Group):
         return getattr(import_module(VERBS[name][0]), name) if name in VERBS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Say what each verb does, without an import."""
+        """Describe each verb without an import."""
         with formatter.section('Commands'):
             formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
 
@@ -52,7 +52,7 @@ def main() -> None:
       mmlgd pretrain --images DIR --names FILE       a student from your images and class names
 
     Each verb is a Python function as well: mmlgd.train(...) is `mmlgd train ...`. Configs are ordinary OpenMMLab
-    configs: `mim train mmlgd CONFIG` trains them, too.
+    configs: `mim train mmlgd CONFIG` trains them as well.
 
     \b
     Completion by <TAB>, in bash (zsh_source and fish_source for the others):

@@ -1,4 +1,4 @@
-"""``mmlgd doctor``: what is here, what is missing, what to do."""
+"""``mmlgd doctor``: checks what is installed, what is missing, and what to do."""
 
 import importlib
 import os
@@ -30,12 +30,12 @@ _MARKS = dict(ok=('ok', 'green'), note=('note', 'yellow'), broken=('BROKEN', 're
 
 
 class Finding(NamedTuple):
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        state (str): ``'ok'``, ``'note'`` (something that a task may need) or ``'broken'``.
-        what (str): What was looked at, and what was found.
-        fix (str): What to do, or nothing.
+        state (str): ``'ok'``, ``'note'`` (a task may need it) or ``'broken'``.
+        what (str): What was checked, and the result.
+        fix (str): What to do; empty if nothing.
     """
 
     state: str
@@ -47,13 +47,13 @@ class Finding(NamedTuple):
 @click.option(
     '--timeout', type=click.FloatRange(min=0.1), default=3.0, show_default=True, help='Seconds for each host.'
 )
-@click.option('--offline', is_flag=True, help='Do not ask the network.')
+@click.option('--offline', is_flag=True, help='Do not use the network.')
 def doctor(timeout: float, offline: bool) -> None:
-    """Look at the environment and say what to do.
+    """Check the environment and say what to do.
 
     Checks Python, the dependencies and their versions, torch and its GPU, the OpenMMLab stack (one of two, not mixed),
     mmcv's compiled operators, the optional parts, the default teacher's weights, the cache folder and the network.
-    Nothing is changed. The exit code is 1 if something is broken that pre-training needs; notes are not.
+    Nothing is changed. The exit code is 1 if something that pre-training needs is broken; notes do not count.
     """
     checks: list[Callable[[], list[Finding]]] = [python, dependencies, torch_build, stack, operators, extras, cache]
     findings = [finding for check in checks for finding in check()]
@@ -72,13 +72,13 @@ def doctor(timeout: float, offline: bool) -> None:
 
 
 def requirements(extra: str = '') -> list[Requirement]:
-    """Read what the installed mmlgd asks for, as setup.cfg says it.
+    """Read the requirements of the installed mmlgd, as in setup.cfg.
 
     Args:
-        extra (str): An extra, or nothing for what is always needed.
+        extra (str): An extra; empty for the requirements without extras.
 
     Returns:
-        List[Requirement]: Without those of other extras, and without mmlgd itself.
+        List[Requirement]: Requirements, without those of other extras and without mmlgd itself.
     """
     asked = [Requirement(line) for line in metadata.requires('mmlgd') or []]
     if extra:
@@ -94,7 +94,7 @@ def installed(name: str) -> str:
     """Look up a distribution's version.
 
     Args:
-        name (str): As pip calls it.
+        name (str): Name of the distribution for pip.
 
     Returns:
         str: Empty if it is not installed.
@@ -106,10 +106,10 @@ def installed(name: str) -> str:
 
 
 def compare(asked: list[Requirement], fix: str) -> list[Finding]:
-    """Compare what is asked for with what is installed.
+    """Compare requirements with the installed versions.
 
     Args:
-        asked (List[Requirement]): The ranges.
+        asked (List[Requirement]): The requirements.
         fix (str): What to do about a difference.
 
     Returns:
@@ -128,12 +128,12 @@ def _plain(requirement: Requirement) -> str:
 
 
 def python() -> list[Finding]:
-    """Look at the interpreter."""
-    return [Finding('ok', f'Python {platform.python_version()} in {sys.prefix}')]  # pip has compared its version
+    """Check the interpreter."""
+    return [Finding('ok', f'Python {platform.python_version()} in {sys.prefix}')]  # pip has checked its version
 
 
 def dependencies() -> list[Finding]:
-    """Look at what mmlgd itself needs."""
+    """Check the requirements of mmlgd itself."""
     try:
         asked = requirements()
     except metadata.PackageNotFoundError:
@@ -144,26 +144,28 @@ def dependencies() -> list[Finding]:
 
 
 def torch_build() -> list[Finding]:
-    """Look at torch, torchvision and the GPU."""
+    """Check torch, torchvision and the GPU."""
     try:
         import torch
         import torchvision
-    except Exception as error:  # a torchvision of another torch fails with RuntimeError or OSError
-        fix = 'Install a pair that belongs together: pip install torch==2.9.1 torchvision==0.24.1'
+    except Exception as error:  # a torchvision for another torch raises RuntimeError or OSError
+        fix = 'Install matching versions: pip install torch==2.9.1 torchvision==0.24.1'
         return [Finding('broken', f'torch and torchvision cannot be imported: {_first_line(error)}', fix)]
     here = f'torch {torch.__version__}, torchvision {torchvision.__version__}'
     if torch.cuda.is_available():
         return [Finding('ok', f'{here}; {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}')]
     if Path('/proc/driver/nvidia').exists():
         why = 'this torch is built without CUDA' if torch.version.cuda is None else 'its CUDA does not fit the driver'
-        fix = 'Choose the build at https://pytorch.org/get-started/locally, then build mmcv anew.'
-        return [Finding('note', f'{here}; there is an NVIDIA driver, and torch sees no card: {why}', fix)]
-    fix = 'Fine for the demo and a few thousand small images (configs/small); a real pre-training wants a GPU.'
+        fix = 'Choose the build at https://pytorch.org/get-started/locally, then build mmcv again.'
+        return [Finding('note', f'{here}; there is an NVIDIA driver, but torch finds no GPU: {why}', fix)]
+    fix = (
+        'This is enough for the demo and a few thousand small images (configs/small); a real pre-training needs a GPU.'
+    )
     return [Finding('note', f'{here}; no GPU', fix)]
 
 
 def stack() -> list[Finding]:
-    """Look for one whole stack, and not for two halves."""
+    """Check for one complete stack, not parts of two."""
     present = {name: [d for d in distributions if installed(d)] for name, distributions in STACKS.items()}
     if installed('mmcv-lite'):
         present['openmmlab'].append('mmcv-lite')
@@ -199,11 +201,11 @@ def _ask(extra: str) -> list[Requirement]:
     try:
         return requirements(extra)
     except metadata.PackageNotFoundError:
-        return []  # dependencies() says so
+        return []  # dependencies() reports it
 
 
 def _stack_module():
-    """``mmlgd.stack`` by its file: importing the package would run its check."""
+    """Load ``mmlgd.stack`` from its file: importing the package would run its check."""
     file = Path(find_spec('mmlgd').submodule_search_locations[0]) / 'stack.py'
     spec = importlib.util.spec_from_file_location('mmlgd_stack', file)
     module = importlib.util.module_from_spec(spec)
@@ -212,18 +214,20 @@ def _stack_module():
 
 
 def operators() -> list[Finding]:
-    """Look for mmcv's compiled operators, which an isolated build leaves out without a word."""
+    """Check for mmcv's compiled operators, which an isolated build silently omits."""
     try:
         importlib.import_module('mmcv.ops')
     except Exception as error:
-        fix = 'Pre-training and classification do without. For detection and segmentation, with torch installed:\n'
+        fix = (
+            'Pre-training and classification do not need them. For detection and segmentation, with torch installed:\n'
+        )
         fix += 'MMCV_WITH_OPS=1 pip install --no-build-isolation --force-reinstall --no-deps "mmcv>=2.1,<2.2"'
-        return [Finding('note', f"mmcv's compiled operators are not here: {_first_line(error)}", fix)]
+        return [Finding('note', f"mmcv's compiled operators are missing: {_first_line(error)}", fix)]
     return [Finding('ok', "mmcv's compiled operators")]
 
 
 def extras() -> list[Finding]:
-    """Look at what is optional."""
+    """Check the optional packages."""
     findings = []
     for extra, purpose in EXTRAS.items():
         faults = compare(_ask(extra), '')
@@ -231,17 +235,17 @@ def extras() -> list[Finding]:
             findings.append(Finding('ok', f'extra {extra}: {purpose}'))
         else:
             names = ', '.join(fault.what.split(':')[0] for fault in faults)
-            fix = f'If you want it: pip install "mmlgd[{extra}]"'
+            fix = f'To install it: pip install "mmlgd[{extra}]"'
             findings.append(Finding('note', f'extra {extra} ({purpose}): {names}', fix))
     return findings
 
 
 def weights(model: str = 'RN50', tag: str = 'openai') -> list[Finding]:
-    """Look for the default teacher's weights where open_clip looks.
+    """Check for the default teacher's weights in open_clip's places.
 
     Args:
         model (str): An architecture of open_clip.
-        tag (str): Of its weights.
+        tag (str): Tag of its weights.
 
     Returns:
         List[Finding]: One.
@@ -259,30 +263,30 @@ def weights(model: str = 'RN50', tag: str = 'openai') -> list[Finding]:
     for place in places:
         if isinstance(place, str) and Path(place).is_file():
             return [Finding('ok', f'weights of the default teacher, {model}: {place}')]
-    fix = f'open_clip downloads them in the first run, from {repository}. Without a network: give a file,\n'
-    fix += f'--teacher {model}:{tag}:/path/to/weights, or take a teacher that pip installs, --teacher conse'
+    fix = f'open_clip downloads them in the first run from {repository}. Without a network, give a file,\n'
+    fix += f'--teacher {model}:{tag}:/path/to/weights, or use a teacher that pip installs, --teacher conse'
     return [Finding('note', f'weights of the default teacher, {model}, are not on this machine yet', fix)]
 
 
 def cache() -> list[Finding]:
-    """Try to write where text embeddings are kept."""
+    """Check that the cache of text embeddings is writable."""
     folder = Path(os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        fix = 'export MMLGD_CACHE=/a/folder/of/yours; without it, each start embeds the class names again.'
+        fix = 'export MMLGD_CACHE=/a/folder/of/yours; without a cache, each start embeds the class names again.'
         return [Finding('note', f'cannot write to the cache: {error}', fix)]
     return [Finding('ok', f'cache of text embeddings: {folder}')]
 
 
 def network(timeout: float, needed: bool) -> list[Finding]:
-    """Ask the hosts of weights for an answer.
+    """Check that the hosts of weights answer.
 
     Args:
-        timeout (float): Seconds for each.
-        needed (bool): The default teacher's weights are still to come.
+        timeout (float): Seconds for each host.
+        needed (bool): Whether the default teacher's weights must still be downloaded.
 
     Returns:
         List[Finding]: One.
@@ -292,7 +296,7 @@ def network(timeout: float, needed: bool) -> list[Finding]:
         try:
             urllib.request.urlopen(urllib.request.Request(host, method='HEAD'), timeout=timeout).close()
         except urllib.error.HTTPError:
-            pass  # an answer all the same
+            pass  # an error code is an answer, too
         except (OSError, ValueError) as error:
             silent.append(f'{host} ({_first_line(error)})')
     if not silent:

@@ -1,4 +1,4 @@
-"""``mmlgd evaluate``: students side by side, as a table."""
+"""``mmlgd evaluate``: a table of students."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ from .verbs import verb
 
 
 def show(report: dict) -> None:
-    """Print the table, what it does not have, and where it is kept."""
+    """Print the table, the notes, and the files."""
     for note in report['notes']:
         click.echo(note)
     click.echo(f'\n{as_markdown(report)}\n')
@@ -24,7 +24,7 @@ def show(report: dict) -> None:
 
 evaluate = verb(_evaluate, show)
 
-MMLogger.get_current_instance().setLevel('WARNING')  # initialising a backbone logs each of its weights
+MMLogger.get_current_instance().setLevel('WARNING')  # initialising a backbone logs every weight
 _progress = logging.getLogger('mmlgd.evaluation')
 _progress.setLevel('INFO')
 _progress.addHandler(logging.StreamHandler(sys.stdout))

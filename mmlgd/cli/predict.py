@@ -1,4 +1,4 @@
-"""``mmlgd predict``: names for images."""
+"""``mmlgd predict``: class names for images."""
 
 import click
 
@@ -9,7 +9,7 @@ from .verbs import verb
 
 
 def show(results: list[dict]) -> None:
-    """Print a line for each image: its names with their scores, the best first."""
+    """Print a line for each image: its names with their scores, best first."""
     for result in results:
         names = ', '.join(f'{shown(name)} {score:.3f}' for name, score in result['names'])
         click.echo(f'{shown(result["image"])}: {names}')

@@ -17,13 +17,13 @@ SETS = ('ade20k', 'caltech256', 'cityscapes', 'coco', 'in1k', 'lvis-v1')  # a te
 
 
 def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the sets, and let the shell offer files."""
+    """Complete the known sets; the shell completes files."""
     sets = [CompletionItem(name) for name in SETS if name.startswith(incomplete)]
     return [*sets, CompletionItem(incomplete, type='file')]
 
 
 def _students(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the two of the paper and the libraries; after a colon, what these have."""
+    """Complete the paper's two students and the libraries; after a colon, the library's names."""
     if ':' in incomplete:
         return list_students(incomplete)
     return [name for name in ('resnet18', 'mobilenetv2', 'timm:', 'mmpretrain:') if name.startswith(incomplete)]
@@ -34,11 +34,11 @@ def _pretrain(**options):
     try:
         return function(**options)
     except RunError as error:
-        sys.exit(error.code)  # it has said why
+        sys.exit(error.code)  # its output has the reason
     except (ImportError, OSError) as error:
         if isinstance(error, MMLGDError):
             raise
-        hint = '\n`mmlgd doctor` looks at the whole environment.' if isinstance(error, ImportError) else ''
+        hint = '\n`mmlgd doctor` checks the whole environment.' if isinstance(error, ImportError) else ''
         raise SystemExit(f'error: {error}{hint}') from error
 
 
@@ -49,7 +49,7 @@ def _list(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 
 pretrain = verb(_pretrain, show=lambda result: None, complete=dict(names=_names, student=_students))
-_help = 'Show the names of all students, and exit.'
+_help = 'Show the names of all students and exit.'
 pretrain.params.append(
     click.Option(['--list-students'], is_flag=True, is_eager=True, expose_value=False, callback=_list, help=_help)
 )

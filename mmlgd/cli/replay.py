@@ -10,7 +10,7 @@ from .verbs import verb
 
 
 def show(found: Replay) -> None:
-    """Say what is broken in the step."""
+    """Print what is broken in the step."""
     click.echo(f'broken in the run:    {", ".join(found.recorded)}')
     click.echo(f'broken in the replay: {", ".join(found.broken) or "nothing"}')
     for name, value in found.losses.items():

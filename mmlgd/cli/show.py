@@ -17,7 +17,7 @@ def _say(files: Union[Path, list[Path]]) -> None:
 
 @click.group()
 def show() -> None:
-    """Draw what was learned: a map, the banks, nearest names."""
+    """Draw figures: a map, the banks, nearest names."""
 
 
 for _name, _function in (('map', draw_map), ('banks', draw_banks), ('neighbours', draw_neighbours)):

@@ -11,13 +11,13 @@ from .verbs import verb
 
 
 def show(result: StoreResult) -> None:
-    """Say what is in the store, once for all processes."""
+    """Describe the store, once for all processes."""
     if not is_main_process():
         return
     click.echo(count_text(result.bad_images, result.images))
     click.echo(
         f'{result.images} images, {result.views} views each, {result.size / 2**20:.1f} MiB '
-        f'({result.size / (result.images * result.views):.0f} bytes a view), {result.seconds:.0f} s. Train from it:\n'
+        f'({result.size / (result.images * result.views):.0f} bytes per view), {result.seconds:.0f} s. Train from it:\n'
         f'  mmlgd train CONFIG --store {result.folder}'
     )
 

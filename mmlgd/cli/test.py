@@ -4,4 +4,4 @@ import mmlgd
 
 from .verbs import verb
 
-test = verb(mmlgd.test, show=lambda metrics: None)  # the log has said it all
+test = verb(mmlgd.test, show=lambda metrics: None)  # the log has the metrics

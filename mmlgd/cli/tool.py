@@ -1,4 +1,4 @@
-"""How every tool runs: files are read as data, and what is wrong with its input ends it in one paragraph."""
+"""The frame of every tool: files are read as data, and bad input ends it with one paragraph."""
 
 import json
 import os
@@ -15,12 +15,12 @@ def run_tool(main: Callable[[], object]) -> None:
     """Run a tool: files are read as data; bad input ends it with one paragraph and exit code 1, without a traceback.
 
     Args:
-        main (Callable): Of the tool. Other errors are faults, and keep their traceback.
+        main (Callable): The tool's function. Other errors are bugs, and keep their traceback.
 
     Raises:
-        SystemExit: What it was given cannot be used, or one of the processes that read images has died.
+        SystemExit: The input cannot be used, or a process that reads images has died.
     """
-    from mmlgd.checkpoints.loaders import loading_safely  # not above: the help of a verb waits for no torch
+    from mmlgd.checkpoints.loaders import loading_safely  # here, so that the help of a verb does not wait for torch
 
     try:
         with loading_safely():
@@ -34,20 +34,20 @@ def run_tool(main: Callable[[], object]) -> None:
 
 
 def _death_of_worker(error: RuntimeError) -> Optional[str]:
-    """Explain torch's word for a data loader's process that has died; None for all other errors."""
+    """Explain torch's error for a data loader's worker that has died; None for all other errors."""
     if not _DEAD_WORKER.search(str(error)):
         return None
     causes = {' '.join(str(one).split()) for one in (error, error.__cause__, error.__context__) if one is not None}
     told = '; '.join(sorted(cause for cause in causes if _DEAD_WORKER.search(cause)))
     return (
-        f'A process that reads images has died: {told} Most often the machine has run out of memory, or a container of '
-        f'shared memory (docker run --shm-size). Set a smaller train_dataloader.num_workers or batch_size, and run the '
-        f'same command again; training goes on with --resume.'
+        f'A process that reads images has died: {told} Usually the machine has run out of memory, or a container has '
+        f'run out of shared memory (docker run --shm-size). Reduce train_dataloader.num_workers or batch_size, and '
+        f'run the same command again; add --resume to continue training.'
     )
 
 
 def _tell_launcher(reason: str) -> None:
-    """Leave the reason where torchrun looks for it: its own report, which comes after all else, then has it."""
+    """Write the reason where torchrun looks for it, so that its final report contains it."""
     if file := os.environ.get('TORCHELASTIC_ERROR_FILE'):
         with open(file, 'w') as handle:
             json.dump(dict(message=f'error: {reason}', timestamp=int(time.time())), handle)

@@ -4,4 +4,4 @@ import mmlgd
 
 from .verbs import verb
 
-train = verb(mmlgd.train, show=lambda result: None)  # the log has said it all
+train = verb(mmlgd.train, show=lambda result: None)  # the log has the results

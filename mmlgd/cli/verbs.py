@@ -1,4 +1,4 @@
-"""A verb of the command out of a Python function: its signature makes the options, its docstring their help."""
+"""Makes a verb from a Python function: its signature gives the options, its docstring gives the help."""
 
 import inspect
 import os
@@ -17,13 +17,13 @@ from .tool import run_tool
 
 
 class Verb(click.Command):
-    """A command whose options with several values take all that follows, as in OpenMMLab's tools: ``--seeds 0 1 2``.
+    """A command whose list options take all following values, as in OpenMMLab's tools: ``--seeds 0 1 2``.
 
-    ``@FILE`` stands for the words in a file, in which ``#`` starts a comment.
+    ``@FILE`` is replaced by the words in the file, where ``#`` starts a comment.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat such an option before each of its values, which is what click reads."""
+        """Repeat a list option before each of its values, as click expects."""
         several = {name for option in self.params if getattr(option, 'multiple_values', False) for name in option.opts}
         current, written, is_free = None, [], True
         for arg in _written_out(args):
@@ -32,7 +32,7 @@ class Verb(click.Command):
                 current = arg
             elif is_free and current and not (arg.startswith('-') and not _is_number(arg)):
                 written += [current, arg]
-            elif arg.startswith(('--local_rank=', '--local-rank=')):  # of torch.distributed.launch
+            elif arg.startswith(('--local_rank=', '--local-rank=')):  # from torch.distributed.launch
                 os.environ.setdefault('LOCAL_RANK', arg.partition('=')[2])
             else:
                 current = None
@@ -63,20 +63,20 @@ class _Argument(click.Argument):
 def verb(
     function: Callable, show: Callable[[Any], object] = click.echo, complete: Optional[dict[str, Callable]] = None
 ) -> click.Command:
-    r"""Make a command out of a function.
+    r"""Make a command from a function.
 
-    A parameter by position becomes an argument, one by keyword an option of its name. ``Optional``, ``Literal``,
-    numbers, texts and paths are read as such; a list takes all values that follow, a dict ``KEY=VALUE`` pairs as
-    mmengine's ``DictAction`` reads them, a bool is a flag, and ``Union[bool, str]`` a flag that may have a value.
+    A positional parameter becomes an argument, a keyword parameter an option. ``Optional``, ``Literal``, numbers,
+    strings and paths are read as such; a list takes all following values; a dict takes ``KEY=VALUE`` pairs as in
+    mmengine's ``DictAction``; a bool is a flag, and ``Union[bool, str]`` a flag with an optional value.
 
     Args:
-        function (Callable): With type hints and a docstring of Google's style.
-        show (Callable): Tells the user what the function returns, unless that is None. Defaults to printing it.
-        complete (Dict[str, Callable], optional): Completion by <TAB> of a parameter, as click's ``shell_complete``.
-            Defaults to None: paths and choices alone.
+        function (Callable): A function with type hints and a Google-style docstring.
+        show (Callable): Shows the function's result to the user, unless it is None. Defaults to printing it.
+        complete (Dict[str, Callable], optional): Completion by <TAB> of a parameter, as in click's ``shell_complete``.
+            Defaults to None: only paths and choices.
 
     Returns:
-        click.Command: Named as the function.
+        click.Command: A command with the function's name.
 
     Examples:
         >>> from click.testing import CliRunner
@@ -116,7 +116,7 @@ def verb(
     )
 
 
-_UNSET = object()  # the function's own default counts then
+_UNSET = object()  # then the function's own default applies
 
 
 def _parameter(
@@ -154,16 +154,16 @@ def _parameter(
     return option
 
 
-_ALONE = 'auto'  # of a flag that is given without its value
+_ALONE = 'auto'  # the value of a flag that is given without one
 
 
 def _read(hint: Any) -> tuple[Any, bool, bool, bool]:
-    """Read a type hint: click's type of one value, whether there are several, pairs, or a flag with a value."""
+    """Read a type hint: click's type of one value, and whether it is a list, pairs, or a flag with a value."""
     if get_origin(hint) in (Union, getattr(types, 'UnionType', Union)):
         members = [one for one in get_args(hint) if one is not type(None)]
         if bool in members and len(members) > 1:
             return str, False, False, True
-        # Of several kinds the most general is read: a list of names, a dict of settings, a text.
+        # Of several types, use the most general: a list of names, a dict of settings, a string.
         order = sorted(members, key=lambda one: (get_origin(one) is None and one is not dict, one is not str))
         return _read(order[0])
     origin = get_origin(hint) or hint
@@ -177,16 +177,16 @@ def _read(hint: Any) -> tuple[Any, bool, bool, bool]:
 
 
 def _plain(text: str) -> str:
-    """Take the markup of the reference out of a text for the terminal."""
+    """Remove the reference's markup from a text for the terminal."""
     text = re.sub(r':\w+:`~?([^`]*)`', lambda found: found[1].rpartition('.')[2], text)
     return '\n\n'.join(' '.join(part.split()) for part in text.replace('``', '').split('\n\n'))
 
 
 def _pairs(values: tuple[str, ...]) -> dict:
-    """Read ``KEY=VALUE`` pairs as mmengine does."""
+    """Read ``KEY=VALUE`` pairs like mmengine."""
     import argparse
 
-    from mmengine.config import DictAction  # of a large package, and only some calls have such pairs
+    from mmengine.config import DictAction  # a large package, which only some calls need
 
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument('pairs', nargs='*', action=DictAction)
@@ -195,7 +195,7 @@ def _pairs(values: tuple[str, ...]) -> dict:
             raise click.BadParameter(f'expected KEY=VALUE, got {value!r}')
     try:
         return parser.parse_args(['--', *values]).pairs
-    except RecursionError as error:  # mmengine reads numbers, texts and lists of them
+    except RecursionError as error:  # mmengine reads numbers, strings and lists of these
         raise click.BadParameter(f'cannot be read: {" ".join(values)}. Write a dict into a config file.') from error
 
 

@@ -1,4 +1,4 @@
-"""What a converter has written, for the terminal."""
+"""Describes a converter's result on the terminal."""
 
 import click
 
@@ -6,7 +6,7 @@ from mmlgd.converters import Written
 
 
 def show_written(written: Written) -> None:
-    """Tell the file, how it was checked, what is not in it, and the lines that use it."""
+    """Print the file, how it was checked, what is missing in it, and code that uses it."""
     click.echo(f'{written.file}: {written.content}; {written.check}.')
     for note in written.notes:
         click.echo(note)

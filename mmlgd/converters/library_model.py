@@ -1,4 +1,4 @@
-"""A student in another library: the library's own class, its names, and the proof that nothing got lost."""
+"""A student as a model of another library: its class, its key names, and a check that the features are equal."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from mmlgd.student.saved import SavedStudent, backbone_of
 
 from .written import Written, whole_output
 
-RELATIVE_TOLERANCE = 1e-4  # float32 noise stays far below it, a layer in the wrong place far above
+RELATIVE_TOLERANCE = 1e-4  # float32 noise stays far below it; a misplaced layer is far above
 
 
 @dataclass
 class LibraryModel:
-    """What a student becomes in another library.
+    """A student as a model of another library.
 
     Args:
         module (nn.Module): The library's own class, without a classification head.
-        weights (Dict[str, Tensor]): The student's, by the library's names.
-        stages (Tuple[int], optional): ``out_indices`` of the student whose features are compared; None for its own.
-        features (Callable): Features of ``module`` on a batch.
-        expected (Callable): The same out of the student's own features.
-        usage (str): Lines of code or config that use the file; ``OUT`` stands for its name.
-        note (str): What is not in the file; empty if all is.
+        weights (Dict[str, Tensor]): The student's weights, by the library's names.
+        stages (Tuple[int], optional): ``out_indices`` of the compared features; None for the student's own.
+        features (Callable): Computes features of ``module`` on a batch.
+        expected (Callable): Computes the same from the student's own features.
+        usage (str): Code or config that uses the file; ``OUT`` stands for its name.
+        note (str): What is missing in the file; empty if it is complete.
     """
 
     module: nn.Module
@@ -54,15 +54,15 @@ class LibraryModel:
         """Compare the features of both on random images.
 
         Args:
-            student (nn.Module): Ours, in eval mode, with ``stages`` as its ``out_indices``.
+            student (nn.Module): The student, in eval mode, with ``stages`` as its ``out_indices``.
             size (Tuple[int, int]): Height and width of the images.
             source (str): The checkpoint, for the error.
 
         Returns:
-            float: The largest difference, as a share of the largest value of its feature.
+            float: The largest difference, relative to the largest value of its feature.
 
         Raises:
-            CheckpointError: They differ, in number, shape or value.
+            CheckpointError: They differ in number, shape or value.
         """
         images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
         ours = self.expected(tensors_in(student(images)))
@@ -70,14 +70,14 @@ class LibraryModel:
         name = f'{type(self.module).__module__.split(".")[0]}.{type(self.module).__name__}'
         shapes = [[tuple(x.shape) for x in side] for side in (ours, theirs)]
         if shapes[0] != shapes[1]:
-            raise CheckpointError(f'{source} gives features of shapes {shapes[0]}, in {name} of {shapes[1]}.')
+            raise CheckpointError(f'{source} gives features of shapes {shapes[0]}, but {name} gives {shapes[1]}.')
         differences = [((our - their).abs().max() / our.abs().max()).item() for our, their in zip(ours, theirs)]
         for k, difference in enumerate(differences):
-            if not difference <= RELATIVE_TOLERANCE:  # NaN is no match either
+            if not difference <= RELATIVE_TOLERANCE:  # also True for NaN
                 raise CheckpointError(
-                    f'{source} fits {name} by its names, but feature {k} differs by {difference:.1g} of its largest '
-                    f'value; at most {RELATIVE_TOLERANCE:.0g} is expected. Either the student has settings that {name} '
-                    f'has not (for example style="caffe"), or its weights are not finite. Convert to mmpretrain '
+                    f'{source} has the keys of {name}, but feature {k} differs by {difference:.1g} of its largest '
+                    f'value; expected at most {RELATIVE_TOLERANCE:.0g}. Either the student has settings that {name} '
+                    f'does not have (for example style="caffe"), or its weights are not finite. Convert to mmpretrain '
                     f'instead.'
                 )
         return max(differences)
@@ -90,23 +90,24 @@ def export_model(
     candidates: Callable[[dict, dict[str, Tensor]], Iterable[Callable[[], LibraryModel]]],
     meta: Optional[dict] = None,
 ) -> Written:
-    """Write a student for another library, whose own class loads it strictly and gives its features.
+    """Write a student for another library, whose class must load it strictly and give the same features.
 
     Args:
         student (SavedStudent): The student.
         out (Path): The file to write.
-        library (str): As it is imported.
-        candidates (Callable): Takes the backbone's config and weights; gives builders of models, to be tried in turn.
-        meta (dict, optional): With it, the file is a checkpoint as OpenMMLab has it: this under ``meta``, the weights
-            under ``state_dict`` as ``backbone.*``. Defaults to None: the weights alone.
+        library (str): Import name of the library.
+        candidates (Callable): Takes the backbone's config and weights; returns builders of models, which are tried in
+            turn.
+        meta (dict, optional): If given, the file is an OpenMMLab checkpoint: this under ``meta``, the weights under
+            ``state_dict`` as ``backbone.*``. Defaults to None: only the weights.
 
     Returns:
         Written: The file.
 
     Raises:
-        CheckpointError: No candidate takes the weights, or gives the student's features.
+        CheckpointError: No candidate loads the weights, or gives the student's features.
     """
-    student.build('backbone')  # what is wrong with the checkpoint itself is said in our names, before theirs
+    student.build('backbone')  # faults of the checkpoint itself are reported with our key names first
     backbone = backbone_of(student.config, student.source)
     if '.' not in backbone['type']:
         backbone['type'] = f'{student.config.get("default_scope", "mmpretrain")}.{backbone["type"]}'
@@ -120,7 +121,7 @@ def export_model(
         model.weights = state_dict_of(read_checkpoint(file))
         if meta is not None:
             model.weights = part_weights(model.weights, 'backbone', out)
-        model.load(str(out))  # once more, now out of the file
+        model.load(str(out))  # once more, now from the file
     return Written(
         file=out,
         content=f'{len(model.weights)} tensors',
@@ -147,7 +148,7 @@ def _first_that_fits(
 
 
 def tensors_in(features) -> list[Tensor]:
-    """Flatten what a backbone returns."""
+    """Flatten a backbone's output."""
     if isinstance(features, Tensor):
         return [features]
     return [tensor for item in features for tensor in tensors_in(item)]

@@ -1,4 +1,4 @@
-"""What each library calls the layers of MobileNetV2; mmpretrain and mmseg agree, the others do not.
+"""Names of MobileNetV2's layers in each library; mmpretrain and mmseg agree, the others differ.
 
 A block is expand - depthwise - project; the only block of the first stage has no expand.
 """
@@ -27,11 +27,11 @@ def mobilenet_names(keys: Iterable[str], library: str) -> dict[str, str]:
     """Map mmpretrain's names to another library's.
 
     Args:
-        keys (Iterable[str]): Of mmpretrain's MobileNetV2.
+        keys (Iterable[str]): Keys of mmpretrain's MobileNetV2.
         library (str): ``'mmdet'``, ``'torchvision'`` or ``'timm'``.
 
     Returns:
-        Dict[str, str]: Their name for each of ours; a name that is not MobileNetV2's stays.
+        Dict[str, str]: The library's name for each key; other keys do not change.
     """
     return {key: _name(key, library) for key in keys}
 
@@ -47,7 +47,7 @@ def _name(key: str, library: str) -> str:
     if library == 'mmdet':
         return f'layer{stage}.{block}.{MMDET[role]}.{kind}.{tensor}'
     if library == 'timm':
-        # Without an expand, timm calls the projection conv_pw.
+        # In a block without expand, timm calls the projection conv_pw.
         conv = TIMM[role] if stage > 1 or role == 1 else 'conv_pw'
         return f'blocks.{stage - 1}.{block}.{conv if kind == "conv" else f"bn{position + 1}"}.{tensor}'
     index = f'{position}.{int(kind == "bn")}' if role < 2 else position + (kind == 'bn')

@@ -1,4 +1,4 @@
-"""A student as an ONNX file: the backbone, backbone + neck, or the zero-shot classifier with its text bank baked in.
+"""A student as an ONNX file: the backbone, backbone + neck, or the zero-shot classifier with its text bank.
 
 The input is a float32 batch of preprocessed images, (N, 3, HEIGHT, WIDTH) with any N. How to preprocess (mean, std,
 colour order, on pixels 0..255) and the class names are in the file's metadata_props.
@@ -29,7 +29,7 @@ TOLERANCE = 1e-4
 
 
 class LastFeature(nn.Module):
-    """A backbone as a function to its last feature.
+    """A backbone that returns only its last feature.
 
     Args:
         backbone (nn.Module): Returns a tuple of features.
@@ -54,14 +54,14 @@ def export_onnx(
     size: Optional[int] = None,
     opset: int = 17,
 ) -> Written:
-    """Write an ONNX file; onnxruntime must give what PyTorch gives, at two batch sizes, before it is left in place.
+    """Write an ONNX file; it is kept only if onnxruntime gives PyTorch's output at two batch sizes.
 
     Args:
         student (SavedStudent): The student.
         out (Path): The file to write.
-        part (str): Of :data:`OUTPUTS`. Defaults to ``'backbone'``.
-        names (str | list, optional): Class names of the zero-shot classifier. Defaults to None, those of training.
-        templates (str | list, optional): Prompt templates. Defaults to None, those of training.
+        part (str): One of :data:`OUTPUTS`. Defaults to ``'backbone'``.
+        names (str | list, optional): Class names of the zero-shot classifier. Defaults to None: the names of training.
+        templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds new names. Defaults to None.
         size (int, optional): Height and width of an image. Defaults to None, the student's own.
         opset (int): Version of ONNX's operators. Defaults to 17.
@@ -71,8 +71,8 @@ def export_onnx(
 
     Raises:
         MissingPackageError: onnx or onnxruntime is missing.
-        ConfigError: Another part, or names for a part that has none.
-        CheckpointError: The checkpoint lacks the part, or onnxruntime does not give what PyTorch gives.
+        ConfigError: The part is unknown, or names are given for a part without names.
+        CheckpointError: The checkpoint lacks the part, or onnxruntime's output differs from PyTorch's.
     """
     if part not in OUTPUTS:
         raise ConfigError(f'part is {part!r}, expected one of {", ".join(OUTPUTS)}.')
@@ -81,7 +81,7 @@ def export_onnx(
             f'names, templates and teacher_options are for the part zero-shot; {part} has no class names. Leave them '
             f'out, or export the part zero-shot.'
         )
-    _import_onnx()  # before a teacher embeds thousands of names
+    _import_onnx()  # check this before a teacher embeds thousands of names
     height, width = (whole('pixels', 1, LARGEST)(size),) * 2 if size is not None else image_size(student.config)
     module, metadata = load_part(student, part, names, templates, teacher_options)
     # Readers of input_size expect one number for a square image.
@@ -110,21 +110,21 @@ def load_part(
     templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
 ) -> tuple[nn.Module, dict[str, str]]:
-    """Load what is to be exported.
+    """Load the part to export.
 
     Args:
         student (SavedStudent): The student.
-        part (str): Of :data:`OUTPUTS`.
+        part (str): One of :data:`OUTPUTS`.
         names (str | list, optional): See :func:`export_onnx`.
-        templates (str | list, optional): See there.
-        teacher_options (dict, optional): See there.
+        templates (str | list, optional): See :func:`export_onnx`.
+        teacher_options (dict, optional): See :func:`export_onnx`.
 
     Returns:
         Tuple[nn.Module, Dict[str, str]]: A module of one input and one output in eval mode, and the metadata.
 
     Raises:
         CheckpointError: The checkpoint lacks the part.
-        VocabularyError: The names are not usable.
+        VocabularyError: The names are invalid.
     """
     pixels = student.config.model.get('data_preprocessor') or IMAGENET_RGB
     metadata = dict(
@@ -144,8 +144,8 @@ def load_part(
     embedder = Student(student, device='cpu')
     if embedder.neck is None:
         raise CheckpointError(
-            f'{student.source} has no neck, and so no place in the joint space: it is a backbone alone. Export the '
-            f'part backbone, or give the checkpoint of LGD training.'
+            f'{student.source} has no neck, so it has no embedding: it is only a backbone. Export the part backbone, '
+            f'or give the checkpoint of LGD training.'
         )
     return nn.Sequential(embedder.backbone, embedder.neck).eval(), metadata
 
@@ -155,8 +155,8 @@ def _write(
 ) -> None:
     onnx, _ = _import_onnx()
     with warnings.catch_warnings():
-        # torch would rather have its newer exporter, which needs one more package (onnxscript) and fixes names
-        # and shapes differently from version to version; this one gives the same file on torch 2.6 to 2.13.
+        # torch recommends its newer exporter, but that needs another package (onnxscript) and sets names and shapes
+        # differently in each version. This exporter gives the same file on torch 2.6 to 2.13.
         warnings.simplefilter('ignore')
         try:
             torch.onnx.export(
@@ -169,7 +169,10 @@ def _write(
                 opset_version=opset,
                 dynamo=False,
             )
-        except (ValueError, RuntimeError) as error:  # what it does not know ends in either; its message has the graph
+        except (
+            ValueError,
+            RuntimeError,
+        ) as error:  # unsupported operators raise either; the message has the graph
             raise ConfigError(
                 f"torch cannot write this student with version {opset} of ONNX's operators: "
                 f'{str(error).splitlines()[0][:200]} Try another opset.'
@@ -182,7 +185,7 @@ def _write(
 
 @torch.no_grad()
 def _compare(module: nn.Module, file: Path, size: tuple[int, int]) -> float:
-    """Compare onnxruntime with PyTorch; the largest difference, as a share of the largest value."""
+    """Compare onnxruntime with PyTorch; return the largest difference, relative to the largest value."""
     _, onnxruntime = _import_onnx()
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     differences = []
@@ -195,8 +198,8 @@ def _compare(module: nn.Module, file: Path, size: tuple[int, int]) -> float:
         differences.append(((got - expected).abs().max() / expected.abs().max()).item())
         if not differences[-1] <= TOLERANCE:  # NaN is no match either
             raise CheckpointError(
-                f'At batch {batch}, onnxruntime differs from PyTorch by {differences[-1]:.1g} of the largest value; at '
-                f'most {TOLERANCE:.0g} is expected. Try another opset, or look for weights that are not finite.'
+                f'At batch {batch}, onnxruntime differs from PyTorch by {differences[-1]:.1g} of the largest value, '
+                f'expected at most {TOLERANCE:.0g}. Try another opset, or check for weights that are not finite.'
             )
     return max(differences)
 
@@ -206,5 +209,5 @@ def _import_onnx() -> tuple[Any, Any]:
         import onnx  # an optional package, as onnxruntime
         import onnxruntime
     except ImportError as error:
-        raise MissingPackageError(f'{error}. Exporting and checking needs: pip install "mmlgd[export]".') from error
+        raise MissingPackageError(f'{error}. Export and check need: pip install "mmlgd[export]".') from error
     return onnx, onnxruntime

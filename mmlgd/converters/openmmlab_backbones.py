@@ -17,9 +17,9 @@ from .library_model import LibraryModel, export_model, tensors_in
 from .mobilenet_names import mobilenet_names
 from .written import Written
 
-# Settings of a training run, which say nothing about the weights.
+# Settings of training, which do not affect the weights.
 RUN = ('type', '_scope_', 'init_cfg', 'pretrained', 'out_indices', 'frozen_stages', 'norm_eval', 'with_cp')
-STAGES = {'ResNet': 4, 'MobileNetV2': 8}  # of others, the features that the student's own config asks for are compared
+STAGES = {'ResNet': 4, 'MobileNetV2': 8}  # for others, the stages in the student's own config are compared
 
 
 def export_openmmlab(library: str, student: SavedStudent, out: Path) -> Written:
@@ -35,7 +35,7 @@ def export_openmmlab(library: str, student: SavedStudent, out: Path) -> Written:
 
     Raises:
         MissingPackageError: The library is not installed.
-        CheckpointError: The library cannot hold the student.
+        CheckpointError: The library does not support the student.
     """
     text = student.text() or {}
     told = {key: text.get(key) for key in ('teacher_id', 'class_names')}
@@ -45,15 +45,15 @@ def export_openmmlab(library: str, student: SavedStudent, out: Path) -> Written:
 
 
 def candidates_of(library: str, backbone: dict, weights: dict[str, Tensor]) -> list[Callable[[], LibraryModel]]:
-    """List what may take a student: the library's own class of this name, and the student's, through its registry.
+    """List classes for a student: the library's own class of this name, and the student's class through its registry.
 
     Args:
         library (str): ``'mmpretrain'``, ``'mmdet'`` or ``'mmseg'``.
         backbone (dict): The student's config, ``type`` with its scope.
-        weights (Dict[str, Tensor]): By mmpretrain's names.
+        weights (Dict[str, Tensor]): Weights by mmpretrain's names.
 
     Returns:
-        List[Callable]: Builders to be tried in turn, since classes of one name differ between libraries.
+        List[Callable]: Builders to try in turn, because classes of the same name differ between libraries.
 
     Raises:
         MissingPackageError: The library is not installed.
@@ -101,7 +101,7 @@ def _target(name: str, library: str, registry, backbone: dict, weights: dict[str
     chosen = stages or backbone.get('out_indices')
     try:
         module = registry.build(dict(settings, type=name, **({'out_indices': chosen} if chosen else {})))
-    except Exception as error:  # whatever a class of the same name says to settings that are not its own
+    except Exception as error:  # a class of the same name can raise anything for foreign settings
         raise CheckpointError(f'{name} cannot be built with the settings of the student: {error}') from error
     return LibraryModel(
         module=module,

@@ -35,7 +35,7 @@ def export_torchvision(student: SavedStudent, out: Path) -> Written:
         Written: The file.
 
     Raises:
-        CheckpointError: torchvision has no such model, or not of this width or depth.
+        CheckpointError: torchvision has no such model, or none of this width or depth.
     """
     return export_model(student, out, 'torchvision', partial(_candidates, 'torchvision', _torchvision))
 
@@ -52,7 +52,7 @@ def export_timm(student: SavedStudent, out: Path) -> Written:
 
     Raises:
         MissingPackageError: timm is not installed.
-        CheckpointError: timm has no such model, or not of this width or depth.
+        CheckpointError: timm has no such model, or none of this width or depth.
     """
     return export_model(student, out, 'timm', partial(_candidates, 'timm', _timm))
 
@@ -60,7 +60,7 @@ def export_timm(student: SavedStudent, out: Path) -> Written:
 def _candidates(
     library: str, build: Callable[..., LibraryModel], backbone: dict, weights: dict[str, Tensor]
 ) -> list[Callable[[], LibraryModel]]:
-    """The library's one model of this architecture, without the classification head, which a student has not."""
+    """List the library's only model of this architecture, without a classification head: a student has none."""
     try:
         importlib.import_module(library)
     except ImportError as error:
@@ -148,7 +148,7 @@ def _timm(name: str, options: dict, weights: dict[str, Tensor]) -> LibraryModel:
             f'model = timm.create_model({name!r}, {arguments})\n'
             f"model.load_state_dict(torch.load('OUT', weights_only=True))"
         ),
-        note='A student has no classifier: that of timm (num_classes > 0) is not in the file.',
+        note='A student has no classifier: the head of timm (num_classes > 0) is not in the file.',
     )
 
 

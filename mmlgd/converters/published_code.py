@@ -1,7 +1,7 @@
-"""A checkpoint of the published LGD or SEED code, or one laid out like them, as ours.
+"""Converts checkpoints of the published LGD or SEED code, and others with the same layout, into ours.
 
-Those are plain torch: a torchvision-style encoder under `module.student.`, `student.`, `encoder_q.` or no prefix at
-all, its projection in `fc` or `classifier`, beside it a teacher and perhaps a queue.
+They are plain torch: a torchvision-style encoder under `module.student.`, `student.`, `encoder_q.` or without a prefix,
+its projection in `fc` or `classifier`, a teacher and perhaps a queue.
 """
 
 import json
@@ -48,19 +48,19 @@ def convert_published(
     Args:
         checkpoint (str): A file or URL.
         out (Path): The file to write.
-        arch (str): Of :data:`BACKBONES`.
-        statistics (str, optional): Image statistics of its training, of :data:`PIXELS`. Defaults to None: CLIP's beside
-            a CLIP teacher, ImageNet's beside a queue without one.
-        prefix (str, optional): Where the student is. Defaults to None: found.
-        drop_unknown (bool): Leave out keys that have no place in ours. Defaults to False, which refuses them.
+        arch (str): One of :data:`BACKBONES`.
+        statistics (str, optional): Image statistics of its training, one of :data:`PIXELS`. Defaults to None: CLIP's if
+            there is a CLIP teacher, ImageNet's if there is only a queue.
+        prefix (str, optional): Prefix of the student's keys. Defaults to None: it is found.
+        drop_unknown (bool): Drop unknown keys. Defaults to False, which refuses them.
 
     Returns:
         Written: The file.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
-        ConfigError: Another architecture or other statistics.
-        CheckpointError: It is cut off, has no such student, or has unknown keys.
+        ConfigError: The architecture or the statistics are unknown.
+        CheckpointError: It is truncated, has no such student, or has unknown keys.
     """
     for name, value, known in (('arch', arch, BACKBONES), ('statistics', statistics or 'clip', PIXELS)):
         if value not in known:
@@ -73,14 +73,15 @@ def convert_published(
     if parts.unknown and not drop_unknown:
         shown = ', '.join(parts.unknown[:10]) + (', ...' if len(parts.unknown) > 10 else '')
         raise CheckpointError(
-            f'{checkpoint} has {len(parts.unknown)} keys that are neither the student ({parts.prefix or "no prefix"}) '
-            f'nor a teacher nor a queue: {shown}. If the student does not need them, add --drop-unknown.'
+            f'{checkpoint} has {len(parts.unknown)} keys that belong neither to the student '
+            f'({parts.prefix or "no prefix"}) nor to a teacher or a queue: {shown}. If the student does not need them, '
+            f'add --drop-unknown.'
         )
     statistics = statistics or parts.statistics
     if not statistics:
         raise CheckpointError(
-            f'{checkpoint} does not tell which image statistics its student was trained with: there is neither a '
-            f'CLIP teacher nor a queue in it. Give --statistics clip (the published LGD code) or imagenet (SEED).'
+            f'{checkpoint} does not show the image statistics of the training: it has neither a CLIP teacher nor a '
+            f'queue. Give --statistics clip (the published LGD code) or imagenet (SEED).'
         )
     model = dict(backbone=BACKBONES[arch], data_preprocessor=PIXELS[statistics])
     if parts.neck:

@@ -1,4 +1,4 @@
-"""Where the parts of a plain-torch distillation checkpoint are, found by their names."""
+"""Finds the parts of a plain-torch distillation checkpoint by their names."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from mmlgd.checkpoints import CheckpointError
 
 from .mobilenet_names import mobilenet_names
 
-# One key of each architecture that no other has at this place.
+# One key of each architecture that no other architecture has.
 MARKERS = dict(resnet18='layer1.0.conv1.weight', mobilenetv2='features.0.0.weight')
 TEACHERS = {'teacher', 'encoder_k'}
 STUDENTS = {'student', 'encoder_q'}
@@ -23,13 +23,14 @@ class Parts:
     """The parts of a published checkpoint.
 
     Args:
-        prefix (str): Before the student's names.
-        backbone (Dict[str, Tensor]): By mmpretrain's names.
-        neck (Dict[str, Tensor]): By those of :class:`~mmlgd.models.ProjectionNeck`; empty if there is none.
-        no_neck (str): Why there is none.
+        prefix (str): Prefix of the student's keys.
+        backbone (Dict[str, Tensor]): Weights by mmpretrain's names.
+        neck (Dict[str, Tensor]): Weights by the names of :class:`~mmlgd.models.ProjectionNeck`; empty if there is no
+            neck.
+        no_neck (str): The reason if there is no neck.
         dropped (List[str]): Keys of teacher and queue.
-        unknown (List[str]): All the others.
-        statistics (str, optional): Image statistics, by what is beside the student.
+        unknown (List[str]): All other keys.
+        statistics (str, optional): Image statistics, inferred from teacher or queue.
     """
 
     prefix: str
@@ -45,17 +46,17 @@ def split_parts(state: dict[str, Tensor], arch: str, names: list[str], prefix: O
     """Sort a state dict into student, teacher, queue and unknown.
 
     Args:
-        state (Dict[str, Tensor]): Without DDP's prefix.
-        arch (str): Of :data:`MARKERS`.
+        state (Dict[str, Tensor]): State dict without DDP's prefix.
+        arch (str): One of :data:`MARKERS`.
         names (List[str]): mmpretrain's names of the backbone.
-        prefix (str, optional): Where the student is; None to find it.
+        prefix (str, optional): Prefix of the student's keys; None to find it.
         source (str): The checkpoint, for errors.
 
     Returns:
-        Parts: The backbone may lack tensors, which :func:`~mmlgd.checkpoints.check_weights` tells.
+        Parts: The parts. The backbone may lack tensors, which :func:`~mmlgd.checkpoints.check_weights` reports.
 
     Raises:
-        CheckpointError: There is no student of this architecture, or more than one.
+        CheckpointError: There is no student of this architecture, or several.
     """
     parts = Parts(_find_student(state, arch, source) if prefix is None else _with_dot(prefix))
     theirs = mobilenet_names(names, 'torchvision') if arch == 'mobilenetv2' else {name: name for name in names}
@@ -95,14 +96,14 @@ def _find_student(state: dict[str, Tensor], arch: str, source: str) -> str:
     others = [f'--arch {name}' for name, prefixes in found.items() if prefixes]
     there = ', '.join(dict.fromkeys(key.split('.')[0] + '.*' for key in state))
     raise CheckpointError(
-        f'{source} has no student of the architecture {arch}: expected a key that ends in {MARKERS[arch]}, outside of '
+        f'{source} has no student of the architecture {arch}: expected a key that ends in {MARKERS[arch]}, outside '
         f'{" and ".join(sorted(TEACHERS))}; it has {there}. '
         + (f'Try {others[0]}.' if others else 'Give the checkpoint of a torchvision-style student.')
     )
 
 
 def _with_dot(prefix: str) -> str:
-    prefix = prefix.removeprefix('module.')  # which the state dict has lost
+    prefix = prefix.removeprefix('module.')  # removed from the state dict as well
     return prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
 
 
@@ -111,7 +112,7 @@ def _of_teacher(prefix: str) -> bool:
 
 
 def _map_head(head: dict[str, Tensor], parts: Parts) -> None:
-    """Take the projection if it is fc-relu-fc, as our neck is; a single linear layer has no place there."""
+    """Take the projection if it is fc-relu-fc like our neck; a single linear layer does not fit."""
     layers = sorted(
         {key.rpartition('.')[0] for key in head}, key=lambda name: [int(n) for n in re.findall(r'\d+', name)]
     )

@@ -1,7 +1,7 @@
-"""A checkpoint of training for other people: student, neck, both banks, class names and config, and nothing else.
+"""Publishes a checkpoint of training: only student, neck, both banks, class names and config.
 
-Optimizer, schedulers, logs and queues of images (SEED's) are dropped. The file is named CONFIG_YYYYMMDD-HASH8.pth after
-its own SHA-256, which torch checks on download, and loads with `weights_only=True` even without mmlgd.
+Optimizer, schedulers, logs and SEED's queues of images are dropped. The file is named CONFIG_YYYYMMDD-HASH8.pth after
+its own SHA-256, which torch checks on download; it loads with `weights_only=True` even without mmlgd.
 """
 
 import hashlib
@@ -26,30 +26,30 @@ KEPT = ('backbone', 'neck', 'textual_bank', 'visual_bank')
 
 
 def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Optional[str] = None) -> Written:
-    """Publish a checkpoint without what only its training needs.
+    """Publish a checkpoint without the parts that only training needs.
 
     Student, banks, names and config stay. The file is named ``CONFIG_YYYYMMDD-HASH8.pth`` after its own SHA-256, which
-    is compared at each download.
+    every download is checked against.
 
     Args:
-        checkpoint (str | Path): Of training; a file or URL.
-        out_dir (str | Path): Folder to write to; created if missing.
-        name (str, optional): Of the config, first part of the file name. Defaults to what the run left in the
+        checkpoint (str | Path): A checkpoint of training, as a file or URL.
+        out_dir (str | Path): Folder for the file; created if missing.
+        name (str, optional): Name of the config, the first part of the file name. Defaults to the name in the
             checkpoint.
 
     Returns:
-        Written: The file, whose student and names have been built from it.
+        Written: The file; its student and names have been built from it as a check.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
-        CheckpointError: The checkpoint is cut off or has no student, or does not name its config.
+        CheckpointError: The checkpoint is truncated, has no student, or does not name its config.
     """
     content = read_checkpoint(checkpoint)
     source = SavedStudent(content, checkpoint)
-    part_weights(source.state, 'backbone', checkpoint)  # refused if there are none
+    part_weights(source.state, 'backbone', checkpoint)  # an error if there are none
     text = source.text() or {}
     parts = {key: key.partition('.')[0] for key in source.state}
-    # A queue says nothing of the student, and one of 65,536 images is five times its size.
+    # A queue is not part of the student, and with 65,536 images it is five times as large.
     kept = {part for part in KEPT if saved_role(source.state, part) != QUEUED}
     meta = content['meta']
     data = _serialize(
@@ -69,7 +69,7 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
     out = Path(out_dir) / f'{config}_{datetime.now():%Y%m%d}-{digest}.pth'
     with whole_output(out, checkpoint) as file:
         file.write_bytes(data)
-        Student(file, device='cpu')  # with its names, if it has a bank
+        Student(file, device='cpu')  # also checks the names, if there is a bank
     dropped = Counter(part for part in parts.values() if part not in kept)
     listed = ', '.join(f'{part}.* ({count})' for part, count in dropped.items())
     return Written(
@@ -78,7 +78,7 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
         check='get_student and weights_only loading work',
         notes=(
             *([f'Dropped from the state dict: {listed}.'] if dropped else []),
-            'The config inside is that of the run, with its paths.',
+            'The file contains the config of the run, with its paths.',
         ),
         usage=(
             f"student = mmlgd.get_student('{out}')\n"
@@ -88,7 +88,7 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
 
 
 def _serialize(content: dict) -> bytes:
-    """Save into memory: in a file, torch writes the file's name too, and the hash would depend on it."""
+    """Save into memory: torch writes a file's name into the file, and the hash would depend on it."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -97,15 +97,15 @@ def _serialize(content: dict) -> bytes:
 def _config_name(meta: dict, name: Optional[str], source: Union[str, Path]) -> str:
     if name:
         return Path(name).name.removesuffix('.py')
-    named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))  # mmengine adds the time of the start
+    named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))  # mmengine appends the start time
     if not named:
         raise CheckpointError(
-            f'{source} does not name its config: meta.experiment_name is {meta.get("experiment_name")!r}, expected is '
+            f'{source} does not name its config: meta.experiment_name is {meta.get("experiment_name")!r}, expected '
             f'CONFIG_YYYYMMDD_HHMMSS. Give the name: --name lgd_resnet18_8xb256-coslr-200e_in1k.'
         )
-    if not re.fullmatch(r'\w[\w.+-]*', named.group(1)):  # a path of somebody else's choice
+    if not re.fullmatch(r'\w[\w.+-]*', named.group(1)):  # an untrusted value, which could be a path
         raise CheckpointError(
-            f'{source} names its config {named.group(1)!r}, which is no name of a file. Give the name: --name '
+            f'{source} names its config {named.group(1)!r}, which is not a file name. Give the name: --name '
             f'lgd_resnet18_8xb256-coslr-200e_in1k.'
         )
     return named.group(1)

@@ -1,4 +1,4 @@
-"""What every converter gives back: a file that is whole and checked, or no file at all."""
+"""The result of every converter: a complete, checked file, or no file."""
 
 import os
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from mmlgd.utils.files import WriteError, require_writable
 
 @dataclass(frozen=True)
 class Written:
-    """A file that a converter has checked and left in place.
+    """A file that a converter has written and checked.
 
     Attributes:
         file (Path): The file.
-        content (str): What is in it.
+        content (str): Description of its content.
         check (str): How it was checked.
-        difference (float, optional): The largest difference that the check has found, as a share of the largest value
-            of the original. None where nothing was computed.
-        notes (Tuple[str]): What is not in the file, and what else the user should know.
-        usage (str): Lines of code or config that use the file.
+        difference (float, optional): The largest difference in the check, relative to the largest value of the
+            original. None if nothing was computed.
+        notes (Tuple[str]): What is missing in the file, and what else the user should know.
+        usage (str): Code or config that uses the file.
     """
 
     file: Path
@@ -35,17 +35,17 @@ class Written:
 
 @contextmanager
 def whole_output(path: Path, source: Union[str, Path]) -> Iterator[Path]:
-    """Lend a temporary file beside an output; it takes the output's name when the block ends without an error.
+    """Provide a temporary file beside an output; it gets the output's name if the block ends without an error.
 
     Args:
-        path (Path): The output. An older one is replaced, its folder created.
-        source (str | Path): The file that is read, which the output must not replace.
+        path (Path): The output. An older file is replaced; a missing folder is created.
+        source (str | Path): The input file, which the output must not replace.
 
     Yields:
-        Path: The temporary file, to be written and checked.
+        Path: The temporary file to write and check.
 
     Raises:
-        ConfigError: The output is a folder, or the file that is read.
+        ConfigError: The output is a folder, or the input file.
         WriteError: It cannot be written.
     """
     require_output(path, source)
@@ -57,26 +57,24 @@ def whole_output(path: Path, source: Union[str, Path]) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, MMLGDError):
             raise
-        raise WriteError(f'Cannot write {path}: {error}. Make room there, or give another file.') from error
+        raise WriteError(f'Cannot write {path}: {error}. Free some space there, or give another file.') from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def require_output(path: Path, source: Union[str, Path]) -> None:
-    """Refuse an output that could not be written, before the work whose result it is.
+    """Refuse an output that cannot be written, before the work starts.
 
     Args:
-        path (Path): The output; it need not be there.
-        source (str | Path): The file that is read.
+        path (Path): The output; it may not exist yet.
+        source (str | Path): The input file.
 
     Raises:
-        ConfigError: The output is a folder, or the file that is read.
-        WriteError: Its folder cannot be made or written to.
+        ConfigError: The output is a folder, or the input file.
+        WriteError: Its folder cannot be created or is not writable.
     """
     if path.is_dir():
-        raise ConfigError(
-            f'{path} is a folder. Give the name of the file to write, for example {path / "student.pth"}.'
-        )
+        raise ConfigError(f'{path} is a folder. Give the name of a file, for example {path / "student.pth"}.')
     if path.exists() and Path(source).exists() and path.samefile(source):
-        raise ConfigError(f'{path} is the checkpoint that is read. Give the output another name.')
+        raise ConfigError(f'{path} is the input checkpoint. Give the output another name.')
     require_writable(path.parent)

@@ -1,4 +1,4 @@
-"""What the student is for: a detector and a segmentor on the demo world's scenes, from random and from the student."""
+"""Downstream tasks: a detector and a segmentor on the demo world's scenes, from random weights and from the student."""
 
 import io
 from contextlib import redirect_stdout
@@ -19,13 +19,13 @@ CONFIDENT = 0.3  # boxes below this score are not drawn
 
 
 class Outcome(NamedTuple):
-    """What became of one fine-tuning.
+    """The result of one fine-tuning.
 
     Attributes:
         metric (float): COCO's box AP, or mIoU, in per cent.
         pictures (list): The first scenes of the evaluation set, (H, W, 3) bytes, RGB.
-        truth (list): For each, boxes (M, 4) and labels (M,); or the index mask (H, W).
-        predicted (list): Likewise.
+        truth (list): For each scene, boxes (M, 4) and labels (M,); or the index mask (H, W).
+        predicted (list): Predictions in the same form.
     """
 
     metric: float
@@ -39,12 +39,12 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
 
     Args:
         task (str): ``'detector'`` or ``'segmentor'``.
-        start (str): ``'random'``, or ``'lgd'`` for the student that lies under ``root``. All else is equal.
+        start (str): ``'random'``, or ``'lgd'`` for the student below ``root``. Everything else is equal.
         root (Path): The demo's folder.
         seed (int): Seed of head, order and flips; the same for both starts.
 
     Returns:
-        Outcome: Its metric, and what it sees on some scenes.
+        Outcome: Its metric, and its predictions on some scenes.
     """
     cfg = Config.fromfile(place_of('configs') / f'demo/{task}_resnet18-tiny_demo.py')
     cfg.data_root = str(root / 'world')
@@ -56,11 +56,11 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
         cfg.model.backbone.init_cfg = None
     else:
         cfg.model.backbone.init_cfg.checkpoint = str(root / 'student/epoch_10.pth')
-    with redirect_stdout(io.StringIO()):  # COCO's evaluation prints tables of its own
+    with redirect_stdout(io.StringIO()):  # COCO's evaluation prints its own tables
         runner = Runner.from_cfg(cfg)
         runner.train()
     history = runner.message_hub.log_scalars.get(f'val/{METRICS[task]}')
-    # mmdet logs nothing when nothing was detected. Its AP is a share, mmseg's mIoU per cent.
+    # mmdet logs nothing if nothing was detected. Its AP is in 0..1, mmseg's mIoU in per cent.
     metric = history.current() * (100 if task == 'detector' else 1) if history else 0.0
     print(f'  {task} from {start}: {METRICS[task]} {metric:.1f} %', flush=True)
     return Outcome(float(metric), *_look(runner, _boxes if task == 'detector' else _mask))
@@ -84,7 +84,7 @@ def _boxes(sample, kind: str) -> tuple[np.ndarray, np.ndarray]:
     instances = sample.gt_instances if kind == 'gt' else sample.pred_instances
     if kind == 'pred':
         instances = instances[instances.scores > CONFIDENT]
-    boxes = instances.bboxes  # the truth as mmdet's boxes, predictions as a tensor
+    boxes = instances.bboxes  # mmdet's boxes for the truth, a tensor for predictions
     return np.asarray(getattr(boxes, 'tensor', boxes)), np.asarray(instances.labels)
 
 

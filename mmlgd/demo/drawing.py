@@ -1,4 +1,4 @@
-"""How the demo world looks: the named objects and the textured grounds.
+"""Draws the named objects and the textured grounds of the demo world.
 
 Everything is drawn from a :class:`numpy.random.Generator` that the caller seeds.
 """
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 SUPERSAMPLE = 4  # outlines are filled at 4x and box-filtered down: smooth edges at 64 px
 
-# The words of the captions. Grounds wear the same colours, faded: no colour gives an object away.
+# The words of the captions. Grounds have the same colours, faded, so that no colour identifies an object.
 COLORS = {
     'red': (214, 40, 40),
     'orange': (240, 130, 20),
@@ -109,7 +109,7 @@ SHAPES = {
         (_rect(0.12, 0.12, 0.5, 0.48), 'light'),
     ],
 }
-MIRRORED = {'fish', 'moon'}  # these face a side: half of them are flipped
+MIRRORED = {'fish', 'moon'}  # these have a direction: half of them are flipped
 
 
 def jitter(rng, color, amount=18):
@@ -149,7 +149,7 @@ def draw_object(rng, name, color, radius):
     }
     tones = {tone: tuple(int(c) for c in rgb) for tone, rgb in tones.items()}
     size = (width * SUPERSAMPLE, height * SUPERSAMPLE)
-    # Outside the object the layer has the rim's colour: filtering leaves no foreign fringe.
+    # Outside the object the layer has the rim's colour, so that filtering leaves no fringe.
     layer, cover = Image.new('RGB', size, tones['dark']), Image.new('L', size, 0)
     paint, stencil = ImageDraw.Draw(layer), ImageDraw.Draw(cover)
     for points, tone in parts:

@@ -13,7 +13,7 @@ from .pictures import DEMO_CLASSES
 
 
 def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.ndarray, top1: list, teacher: float):
-    """Draw both losses over the epochs, and the student's zero-shot accuracy on its way to the teacher's.
+    """Draw both losses over the epochs, and the student's zero-shot accuracy compared with the teacher's.
 
     Args:
         file (Path): The PNG.
@@ -21,7 +21,7 @@ def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.n
         visual (np.ndarray): (S,) ``loss_visual``.
         textual (np.ndarray): (S,) ``loss_textual``.
         top1 (list): Zero-shot top-1 in per cent, before training and after each epoch.
-        teacher (float): The teacher's, in per cent.
+        teacher (float): The teacher's top-1 in per cent.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.1))
     for values, color, label in (
@@ -57,7 +57,7 @@ def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.n
 
 
 def draw_predictions(file: Path, pictures, labels, names: list, student: np.ndarray, teacher: np.ndarray):
-    """Draw images with what student and teacher call them: two of each class, then the student's mistakes.
+    """Draw images with the predictions of student and teacher: two of each class, then the student's mistakes.
 
     Args:
         file (Path): The PNG.
@@ -65,13 +65,13 @@ def draw_predictions(file: Path, pictures, labels, names: list, student: np.ndar
         labels (np.ndarray): (N,) true classes.
         names (list): K class names.
         student (np.ndarray): (N, K) scores, rows sum to 1.
-        teacher (np.ndarray): (N, K), likewise.
+        teacher (np.ndarray): (N, K), the teacher's scores.
     """
     columns = len(names)
     shown = np.concatenate([np.flatnonzero(labels == k)[:2] for k in range(columns)])
-    shown = np.concatenate([shown[0::2], shown[1::2]])  # a class to a column
+    shown = np.concatenate([shown[0::2], shown[1::2]])  # one class per column
     mistakes = np.flatnonzero(student.argmax(1) != labels)
-    # The surest first: those a user should look at.
+    # The most confident mistakes first.
     mistakes = mistakes[np.argsort(-student[mistakes].max(1))][:columns]
     rows = [shown[:columns], shown[columns:]] + ([mistakes] if len(mistakes) else [])
     figure, axes = plt.subplots(
@@ -88,7 +88,7 @@ def draw_predictions(file: Path, pictures, labels, names: list, student: np.ndar
     _headline(figure, axes[0, 0], 'What student (S) and teacher (T) see: two unseen images of each class')
     if len(mistakes):
         count = int(np.sum(student.argmax(1) != labels))
-        text = f'The student is right on {share:.1f} % of {len(labels)}; its surest mistakes of {count}'
+        text = f'The student is right on {share:.1f} % of {len(labels)}; its most confident of {count} mistakes'
         _headline(figure, axes[2, 0], text)
         figure.subplots_adjust(hspace=0.5)
     _save(figure, file)
@@ -101,7 +101,7 @@ def draw_similarity(file: Path, names: list, student: np.ndarray, teacher: np.nd
         file (Path): The PNG.
         names (list): K class names.
         student (np.ndarray): (K, K) cosines, a row for each true class.
-        teacher (np.ndarray): (K, K), likewise.
+        teacher (np.ndarray): (K, K), the teacher's cosines.
     """
     figure, axes = plt.subplots(1, 2, figsize=(12.6, 5.6), sharey=True, layout='constrained')
     low, high = min(student.min(), teacher.min()), max(student.max(), teacher.max())
@@ -125,18 +125,18 @@ def draw_similarity(file: Path, names: list, student: np.ndarray, teacher: np.nd
 
 
 def draw_detections(file: Path, random, lgd):
-    """Draw scenes with their true boxes, and those of the detector from each start.
+    """Draw scenes with their true boxes, and the detector's boxes from each start.
 
     Args:
         file (Path): The PNG.
-        random (Outcome): Of the detector from a random backbone.
-        lgd (Outcome): Of the detector from the student.
+        random (Outcome): The detector from a random backbone.
+        lgd (Outcome): The detector from the student.
     """
 
     def draw(axis, picture, truth, found):
         axis.imshow(picture, interpolation='lanczos')
         for (x0, y0, x1, y1), label in zip(*found):
-            # A find is right if a true box of its class overlaps it by half.
+            # A detection is right if a true box of its class has an overlap of at least half.
             right = any(k == label and _overlap((x0, y0, x1, y1), box) >= 0.5 for box, k in zip(*truth))
             color = RIGHT if right else WRONG
             axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=color, lw=1.8))
@@ -157,14 +157,14 @@ def draw_detections(file: Path, random, lgd):
 
 
 def draw_segmentations(file: Path, random, lgd):
-    """Draw scenes with their true masks, and those of the segmentor from each start.
+    """Draw scenes with their true masks, and the segmentor's masks from each start.
 
     Args:
         file (Path): The PNG.
-        random (Outcome): Of the segmentor from a random backbone.
-        lgd (Outcome): Of the segmentor from the student.
+        random (Outcome): The segmentor from a random backbone.
+        lgd (Outcome): The segmentor from the student.
     """
-    palette = [*plt.cm.tab10.colors[:7], (0.13, 0.13, 0.2), *plt.cm.tab10.colors[8:]]  # no grey: that is the ground
+    palette = [*plt.cm.tab10.colors[:7], (0.13, 0.13, 0.2), *plt.cm.tab10.colors[8:]]  # no grey, which is the ground
     colors = 255 * np.array([(1, 1, 1), *palette])
 
     def draw(axis, picture, truth, mask):
@@ -181,7 +181,7 @@ def draw_segmentations(file: Path, random, lgd):
 
 
 def _draw_starts(file, draw, random, lgd, metric, key):
-    """Rows: truth, from random, from the student; a scene to a column."""
+    """Draw a scene per column; rows are the truth, from random weights, and from the student."""
     rows = [
         ('ground truth', random.truth, INK),
         (f'from a random backbone: {metric} {random.metric:.1f} %', random.predicted, INK),
@@ -205,7 +205,7 @@ def _draw_starts(file, draw, random, lgd, metric, key):
 
 
 def _overlap(a, b):
-    """Intersection over union of two boxes (x0, y0, x1, y1)."""
+    """Compute the intersection over union of two boxes (x0, y0, x1, y1)."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     both = max(0, width) * max(0, height)
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
@@ -234,7 +234,7 @@ def _headline(figure, axis, text):
 
 
 def _smooth(values, share=0.06):
-    """A running mean over a few per cent of the steps, shorter at the ends."""
+    """Compute a running mean over a few per cent of the steps, shorter at the ends."""
     values, half = np.asarray(values, dtype=float), max(1, math.ceil(share * len(values) / 2))
     return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
 

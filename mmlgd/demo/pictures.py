@@ -8,8 +8,8 @@ from .drawing import COLORS, SHAPES, TEXTURES, draw_ground, draw_object
 
 DEMO_CLASSES = tuple(SHAPES)
 SPLITS = ('train', 'val')
-# Terse ones name the object alone, full ones its looks as well. Most are terse: colours are the easier thing
-# to tell apart, and a contrastive teacher would learn little else for a long time.
+# Terse captions only name the object; full ones also describe it. Most are terse, because colours are easier to learn,
+# and a contrastive teacher would learn little else for a long time.
 TERSE_CAPTIONS = ('a {name}', 'a photo of a {name}', 'an image of a {name}', 'the {name}')
 FULL_CAPTIONS = (
     'a {color} {name}',
@@ -54,17 +54,17 @@ def render_object(seed, split, index, size=64):
 
 
 def render_scene(seed, split, index, size=128):
-    """Draw one scene of 2 to 5 objects, which may hide each other a little.
+    """Draw one scene of 2 to 5 objects, which may partly hide each other.
 
     Args:
         seed (int): Seed of the world, >= 0.
         split (str): 'train' or 'val'.
-        index (int): Number of the scene; class ``index % len(DEMO_CLASSES)`` is in it for sure.
+        index (int): Number of the scene; it always contains class ``index % len(DEMO_CLASSES)``.
         size (int): Side in pixels, >= 64. Defaults to 128.
 
     Returns:
         tuple: The image (size, size, 3) uint8 RGB; the labels (M,) int, M in 2..5; and the
-        masks (M, size, size) bool of what is visible of each, which do not overlap.
+        masks (M, size, size) bool of the visible parts, which do not overlap.
 
     Example:
         >>> from mmlgd.demo import render_scene
@@ -83,7 +83,7 @@ def render_scene(seed, split, index, size=128):
         x, y = _place(rng, rgb, size)
         mask = np.zeros((size, size), dtype=bool)
         mask[y : y + rgb.shape[0], x : x + rgb.shape[1]] = cover >= 0.5
-        # A neighbour may hide a fifth of an object: both stay recognisable.
+        # A neighbour may hide at most a fifth of an object, so that both stay recognisable.
         if any((mask & other).sum() > 0.2 * min(mask.sum(), other.sum()) for other in masks):
             continue
         _paste(canvas, rgb, cover, x, y)
@@ -95,7 +95,7 @@ def render_scene(seed, split, index, size=128):
 
 
 def _generator(seed, split, kind, index):
-    # A stream for every image: it does not depend on how many were drawn before it.
+    # Each image has its own random stream: it does not depend on the images drawn before.
     return np.random.default_rng([seed, SPLITS.index(split), kind, index])
 
 
@@ -110,18 +110,18 @@ def _other_color(rng, ground):
 
 
 def _place(rng, rgb, size):
-    """Left and top at which an object lies wholly inside the image, where it fits."""
+    """Choose left and top so that an object is completely inside the image, if it fits."""
     return [int(rng.integers(max(1, size - side + 1))) for side in (rgb.shape[1], rgb.shape[0])]
 
 
 def _paste(canvas, rgb, cover, x, y):
-    """Composite an object over the canvas, in place; what would stick out is cut off."""
+    """Composite an object over the canvas, in place; parts outside are cut off."""
     window = canvas[y : y + rgb.shape[0], x : x + rgb.shape[1]]
     height, width = window.shape[:2]
     window += cover[:height, :width, None] * (rgb[:height, :width] - window)
 
 
 def _develop(rng, canvas):
-    """Light and grain, then uint8."""
+    """Add light and grain, then convert to uint8."""
     canvas = canvas * rng.uniform(0.8, 1.1) + rng.normal(0, rng.uniform(1, 6), canvas.shape)
     return np.clip(canvas, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The whole method in minutes, offline: a rendered world, a teacher, a student, and the student at work."""
+"""The whole method in minutes, offline: a rendered world, a teacher, a student, and downstream tasks."""
 
 import json
 import time
@@ -25,7 +25,7 @@ CONFIG = 'demo/lgd_resnet18-tiny_demo.py'
 
 
 class PrintAccuracy(Hook):
-    """Say after each epoch how far the student has come."""
+    """Print the student's accuracy after each epoch."""
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Print one line."""
@@ -39,8 +39,8 @@ def run_demo(root: Path, seed: int) -> dict:
     """Run the demo and write its summary and images.
 
     Args:
-        root (Path): Where everything goes.
-        seed (int): Seed of teacher and student; the world stays.
+        root (Path): Folder for all output.
+        seed (int): Seed of teacher and student; the world is always the same.
 
     Returns:
         dict: ``teacher_zero_shot``, ``student_zero_shot_before``, ``student_zero_shot_after`` (top-1 in per cent on
@@ -71,14 +71,14 @@ def run_demo(root: Path, seed: int) -> dict:
     history = curves(runner)
     seen = look_at(runner)
 
-    print('4. Put it to work: a detector and a segmentor, from a random backbone and from the student.', flush=True)
+    print('4. Train a detector and a segmentor, from a random backbone and from the student.', flush=True)
     outcomes = {
         (task, start): fine_tune(task, start, root, seed)
         for task in ('detector', 'segmentor')
         for start in ('random', 'lgd')
     }
 
-    print('5. Look at what came out.', flush=True)
+    print('5. Draw the results.', flush=True)
     summary = dict(
         teacher_zero_shot=round(before['teacher_accuracy/top1'], 1),
         student_zero_shot_before=round(before['accuracy/top1'], 1),

@@ -1,4 +1,4 @@
-"""What the trained student has to show: its learning curves, and how it sees images and names."""
+"""Data for the demo's figures: learning curves, and the student's view of images and names."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Seen(NamedTuple):
-    """What student and teacher make of the evaluation images.
+    """Predictions of student and teacher on the evaluation images.
 
     Attributes:
         images (tuple): Images (N, H, W, 3), labels (N,), names, scores (N, K) of student and of teacher.
@@ -45,7 +45,7 @@ def look_at(runner: Runner) -> Seen:
     """Run student and teacher over the evaluation images.
 
     Args:
-        runner (Runner): With a trained model.
+        runner (Runner): A runner with a trained model.
 
     Returns:
         Seen: Images, scores and similarities.

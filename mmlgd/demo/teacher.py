@@ -1,4 +1,4 @@
-"""Train the demo's stand-in for CLIP: a tiny open_clip model, on the captions of the demo world."""
+"""Trains the demo's substitute for CLIP: a tiny open_clip model, on the captions of the demo world."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 MODEL = dict(
     model_cfg=dict(
         embed_dim=128,
-        # A small residual network: it learns these shapes in a fraction of the time of a small ViT.
+        # A small residual network, which learns these shapes in a fraction of the time of a small ViT.
         vision_cfg=dict(
             timm_model_name='test_resnet',
             timm_model_pretrained=False,
@@ -36,7 +36,7 @@ def train_teacher(world: Path, folder: Path, seed: int = 0) -> str:
 
     Args:
         world (Path): A demo world, see :func:`mmlgd.demo.write_demo_world`.
-        folder (Path): Where the teacher goes.
+        folder (Path): Folder for the teacher.
         seed (int): Seed of weights and batches. Defaults to 0.
 
     Returns:
@@ -47,16 +47,17 @@ def train_teacher(world: Path, folder: Path, seed: int = 0) -> str:
         model=MODEL, epochs=EPOCHS, batch=BATCH, lr=LEARNING_RATE, seed=seed, world=_read(world / 'world.json')
     )
     if (folder / WEIGHTS).is_file() and _read(folder / 'recipe.json') == recipe:
-        print(f'Teacher: the one in {folder} is up to date.')
+        print(f'Teacher: {folder} is up to date.')
         return name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'open_clip_config.json').write_text(json.dumps(MODEL, indent=2))
     torch.manual_seed(seed)
-    # Another recipe's weights may lie in the folder: they must not be this one's start.
+    # The folder may hold weights of another recipe, which must not be the start of this one.
     clip = open_clip.create_model(name, load_weights=False).train()
     for key, weight in clip.visual.named_parameters():
         if key.endswith('bn2.weight'):
-            # timm starts every residual block as the identity. That is for long schedules: this one took twice as long.
+            # timm starts every residual block as the identity. This suits long schedules; here training took twice as
+            # long.
             torch.nn.init.ones_(weight)
     pixels, captions = _load(world, open_clip.get_tokenizer(name))
     started = time.time()
@@ -69,7 +70,7 @@ def train_teacher(world: Path, folder: Path, seed: int = 0) -> str:
 
 def _fit(clip: torch.nn.Module, pixels: Tensor, captions: Tensor) -> None:
     contrastive = open_clip.ClipLoss()
-    # Random word vectors do for a few dozen words, and training 49,408 of them would take half of the time.
+    # Random word vectors are enough for a few dozen words; training 49,408 of them would take half of the time.
     clip.token_embedding.requires_grad_(False)
     trained = [p for p in clip.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, LEARNING_RATE, weight_decay=0.05, fused=True)
@@ -100,7 +101,7 @@ def _jitter(pixels: Tensor) -> Tensor:
 
 
 def _load(world: Path, tokenizer) -> tuple[Tensor, Tensor]:
-    """All captioned images as (N, 3, H, W) bytes and (N, tokens)."""
+    """Read all captioned images as (N, 3, H, W) bytes and (N, tokens)."""
     rows = [line.split('\t') for line in (world / 'captions.txt').read_text().splitlines()]
     pictures = np.stack([np.asarray(Image.open(world / file).convert('RGB')) for file, _ in rows])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2), tokenizer([caption for _, caption in rows])

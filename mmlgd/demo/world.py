@@ -16,8 +16,8 @@ from mmlgd.errors import ConfigError
 
 from .pictures import DEMO_CLASSES, SPLITS, render_object, render_scene
 
-VERSION = 1  # raise it when the same arguments give other images: worlds are then drawn anew
-OWNED = ('objects', 'scenes', 'captions.txt', 'names.txt')  # what is written, and may be replaced
+VERSION = 1  # increase it when the same arguments give other images: worlds are then drawn again
+OWNED = ('objects', 'scenes', 'captions.txt', 'names.txt')  # the files that are written and may be replaced
 
 
 def write_demo_world(root, seed=0, num_objects=(4000, 500), num_scenes=(400, 100), object_size=64, scene_size=128):
@@ -41,8 +41,8 @@ def write_demo_world(root, seed=0, num_objects=(4000, 500), num_scenes=(400, 100
     - ``world.json``: the arguments, written last. A second call that finds it writes nothing.
 
     Args:
-        root (str | Path): Folder to write: new, empty, or an earlier demo world, which a call
-            with other arguments replaces.
+        root (str | Path): Folder to write: new, empty, or with an earlier demo world, which a call with other arguments
+            replaces.
         seed (int): Seed of the world, >= 0. Defaults to 0.
         num_objects (tuple[int, int]): Images in objects/train and objects/val, each at least
             one a class. Defaults to (4000, 500).
@@ -55,7 +55,7 @@ def write_demo_world(root, seed=0, num_objects=(4000, 500), num_scenes=(400, 100
 
     Raises:
         ValueError: An argument is out of its range.
-        FileExistsError: ``root`` holds files but is no demo world.
+        FileExistsError: ``root`` holds files but is not a demo world.
 
     Example:
         >>> import tempfile
@@ -79,12 +79,12 @@ def write_demo_world(root, seed=0, num_objects=(4000, 500), num_scenes=(400, 100
         return root
     if not done.is_file() and root.exists() and any(root.iterdir()):
         raise FileExistsError(
-            f'{root} holds files but no world.json, so it is no demo world. Name a new or an '
-            'empty folder, or delete this one if it is a world whose writing was cut off.'
+            f'{root} holds files but no world.json, so it is not a demo world. Give a new or an empty folder, or '
+            f'delete this one if it is an incomplete world.'
         )
     root.mkdir(parents=True, exist_ok=True)
-    # Drawn in a folder beside it and moved when complete: a call that is cut off while drawing
-    # leaves the old world, and world.json never stands beside half a world.
+    # Draw in a folder beside it and move it when complete: an interrupted call keeps the old world, and world.json
+    # never exists beside an incomplete world.
     with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as draft:
         draft = Path(draft)
         _write_objects(draft, stamp)
@@ -152,9 +152,9 @@ def _save(pixels, path):
 
 
 def _annotate(mask):
-    """COCO's box (x, y, w, h), area, and RLE: run lengths column by column, background first.
+    """Compute COCO's box (x, y, w, h), area, and RLE: run lengths column by column, background first.
 
-    RLE and not polygons, because a ring has a hole and a half-hidden object has several parts.
+    RLE instead of polygons, because a ring has a hole and a partly hidden object can have several parts.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     x, y = int(columns[0]), int(rows[0])
@@ -176,7 +176,7 @@ def _whole(name, value, low, high=2**31 - 1):
 def _counts(name, value):
     if not isinstance(value, (tuple, list)) or len(value) != len(SPLITS):
         raise ConfigError(f'{name} must be two whole numbers, (train, val), got {value!r}')
-    # One image a class at least: without it an evaluation would miss classes.
+    # At least one image per class: otherwise an evaluation would miss classes.
     return [_whole(f'{name} of {split}', v, len(DEMO_CLASSES)) for split, v in zip(SPLITS, value)]
 
 
@@ -184,4 +184,4 @@ def _read_json(path):
     try:
         return json.loads(path.read_text())
     except ValueError:
-        return None  # damaged or edited: draw the world anew
+        return None  # damaged or edited: draw the world again

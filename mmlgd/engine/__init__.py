@@ -1,4 +1,4 @@
-"""Engine: what mmlgd adds to mmengine's runs: checks before the first step, numbers of each step, reports."""
+"""Hooks for mmengine's runs: checks before the first step, numbers of each step, reports."""
 
 from .checks import AnnotationCheckHook, PretrainedCheckHook, StepsCheckHook, VocabularyCheckHook
 from .numerics import (

@@ -1,4 +1,4 @@
-"""Evaluation: what a student has learned, while it trains and afterwards, mostly without labels."""
+"""Evaluation of students during and after training, mostly without labels."""
 
 from .distillation_metric import DistillationMetric
 from .figures import as_markdown

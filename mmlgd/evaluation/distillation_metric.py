@@ -1,4 +1,4 @@
-"""How far the student has come towards its teacher: a metric that needs no labels."""
+"""A metric of the agreement between student and teacher, which needs no labels."""
 
 from collections.abc import Sequence
 from typing import Any, Optional
@@ -23,24 +23,24 @@ class DistillationMetric(BaseMetric):
     - ``agreement``: share of images with :math:`y_s = y_t`, in per cent;
     - ``cosine``: mean of :math:`s \cdot t`, in -1..1;
     - ``effective_classes`` and ``teacher_effective_classes``: :math:`\exp H(p)`, where p is the share of each class
-      among :math:`y_s`, or :math:`y_t`: K if all classes are used alike, 1 if a single one is;
-    - ``leave_one_out_knn``: where the images have labels, top-1 accuracy of the k nearest *other* evaluation
+      among :math:`y_s`, or :math:`y_t`: K if all classes are used equally, 1 if only one is used;
+    - ``leave_one_out_knn``: if the images have labels, top-1 accuracy of the k nearest *other* evaluation
       images in the joint space, in per cent. No training images are involved: it compares epochs of a run, and is
-      not the k-NN accuracy of the literature, which ``mmlgd evaluate`` gives.
+      not the k-NN accuracy of the literature, which ``mmlgd evaluate`` computes.
 
-    The teacher is asked anyway, so that this costs next to nothing beside it. ``leave_one_out_knn`` compares all pairs
-    of images, on the accelerator where there is one.
+    The evaluation runs the teacher anyway, so that the metric costs almost nothing. ``leave_one_out_knn`` compares all
+    pairs of images, on the accelerator if there is one.
 
     Args:
         k (int): Number of neighbours (20 in the literature); 0 leaves ``leave_one_out_knn`` out. Defaults to 20.
-        temperature (float): τ > 0 of the neighbours' vote. Defaults to 0.07, as in the literature.
-        collect_device (str): Where mmengine gathers results of several ranks, ``'cpu'`` or ``'gpu'``. Defaults to
-            ``'cpu'``.
-        prefix (str, optional): Of the names in the log. Defaults to ``'distillation'``.
+        temperature (float): Temperature τ > 0 of the neighbours' vote. Defaults to 0.07, as in the literature.
+        collect_device (str): Device on which mmengine gathers the results of several ranks, ``'cpu'`` or ``'gpu'``.
+            Defaults to ``'cpu'``.
+        prefix (str, optional): Prefix of the names in the log. Defaults to ``'distillation'``.
 
     Raises:
-        ValueError: ``k`` is negative, or ``temperature`` is not positive. When evaluating: the samples hold no
-            teacher.
+        ValueError: ``k`` is negative, or ``temperature`` is not positive. During evaluation: the samples have no
+            teacher predictions.
 
     Examples:
         >>> val_evaluator = [dict(type='mmpretrain.Accuracy'), dict(type='mmlgd.DistillationMetric')]
@@ -58,17 +58,17 @@ class DistillationMetric(BaseMetric):
         self.temperature = temperature
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Take what the metric needs of one batch.
+        """Collect the data of one batch.
 
         Args:
             data_batch (Any): Not used.
-            data_samples (Sequence[dict]): Predictions of :meth:`mmlgd.LGD.predict`, as dicts.
+            data_samples (Sequence[dict]): Predictions from :meth:`mmlgd.LGD.predict`, as dicts.
         """
         for sample in data_samples:
             if 'embedding' not in sample or 'teacher' not in sample:
                 raise ConfigError(
-                    f'DistillationMetric compares student and teacher, and a sample holds only {sorted(sample)}. It '
-                    f'is for mmlgd.LGD with predict_teacher=True: set that, or take the metric out of the evaluator.'
+                    f'DistillationMetric compares student and teacher, but a sample holds only {sorted(sample)}. It '
+                    f'needs mmlgd.LGD with predict_teacher=True: set that, or remove the metric from the evaluator.'
                 )
             teacher = sample['teacher']
             result = dict(
@@ -78,7 +78,7 @@ class DistillationMetric(BaseMetric):
                 num_classes=len(sample['pred_score']),
             )
             if self.k and 'gt_label' in sample:
-                # Only these are kept whole: embeddings of 50,000 images in 1024 dimensions are 200 MB.
+                # Keep only these embeddings: 50,000 images in 1024 dimensions take 200 MB.
                 result.update(embedding=sample['embedding'].to('cpu', copy=True), label=int(sample['gt_label']))
             self.results.append(result)
 
@@ -86,7 +86,7 @@ class DistillationMetric(BaseMetric):
         """Compute the metrics over all images.
 
         Args:
-            results (List[dict]): Of :meth:`process`, of all ranks.
+            results (List[dict]): Results of :meth:`process` from all ranks.
 
         Returns:
             Dict[str, float]: As above, without the prefix.
@@ -111,14 +111,14 @@ class DistillationMetric(BaseMetric):
 
 
 def effective_classes(labels: Tensor, num_classes: int) -> float:
-    r"""Effective number of classes, :math:`\exp H(p)`, with p the share of each class.
+    r"""Compute the effective number of classes, :math:`\exp H(p)`, with p the share of each class.
 
     Args:
         labels (Tensor): (N,), integers below ``num_classes``.
         num_classes (int): K.
 
     Returns:
-        float: From 1 (a single class) to K (all alike).
+        float: From 1 (a single class) to K (all classes equal).
 
     Examples:
         >>> round(effective_classes(torch.tensor([0, 0, 1, 1]), num_classes=3), 3)

@@ -1,4 +1,4 @@
-"""The figures of one model on its features, and the table that they make."""
+"""The measured values of one model on its features, and their table."""
 
 import statistics
 from typing import Optional
@@ -25,13 +25,13 @@ def measure(
 
     Args:
         model (FrozenModel): The model.
-        seen (Features): Of the training images.
-        unseen (Features): Of the images of evaluation.
+        seen (Features): Features of the training images.
+        unseen (Features): Features of the evaluation images.
         train (Split): Training images.
-        val (Split): Images of evaluation.
+        val (Split): Evaluation images.
         draws (Dict[str, Dict[int, List[int]]]): Labelled images of the probes, by labels and seed.
         k (int): Nearest neighbours.
-        c (float, optional): Inverse penalty of the probes; None to choose it for each.
+        c (float, optional): Inverse penalty of the probes; None chooses it for each probe.
         is_named (bool): Whether there is a name for each label.
 
     Returns:
@@ -55,13 +55,13 @@ def measure(
 
 
 def as_markdown(report: dict) -> str:
-    """Write the figures of :func:`evaluate` as a Markdown table.
+    """Write the results of :func:`evaluate` as a Markdown table.
 
     Args:
-        report (dict): What it returned.
+        report (dict): The return value of :func:`evaluate`.
 
     Returns:
-        str: A row for each model; a classifier's own accuracy is in the first column, with a star.
+        str: A row for each model. The accuracy of a classifier's own head is in the first column, with a star.
     """
     results = report['results']
     labels = list(next(iter(results.values()))['linear'])

@@ -1,4 +1,4 @@
-"""Frozen models and their features: whatever a backbone started from, extracted once."""
+"""Frozen models and their features, extracted once per model."""
 
 import copy
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from mmlgd.utils.building import build_part
 
 
 class Features(NamedTuple):
-    """What a frozen model makes of N images.
+    """Features and embeddings of N images from a frozen model.
 
     Attributes:
         features (Tensor): (N, C) float32 on the CPU, the backbone's last feature averaged over the image.
@@ -36,17 +36,17 @@ class Features(NamedTuple):
 
 
 class FrozenModel(BaseModel):
-    """A backbone, and the joint space of an LGD student where it has one.
+    """A backbone, with neck and bank if it is an LGD student.
 
     Args:
-        backbone (nn.Module): Takes (N, 3, H, W), returns a tuple of features.
-        neck (nn.Module, optional): From these into the joint space. Defaults to None.
-        bank (Tensor, optional): (K, D), unit rows: the class names. Defaults to None.
-        class_names (List[str], optional): Their K names. Defaults to None.
+        backbone (nn.Module): The backbone; it takes (N, 3, H, W) and returns a tuple of features.
+        neck (nn.Module, optional): Projection of the features into the joint space. Defaults to None.
+        bank (Tensor, optional): (K, D), unit rows: embeddings of the class names. Defaults to None.
+        class_names (List[str], optional): The K class names. Defaults to None.
         data_preprocessor (nn.Module, optional): Image statistics. Defaults to ImageNet's, RGB.
-        config (ConfigDict, optional): Settings of its training. Defaults to None.
+        config (ConfigDict, optional): Config of its training. Defaults to None.
         teacher_id (str, optional): Identity of the teacher that it was distilled from. Defaults to None.
-        head (nn.Linear, optional): Of a supervised classifier, on the averaged last feature. Defaults to None.
+        head (nn.Linear, optional): Head of a supervised classifier on the averaged last feature. Defaults to None.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class FrozenModel(BaseModel):
 
     @classmethod
     def of_student(cls, student: Student, head: Optional[nn.Linear] = None) -> 'FrozenModel':
-        """Take a student.
+        """Make a frozen model of a student.
 
         Args:
             student (Student): The student; its modules are shared.
-            head (nn.Linear, optional): Of a supervised classifier. Defaults to None.
+            head (nn.Linear, optional): Head of a supervised classifier. Defaults to None.
 
         Returns:
             FrozenModel: In eval mode.
@@ -86,13 +86,13 @@ class FrozenModel(BaseModel):
 
     @torch.no_grad()
     def forward(self, inputs: Tensor) -> Features:
-        """Describe images.
+        """Compute features and embeddings of images.
 
         Args:
             inputs (Tensor): (N, 3, H, W), preprocessed.
 
         Returns:
-            Features: Of these images.
+            Features: Features of these images.
         """
         feats = self.backbone(inputs)
         features = pooled(feats).float().cpu()
@@ -119,21 +119,21 @@ def load_frozen(
     backbone: Union[dict, None] = None,
     teacher: Optional[dict] = None,
 ) -> FrozenModel:
-    """Load a model to be evaluated.
+    """Load a model for evaluation.
 
     Args:
         source (str | Path | Student): One of
 
             - a student, or a checkpoint of LGD training or of ``mmlgd publish``, as a file or URL: it has names;
-            - another checkpoint of mmengine with its config in it, of which the backbone is taken, and the linear head
-              of a classifier;
-            - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'`` for a random
+            - another mmengine checkpoint that holds its config: its backbone is used, and the linear head of a
+            classifier; - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'``
+            for a random
               start: weights of ``backbone``.
-        vocabulary (str | list | dict, optional): Class names of an LGD student. Defaults to None, those of training,
-            for which no teacher is needed.
-        backbone (dict, optional): Config of the backbone, for a source that does not say. Defaults to None.
-        teacher (dict, optional): Config of the teacher, for other names than those of training; without a ``type``,
-            changes to that of training. Defaults to None: the teacher of training, see
+        vocabulary (str | list | dict, optional): Class names of an LGD student. Defaults to None: the names of
+            training, which need no teacher.
+        backbone (dict, optional): Config of the backbone, for a source without a config. Defaults to None.
+        teacher (dict, optional): Config of the teacher, for names other than the names of training; without a ``type``,
+            changes to the config of training. Defaults to None: the teacher of training, see
             :func:`~mmlgd.student.live_teacher.live_teacher`.
 
     Returns:
@@ -142,8 +142,8 @@ def load_frozen(
     Raises:
         FileNotFoundError: There is no such file.
         ConnectionError: The weights cannot be downloaded.
-        CheckpointError: The file is cut off, or does not fit.
-        ValueError: The source does not say what backbone it is of, and ``backbone`` is None.
+        CheckpointError: The file is truncated, or does not fit.
+        ValueError: The source does not define its backbone, and ``backbone`` is None.
 
     Examples:
         >>> model = load_frozen('none', backbone=dict(type='mmpretrain.ResNet', depth=18))
@@ -162,8 +162,8 @@ def load_frozen(
         return FrozenModel.of_student(student, _linear_head(state, student.config['model'], source))
     if backbone is None:
         raise ConfigError(
-            f'{source!r} does not say of which backbone it is. Give one beside it: a checkpoint of LGD training among '
-            f'the students, or --backbone CONFIG.'
+            f'{source!r} does not define its backbone. Add a checkpoint of LGD training to the students, or give '
+            f'--backbone CONFIG.'
         )
     cfg = Config(dict(default_scope='mmpretrain', model=dict(backbone=copy.deepcopy(dict(backbone)))))
     start_from(cfg, source)
@@ -171,24 +171,24 @@ def load_frozen(
 
 
 def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> FrozenModel:
-    """Load the teacher of a student, for images that are prepared for the student.
+    """Load the teacher of a student, for images prepared for the student.
 
     Args:
-        student (FrozenModel): Of a checkpoint of LGD training.
-        teacher (dict, optional): Config of the teacher; without a ``type``, changes to that of training. Defaults to
-            None, none: :func:`~mmlgd.student.live_teacher.live_teacher`.
+        student (FrozenModel): A model from a checkpoint of LGD training.
+        teacher (dict, optional): Config of the teacher; without a ``type``, changes to the config of training. Defaults
+            to None: no changes, see :func:`~mmlgd.student.live_teacher.live_teacher`.
 
     Returns:
-        FrozenModel: Its features are its embeddings; the class names are the student's.
+        FrozenModel: The teacher; its features are its embeddings, and the class names are the student's.
 
     Raises:
-        ValueError: The student has none, as it is no LGD student; or the teacher is another one.
+        ValueError: The model is not an LGD student and has no teacher, or the teacher is another one.
     """
     if student.bank is None:
-        raise ConfigError('Only a checkpoint of LGD training has a teacher, and none is among the students.')
+        raise ConfigError('Only a checkpoint of LGD training has a teacher, and there is none among the students.')
     model = build_live_teacher(student.config, student.teacher_id, teacher, 'The student')
     model.free_text_tower()
-    model.prepare()  # what is wrong with it is said now, not among the images
+    model.prepare()  # report its faults now, not during the evaluation
     tower = FrozenModel(
         _TeacherTower(model),
         _Last(),
@@ -202,14 +202,14 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
 
 
 def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str, Features]:
-    """Run several models over the same images, each of which is read once.
+    """Run several models over the same images; each image is read once.
 
     Args:
-        models (Dict[str, FrozenModel]): By name, on their device.
-        batches (Iterable[dict]): Of a dataloader, with ``inputs`` and ``data_samples``.
+        models (Dict[str, FrozenModel]): Models by name, on their device.
+        batches (Iterable[dict]): Batches of a dataloader, with ``inputs`` and ``data_samples``.
 
     Returns:
-        Dict[str, Features]: By name, of all images in their order.
+        Dict[str, Features]: Features of all images in order, by model name.
 
     Raises:
         ValueError: There are no images.
@@ -220,12 +220,12 @@ def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str
             inputs = model.data_preprocessor(copy.copy(batch), False)['inputs']
             parts[name].append(model(inputs))
     if not all(parts.values()):
-        raise ConfigError('There are no images to look at.')
+        raise ConfigError('There are no images to evaluate.')
     return {name: Features(*(_joined(column) for column in zip(*rows))) for name, rows in parts.items()}
 
 
 def _linear_head(state: dict[str, Tensor], model: ConfigDict, source: str) -> Optional[nn.Linear]:
-    """Find the layer of a classifier that reads what :class:`Features` holds."""
+    """Find the linear layer of a classifier that reads the features of :class:`Features`."""
     parts = (model.get(part) for part in ('neck', 'head'))
     neck, head = (str(part.get('type')).split('.')[-1] if isinstance(part, dict) else '' for part in parts)
     if (neck, head) != ('GlobalAveragePooling', 'LinearClsHead'):

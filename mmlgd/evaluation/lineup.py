@@ -1,4 +1,4 @@
-"""The models of one table: loaded side by side, each with the images as it sees them."""
+"""The models of one table, each with its own preparation of the images."""
 
 import copy
 from pathlib import Path
@@ -29,29 +29,29 @@ def load_models(
     with_teacher: bool = False,
     teacher: Optional[dict] = None,
 ) -> dict[str, FrozenModel]:
-    """Load all students, and the teacher if it is asked for.
+    """Load all students, and optionally the teacher.
 
     Args:
-        students (Dict[str, str | Path | Student]): By name, as :func:`load_frozen` takes them.
-        names (str | list | dict, optional): Class names. Defaults to None, those of training.
-        backbone (str | Path, optional): Config with the backbone of those that do not say. Defaults to None, that of
-            the first that says.
+        students (Dict[str, str | Path | Student]): Sources by name, as for :func:`load_frozen`.
+        names (str | list | dict, optional): Class names. Defaults to None: the names of training.
+        backbone (str | Path, optional): Config with the backbone for sources that define none. Defaults to None: the
+            backbone of the first source that defines one.
         with_teacher (bool): Load the first student's teacher as well, as ``'teacher'``. Defaults to False.
         teacher (dict, optional): Changes to the teachers' configs. Defaults to None.
 
     Returns:
-        Dict[str, FrozenModel]: By name, in the order that was given.
+        Dict[str, FrozenModel]: Models by name, in the given order.
 
     Raises:
-        MissingFileError: There is no such config, or no such checkpoint.
+        MissingFileError: The config or a checkpoint does not exist.
     """
     models: dict[str, FrozenModel] = {}
     settings = None
     if backbone is not None:
         if not Path(backbone).is_file():
-            raise MissingFileError(f'There is no config at {str(backbone)!r}, which --backbone names.')
+            raise MissingFileError(f'There is no config at {str(backbone)!r}, which --backbone gives.')
         settings = backbone_of(Config.fromfile(backbone), backbone)
-    # Those that say what they are come first: the others may take their backbone from them.
+    # Load sources with a config first: the others may use their backbone.
     for name in sorted(students, key=lambda name: _is_start(students[name])):
         torch.manual_seed(0)  # a random start is the same in every call
         models[name] = load_frozen(students[name], names, settings, teacher)
@@ -66,15 +66,15 @@ def load_models(
 
 
 def pipelines_of(models: dict[str, FrozenModel], size: Optional[int] = None) -> dict[str, list[dict]]:
-    """Say how each model sees the images.
+    """Get the transforms of each model.
 
     Args:
-        models (Dict[str, FrozenModel]): Of :func:`load_models`.
-        size (int, optional): Pixels of a side, for all of them. Defaults to None, each one's own size.
+        models (Dict[str, FrozenModel]): From :func:`load_models`.
+        size (int, optional): Image side in pixels for all models. Defaults to None: each model's own size.
 
     Returns:
-        Dict[str, List[dict]]: Transforms by model. A model that does not say, as a bare backbone, sees them as the
-        first that does.
+        Dict[str, List[dict]]: Transforms by model. A model without a config, such as a bare backbone, gets those of the
+        first model that has one.
     """
     if size:
         return {name: reading_pipeline(None, resized((size, size))) for name in models}
@@ -83,13 +83,13 @@ def pipelines_of(models: dict[str, FrozenModel], size: Optional[int] = None) -> 
 
 
 def alike(pipelines: dict[str, list[dict]]) -> list[list[str]]:
-    """Put models together that see the same, so that each image is read once for them.
+    """Group models with the same transforms, so that each image is read once per group.
 
     Args:
-        pipelines (Dict[str, List[dict]]): Of :func:`pipelines_of`.
+        pipelines (Dict[str, List[dict]]): From :func:`pipelines_of`.
 
     Returns:
-        List[List[str]]: Groups of names.
+        List[List[str]]: Groups of model names.
 
     Examples:
         >>> small, large = [dict(type='Resize', scale=32)], [dict(type='Resize', scale=64)]
@@ -112,13 +112,13 @@ def reader(split: Split, pipeline: list[dict], batch_size: int = 128, workers: i
     Args:
         split (Split): The images.
         pipeline (List[dict]): Transforms.
-        batch_size (int): Images a batch. Defaults to 128.
-        workers (int): Processes that read. Defaults to 2.
+        batch_size (int): Images per batch. Defaults to 128.
+        workers (int): Processes that read images. Defaults to 2.
 
     Returns:
-        DataLoader: Of batches for :func:`~mmlgd.evaluation.extract`.
+        DataLoader: Yields batches for :func:`~mmlgd.evaluation.extract`.
     """
-    dataset = copy.copy(split.dataset)  # listed once, for all sizes
+    dataset = copy.copy(split.dataset)  # the list of files is shared by all sizes
     dataset.pipeline = Compose([TRANSFORMS.build(dict(step)) for step in pipeline])
     return Runner.build_dataloader(
         dict(

@@ -1,4 +1,4 @@
-"""The options of a table, checked before all work."""
+"""Checks the options of an evaluation before any work."""
 
 import re
 from pathlib import Path
@@ -20,18 +20,18 @@ RANGES = dict(
 def students_of(
     checkpoint: Union[str, Path, Student, None], students: Union[list[str], dict, None], with_teacher: bool = False
 ) -> dict[str, Union[str, Path, Student]]:
-    """Put the students of a call together, by name.
+    """Collect the students of a call by name.
 
     Args:
-        checkpoint (str | Path | Student, optional): To be called ``'student'``.
+        checkpoint (str | Path | Student, optional): The source that gets the name ``'student'``.
         students (List[str] | dict, optional): NAME=SOURCE, or sources by name.
-        with_teacher (bool): A ``'teacher'`` joins them. Defaults to False.
+        with_teacher (bool): Whether a ``'teacher'`` is added, which reserves this name. Defaults to False.
 
     Returns:
         Dict[str, str | Path | Student]: Sources by name.
 
     Raises:
-        ConfigError: There are none, a name is none, or comes twice.
+        ConfigError: There are no students, or a name is invalid or duplicate.
 
     Examples:
         >>> students_of('a.pth', ['random=none'])
@@ -55,18 +55,18 @@ def students_of(
 
 
 def require_once(**options: list) -> None:
-    """Refuse an option that has a value twice."""
+    """Refuse an option with a duplicate value."""
     for option, values in options.items():
         if twice := [value for i, value in enumerate(values) if value in values[:i]]:
             raise ConfigError(f'--{option} has {twice[0]!r} twice: the table would show one of them.')
 
 
 def share(text: str) -> str:
-    """Check one of the labels: a share of the training images as 10%, or a number for each class as 5."""
+    """Check one value of labels: a share of the training images such as 10%, or a number per class such as 5."""
     text = str(text)
     is_share = re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?%', text) and 0 < float(text[:-1]) <= 100
     require(
         bool(is_share or re.fullmatch(r'[1-9][0-9]{0,8}', text)),
-        f'--labels takes a share as 10%, up to 100%, or a number of images as 5, got {text[:50]!r}.',
+        f'--labels takes a share such as 10%, up to 100%, or a number of images such as 5, got {text[:50]!r}.',
     )
     return text

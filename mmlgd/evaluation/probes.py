@@ -1,4 +1,4 @@
-"""What frozen features are worth: nearest neighbours and a linear classifier, on tensors alone."""
+"""Probes of frozen features: nearest neighbours and a linear classifier, on tensors."""
 
 import warnings
 from typing import Optional
@@ -11,15 +11,15 @@ from torch import Tensor
 
 from mmlgd.errors import ConfigError
 
-CS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse penalties that a linear probe chooses from
-DEFAULT_C = 1e-2  # where there is nothing to choose by
+CS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # candidates for the inverse penalty of a linear probe
+DEFAULT_C = 1e-2  # if cross-validation is impossible
 _FOLDS = 5
 _CHOICE_ROWS = 5000
-_ROWS = 1024  # queries at a time: with 50,000 neighbours some 200 MB
+_ROWS = 1024  # queries at a time: about 200 MB with 50,000 neighbours
 
 
 def top1(scores: Tensor, labels: Tensor) -> float:
-    """Top-1 accuracy.
+    """Compute the top-1 accuracy.
 
     Args:
         scores (Tensor): (N, K).
@@ -72,15 +72,15 @@ def weighted_vote(cosine: Tensor, labels: Tensor, num_classes: int, k: int, temp
 def knn_accuracy(
     memory: Tensor, memory_labels: Tensor, queries: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07
 ) -> float:
-    """Top-1 accuracy of the nearest neighbours' :func:`weighted_vote` (Wu et al., arXiv 1805.01978).
+    """Compute the top-1 accuracy of the nearest neighbours' :func:`weighted_vote` (Wu et al., arXiv 1805.01978).
 
     Args:
         memory (Tensor): (M, C) features of labelled images.
         memory_labels (Tensor): (M,), integers.
         queries (Tensor): (N, C) features of the images to classify.
         labels (Tensor): (N,), integers.
-        k (int): Number of neighbours, of fewer than k images all. Defaults to 20, as the literature reports it.
-        temperature (float): τ > 0 of the vote. Defaults to 0.07, likewise.
+        k (int): Number of neighbours; with fewer than k images, all are used. Defaults to 20, as in the literature.
+        temperature (float): Temperature τ > 0 of the vote. Defaults to 0.07, likewise.
 
     Returns:
         float: In per cent.
@@ -102,16 +102,16 @@ def knn_accuracy(
 
 
 def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temperature: float = 0.07) -> float:
-    """Top-1 accuracy of each image's nearest neighbours among all the *others* of one labelled set.
+    """Compute the top-1 accuracy of each image's nearest neighbours among all *other* images of one labelled set.
 
-    It needs no images beside the evaluation set, and compares epochs of one run. It is not the k-NN accuracy of the
+    It needs only the evaluation set, and compares epochs of one run. It is not the k-NN accuracy of the
     literature, whose neighbours are the training images.
 
     Args:
         features (Tensor): (N, C), N > 1.
         labels (Tensor): (N,), integers.
-        k (int): Number of neighbours, of fewer than k others all. Defaults to 20.
-        temperature (float): τ > 0 of the vote. Defaults to 0.07.
+        k (int): Number of neighbours; with fewer than k others, all are used. Defaults to 20.
+        temperature (float): Temperature τ > 0 of the vote. Defaults to 0.07.
 
     Returns:
         float: In per cent.
@@ -125,7 +125,7 @@ def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temper
         66.7
     """
     if len(features) < 2:
-        raise ConfigError(f'Leaving one out takes at least two images, got {len(features)}.')
+        raise ConfigError(f'Leave-one-out accuracy needs at least two images, got {len(features)}.')
     device = get_device()
     features, labels = unit_rows(features).to(device), labels.to(device)
     k, num_classes = min(k, len(features) - 1), int(labels.max()) + 1
@@ -133,7 +133,7 @@ def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temper
     for start in range(0, len(features), _ROWS):
         cosine = features[start : start + _ROWS] @ features.T  # (n, N)
         own = torch.arange(len(cosine), device=device)
-        cosine[own, start + own] = -torch.inf  # nobody is a neighbour of itself
+        cosine[own, start + own] = -torch.inf  # an image is not its own neighbour
         scores = weighted_vote(cosine, labels, num_classes, k, temperature)
         right += (scores.argmax(dim=1) == labels[start : start + _ROWS]).sum().item()
     return 100 * right / len(features)
@@ -142,7 +142,7 @@ def leave_one_out_accuracy(features: Tensor, labels: Tensor, k: int = 20, temper
 def linear_accuracy(
     train: Tensor, train_labels: Tensor, val: Tensor, labels: Tensor, c: Optional[float] = None
 ) -> float:
-    """Top-1 accuracy of a linear probe: scikit-learn's logistic regression on standardised features.
+    """Compute the top-1 accuracy of a linear probe: scikit-learn's logistic regression on standardised features.
 
     Args:
         train (Tensor): (M, C) features of labelled images.
@@ -162,9 +162,9 @@ def linear_accuracy(
     c = choose_c(train, train_labels) if c is None else c
     x, y, x_val, y_val = (np.asarray(v.cpu()) for v in (train.float(), train_labels, val.float(), labels))
     if len(np.unique(y)) < 2:
-        raise ConfigError(f'A linear probe tells classes apart; all {len(y)} training images have label {y[0]}.')
+        raise ConfigError(f'A linear probe needs two classes or more; all {len(y)} training images have label {y[0]}.')
     with warnings.catch_warnings():
-        # One label a class is a probe, too, and no regression in disguise.
+        # A probe with one image per class is intended, too.
         warnings.filterwarnings('ignore', message='The number of unique classes is greater than 50%')
         return 100 * _probe(C=c).fit(x, y).score(x_val, y_val)
 
@@ -172,9 +172,9 @@ def linear_accuracy(
 def choose_c(features: Tensor, labels: Tensor) -> float:
     """Choose the penalty of a linear probe by cross-validation on its labelled images alone.
 
-    The best of :data:`CS` in up to five stratified folds, of equals the strongest penalty. Of more than 5,000 images
-    5,000 are drawn. A class with a single image cannot be in two folds: it is left out of the choice, and where fewer
-    than two classes remain there is nothing to choose by, and C is :data:`DEFAULT_C`.
+    The choice is the best of :data:`CS` in up to five stratified folds; among equals, the strongest penalty. Of more
+    than 5,000 images, 5,000 are drawn. A class with a single image cannot be in two folds, so it is ignored. If fewer
+    than two classes remain, C is :data:`DEFAULT_C`.
 
     Args:
         features (Tensor): (M, C) features of labelled images.

@@ -1,4 +1,4 @@
-"""The labelled images of an evaluation: found, checked before all work, and drawn from."""
+"""The labelled images of an evaluation: listed, checked before any work, and sampled."""
 
 import os
 import re
@@ -14,18 +14,18 @@ from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.files import read_small
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-_LIST = 2**30  # bytes; ImageNet-21k comes to 600 million
+_LIST = 2**30  # bytes; the list of ImageNet-21k has 600 million
 
 
 class Split(NamedTuple):
     """The labelled images of ``train`` or ``val``.
 
     Attributes:
-        dataset (Images): Ready to be read.
-        folder (Path): Where they are.
-        files (List[str]): Relative to the folder.
+        dataset (Images): The data set, ready to read.
+        folder (Path): Folder of the images.
+        files (List[str]): Paths relative to the folder.
         labels (Tensor): (N,).
-        folders (List[str] | None): Names of the class folders, if there are any.
+        folders (List[str] | None): Names of the class folders, if any.
     """
 
     dataset: Pictures
@@ -39,7 +39,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
     """Find the images and labels of one split.
 
     Args:
-        data (Path): The folder.
+        data (Path): The folder of the data.
         split (str): ``'train'`` or ``'val'``.
         pipeline (List[dict]): Transforms.
 
@@ -47,19 +47,20 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         Split: Its images.
 
     Raises:
-        MissingFileError: There is no such folder, or no image in it.
-        UnreadableFolderError: A part of it may not be read.
-        ConfigError: The list of its images is of another kind, see :func:`check_list`.
+        MissingFileError: The folder does not exist, or has no images.
+        UnreadableFolderError: A part of the folder is not readable.
+        ConfigError: The list of images is invalid, see :func:`check_list`.
     """
     if not (data / split).is_dir():
-        raise MissingFileError(f'Expected labelled images in {data / split}/CLASS/*, and there is no such folder.')
+        raise MissingFileError(f'Expected labelled images in {data / split}/CLASS/*, but there is no such folder.')
     file = data / f'{split}.txt'
     listed = file.is_file()
     if listed:
         check_list(file, data / split)
     elif not any(path.is_dir() for path in (data / split).iterdir()):
         raise MissingFileError(
-            f'{data / split} has no class folders, and there is no {file} either. Give one of them: labels are needed.'
+            f'{data / split} has no class folders, and there is no {file} either. Give one of them: the evaluation '
+            f'needs labels.'
         )
     dataset = Pictures(
         data_root=str(data),
@@ -75,40 +76,42 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
 
 
 def check_list(file: Path, folder: Path) -> None:
-    """Read ``train.txt`` or ``val.txt`` once, so that what is wrong with it shows before all else, with its line.
+    """Check ``train.txt`` or ``val.txt`` in advance, so that errors show first and name the line.
 
     Args:
-        file (Path): The list, of lines ``file label``.
-        folder (Path): Where the images are.
+        file (Path): The list, with lines ``file label``.
+        folder (Path): Folder of the images.
 
     Raises:
-        UnreadableError: It has more than 1 GiB.
-        ConfigError: It is no UTF-8 text, empty, or has a line of another kind, or an image twice or outside.
-        MissingFileError: It names an image that is not there.
+        UnreadableError: It is larger than 1 GiB.
+        ConfigError: It is not UTF-8 text, is empty, or has an invalid line, a duplicate image, or an image outside the
+            folder.
+        MissingFileError: It names an image that does not exist.
     """
     try:
-        # As mmengine reads it: other characters that end a line may stand in a name.
+        # Split lines as mmengine does: names may contain other line separators.
         lines = read_small(file, _LIST).decode('utf-8').rstrip('\r\n').split('\n')
     except UnicodeDecodeError as error:
         raise ConfigError(f'{file} is not UTF-8 text ({error}); save it as UTF-8.') from error
     if lines[0].startswith('\ufeff'):
         raise ConfigError(
-            f'{file} begins with a byte order mark, which would count as a part of the first name. Save '
-            f'it as UTF-8 without one.'
+            f'{file} begins with a byte order mark, which would become part of the first name. Save it as UTF-8 '
+            f'without one.'
         )
     if lines == ['']:
-        raise ConfigError(f'{file} is empty. Expected is a line `file label` for each image.')
+        raise ConfigError(f'{file} is empty. Expected a line `file label` for each image.')
     first: dict[str, int] = {}
     missing = []
     for number, line in enumerate(lines, start=1):
         name, _, label = line.strip(' \t\r').rpartition(' ')
         if not name or not re.fullmatch(r'[0-9]{1,9}', label):
             raise ConfigError(
-                f'Line {number} of {file} is {line[:200]!r}; expected is `file label`, the label a whole number from 0.'
+                f'Line {number} of {file} is {line[:200]!r}; expected `file label`, with the label a whole number '
+                f'from 0.'
             )
         name = os.path.normpath(name)
         if name.startswith(os.pardir) or os.path.isabs(name):
-            raise ConfigError(f'{file} names {name!r}, which is not in {folder}. Name those in it.')
+            raise ConfigError(f'{file} names {name!r}, which is not in {folder}. List only images in this folder.')
         if name in first:
             raise ConfigError(
                 f'{file} has {name!r} twice, in lines {first[name]} and {number}: it would count twice. Keep one.'
@@ -124,18 +127,18 @@ def check_list(file: Path, folder: Path) -> None:
 
 
 def drawn(split: Split, labels: str, seed: int) -> list[int]:
-    """Draw the labelled images of a probe, as ``label_subset.py`` does.
+    """Draw the labelled images of a probe, like ``label_subset.py``.
 
     Args:
         split (Split): The training images.
-        labels (str): A share as ``'10%'`` or a number for each class.
-        seed (int): Seed.
+        labels (str): A share such as ``'10%'``, or a number per class.
+        seed (int): Seed of the draw.
 
     Returns:
-        List[int]: Their positions.
+        List[int]: Indices of the drawn images.
 
     Raises:
-        ConfigError: A class has fewer images.
+        ConfigError: A class has too few images.
     """
     position = {file: i for i, file in enumerate(split.files)}
     how = dict(percent=float(labels[:-1])) if labels.endswith('%') else dict(per_class=int(labels))
@@ -151,19 +154,19 @@ def drawn(split: Split, labels: str, seed: int) -> list[int]:
 
 
 def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val: Split) -> str:
-    """See that both splits, and the class names, speak of the same classes, and that there is something to learn from.
+    """Check that both splits and the class names have the same classes, and that a probe can be trained.
 
     Args:
-        names (List[str], optional): Of the students; None if no student has any.
-        is_given (bool): They were given for this data; if not, they are those of training.
+        names (List[str], optional): Class names of the students; None if no student has any.
+        is_given (bool): Whether the names were given for this data; if not, they are the names of training.
         train (Split): Training images.
-        val (Split): Images of evaluation.
+        val (Split): Evaluation images.
 
     Returns:
-        str: Why there is no zero-shot; nothing where there is a name for each label.
+        str: The reason if zero-shot is impossible; empty if there is a name for each label.
 
     Raises:
-        ValueError: They do not; the message says what was found and what was expected.
+        ValueError: The classes do not match; the message says what was found and what was expected.
     """
     data = train.folder.parent
     if train.folders != val.folders:
@@ -175,21 +178,21 @@ def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val:
     if lacking or len(there) < 2:
         what = train.folders[lacking[0]] if train.folders and lacking else (lacking or [1])[0]
         raise ConfigError(
-            f'The training images of {data} are of {len(there)} classes, and none is of class {what!r}. A probe '
-            f'takes two classes or more, and images of each; labels are whole numbers from 0 without a gap.'
+            f'The training images of {data} have {len(there)} classes, but none is of class {what!r}. A probe needs '
+            f'at least two classes and images of each; labels are whole numbers from 0 without a gap.'
         )
     if names is None:
         return ''
     count = len(val.folders) if val.folders else int(max(train.labels.max(), val.labels.max())) + 1
     if len(names) != count:
-        text = f'{data} has {count} classes and the vocabulary {len(names)} names'
+        text = f'{data} has {count} classes, but the vocabulary has {len(names)} names'
         if is_given:
             raise ConfigError(f'{text}. Give one name for each class, in the order of the sorted class folders.')
-        return f'No zero-shot: {text} (those of training). --names gives it others.'
+        return f'No zero-shot: {text} (the names of training). Give others with --names.'
     if val.folders and val.folders != names and set(val.folders) == set(names):
         k = next(k for k, (folder, name) in enumerate(zip(val.folders, names)) if folder != name)
         raise ConfigError(
-            f'The class names are those of the class folders in another order (folder {k} is {val.folders[k]!r}, name '
-            f'{k} is {names[k]!r}). Labels go by the sorted folders: sort the names likewise.'
+            f'The class names match the class folders, but in another order (folder {k} is {val.folders[k]!r}, name '
+            f'{k} is {names[k]!r}). Labels follow the sorted folders: sort the names in the same way.'
         )
     return ''

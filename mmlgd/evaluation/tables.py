@@ -1,4 +1,4 @@
-"""What is a student worth? Zero-shot, nearest neighbours and linear probes on frozen features, side by side."""
+"""Evaluation of students: zero-shot, nearest neighbours and linear probes on frozen features, side by side."""
 
 import json
 import logging
@@ -47,43 +47,45 @@ def evaluate(
 ) -> dict:
     """Compare students on labelled images: zero-shot, nearest neighbours and linear probes on frozen features.
 
-    Each student sees the images as in the evaluation of its own training, at its own size, without augmentation; all
-    else works on the features. Images are never skipped: a score over a different set would be misleading.
+    Images are prepared for each student as in the evaluation of its own training, at its own size, without
+    augmentation; everything else works on the features. Images are never skipped: a score over a different set would be
+    misleading.
 
     Args:
         checkpoint (str | Path | Student, optional): A single student. Defaults to None.
         data (str | Path): Folder with train/CLASS/* and val/CLASS/*, or train/* and val/* with train.txt and val.txt
             (lines ``file label``, labels from 0).
         students (List[str] | dict, optional): Several students, as NAME=SOURCE; SOURCE is a checkpoint, ``none`` or
-            ``torchvision://NAME``. In Python also a dict of sources, or of :class:`~mmlgd.Student`. Defaults to None.
-        names (List[str] | str | dict, optional): Vocabulary in the order of the labels: a text file, a set, or the
-            names themselves. Defaults to None, those of training.
+            ``torchvision://NAME``. In Python it can also be a dict of sources or of :class:`~mmlgd.Student`. Defaults
+            to None.
+        names (List[str] | str | dict, optional): Vocabulary in label order: a text file, a known set, or the names
+            themselves. Defaults to None: the names of training.
         teacher (bool): Evaluate the first student's teacher as well. Defaults to False.
-        teacher_options (dict, optional): Changes to the teachers' configs, as pretrained=FILE. Defaults to None.
-        backbone (str | Path, optional): Config with the backbone of ``none`` and ``torchvision://``. Defaults to that
-            of the first student.
-        size (int, optional): Pixels of a side for all students, 8 to 4096. Defaults to each student's own size.
-        labels (List[str]): For each a linear probe: a share of the training images, as 10%, or a number for each class.
-            Defaults to 1% 10% 100%.
-        seeds (List[int]): Of the draws of labels. Defaults to 0 1 2.
-        k (int): Nearest neighbours. Defaults to 20.
-        c (float, optional): Inverse penalty of the probes, above 0. Defaults to one for each probe, chosen by
+        teacher_options (dict, optional): Changes to the teachers' configs, such as pretrained=FILE. Defaults to None.
+        backbone (str | Path, optional): Config with the backbone of ``none`` and ``torchvision://``. Defaults to the
+            backbone of the first student.
+        size (int, optional): Image side in pixels for all students, 8 to 4096. Defaults to each student's own size.
+        labels (List[str]): Labelled images of the linear probes, one probe per value: a share of the training images
+            such as 10%, or a number per class. Defaults to 1% 10% 100%.
+        seeds (List[int]): Seeds of the draws of labels. Defaults to 0 1 2.
+        k (int): Number of nearest neighbours. Defaults to 20.
+        c (float, optional): Inverse penalty of the probes, above 0. By default, each probe chooses its own by
             cross-validation on its labelled images.
-        batch_size (int): Images a step. Defaults to 128.
+        batch_size (int): Images per batch. Defaults to 128.
         workers (int): Processes that read images. Defaults to 2.
-        out (str | Path, optional): Folder of table.md and table.json. Defaults to work_dirs/evaluate_DATA.
+        out (str | Path, optional): Folder for table.md and table.json. Defaults to work_dirs/evaluate_DATA.
 
     Returns:
-        dict: What table.json holds. ``results`` has for each model ``zero_shot`` (None without names), ``own_head``
-        (None if it is no linear classifier of these classes), ``knn`` and ``linear``, the latter by labels and seed, in
-        per cent; ``c`` is the inverse penalty of each probe. ``notes`` says what is not in the table, and why.
-        :func:`~mmlgd.evaluation.as_markdown` writes it as a table.
+        dict: The content of table.json. ``results`` has for each model ``zero_shot`` (None without names), ``own_head``
+        (None if it is not a linear classifier of these classes), ``knn`` and ``linear`` (by labels and seed), in
+        per cent; ``c`` is the inverse penalty of each probe. ``notes`` says what is missing in the table, and why.
+        :func:`~mmlgd.evaluation.as_markdown` formats it as a table.
 
     Raises:
-        ConfigError: An option is out of its range, data, names and students do not go together, or scikit-learn is not
+        ConfigError: An option is out of its range; data, names and students do not match; or scikit-learn is not
             installed.
-        MissingFileError: A file or folder is not there.
-        CheckpointError: A checkpoint is cut off, or does not fit.
+        MissingFileError: A file or folder does not exist.
+        CheckpointError: A checkpoint is truncated, or does not fit.
 
     Examples:
         >>> import mmlgd
@@ -102,7 +104,7 @@ def evaluate(
     require_once(labels=labels, seeds=seeds)
     for split in ('train', 'val'):
         require_outside(out, data / split, 'The table', '--out')
-    if find_spec('sklearn') is None:  # before all the work
+    if find_spec('sklearn') is None:  # before any work
         raise ConfigError('The linear probes need scikit-learn: `pip install "mmlgd[evaluation]"`.')
     require_writable(out)
     names = load_vocabulary(names[0] if isinstance(names, list) and len(names) == 1 else names) if names else None
@@ -152,6 +154,6 @@ def evaluate(
         ('table.md', as_markdown(report)),
         ('table.json', json.dumps(report, indent=1, ensure_ascii=False)),
     ):
-        # A path need not be UTF-8; JSON reads the escape of such a byte.
+        # A path may not be UTF-8; JSON keeps such a byte as an escape.
         write_whole(out / file, f'{text}\n'.encode(errors='backslashreplace'))
     return report

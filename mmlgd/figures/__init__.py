@@ -1,4 +1,4 @@
-"""Figures of what was learned: maps of embeddings, banks, nearest names."""
+"""Figures: maps of embeddings, banks, and nearest names."""
 
 from .banks import draw_banks
 from .maps import draw_map

@@ -1,4 +1,4 @@
-"""Both banks of a run: how alike their rows are, and how the prototypes drift."""
+"""Figures of both banks: similarities of their rows, and drift of the prototypes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +26,10 @@ class Banks(NamedTuple):
     """The banks of one checkpoint.
 
     Attributes:
-        epoch (int): When.
+        epoch (int): Epoch of the checkpoint.
         names (List[str]): K class names.
         text (np.ndarray): (K, D), unit rows of the textual bank.
-        visual (np.ndarray): (K, D), the visual bank's rows, made unit.
+        visual (np.ndarray): (K, D), the visual bank's rows, scaled to unit length.
         visited (np.ndarray): (K,) bool.
     """
 
@@ -41,23 +41,23 @@ class Banks(NamedTuple):
 
 
 def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -> list[Path]:
-    """Draw both banks of a run: how alike their rows are, and, from several checkpoints, how the prototypes drift.
+    """Draw both banks of a run: similarities of their rows and, with several checkpoints, drift of the prototypes.
 
-    banks.png is of the latest checkpoint; from two checkpoints on there is drift.png. Neither teacher nor images are
-    needed. For a checkpoint after each epoch, train with default_hooks.checkpoint.interval=1
+    banks.png shows the latest checkpoint; with two or more checkpoints, drift.png is drawn, too. Neither teacher nor
+    images are needed. To keep a checkpoint after each epoch, train with default_hooks.checkpoint.interval=1
     default_hooks.checkpoint.max_keep_ckpts=-1.
 
     Args:
-        checkpoints (Sequence[str]): Of one run, in any order.
-        out_dir (str | Path): Folder of the figures. Defaults to this one.
+        checkpoints (Sequence[str]): Checkpoints of one run, in any order.
+        out_dir (str | Path): Folder for the figures. Defaults to the current folder.
 
     Returns:
         List[Path]: The PNGs.
 
     Raises:
-        CheckpointError: One has no banks, or a queue of images in the place of the visual bank.
-        ConfigError: They have different class names.
-        WriteError: The folder cannot be written to; said before the work.
+        CheckpointError: A checkpoint has no banks, or a queue of images instead of the visual bank.
+        ConfigError: The checkpoints have different class names.
+        WriteError: The folder is not writable; this is checked first.
 
     Examples:
         >>> import mmlgd
@@ -68,7 +68,7 @@ def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -
     run = sorted((read_banks(file) for file in checkpoints), key=lambda banks: banks.epoch)
     require(
         all(banks.names == run[0].names for banks in run),
-        'The checkpoints have different class names: give those of one run.',
+        'The checkpoints have different class names: give checkpoints of one run.',
     )
     with rc_context(STYLE):
         drawn = [save(_draw_cosines(run[-1]), out_dir / 'banks.png')]
@@ -78,16 +78,16 @@ def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -
 
 
 def read_banks(file: str) -> Banks:
-    """Read the banks out of a checkpoint.
+    """Read the banks of a checkpoint.
 
     Args:
-        file (str): Of LGD training.
+        file (str): A checkpoint of LGD training.
 
     Returns:
         Banks: Its banks.
 
     Raises:
-        CheckpointError: It has none, or a queue of images in place of the visual bank.
+        CheckpointError: It has no banks, or a queue of images instead of the visual bank.
     """
     checkpoint = read_checkpoint(file)
     state = state_dict_of(checkpoint)
@@ -107,10 +107,10 @@ def read_banks(file: str) -> Banks:
 
 
 def _draw_cosines(banks: Banks) -> Figure:
-    """Draw the cosines within the banks, and between them.
+    """Draw the cosines within and between the banks.
 
     Args:
-        banks (Banks): Of one checkpoint.
+        banks (Banks): Banks of one checkpoint.
     """
     order = _alike_together(banks)
     names = [clipped(banks.names[k]) for k in order]
@@ -151,7 +151,7 @@ def _draw_cosines(banks: Banks) -> Figure:
         0.01,
         1.02,
         f'Cosines after epoch {banks.epoch}: {visited.sum()} of {len(names)} prototypes visited, of which '
-        f'{100 * own:.0f} % are nearest to their own class name. Alike prototypes lie side by side.',
+        f'{100 * own:.0f} % are nearest to their own class name. Similar prototypes are side by side.',
         fontsize=11,
         color=FAINT,
     )
@@ -159,10 +159,10 @@ def _draw_cosines(banks: Banks) -> Figure:
 
 
 def _draw_drift(run: list[Banks]) -> Figure:
-    """Draw how far each prototype is from where it ends.
+    """Draw the cosine of each prototype to its final value.
 
     Args:
-        run (List[Banks]): Of the checkpoints of one run, two or more, by epoch.
+        run (List[Banks]): Banks of two or more checkpoints of one run, by epoch.
     """
     last = run[-1]
     order = _alike_together(last)
@@ -210,7 +210,7 @@ def _draw_drift(run: list[Banks]) -> Figure:
 
 
 def _alike_together(banks: Banks) -> np.ndarray:
-    """Order rows so that alike prototypes are neighbours, and those never visited come last."""
+    """Order rows so that similar prototypes are neighbours, and prototypes without a visit come last."""
     try:
         from scipy.cluster.hierarchy import leaves_list, linkage
     except ImportError as error:

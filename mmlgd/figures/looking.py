@@ -1,4 +1,4 @@
-"""What figures of images share: the embeddings of student and teacher."""
+"""Embeddings of student and teacher for the figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from mmlgd.student.images import ImageSource, batches, find_images, preparation
 
 @dataclass
 class Seen:
-    """N images and how they look to student and teacher.
+    """N images and their embeddings by student and teacher.
 
     Attributes:
-        pictures (List[ImageSource]): Those that could be read.
+        pictures (List[ImageSource]): The readable images.
         student (Tensor): (N, D), unit rows.
-        teacher (Tensor | None): (N, D), unit rows, if it was asked.
-        bank (Tensor): (K, D), unit rows: the class names in the joint space.
-        names (List[str]): Their K names.
+        teacher (Tensor | None): (N, D), unit rows; None without a teacher.
+        bank (Tensor): (K, D), unit rows: embeddings of the class names.
+        names (List[str]): The K class names.
     """
 
     pictures: list[ImageSource]
@@ -45,15 +45,15 @@ def look(
     """Embed images.
 
     Args:
-        checkpoint (str): Of LGD training, or its published file.
+        checkpoint (str): A checkpoint of LGD training, or its published file.
         images (str | Sequence[str]): Files or folders.
-        limit (int): At most so many images, evenly spread over those that there are.
-        with_teacher (bool): Whether to ask the teacher, too.
-        names (str, optional): Vocabulary. Defaults to None: that of training.
+        limit (int): Maximum number of images, evenly spread over all.
+        with_teacher (bool): Whether to run the teacher, too.
+        names (str, optional): Vocabulary. Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the teacher's config. Defaults to None.
 
     Returns:
-        Seen: The images that could be read, at least one.
+        Seen: The readable images, at least one.
     """
     student = Student(checkpoint, teacher=teacher_options).with_names(names)
     pictures = find_images([images] if isinstance(images, str) else list(images))
@@ -81,14 +81,14 @@ def look(
 
 
 def save(figure: Figure, file: Path) -> Path:
-    """Write a figure, into a folder that may have to be made.
+    """Write a figure; create its folder if needed.
 
     Args:
-        figure (Figure): To be written.
-        file (Path): The PNG.
+        figure (Figure): The figure.
+        file (Path): The PNG to write.
 
     Returns:
-        Path: The same.
+        Path: The same file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file)

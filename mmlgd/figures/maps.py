@@ -20,7 +20,7 @@ from mmlgd.utils.validation import whole
 from .looking import Seen, look, save
 
 OTHERS = '#d5d8dc'
-SCATTERED = 0.5  # median distance from the middle, in spreads of the map: from here on a class is not one cluster
+SCATTERED = 0.5  # median distance from the middle, in spreads of the map: above this, a class is not one cluster
 
 
 def draw_map(
@@ -37,29 +37,30 @@ def draw_map(
 ) -> Path:
     """Draw a map of images as student and teacher embed them, side by side, coloured by the teacher's pseudo class.
 
-    No labels are needed. Both maps have the same colours; the student's is turned to lie on the teacher's as well as it
-    can. A dark ring marks an image that the student calls something else. t-SNE is scikit-learn's; umap needs ``pip
-    install umap-learn``.
+    No labels are needed. Both maps have the same colours; the student's map is rotated to match the teacher's as
+    closely as possible. A dark ring marks an image for which the student's class differs from the teacher's. t-SNE is
+    scikit-learn's; umap needs ``pip install umap-learn``.
 
     Args:
-        checkpoint (str): Of LGD training, or its published file.
+        checkpoint (str): A checkpoint of LGD training, or its published file.
         images (Sequence[str]): Files or folders.
-        names (str, optional): Vocabulary: a text file or a set. Defaults to None: that of training.
-        teacher_options (dict, optional): Changes to the teacher's config, as pretrained=FILE. Defaults to None.
+        names (str, optional): Vocabulary: a text file or a known set. Defaults to None: the names of training.
+        teacher_options (dict, optional): Changes to the teacher's config, such as pretrained=FILE. Defaults to None.
         method (str): tsne or umap. Defaults to tsne.
-        max_images (int): Images, evenly spread. Defaults to 2000.
-        classes (int): Pseudo classes with a colour, at most 12, the most frequent; the others are grey. Defaults to 12.
+        max_images (int): Maximum number of images, evenly spread. Defaults to 2000.
+        classes (int): Number of the most frequent pseudo classes that get a colour, at most 12; the others are grey.
+            Defaults to 12.
         seed (int): Seed of the layouts. Defaults to 0.
-        out (str | Path): The PNG. Defaults to embeddings.png.
+        out (str | Path): The PNG to write. Defaults to embeddings.png.
 
     Returns:
         Path: The PNG.
 
     Raises:
-        CheckpointError: The checkpoint is none of LGD training.
+        CheckpointError: The checkpoint is not from LGD training.
         ConfigError: A number is out of its range, or there are too few images for a map.
         ImportError: The library of the method is not installed.
-        WriteError: The folder cannot be written to; said before the work.
+        WriteError: The folder is not writable; this is checked first.
 
     Examples:
         >>> import mmlgd
@@ -89,7 +90,7 @@ def layout(embeddings: Tensor, method: str, seed: int) -> np.ndarray:
         ValueError: There are too few images for a map.
     """
     if len(embeddings) < 10:
-        raise ConfigError(f'A map takes at least 10 images, got {len(embeddings)}.')
+        raise ConfigError(f'A map needs at least 10 images, got {len(embeddings)}.')
     if method == 'umap':
         try:
             from umap import UMAP
@@ -103,7 +104,7 @@ def layout(embeddings: Tensor, method: str, seed: int) -> np.ndarray:
         except ImportError as error:
             raise ImportError(f'{error}. t-SNE needs scikit-learn: `pip install "mmlgd[evaluation]"`.') from error
         perplexity = min(30.0, (len(embeddings) - 1) / 3)
-        # Of unit rows, the Euclidean distance orders neighbours as the cosine does.
+        # For unit rows, the Euclidean distance orders neighbours like the cosine.
         points = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(embeddings.numpy())
     points = points - points.mean(axis=0)
     return points / points.std()
@@ -113,9 +114,9 @@ def _draw(seen: Seen, method: str, classes: int, seed: int) -> Figure:
     """Draw both maps.
 
     Args:
-        seen (Seen): Images of student and teacher.
+        seen (Seen): Images with embeddings of student and teacher.
         method (str): ``'tsne'`` or ``'umap'``.
-        classes (int): Pseudo classes with a colour, the most frequent; the others are grey.
+        classes (int): Number of the most frequent pseudo classes that get a colour; the others are grey.
         seed (int): Seed of the layouts.
     """
     pseudo = (seen.teacher @ seen.bank.T).argmax(dim=1).numpy()
@@ -124,14 +125,14 @@ def _draw(seen: Seen, method: str, classes: int, seed: int) -> Figure:
     shown = ids[np.argsort(-counts, kind='stable')][: min(classes, len(CLASSES))]
     teacher = layout(seen.teacher, method, seed)
     student = layout(seen.student, method, seed)
-    from scipy.linalg import orthogonal_procrustes  # comes with the libraries that the layout has asked for
+    from scipy.linalg import orthogonal_procrustes  # installed with the libraries of the layout
 
     student = student @ orthogonal_procrustes(student, teacher)[0]
 
     figure = Figure(figsize=(13, 6.4), layout='constrained')
     axes = figure.subplots(1, 2)
     headings = (
-        ('Student', f'calls {100 * same.mean():.1f} % of {len(same)} images what the teacher calls them', STUDENT),
+        ('Student', f'agrees with the teacher on {100 * same.mean():.1f} % of {len(same)} images', STUDENT),
         ('Teacher', f'{len(ids)} of {len(seen.names)} class names are nearest to an image', TEACHER),
     )
     for axis, points, (who, text, color) in zip(axes, (student, teacher), headings):
@@ -167,13 +168,13 @@ def _draw(seen: Seen, method: str, classes: int, seed: int) -> Figure:
 
 
 def _name_clusters(axis, points: np.ndarray, pseudo: np.ndarray, named: dict[int, tuple[str, str]]) -> None:
-    """Write the names of classes that lie together; the legend has all."""
+    """Write the names of clustered classes into the map; the legend lists all."""
     for k, (name, hue) in named.items():
         own = points[pseudo == k]
         middle = np.median(own, axis=0)
         if len(own) > 1 and np.median(np.linalg.norm(own - middle, axis=1)) > SCATTERED:
             continue
-        # Above most of its images, so that it hides few of them.
+        # Above most of the class's images, so that the text hides few of them.
         label = axis.annotate(
             name,
             (middle[0], np.percentile(own[:, 1], 80)),
@@ -188,7 +189,7 @@ def _name_clusters(axis, points: np.ndarray, pseudo: np.ndarray, named: dict[int
 
 
 def _hide_collisions(figure, axes) -> None:
-    figure.canvas.draw()  # boxes of texts are known once drawn
+    figure.canvas.draw()  # the text boxes are known only after drawing
     for axis in axes:
         kept = []
         for label in axis.texts:

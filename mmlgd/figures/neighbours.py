@@ -1,4 +1,4 @@
-"""Images with the class names, and the prototypes, that lie nearest to them in the joint space."""
+"""A figure of images with their nearest class names and prototypes in the joint space."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,28 +31,28 @@ def draw_neighbours(
     topk: int = 4,
     out: Union[str, Path] = 'neighbours.png',
 ) -> Path:
-    """Draw images with the class names, and the prototypes, that lie nearest to them in the joint space.
+    """Draw images with their nearest class names and prototypes in the joint space.
 
-    Only the student is asked. Class names are rows of the textual bank; prototypes are rows of the visual bank that
-    some image has visited, the mean of what the teacher calls by that name. Other names change the class names alone.
+    This needs only the student. Class names are rows of the textual bank. Prototypes are the visited rows of the visual
+    bank: means of the images that the teacher assigned to a class. Other names change only the class names.
 
     Args:
-        checkpoint (str): Of LGD training, or its published file.
+        checkpoint (str): A checkpoint of LGD training, or its published file.
         images (Sequence[str]): Files or folders.
-        names (str, optional): Vocabulary: a text file or a set. Defaults to None: that of training.
-        teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, as
+        names (str, optional): Vocabulary: a text file or a known set. Defaults to None: the names of training.
+        teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, such as
             pretrained=FILE. Defaults to None.
-        max_images (int): Images, evenly spread. Defaults to 12.
-        topk (int): Nearest of each kind. Defaults to 4.
-        out (str | Path): The PNG. Defaults to neighbours.png.
+        max_images (int): Maximum number of images, evenly spread. Defaults to 12.
+        topk (int): Number of nearest names and of nearest prototypes. Defaults to 4.
+        out (str | Path): The PNG to write. Defaults to neighbours.png.
 
     Returns:
         Path: The PNG.
 
     Raises:
-        CheckpointError: The checkpoint is none of LGD training.
+        CheckpointError: The checkpoint is not from LGD training.
         ConfigError: A number is out of its range.
-        WriteError: The folder cannot be written to; said before the work.
+        WriteError: The folder is not writable; this is checked first.
 
     Examples:
         >>> import mmlgd
@@ -69,11 +69,11 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
     """Read the visual bank's visited rows.
 
     Args:
-        checkpoint (str): Of LGD training.
+        checkpoint (str): A checkpoint of LGD training.
 
     Returns:
-        Tuple[List[str], Tensor]: V names and (V, D) unit rows; none if the checkpoint has no such bank, or a queue of
-        images in its place.
+        Tuple[List[str], Tensor]: V names and (V, D) unit rows; empty if the checkpoint has no visual bank or a queue of
+        images.
     """
     state = state_dict_of(read_checkpoint(checkpoint))
     if saved_role(state, 'visual_bank') != PROTOTYPES:
@@ -85,7 +85,7 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
 
 
 def _draw(seen: Seen, prototypes: tuple[list[str], Tensor], topk: int) -> Figure:
-    """Draw each image with two lists of bars."""
+    """Draw each image with two bar charts."""
     lists = [('class names', seen.names, seen.bank, TEXT)]
     if prototypes[0]:
         lists.append(('prototypes', *prototypes, STUDENT))
@@ -115,7 +115,7 @@ def _draw(seen: Seen, prototypes: tuple[list[str], Tensor], topk: int) -> Figure
             for place, (name, value) in enumerate(found[i]):
                 best = place == 0
                 axis.barh(place, max(0.0, value), color=color, alpha=0.55 if best else 0.22, height=0.82)
-                label = f'{clipped(name, 24)}  {round(value, 2) + 0.0:.2f}'  # no minus before a zero
+                label = f'{clipped(name, 24)}  {round(value, 2) + 0.0:.2f}'  # avoids -0.00
                 weight = 'bold' if best else 'normal'
                 axis.text(0.02 * end, place, label, va='center', size=9, weight=weight, color=INK)
             axis.set(xlim=(0, end), ylim=(topk - 0.4, -0.6))

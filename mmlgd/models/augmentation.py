@@ -13,28 +13,28 @@ from mmlgd.utils.validation import checked_settings
 
 from .pixels import gaussian_kernels, turn_hue
 
-# What each of an image's uniform variates decides. Stored views are replayed from them: append, never reorder.
+# What each uniform variate of an image decides. Stored views are replayed from them: append, never reorder.
 NOISE = (
     *('jitter', 'brightness', 'contrast', 'saturation', 'hue'),
     *('order_brightness', 'order_contrast', 'order_saturation', 'order_hue'),
     *('gray', 'blur', 'sigma', 'flip'),
 )
-CPU_PART = 16  # a CPU's caches hold no batch: in parts, 256 images take two thirds of the time
+CPU_PART = 16  # a whole batch does not fit a CPU's caches: in parts, 256 images take two thirds of the time
 
 
 @MODELS.register_module()
 class MoCoV2Augmentation(nn.Module):
-    r"""Augmentation of MoCo v2 (Chen et al., 2020, arXiv 2003.04297) but for its crop, as one batched transform.
+    r"""Augmentation of MoCo v2 (Chen et al., 2020, arXiv 2003.04297) without its crop, as one batched transform.
 
     ::
 
         colours = brightness, contrast, saturation and hue, in a random order    # with jitter_prob
         view = flip(blur(gray(colours(image))))                               # each with its own probability
 
-    Pixels are those of torchvision's transforms on Pillow images, without their rounding to 8 bits in between. A
-    view is a function of the image and its own row of uniform noise alone: it does not depend on the batch, and
-    whoever keeps the noise can make it again. All decisions are taken on the CPU, where the noise is, so that none
-    waits for a GPU (kornia before 0.9 does, when it copies constants).
+    The pixels equal those of torchvision's transforms on Pillow images, without the rounding to 8 bits in between. A
+    view depends only on the image and its own row of uniform noise, not on the batch: the same noise gives the same
+    view again. All decisions are taken on the CPU, where the noise is, so that none waits for a GPU (kornia before 0.9
+    waits when it copies constants).
 
     Args:
         brightness (float): b in [0, 1]; pixels are multiplied by a factor in [1 - b, 1 + b]. Defaults to 0.4, as in
@@ -42,12 +42,12 @@ class MoCoV2Augmentation(nn.Module):
         contrast (float): Likewise, the blend with the image's mean gray. Defaults to 0.4.
         saturation (float): Likewise, the blend with its gray image. Defaults to 0.4.
         hue (float): In [0, 0.5]; hue is turned by up to this fraction of the circle, either way. Defaults to 0.1.
-        jitter_prob (float): Of changing these four. Defaults to 0.8.
-        gray_prob (float): Of losing all colour. Defaults to 0.2.
-        sigma (Tuple[float, float]): Least and greatest standard deviation of the blur in pixels, > 0. Defaults to
+        jitter_prob (float): Probability of changing these four. Defaults to 0.8.
+        gray_prob (float): Probability of removing all colour. Defaults to 0.2.
+        sigma (Tuple[float, float]): Smallest and largest standard deviation of the blur in pixels, > 0. Defaults to
             (0.1, 2.0).
-        blur_prob (float): Of a blur. Defaults to 0.5.
-        flip_prob (float): Of swapping left and right. Defaults to 0.5.
+        blur_prob (float): Probability of a blur. Defaults to 0.5.
+        flip_prob (float): Probability of swapping left and right. Defaults to 0.5.
 
     Raises:
         ImportError: kornia is not installed.
@@ -61,7 +61,7 @@ class MoCoV2Augmentation(nn.Module):
         torch.Size([4, 3, 224, 224])
     """
 
-    #: int: M, how many uniform variates a view consumes.
+    #: int: M, the number of uniform variates per view.
     num_noise = len(NOISE)
 
     @checked_settings
@@ -83,7 +83,7 @@ class MoCoV2Augmentation(nn.Module):
         _check_range(1.0, jitter_prob=jitter_prob, gray_prob=gray_prob, blur_prob=blur_prob, flip_prob=flip_prob)
         if not 0 < sigma[0] <= sigma[1]:
             raise ConfigError(f'Expected sigma=(least, greatest) in pixels with 0 < least <= greatest, got {sigma}.')
-        _import_kornia()  # now, not in the first step; a module kept as an attribute could not be copied or pickled
+        _import_kornia()  # fail now, not in the first step; a module as an attribute could not be copied or pickled
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
         self.jitter_prob, self.gray_prob, self.blur_prob, self.flip_prob = jitter_prob, gray_prob, blur_prob, flip_prob
         self.sigma = tuple(sigma)
@@ -94,23 +94,23 @@ class MoCoV2Augmentation(nn.Module):
 
         Args:
             pictures (Tensor): (N, 3, H, W) RGB, floating point in [0, 1], on any device.
-            noise (Tensor, optional): (N, M) uniform in [0, 1), on the CPU. Defaults to None, which draws it there from
-                torch's generator, for each rank its own.
+            noise (Tensor, optional): (N, M) uniform in [0, 1), on the CPU. Defaults to None: it is drawn from torch's
+                generator, separately for each rank.
 
         Returns:
             Tensor: (N, 3, H, W) RGB in [0, 1], on the same device.
 
         Raises:
-            ValueError: Images or noise are of another shape or kind; the message says what is expected.
+            ValueError: Images or noise have the wrong shape or type; the message says what is expected.
         """
         if noise is None:
-            # All ranks have one seed: each draws for all and takes its own, or images would be jittered alike.
+            # All ranks share one seed. Each draws for all and takes its own part; otherwise all would jitter alike.
             rank, world_size = get_dist_info()
             noise = torch.rand(world_size, len(pictures), self.num_noise)[rank]
         _check_inputs(pictures, noise, self.num_noise)
         views = pictures.clone()
         part = CPU_PART if views.device.type == 'cpu' else len(views)
-        # A training step runs under autocast, which would blur in 16 bits.
+        # A training step runs under autocast; without this, the blur would be computed in 16 bits.
         with torch.autocast(views.device.type, enabled=False):
             for some, variates in zip(views.split(part), noise.split(part)):
                 self._augment(some, dict(zip(NOISE, variates.unbind(dim=1))))
@@ -152,7 +152,7 @@ def _blur(chosen: Tensor, kernels: Tensor) -> Tensor:
 
 
 def _change(views: Tensor, chosen: Tensor, operation: Callable[..., Tensor], *values: Tensor) -> None:
-    """Replace the chosen rows by what the operation makes of them, each with its row of the values."""
+    """Apply the operation to the chosen rows, each with its row of the values."""
     rows = chosen.nonzero().flatten()  # on the CPU, where reading how many there are costs nothing
     if not len(rows):
         return
@@ -184,5 +184,7 @@ def _import_kornia():
     try:
         import kornia
     except ImportError as error:
-        raise ImportError('MoCoV2Augmentation needs kornia, which is not here: pip install "mmlgd[fast]"') from error
+        raise ImportError(
+            'MoCoV2Augmentation needs kornia, which is not installed: pip install "mmlgd[fast]"'
+        ) from error
     return kornia

@@ -1,4 +1,4 @@
-"""The two banks that guide the student: class names in text, and classes as the teacher sees them."""
+"""The two banks that guide the student: class names as text, and class prototypes of the teacher's image embeddings."""
 
 from pathlib import Path
 from typing import Optional, Union
@@ -27,19 +27,19 @@ from .teachers import BaseTeacher
 def read_text_state(
     state: dict, source: Union[str, Path] = 'The checkpoint', prefix: str = 'textual_bank.', finite: bool = True
 ) -> dict:
-    """Read what a checkpoint says of its textual bank.
+    """Read the textual bank of a checkpoint with its names and templates.
 
     Args:
         state (dict): A state dict with a textual bank in it.
-        source (str | Path): Where it is from, for the error.
-        prefix (str): Of the bank's keys. Defaults to ``'textual_bank.'``.
-        finite (bool): Refuse a bank with NaN or Inf in it. Defaults to True.
+        source (str | Path): Where the state dict is from, for the error message.
+        prefix (str): Prefix of the bank's keys. Defaults to ``'textual_bank.'``.
+        finite (bool): Refuse a bank with NaN or Inf. Defaults to True.
 
     Returns:
         dict: ``bank`` (K, D) float32, ``class_names`` (K strings), ``templates`` (strings) and ``teacher_id``.
 
     Raises:
-        CheckpointError: These are not what a textual bank has.
+        CheckpointError: The textual bank is missing or damaged.
     """
     told, bank = words_of(state.get(f'{prefix}_extra_state')), state.get(f'{prefix}bank')
     names, templates = told.get('class_names'), told.get('templates')
@@ -51,14 +51,14 @@ def read_text_state(
     if not is_bank or len(bank) != len(names) or not isinstance(told.get('teacher_id'), str):
         shape = tuple(getattr(bank, 'shape', ()))
         raise CheckpointError(
-            f'{source} has no textual bank that could be read: expected {prefix}bank (K, D), and with it K '
-            f'class_names, templates and a teacher_id; got a bank of shape {shape} and {brief(sorted(told), 200)}. '
-            f'Give a checkpoint of LGD training, or its published file.'
+            f'{source} has no readable textual bank: expected {prefix}bank (K, D), and with it K class_names, '
+            f'templates and a teacher_id; got a bank of shape {shape} and {brief(sorted(told), 200)}. Give a '
+            f'checkpoint of LGD training, or its published file.'
         )
     if fault := next((f'{text[:50]!r} {unreadable(text)}' for text in (*names, *templates) if unreadable(text)), ''):
         raise CheckpointError(
-            f'{source} has class names or templates that are no words: {fault}. Training takes no such names, so the '
-            f'file was changed since: get it from where it was published.'
+            f'{source} has class names or templates that are not text: {fault}. Training accepts no such names, so '
+            f'the file was changed afterwards: get it again from its source.'
         )
     if finite and not is_finite(bank):
         raise CheckpointError(f'{source} has NaN or infinite numbers in {prefix}bank. Give an earlier checkpoint.')
@@ -70,25 +70,25 @@ def read_visual_state(state: dict, source: Union[str, Path] = 'The checkpoint') 
 
     Args:
         state (dict): A state dict.
-        source (str | Path): Where it is from, for the error.
+        source (str | Path): Where the state dict is from, for the error message.
 
     Returns:
         Tuple[Tensor, Tensor]: ``bank`` (K, D) float32 and ``visited`` (K,) bool.
 
     Raises:
-        CheckpointError: These are not what a visual bank has, or a queue of images stands in its place.
+        CheckpointError: The visual bank is missing or damaged, or it is a queue of images.
     """
     if saved_role(state, 'visual_bank') == QUEUED:
         raise CheckpointError(
-            f'The visual bank of {source} is a queue of images: it has no prototypes of classes. Give a checkpoint of '
-            f'a run with a mmlgd.VisualSemanticsBank.'
+            f'The visual bank of {source} is a queue of images: it has no class prototypes. Give a checkpoint of a run '
+            f'with a mmlgd.VisualSemanticsBank.'
         )
     bank, visited = (state.get(f'visual_bank.{name}') for name in ('bank', 'visited'))
     are_tensors = isinstance(bank, Tensor) and isinstance(visited, Tensor)
     if not are_tensors or not bank.is_floating_point() or bank.ndim != 2 or visited.shape != bank.shape[:1]:
         raise CheckpointError(
-            f'{source} has no visual bank that could be read: expected visual_bank.bank (K, D) and visual_bank.visited '
-            f'(K,). Give a checkpoint of LGD training.'
+            f'{source} has no readable visual bank: expected visual_bank.bank (K, D) and visual_bank.visited (K,). '
+            f'Give a checkpoint of LGD training.'
         )
     if not is_finite(bank):
         raise CheckpointError(f'{source} has NaN or infinite numbers in visual_bank.bank. Give an earlier checkpoint.')
@@ -101,18 +101,18 @@ class TextualSemanticsBank(Bank):
 
     .. math:: \text{TSB}_k = \text{unit}\Big(\sum_p \text{unit}\big(f(\text{template}_p(\text{name}_k))\big)\Big)
 
-    Class names, templates and the teacher's identity travel in the checkpoint beside the rows. A checkpoint of
-    another teacher never loads: its student lives in another space. One with other names or templates loads only
+    The checkpoint holds class names, templates and the teacher's identity beside the rows. A checkpoint of another
+    teacher never loads: its student uses another embedding space. A checkpoint with other names or templates loads only
     with ``transfer=True``.
 
     Args:
-        teacher (BaseTeacher): Gives the text tower; not kept.
+        teacher (BaseTeacher): Provides the text tower; not kept.
         vocabulary (str | list | dict): Class names, see :func:`~mmlgd.text.load_vocabulary`. Row k is label k.
         templates (str | list): Prompt templates, see :func:`~mmlgd.text.load_templates`. Defaults to
             ``'openai-imagenet-80'``, as published.
-        transfer (bool): Keep this bank when a checkpoint with other names or templates is loaded: zero-shot
+        transfer (bool): Keep this bank when a checkpoint with other names or templates is loaded. This allows zero-shot
             evaluation on a vocabulary that the student was not trained with. Defaults to False.
-        cache_dir (str, optional): Folder of the cached text embeddings, beside those that come with the teacher.
+        cache_dir (str, optional): Folder of cached text embeddings, in addition to those that come with the teacher.
             Defaults to ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
 
     Attributes:
@@ -139,7 +139,7 @@ class TextualSemanticsBank(Bank):
         self.templates: list[str] = load_templates(templates)
         self.teacher_id = teacher.identity
         self.transfer = transfer
-        # A text tower is slow on a CPU (80,000 prompts for ImageNet): lend it the accelerator for this one use.
+        # A text tower is slow on a CPU (80,000 prompts for ImageNet): move it to the accelerator for this one use.
         home = teacher.mean.device
         teacher.to(get_device())
         bank = embed_class_names(
@@ -156,24 +156,24 @@ class TextualSemanticsBank(Bank):
         self.register_buffer('bank', bank)
 
     def rows(self) -> BankRows:
-        """Take the rows as they are: names never change."""
+        """Return the rows without a copy: names never change."""
         return BankRows(self.bank)
 
     def update(self, teacher_embeddings: Tensor, textual_bank: Tensor) -> None:
-        """Learn nothing: names are frozen."""
+        """Do nothing: names are frozen."""
 
     def get_extra_state(self) -> Tensor:
-        """What the rows mean: names, templates and teacher, as (bytes,) uint8."""
+        """Encode names, templates and teacher as (bytes,) uint8."""
         return tensor_of(dict(class_names=self.class_names, templates=self.templates, teacher_id=self.teacher_id))
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Nothing to set: :meth:`_load_from_state_dict` has compared the state with this bank's own."""
+        """Set nothing: :meth:`_load_from_state_dict` has compared the state with this bank's own."""
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         if f'{prefix}_extra_state' in state_dict:
             difference = self._difference(
                 read_text_state(state_dict, prefix=prefix, finite=False)
-            )  # of a broken step, too
+            )  # a broken step may have saved NaN or Inf
         else:
             difference = ''
         if difference and self.transfer:
@@ -187,7 +187,7 @@ class TextualSemanticsBank(Bank):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _difference(self, saved: dict) -> str:
-        """Say how a checkpoint's bank differs from this one; empty if it does not."""
+        """Describe how a checkpoint's bank differs from this one; empty if it does not."""
         if not same_teacher(saved['teacher_id'], self.teacher_id):
             raise CheckpointError(
                 f'The checkpoint was distilled from the teacher {saved["teacher_id"]!r}, this config has '
@@ -200,11 +200,11 @@ class TextualSemanticsBank(Bank):
             if our != their:
                 return f'Class name {k} is {their!r} in the checkpoint and {our!r} in this config.'
         if self.templates != saved['templates']:
-            return f'The checkpoint has {len(saved["templates"])} prompt templates that are not these.'
+            return f'The checkpoint has {len(saved["templates"])} other prompt templates.'
         return ''
 
     def extra_repr(self) -> str:
-        """Size and source, for ``print(model)``."""
+        """Describe size and source, for ``print(model)``."""
         return f'names={len(self.class_names)}, templates={len(self.templates)}, teacher={self.teacher_id}'
 
 
@@ -213,8 +213,8 @@ class VisualSemanticsBank(Bank):
     r"""Visual semantics bank (VSB): a moving prototype of each class in the teacher's image embeddings.
 
     :meth:`update` is the paper's language-guided knowledge aggregation (LGKA). Each teacher embedding of the
-    global batch goes to its nearest class name, :math:`y = \arg\max_k t \cdot \text{TSB}_k`; with
-    :math:`\bar t_k` the mean of those that went to class k,
+    global batch goes to its nearest class name, :math:`y = \arg\max_k t \cdot \text{TSB}_k`; with :math:`\bar t_k` the
+    mean of the embeddings assigned to class k,
 
     .. math:: \text{VSB}_k \leftarrow \begin{cases} \bar t_k & \text{on the first visit} \\
               m\,\text{VSB}_k + (1 - m)\,\bar t_k & \text{afterwards} \end{cases}
@@ -224,8 +224,8 @@ class VisualSemanticsBank(Bank):
     Args:
         num_classes (int): K.
         embed_dim (int): D.
-        momentum (float): m in [0, 1], the weight of the OLD value, as in the paper (mmengine's averaged models use
-            the same word for the weight of the new one). Defaults to 0.999, as published.
+        momentum (float): m in [0, 1], the weight of the OLD value, as in the paper (in mmengine's averaged models,
+            momentum is the weight of the new value). Defaults to 0.999, as published.
         normalize (bool): Keep rows at unit length after each update. Defaults to False, as published.
 
     Attributes:
@@ -260,9 +260,8 @@ class VisualSemanticsBank(Bank):
         """Aggregate one step's teacher embeddings, in place, without a loop over K or a wait for the device.
 
         In a distributed run the embeddings of all ranks are gathered first, so that all ranks end with the same
-        bank. Call it after the step's losses, which must see the bank as it was. All of it is computed in float32,
-        under autocast as well. A row that is zero, NaN or Inf moves nothing: it would stay in the bank, and in all
-        checkpoints, for good.
+        bank. Call it after the step's losses, which must see the old bank. All is computed in float32, under autocast
+        as well. Rows that are zero, NaN or Inf are ignored: they would stay in the bank and in all later checkpoints.
 
         Args:
             teacher_embeddings (Tensor): (N, D), unit rows, of this rank.
@@ -271,13 +270,13 @@ class VisualSemanticsBank(Bank):
         t = torch.cat(all_gather(teacher_embeddings.float()))  # (N*ranks, D)
         usable = usable_rows(t)  # (N*ranks,)
         t = torch.where(usable[:, None], t, 0.0)
-        with torch.autocast(t.device.type, enabled=False):  # in bf16 up to 5 % of the images get another class
+        with torch.autocast(t.device.type, enabled=False):  # bf16 would give up to 5 % of the images another class
             pseudo_class = (t @ textual_bank.float().T).argmax(dim=1)  # (N*ranks,)
         mean = torch.zeros_like(self.bank).index_add_(0, pseudo_class, t)  # (K, D), the sum so far
-        # index_add_ instead of bincount, which reads its input's maximum back to the host.
+        # index_add_, because bincount reads the maximum of its input back to the host.
         count = mean.new_zeros(len(mean)).index_add_(0, pseudo_class, usable.float())  # (K,)
         mean /= count.clamp(min=1)[:, None]
-        # How far each row moves to its mean: not at all, all the way on its first visit, by 1 - m afterwards.
+        # How far each row moves towards its mean: 0 without a visit, 1 on its first visit, 1 - m afterwards.
         step = torch.where(self.visited, 1 - self.momentum, 1.0) * (count > 0)  # (K,)
         self.bank.lerp_(mean, step[:, None])
         if self.normalize:
@@ -285,6 +284,6 @@ class VisualSemanticsBank(Bank):
         self.visited |= count > 0
 
     def extra_repr(self) -> str:
-        """Shape and options, for ``print(model)``."""
+        """Describe shape and options, for ``print(model)``."""
         k, d = self.bank.shape
         return f'num_classes={k}, embed_dim={d}, momentum={self.momentum}, normalize={self.normalize}'

@@ -1,4 +1,4 @@
-"""What banks share: rows that the terms of a loss compare over, and what a row stands for."""
+"""The base class of banks: rows that loss terms compare with, and what a row stands for."""
 
 from typing import NamedTuple, Optional
 
@@ -10,11 +10,11 @@ NAMES, PROTOTYPES, QUEUED = 'names', 'prototypes', 'images'  # roles: what a row
 
 
 class BankRows(NamedTuple):
-    """What a term sees of a bank.
+    """The part of a bank that a loss term reads.
 
     Attributes:
         rows (Tensor): (K, D).
-        visited (Tensor, optional): (K,) bool, rows that are more than random. None: the bank does not say.
+        visited (Tensor, optional): (K,) bool, rows that are no longer random. None if the bank does not record it.
     """
 
     rows: Tensor
@@ -22,14 +22,14 @@ class BankRows(NamedTuple):
 
 
 def saved_role(state: dict, part: str) -> Optional[str]:
-    """Tell what the rows of a bank in a checkpoint stand for.
+    """Find out what the rows of a bank in a checkpoint stand for.
 
     Args:
         state (dict): A state dict.
-        part (str): The bank's name in it, as ``'visual_bank'``.
+        part (str): The bank's name in the state dict, for example ``'visual_bank'``.
 
     Returns:
-        str | None: The :attr:`Bank.role` of the bank that it was; None where there is no bank.
+        str | None: The :attr:`Bank.role` of the saved bank; None if there is no bank.
 
     Examples:
         >>> saved_role({'queue.bank': ..., 'queue.visited': ..., 'queue.pointer': ...}, 'queue')
@@ -37,25 +37,24 @@ def saved_role(state: dict, part: str) -> Optional[str]:
     """
     if f'{part}.bank' not in state:
         return None
-    if f'{part}.pointer' in state:  # the row that is written next: of a queue alone
+    if f'{part}.pointer' in state:  # only a queue has a pointer to its next row
         return QUEUED
     return PROTOTYPES if f'{part}.visited' in state else NAMES
 
 
 class Bank(nn.Module):
-    """Rows that the terms of a loss compare over, see :mod:`mmlgd.models.terms`.
+    """Rows that loss terms compare with, see :mod:`mmlgd.models.terms`.
 
     Attributes:
-        role (str): What a row stands for: one of the ``'names'`` or ``'prototypes'`` of classes, or of the latest
-            ``'images'``.
+        role (str): What the rows stand for: ``'names'`` or ``'prototypes'`` of classes, or the latest ``'images'``.
         bank (Tensor): (K, D) float32.
-        visited (Tensor): (K,) bool, rows that are more than random; names are all.
+        visited (Tensor): (K,) bool, rows that are no longer random; True for all names.
     """
 
     role: str
 
     def rows(self) -> BankRows:
-        """Copy the rows as the terms of a step see them: autograd needs them when :meth:`update` writes the bank.
+        """Copy the rows for the terms of a step: autograd still needs them after :meth:`update` has changed the bank.
 
         Returns:
             BankRows: (K, D) and (K,).
@@ -72,7 +71,7 @@ class Bank(nn.Module):
         raise NotImplementedError
 
     def _start_random(self, rows: int, embed_dim: int) -> None:
-        # A generator of its own: ranks and resumed runs start from the same rows, whatever their seeds.
+        # A separate generator: ranks and resumed runs start from the same rows, whatever their seeds.
         bank = torch.randn(rows, embed_dim, generator=torch.Generator().manual_seed(0))
         self.register_buffer('bank', F.normalize(bank, dim=-1))
         self.register_buffer('visited', torch.zeros(rows, dtype=torch.bool))

@@ -1,4 +1,4 @@
-"""torch.compile where the platform can, and a plain run with a word about it where it cannot."""
+"""torch.compile where the platform supports it; elsewhere a plain run and a line in the log."""
 
 from functools import lru_cache
 from typing import Union
@@ -12,16 +12,17 @@ from mmlgd.utils.validation import require
 
 
 def compile_module(module: nn.Module, name: str, compile: Union[bool, str] = True) -> None:
-    """Let torch compile a module at its first call, in place; its state dict and its copies stay as they are.
+    """Let torch compile a module at its first call, in place; its state dict and its copies do not change.
 
     Args:
         module (nn.Module): The module. A deep copy of it runs uncompiled.
-        name (str): What it is, for the log.
+        name (str): Name of the module for the log.
         compile (bool | str): ``'auto'`` compiles on a GPU, where it takes a minute at the start of a run; on a CPU it
-            would take minutes and gain less. True compiles on every device that can, False never. Defaults to True.
+            would take minutes and gain less. True compiles on every device that supports it, False never. Defaults to
+            True.
 
     Raises:
-        ConfigError: ``compile`` is another word.
+        ConfigError: ``compile`` has another value.
 
     Examples:
         >>> layer = nn.Linear(2, 2)
@@ -45,9 +46,9 @@ def compile_module(module: nn.Module, name: str, compile: Union[bool, str] = Tru
 
 @lru_cache
 def _why_not(device: str) -> str:
-    """Compile the smallest function there is; empty if it ran, else what torch said."""
+    """Compile a minimal function; return an empty string if it ran, else torch's error."""
     try:
         torch.compile(torch.neg)(torch.ones(1, device=device))
-    except Exception as error:  # torch has one class for each part of its compiler that may fail
+    except Exception as error:  # each part of torch's compiler has its own error class
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ''

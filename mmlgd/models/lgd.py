@@ -35,12 +35,12 @@ class LGD(BaseSelfSupervisor):
         #    = a * H(t~[VSB, t], s~[VSB, t]) + (1 - a) * H(t~TSB, s~TSB) of the paper's two terms
         VSB = LGKA(VSB, t, TSB)  # after the losses
 
-    The teacher is no sub-module: it follows ``.to(device)``, but the optimizer, DDP, ``train()``,
-    ``init_weights()`` and the checkpoint never meet it.
+    The teacher is not a sub-module: it follows ``.to(device)``, but the optimizer, DDP, ``train()``, ``init_weights()``
+    and the checkpoint never see it.
 
     Args:
         backbone (dict): The student, any backbone of mmpretrain (or ``mmpretrain.TIMMBackbone``).
-        neck (dict): Its projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'``, ``out_channels`` to the
+        neck (dict): The student's projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'``, ``out_channels`` to the
             teacher's dimension, and ``in_channels`` to the width that a pass of zeros through the backbone finds.
         teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.CachedTeacher'``.
         text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
@@ -49,21 +49,21 @@ class LGD(BaseSelfSupervisor):
             weight and options; any list of terms is a ``'mmlgd.DistillationLoss'``. Defaults to the published values.
         visual_bank (dict, optional): The bank ``'visual'`` of the terms: momentum and options; ``type`` defaults to
             ``'mmlgd.VisualSemanticsBank'``, its size comes from the textual bank. Defaults to the published values.
-        queue (dict, optional): The bank ``'queue'`` of the terms, which has to be read by one; ``type`` defaults to
-            ``'mmlgd.QueueBank'``. Defaults to None: none.
+        queue (dict, optional): The bank ``'queue'`` of the terms; at least one term must read it. ``type`` defaults to
+            ``'mmlgd.QueueBank'``. Defaults to None: no queue.
         predict_teacher (bool): Let :meth:`predict` score with the teacher too, so that the log shows both side by
             side. Defaults to True.
-        channels_last (bool): Keep images, student and teacher in channels-last memory, which convolutions are faster
-            with: on a GPU in 16 bits, and on a CPU. The result is the same to rounding. Defaults to False.
+        channels_last (bool): Keep images, student and teacher in channels-last memory, which makes convolutions faster
+            on a GPU in 16 bits and on a CPU. The result is the same up to rounding. Defaults to False.
         compile (bool | str): Compile the student's backbone and neck with ``torch.compile`` where the platform can;
-            ``'auto'``: on a GPU alone. The teacher has the same option. Defaults to False.
+            ``'auto'``: only on a GPU. The teacher has the same option. Defaults to False.
         data_preprocessor (dict, optional): Image statistics of the *student*. Defaults to
             ``mmlgd.PretrainDataPreprocessor`` with ImageNet's mean and std and RGB order.
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
     Raises:
         ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension, a term reads a bank that the model
-            lacks, or there is a queue that none reads; the message names both.
+            lacks, or no term reads the queue; the message names both.
     """
 
     @checked_settings
@@ -83,7 +83,9 @@ class LGD(BaseSelfSupervisor):
         init_cfg: Optional[dict] = None,
     ):
         teacher: BaseTeacher = build_part(teacher, 'model.teacher')
-        require(isinstance(teacher, BaseTeacher), f'model.teacher is a {type(teacher).__name__}, which is no teacher.')
+        require(
+            isinstance(teacher, BaseTeacher), f'model.teacher is a {type(teacher).__name__}, which is not a teacher.'
+        )
         _check_joint_space(neck, teacher.embed_dim)
         student = build_part(backbone, 'model.backbone')
         pixels = data_preprocessor or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
@@ -107,7 +109,7 @@ class LGD(BaseSelfSupervisor):
         self.criterion: DistillationLoss = build_part(loss, 'model.loss', 'mmlgd.LGDLoss')
         require(
             isinstance(self.criterion, DistillationLoss),
-            f'model.loss is a {type(self.criterion).__name__}, which is no list of terms.',
+            f'model.loss is a {type(self.criterion).__name__}, which is not a list of terms.',
         )
         self.criterion.check_banks(self.banks)
         self.predict_teacher = predict_teacher
@@ -117,7 +119,7 @@ class LGD(BaseSelfSupervisor):
         teacher.expect_pixels_of(self.data_preprocessor)
         compile_module(self.backbone, "the student's backbone", compile)
         compile_module(self.neck, "the student's neck", compile)
-        self._unregistered = (teacher,)  # in a tuple, nn.Module does not see it
+        self._unregistered = (teacher,)  # nn.Module does not register what is in a tuple
 
     @property
     def teacher(self) -> BaseTeacher:
@@ -131,13 +133,13 @@ class LGD(BaseSelfSupervisor):
 
     @property
     def banks(self) -> dict[str, Bank]:
-        """Dict[str, Bank]: All banks, by the names that terms have for them."""
+        """Dict[str, Bank]: All banks, by the names that terms use."""
         banks = dict(text=self.textual_bank, visual=self.visual_bank, queue=self.queue)
         return {name: bank for name, bank in banks.items() if bank is not None}
 
     @property
     def read_banks(self) -> dict[str, Bank]:
-        """Dict[str, Bank]: Those that a term reads; the others do not learn."""
+        """Dict[str, Bank]: The banks that a term reads; the others are not updated."""
         return {name: bank for name, bank in self.banks.items() if name in self.criterion.reads}
 
     def embed(self, inputs: Tensor) -> Tensor:
@@ -171,13 +173,13 @@ class LGD(BaseSelfSupervisor):
         data_samples: Optional[list[DataSample]] = None,
         teacher_embeddings: Optional[Tensor] = None,
     ) -> dict[str, Tensor]:
-        """Compute the terms of a step, then let the banks that they read learn from it.
+        """Compute the terms of a step, then update the banks that they read.
 
         Args:
             inputs (Tensor): (N, 3, H, W), preprocessed.
             data_samples (List[DataSample], optional): Not used; LGD needs no labels.
-            teacher_embeddings (Tensor, optional): (N, D) of these very views, from a store. Defaults to None, which
-                asks the teacher.
+            teacher_embeddings (Tensor, optional): (N, D) of these very views, from a store. Defaults to None: the
+                teacher computes them.
 
         Returns:
             Dict[str, Tensor]: A scalar for each term, for the paper's ``loss_visual`` and ``loss_textual``; they sum
@@ -213,7 +215,7 @@ class LGD(BaseSelfSupervisor):
         self._score(self.embed(inputs), self.criterion.student_temperature, data_samples)
         if self.predict_teacher:
             for sample in data_samples:
-                # `eval_mask` is what mmpretrain's MultiTasksMetric asks of a sample inside a sample.
+                # mmpretrain's MultiTasksMetric expects `eval_mask` in a nested sample.
                 sample.teacher = DataSample(eval_mask=True)
                 if 'gt_label' in sample:
                     sample.teacher.set_gt_label(sample.gt_label)
@@ -231,13 +233,13 @@ class LGD(BaseSelfSupervisor):
             got = f'a {type(inputs).__name__}' if not isinstance(inputs, Tensor) else f'shape {tuple(inputs.shape)}'
             raise ValueError(
                 f'Expected a batch of images (N, 3, H, W), got {got}. Is `collate_fn=dict(type='
-                f'"mmlgd.default_collate")` set in the dataloader? mmengine makes lists by default, which mean views '
-                f'of one image here.'
+                f'"mmlgd.default_collate")` set in the dataloader? By default mmengine makes lists, which stand for '
+                f'views of one image here.'
             )
         return inputs.contiguous(memory_format=self.memory_format)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        # In earlier checkpoints of SEED the queue stands in the place of the prototypes.
+        # Earlier checkpoints of SEED have the queue under the name of the visual bank.
         old, new = f'{prefix}visual_bank', f'{prefix}queue'
         if saved_role(state_dict, old) == QUEUED and self.visual_bank.role == PROTOTYPES:
             for key in [key for key in state_dict if key.startswith(f'{old}.')]:
@@ -245,7 +247,7 @@ class LGD(BaseSelfSupervisor):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn, *args, **kwargs):
-        self.teacher._apply(fn, *args, **kwargs)  # .to(), .cuda(), .half(): the teacher goes where the student goes
+        self.teacher._apply(fn, *args, **kwargs)  # .to(), .cuda(), .half(): the teacher follows the student
         return super()._apply(fn, *args, **kwargs)
 
 

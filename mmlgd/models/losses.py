@@ -1,4 +1,4 @@
-"""Losses: lists of terms. The paper's is a preset, and so is the plainest one to compare it with."""
+"""Losses: lists of terms. The paper's loss is a preset, and so is a plain cosine loss as a baseline."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Optional, Union
@@ -13,7 +13,7 @@ from mmlgd.utils.validation import checked_settings, require
 from .base_bank import BankRows
 from .terms import CosineTerm, CrossEntropyTerm, Term
 
-# How a model comes by a bank, for the error where it has none.
+# What to do about a missing bank, for the error message.
 _GIVE = dict(queue='Give it one, model.queue=dict(size=8192), or take the term out.')
 
 
@@ -24,11 +24,11 @@ class DistillationLoss(nn.Module):
     SEED is one term, the paper's LGD two (:class:`~mmlgd.LGDLoss`), LGD with a queue three.
 
     Args:
-        terms (list): Of settings, whose ``type`` defaults to ``'mmlgd.CrossEntropyTerm'``, or of
+        terms (list): Settings, whose ``type`` defaults to ``'mmlgd.CrossEntropyTerm'``, or instances of
             :class:`~mmlgd.models.terms.Term`.
 
     Raises:
-        ConfigError: There is no term, one is none, or two have one name.
+        ConfigError: There is no term, an entry is not a term, or two terms have the same name.
 
     Examples:
         >>> from mmlgd import DistillationLoss
@@ -41,7 +41,7 @@ class DistillationLoss(nn.Module):
         )
     """
 
-    optional_banks: tuple[str, ...] = ()  # a term over one of these counts only where the model has it
+    optional_banks: tuple[str, ...] = ()  # a term over one of these is used only if the model has the bank
 
     @checked_settings
     def __init__(self, terms: list):
@@ -50,32 +50,33 @@ class DistillationLoss(nn.Module):
         self.terms = nn.ModuleList(_built(term, f'model.loss.terms[{i}]') for i, term in enumerate(terms))
         names = [term.name for term in self.terms]
         require(
-            len(set(names)) == len(names), f'Expected terms of different names, got {", ".join(names)}. Set their name.'
+            len(set(names)) == len(names),
+            f'Expected terms with different names, got {", ".join(names)}. Set their name.',
         )
 
     @property
     def reads(self) -> frozenset[str]:
-        """FrozenSet[str]: Names of the banks that a term with a weight compares over."""
+        """FrozenSet[str]: Names of the banks that terms with a weight read."""
         return frozenset(term.bank for term in self.terms if term.bank is not None and term.weight > 0)
 
     @property
     def student_temperature(self) -> float:
-        """float: Of the scores of class names: that of the term over them, else of the first, else 0.2."""
+        """float: Temperature of class-name scores: of the term over class names, else of the first term, else 0.2."""
         return next((term.student_temperature for term in self._sharpened()), 0.2)
 
     @property
     def teacher_temperature(self) -> float:
-        """float: Likewise, of the teacher's scores, else 0.01."""
+        """float: The same for the teacher's scores, else 0.01."""
         return next((term.teacher_temperature for term in self._sharpened()), 0.01)
 
     def check_banks(self, banks: Collection[str]) -> None:
-        """Compare the terms with the banks of a model, when it is built.
+        """Check the terms against the banks of a model when it is built.
 
         Args:
-            banks (Collection[str]): Names of the banks that it has.
+            banks (Collection[str]): Names of the model's banks.
 
         Raises:
-            ConfigError: It lacks one that a term reads, or has a queue that none reads.
+            ConfigError: The model lacks a bank that a term reads, or no term reads its queue.
         """
         kind = type(self).__name__
         for bank in sorted(self.reads - {*banks, *self.optional_banks}):
@@ -98,7 +99,7 @@ class DistillationLoss(nn.Module):
         Args:
             student (Tensor): (N, D), unit rows, with gradient.
             teacher (Tensor): (N, D), unit rows.
-            banks (Mapping[str, BankRows], optional): Rows (K, D) by the name of their bank. Defaults to None: none.
+            banks (Mapping[str, BankRows], optional): Rows (K, D) by the name of their bank. Defaults to None: no banks.
 
         Returns:
             Dict[str, Tensor]: A float32 scalar for each term, weights already applied: they sum to the loss.
@@ -116,7 +117,7 @@ class DistillationLoss(nn.Module):
         }
 
     def _sharpened(self) -> list[Term]:
-        """Terms with temperatures, those over class names first."""
+        """List the terms with temperatures, terms over class names first."""
         terms = [term for term in self.terms if term.student_temperature is not None]
         return sorted(terms, key=lambda term: term.bank != 'text')
 
@@ -132,9 +133,9 @@ class LGDLoss(DistillationLoss):
         L &= \alpha L_\text{VIS} + (1 - \alpha) L_\text{TEX} \quad [\,+ \lambda L_\text{QUEUE}\,]
 
     with student embeddings s and teacher embeddings t, see :class:`~mmlgd.models.terms.CrossEntropyTerm`. The last
-    entry of :math:`L_\text{VIS}` is the self logit. :math:`L_\text{QUEUE}` is :math:`L_\text{VIS}` over a queue, where
-    the model has one, and may have its own temperature of the teacher. A part without weight is not computed; it is a
-    constant 0.
+    entry of :math:`L_\text{VIS}` is the self logit. :math:`L_\text{QUEUE}` is :math:`L_\text{VIS}` over a queue, if the
+    model has a queue; it may have its own teacher temperature. A part with weight 0 is not computed; it is a constant
+    0.
 
     Args:
         student_temperature (float): :math:`\tau_S` > 0. Defaults to 0.2, as published.
@@ -142,12 +143,12 @@ class LGDLoss(DistillationLoss):
         alpha (float): :math:`\alpha` in [0, 1], the weight of the visual part. Defaults to 0.5, as published.
         self_logit (bool): Add the self logit to the visual part (and the queue's), as the published code does; the
             paper's figure shows none. Defaults to True.
-        mask_unvisited (bool): Leave the random rows of classes that no image has visited, and of a queue that is
-            not full yet, out. Defaults to False, as published.
-        queue_weight (float): :math:`\lambda` > 0, the weight of the part over a queue, where there is one. Defaults to
-            1.0, as much as the other two together.
-        queue_teacher_temperature (float, optional): The teacher's temperature in that part, > 0. The latest images
-            lie closer to each other than class names do, and want a sharper target. Defaults to None, :math:`\tau_T`.
+        mask_unvisited (bool): Ignore rows that are still random: classes that no image has visited, and the unfilled
+            part of a queue. Defaults to False, as published.
+        queue_weight (float): :math:`\lambda` > 0, the weight of the queue's part, if there is a queue. Defaults to 1.0,
+            as much as the other two together.
+        queue_teacher_temperature (float, optional): The teacher's temperature in that part, > 0. The latest images lie
+            closer to each other than class names do, and need a sharper target. Defaults to None, :math:`\tau_T`.
 
     Raises:
         ConfigError: A temperature or ``queue_weight`` is not positive, or ``alpha`` is outside [0, 1].
@@ -176,7 +177,7 @@ class LGDLoss(DistillationLoss):
         require(0 <= alpha <= 1, f'Expected alpha, the weight of the visual part, in [0, 1], got {alpha}.')
         require(
             queue_weight > 0,
-            f'Expected a positive queue_weight, got {queue_weight}. For no such part, give the model no queue.',
+            f'Expected a positive queue_weight, got {queue_weight}. To leave this part out, give the model no queue.',
         )
         both = dict(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
         images = dict(both, self_logit=self_logit, mask_unvisited=mask_unvisited)
@@ -207,10 +208,10 @@ class LGDLoss(DistillationLoss):
         Args:
             student (Tensor): (N, D), unit rows, with gradient.
             teacher (Tensor): (N, D), unit rows.
-            textual_bank (Tensor | Mapping[str, BankRows]): (K, D), unit rows; or, alone, all banks by their names, as
-                any :class:`DistillationLoss` takes them.
+            textual_bank (Tensor | Mapping[str, BankRows]): (K, D), unit rows; or all banks by name, as in any
+                :class:`DistillationLoss`, without the arguments below.
             visual_bank (Tensor, optional): (K, D), or (M, D) if it is a queue. Defaults to None: see above.
-            visited (Tensor, optional): (K,) bool, rows of the visual bank that are more than random; needed for
+            visited (Tensor, optional): (K,) bool, rows of the visual bank that are no longer random; needed for
                 ``mask_unvisited``. Defaults to None.
             queue (Tensor, optional): (M, D), a third bank. Defaults to None.
             queue_visited (Tensor, optional): (M,) bool, likewise. Defaults to None.
@@ -233,7 +234,7 @@ class LGDLoss(DistillationLoss):
 
 @MODELS.register_module()
 class CosineLoss(DistillationLoss):
-    r"""Regression of the teacher's embedding alone, :class:`~mmlgd.models.terms.CosineTerm`: no bank.
+    r"""Regression of the teacher's embedding without a bank: one :class:`~mmlgd.models.terms.CosineTerm`.
 
     Examples:
         >>> import torch
@@ -250,7 +251,7 @@ class CosineLoss(DistillationLoss):
 def _built(term: Any, where: str) -> Term:
     if not isinstance(term, Term):
         term = build_part(term, where, 'mmlgd.CrossEntropyTerm')
-    require(isinstance(term, Term), f'{where} is a {type(term).__name__}, which is no term of a loss.')
+    require(isinstance(term, Term), f'{where} is a {type(term).__name__}, which is not a loss term.')
     return term
 
 
@@ -259,6 +260,6 @@ def _check_shapes(student: Tensor, teacher: Tensor, banks: Mapping[str, BankRows
     if len(dims) != 1 or student.shape != teacher.shape:
         shown = ''.join(f', {name} bank {tuple(bank.rows.shape)}' for name, bank in banks.items())
         raise ValueError(
-            f'Expected student and teacher of one shape (N, D) and banks (K, D) with the same D, got student '
+            f'Expected student and teacher of the same shape (N, D) and banks (K, D) with the same D, got student '
             f'{tuple(student.shape)}, teacher {tuple(teacher.shape)}{shown}.'
         )

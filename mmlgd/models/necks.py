@@ -1,4 +1,4 @@
-"""The student's way into the joint space."""
+"""The student's projection into the joint space."""
 
 import inspect
 from typing import Optional
@@ -14,7 +14,7 @@ from mmlgd.utils.validation import checked_settings, require
 
 
 def pooled(feats: tuple[Tensor, ...]) -> Tensor:
-    """Make one vector of each image out of what a backbone returns.
+    """Pool a backbone's output into one vector per image.
 
     Args:
         feats (Tuple[Tensor]): The last is (N, C, H, W), which is averaged over the image, (N, T, C), which is averaged
@@ -24,7 +24,7 @@ def pooled(feats: tuple[Tensor, ...]) -> Tensor:
         Tensor: (N, C).
 
     Raises:
-        ConfigError: It is of another shape.
+        ConfigError: The last feature has another shape.
 
     Examples:
         >>> import torch
@@ -35,25 +35,25 @@ def pooled(feats: tuple[Tensor, ...]) -> Tensor:
     if not isinstance(x, Tensor) or x.ndim not in (2, 3, 4):
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise ConfigError(
-            f'The backbone gives {shape} as its last feature, expected is (N, C, H, W), (N, T, C) or (N, C). Choose '
-            f'another output of it, by out_indices or out_type, or another backbone.'
+            f'The last feature of the backbone has shape {shape}, expected (N, C, H, W), (N, T, C) or (N, C). Choose '
+            f'another output with out_indices or out_type, or another backbone.'
         )
     return x if x.ndim == 2 else x.mean(dim=(2, 3) if x.ndim == 4 else 1)
 
 
 def channels_of(backbone: nn.Module, size: int) -> int:
-    """Find out the width of a backbone's last feature, by one pass of zeros.
+    """Find the width of a backbone's last feature with one pass of zeros.
 
     Args:
-        backbone (nn.Module): Takes (N, 3, H, W), returns a tuple of features. It is left as it was: the pass runs in
-            eval mode, which no batch norm learns from.
+        backbone (nn.Module): Takes (N, 3, H, W), returns a tuple of features. It is not changed: the pass runs in eval
+            mode, so that batch norm statistics stay the same.
         size (int): Height and width of the zeros in pixels.
 
     Returns:
         int: C.
 
     Raises:
-        ConfigError: The backbone cannot take such images, or gives something that is no feature of an image.
+        ConfigError: The backbone cannot take such images, or its output is not an image feature.
 
     Examples:
         >>> from mmpretrain.models import ResNet
@@ -63,8 +63,8 @@ def channels_of(backbone: nn.Module, size: int) -> int:
     is_training, kind = backbone.training, type(backbone).__name__
     if 'NHWC' in str(getattr(getattr(backbone, 'timm_model', None), 'output_fmt', '')):
         raise ConfigError(
-            'This model of timm gives its features as (N, H, W, C), which mmpretrain.TIMMBackbone hands on, and '
-            "no neck or head of OpenMMLab reads. Take mmpretrain's model of this kind, as mmpretrain:swin-tiny."
+            'This timm model gives features as (N, H, W, C), which no neck or head of OpenMMLab reads. Use '
+            "mmpretrain's model of this kind, for example mmpretrain:swin-tiny."
         )
     backbone.eval()
     try:
@@ -72,26 +72,26 @@ def channels_of(backbone: nn.Module, size: int) -> int:
             return pooled(backbone(next(backbone.parameters()).new_zeros(1, 3, size, size))).shape[1]
     except ConfigError:
         raise
-    except Exception as error:  # each backbone has its own word for a size that it cannot take
+    except Exception as error:  # each backbone has its own error for a size that it does not support
         raise ConfigError(
-            f'{kind} cannot take images of {size} x {size} pixels: {" ".join(str(error).split())[:300]} Set the size '
-            f'of its images, img_size for most transformers, or another size of training.'
+            f'{kind} cannot take images of {size} x {size} pixels: {" ".join(str(error).split())[:300]} Set the image '
+            f'size of the backbone (img_size for most transformers), or train at another size.'
         ) from error
     finally:
         backbone.train(is_training)
 
 
 def fit_neck(neck: dict, backbone: nn.Module, settings: dict, embed_dim: int) -> dict:
-    """Give a neck the numbers of channels that follow from its neighbours.
+    """Fill in a neck's channels from its backbone and teacher.
 
     Args:
-        neck (dict): Config of the neck; what it says itself stays.
-        backbone (nn.Module): What it stands on.
-        settings (dict): Config of the backbone, whose ``img_size`` the pass of zeros has, else 224.
+        neck (dict): Config of the neck; values that it sets are kept.
+        backbone (nn.Module): The backbone before it.
+        settings (dict): Config of the backbone; the pass of zeros uses its ``img_size``, else 224.
         embed_dim (int): D, of the joint space.
 
     Returns:
-        dict: With ``out_channels`` and, where such a neck takes it, ``in_channels``.
+        dict: The config with ``out_channels`` and, if the neck accepts it, ``in_channels``.
 
     Raises:
         ConfigError: See :func:`channels_of`.
@@ -111,7 +111,7 @@ class ProjectionNeck(MoCoV2Neck):
 
     Args:
         in_channels (int): Channels of the backbone's last feature, for example 512 for ResNet-18 and 1280 for
-            MobileNetV2; LGD finds it out.
+            MobileNetV2; LGD fills it in.
         out_channels (int): D, the teacher's dimension; LGD fills it in.
         hid_channels (int, optional): Width of the hidden layer. Defaults to ``in_channels``, as published.
 
@@ -137,13 +137,13 @@ class ProjectionNeck(MoCoV2Neck):
         """Project the last feature.
 
         Args:
-            feats (Tuple[Tensor]): What the backbone returns, see :func:`pooled`.
+            feats (Tuple[Tensor]): The backbone's output, see :func:`pooled`.
 
         Returns:
             Tensor: (N, D) float32, rows of unit length.
 
         Raises:
-            ConfigError: C is not ``in_channels``, or the last feature is none of an image.
+            ConfigError: C is not ``in_channels``, or the last feature has an unsupported shape.
         """
         x = pooled(feats)  # (N, C)
         if x.shape[1] != self.in_channels:

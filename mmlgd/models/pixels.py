@@ -1,20 +1,20 @@
-"""Pixel maths of the augmentation that kornia has not as Pillow has it, or not as fast."""
+"""Pixel operations of the augmentation, where kornia differs from Pillow or is slower."""
 
 import math
 
 import torch
 from torch import Tensor
 
-BLUR_PASSES = 3  # of a box, which make Pillow's Gaussian
+BLUR_PASSES = 3  # Pillow's Gaussian blur is three passes of a box
 
 
 def turn_hue(pictures: Tensor, turns: Tensor) -> Tensor:
-    r"""Turn the hue of images, as torchvision's and kornia's functions do by way of HSV, in a third of the time.
+    r"""Turn the hue of images like torchvision's and kornia's functions through HSV, in a third of the time.
 
     .. math:: c' = v - \delta \cdot \text{clamp}(\min(k_c, 4 - k_c), 0, 1), \quad k_c = (n_c + h + 6 f) \bmod 6
 
-    with the greatest channel v, its distance \delta to the least, the hue h in sixths of the circle and n = (5, 3, 1)
-    for red, green and blue: what is constant along the turn is never split into planes and stacked again.
+    with the largest channel v, its distance \delta to the smallest, the hue h in sixths of the circle and n = (5, 3, 1)
+    for red, green and blue. Values that the turn does not change are not split into planes and stacked again.
 
     Args:
         pictures (Tensor): (N, 3, H, W) RGB in [0, 1].
@@ -46,7 +46,7 @@ def turn_hue(pictures: Tensor, turns: Tensor) -> Tensor:
 
 
 def gaussian_kernels(sigma: Tensor, greatest: float) -> Tensor:
-    r"""Compute the kernels with which Pillow blurs: three extended boxes, whose variances sum to that of a Gaussian.
+    r"""Compute Pillow's blur kernels: three extended boxes, whose variances sum to the variance of a Gaussian.
 
     Gwosdek et al., *Theoretical Foundations of Gaussian Convolution by Extended Box Filtering*, SSVM 2011. A box of
     variance :math:`v = \sigma^2 / 3` is :math:`2l + 1` pixels of weight 1 and one of weight :math:`\alpha` at each
@@ -54,7 +54,7 @@ def gaussian_kernels(sigma: Tensor, greatest: float) -> Tensor:
 
     Args:
         sigma (Tensor): (N,), standard deviations in pixels, > 0.
-        greatest (float): The greatest there can be; it sets the width, so that a kernel's does not depend on others.
+        greatest (float): The largest possible sigma; it sets the width, so that a kernel does not depend on the others.
 
     Returns:
         Tensor: (N, T), T odd, rows that sum to 1.
@@ -74,5 +74,5 @@ def gaussian_kernels(sigma: Tensor, greatest: float) -> Tensor:
     distance = torch.arange(-reach, reach + 1).abs()  # (2 reach + 1,)
     box = (distance <= inner) + ends * (distance == inner + 1)
     box = box / box.sum(dim=1, keepdim=True)  # (N, 2 reach + 1)
-    spectrum = torch.fft.rfft(box, n=2 * reach * BLUR_PASSES + 1)  # long enough for the three to be convolved
+    spectrum = torch.fft.rfft(box, n=2 * reach * BLUR_PASSES + 1)  # long enough to convolve the three boxes
     return torch.fft.irfft(spectrum**BLUR_PASSES, n=2 * reach * BLUR_PASSES + 1).to(sigma.dtype)

@@ -1,4 +1,4 @@
-"""The precision of training: bf16 where the device has it, resolved when the optimizer is built."""
+"""The precision of training: bf16 if the device has it, resolved when the optimizer is built."""
 
 import torch
 from mmengine.logging import print_log
@@ -14,16 +14,16 @@ AUTO = 'mmlgd.AutoOptimWrapper'
 def auto_optim_wrapper(optimizer: Optimizer, **settings) -> OptimWrapper:
     """Build mmengine's optimizer wrapper: bf16 autocast where the device has bf16, float32 elsewhere.
 
-    In a config it is ``optim_wrapper=dict(type='mmlgd.AutoOptimWrapper', optimizer=...)``, so that the config says the
-    same on every machine. For one precision on all machines, name mmengine's ``OptimWrapper`` (float32) or
+    In a config it is ``optim_wrapper=dict(type='mmlgd.AutoOptimWrapper', optimizer=...)``, so that the config is the
+    same on every machine. For the same precision on all machines, name mmengine's ``OptimWrapper`` (float32) or
     ``AmpOptimWrapper`` as ``type`` instead.
 
     Args:
         optimizer (Optimizer): The optimizer.
-        **settings: Of mmengine's ``OptimWrapper``: ``accumulative_counts``, ``clip_grad``.
+        **settings: Settings of mmengine's ``OptimWrapper``: ``accumulative_counts``, ``clip_grad``.
 
     Returns:
-        OptimWrapper: The wrapper; the log says which precision it has.
+        OptimWrapper: The wrapper; the log states its precision.
 
     Examples:
         >>> weight = torch.nn.Parameter(torch.zeros(1))
@@ -37,12 +37,12 @@ def auto_optim_wrapper(optimizer: Optimizer, **settings) -> OptimWrapper:
 
 
 def has_bf16() -> bool:
-    """Tell whether this machine has a GPU with bf16 of its own."""
+    """Check whether this machine has a GPU with native bf16."""
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def mixed_precision() -> dict:
-    """Give the settings of mmengine's optimizer wrapper for mixed precision on the GPU of this machine.
+    """Get the settings of mmengine's optimizer wrapper for mixed precision on this machine's GPU.
 
     Returns:
         dict: bf16 where the GPU has it, fp16 with loss scaling elsewhere.
@@ -52,19 +52,19 @@ def mixed_precision() -> dict:
         'AmpOptimWrapper'
     """
     if has_bf16():
-        # Its range is float32's: no scaling, and no wait for the device to find an overflow.
+        # bf16 has the range of float32: it needs no loss scaling, and no wait for the device to find an overflow.
         return dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
     return dict(type='AmpOptimWrapper', dtype='float16', loss_scale=dict(enabled=True))
 
 
 def precision_settings(wrapper: dict) -> dict:
-    """Replace the automatic precision of an optimizer wrapper's config by what it is on this machine.
+    """Replace the automatic precision in an optimizer wrapper's config by this machine's precision.
 
     Args:
         wrapper (dict): ``optim_wrapper`` of a config.
 
     Returns:
-        dict: A copy with a type of mmengine's; one that names its precision stays as it is.
+        dict: A copy with one of mmengine's types; a config that names its precision does not change.
 
     Examples:
         >>> precision_settings(dict(type='AmpOptimWrapper', dtype='float16'))

@@ -1,4 +1,4 @@
-"""From the batch that a dataloader stacks to the batch that student and teacher see."""
+"""Turns the batch of a dataloader into the batch for student and teacher."""
 
 from typing import Optional
 
@@ -14,16 +14,17 @@ from mmlgd.utils.validation import checked_settings
 
 @MODELS.register_module()
 class PretrainDataPreprocessor(SelfSupDataPreprocessor):
-    r"""Data preprocessor of mmpretrain's self-supervised methods that can also augment, for the whole batch at once.
+    r"""mmpretrain's data preprocessor for self-supervised methods, which can also augment a whole batch at once.
 
     In training, with an augmentation, images go to the device as 8 bits and then
 
     .. math:: x = (255 \cdot \text{augment}(\text{RGB} / 255) - \text{mean}) / \text{std}
 
-    so that a dataloader's processes only decode and crop. Without one, and in evaluation, it is mmpretrain's.
+    so that a dataloader's workers only decode and crop. Without an augmentation, and in evaluation, it behaves like
+    mmpretrain's.
 
     Args:
-        augmentation (dict, optional): ``dict(type='mmlgd.MoCoV2Augmentation')``, in place of the colours, blur and
+        augmentation (dict, optional): ``dict(type='mmlgd.MoCoV2Augmentation')``, which replaces the colours, blur and
             flip of the train pipeline. Defaults to None.
         **kwargs: ``mean``, ``std``, ``to_rgb`` and the rest of ``mmpretrain.SelfSupDataPreprocessor``.
 
@@ -52,24 +53,24 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
         """Move a batch to the device, augment it (in training) and normalise it.
 
         Args:
-            data (dict): ``inputs`` (N, 3, H, W) BGR in 0..255; and where there are any, ``data_samples``,
+            data (dict): ``inputs`` (N, 3, H, W) BGR in 0..255; optionally ``data_samples``,
                 ``teacher_embeddings`` (N, D), and ``augmentation_noise`` (N, M) on the CPU, from which the augmentation
                 makes the views.
             training (bool): Augment. Defaults to False.
 
         Returns:
-            dict: ``inputs`` (N, 3, H, W) float32, and ``data_samples`` and ``teacher_embeddings`` if they came.
+            dict: ``inputs`` (N, 3, H, W) float32, and ``data_samples`` and ``teacher_embeddings`` if they were given.
 
         Raises:
             TypeError: There is an augmentation, and ``inputs`` are not a stacked batch.
-            ValueError: There is noise, and no augmentation that would read it.
+            ValueError: There is noise, but no augmentation to use it.
         """
         noise = data.get('augmentation_noise')
         augments = training and self.augmentation is not None
         if noise is not None and training and not augments:
             raise ConfigError(
                 'The batch has augmentation_noise, but this data_preprocessor has no augmentation: its images would '
-                'not be the views that the noise stands for. Set augmentation=dict(type="mmlgd.MoCoV2Augmentation").'
+                'not be the views that the noise describes. Set augmentation=dict(type="mmlgd.MoCoV2Augmentation").'
             )
         pair = dict(inputs=data['inputs'], data_samples=data.get('data_samples'))
         if augments:
@@ -86,10 +87,10 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
         if not isinstance(inputs, Tensor):
             raise TypeError(
                 f'Expected a stacked batch (N, 3, H, W) to augment, got a {type(inputs).__name__}. Set '
-                f'collate_fn=dict(type="mmlgd.default_collate") in the dataloader; several views of one image have '
-                f'to be made by the train pipeline, without an augmentation here.'
+                f'collate_fn=dict(type="mmlgd.default_collate") in the dataloader; several views of one image must be '
+                f'made by the train pipeline, without an augmentation here.'
             )
-        # Torch keeps pinned memory until the copy is made, so this is safe, and waits only for memory that is not.
+        # Torch keeps pinned memory until the copy is done, so this is safe; it waits only for unpinned memory.
         inputs = inputs.to(self.device, non_blocking=True)
         views = self.augmentation((inputs.flip(1) / 255).float(), noise)  # RGB; in 8 bits a channel flip is cheap
         if not self._enable_normalize:

@@ -22,9 +22,9 @@ class QueueBank(Bank):
 
     .. math:: Q_{(p + i) \bmod M} \leftarrow t_i, \qquad p \leftarrow (p + N) \bmod M
 
-    so that the oldest rows go first. Of a batch that is larger than the queue, its last M stay. Before it is first
-    written, a row is a random unit vector, the same on every rank and in every run. All three buffers are in the
-    checkpoint: a resumed run goes on with the same queue.
+    so that the oldest rows are replaced first. If a batch is larger than the queue, its last M rows stay. Before its
+    first write, a row is a random unit vector, the same on every rank and in every run. The checkpoint holds all three
+    buffers: a resumed run continues with the same queue.
 
     Args:
         size (int): M > 0, in images.
@@ -53,7 +53,7 @@ class QueueBank(Bank):
     def __init__(self, size: int, embed_dim: int):
         super().__init__()
         require(size > 0, f'Expected a queue of at least one image, got size={size}.')
-        require(embed_dim > 0, f'Expected embeddings of some dimension, got embed_dim={embed_dim}.')
+        require(embed_dim > 0, f'Expected an embed_dim of at least 1, got embed_dim={embed_dim}.')
         self._start_random(size, embed_dim)
         self.register_buffer('pointer', torch.zeros((), dtype=torch.int64))
 
@@ -62,8 +62,8 @@ class QueueBank(Bank):
         """Enqueue one step's teacher embeddings, in place and without a wait for the device.
 
         In a distributed run the embeddings of all ranks are gathered first, so that all ranks end with the same
-        queue. Call it after the step's losses, which must see the queue as it was. In the place of a row that is zero,
-        NaN or Inf the queue keeps what it had.
+        queue. Call it after the step's losses, which must see the old queue. Rows that are zero, NaN or Inf are
+        ignored: the queue keeps its old row.
 
         Args:
             teacher_embeddings (Tensor): (N, D), unit rows, of this rank.
@@ -72,7 +72,7 @@ class QueueBank(Bank):
         t = torch.cat(all_gather(teacher_embeddings.float()))  # (N*ranks, D)
         size, count = len(self.bank), len(t)
         kept = t[-size:]  # (min(N*ranks, M), D)
-        # The pointer is a tensor, which a copy to the host would wait for.
+        # The pointer stays a tensor: reading it on the host would wait for the device.
         rows = (self.pointer + torch.arange(count - len(kept), count, device=t.device)) % size
         usable = usable_rows(kept)  # (min(N*ranks, M),)
         self.bank.index_copy_(0, rows, torch.where(usable[:, None], kept, self.bank[rows]))

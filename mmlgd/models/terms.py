@@ -1,4 +1,4 @@
-"""The terms of a loss: each compares student and teacher in one way, and says over which bank."""
+"""The terms of a loss: each compares student and teacher in one way, over one bank or none."""
 
 from typing import Optional
 
@@ -12,25 +12,26 @@ from mmlgd.utils.validation import checked_settings, require
 
 from .base_bank import BankRows
 
-ON = ('image',)  # what of student and teacher a term can compare
+ON = ('image',)  # what a term can compare
 
 
 class Term(nn.Module):
-    """One line of the loss. A term of your own derives from this, is registered, and implements :meth:`compare`.
+    """One term of the loss. To add your own, derive from this class, register it and implement :meth:`compare`.
 
     Args:
-        name (str): Of its value in the log; holds ``'loss'``, which mmengine adds up.
-        bank (str, optional): The bank that it compares over: ``'text'``, ``'visual'`` or ``'queue'``. Defaults to
-            None: none.
-        on (str): What it compares. Defaults to ``'image'``, one embedding of each image.
+        name (str): Name in the log; must contain ``'loss'``, because mmengine adds up the values with such names.
+        bank (str, optional): The bank that it compares over: ``'text'``, ``'visual'`` or ``'queue'``. Defaults to None:
+            no bank.
+        on (str): What it compares. Defaults to ``'image'``, one embedding per image.
         weight (float): >= 0. A term of weight 0 is not computed, and is logged as 0. Defaults to 1.0.
 
     Attributes:
-        student_temperature (float, optional): None where it has none; also of the scores of class names.
+        student_temperature (float, optional): The student's temperature, also for class-name scores; None if the term
+            has none.
         teacher_temperature (float, optional): Likewise.
 
     Raises:
-        ConfigError: ``name`` has no ``'loss'`` in it, ``on`` is unknown, or ``weight`` is negative.
+        ConfigError: ``name`` does not contain ``'loss'``, ``on`` is unknown, or ``weight`` is negative.
     """
 
     student_temperature: Optional[float] = None
@@ -38,9 +39,10 @@ class Term(nn.Module):
 
     def __init__(self, name: str, bank: Optional[str] = None, on: str = 'image', weight: float = 1.0):
         super().__init__()
-        require('loss' in name, f'Expected a name with "loss" in it, which mmengine adds up, got {name!r}.')
+        require('loss' in name, f'Expected a name with "loss" in it (mmengine adds up only these), got {name!r}.')
         require(
-            on in ON, f'Expected on={" or ".join(map(repr, ON))}, got on={on!r}: terms on places are not there yet.'
+            on in ON,
+            f'Expected on={" or ".join(map(repr, ON))}, got on={on!r}. Terms on places are not supported yet.',
         )
         require(weight >= 0, f'Expected a weight of at least 0, got {weight}.')
         self.name, self.bank, self.on, self.weight = name, bank, on, weight
@@ -51,10 +53,10 @@ class Term(nn.Module):
         Args:
             student (Tensor): (N, D), unit rows, with gradient.
             teacher (Tensor): (N, D), unit rows.
-            bank (BankRows, optional): Of (K, D) rows. Defaults to None, for a term without a bank.
+            bank (BankRows, optional): (K, D) rows. Defaults to None, for a term without a bank.
 
         Returns:
-            Tensor: Float32 scalar, the weight already applied.
+            Tensor: Float32 scalar, with the weight applied.
 
         Raises:
             ConfigError: The bank is missing.
@@ -73,7 +75,7 @@ class Term(nn.Module):
         Args:
             s (Tensor): (N, D), unit rows, with gradient.
             t (Tensor): (N, D), unit rows, without.
-            bank (BankRows, optional): Of the term's bank.
+            bank (BankRows, optional): Rows of the term's bank.
 
         Returns:
             Tensor: Scalar, averaged over the batch, without the weight.
@@ -81,7 +83,7 @@ class Term(nn.Module):
         raise NotImplementedError
 
     def extra_repr(self) -> str:
-        """Its name, place and weight, for ``print(model)``."""
+        """Describe name, place and weight, for ``print(model)``."""
         over = '' if self.bank is None else f'bank={self.bank}, '
         return f'{self.name}: {over}on={self.on}, weight={self.weight:g}'
 
@@ -104,13 +106,13 @@ class CrossEntropyTerm(Term):
         student_temperature (float): :math:`\tau_S` > 0. Defaults to 0.2, as published.
         teacher_temperature (float): :math:`\tau_T` > 0. Defaults to 0.01, as published.
         self_logit (bool): Add the self logit. Defaults to False.
-        mask_unvisited (bool): Leave out rows that are still random: classes that no image has visited, and those of a
-            queue that is not full yet. Defaults to False, as published.
-        name (str, optional): In the log. Defaults to None: ``loss_textual``, ``loss_visual`` or ``loss_queue``.
+        mask_unvisited (bool): Ignore rows that are still random: classes that no image has visited, and the unfilled
+            part of a queue. Defaults to False, as published.
+        name (str, optional): Name in the log. Defaults to None: ``loss_textual``, ``loss_visual`` or ``loss_queue``.
 
     Raises:
-        ConfigError: A temperature is not positive, ``weight`` is negative, ``on`` is unknown, or rows of the text bank
-            are to be masked.
+        ConfigError: A temperature is not positive, ``weight`` is negative, ``on`` is unknown, or ``mask_unvisited`` is
+            set for the text bank.
 
     Examples:
         >>> import torch
@@ -151,25 +153,25 @@ class CrossEntropyTerm(Term):
         """Compute the cross-entropy, see :meth:`Term.compare`.
 
         Raises:
-            ValueError: The bank does not say which rows were visited, though ``mask_unvisited`` is set.
+            ValueError: ``mask_unvisited`` is set, but the bank does not record visited rows.
         """
-        # Divided here, (N, D) has to be read and written, and not every (N, K) below.
+        # Dividing here reads and writes (N, D) once, instead of each (N, K) below.
         sharp_s, sharp_t = s / self.student_temperature, t / self.teacher_temperature
         rows, there = bank.rows.float(), 1.0
         s_logits, t_logits = sharp_s @ rows.T, sharp_t @ rows.T  # (N, K) both
         if self.mask_unvisited:
             if bank.visited is None:
                 raise ValueError("mask_unvisited=True needs the bank's `visited`; pass it beside the bank.")
-            # Below any similarity at any temperature: 0 after the softmax, and finite where all rows are masked.
+            # Below any similarity at any temperature: 0 after the softmax, and finite if all rows are masked.
             s_logits, t_logits = (x.masked_fill(~bank.visited, -1e9) for x in (s_logits, t_logits))
-            there = bank.visited.any()  # with no row to compare there is no such term
+            there = bank.visited.any()  # without a visited row the term is 0
         if self.self_logit:
             s_logits = torch.cat([s_logits, (sharp_s * t).sum(-1, keepdim=True)], dim=1)  # (N, K+1)
             t_logits = torch.cat([t_logits, (sharp_t * t).sum(-1, keepdim=True)], dim=1)  # (N, K+1), last is 1/τ_T
         return there * F.cross_entropy(s_logits, t_logits.softmax(dim=-1))
 
     def extra_repr(self) -> str:
-        """All of the term, for ``print(model)``."""
+        """Describe all settings, for ``print(model)``."""
         options = [name for name in ('self_logit', 'mask_unvisited') if getattr(self, name)]
         return ', '.join(
             [super().extra_repr(), f'τ_S={self.student_temperature:g}', f'τ_T={self.teacher_temperature:g}', *options]
@@ -183,7 +185,7 @@ class CosineTerm(Term):
     Args:
         on (str): What is compared. Defaults to ``'image'``, the only choice so far.
         weight (float): >= 0. Defaults to 1.0.
-        name (str): In the log. Defaults to ``'loss_cosine'``.
+        name (str): Name in the log. Defaults to ``'loss_cosine'``.
 
     Examples:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Scores of class names, and the image statistics that they are computed at by default."""
+"""Scores of class names, and the default image statistics."""
 
 import torch
 from mmpretrain.structures import DataSample
@@ -13,7 +13,7 @@ IMAGENET_RGB = dict(
 
 
 def zero_shot_scores(embeddings: Tensor, bank: Tensor, temperature: float) -> Tensor:
-    r"""Score images against class names, :math:`\text{softmax}(s \cdot \text{TSB} / \tau)`, in float32 always.
+    r"""Score images against class names, :math:`\text{softmax}(s \cdot \text{TSB} / \tau)`, always in float32.
 
     Args:
         embeddings (Tensor): (N, D), unit rows.

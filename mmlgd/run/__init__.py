@@ -1,1 +1,1 @@
-"""Runs: options become a config, and a config a run. Each module is imported at its use: some need no torch."""
+"""Runs: options become a config, and the config a run. Import each module where it is used: some need no torch."""

@@ -1,4 +1,4 @@
-"""A run in a process of its own, which ends when this one does."""
+"""A run in a child process, which ends with this process."""
 
 import ctypes
 import signal
@@ -11,36 +11,38 @@ from mmlgd.errors import MMLGDError
 
 
 class RunError(MMLGDError, RuntimeError):
-    """A run in a process of its own has failed; the message says where its reason is.
+    """A run in a child process has failed; the message says where to find the reason.
 
     Args:
         message (str): What failed.
-        code (int): Exit code of the process, minus the signal where one has ended it. Defaults to 1.
+        code (int): Exit code of the process; the negative signal number if a signal ended it. Defaults to 1.
     """
 
     def __init__(self, message: str, code: int = 1):
         super().__init__(message)
-        self.code = code if code >= 0 else 128 - code  # as a shell says it of a signal
+        self.code = code if code >= 0 else 128 - code  # a shell's exit code for a signal
 
 
 def run(command: list[str]) -> int:
-    """Run a tool to its end; what stops this process stops the tool with it.
+    """Run a tool to its end; signals that stop this process also stop the tool.
 
-    SIGTERM of a scheduler, SIGINT of ``kill`` or Ctrl-C and SIGHUP of a terminal that is closed are handed on as
-    SIGTERM, which torchrun hands on to its processes; checkpoints are whole whenever it comes. Of SIGKILL, which nobody
-    can hand on, Linux tells the tool.
+    SIGTERM from a scheduler, SIGINT from ``kill`` or Ctrl-C and SIGHUP from a closed terminal are passed on as SIGTERM,
+    which torchrun passes on to its processes; checkpoints stay complete at any time. SIGKILL cannot be passed on; on
+    Linux the kernel then stops the tool.
 
     Args:
         command (List[str]): The tool and its arguments.
 
     Returns:
-        int: Its exit code; minus the signal where one has ended it.
+        int: Its exit code; the negative signal number if a signal ended it.
     """
     with subprocess.Popen(command, preexec_fn=_end_with_parent()) as process:
         there = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
         if threading.current_thread() is not threading.main_thread():
-            there = []  # Python lets the main thread alone have handlers
-        handed_on = [number for number in there if signal.getsignal(number) != signal.SIG_IGN]  # as with nohup
+            there = []  # Python allows signal handlers only in the main thread
+        handed_on = [
+            number for number in there if signal.getsignal(number) != signal.SIG_IGN
+        ]  # keep ignored signals ignored, as with nohup
         before = {number: signal.signal(number, lambda *_: process.terminate()) for number in handed_on}
         try:
             return process.wait()
@@ -50,9 +52,9 @@ def run(command: list[str]) -> int:
 
 
 def _end_with_parent() -> Optional[Callable[[], object]]:
-    """What a child process calls for a SIGTERM when its parent dies; only Linux has that."""
+    """Return a function for a child process, which requests a SIGTERM when its parent dies; only on Linux."""
     if sys.platform != 'linux':
         return None
-    library = ctypes.CDLL(None)  # here: the child should do as little as it can before it begins
+    library = ctypes.CDLL(None)  # loaded here, because a child should do as little as possible before exec
     set_death_signal = 1
     return lambda: library.prctl(set_death_signal, signal.SIGTERM)

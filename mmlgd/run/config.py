@@ -1,4 +1,4 @@
-"""The config of a run, from a file, a name or an object, and what can be refused before anything is built."""
+"""The config of a run, from a file, a name or an object, and checks before anything is built."""
 
 import copy
 import itertools
@@ -26,11 +26,11 @@ def read_config(config: Union[str, Path, Config]) -> Config:
     """Read a config.
 
     Args:
-        config (str | Path | Config): A file, the name of one in an installed package as ``'mmlgd::lgd/NAME.py'``, or a
+        config (str | Path | Config): A file, a name in an installed package such as ``'mmlgd::lgd/NAME.py'``, or a
             config, which is copied.
 
     Returns:
-        Config: To be changed at will.
+        Config: A config that may be changed.
 
     Raises:
         MissingFileError: There is no such config.
@@ -45,18 +45,18 @@ def read_config(config: Union[str, Path, Config]) -> Config:
     file = _configs_of(package) / name if named else Path(config)
     if not file.is_file():
         raise MissingFileError(
-            f'There is no config at {str(file)!r}. Those of mmlgd lie in {str(place_of("configs"))!r}.'
+            f'There is no config at {str(file)!r}. The configs of mmlgd are in {str(place_of("configs"))!r}.'
         )
     return Config.fromfile(file)
 
 
 def _configs_of(package: str) -> Path:
-    """Find the configs of a package without mmengine's way, which may install another version of the package."""
+    """Find the configs of a package. mmengine's own function may install another version of the package."""
     if package == 'mmlgd':
         return place_of('configs')
     spec = find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.origin:
-        raise MissingFileError(f'{package!r} is no installed package. Install it, or give the path of a config.')
+        raise MissingFileError(f'{package!r} is not installed. Install it, or give the path of a config.')
     return Path(spec.origin).parent / '.mim' / 'configs'
 
 
@@ -64,11 +64,11 @@ def set_work_dir(cfg: Config, work_dir: Optional[Union[str, Path]]) -> None:
     """Set where a run writes, in place.
 
     Args:
-        cfg (Config): Of :func:`read_config`.
-        work_dir (str | Path, optional): Folder. None takes the config's own, or ``work_dirs/CONFIG_NAME``.
+        cfg (Config): From :func:`read_config`.
+        work_dir (str | Path, optional): The work dir. None uses the config's own, or ``work_dirs/CONFIG_NAME``.
 
     Raises:
-        ConfigError: The config is one of ``mmlgd pretrain`` whose work dir was moved; or it has neither a work dir nor
+        ConfigError: The config is from ``mmlgd pretrain`` and its work dir was moved; or it has neither a work dir nor
             a file name.
     """
     if not work_dir and cfg.filename:
@@ -76,55 +76,56 @@ def set_work_dir(cfg: Config, work_dir: Optional[Union[str, Path]]) -> None:
         work_dir = cfg.get('work_dir') or Path('work_dirs') / Path(cfg.filename).stem
     require(
         bool(work_dir or cfg.get('work_dir')),
-        'This config has no work_dir and no file name that could give one: give work_dir=FOLDER.',
+        'This config has neither a work_dir nor a file name to derive it from: give work_dir=FOLDER.',
     )
     cfg.work_dir = str(work_dir or cfg.work_dir)
 
 
 def check_run(cfg: Config) -> None:
-    """Refuse what mmengine would fail at, or not read back, without a word about the reason.
+    """Refuse settings with which mmengine would fail, or which it would not read back, without an explanation.
 
     Args:
-        cfg (Config): With its ``launcher``.
+        cfg (Config): The config, with its ``launcher``.
 
     Raises:
-        ConfigError: More processes on this machine than cards; or a value that mmengine would not read back as it is.
+        ConfigError: There are more processes on this machine than GPUs; or mmengine would not read a value back
+            unchanged.
     """
     check_cards(cfg.launcher)
     refuse_substitution(cfg.to_dict())
 
 
 def check_cards(launcher: str) -> None:
-    """Refuse more processes on this machine than it has cards: each takes one of its own.
+    """Refuse more processes on this machine than it has GPUs: each process needs its own.
 
     Args:
-        launcher (str): What has started the processes: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        launcher (str): The launcher of the processes: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
     Raises:
-        ConfigError: There is no card for this process.
+        ConfigError: There is no GPU for this process.
     """
-    if launcher == 'mpi':  # mmengine reads LOCAL_RANK, and sets it for slurm alone
+    if launcher == 'mpi':  # mmengine reads LOCAL_RANK, but sets it only for slurm
         os.environ.setdefault('LOCAL_RANK', os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0'))
-    if launcher == 'none' or get_device() not in ('cuda', 'cpu', 'mps'):  # mmengine knows others' cards
+    if launcher == 'none' or get_device() not in ('cuda', 'cpu', 'mps'):  # mmengine handles other devices
         return
     wanted, found = int(os.environ.get('LOCAL_RANK', 0)) + 1, torch.cuda.device_count()
     require(
         wanted <= found,
-        f'--launcher {launcher} takes a card for each process, and torch finds {found} on this machine for {wanted} or '
-        f'more processes. Start as many as there are cards; without a card, one, without a launcher.',
+        f'--launcher {launcher} needs one GPU per process, but torch finds {found} on this machine for {wanted} or '
+        f'more processes. Start at most one process per GPU; without a GPU, start one process without a launcher.',
     )
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner that a config asks for.
+    """Build the runner of a config.
 
     Args:
-        cfg (Config): Of a whole run.
+        cfg (Config): The complete config of a run.
 
     Returns:
-        Runner: mmengine's, or the one of ``runner_type``.
+        Runner: mmengine's runner, or the one of ``runner_type``.
     """
-    # mmengine tells the runs of a process apart by the second in which they start, and would mix their figures.
+    # mmengine names the runs of a process by their start time in seconds, and would mix their logs.
     if number := next(_STARTED):
         cfg.experiment_name = f'{cfg.get("experiment_name") or Path(cfg.filename or "run").stem}_{number}'
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -1,4 +1,4 @@
-"""What a pre-training is made from, looked at before anything is built: images, names, teacher, places, cards."""
+"""Checks the inputs of a pre-training before anything is built: images, names, teacher, paths, GPUs."""
 
 from itertools import islice
 from pathlib import Path
@@ -6,46 +6,46 @@ from typing import Optional, Union
 
 from mmlgd.errors import ConfigError, MissingFileError
 
-# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, is not to
-# wait for them.
+# Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
+# them.
 
 
 def path_of(value: Union[str, Path]) -> Path:
-    """Take a path as it was typed.
+    """Expand a path that a user typed.
 
     Args:
-        value (str | Path): With ``~`` for a home.
+        value (str | Path): A path, which may start with ``~``.
 
     Returns:
-        Path: Without.
+        Path: The path without ``~``.
 
     Raises:
-        ConfigError: It is in the home of nobody.
+        ConfigError: There is no such user.
     """
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
-        raise ConfigError(f'{str(value)!r} is no path here: {error}') from error
+        raise ConfigError(f'{str(value)!r} is not a valid path: {error}') from error
 
 
 def count_images(images: Path, most: int) -> int:
-    """Count the images of a folder, as far as it matters: there may be millions.
+    """Count the images of a folder up to a limit: there may be millions.
 
     Args:
         images (Path): The folder.
-        most (int): Where to stop.
+        most (int): The limit.
 
     Returns:
         int: From 1 to ``most``.
 
     Raises:
-        MissingFileError: There is no such folder, or no image in it.
+        MissingFileError: The folder does not exist, or has no images.
     """
     from mmlgd.datasets.folder import images_in
     from mmlgd.utils.paths import IMAGE_SUFFIXES
 
     if not images.is_dir():
-        raise MissingFileError(f'--images takes a folder of images; there is none at {str(images)!r}.')
+        raise MissingFileError(f'--images expects a folder of images; there is no folder at {str(images)!r}.')
     count = sum(1 for _ in islice(images_in(images, IMAGE_SUFFIXES), most))
     if not count:
         raise MissingFileError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(IMAGE_SUFFIXES)}.')
@@ -53,36 +53,36 @@ def count_images(images: Path, most: int) -> int:
 
 
 def check_step(images: Path, count: int, batch_size: int, gpus: int) -> None:
-    """Refuse steps of more images than there are.
+    """Refuse a batch that is larger than the number of images.
 
     Args:
         images (Path): The folder.
-        count (int): Its images.
-        batch_size (int): Images a step and card.
-        gpus (int): Cards.
+        count (int): Number of images.
+        batch_size (int): Images per step and GPU.
+        gpus (int): Number of GPUs.
 
     Raises:
-        ConfigError: There are fewer; the message gives options that work.
+        ConfigError: There are fewer images; the message gives options that work.
     """
     if count >= (wanted := batch_size * gpus):
         return
     if count // gpus >= 2:
         advice = f'give --batch-size {count // gpus} or less, or more images'
     elif count >= 2:
-        advice = f'these are too few for that many cards: give --gpus {count // 2} or less and --batch-size 2'
+        advice = f'there are too few for so many GPUs: give --gpus {count // 2} or less and --batch-size 2'
     else:
-        advice = 'give more images: a step takes 2 at least'
+        advice = 'give more images: a step needs at least 2'
     raise ConfigError(
-        f'{str(images)!r} has {count} images, and a step takes {wanted} (--batch-size {batch_size} on {gpus} '
+        f'{str(images)!r} has {count} images, but a step needs {wanted} (--batch-size {batch_size} on {gpus} '
         f'card(s)): {advice}.'
     )
 
 
 def check_cards(gpus: int) -> None:
-    """Refuse more cards than there are. One may be none: the training then takes the CPU.
+    """Refuse more GPUs than there are. With gpus=1 and no GPU, training uses the CPU.
 
     Args:
-        gpus (int): Cards.
+        gpus (int): Number of GPUs.
 
     Raises:
         ConfigError: This machine has fewer.
@@ -91,25 +91,25 @@ def check_cards(gpus: int) -> None:
 
     if gpus > 1 and (found := torch.cuda.device_count()) < gpus:
         raise ConfigError(
-            f'--gpus {gpus} takes as many cards, and torch finds {found} on this machine: give --gpus {max(1, found)}, '
-            f'or let `mmlgd doctor` look for the others.'
+            f'--gpus {gpus} was given, but torch finds {found} on this machine: give --gpus {max(1, found)}, or run '
+            f'`mmlgd doctor` to find the reason.'
         )
 
 
 def check_places(
     images: Path, vocabulary: Union[str, dict], teacher: dict, work_dir: Path, store: Optional[Path]
 ) -> None:
-    """Refuse to write into the folder of images, and paths that mmengine would read as templates out of the config.
+    """Refuse output inside the folder of images, and paths in which mmengine would substitute config variables.
 
     Args:
         images (Path): Folder of images.
         vocabulary (str | dict): Class names.
         teacher (dict): Config of the teacher.
-        work_dir (Path): Of the run.
+        work_dir (Path): Work dir of the run.
         store (Path, optional): The teacher store.
 
     Raises:
-        ConfigError: The work dir or the store lies in the folder of images; or a path has such a part, see
+        ConfigError: The work dir or the store is in the folder of images; or a path has such a part, see
             :mod:`mmlgd.utils.substitution`.
     """
     from mmlgd.datasets.folder import require_outside
@@ -132,18 +132,18 @@ def check_places(
 
 
 def vocabulary_of(names: Union[str, Path, list, tuple, dict]) -> Union[str, dict]:
-    """Read the class names once, so that what is wrong with them shows at once.
+    """Read the class names in advance, so that errors in them show immediately.
 
     Args:
-        names (str | Path | list | dict): Text files and known sets, which are joined; or, in a dict, any vocabulary
+        names (str | Path | list | dict): Text files and known sets, which are joined; or, as a dict, any vocabulary
             that :func:`~mmlgd.text.load_vocabulary` reads.
 
     Returns:
-        str | dict: What ``model.text.vocabulary`` takes, with absolute paths.
+        str | dict: Value for ``model.text.vocabulary``, with absolute paths.
 
     Raises:
-        MissingFileError: Neither a file nor a set.
-        VocabularyError: Fewer than two names, or an empty or duplicate one.
+        MissingFileError: A name is neither a file nor a known set.
+        VocabularyError: There are fewer than two names, or an empty or duplicate one.
     """
     from mmlgd.text import VocabularyError, load_vocabulary
 
@@ -152,12 +152,12 @@ def vocabulary_of(names: Union[str, Path, list, tuple, dict]) -> Union[str, dict
     else:
         members = [_source(name) for name in ([names] if isinstance(names, (str, Path)) else names)]
         if not members:
-            raise ConfigError('--names is empty. Give a text file of class names, one a line, or a known set.')
+            raise ConfigError('--names is empty. Give a text file of class names, one per line, or a known set.')
         vocabulary = members[0] if len(members) == 1 else dict(union=members)
     if len(found := load_vocabulary(vocabulary)) < 2:
         raise VocabularyError(
-            f'--names has a single class name, {found[0]!r}. A student learns to tell names apart, so give two or '
-            f'more: add names of other things that the images show, or a known set, as in --names FILE coco.'
+            f'--names has a single class name, {found[0]!r}. A student learns to distinguish names, so give two or '
+            f'more: add names of other things in the images, or a known set, as in --names FILE coco.'
         )
     return vocabulary
 
@@ -172,25 +172,25 @@ def _source(name: Union[str, Path]) -> str:
         kind = 'a folder' if path.is_dir() else 'a pipe or a device, as `<(...)` of a shell is' if path.exists() else ''
         got = f'{str(name)!r} is {kind}' if kind else f'there is no file {str(name)!r}'
         raise MissingFileError(
-            f'--names takes a text file, one name a line, or one of {tuple(list_vocabularies())}; {got}. Write the '
-            f'names into a file: training reads it again.'
+            f'--names expects a text file, one name per line, or one of {tuple(list_vocabularies())}; {got}. Write '
+            f'the names into a regular file: training reads it again.'
         )
     return str(path.resolve())
 
 
 def teacher_settings(teacher: Union[str, dict]) -> dict:
-    """Turn ``--teacher`` into a teacher's config, and refuse what no library knows.
+    """Turn ``--teacher`` into a teacher's config, and refuse unknown teachers.
 
     Args:
         teacher (str | dict): See :func:`mmlgd.pretrain`.
 
     Returns:
-        dict: For ``model.teacher``.
+        dict: Value for ``model.teacher``.
 
     Raises:
         ImportError: ConSE's packages are not installed.
-        MissingFileError: There is no such folder.
-        ConfigError: Not a model of open_clip, or not one of its tags.
+        MissingFileError: The folder does not exist.
+        ConfigError: open_clip has no such model or tag.
     """
     from importlib.util import find_spec
 
@@ -205,7 +205,7 @@ def teacher_settings(teacher: Union[str, dict]) -> dict:
     if kind == 'local-dir':
         folder = path_of(place).resolve()
         if not (folder / 'open_clip_config.json').is_file():
-            raise MissingFileError(f'--teacher local-dir:DIR takes a folder with open_clip_config.json, got {place!r}.')
+            raise MissingFileError(f'--teacher local-dir:DIR needs a folder with open_clip_config.json, got {place!r}.')
         return dict(type='mmlgd.OpenCLIPTeacher', model=f'local-dir:{folder}')
     if kind == 'hf-hub':
         return dict(type='mmlgd.OpenCLIPTeacher', model=teacher)
@@ -213,25 +213,25 @@ def teacher_settings(teacher: Union[str, dict]) -> dict:
 
 
 def _weights(model: str, place: str) -> str:
-    """Weights of an open_clip model: a tag, a file, or a file of a tag."""
+    """Check the weights of an open_clip model: a tag, a file, or a file with its tag."""
     import open_clip
 
     from mmlgd.models.teachers.weights import find_weights
 
     if model not in open_clip.list_models():
         raise ConfigError(
-            f'open_clip knows no model {model!r}. Some it knows: RN50, ViT-B-32, ViT-B-16, MobileCLIP-S1; all: '
-            f'python -c "import open_clip; print(*open_clip.list_models())"'
+            f'open_clip has no model {model!r}. Examples: RN50, ViT-B-32, ViT-B-16, MobileCLIP-S1; all: python -c '
+            f'"import open_clip; print(*open_clip.list_models())"'
         )
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not place:
         if 'openai' not in tags:
-            raise ConfigError(f'--teacher {model} has several weights: give one as {model}:TAG of {", ".join(tags)}.')
+            raise ConfigError(f'--teacher {model} has several weights: give {model}:TAG with one of {", ".join(tags)}.')
         place = 'openai'
     tag, _, file = place.partition(':')
     if path_of(place).is_file():
         place = str(path_of(place).resolve())
     elif tag in tags and file:
         place = f'{tag}:{path_of(file).resolve()}'
-    find_weights(model, place)  # refuses an unknown tag, and names the known ones
+    find_weights(model, place)  # refuses an unknown tag and lists the known ones
     return place

@@ -15,8 +15,8 @@ from .recipes import BASES, FIRST_RUN, LONG, Plan, check_recipe, plan_run, recip
 from .students import NAMED, student_settings
 from .written import config_text, write_config
 
-# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, is not to
-# wait for them.
+# Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
+# them.
 
 VIEWS = 8  # of each image, in a new store
 _RANGES = dict(epochs=(1, 100_000), batch_size=(2, 2**31), size=(32, 4096), workers=(0, 512), gpus=(1, 4096))
@@ -24,14 +24,14 @@ _RANGES = dict(epochs=(1, 100_000), batch_size=(2, 2**31), size=(32, 4096), work
 
 @dataclass
 class PretrainResult:
-    """What a pre-training leaves.
+    """The result of a pre-training.
 
     Attributes:
-        config (Path): Its config, an ordinary one.
+        config (Path): Its config, an ordinary config file.
         work_dir (Path): Folder of config, logs, curves and checkpoints.
-        commands (List[List[str]]): What was run, or would be.
-        checkpoint (Path, optional): The last one. None after a dry run.
-        figures (Dict[str, float]): The last value of each scalar in its log, as ``loss`` and ``bank/visited``.
+        commands (List[List[str]]): Commands that were run, or would be run.
+        checkpoint (Path, optional): The last checkpoint. None after a dry run.
+        figures (Dict[str, float]): The last value of each scalar in its log, such as ``loss`` and ``bank/visited``.
     """
 
     config: Path
@@ -67,53 +67,54 @@ def pretrain(
 ) -> PretrainResult:
     """Distil a CLIP-style teacher into a small backbone, on your images and class names. No labels are read.
 
-    It writes an ordinary config of a few lines on top of one of ours, prints it, and trains it in a process of its own.
-    Edit the config and train it yourself (`mmlgd train FILE`, `mim train mmlgd FILE`) when the options here end. The
-    same command with --resume goes on after an interruption.
+    It writes an ordinary config of a few lines on top of one of ours, prints it, and trains it in a separate process.
+    If you need more than these options, edit the config and train it yourself (`mmlgd train FILE`, `mim train mmlgd
+    FILE`). After an interruption, the same command with --resume continues.
 
     Args:
         images (Path): Folder of images; sub-folders count.
-        names (str | List[str]): Class names: a text file, one a line, or a known set: in1k, caltech256, coco, lvis-v1,
-            cityscapes, ade20k. Several are joined.
+        names (str | List[str]): Class names: a text file, one per line, or a known set: in1k, caltech256, coco,
+            lvis-v1, cityscapes, ade20k. Several are joined.
         student (str): The backbone to train: resnet18, mobilenetv2, timm:NAME or mmpretrain:NAME; --list-students
             shows all. Defaults to resnet18.
         teacher (str): MODEL[:TAG[:FILE]], an open_clip model and its tag, or the tag and a file of its weights;
             local-dir:DIR; hf-hub:ORG/NAME; or conse, which pip installs ("mmlgd[conse]") and which needs no download.
-            In Python also a config. Defaults to RN50:openai.
-        recipe (str, optional): paper: the published one, for millions of views; small-data: the one of our study, for
-            a few thousand images. Defaults to that which fits images x epochs; the reason is printed.
-        epochs (int, optional): Times that each image is seen, from 1 to 100000. Defaults to 200; on a CPU, with the
-            recipe for small data, to as many as take some ten minutes.
-        batch_size (int, optional): Images a step and card, 2 or more; the learning rate follows. Defaults to 256 or 64
-            by the recipe, and to no more than there are images.
-        size (int, optional): Side of the images in pixels, from 32 to 4096. Defaults to 224; on a CPU, with the recipe
-            for small data, to 64.
-        workers (int, optional): Processes that read images, for each card, from 0 to 512. Defaults to 8, and no more
-            than there are cores.
-        bad_pictures (str): skip leaves out unreadable or truncated images and reports them, raise stops at the first.
+            In Python it can also be a config. Defaults to RN50:openai.
+        recipe (str, optional): paper: the published recipe, for millions of views; small-data: the recipe of our study,
+            for a few thousand images. By default images x epochs decides; the reason is printed.
+        epochs (int, optional): Number of epochs, from 1 to 100000. Defaults to 200; on a CPU with the small-data
+            recipe, to as many as take about ten minutes.
+        batch_size (int, optional): Images per step and GPU, 2 or more; the learning rate is scaled with it. Defaults to
+            256 (paper) or 64 (small-data), and at most the number of images.
+        size (int, optional): Side of the images in pixels, from 32 to 4096. Defaults to 224; on a CPU with the
+            small-data recipe, to 64.
+        workers (int, optional): Processes per GPU that read images, from 0 to 512. Defaults to 8, and at most the
+            number of cores.
+        bad_pictures (str): skip leaves out unreadable or truncated images and reports them; raise stops at the first.
             Defaults to skip.
-        max_bad_pictures (str | int | float): With skip: a run that meets more of them stops; a number, or a share as
+        max_bad_pictures (str | int | float): With skip, the run stops if there are more; a number, or a share such as
             1%. Defaults to 1%.
-        gpus (int): Cards of this machine. Defaults to 1; without a card, the CPU.
-        seed (int): Of weights, order and augmentation, from 0 to 4294967295. Defaults to 0.
-        store (Path, optional): Ask the teacher once and keep its answers in this folder; later runs with the same
+        gpus (int): GPUs of this machine. Defaults to 1; without a GPU, the CPU is used.
+        seed (int): Seed of weights, order and augmentation, from 0 to 4294967295. Defaults to 0.
+        store (Path, optional): Run the teacher once and keep its embeddings in this folder; later runs with the same
             images read them. Defaults to none.
-        views (int, optional): With a store: augmented views of each image, from 1 to 100000. Defaults to those of the
-            store, and to 8 for a new one.
-        work_dir (Path, optional): For config, log and checkpoints. Defaults to work_dirs/lgd_STUDENT_IMAGES.
-        resume (bool | str): Go on from the last whole checkpoint in the work dir, or from this one. Defaults to False.
-        amp (bool): Mixed precision also on cards without bf16. Defaults to False.
+        views (int, optional): With a store: augmented views per image, from 1 to 100000. Defaults to the number in the
+            store, and to 8 for a new store.
+        work_dir (Path, optional): Folder for config, log and checkpoints. Defaults to work_dirs/lgd_STUDENT_IMAGES.
+        resume (bool | str): Continue from the last complete checkpoint in the work dir, or from the given one. Defaults
+            to False.
+        amp (bool): Use mixed precision also on GPUs without bf16. Defaults to False.
         cfg_options (dict, optional): Changes to the config, key.subkey=value. Defaults to none.
-        overwrite (bool): Write the config over another one in the work dir. Defaults to False.
+        overwrite (bool): Overwrite another config in the work dir. Defaults to False.
         dry_run (bool): Write and print the config, and stop. Defaults to False.
 
     Returns:
         PretrainResult: Checkpoint, figures and paths.
 
     Raises:
-        MMLGDError: Something of what was given cannot be used; nothing has been written then.
+        MMLGDError: An argument cannot be used; nothing has been written in this case.
         ImportError: A package that the teacher needs is not installed.
-        RunError: The training has failed, or was stopped.
+        RunError: The training failed, or was stopped.
 
     Examples:
         >>> import mmlgd
@@ -125,7 +126,7 @@ def pretrain(
     numbers = dict(epochs=epochs, batch_size=batch_size, size=size, workers=workers, gpus=gpus)
     _check_numbers(numbers, seed, views, store)
     if overwrite and resume:
-        raise ConfigError('--overwrite begins another run, and --resume goes on with one: give one of them.')
+        raise ConfigError('--overwrite starts another run, but --resume continues one: give only one of them.')
     dataset = dict(data_root=str(images.resolve()), **_bad_images(bad_pictures, max_bad_pictures))
     plan = _plan(images, recipe, numbers, teacher)
     if not dry_run:
@@ -134,7 +135,7 @@ def pretrain(
     usual = Path('work_dirs') / f'lgd_{student.replace(":", "-")}_{images.resolve().name}'
     work_dir = usual if work_dir is None else path_of(work_dir)
     check_places(images, vocabulary, teacher_config, work_dir, store)
-    backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # the base's own
+    backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # None: the base's own
     workers = min(8, _cores()) if workers is None else workers
     settings = recipe_settings(plan, teacher_config, vocabulary, backbone, dataset, workers, seed)
     text = config_text(BASES[plan.recipe], settings, cfg_options or {})
@@ -160,20 +161,20 @@ def pretrain(
 def commands_of(
     config: Path, gpus: int, store: Optional[Path], views: Optional[int], train_args: list[str]
 ) -> list[list[str]]:
-    """List what is to be run.
+    """List the commands to run.
 
     Args:
-        config (Path): Of the run.
-        gpus (int): Cards; several are given a process each by torchrun.
-        store (Path, optional): The teacher store, written first unless it has all of its shards.
-        views (int, optional): Of each image, in the store.
-        train_args (List[str]): For ``mmlgd train``.
+        config (Path): Config of the run.
+        gpus (int): Number of GPUs; for several, torchrun starts one process each.
+        store (Path, optional): The teacher store; it is written first unless it has all its shards.
+        views (int, optional): Views per image in the store.
+        train_args (List[str]): Arguments for ``mmlgd train``.
 
     Returns:
         List[List[str]]: Commands.
 
     Raises:
-        StoreError: The store is damaged or of another kind, or has another number of views.
+        StoreError: The store is damaged or has another format, or has another number of views.
     """
     command, launcher = [sys.executable, '-m', 'mmlgd.cli'], []
     if gpus > 1:
@@ -191,7 +192,7 @@ def commands_of(
 
 
 def _store_arguments(store: Path, views: Optional[int]) -> Optional[list[str]]:
-    """How the store is to be written before training reads it; None if it has all of its shards."""
+    """Return the options to write the store before training; None if it has all its shards."""
     from mmlgd.store import DESCRIPTION, StoreError, TeacherStore
 
     seed = []
@@ -199,8 +200,8 @@ def _store_arguments(store: Path, views: Optional[int]) -> Optional[list[str]]:
         told = TeacherStore(store)
         if views not in (None, told.num_views):
             raise StoreError(
-                f'--views {views}, and the teacher store in {str(store)!r} has {told.num_views} views of each image. '
-                f'Leave --views out to train from it, or give another folder as --store for {views} views.'
+                f'--views {views} was given, but the teacher store in {str(store)!r} has {told.num_views} views per '
+                f'image. Leave --views out to train from it, or give another folder as --store for {views} views.'
             )
         if not told.missing():
             return None
@@ -236,11 +237,11 @@ def _check_numbers(numbers: dict, seed: int, views: Optional[int], store: Option
     if views is not None:
         whole('--views', 1, MOST_VIEWS)(views)
         if store is None:
-            raise ConfigError(f'--views {views} is of a teacher store: give its folder as --store, or leave it out.')
+            raise ConfigError(f'--views {views} needs a teacher store: give its folder as --store, or omit --views.')
 
 
 def _bad_images(policy: str, most: Union[str, int, float]) -> dict:
-    """What becomes of bad images, where it is not as in our configs."""
+    """Get the settings for bad images, if they differ from our configs."""
     text = str(most)
     is_share = text.endswith('%') or isinstance(most, float)
     try:
@@ -249,7 +250,8 @@ def _bad_images(policy: str, most: Union[str, int, float]) -> dict:
         amount = 0
     if not (0 < amount < 1 if is_share else amount >= 1):
         raise ConfigError(
-            f'--max-bad-pictures: expected a number of images as 20, or a share between 0 and 100 as 1%; got {text!r}.'
+            f'--max-bad-pictures: expected a number of images such as 20, or a share from 0% to 100% such as 1%; got '
+            f'{text!r}.'
         )
     if policy not in ('skip', 'raise'):
         raise ConfigError(f"--bad-pictures: expected 'skip' or 'raise', got {policy!r}.")
@@ -264,7 +266,7 @@ def _last_checkpoint(work_dir: Path) -> Optional[Path]:
 
 
 def _last_figures(work_dir: Path) -> dict[str, float]:
-    """The last value of each scalar in the log of the run."""
+    """Read the last value of each scalar in the log of the run."""
     from mmlgd.engine.reports.curves import read_scalars
 
     curves = read_scalars(work_dir, iterations_per_epoch=1)

@@ -1,18 +1,18 @@
-"""Recipes of pre-training: which one, its numbers, and its config on top of one of ours."""
+"""Recipes of pre-training: their choice, their numbers, and their configs on top of ours."""
 
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from mmlgd.errors import ConfigError
 
-# Configs that the recipes stand on, below configs/.
+# The base configs of the recipes, below configs/.
 BASES = {
     'paper': 'lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py',
     'small-data': 'small/lgd_resnet18_1xb64-onecycle_pictures.py',
 }
-LONG = 10_000_000  # views of images, from which on the paper's schedule has time to work: 39,000 steps of 256
-FIRST_RUN = 32_000  # views; ten minutes of a core at 64 px, for ResNet-18 with ConSE
-FEW_STEPS = 150  # after 180, students of 30 classes were clearly above random in every column: docs/pretrain.md
+LONG = 10_000_000  # views of images; with at least so many, the paper's schedule is long enough: 39,000 steps of 256
+FIRST_RUN = 32_000  # views; ten minutes on one core at 64 px, for ResNet-18 with ConSE
+FEW_STEPS = 150  # after 180 steps, students of 30 classes were clearly above random in every column: docs/pretrain.md
 WHAT = {
     'paper': "SGD with a cosine, temperatures 0.2 and 0.01, both banks of names, MoCo-v2's views",
     'small-data': 'AdamW in one cycle, temperatures 0.05 and 0.01, both banks of names and a queue, light views',
@@ -25,12 +25,12 @@ class Plan:
 
     Attributes:
         recipe (str): ``'paper'`` or ``'small-data'``.
-        epochs (int): Times that each image is seen.
-        batch_size (int): Images a step and card.
+        epochs (int): Number of epochs.
+        batch_size (int): Images per step and GPU.
         size (int): Side of the images in pixels.
-        images (int): How many there are, or as many as were counted.
-        gpus (int): Cards.
-        reasons (List[str]): What was chosen, and why; what to expect.
+        images (int): Number of images, or the limit of the count.
+        gpus (int): Number of GPUs.
+        reasons (List[str]): The choices, their reasons, and what to expect.
     """
 
     recipe: str
@@ -52,22 +52,23 @@ def plan_run(
     has_card: bool = True,
     is_slow_teacher: bool = False,
 ) -> Plan:
-    """Choose the numbers of a run that were not given.
+    """Choose the settings of a run that were not given.
 
     Args:
-        images (int): How many there are.
-        recipe (str, optional): ``'paper'`` or ``'small-data'``. Defaults to None: the paper's where all epochs see
-            :data:`LONG` images or more, else the one for small data.
-        epochs (int, optional): Defaults to None: 200; on a CPU, and not with the paper's recipe, as many as take some
+        images (int): Number of images.
+        recipe (str, optional): ``'paper'`` or ``'small-data'``. Defaults to None: the paper's if all epochs together
+            have at least :data:`LONG` views, else small-data.
+        epochs (int, optional): Defaults to None: 200; on a CPU, except with the paper's recipe, as many as take about
             ten minutes.
-        batch_size (int, optional): A card. Defaults to None: 256 or 64, and no more than there are images.
-        size (int, optional): In pixels. Defaults to None: 224; on a CPU, with the recipe for small data, 64.
-        gpus (int): Cards. Defaults to 1.
-        has_card (bool): Whether there is any. Defaults to True.
+        batch_size (int, optional): Images per step and GPU. Defaults to None: 256 or 64, and at most the number of
+            images.
+        size (int, optional): Image side in pixels. Defaults to None: 224; on a CPU with the small-data recipe, 64.
+        gpus (int): Number of GPUs. Defaults to 1.
+        has_card (bool): Whether there is a GPU. Defaults to True.
         is_slow_teacher (bool): Whether the teacher takes most of the time on a CPU. Defaults to False.
 
     Returns:
-        Plan: With reasons to be printed.
+        Plan: The plan, with reasons to print.
 
     Examples:
         >>> plan = plan_run(3000, has_card=False)
@@ -86,7 +87,7 @@ def plan_run(
         than = 'at least' if recipe == 'paper' else 'fewer than'
         reasons.append(
             f'Recipe {recipe}: {images:,} images x {epochs} epochs are {than} {LONG:,} views. {WHAT[recipe]}. '
-            f'--recipe {"small-data" if recipe == "paper" else "paper"} takes the other: {_OTHER[recipe]}.'
+            f'--recipe {"small-data" if recipe == "paper" else "paper"} chooses the other: {_OTHER[recipe]}.'
         )
     if size is None:
         size = 64 if recipe == 'small-data' and not has_card else 224
@@ -94,19 +95,19 @@ def plan_run(
         batch_size = max(2, min(256 if recipe == 'paper' else 64, images // gpus))
     if not has_card and given_epochs is None and recipe == 'small-data':
         reasons.append(
-            f'No card: a first run of {epochs} epochs at {size} px, of some ten CPU minutes. With more time, '
-            f'give more --epochs (four times as many are worth a lot), then a larger --size.'
+            f'No GPU: this is a first run of {epochs} epochs at {size} px, about ten CPU minutes. With more time, '
+            f'increase --epochs first (four times as many help a lot), then --size.'
         )
     if not has_card and is_slow_teacher:
         reasons.append(
-            'No card: the teacher takes most of the time here. --teacher conse, which pip installs, is many times '
-            'faster; --store DIR asks a teacher once, for this run and later ones.'
+            'No GPU: the teacher takes most of the time here. --teacher conse, which pip installs, is many times '
+            'faster; --store DIR runs a teacher only once, for this run and later ones.'
         )
     steps = epochs * (images // (batch_size * gpus))
     if steps < FEW_STEPS:
         enough = -(-FEW_STEPS * epochs // max(1, steps))
         reasons.append(
-            f'This run has {steps} steps, and its student will hardly be better than a random one. What helps: '
+            f'This run has {steps} steps, and its student will hardly be better than a random one. This helps: '
             f'--epochs {enough} or more, a smaller --batch-size, more images (without labels they cost nothing).'
         )
     return Plan(recipe, epochs, batch_size, size, images, gpus, reasons)
@@ -124,19 +125,19 @@ def recipe_settings(
     workers: int,
     seed: int,
 ) -> dict:
-    """Write what a run changes in the config that its recipe stands on.
+    """Collect the changes of a run to the base config of its recipe.
 
     Args:
-        plan (Plan): Its numbers.
+        plan (Plan): The plan of the run.
         teacher (dict): Config of the teacher.
         vocabulary (str | dict): Class names.
-        student (dict, optional): Config of the backbone. None: that of the base.
-        dataset (dict): Settings of the data set: folder, and what becomes of bad images.
-        workers (int): Processes that read images, for each card.
-        seed (int): Of weights, order and augmentation.
+        student (dict, optional): Config of the backbone. None: the backbone of the base.
+        dataset (dict): Settings of the data set: folder, and the policy for bad images.
+        workers (int): Processes per GPU that read images.
+        seed (int): Seed of weights, order and augmentation.
 
     Returns:
-        dict: Settings, to be merged into the base by mmengine.
+        dict: Settings that mmengine merges into the base.
     """
     text = dict(vocabulary=vocabulary if isinstance(vocabulary, str) else dict(vocabulary, _delete_=True))
     is_conse = teacher['type'].endswith('ConSETeacher')
@@ -156,7 +157,7 @@ def recipe_settings(
 
 
 def _paper(plan: Plan) -> dict:
-    """As published: lr 0.03 for 256 images a step, 5 epochs of warm-up, at most a quarter of the run."""
+    """Set the published schedule: lr 0.03 for 256 images per step, 5 epochs of warm-up or a quarter of the run."""
     warm_up, common = min(5, plan.epochs // 4), dict(by_epoch=True, convert_to_iter_based=True)
     span = dict(T_max=plan.epochs - warm_up, begin=warm_up, end=plan.epochs)
     schedule = [dict(type='CosineAnnealingLR', **span, **common)]
@@ -167,11 +168,11 @@ def _paper(plan: Plan) -> dict:
 
 
 def _small_data(plan: Plan, model: dict, is_conse: bool) -> dict:
-    """As in the study: lr 2e-3 for 64 images a step, by the square root as AdamW has it; a queue that images fill."""
+    """Set the study's schedule: lr 2e-3 for 64 images per step, scaled by the square root; a queue that fills up."""
     model['queue'] = dict(size=min(8192, plan.images))
     if is_conse:
-        # A teacher that also says what an image looks like; similarities to names shrink by sqrt(0.1), and so does the
-        # temperature. Small images tell its classifier no more at its own 224 px.
+        # This teacher also describes the look of an image; similarities to names shrink by sqrt(0.1), and so does the
+        # temperature. Its classifier gains nothing from enlarging small images to its own 224 px.
         model['teacher'].setdefault('visual_share', 0.9)
         if plan.size <= 128:
             model['teacher'].setdefault('image_size', (128, 128))
@@ -187,13 +188,13 @@ def _rounded(lr: float) -> float:
 
 
 def check_recipe(recipe: Optional[str]) -> None:
-    """Refuse a recipe that is none.
+    """Refuse an unknown recipe.
 
     Args:
-        recipe (str, optional): Its name.
+        recipe (str, optional): Name of the recipe.
 
     Raises:
-        ConfigError: There is none of this name.
+        ConfigError: There is no recipe of this name.
     """
     if recipe is not None and recipe not in BASES:
         raise ConfigError(f'There is no recipe {recipe!r}. Expected one of {", ".join(BASES)}.')

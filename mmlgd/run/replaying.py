@@ -1,4 +1,4 @@
-"""A training step that was stopped for a NaN or Inf, run again."""
+"""Replay of a training step that stopped for a NaN or Inf."""
 
 from pathlib import Path
 from typing import Optional, Union
@@ -8,21 +8,21 @@ from mmlgd.engine.numerics.replay import Replay, replay_step
 
 
 def replay(step: Union[str, Path], *, teacher_options: Optional[dict] = None) -> Replay:
-    """Run a training step again that was stopped for a NaN or Inf.
+    """Run a training step again that stopped for a NaN or Inf.
 
-    It has the weights, banks, inputs, random numbers and precision of the run.
+    It uses the weights, banks, inputs, random numbers and precision of the run.
 
     Args:
         step (str | Path): ``broken_steps/iter_N_rank_R.pth`` in the work dir of the run; nothing in it is executed.
-        teacher_options (dict, optional): Changes of the teacher's config. A teacher in a file or folder has to be named
-            here, as ``model=local-dir:/my/clip``.
+        teacher_options (dict, optional): Changes to the teacher's config. A teacher in a file or folder must be named
+            here, for example ``model=local-dir:/my/clip``.
 
     Returns:
-        Replay: What was broken in the run, what is in the replay, losses and embeddings.
+        Replay: The broken parts in the run and in the replay, losses and embeddings.
 
     Raises:
         MissingFileError: There is no such file.
-        CheckpointError: It is no broken step, or one of another model.
+        CheckpointError: It is not a broken step, or belongs to another model.
 
     Examples:
         >>> import mmlgd

@@ -1,4 +1,4 @@
-"""The teacher, asked once about augmented views of all images: training then needs no teacher."""
+"""Writes a teacher store: the teacher embeds augmented views of all images once, and training needs no teacher."""
 
 import time
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from .config import read_config
 
 @dataclass(frozen=True)
 class StoreResult:
-    """A store that was written.
+    """A teacher store that was written.
 
     Attributes:
         folder (Path): The store.
         images (int): Number of images.
-        views (int): Augmented views of each.
-        bad_images (int): Images that could not be read, and were left out.
-        size (int): Bytes of all embeddings.
-        seconds (float): It took.
+        views (int): Augmented views per image.
+        bad_images (int): Unreadable images, which were skipped.
+        size (int): Size of all embeddings in bytes.
+        seconds (float): Duration.
     """
 
     folder: Path
@@ -51,29 +51,30 @@ def store_teacher(
     cfg_options: Optional[dict] = None,
     launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
 ) -> StoreResult:
-    """Run the teacher once over all images, and keep its embeddings.
+    """Run the teacher once over all images, and store its embeddings.
 
-    It sees augmented views of each. Training needs no teacher then: ``mmlgd train CONFIG --store OUT``. A run that was
-    stopped goes on where it was. On several cards or processes, start it by ``torchrun`` with ``launcher`` pytorch.
+    The teacher embeds augmented views of each image. Training then needs no teacher: ``mmlgd train CONFIG --store
+    OUT``. A stopped run continues where it was. For several GPUs or processes, start it with ``torchrun`` and
+    ``launcher`` pytorch.
 
     Args:
         config (str | Path | Config): A config file of LGD training, ``mmlgd::lgd/NAME.py`` of an installed package, or
-            in Python a config, which stays as it is.
+            in Python a config, which is not changed.
         out (str | Path): Folder of the store.
-        views (int): Augmented views of each image, from 1 to 100,000, each seen in turn.
-        seed (int): Another seed gives other views. Defaults to 0.
-        verify (bool): Read what is there, and write damaged shards anew.
-        cfg_options (dict, optional): Changes of the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
-            blanks.
-        launcher (str): What has started this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
+        views (int): Augmented views per image, from 1 to 100,000; epochs use them in turn.
+        seed (int): Seed of the views. Defaults to 0.
+        verify (bool): Read existing shards, and write damaged ones again.
+        cfg_options (dict, optional): Changes to the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+            spaces.
+        launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
 
     Returns:
-        StoreResult: What is in the store.
+        StoreResult: Description of the store.
 
     Raises:
         MissingFileError: There is no such config.
         NumberError: ``views`` or ``seed`` is out of its range.
-        StoreError: The folder has a store of something else.
+        StoreError: The folder has another store.
 
     Examples:
         >>> import mmlgd
@@ -89,7 +90,7 @@ def store_teacher(
         if torch.cuda.is_available():
             dist.init_dist(launcher)
         else:
-            torch.distributed.init_process_group('gloo')  # mmengine's own wants a card for each process
+            torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
     started = time.time()
     with loading_safely():
         store = write_store(cfg, out, views, seed, verify)

@@ -8,26 +8,26 @@ from typing import Any
 
 from mmlgd.errors import ConfigError
 
-# In the words of a config; mmpretrain's residual blocks start as the identity, torchvision's (and ours) do not.
+# As configs; mmpretrain's residual blocks start as the identity, torchvision's (and ours) do not.
 NAMED: dict[str, dict] = {
     'resnet18': dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,), norm_eval=False, zero_init_residual=False),
     'mobilenetv2': dict(type='mmpretrain.MobileNetV2', widen_factor=1.0, out_indices=(7,)),
 }
 _SIZE = 224
-# mmpretrain calls a config ARCHITECTURE_BATCH..._DATASET.py; one with another word in front is a way to pre-train it.
+# mmpretrain names a config ARCHITECTURE_BATCH..._DATASET.py; another word in front is a pre-training method.
 _CONFIG = re.compile(r'([^_]+)_\d+xb\d+.*_in1k(?:-\d+px)?\.py')
 _TIMM = re.compile(r'^@register_model\s+def (\w+)\(', re.MULTILINE)
 
 
 def list_students(start: str = '') -> list[str]:
-    """List the names that a student can have. No library is imported for it.
+    """List the available student names. This imports no library.
 
     Args:
-        start (str): Of the names that are wanted. Defaults to all.
+        start (str): Start of the wanted names. Defaults to all names.
 
     Returns:
-        List[str]: ``resnet18``, ``mobilenetv2``, ``timm:NAME`` and ``mmpretrain:NAME``, those of the installed
-        libraries, sorted.
+        List[str]: ``resnet18``, ``mobilenetv2``, and ``timm:NAME`` and ``mmpretrain:NAME`` of the installed libraries,
+        sorted.
 
     Examples:
         >>> list_students('res')
@@ -46,19 +46,20 @@ def list_students(start: str = '') -> list[str]:
 
 
 def student_settings(name: str, size: int = _SIZE) -> dict:
-    """Find the settings of a backbone by its name, and see that it can take images of a size.
+    """Find the settings of a backbone by its name, and check that it supports an image size.
 
     Args:
-        name (str): One of :func:`list_students`; for ``mmpretrain:NAME`` also a class of ``mmpretrain.models`` with
-            settings that all have a default. A model of timm may have a tag, which counts for its settings alone: the
-            student starts from random weights.
-        size (int): Of its images, in pixels. Defaults to 224.
+        name (str): One of :func:`list_students`; ``mmpretrain:NAME`` can also be a class of ``mmpretrain.models`` whose
+            settings all have defaults. A timm model may have a tag, which only affects its settings: the student starts
+            from random weights.
+        size (int): Image side in pixels. Defaults to 224.
 
     Returns:
-        dict: For ``model.backbone``. A model of timm is the whole of it but the classifier, under timm's own names.
+        dict: Value for ``model.backbone``. A timm model is complete except for the classifier, with timm's own key
+        names.
 
     Raises:
-        ConfigError: No library knows the name, or the backbone cannot take such images.
+        ConfigError: The name is unknown, or the backbone does not support this image size.
 
     Examples:
         >>> student_settings('timm:resnet10t')
@@ -69,20 +70,20 @@ def student_settings(name: str, size: int = _SIZE) -> dict:
     library, _, model = name.partition(':')
     if library == 'timm' and model.split('.')[0] in _timm_models():
         settings: dict[str, Any] = dict(type='mmpretrain.TIMMBackbone', model_name=model)
-        # A transformer has the size of its images built in, and some of those can also take others.
+        # A transformer has a fixed image size; some transformers also support others.
         return _that_fits(name, settings, size, [{}, dict(img_size=size, dynamic_img_size=True), dict(img_size=size)])
     if library == 'mmpretrain' and (settings := _of_mmpretrain(model)):
         return _that_fits(name, settings, size, [{}] if size == _SIZE else [dict(img_size=size), {}])
     known = list_students(f'{library}:') or list_students()
     close = get_close_matches(name, known, n=5, cutoff=0.4) or list(NAMED)
     raise ConfigError(
-        f'There is no student {name!r}. Some that there are: {", ".join(close)}; all: `mmlgd pretrain --list-students`.'
+        f'There is no student {name!r}. Similar names: {", ".join(close)}; list all: `mmlgd pretrain --list-students`.'
     )
 
 
 def _that_fits(name: str, settings: dict, size: int, choices: list[dict]) -> dict:
-    """Take the first of several additions with which the backbone can be built, and passes zeros of this size."""
-    from mmlgd.models.necks import channels_of  # of a large package, which a name in a list does without
+    """Use the first of several additions with which the backbone can be built and processes zeros of this size."""
+    from mmlgd.models.necks import channels_of  # a large package, which listing names does not need
     from mmlgd.utils.building import build_part
 
     errors = []
@@ -92,17 +93,17 @@ def _that_fits(name: str, settings: dict, size: int, choices: list[dict]) -> dic
             return {**settings, **more}
         except ConfigError as error:
             errors.append(error)
-    told = errors[choices.index({})]  # the others may only say that there is no such setting
+    told = errors[choices.index({})]  # errors of the other additions may only be about an unknown setting
     raise ConfigError(f'The student {name} cannot be used with --size {size}: {told}') from told
 
 
 def _of_mmpretrain(model: str) -> dict:
-    """Settings of a backbone out of mmpretrain's config of this architecture, or its class alone; empty if neither."""
-    from mmengine.config import Config  # of a large package, which a name in a list does without
+    """Get a backbone's settings from mmpretrain's config of this architecture or its class; empty if neither exists."""
+    from mmengine.config import Config  # a large package, which listing names does not need
 
     if file := _mmpretrain_configs().get(model):
         settings = Config.fromfile(file).model.backbone.to_dict()
-        settings.pop('init_cfg', None)  # weights of another place
+        settings.pop('init_cfg', None)  # weights from elsewhere
         return {**settings, 'type': f'mmpretrain.{settings["type"]}'}
     folder = _folder('mmpretrain') / 'models/backbones/__init__.py'
     is_class = folder.is_file() and re.search(rf"'{re.escape(model)}'", folder.read_text(encoding='utf-8'))
@@ -125,6 +126,6 @@ def _timm_models() -> set[str]:
 
 
 def _folder(package: str) -> Path:
-    """Where a package lies, without an import of it."""
+    """Find the folder of a package without importing it."""
     spec = find_spec(package)
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else Path('nowhere')

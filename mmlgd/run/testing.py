@@ -1,4 +1,4 @@
-"""Evaluation of a checkpoint by the test set of any mmpretrain, mmdet, mmseg or mmlgd config."""
+"""Evaluates a checkpoint on the test set of any mmpretrain, mmdet, mmseg or mmlgd config."""
 
 from pathlib import Path
 from typing import Literal, Optional, Union
@@ -26,24 +26,24 @@ def test(
     out: Optional[Union[str, Path]] = None,
     show_dir: Optional[Union[str, Path]] = None,
 ) -> dict[str, float]:
-    """Evaluate a checkpoint by the test set of a config: of mmpretrain, mmdet, mmseg or mmlgd.
+    """Evaluate a checkpoint on the test set of an mmpretrain, mmdet, mmseg or mmlgd config.
 
     Args:
         config (str | Path | Config): A config file, ``mmlgd::lgd/NAME.py`` of an installed package, or in Python a
-            config, which stays as it is.
-        checkpoint (str | Path): File or URL.
-        work_dir (str | Path, optional): Folder of logs. Defaults to the config's, or ``work_dirs/CONFIG_NAME``.
-        cfg_options (dict, optional): Changes of the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
-            blanks.
-        launcher (str): What has started this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
+            config, which is not changed.
+        checkpoint (str | Path): The checkpoint, as a file or URL.
+        work_dir (str | Path, optional): Folder for logs. Defaults to the config's, or ``work_dirs/CONFIG_NAME``.
+        cfg_options (dict, optional): Changes to the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+            spaces.
+        launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
         out (str | Path, optional): Write the predictions to this .pkl, or the metrics to this .json.
         show_dir (str | Path, optional): Draw predictions into this folder.
 
     Returns:
-        Dict[str, float]: Metrics by name, as mmengine's evaluator has them.
+        Dict[str, float]: Metrics by name, from mmengine's evaluator.
 
     Raises:
-        MissingFileError: There is no such config or checkpoint.
+        MissingFileError: The config or checkpoint does not exist.
         ConfigError: An option or a setting of the config cannot be used here.
 
     Examples:
@@ -73,15 +73,14 @@ def test_config(
     out: Optional[Union[str, Path]] = None,
     show_dir: Optional[Union[str, Path]] = None,
 ) -> Config:
-    """Read a config and let the options of :func:`test` have the last word.
+    """Read a config and apply the options of :func:`test`, which take precedence.
 
     Returns:
-        Config: For mmengine's runner.
+        Config: Config for mmengine's runner.
 
     Raises:
-        MissingFileError: There is no such config or checkpoint.
-        ConfigError: ``out`` is neither a .pkl nor a .json file, or a value would not be
-            read back as it is.
+        MissingFileError: The config or checkpoint does not exist.
+        ConfigError: ``out`` is neither a .pkl nor a .json file, or mmengine would not read a value back unchanged.
     """
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
@@ -89,7 +88,7 @@ def test_config(
     if not Path(checkpoint).is_file() and '://' not in str(checkpoint):
         raise MissingFileError(f'There is no checkpoint at {str(checkpoint)!r}.')
     if out and Path(out).suffix not in ('.pkl', '.json'):
-        raise ConfigError(f'--out takes a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')
+        raise ConfigError(f'--out expects a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')
     cfg.load_from = str(checkpoint)
     if show_dir:
         _draw_into(cfg, str(show_dir))
@@ -104,7 +103,8 @@ def test_config(
 
 
 def _draw_into(cfg: Config, folder: str) -> None:
-    # mmpretrain's hook has `enable`, mmdet's and mmseg's have `draw`; out_dir is relative to the work dir there.
+    # mmpretrain's hook has `enable`; the hooks of mmdet and mmseg have `draw`, and their out_dir is relative to the
+    # work dir.
     switch = 'enable' if cfg.get('default_scope') == 'mmpretrain' else 'draw'
     name = {'mmpretrain': 'out_dir', 'mmdet': 'test_out_dir'}.get(cfg.get('default_scope'))
     cfg.default_hooks.visualization.update({switch: True, **({name: folder} if name else {})})

@@ -1,4 +1,4 @@
-"""The options of a training run, and the config that they change."""
+"""Applies the options of a training run to its config."""
 
 from pathlib import Path
 from typing import Optional, Union
@@ -33,17 +33,17 @@ def train_config(
     store: Optional[Union[str, Path]] = None,
     no_validate: bool = False,
 ) -> Config:
-    """Read a config and let the options of :func:`mmlgd.train` have the last word.
+    """Read a config and apply the options of :func:`mmlgd.train`, which take precedence.
 
-    ``cfg_options`` change what ``amp`` and ``resume`` set; the other options count with what they have changed.
+    ``cfg_options`` override what ``amp`` and ``resume`` set; the other options are applied to the result.
 
     Returns:
-        Config: For mmengine's runner.
+        Config: Config for mmengine's runner.
 
     Raises:
-        MissingFileError: There is no such config.
-        ConfigError: ``auto_scale_lr`` without ``auto_scale_lr.base_batch_size`` in the config, a seed that is none,
-            more processes than cards, mixed precision without a card, or a value that mmengine would not read back.
+        MissingFileError: The config does not exist.
+        ConfigError: ``auto_scale_lr`` without ``auto_scale_lr.base_batch_size`` in the config, an invalid seed, more
+            processes than GPUs, mixed precision without a GPU, or a value that mmengine would not read back.
     """
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
@@ -74,13 +74,13 @@ def train_config(
 
 
 def scale_lr(cfg: Config) -> None:
-    """Let mmengine scale the learning rate with the images of an update, in place.
+    """Let mmengine scale the learning rate with the number of images per update, in place.
 
     Args:
-        cfg (Config): With ``auto_scale_lr.base_batch_size``.
+        cfg (Config): A config with ``auto_scale_lr.base_batch_size``.
 
     Raises:
-        ConfigError: It has none; or a schedule sets the learning rate by itself.
+        ConfigError: It has no base_batch_size; or a schedule sets the learning rate itself.
     """
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
         raise ConfigError(
@@ -90,13 +90,12 @@ def scale_lr(cfg: Config) -> None:
     for schedule in [schedulers] if isinstance(schedulers, dict) else schedulers:
         require(
             'eta_max' not in schedule,
-            f'--auto-scale-lr scales the learning rate of the optimizer, and {schedule.get("type")} of this config '
-            f'sets its own from eta_max={schedule.get("eta_max")}, meant for '
-            f'{cfg.auto_scale_lr.base_batch_size} images a step. Leave --auto-scale-lr out, and set eta_max in '
-            f'proportion to your images a step.',
+            f'--auto-scale-lr scales the learning rate of the optimizer, but {schedule.get("type")} of this config '
+            f'sets its own from eta_max={schedule.get("eta_max")}, for {cfg.auto_scale_lr.base_batch_size} images per '
+            f'step. Leave --auto-scale-lr out, and set eta_max in proportion to your images per step.',
         )
     cfg.auto_scale_lr.enable = True
-    # mmengine counts the images of a step; with accumulated gradients an update has several steps of them.
+    # mmengine counts the images of one step; with accumulated gradients an update has several steps.
     steps = whole('optim_wrapper.accumulative_counts', 1, 2**20)(cfg.optim_wrapper.get('accumulative_counts', 1))
     cfg.auto_scale_lr.base_batch_size /= steps
 
@@ -106,7 +105,7 @@ def _check_precision(cfg: Config) -> None:
     found = [getattr(amp_optimizer_wrapper, f'is_{kind}_available')() for kind in ('cuda', 'npu', 'mlu', 'musa')]
     require(
         not str(wrapper.get('type')).endswith('AmpOptimWrapper') or any(found),  # mmengine's own condition
-        f'Mixed precision (--amp, or AmpOptimWrapper in the config) takes a card, and this machine has none that torch '
+        f'Mixed precision (--amp, or AmpOptimWrapper in the config) needs a GPU, but this machine has none that torch '
         f'{torch.__version__} can use. Train without it: leave --amp out, or set optim_wrapper.type=OptimWrapper. '
-        f'`mmlgd doctor` looks at the card.',
+        f'`mmlgd doctor` checks the GPU.',
     )

@@ -1,4 +1,4 @@
-"""Training of any mmpretrain, mmdet, mmseg or mmlgd config, with the options that OpenMMLab users know."""
+"""Trains any mmpretrain, mmdet, mmseg or mmlgd config, with the options that OpenMMLab users know."""
 
 import os
 from contextlib import nullcontext
@@ -17,19 +17,19 @@ from mmlgd.utils.files import read_small, sole_writer
 from .config import build_runner
 from .train_options import train_config
 
-# Where launchers tell a process its rank, before there is a group of processes to ask.
+# The environment variables in which launchers pass the rank, before there is a process group.
 _RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run has left.
+    """The result of a training run.
 
     Attributes:
-        work_dir (Path): Logs and checkpoints.
-        checkpoint (Path, optional): The last one; None if none was written.
-        losses (Dict[str, float]): Of the last step, by name; ``loss`` is their sum.
-        metrics (Dict[str, float]): Of the last evaluation, by name; empty without one.
+        work_dir (Path): Folder of logs and checkpoints.
+        checkpoint (Path, optional): The last checkpoint; None if none was written.
+        losses (Dict[str, float]): Losses of the last step by name; ``loss`` is their sum.
+        metrics (Dict[str, float]): Metrics of the last evaluation by name; empty without an evaluation.
     """
 
     work_dir: Path
@@ -53,30 +53,31 @@ def train(
 ) -> TrainResult:
     """Train any mmpretrain, mmdet, mmseg or mmlgd config.
 
-    On several cards, start this function (or ``mmlgd train``) once on each card by ``torchrun`` with
+    For several GPUs, start this function (or ``mmlgd train``) once per GPU with ``torchrun`` and
     ``launcher='pytorch'``.
 
     Args:
         config (str | Path | Config): A config file, ``mmlgd::lgd/NAME.py`` of an installed package, or in Python a
-            config, which stays as it is.
-        work_dir (str | Path, optional): Folder of logs and checkpoints. Defaults to the config's, or
+            config, which is not changed.
+        work_dir (str | Path, optional): Folder for logs and checkpoints. Defaults to the config's, or
             ``work_dirs/CONFIG_NAME``.
-        cfg_options (dict, optional): Changes of the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
-            blanks. They change what ``amp`` and ``resume`` set, too.
-        launcher (str): What has started this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
-        resume (bool | str): Continue from this checkpoint, or from the last whole one in the work dir if none is named.
-        amp (bool): Mixed precision: bf16 where the card has it, else fp16 with loss scaling.
+        cfg_options (dict, optional): Changes to the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+            spaces. They override what ``amp`` and ``resume`` set.
+        launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
+        resume (bool | str): Continue from this checkpoint, or from the last complete one in the work dir if none is
+            given.
+        amp (bool): Mixed precision: bf16 if the GPU has it, else fp16 with loss scaling.
         auto_scale_lr (bool): Scale the learning rate from the config's ``auto_scale_lr.base_batch_size``.
-        student (str | Path, optional): What ``model.backbone`` starts from: a checkpoint of LGD training (file or URL),
-            another one, ``torchvision://NAME``, or ``none`` for random weights. Defaults to what the config says.
+        student (str | Path, optional): Start of ``model.backbone``: a checkpoint of LGD training (file or URL), another
+            checkpoint, ``torchvision://NAME``, or ``none`` for random weights. Defaults to the config's start.
         store (str | Path, optional): Read the teacher's embeddings from this folder, see ``mmlgd store``.
         no_validate (bool): Train without evaluating.
 
     Returns:
-        TrainResult: Where the run is, and its last figures.
+        TrainResult: Paths and last values of the run.
 
     Raises:
-        MissingFileError: There is no such config or checkpoint.
+        MissingFileError: The config or checkpoint does not exist.
         ConfigError: An option or a setting of the config cannot be used here.
         LockedError: Another run writes to the work dir.
 
@@ -90,7 +91,7 @@ def train(
         cfg = train_config(**options)
         if images := folder_of((cfg.get('train_dataloader') or {}).get('dataset', {})):
             require_outside(cfg.work_dir, images, 'The work dir', '--work-dir')
-        # Before the runner: it writes its config into the work dir.
+        # Before building the runner, which writes its config into the work dir.
         rank = os.environ.get(_RANKS.get(cfg.launcher, ''), '0')
         with sole_writer(cfg.work_dir) if rank == '0' else nullcontext():
             resume_whole(cfg)
@@ -100,7 +101,7 @@ def train(
 
 
 def _result(runner: Runner) -> TrainResult:
-    """Read what the runner has logged last, and where its last checkpoint is."""
+    """Read the runner's last logged values and its last checkpoint."""
     last = {name: values.current() for name, values in runner.message_hub.log_scalars.items() if len(values.data[0])}
     losses = {name[len('train/') :]: float(value) for name, value in last.items() if name.startswith('train/')}
     metrics = {name[len('val/') :]: float(value) for name, value in last.items() if name.startswith('val/')}

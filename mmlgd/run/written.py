@@ -1,4 +1,4 @@
-"""The config of a pre-training as a file: settings on top of a config of ours, written by mmengine."""
+"""Writes the config of a pre-training to a file: settings on top of one of our configs."""
 
 import copy
 import shlex
@@ -7,18 +7,18 @@ from typing import Any, Callable
 
 from mmlgd.errors import ConfigError, MMLGDError
 
-# Imports inside of functions are of large packages: the help of `mmlgd pretrain`, which reads this module, is not to
-# wait for them.
+# Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
+# them.
 
 _HEAD = '# Written by `mmlgd pretrain`. An ordinary config: edit it, train it by `mim train mmlgd FILE`.\n'
 
 
 class OtherConfigError(MMLGDError, FileExistsError):
-    """A work dir that has the config of another run."""
+    """The work dir has the config of another run."""
 
 
 def _base_of(name: str) -> dict:
-    """Read a config of ours, by its place below ``configs/``."""
+    """Read one of our configs by its path below ``configs/``."""
     from mmengine.config import Config
 
     from mmlgd.utils.paths import place_of
@@ -30,13 +30,13 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
     """Write a config on top of one of ours.
 
     Args:
-        name (str): That config's place below ``configs/``.
-        settings (dict): What is to be merged into it.
-        options (Dict[str, Any]): Changes after that, ``key.subkey`` or ``key.0.subkey`` to values: they have the last
-            word.
+        name (str): Path of that config below ``configs/``.
+        settings (dict): Settings to merge into it.
+        options (Dict[str, Any]): Further changes, from ``key.subkey`` or ``key.0.subkey`` to values; they take
+            precedence.
 
     Returns:
-        str: Python, as mmengine writes it.
+        str: The config as Python text, from mmengine.
 
     Raises:
         ConfigError: An option cannot be merged.
@@ -55,7 +55,7 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
 
 
 def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
-    """Let options have the last word: each part of the config that they touch is then written in full."""
+    """Apply the options last; each part of the config that they change is then written in full."""
     from mmengine.config import Config
 
     whole = Config(Config._merge_a_into_b(copy.deepcopy(settings), copy.deepcopy(base)))
@@ -71,29 +71,29 @@ def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
 
 
 def write_config(work_dir: Path, text: str, overwrite: bool, command_of: Callable[[Path], list[str]]) -> Path:
-    """Write the config; one that says something else stays.
+    """Write the config; do not replace a different one.
 
     Args:
-        work_dir (Path): Of the run. mmengine writes the config in full there: ours goes into a folder of its own.
+        work_dir (Path): Work dir of the run. mmengine writes the full config there; ours goes into a separate folder.
         text (str): The config.
-        overwrite (bool): Also over one that says something else.
-        command_of (Callable): The command that trains a config, for the advice to train the one that is there.
+        overwrite (bool): Replace a different config.
+        command_of (Callable): Returns the command that trains a config, for the advice to train the existing one.
 
     Returns:
         Path: The file.
 
     Raises:
-        OtherConfigError: Another config is there.
-        LockedError: Another run writes to the work dir, and its config is not this one.
-        WriteError: The work dir cannot be written to.
+        OtherConfigError: There is a different config.
+        LockedError: Another run with another config writes to the work dir.
+        WriteError: The work dir is not writable.
     """
     from mmlgd.utils.files import own_folder, sole_writer, write_whole
 
-    # The place of the work dir is part of the config: a later `train.py CONFIG --resume` finds its checkpoints.
+    # The config contains the work dir's path, so that a later `train.py CONFIG --resume` finds the checkpoints.
     file, place = work_dir / 'recipe' / 'pretrain.py', _python(dict(work_dir=str(work_dir.resolve())))
     if _read(file) == text + place:
         return file
-    with sole_writer(work_dir):  # not that of a run which is going on
+    with sole_writer(work_dir):  # never replace the config of an active run
         there = _read(file)
         is_moved = there.startswith(f'{text}work_dir') and there.count('\n') == (text + place).count('\n')
         if there and not is_moved and not overwrite:

@@ -1,4 +1,4 @@
-"""What is left of a run: the student with its names, its size and its statistics, and what it says of images."""
+"""The trained student with its names, image size and statistics, and its predictions."""
 
 from .backbone import get_student
 from .inferencer import ZeroShotInferencer

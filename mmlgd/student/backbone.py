@@ -1,4 +1,4 @@
-"""The trained backbone, out of its checkpoint or out of a config."""
+"""The backbone of a student, from a checkpoint or a config."""
 
 from pathlib import Path
 from typing import Union
@@ -20,8 +20,7 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
     Args:
         config_or_checkpoint (str | Path | Config): A checkpoint of LGD training or of ``mmlgd publish``, as a file
             or URL: the backbone comes with its weights. Or a config (a ``.py`` file, ``'mmlgd::lgd/....py'``, or a
-            ``Config``): the backbone comes with the weights of its ``init_cfg`` or ``load_from``, or else initialised
-            at random.
+            ``Config``): the backbone gets the weights of its ``init_cfg`` or ``load_from``, or else random weights.
         **options: Changes to the backbone's own settings, for example ``out_indices=(0, 1, 2, 3)`` or
             ``frozen_stages=1``.
 
@@ -31,8 +30,8 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: The checkpoint is cut off, has no student, does not fit, or would run code.
-        ConfigError: The config has no backbone, or one that cannot be built.
+        CheckpointError: The checkpoint is truncated, has no student, does not fit, or would run code.
+        ConfigError: The config has no backbone, or it cannot be built.
 
     Examples:
         >>> import torch
@@ -55,10 +54,10 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
     student = build_part(settings, 'model.backbone')
     if checkpoint:
         check_weights(student, weights, checkpoint)
-        student.load_state_dict(weights, strict=False)  # all are there; some modules have a table of their own
+        student.load_state_dict(weights, strict=False)  # all keys are present; some modules have extra tables
     else:
         student.init_weights()
-    student.eval()  # not returned: mmpretrain's backbones return None from it
+    student.eval()  # on its own line: eval() of mmpretrain's backbones returns None
     return student
 
 

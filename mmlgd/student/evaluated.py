@@ -1,4 +1,4 @@
-"""The student that an evaluation config is about: that of the checkpoint, whichever backbone and image size it has."""
+"""Adapts an evaluation config to the student of a checkpoint: its backbone, neck and image size."""
 
 from pathlib import Path
 from typing import Optional
@@ -12,24 +12,24 @@ from .image_size import image_size, resized
 
 
 def use_student_of(cfg: Config, source: Optional[str]) -> None:
-    """Let an evaluation config have the student of a checkpoint, in place: its backbone, its neck and its image size.
+    """Put the backbone, neck and image size of a checkpoint's student into an evaluation config, in place.
 
-    Only a config of LGD without training data is changed, and an evaluation set only where it has no pipeline. A
-    checkpoint that does not hold its config leaves all as it is.
+    This changes only LGD configs without training data, and only evaluation sets without a pipeline. A checkpoint
+    without a config changes nothing.
 
     Args:
-        cfg (Config): Of an evaluation, as ``configs/benchmarks/classification/zero-shot_in1k.py``.
-        source (str, optional): A checkpoint, as a file or URL. None, and other sources of weights, change nothing.
+        cfg (Config): An evaluation config, for example ``configs/benchmarks/classification/zero-shot_in1k.py``.
+        source (str, optional): A checkpoint, as a file or URL. None and other sources of weights change nothing.
 
     Raises:
-        CheckpointError: The student in the checkpoint would run code, or sees images of a size that none has.
+        CheckpointError: The student in the checkpoint would run code, or its image size is invalid.
     """
     is_evaluation = 'teacher' in (cfg.get('model') or {}) and not cfg.get('train_dataloader')
     if not is_evaluation or not source or not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
         return
     try:
         trained = model_config(read_checkpoint(source), source)
-    except CheckpointError:  # no config in it; what else is wrong, its loading says
+    except CheckpointError:  # no config in it; loading reports other faults
         return
     for part in ('backbone', 'neck'):
         if settings := trained['model'].get(part):

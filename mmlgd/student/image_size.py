@@ -1,4 +1,4 @@
-"""The size that a student sees images at: it belongs to the student, and is read out of the config of its training."""
+"""The image size of a student, read from the config of its training."""
 
 import logging
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from mmlgd.datasets.views import pipeline_of
 from mmlgd.errors import brief
 from mmlgd.models.zero_shot import IMAGENET_RGB
 
-DEFAULT = (224, 224)  # of a config that does not say
+DEFAULT = (224, 224)  # for a config without a size
 
 
 def image_size(config: dict) -> tuple[int, int]:
-    """Say at which size a student sees images.
+    """Find the image size of a student.
 
-    That is where the evaluation of its training brought them to; without an evaluation, or one that takes images as
-    they are, the size that it was trained at; if the config has no data either, the backbone's ``img_size``, or 224.
-    Where the training says no single size (images as they are, or of random sizes), 224 is taken with a warning.
+    It is the size of the evaluation during its training. If there was no evaluation, or one without resizing, it is the
+    training size. If the config has no data either, it is the backbone's ``img_size``, or 224. If the training has no
+    single size (no resizing, or random sizes), it is 224, with a warning.
 
     Args:
         config (dict): Settings of the training, as :func:`~mmlgd.checkpoints.model_config` reads them.
@@ -32,7 +32,7 @@ def image_size(config: dict) -> tuple[int, int]:
         Tuple[int, int]: Height and width.
 
     Raises:
-        CheckpointError: The config names a size that no image has, or something else than transforms.
+        CheckpointError: The config has an invalid size, or a pipeline that is not a list of transforms.
 
     Examples:
         >>> crop = dict(type='mmpretrain.RandomResizedCrop', scale=64)
@@ -46,9 +46,9 @@ def image_size(config: dict) -> tuple[int, int]:
     size = size or _trained_size(config)
     if size is None and _pipeline_of(config, 'train_dataloader'):
         print_log(
-            f'The training of this student does not bring images to one size: {_text(DEFAULT)} is taken. If that is '
-            f'wrong, give a size (`--size` of `mmlgd evaluate` and `mmlgd export`), or a '
-            f'test_dataloader in the config of training, which every later use follows.',
+            f'The training of this student does not resize images to one size: {_text(DEFAULT)} is used. If that is '
+            f'wrong, give a size (`--size` of `mmlgd evaluate` and `mmlgd export`), or a test_dataloader in the '
+            f'config of training, which all later uses follow.',
             'current',
             logging.WARNING,
         )
@@ -56,19 +56,19 @@ def image_size(config: dict) -> tuple[int, int]:
 
 
 def evaluation_pipeline(config: dict, default: Optional[list[dict]] = None) -> list[dict]:
-    """Say how images are prepared for a student.
+    """Get the transforms that prepare images for a student.
 
     Args:
         config (dict): Settings of the training.
-        default (List[dict], optional): For a training without evaluation. Defaults to None: :func:`resized` to
-            :func:`image_size`.
+        default (List[dict], optional): Transforms for a training without evaluation. Defaults to None: :func:`resized`
+            to :func:`image_size`.
 
     Returns:
-        List[dict]: Transforms of the evaluation of its training. One that leaves images of several sizes brings them
-        to :func:`image_size` first: the short side, and the middle of the long one.
+        List[dict]: Transforms of the evaluation of its training. If these leave images at several sizes, they first
+        resize the short side to :func:`image_size` and crop the centre.
 
     Raises:
-        CheckpointError: The config names a size that no image has, something else than transforms, or transforms that
+        CheckpointError: The config has an invalid size, a pipeline that is not a list of transforms, or transforms that
             would run code.
 
     Examples:
@@ -84,26 +84,26 @@ def evaluation_pipeline(config: dict, default: Optional[list[dict]] = None) -> l
     size = size or _trained_size(config)
     if is_fixed or size is None:
         return pipeline
-    # No margin is cut: the evaluation has seen whole images, and one that has the size already stays as it is.
+    # Crop no margin: the evaluation saw whole images. An image of the right size does not change.
     loads = next((i for i, step in enumerate(pipeline) if not is_loading(step)), len(pipeline))
     return [*pipeline[:loads], *_to_size(size, max(size)), *pipeline[loads:]]
 
 
 def reading_pipeline(config: Optional[dict], default: Optional[list[dict]] = None) -> list[dict]:
-    """Say how images are read and prepared for a student.
+    """Get the transforms that read and prepare images for a student.
 
     Args:
         config (dict, optional): Settings of the training.
-        default (List[dict], optional): For a config without evaluation. Defaults to None, the size of the training.
+        default (List[dict], optional): Transforms for a config without evaluation. Defaults to None: the training size.
 
     Returns:
-        List[dict]: As :func:`evaluation_pipeline`, with the reading of the file as the first transform.
+        List[dict]: As :func:`evaluation_pipeline`, with a transform that reads the file first.
 
     Raises:
-        CheckpointError: As there.
+        CheckpointError: As in :func:`evaluation_pipeline`.
     """
     pipeline = evaluation_pipeline(config or {}, default)
-    # Ours takes no half image for a whole one; another that has options stays.
+    # Our reader refuses truncated images; keep another reader if it has options.
     if pipeline[0]['type'].endswith('LoadImageFromFile'):
         load, *pipeline = pipeline
         load = load if len(load) > 1 else dict(type='mmlgd.LoadImageFromFile')
@@ -113,13 +113,13 @@ def reading_pipeline(config: Optional[dict], default: Optional[list[dict]] = Non
 
 
 def resized(size: tuple[int, int]) -> list[dict]:
-    """Prepare images as the literature does: the short side to 8/7 of the size (256 for 224), then the middle.
+    """Resize as in the literature: the short side to 8/7 of the size (256 for 224), then crop the centre.
 
     Args:
         size (Tuple[int, int]): Height and width.
 
     Returns:
-        List[dict]: Transforms of images that have been read.
+        List[dict]: Transforms for images that are already read.
 
     Examples:
         >>> [step.get('scale', step.get('crop_size')) for step in resized((64, 64))]
@@ -129,14 +129,14 @@ def resized(size: tuple[int, int]) -> list[dict]:
 
 
 def size_evaluation(cfg: Config) -> None:
-    """Let a run evaluate at the size that it trains at, in place: where an evaluation set has no pipeline.
+    """Let a run evaluate at its training size, in place, for evaluation sets without a pipeline.
 
-    A pipeline in the config stays. If it brings images to another size than the training does, a warning says so: the
-    student's size is then that of the evaluation.
+    A pipeline in the config stays. If its size differs from the training size, a warning says so: the student then uses
+    the evaluation size.
 
     Args:
-        cfg (Config): Of LGD pre-training, or with evaluation sets of type ``mmlgd.Pictures``; another config is left
-            as it is.
+        cfg (Config): A config of LGD pre-training, or with evaluation sets of type ``mmlgd.Pictures``; others do not
+            change.
     """
     evaluated = {loader: list(_datasets_of(cfg, loader)) for loader in ('val_dataloader', 'test_dataloader')}
     is_ours = 'teacher' in (cfg.get('model') or {})
@@ -149,61 +149,61 @@ def size_evaluation(cfg: Config) -> None:
             datasets[-1]['pipeline'] = [dict(type='mmlgd.LoadImageFromFile'), *resized(size)]
     if is_ours and trained and trained != size:
         print_log(
-            f'This run trains with images of {_text(trained)} pixels and evaluates with {_text(size)}; whoever uses '
-            f'its student later sees images as the evaluation does. If that is not meant, change the pipeline of '
-            f'val_dataloader and test_dataloader, or leave it out.',
+            f'This run trains with images of {_text(trained)} pixels and evaluates with {_text(size)}. Later uses of '
+            f'its student follow the evaluation. If this is not intended, change the pipeline of val_dataloader and '
+            f'test_dataloader, or leave it out.',
             'current',
             logging.WARNING,
         )
 
 
 def compare_sizes(cfg: Config, source: str) -> None:
-    """Warn where a config is about to show a frozen student images of another size than the student's own.
+    """Warn if a config uses another image size than the frozen student's own.
 
     Args:
-        cfg (Config): Of an evaluation; one of another model than ours, as a detector's, is left alone.
-        source (str): What the student is from; only a checkpoint with its config in it says a size.
+        cfg (Config): An evaluation config; configs of other models, such as detectors, are ignored.
+        source (str): Source of the student; only a checkpoint that holds its config has a size.
     """
     is_ours = 'teacher' in (cfg.get('model') or {})
     if not is_ours or not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
         return
     try:
         own, shown = image_size(model_config(read_checkpoint(source), source)), image_size(cfg)
-    except CheckpointError:  # no config in it that says a size; what else is wrong, its loading says
+    except CheckpointError:  # no config with a size in it; loading reports other faults
         return
     if own != shown:
         print_log(
-            f'{source} is of a student that sees images of {_text(own)} pixels; this config shows it {_text(shown)}. '
-            f"Without the pipeline of test_dataloader.dataset, tools/test.py brings images to the student's size.",
+            f'{source} has a student for images of {_text(own)} pixels; this config uses {_text(shown)}. '
+            f"Without a pipeline in test_dataloader.dataset, tools/test.py resizes images to the student's size.",
             'current',
             logging.WARNING,
         )
 
 
 def compare_statistics(cfg: Config, source: str) -> None:
-    """Warn where a config is about to show a student images of other statistics, or in another order of channels.
+    """Warn if a config uses other image statistics or another channel order than the student's training.
 
     Args:
-        cfg (Config): Of an evaluation, or of a training that starts from the student.
-        source (str): What the student is from; only a checkpoint of LGD with its config in it says its statistics.
+        cfg (Config): A config of an evaluation, or of a training that starts from the student.
+        source (str): Source of the student; only an LGD checkpoint that holds its config has statistics.
 
     Raises:
-        CheckpointError: It says some that are no numbers of channels.
+        CheckpointError: The statistics are not one number per channel.
     """
     if not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
         return
     try:
         trained = model_config(read_checkpoint(source), source)
-    except CheckpointError:  # no config in it; what else is wrong, its loading says
+    except CheckpointError:  # no config in it; loading reports other faults
         return
-    if 'neck' not in trained['model'] or 'data_preprocessor' in trained:  # of another training, as a classifier's
+    if 'neck' not in trained['model'] or 'data_preprocessor' in trained:  # of another training, such as a classifier's
         return
     own = _statistics(trained['model'].get('data_preprocessor') or IMAGENET_RGB, source)
     here = (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor') or IMAGENET_RGB
     if (shown := _statistics(here, 'The config')) != own:
         print_log(
-            f'{source} is of a student that was trained with images of {own}; this config shows it {shown}. Set the '
-            f'data_preprocessor of this config as in the training, or expect less of the student.',
+            f'The student of {source} was trained with images of {own}, but this config has {shown}. Set the '
+            f'data_preprocessor of this config as in the training; otherwise the student performs worse.',
             'current',
             logging.WARNING,
         )
@@ -244,17 +244,17 @@ def _trained_size(config: dict) -> Optional[tuple[int, int]]:
 
 
 def _pipeline_of(config: dict, loader: str) -> Optional[list[dict]]:
-    """Find the transforms of a data loader, below what is wrapped around its data set (a store, repetitions)."""
+    """Find the transforms of a data loader, inside the wrappers of its data set (a store, repetitions)."""
     for dataset in _datasets_of(config, loader):
         if pipeline := pipeline_of(dataset):
             if not isinstance(pipeline, (list, tuple)) or not all(is_step(step) for step in pipeline):
-                raise CheckpointError(f'The config has no list of transforms as {loader}.dataset.pipeline.')
+                raise CheckpointError(f'{loader}.dataset.pipeline of the config is not a list of transforms.')
             return list(pipeline)
     return None
 
 
 def _datasets_of(config: dict, loader: str) -> Iterator[dict]:
-    """Walk from a data loader's data set to the one that is wrapped in it, if there is one at all."""
+    """Go from a data loader's data set to the wrapped data set, if there is any."""
     dataset = _dict_of(config.get(loader), loader).get('dataset')
     while dataset := _dict_of(dataset, f'{loader}.dataset'):
         yield dataset

@@ -1,4 +1,4 @@
-"""What a student is shown: files, folders, addresses and arrays, found, read and prepared batch by batch."""
+"""Input images of a student: files, folders, URLs and arrays, found, read and prepared batch by batch."""
 
 import warnings
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 @dataclass
 class ImageSource:
-    """One image: a file, a URL or an array, and its path below the folder that was given, for its drawing."""
+    """One image: a file, a URL or an array, with its path below the given folder, which names its drawing."""
 
     source: Union[str, np.ndarray]
     name: Union[str, Path] = ''
@@ -31,7 +31,7 @@ class ImageSource:
         return shown(self.source) if isinstance(self.source, str) else f'an array {self.source.shape}'
 
     def read(self) -> np.ndarray:
-        """Read it as (H, W, 3), BGR; the errors of all decoders and networks become one that names the image."""
+        """Read it as (H, W, 3), BGR; errors of decoders and networks become one error that names the image."""
         if not isinstance(self.source, str):
             return self.source
         try:
@@ -41,7 +41,7 @@ class ImageSource:
 
 
 def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list[ImageSource]:
-    """Find the images behind inputs, and check what can be checked without reading them.
+    """Find the images of inputs, and check what can be checked without reading them.
 
     Args:
         inputs (str | Path | ndarray | list): A file, a URL, a folder (searched with its sub-folders), an array
@@ -52,8 +52,8 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
 
     Raises:
         FileNotFoundError: A path is missing.
-        ConfigError: A folder without images, an array of another shape, or an empty list.
-        TypeError: It is something else.
+        ConfigError: A folder has no images, an array has another shape, or the list is empty.
+        TypeError: An input has another type.
 
     Examples:
         >>> [str(one) for one in find_images(['http://host/cat.jpg', np.zeros((8, 8, 3))])]
@@ -67,13 +67,13 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
 
 
 def preparation(pipeline: list[dict]) -> Compose:
-    """Build transforms for images that are read already.
+    """Build transforms for images that are already read.
 
     Args:
-        pipeline (List[dict]): As :attr:`~mmlgd.Student.pipeline`; what reads files is left out.
+        pipeline (List[dict]): As :attr:`~mmlgd.Student.pipeline`; transforms that read files are skipped.
 
     Returns:
-        Compose: For :func:`batches`.
+        Compose: The transforms, for :func:`batches`.
     """
     with plain_files():
         return Compose([TRANSFORMS.build(dict(step)) for step in pipeline if not is_loading(step)])
@@ -85,17 +85,17 @@ def batches(
     """Read and prepare images, batch by batch.
 
     Args:
-        images (List[ImageSource]): Of :func:`find_images`.
-        prepare (Callable): Of :func:`preparation`.
-        batch_size (int): Images a batch, at most. Defaults to 32.
-        skip (bool): Leave out an image that cannot be read, with a warning. Defaults to False, an error.
+        images (List[ImageSource]): From :func:`find_images`.
+        prepare (Callable): From :func:`preparation`.
+        batch_size (int): Images per batch, at most. Defaults to 32.
+        skip (bool): Skip unreadable images with a warning. Defaults to False: they are errors.
 
     Yields:
         dict: ``inputs`` and ``data_samples``, with ``index`` and ``img_path``; images of one size.
     """
     samples = _prepared(images, prepare, skip)
     while chunk := list(islice(samples, batch_size)):
-        # A pipeline that does not resize leaves several sizes, which do not stack.
+        # Without resizing, images have several sizes, which cannot be stacked.
         for _, group in groupby(chunk, key=lambda sample: sample['inputs'].shape):
             yield default_collate(list(group))
 
@@ -107,7 +107,7 @@ def _prepared(images: list[ImageSource], prepare: Callable[[dict], dict], skip: 
         except ValueError as error:
             if not skip:
                 raise
-            warnings.warn(f'{error} It is left out.', stacklevel=2)
+            warnings.warn(f'{error} It is skipped.', stacklevel=2)
             continue
         sample = prepare(dict(img=array, img_shape=array.shape[:2], ori_shape=array.shape[:2]))
         path = image.source if isinstance(image.source, str) else None
@@ -138,5 +138,5 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
             raise ConfigError(f'There are no images ({endings}) in {str(path)!r} and its sub-folders.')
         return [ImageSource(str(path / file), file) for file in files]
     if not path.is_file():
-        raise MissingFileError(f'There is no image and no folder at {str(path)!r} (a pipe or a device is none).')
+        raise MissingFileError(f'There is no image and no folder at {str(path)!r} (pipes and devices do not count).')
     return [ImageSource(str(path), path.name)]

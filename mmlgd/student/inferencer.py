@@ -1,4 +1,4 @@
-"""A student at work: images in, class names out."""
+"""Zero-shot inference with a student: images in, class names out."""
 
 import warnings
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ from .zero_shot import get_zero_shot_classifier
 
 
 class ZeroShotInferencer(ImageClassificationInferencer):
-    """Name what is in images, with a student and any class names.
+    """Classify images with a student and any class names.
 
-    Images are prepared as the evaluation of the training did (``test_dataloader`` in its config), or, if it had none,
-    brought to the size that the student was trained at: the short side to 8/7 of it, then the middle.
+    Images are prepared as in the evaluation of its training (``test_dataloader`` in its config). If there was none,
+    they get the training size: the short side is resized to 8/7 of it, then the centre is cropped.
 
     Args:
-        checkpoint (str | Path): Of LGD training or of ``mmlgd publish``; a file or URL.
+        checkpoint (str | Path): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL.
         vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
-            None, those of training, for which no teacher is needed.
-        templates (str | list, optional): Prompt templates. Defaults to None, those of training.
-        teacher (dict, optional): Config of the teacher, whose text tower embeds new names, or changes to that of
-            training: see :func:`~mmlgd.get_zero_shot_classifier`. Defaults to None, that of training.
+            None: the names of training, which need no teacher.
+        templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
+        teacher (dict, optional): Config of the teacher whose text tower embeds new names, or changes to the config of
+            training: see :func:`~mmlgd.get_zero_shot_classifier`. Defaults to None: the teacher of training.
         device (str | torch.device, optional): Where to compute. Defaults to None: the accelerator if there is one.
 
     Attributes:
@@ -40,9 +40,9 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
-        CheckpointError: It is cut off, has no student or no bank, or does not fit.
+        CheckpointError: It is truncated, has no student or no bank, or does not fit.
         VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
-        ValueError: The teacher is not the one that the student was distilled from.
+        ValueError: The student was distilled from another teacher.
 
     Examples:
         >>> import mmlgd
@@ -81,11 +81,11 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             inputs (str | Path | ndarray | list): A file, a URL, a folder (searched with its sub-folders), an array
                 (H, W, 3) in BGR order as OpenCV and mmpretrain read it, or a list of these.
             return_datasamples (bool): Return mmpretrain's ``DataSample`` instead of dicts. Defaults to False.
-            batch_size (int): Images a step. Defaults to 32.
-            topk (int): How many named scores to give for an image. Defaults to 5.
-            on_error (str): ``'skip'`` leaves an image that cannot be read out, with a warning that names it;
-                ``'raise'`` reads all images once beforehand and stops at the first such, before any prediction.
-                Defaults to ``'skip'``.
+            batch_size (int): Images per batch. Defaults to 32.
+            topk (int): Number of names with scores per image. Defaults to 5.
+            on_error (str): ``'skip'`` skips unreadable images with a warning that names them; ``'raise'`` reads all
+                images once beforehand and stops at the first unreadable one, before any prediction. Defaults to
+                ``'skip'``.
             **drawing: mmpretrain's ``show_dir`` (folder for the drawn images; sub-folders are kept), ``resize``,
                 ``rescale_factor``, ``draw_score``, ``show`` and ``wait_time``.
 
@@ -96,8 +96,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
         Raises:
             FileNotFoundError: A path is missing. Paths and arrays are checked before the first prediction.
-            ValueError: A folder without images, an array of another shape, no image that can be read, or an
-                unknown argument.
+            ValueError: A folder has no images, an array has another shape, no image can be read, or an argument is
+                unknown.
         """
         if on_error not in ('skip', 'raise'):
             raise ConfigError(f"Expected on_error 'skip' or 'raise', got {on_error!r}.")
@@ -124,8 +124,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         """Read and prepare images, batch by batch: :func:`~mmlgd.student.images.batches`.
 
         Args:
-            inputs (List[ImageSource]): Of :func:`~mmlgd.student.images.find_images`.
-            batch_size (int): Images a batch, at most.
+            inputs (List[ImageSource]): From :func:`~mmlgd.student.images.find_images`.
+            batch_size (int): Images per batch, at most.
             on_error (str): As in :meth:`__call__`.
 
         Returns:
@@ -141,10 +141,10 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         show_dir: Union[str, Path, None] = None,
         **drawing,
     ) -> None:
-        """Draw the best name and its score into images, one at a time.
+        """Draw the best name and its score into each image.
 
         Args:
-            inputs (List[ImageSource]): Of :meth:`_inputs_to_list`.
+            inputs (List[ImageSource]): From :meth:`_inputs_to_list`.
             preds (List[DataSample]): Their predictions.
             show (bool): Show them in a window. Defaults to False.
             show_dir (str | Path, optional): Write them into this folder, as ``NAME.png``. Defaults to None.
@@ -158,11 +158,11 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             picture, target = inputs[pred.index], targets[pred.index]
             try:
                 image = np.ascontiguousarray(picture.read()[..., ::-1])  # to RGB
-            except ValueError as error:  # a URL that answered before
+            except ValueError as error:  # a URL that no longer answers
                 warnings.warn(f'{error} It is not drawn.', stacklevel=2)
                 continue
             drawing.update(name=str(picture), out_file=None if target is None else str(target))
-            with matplotlib.rc_context({'text.parse_math': False}):  # a $ in a name is a $
+            with matplotlib.rc_context({'text.parse_math': False}):  # a $ in a name stays a $
                 self.visualizer.visualize_cls(image, pred, classes=self.classes, draw_gt=False, show=show, **drawing)
         if show:
             self.visualizer.close()
@@ -176,7 +176,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             preds (List[DataSample]): Predictions.
             visualization (None): Not used: drawn images are not kept.
             return_datasamples (bool): Return them as they are. Defaults to False.
-            topk (int): How many named scores. Defaults to 5.
+            topk (int): Number of names with scores. Defaults to 5.
 
         Returns:
             list: As :meth:`__call__` says.
@@ -192,7 +192,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
 
 def _targets(inputs: list[ImageSource], show_dir: Union[str, Path]) -> list[Path]:
-    """Say where each drawn image goes: one file each, and never onto an image that is read."""
+    """Choose a file for each drawn image: one file each, and never one of the input images."""
     targets, taken = [], {Path(one.source).resolve() for one in inputs if isinstance(one.source, str)}
     for index, one in enumerate(inputs):
         target = Path(show_dir, one.name or str(index)).with_suffix('.png')

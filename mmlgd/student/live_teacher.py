@@ -1,4 +1,4 @@
-"""The teacher of a student that is trained already: who embeds new class names and looks at images for it."""
+"""The teacher of a trained student: it embeds new class names and, for comparison, images."""
 
 from pathlib import Path
 from typing import Optional, Union
@@ -10,21 +10,21 @@ from mmlgd.models.teachers.known import build_known_teacher
 
 
 def live_teacher(config: dict, options: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint') -> dict:
-    """Say which teacher can be asked: that of training, or the one behind the store of training.
+    """Find the config of the teacher: the one of training, or the one that wrote the store of training.
 
     Args:
-        config (dict): Settings of the training, as :attr:`~mmlgd.evaluation.FrozenModel.config`.
-        options (dict, optional): Changes to the teacher's config. ``store`` is another place of the store. With a
-            ``type`` it is a whole config, in the place of that of training. Defaults to None. A teacher in a file, a
-            folder or a repository has to be named here.
-        source (str | Path): Where the settings are from, for the error.
+        config (dict): Config of the training, as in :attr:`~mmlgd.evaluation.FrozenModel.config`.
+        options (dict, optional): Changes to the teacher's config. ``store`` is the new place of the store. With a
+            ``type`` it is a whole config, which replaces the config of training. Defaults to None. A teacher in a file,
+            a folder or a repository must be named here.
+        source (str | Path): Source of the config, for the error message.
 
     Returns:
-        dict: Config of a teacher.
+        dict: Config of the teacher.
 
     Raises:
-        CheckpointError: The teacher is no class that the installed libraries register, or lies in a place that is not
-            named.
+        CheckpointError: The installed libraries register no such teacher class, or the teacher is in a place that was
+            not named.
 
     Examples:
         >>> config = dict(model=dict(teacher=dict(type='mmlgd.ConSETeacher')))
@@ -39,19 +39,19 @@ def live_teacher(config: dict, options: Optional[dict] = None, source: Union[str
 def build_live_teacher(
     config: dict, teacher_id: str, options: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint'
 ) -> BaseTeacher:
-    """Build the teacher of :func:`live_teacher`, and see that it is the one of training.
+    """Build the teacher of :func:`live_teacher`, and check that it is the teacher of training.
 
     Args:
         config (dict): Settings of the training.
         teacher_id (str): Identity of the teacher that the student was distilled from.
-        options (dict, optional): As there. Defaults to None.
-        source (str | Path): Where the student is from, for the error.
+        options (dict, optional): As in :func:`live_teacher`. Defaults to None.
+        source (str | Path): Source of the student, for the error message.
 
     Returns:
-        BaseTeacher: On the CPU.
+        BaseTeacher: The teacher, on the CPU.
 
     Raises:
-        MMLGDError: It cannot be built; the message says how to name it.
-        ConfigError: It is another teacher.
+        MMLGDError: The teacher cannot be built; the message says how to name it.
+        ConfigError: The student was distilled from another teacher.
     """
     return build_known_teacher(live_teacher(config, options, source), teacher_id, f'{source} was distilled from')

@@ -1,4 +1,4 @@
-"""Names for images, as data and as a table."""
+"""Class names for images, as data and as a table."""
 
 import csv
 import io
@@ -27,24 +27,24 @@ def predict(
     show_dir: Union[str, Path, None] = None,
     out: Union[str, Path, None] = None,
 ) -> list[dict]:
-    """Name what is in images, with a student and any names.
+    """Classify images with a student and any class names.
 
     Images are prepared as in the evaluation of the student's training, at its own size.
 
     Args:
-        checkpoint (str): Of LGD training, or its published file; a file or URL.
+        checkpoint (str): A checkpoint of LGD training or its published file, as a file or URL.
         images (List[str]): Files, URLs, and folders, which are searched with their sub-folders.
-        names (List[str] | str | dict, optional): A text file, a set, or the names themselves. Defaults to those of
-            training, for which no teacher is needed.
-        templates (str, optional): Prompt templates. Defaults to those of training.
-        teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, as
-            pretrained=FILE; one in a file or folder has to be named. Defaults to None.
-        topk (int): How many names for each image, at most. Defaults to 5.
-        batch_size (int): Images a step. Defaults to 32.
-        on_error (str): ``skip`` leaves an image that cannot be read out, with a warning that names it; ``raise`` stops
-            before any prediction. Defaults to ``skip``.
+        names (List[str] | str | dict, optional): A text file, a known set, or the names themselves. Defaults to the
+            names of training, which need no teacher.
+        templates (str, optional): Prompt templates. Defaults to the templates of training.
+        teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, for example
+            pretrained=FILE. A teacher in a file or folder must be named. Defaults to None.
+        topk (int): Names per image, at most. Defaults to 5.
+        batch_size (int): Images per batch. Defaults to 32.
+        on_error (str): ``skip`` skips unreadable images with a warning that names them; ``raise`` stops before any
+            prediction. Defaults to ``skip``.
         device (str, optional): Where to compute. Defaults to the accelerator if there is one.
-        show_dir (str | Path, optional): Folder for the images with their best name drawn into them. Defaults to None.
+        show_dir (str | Path, optional): Folder for copies of the images with their best name. Defaults to None.
         out (str | Path, optional): File to write, ``.csv`` or ``.json``. Defaults to None.
 
     Returns:
@@ -52,8 +52,8 @@ def predict(
         the scores of all names sum to 1.
 
     Raises:
-        MissingFileError: A file or folder is not there.
-        CheckpointError: The checkpoint is cut off, has no names, or does not fit.
+        MissingFileError: A file or folder does not exist.
+        CheckpointError: The checkpoint is truncated, has no names, or does not fit.
         ConfigError: No image can be read, or an option is out of its range.
 
     Examples:
@@ -78,7 +78,7 @@ def predict(
 
 
 def _as_csv(results: list[dict]) -> str:
-    """A line for each image and name."""
+    """Write a line for each image and name."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator='\n')
     writer.writerow(['image', 'rank', 'name', 'score'])

@@ -1,4 +1,4 @@
-"""A checkpoint as a source of parts: read once, and each part built and checked in one way."""
+"""A saved student: its checkpoint is read once, and each part is built and checked in the same way."""
 
 import contextlib
 import copy
@@ -20,23 +20,23 @@ from mmlgd.utils.building import build_part
 
 from .sized_build import no_larger_than
 
-# Of settings that have none, as in our configs and in mmpretrain's.
+# Defaults for configs without a value, as in our configs and in mmpretrain's.
 _TYPES = dict(neck='mmlgd.ProjectionNeck', data_preprocessor='mmpretrain.ClsDataPreprocessor')
 
 
 class SavedStudent:
-    """What a checkpoint holds of a student.
+    """The content of a student's checkpoint.
 
     Args:
-        content (dict): Of :func:`~mmlgd.checkpoints.read_checkpoint`.
-        source (str | Path): Where it is from, for errors.
+        content (dict): From :func:`~mmlgd.checkpoints.read_checkpoint`.
+        source (str | Path): Source of the checkpoint, for error messages.
 
     Attributes:
         state (Dict[str, Tensor]): All its tensors, by name.
-        config (ConfigDict): Settings of its training, with ``model``.
+        config (ConfigDict): Config of its training, with ``model``.
 
     Raises:
-        CheckpointError: It holds no tensors by name, or no config, or one that is more than plain settings.
+        CheckpointError: It holds no state dict or no config, or the config is more than plain settings.
     """
 
     def __init__(self, content: dict, source: Union[str, Path]):
@@ -50,12 +50,12 @@ class SavedStudent:
 
         Raises:
             FileNotFoundError: There is no such file.
-            CheckpointError: It is cut off, or would run code; and as above.
+            CheckpointError: It is truncated, or would run code; and as above.
         """
         return cls(read_checkpoint(checkpoint), checkpoint)
 
     def has(self, part: str) -> bool:
-        """Tell whether there are tensors of a part."""
+        """Check whether there are tensors of a part."""
         return any(key.startswith(f'{part}.') for key in self.state)
 
     def build(self, part: str, below: Optional[nn.Module] = None, **settings: Any) -> nn.Module:
@@ -63,15 +63,15 @@ class SavedStudent:
 
         Args:
             part (str): ``'backbone'`` or ``'neck'``.
-            below (nn.Module, optional): The backbone that a neck stands on, which says how many channels there are.
-                Defaults to None: the settings say it.
-            **settings: Changes to its settings.
+            below (nn.Module, optional): The backbone before a neck, which defines the neck's channels. Defaults to
+                None: the config defines them.
+            **settings: Changes to its config.
 
         Returns:
-            nn.Module: In eval mode, on the CPU.
+            nn.Module: The part in eval mode, on the CPU.
 
         Raises:
-            CheckpointError: There is no such part, it would run code, or the weights do not fit.
+            CheckpointError: The part is missing, would run code, or its weights do not fit.
             ConfigError: It cannot be built.
         """
         own = backbone_of(self.config, self.source) if part == 'backbone' else self.config['model'].get(part)
@@ -84,12 +84,12 @@ class SavedStudent:
         with self._guarded(weights):
             module = build_part(settings, f'model.{part}', _TYPES.get(part))
         check_weights(module, weights, self.source)
-        module.load_state_dict(weights, strict=False)  # all are there; some modules have a table of their own
-        module.eval()  # not returned: mmpretrain's backbones return None from it
+        module.load_state_dict(weights, strict=False)  # all keys are present; some modules have extra tables
+        module.eval()  # on its own line: eval() of mmpretrain's backbones returns None
         return module
 
     def preprocessor(self) -> nn.Module:
-        """Build the data preprocessor: the image statistics of its training, or ImageNet's, RGB.
+        """Build the data preprocessor with the image statistics of its training, or ImageNet's, RGB.
 
         Raises:
             CheckpointError: It would run code.
@@ -97,7 +97,7 @@ class SavedStudent:
         """
         settings = self.config['model'].get('data_preprocessor') or self.config.get('data_preprocessor')
         settings = self._settings(settings or IMAGENET_RGB, 'data_preprocessor')
-        settings.pop('augmentation', None)  # for training alone, and its library need not be here
+        settings.pop('augmentation', None)  # only for training; its library may be missing here
         with self._guarded({}):
             return build_part(settings, 'model.data_preprocessor', _TYPES['data_preprocessor'])
 
@@ -105,7 +105,7 @@ class SavedStudent:
         """Read τ_S, the student's temperature in its training.
 
         Raises:
-            ConfigError: It is no number above 0.
+            ConfigError: It is not a number above 0.
         """
         settings = self._settings(self.config['model'].get('loss') or {}, 'loss')
         return build_part(settings, 'model.loss', 'mmlgd.LGDLoss').student_temperature
@@ -121,7 +121,7 @@ class SavedStudent:
     def _settings(self, own: Any, part: str) -> dict:
         if not isinstance(own, dict):
             raise CheckpointError(f'The config in {self.source} has a {type(own).__name__} as its {part}.')
-        # What is looked through is what will be built: a bare type is one of the scope of its training.
+        # Check exactly what will be built: a type without a scope gets the scope of its training.
         scoped = {'_scope_': self.config.get('default_scope', 'mmpretrain'), **own}
         return buildable(scoped, part, self.source)
 
@@ -135,17 +135,17 @@ def backbone_of(config: Config, source: Union[str, Path, Config]) -> dict:
     """Find the backbone's settings, as a copy.
 
     Args:
-        config (Config): With a ``model``.
-        source (str | Path | Config): Where it is from, for the error.
+        config (Config): A config with a ``model``.
+        source (str | Path | Config): Source of the config, for the error message.
 
     Returns:
-        dict: To be changed at will.
+        dict: A copy, which may be changed.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: The config has no backbone.
     """
     backbone = (config.get('model') or {}).get('backbone')
     if not isinstance(backbone, dict):
         source = 'The config' if isinstance(source, Config) else source
-        raise ConfigError(f'{source} has no model.backbone, of which a student is. Give a config of LGD training.')
+        raise ConfigError(f'{source} has no model.backbone, which a student needs. Give a config of LGD training.')
     return copy.deepcopy(dict(backbone))

@@ -1,4 +1,4 @@
-"""Models out of a checkpoint, built no larger than the weights that are to go into them."""
+"""Builds models from a checkpoint, but none that is much larger than the weights in it."""
 
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -10,22 +10,22 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 from mmlgd.checkpoints.files import CheckpointError
 
-# Beside its weights, a model makes indices and masks, and numbers to initialise with.
+# Apart from its weights, a model makes indices, masks and numbers for initialisation.
 _TIMES, _SLACK = 4, 1 << 24
-# Steps that torch takes for each tensor of a model, and beside them. Most models take 3 to 10; timm's MaxViT at 512
-# pixels, which lays out its indices row by row, a hundred.
+# Torch operations allowed per tensor of a model, and in addition. Most models take 3 to 10 per tensor; timm's MaxViT at
+# 512 pixels takes a hundred, because it builds its indices row by row.
 _STEPS, _SLACK_OF_STEPS = 200, 10_000
 
 
 class no_larger_than(TorchDispatchMode):
-    """Refuse to make many more numbers or layers than some weights have, before there is memory for them.
+    """Refuse to create many more numbers or layers than the weights have, before memory is allocated.
 
-    A config is a short text, and may ask for layers that fill the memory of any machine. Their weights would have to be
-    in the file. Each step of torch is first done without numbers, which tells how many it makes.
+    A short config can ask for layers that fill the memory of any machine, but the weights of real layers must be in the
+    file. Each torch operation first runs without data, which shows how many numbers it would create.
 
     Args:
-        weights (Dict[str, Tensor]): Those that the model is to take.
-        source (str | Path): Where they are from, for the error.
+        weights (Dict[str, Tensor]): The weights for the model.
+        source (str | Path): Source of the weights, for the error message.
 
     Examples:
         >>> import torch
@@ -51,7 +51,7 @@ class no_larger_than(TorchDispatchMode):
             raise self._refusal(f'so many layers that they take more than {self.steps - 1:,} steps', self.tensors)
         try:
             self._count(_made_by(func, args, kwargs))
-        except (NotImplementedError, RuntimeError):  # what depends on the numbers themselves, such as an item
+        except (NotImplementedError, RuntimeError):  # operations that need the data, such as item()
             made = func(*args, **kwargs)
             self._count(sum(one.numel() for one in tree_flatten(made)[0] if isinstance(one, Tensor)))
             return made
@@ -65,13 +65,13 @@ class no_larger_than(TorchDispatchMode):
     def _refusal(self, asked: str, there: int) -> CheckpointError:
         what = 'tensors' if 'steps' in asked else 'numbers'
         return CheckpointError(
-            f'{self.source} has a config that asks for {asked}, and has {there:,} {what} in its weights: they do not '
-            f'belong together. Give the file as the run has written it, or build the model from a config file of yours.'
+            f'{self.source} has a config that asks for {asked}, but its weights have {there:,} {what}: they do not '
+            f'match. Give the file as the run wrote it, or build the model from your own config file.'
         )
 
 
 def _made_by(func: Any, args: tuple, kwargs: dict) -> int:
-    """Count the numbers that a step of torch makes room for, without it: views and changes in place make none."""
+    """Count the numbers that a torch operation would allocate: views and in-place changes need none."""
     before: dict[int, tuple[torch.UntypedStorage, int]] = {}
 
     def empty(tensor: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def _made_by(func: Any, args: tuple, kwargs: dict) -> int:
     args, kwargs = tree_map_only(Tensor, empty, (args, kwargs))
     if any(argument.name == 'device' for argument in func._schema.arguments):
         kwargs = {**kwargs, 'device': torch.device('meta')}
-    # What Python or numpy has made comes in here.
+    # Data from Python or numpy passes through here.
     made = args[0].numel() if func is torch.ops.aten.lift_fresh.default else 0
     for tensor in tree_flatten(func(*args, **kwargs))[0]:
         if isinstance(tensor, Tensor):

@@ -1,4 +1,4 @@
-"""What is left of a run: the student, with its names, its statistics and its size."""
+"""The trained student with its names, image statistics and image size."""
 
 import copy
 from collections.abc import Iterator
@@ -25,39 +25,40 @@ from .saved import SavedStudent
 
 
 class Student(BaseModel):
-    r"""A trained student: loaded once, checked once, and what all uses of it stand on.
+    r"""A trained student, loaded and checked once; all uses of a student are based on it.
 
     .. math:: p(k \mid x) = \text{softmax}_k\big(\text{neck}(\text{backbone}(x)) \cdot \text{TSB}_k / \tau_S\big)
 
     ``images`` of its methods are a file, a URL, a folder (searched with its sub-folders), an array (H, W, 3) in BGR
-    order as OpenCV reads it, or a list of these: N images in this order, prepared by :attr:`pipeline`. Or a tensor
-    (N, 3, H, W) that is prepared and normalised already. An image that cannot be read is an error.
+    order as OpenCV reads it, or a list of these: N images in this order, prepared by :attr:`pipeline`. A tensor (N, 3,
+    H, W) must already be prepared and normalised. An unreadable image is an error.
 
     Args:
-        checkpoint (str | Path | SavedStudent): Of LGD training or of ``mmlgd publish``; a file or URL. Another
-            checkpoint of mmengine with its config in it has a backbone, and no names.
-        out_indices (Tuple[int], optional): Stages that ``backbone`` returns. Defaults to None, those of training. Of
-            others than the last one there is no embedding.
+        checkpoint (str | Path | SavedStudent): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL.
+            Other mmengine checkpoints that hold their config provide a backbone, but no names.
+        out_indices (Tuple[int], optional): Stages that ``backbone`` returns. Defaults to None: the stages of training.
+            Embeddings need the last stage.
         device (str | torch.device, optional): Where to compute. Defaults to None: the accelerator if there is one.
-        teacher (dict, optional): Config of the teacher, whose text tower embeds other names; without a ``type``,
-            changes to that of training, as ``dict(pretrained='openai:/new/place/weights.pt')``. Defaults to None: that
-            of training, unless it lies in a file, a folder or a repository, which has to be named here. After training
-            from a store it is the teacher that wrote it, unless the store has these names already;
-            ``dict(store='/new/place')`` says where it was moved. Another teacher than that of training is refused.
+        teacher (dict, optional): Config of the teacher whose text tower embeds other names; without a ``type``, changes
+            to the config of training, for example ``dict(pretrained='openai:/new/place/weights.pt')``. Defaults to
+            None: the teacher of training; if it is in a file, a folder or a repository, it must be named here. After
+            training from a store, it is the teacher that wrote the store, unless the store already has these names;
+            ``dict(store='/new/place')`` gives the store's new place. A teacher other than the one of training is
+            refused.
 
     Attributes:
-        backbone (nn.Module): In eval mode; takes normalised images and returns a tuple of features.
-        neck (nn.Module | None): From these features into the joint space.
-        bank (Tensor | None): (K, D) float32, unit rows: the names in the joint space.
+        backbone (nn.Module): The backbone in eval mode; it takes normalised images and returns a tuple of features.
+        neck (nn.Module | None): The projection of these features into the joint space.
+        bank (Tensor | None): (K, D) float32, unit rows: the embeddings of the names in the joint space.
         names (List[str] | None): K names, row k of the bank is name k.
         templates (List[str] | None): The prompt templates of the bank.
-        teacher_id (str | None): Identity of the teacher that it was distilled from.
+        teacher_id (str | None): Identity of its teacher.
         temperature (float): τ_S of training.
-        config (ConfigDict): Settings of its training.
+        config (ConfigDict): Config of its training.
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: The checkpoint is cut off, has no student, does not fit, or would run code.
+        CheckpointError: The checkpoint is truncated, has no student, does not fit, or would run code.
 
     Examples:
         >>> import mmlgd
@@ -85,7 +86,7 @@ class Student(BaseModel):
         self.neck = None
         if bank is not None:
             self.neck = saved.build('neck', self.backbone, out_channels=bank.shape[1])
-        elif saved.has('neck') and _is_ours(self.config['model'].get('neck')):  # as of the published code
+        elif saved.has('neck') and _is_ours(self.config['model'].get('neck')):  # as in the published code
             self.neck = saved.build('neck', self.backbone)
         self.register_buffer('bank', bank)
         self.names, self.templates = text.get('class_names'), text.get('templates')
@@ -97,34 +98,35 @@ class Student(BaseModel):
 
     @property
     def class_names(self) -> Optional[list[str]]:
-        """List[str] | None: The names, as :class:`~mmlgd.LGD` calls them."""
+        """List[str] | None: The names, under the attribute name of :class:`~mmlgd.LGD`."""
         return self.names
 
     @cached_property
     def image_size(self) -> tuple[int, int]:
-        """Tuple[int, int]: Height and width at which it sees images: those of its training."""
+        """Tuple[int, int]: Height and width of its images, from its training."""
         return image_size(self.config)
 
     @cached_property
     def pipeline(self) -> list[dict]:
-        """List[dict]: Transforms by which images are prepared, the reading of a file first."""
+        """List[dict]: Transforms that read and prepare images."""
         return reading_pipeline(self.config)
 
     def with_names(
         self, names: Union[str, list, dict, None] = None, templates: Union[str, list, None] = None
     ) -> 'Student':
-        """Give it other names, embedded by its teacher.
+        """Make a student with other names, embedded by its teacher.
 
         Args:
-            names (str | list | dict, optional): See :func:`~mmlgd.text.load_vocabulary`. Defaults to None, those of
+            names (str | list | dict, optional): See :func:`~mmlgd.text.load_vocabulary`. Defaults to None: the names of
                 training.
-            templates (str | list, optional): Prompt templates. Defaults to None, those of training.
+            templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
 
         Returns:
-            Student: With the same modules; without names and templates itself, for which no teacher is needed.
+            Student: A student with the same modules. Without names and templates it is this student, and no teacher is
+            needed.
 
         Raises:
-            CheckpointError: It has no textual bank, or its teacher has to be named.
+            CheckpointError: It has no textual bank, or its teacher must be named.
             VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
             ConfigError: The teacher is not the one that it was distilled from.
         """
@@ -180,7 +182,7 @@ class Student(BaseModel):
             Tensor: (N, K) float32, rows that sum to 1.
 
         Raises:
-            CheckpointError: It has no textual bank, or its teacher has to be named.
+            CheckpointError: It has no textual bank, or its teacher must be named.
         """
         student = self.with_names(names)
         return zero_shot_scores(student.embed(images), student.bank, student.temperature)

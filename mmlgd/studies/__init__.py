@@ -1,4 +1,4 @@
-"""Comparisons over seeds: of starts of one downstream run, and of recipes of pre-training."""
+"""Comparisons over seeds: starts of a downstream run, and recipes of pre-training."""
 
 from .compare import compare
 from .study import study

@@ -15,7 +15,7 @@ from mmlgd.utils.seeds import seed_number
 
 from .runs import contents, mean_and_spread, named, refuse_other, run
 
-LOGS = '*/vis_data/scalars.json'  # in a work dir, one for each start of a training
+LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
 
 
 def compare(
@@ -29,23 +29,23 @@ def compare(
 ) -> dict[str, dict[int, float]]:
     """Train one downstream config from several starts, over seeds. Does pre-training help?
 
-    Each run is ``mmlgd train CONFIG --student START`` in a process of its own; all else is equal. Finished runs are not
-    repeated, so an interrupted comparison goes on where it was, and a start or seed can be added later. A name whose
-    config, options or checkpoint have changed since is refused. The table is written as table.md and table.json.
+    Each run is ``mmlgd train CONFIG --student START`` in a separate process; everything else is equal. Finished runs
+    are not repeated, so an interrupted comparison continues where it was, and you can add starts or seeds later. A name
+    whose config, options or checkpoint have changed is refused. The table is written to table.md and table.json.
 
     Args:
         config (str): Downstream config.
-        starts (Sequence[str]): NAME=START, with START as of ``mmlgd train --student``: none, a checkpoint, an address.
-        metric (str): As the log names it, for example coco/bbox_mAP or mIoU.
+        starts (Sequence[str]): NAME=START, with START as in ``mmlgd train --student``: none, a checkpoint, or a URL.
+        metric (str): Name of the metric in the log, for example coco/bbox_mAP or mIoU.
         seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
-        work_dir (str | Path, optional): Folder of the runs. Defaults to None: work_dirs/starts_CONFIG_NAME.
+        work_dir (str | Path, optional): Folder for the runs. Defaults to None: work_dirs/starts_CONFIG_NAME.
         cfg_options (Sequence[str]): KEY=VALUE changes to the config of every run. Defaults to none.
 
     Returns:
         Dict[str, Dict[int, float]]: The metric of the last evaluation, by start and seed.
 
     Raises:
-        ConfigError: A start or seed is none, a run was another one, or no evaluation has the metric.
+        ConfigError: A start or seed is invalid, an existing run is a different one, or no evaluation has the metric.
         RunError: A run failed; the message says where its output is.
 
     Examples:
@@ -76,10 +76,10 @@ def table(results: dict[str, dict[int, float]], metric: str) -> str:
 
     Args:
         results (Dict[str, Dict[int, float]]): Values by start and seed.
-        metric (str): Its name.
+        metric (str): Name of the metric.
 
     Returns:
-        str: A row for each start: its values, their mean and standard deviation over seeds.
+        str: A row for each start, with its values and their mean and standard deviation over seeds.
 
     Examples:
         >>> print(table(dict(random={0: 10.0, 1: 12.0}), 'mIoU').splitlines()[2])
@@ -101,14 +101,14 @@ def last_metric(log: Path, metric: str) -> Optional[float]:
     """Find the metric of the last evaluation in a run's log.
 
     Args:
-        log (Path): The file.
-        metric (str): Its name in the log.
+        log (Path): The log file.
+        metric (str): Name of the metric in the log.
 
     Returns:
-        float | None: Its value, or None if there was no evaluation.
+        float | None: The value, or None if there was no evaluation.
 
     Raises:
-        ConfigError: There was an evaluation, without this metric; the message names those it had.
+        ConfigError: There was an evaluation without this metric; the message lists its metrics.
     """
     found, others = None, None
     for record in read_records(log):
@@ -117,7 +117,7 @@ def last_metric(log: Path, metric: str) -> Optional[float]:
         elif 'lr' not in record and 'loss' not in record:
             others = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
     if found is None and others is not None:
-        if not others and metric.startswith('coco/'):  # mmdet evaluates nothing where nothing is detected
+        if not others and metric.startswith('coco/'):  # mmdet evaluates nothing if nothing is detected
             return 0.0
         raise ConfigError(
             f'{log} has no {metric!r}; it has {", ".join(others) or "no metrics"}. Give one of them as metric; the run '
@@ -127,10 +127,10 @@ def last_metric(log: Path, metric: str) -> Optional[float]:
 
 
 def _train(config: str, source: str, options: list[str], work_dir: Path, metric: str) -> float:
-    """Train once, if that has not been done, and return the metric."""
+    """Train once, unless this run is finished, and return the metric."""
     arguments = [config, '--student', source, '--work-dir', str(work_dir), *options]
     asked = dict(arguments=arguments, contents=contents(config, source))
-    result = work_dir / 'result.json'  # written when the run has ended
+    result = work_dir / 'result.json'  # written at the end of the run
     if result.is_file():
         told = json.loads(result.read_text())
         refuse_other(work_dir, told, asked)
@@ -138,11 +138,11 @@ def _train(config: str, source: str, options: list[str], work_dir: Path, metric:
     else:
         before = set(work_dir.glob(LOGS))
         command = run('train', arguments, work_dir / 'output.txt')
-        log = max(set(work_dir.glob(LOGS)) - before, default=None)  # not one of a run that was stopped here
-        if log is not None:  # before its figure is looked for: the training is done
+        log = max(set(work_dir.glob(LOGS)) - before, default=None)  # ignore logs of earlier, stopped starts
+        if log is not None:  # before reading the metric: the training is done
             told = dict(asked, command=command, log=str(log.relative_to(work_dir)))
             write_whole(result, (json.dumps(told, indent=1) + '\n').encode())
     value = last_metric(log, metric) if log else None
     if value is None:
-        raise RunError(f'The run in {work_dir} ended without an evaluation. Has the config a val_evaluator?')
+        raise RunError(f'The run in {work_dir} ended without an evaluation. Does the config have a val_evaluator?')
     return value

@@ -1,4 +1,4 @@
-"""The table and the image of a study: mean and spread over seeds of training."""
+"""The table and the figure of a study: mean and spread over seeds of training."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ Summary = dict[str, dict[str, dict]]
 
 
 def summarise(found: dict[str, dict[str, dict]]) -> Summary:
-    """Bring the figures of all runs to mean and spread.
+    """Compute mean and spread of all runs.
 
     Args:
-        found (Dict[str, Dict[str, dict]]): By variant and seed, as of tools/evaluate.py; in per cent.
+        found (Dict[str, Dict[str, dict]]): Results of tools/evaluate.py by variant and seed, in per cent.
 
     Returns:
-        Dict[str, Dict[str, dict]]: By variant and column ``mean``, ``spread`` (sample standard deviation) and
-        ``values`` by seed. A linear probe's value is its mean over the draws of labels. ``own`` says that the first
-        column is of a classifier's own head. A column that a variant has no figure for is left out.
+        Dict[str, Dict[str, dict]]: ``mean``, ``spread`` (sample standard deviation) and ``values`` by seed, for each
+        variant and column. A linear probe's value is its mean over the draws of labels. ``own`` marks the accuracy
+        of a classifier's own head in the first column. Columns without a value are omitted.
     """
     summary: Summary = {}
     for name, runs in found.items():
@@ -42,7 +42,7 @@ def summarise(found: dict[str, dict[str, dict]]) -> Summary:
 
 
 def columns_of(summary: Summary) -> list[str]:
-    """List the columns, in the order of the table."""
+    """List the columns in table order."""
     titles = dict.fromkeys(title for figures in summary.values() for title in figures)
     first = {'zero-shot': 0, '20-NN': 1}
     return sorted(titles, key=lambda title: first.get(title, 2))
@@ -52,10 +52,10 @@ def table(summary: Summary) -> str:
     """Write a Markdown table.
 
     Args:
-        summary (Dict[str, Dict[str, dict]]): Of :func:`summarise`.
+        summary (Dict[str, Dict[str, dict]]): From :func:`summarise`.
 
     Returns:
-        str: A row for each variant, and what is to be said below.
+        str: A row for each variant, and the notes below.
     """
     titles = columns_of(summary)
     lines = [f'| | {" | ".join(titles)} | seeds |', '|---' * (len(titles) + 2) + '|']
@@ -76,11 +76,11 @@ def _cell(figure: dict) -> str:
 
 
 def draw(file: Path, summary: Summary) -> None:
-    """Draw a panel for each column: seeds as dots, their mean and spread as a bar with a whisker.
+    """Draw a panel for each column: seeds as dots, mean and spread as a bar with a whisker.
 
     Args:
-        file (Path): The PNG.
-        summary (Dict[str, Dict[str, dict]]): Of :func:`summarise`.
+        file (Path): The PNG to write.
+        summary (Dict[str, Dict[str, dict]]): From :func:`summarise`.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Verbs run in processes of their own, what they were told, and what their figures come to over seeds."""
+"""Runs verbs in separate processes, records their arguments, and summarises their results over seeds."""
 
 import hashlib
 import re
@@ -20,18 +20,18 @@ COMMAND = [sys.executable, '-m', 'mmlgd.cli']
 
 
 def run(verb: str, arguments: list[str], output: Path) -> list[str]:
-    """Run a verb of the command with this Python, and keep what it prints.
+    """Run a verb of ``mmlgd`` with this Python, and save its output.
 
     Args:
-        verb (str): Its name.
-        arguments (List[str]): Its command line.
-        output (Path): The file for both its streams; its folder is made.
+        verb (str): Name of the verb.
+        arguments (List[str]): Arguments of the verb.
+        output (Path): The file for both output streams; its folder is created.
 
     Returns:
         List[str]: The command.
 
     Raises:
-        RunError: It failed; the message says where its output is, and how that ends.
+        RunError: It failed; the message names the output file and quotes the end.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     command = [*COMMAND, verb, *arguments]
@@ -44,12 +44,12 @@ def run(verb: str, arguments: list[str], output: Path) -> list[str]:
 
 
 def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, str]:
-    """Digest what a command line names: another config or checkpoint under the same name is another run.
+    """Compute digests of the files of a command line: a changed config or checkpoint makes it another run.
 
     Args:
-        config (str, optional): A config; its bases and the environment variables that it reads count too.
-        *named (str, optional): Files, and folders of teacher stores. What else there may be in their place (``'none'``,
-            an address, a set of class names) is left out.
+        config (str, optional): A config; its bases and the environment variables that it reads are included.
+        *named (str, optional): Files, and folders of teacher stores. Other values (``'none'``, a URL, a set of class
+            names) are ignored.
 
     Returns:
         Dict[str, str]: SHA-256 by name.
@@ -62,32 +62,32 @@ def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, s
 
 
 def refuse_other(folder: Path, told: dict, asked: dict) -> None:
-    """Refuse to take the run in a folder for one that it is not.
+    """Refuse a folder with a different run.
 
     Args:
-        folder (Path): Of the run.
-        told (dict): What its record says: ``arguments`` and ``contents``, of :func:`contents`.
-        asked (dict): The same, of the run that is wanted.
+        folder (Path): Folder of the run.
+        told (dict): The record in the folder: ``arguments`` and ``contents``, from :func:`contents`.
+        asked (dict): The same for the requested run.
 
     Raises:
-        ConfigError: They differ; the message says in what.
+        ConfigError: They differ; the message names the difference.
     """
     advice = 'Give it another name or another --work-dir'
     if told.get('arguments') != asked['arguments']:
         raise ConfigError(
-            f'{folder} holds a run of `mmlgd train {" ".join(told.get("arguments", ["(not recorded)"]))}`, asked for '
-            f'is `mmlgd train {" ".join(asked["arguments"])}`. {advice}.'
+            f'{folder} holds a run of `mmlgd train {" ".join(told.get("arguments", ["(not recorded)"]))}`, requested '
+            f'was `mmlgd train {" ".join(asked["arguments"])}`. {advice}.'
         )
     if 'contents' not in told:
         raise ConfigError(
-            f'{folder} holds a run whose config, checkpoint and store were not recorded, as earlier versions did: it '
-            f'may be another one. {advice}.'
+            f'{folder} holds a run of an earlier version, which did not record config, checkpoint and store: it may '
+            f'be a different run. {advice}.'
         )
     before, now = told['contents'], asked['contents']
     if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
         raise ConfigError(
-            f'{folder} holds a run with another content of {", ".join(changed)} (of a config, its bases and the '
-            f'environment variables that it reads count as well). {advice}, or put the old content back.'
+            f'{folder} holds a run with other contents of {", ".join(changed)} (the contents of a config include its '
+            f'bases and the environment variables that it reads). {advice}, or restore the old contents.'
         )
 
 
@@ -95,36 +95,36 @@ def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:
     """Compute mean and standard deviation over seeds.
 
     Args:
-        values (Iterable[float]): One for each seed.
+        values (Iterable[float]): One value per seed.
 
     Returns:
-        Tuple[float, float]: Mean, and sample standard deviation: 0 for a single seed.
+        Tuple[float, float]: Mean and sample standard deviation, which is 0 for a single seed.
     """
     values = list(values)
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def named(pairs: Union[Mapping[str, str], Sequence[str]], option: str, pattern: str, example: str) -> dict[str, str]:
-    """Read ``NAME=VALUE`` pairs, in their order.
+    """Read ``NAME=VALUE`` pairs in order.
 
     Args:
-        pairs (Mapping[str, str] | Sequence[str]): By name, or as the command has them.
-        option (str): What they are called, for the error.
-        pattern (str): Of a regular expression that each value matches.
-        example (str): A pair that is right, for the error.
+        pairs (Mapping[str, str] | Sequence[str]): Values by name, or the pairs of a command line.
+        option (str): Name of the option, for the error message.
+        pattern (str): Regular expression for the values.
+        example (str): A valid pair, for the error message.
 
     Returns:
         Dict[str, str]: Values by name.
 
     Raises:
-        ConfigError: There are none, one is no such pair, or two have one name.
+        ConfigError: There are no pairs, a pair is invalid, or a name is duplicate.
     """
     pairs = [f'{name}={value}' for name, value in pairs.items()] if isinstance(pairs, Mapping) else list(pairs)
     found: dict[str, str] = {}
     for pair in pairs:
         match = re.fullmatch(rf'([\w.+-]+)=({pattern})', pair)
         require(match, f'{option} takes NAME=VALUE, got {pair!r}; for example {example}.')
-        require(match[1] not in found, f'{option} has two named {match[1]!r}.')
+        require(match[1] not in found, f'{option} has the name {match[1]!r} twice.')
         found[match[1]] = match[2]
     require(found, f'{option} is empty. Give at least one, for example {example}.')
     return found

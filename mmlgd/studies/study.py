@@ -1,4 +1,4 @@
-"""Which recipe makes the better student? Variants of pre-training over seeds, each evaluated on frozen features."""
+"""Studies of recipes: variants of pre-training over seeds, each evaluated on frozen features."""
 
 import json
 import re
@@ -16,15 +16,15 @@ from mmlgd.utils.seeds import seed_number
 from .report import draw, summarise, table
 from .runs import contents, named, refuse_other, run
 
-C = '0.01'  # one inverse penalty for all linear probes: rows of a study are compared, also with those of older ones
+C = '0.01'  # one inverse penalty for all linear probes: rows are compared with each other and with older studies
 
 
 class Variant(NamedTuple):
-    """What one row of the table is.
+    """One row of the table.
 
     Attributes:
         config (str): A config file.
-        options (List[str]): As of ``--cfg-options``; ``key=`` takes one of those for all variants back.
+        options (List[str]): As for ``--cfg-options``; ``key=`` removes an option that applies to all variants.
     """
 
     config: str
@@ -47,32 +47,32 @@ def study(
 ) -> dict:
     """Train variants of a recipe over seeds, and evaluate each. Which makes the better student?
 
-    Each run is ``mmlgd train CONFIG --store STORE``; its last checkpoint goes through ``mmlgd evaluate``: zero-shot,
-    nearest neighbours, linear probes. What has been done is not repeated, and a run that was stopped goes on from its
-    last checkpoint; variants and seeds can be added later. A variant whose config, options or store have changed since
-    is refused. A variant's ``key=``, without a value, takes that key of the options for all back, where its config has
-    no such thing. A supervised classifier (a config without a teacher) is trained without the store; in place of
-    zero-shot it has the accuracy of its own head, with a star. Written are study.md, study.json and study.png.
+    Each run is ``mmlgd train CONFIG --store STORE``; then ``mmlgd evaluate`` measures its last checkpoint: zero-shot,
+    nearest neighbours, linear probes. Finished work is not repeated, and a stopped run continues from its last
+    checkpoint; you can add variants and seeds later. A variant whose config, options or store have changed is refused.
+    A variant's ``key=``, without a value, removes this key of the common options, for a config that does not have it. A
+    supervised classifier (a config without a teacher) is trained without the store; instead of zero-shot it has the
+    accuracy of its own head, with a star. The results are study.md, study.json and study.png.
 
     Args:
         variants (Sequence[str]): NAME=CONFIG.py, or NAME=CONFIG.py:key=value,key=value with changes to the config.
         data (str | Path): Folder with train and val, as for ``mmlgd evaluate``.
         store (str | Path, optional): Teacher store that all variants with a teacher read. Defaults to None.
         seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
-        labels (Sequence[str]): Labels of the linear probes: a number for each class, or a share as 10%. Defaults to
-            1 10 100%.
+        labels (Sequence[str]): Labelled images of the linear probes: a number per class, or a share such as 10%.
+            Defaults to 1 10 100%.
         draws (Sequence[int]): Seeds of the draws of these labels. Defaults to 0 1 2.
-        names (str, optional): Vocabulary of the zero-shot evaluation. Defaults to None: those of training.
-        size (int, optional): Pixels in evaluation. Defaults to None: each student's own.
+        names (str, optional): Vocabulary of the zero-shot evaluation. Defaults to None: the names of training.
+        size (int, optional): Image side in pixels for evaluation. Defaults to None: each student's own.
         workers (int): Processes that read images in evaluation. Defaults to 2.
         cfg_options (Sequence[str]): KEY=VALUE changes to all configs. Defaults to none.
-        work_dir (str | Path): Folder of the runs. Defaults to work_dirs/study.
+        work_dir (str | Path): Folder for the runs. Defaults to work_dirs/study.
 
     Returns:
-        dict: What study.json holds: figures of all runs, and ``summary`` with mean and spread.
+        dict: The content of study.json: results of all runs, and ``summary`` with mean and spread.
 
     Raises:
-        ConfigError: A variant, seed or option is none, or a run was another one.
+        ConfigError: A variant, seed or option is invalid, or an existing run is a different one.
         RunError: A run failed; the message says where its output is.
 
     Examples:
@@ -81,7 +81,7 @@ def study(
     """
     chosen = read_variants(variants)
     seeds, draws = [seed_number(seed) for seed in seeds], [seed_number(draw) for draw in draws]
-    # Checked now, and not after hours of training.
+    # Check now, not after hours of training.
     labels, workers, size = [share(one) for one in labels], RANGES['workers'](workers), size and RANGES['size'](size)
     require_once(labels=labels, seeds=seeds, draws=draws)
     work_dir, store = Path(work_dir), store and str(store)
@@ -120,16 +120,16 @@ def study(
 
 
 def read_variants(variants: Sequence[str]) -> dict[str, Variant]:
-    """Read what the rows of the table are.
+    """Read the variants.
 
     Args:
         variants (Sequence[str]): See :func:`study`.
 
     Returns:
-        Dict[str, Variant]: By name.
+        Dict[str, Variant]: Variants by name.
 
     Raises:
-        ConfigError: One is no NAME=CONFIG.py, or two have one name.
+        ConfigError: A variant is not NAME=CONFIG.py, or a name is duplicate.
 
     Examples:
         >>> read_variants(['lgd=a.py:model.loss.alpha=0.3,model.names=[a,b]'])['lgd'].options
@@ -138,20 +138,20 @@ def read_variants(variants: Sequence[str]) -> dict[str, Variant]:
     found = {}
     for name, text in named(variants, 'variants', r'.+?\.py(?::.+)?', 'lgd=a.py:model.loss.alpha=0.3').items():
         config, _, options = re.fullmatch(r'(.+?\.py)(:(.+))?', text).groups()
-        # A comma inside a value, as in [a,b], is followed by no key.
+        # A comma inside a value, as in [a,b], has no key after it.
         found[name] = Variant(config, re.split(r',(?=[\w.]+=)', options) if options else [])
     return found
 
 
 def options_of(variant: Variant, common: Sequence[str]) -> list[str]:
-    """List the changes to a variant's config: those to all configs, less what it takes back, and its own.
+    """List the changes to a variant's config: the common ones without those it removes, and its own.
 
     Args:
         variant (Variant): The variant.
-        common (Sequence[str]): KEY=VALUE of all variants.
+        common (Sequence[str]): KEY=VALUE options of all variants.
 
     Returns:
-        List[str]: KEY=VALUE.
+        List[str]: KEY=VALUE options.
     """
     back = {option for option in variant.options if option.endswith('=')}
     kept = [option for option in common if f'{option.split("=")[0]}=' not in back]
@@ -159,7 +159,7 @@ def options_of(variant: Variant, common: Sequence[str]) -> list[str]:
 
 
 def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
-    """Train one variant with one seed, or what is left of it, and return its last checkpoint."""
+    """Train one variant with one seed, or resume it, and return its last checkpoint."""
     arguments = [config, '--work-dir', str(work_dir)]
     store = store if 'teacher' in Config.fromfile(config).model else None
     arguments += ['--store', store] if store else []
@@ -167,7 +167,7 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'
     asked = dict(arguments=arguments, contents=contents(config, store))
     told = dict(asked, finished=False)
-    if last.is_file() and record.is_file():  # a run that failed before its first checkpoint leaves nothing to keep
+    if last.is_file() and record.is_file():  # without a checkpoint there is nothing to keep
         told = json.loads(record.read_text())
     refuse_other(work_dir, told, asked)
     if not told['finished']:
@@ -176,19 +176,19 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
         resume = ['--resume'] if last.is_file() else []
         run('train', [config, *resume, *arguments[1:]], work_dir / 'output.txt')
         if not last.is_file():
-            raise RunError(f'The run in {work_dir} ended without a checkpoint. Has the config a CheckpointHook?')
+            raise RunError(f'The run in {work_dir} ended without a checkpoint. Does the config have a CheckpointHook?')
         record.write_text(json.dumps(dict(told, finished=True), indent=1) + '\n')
     return work_dir / Path(last.read_text().strip()).name  # the folder may have been moved since
 
 
 def _evaluate(checkpoint: Path, how: list[str], names: Optional[str]) -> dict:
-    """Evaluate a checkpoint, unless that has been done in the same way, and return its figures."""
+    """Evaluate a checkpoint, unless the same evaluation exists, and return the results."""
     out = checkpoint.parent / 'evaluation'
     arguments = [str(checkpoint), *how, '--out', str(out)]
     record = out / 'arguments.json'
     told = dict(arguments=arguments, contents=contents(None, str(checkpoint), names))
     if not record.is_file() or json.loads(record.read_text()) != told:
-        record.unlink(missing_ok=True)  # of the table that is about to be replaced
+        record.unlink(missing_ok=True)  # the record of the old table
         run('evaluate', arguments, out / 'output.txt')
         record.write_text(json.dumps(told) + '\n')
     return json.loads((out / 'table.json').read_text())['results']['student']

@@ -146,7 +146,7 @@ def test_optional_parts(packages):
 def test_torch_that_does_not_import(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torchvision', None)
     (finding,) = doctor.torch_build()
-    assert finding.state == 'broken' and 'pair that belongs together' in finding.fix
+    assert finding.state == 'broken' and 'matching versions' in finding.fix
 
 
 @pytest.mark.parametrize('driver, cuda', [(True, None), (True, '12.8'), (False, None)])

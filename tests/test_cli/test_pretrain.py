@@ -36,12 +36,12 @@ def test_options_reach_the_function_and_the_config_is_printed(command, tmp_path)
 
 def test_bad_input_is_one_paragraph(command):
     result = command(teacher='RN51')
-    assert result.exit_code == 1 and result.output.startswith("error: open_clip knows no model 'RN51'")
+    assert result.exit_code == 1 and result.output.startswith("error: open_clip has no model 'RN51'")
     assert command('--recipe', 'mine').exit_code == 2
 
 
 @pytest.mark.parametrize(
-    'error, said', [(ImportError('pip install x'), '`mmlgd doctor` looks'), (OSError('gone'), 'gone')]
+    'error, said', [(ImportError('pip install x'), '`mmlgd doctor` checks'), (OSError('gone'), 'gone')]
 )
 def test_what_libraries_say_is_no_traceback(command, monkeypatch, error, said):
     def fails(*arguments):

@@ -149,7 +149,7 @@ def test_a_bad_checkpoint_leaves_no_file(bad_checkpoint, fault, message, tmp_pat
 @pytest.mark.parametrize(
     'what, message',
     [
-        ('eps', 'fits torchvision.ResNet by its names, but feature 0 differs by'),
+        ('eps', 'has the keys of torchvision.ResNet, but feature 0 differs by'),
         ('nan', r'NaN or infinite numbers in 1 of its \d+ ResNet tensors; the first is conv1.weight'),
     ],
 )
@@ -172,7 +172,7 @@ def test_names_that_fit_are_not_enough(write_student, students, what, message, t
 
 def test_the_output_must_not_be_the_input_or_a_folder(students, tmp_path):
     before = students['mobilenetv2'].read_bytes()
-    with pytest.raises(ValueError, match='is the checkpoint that is read'):
+    with pytest.raises(ValueError, match='the input checkpoint'):
         mmlgd.export(students['mobilenetv2'], students['mobilenetv2'], to='mmpretrain')
     with pytest.raises(ValueError, match='is a folder'):
         mmlgd.export(students['mobilenetv2'], tmp_path, to='mmpretrain')
@@ -183,8 +183,8 @@ def test_the_output_must_not_be_the_input_or_a_folder(students, tmp_path):
     'to, options, message',
     [
         ('keras', {}, "goes to onnx, torchvision, timm, mmpretrain, mmdet or mmseg, got 'keras'"),
-        ('timm', dict(part='backbone'), 'target timm has no option part; it is for onnx'),
-        ('mmdet', dict(size=64), 'target mmdet has no option size; it is for onnx'),
+        ('timm', dict(part='backbone'), 'target timm has no option part; only onnx'),
+        ('mmdet', dict(size=64), 'target mmdet has no option size; only onnx'),
     ],
 )
 def test_a_target_and_its_options(to, options, message, students, tmp_path):

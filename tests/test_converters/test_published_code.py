@@ -90,7 +90,7 @@ def test_the_result_goes_on_to_the_other_converters(encoder, arch, tmp_path):
 
 def test_unknown_keys_are_named(encoder, arch, tmp_path):
     source = save(tmp_path / 'in.pth', encoder, 'student.', {**SEED, 'mystery.weight': torch.zeros(1)})
-    with pytest.raises(CheckpointError, match=r'has 1 keys that are neither .*: mystery\.weight\. .*--drop-unknown'):
+    with pytest.raises(CheckpointError, match=r'has 1 keys that belong neither .*: mystery\.weight\. .*--drop-unknown'):
         mmlgd.convert(source, tmp_path / 'out.pth', arch=arch)
     assert not (tmp_path / 'out.pth').exists()
     written = mmlgd.convert(source, tmp_path / 'out.pth', arch=arch, drop_unknown=True)
@@ -128,7 +128,7 @@ def test_two_students_need_a_prefix(tmp_path):
 @pytest.mark.parametrize(
     'fault, message',
     [
-        ('teacher', r'no student of the architecture resnet18.*outside of encoder_k and teacher; it has teacher\.\*'),
+        ('teacher', r'no student of the architecture resnet18.*outside encoder_k and teacher; it has teacher\.\*'),
         ('truncated', 'cut off.*copy it again'),
         ('incomplete', r'does not fit ResNet: of 120 keys, 1 missing \(layer4'),
         ('wider', r'conv1\.weight \(32, 3, 7, 7\) instead of \(64, 3, 7, 7\)'),

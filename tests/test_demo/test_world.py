@@ -203,7 +203,7 @@ def test_bad_arguments_are_named(tmp_path, bad, word):
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / 'thesis.tex').write_text('years of work')
-    with pytest.raises(FileExistsError, match='no demo world'):
+    with pytest.raises(FileExistsError, match='not a demo world'):
         write_demo_world(tmp_path, **SMALL)
     assert [p.name for p in tmp_path.iterdir()] == ['thesis.tex']
 

@@ -53,7 +53,7 @@ def test_a_bare_backbone_and_a_random_one(tmp_path):
     assert frozen(X).features.shape == (4, 64) and frozen(X).embeddings is None
     torch.manual_seed(1)
     assert not torch.equal(load_frozen('none', backbone=RESNET).backbone.conv1.weight, weights['conv1.weight'])
-    with pytest.raises(ValueError, match='does not say of which backbone'):
+    with pytest.raises(ValueError, match='does not define its backbone'):
         load_frozen('none')
 
 

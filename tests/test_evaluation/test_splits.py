@@ -37,7 +37,9 @@ def test_names_of_another_order_or_number(folders):
     assert check_classes(sorted(DEMO_CLASSES), True, train, val) == ''
     with pytest.raises(MMLGDError, match="another order .folder 2 is 'cross', name 2 is 'star'"):
         check_classes(list(DEMO_CLASSES), True, train, val)
-    with pytest.raises(MMLGDError, match='has 10 classes and the vocabulary 2 names. Give one name for each class'):
+    with pytest.raises(
+        MMLGDError, match='has 10 classes, but the vocabulary has 2 names. Give one name for each class'
+    ):
         check_classes(['cat', 'dog'], True, train, val)
     assert '2 names (those of training)' in check_classes(['cat', 'dog'], False, train, val)
     assert check_classes(None, False, train, val) == ''
@@ -47,16 +49,16 @@ def test_names_of_another_order_or_number(folders):
     'lists, message',
     [
         (dict(train=''), 'train.txt is empty'),
-        (dict(train='a/0.png 0\na/2.png\n'), "Line 2 of .*train.txt is 'a/2.png'; expected is `file label`"),
+        (dict(train='a/0.png 0\na/2.png\n'), "Line 2 of .*train.txt is 'a/2.png'; expected `file label`"),
         (dict(train='a/0.png 0\n\nb/1.png 1\n'), "Line 2 of .*train.txt is ''"),
-        (dict(train='a/0.png -1\nb/1.png 1\n'), 'Line 1 .*a whole number from 0'),
-        (dict(train='a/0.png 0\nb/1.png 1.0\n'), 'Line 2 .*a whole number from 0'),
-        (dict(train='a/0.png 0\nb/1.png 99999999999999999999\n'), 'Line 2 .*a whole number from 0'),
-        (dict(train='a/0.png 0\nb/1.png 999999999\n'), 'of 2 classes, and none is of class 1'),
-        (dict(train='a/0.png 0\nb/1.png 2\n'), 'of 2 classes, and none is of class 1'),
-        (dict(train='a/0.png 1\nb/1.png 2\n'), 'of 2 classes, and none is of class 0'),
-        (dict(train='a/0.png 0\na/2.png 0\n', val='a/0.png 0\n'), 'of 1 classes, and none is of class 1'),
-        (dict(val='a/0.png 7\n'), 'of 2 classes, and none is of class 2'),
+        (dict(train='a/0.png -1\nb/1.png 1\n'), 'Line 1 .*whole number from 0'),
+        (dict(train='a/0.png 0\nb/1.png 1.0\n'), 'Line 2 .*whole number from 0'),
+        (dict(train='a/0.png 0\nb/1.png 99999999999999999999\n'), 'Line 2 .*whole number from 0'),
+        (dict(train='a/0.png 0\nb/1.png 999999999\n'), '2 classes, but none is of class 1'),
+        (dict(train='a/0.png 0\nb/1.png 2\n'), '2 classes, but none is of class 1'),
+        (dict(train='a/0.png 1\nb/1.png 2\n'), '2 classes, but none is of class 0'),
+        (dict(train='a/0.png 0\na/2.png 0\n', val='a/0.png 0\n'), '1 classes, but none is of class 1'),
+        (dict(val='a/0.png 7\n'), '2 classes, but none is of class 2'),
         (dict(val=''), 'val.txt is empty'),
         (dict(train='a/0.png 0\nb/1.png 1\n./a/0.png 0\n'), "'a/0.png' twice, in lines 1 and 3"),
         (dict(train='a/0.png 0\nb/1.png 1\nb/9.png 1\n'), '1 of the 3 images .* the first is .b/9.png. .line 3'),
@@ -105,7 +107,7 @@ def test_odd_folders_are_named(photos, tmp_path):
     data = photos()
     for split in ('train', 'val'):
         (data / split / 'c').mkdir()
-    with pytest.raises(MMLGDError, match="of 2 classes, and none is of class 'c'"):
+    with pytest.raises(MMLGDError, match="2 classes, but none is of class 'c'"):
         check_classes(None, False, *(load_split(data, split, []) for split in ('train', 'val')))
     for file in (data / 'train').rglob('*.png'):
         file.unlink()

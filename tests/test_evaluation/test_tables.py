@@ -158,7 +158,7 @@ def test_what_is_wrong_is_named_before_the_work(run, student, folders, photos, t
     monkeypatch.setattr(tables, 'load_split', lambda *_: pytest.fail('it has looked for images'))
     with pytest.raises(FileNotFoundError, match='There is no checkpoint'):
         run(tmp_path / 'epoch_9.pth', data=folders)
-    with pytest.raises(ValueError, match="'none' does not say of which backbone"):
+    with pytest.raises(ValueError, match="'none' does not define its backbone"):
         run(students=['random=none'], data=folders)
     with pytest.raises(MMLGDError, match="no config at 'none.py', which --backbone names"):
         run(student, data=folders, backbone='none.py')
@@ -240,11 +240,11 @@ def test_c_is_chosen_for_each_probe_or_given(run, student, world):
         (dict(students={'a|b': 'y.pth'}), 'NAME=SOURCE'),
         (dict(students=['student=y.pth']), "--students has 'student' twice"),
         (dict(students=['teacher=y.pth'], teacher=True), "--students has 'teacher' twice"),
-        (dict(labels=['ten']), 'a share as 10%'),
-        (dict(labels=['0']), 'a share as 10%'),
-        (dict(labels=['0%']), 'a share as 10%, up to 100%'),
-        (dict(labels=['200%']), 'a share as 10%, up to 100%'),
-        (dict(labels=['9' * 5000]), 'a share as 10%'),
+        (dict(labels=['ten']), 'a share such as 10%'),
+        (dict(labels=['0']), 'a share such as 10%'),
+        (dict(labels=['0%']), 'such as 10%, up to 100%'),
+        (dict(labels=['200%']), 'such as 10%, up to 100%'),
+        (dict(labels=['9' * 5000]), 'a share such as 10%'),
         (dict(labels=['5', '5']), "--labels has '5' twice"),
         (dict(seeds=[-1]), 'from 0 to 4294967295'),
         (dict(seeds=[2**70]), 'from 0 to 4294967295'),

@@ -45,7 +45,7 @@ def test_a_transformer_without_a_map_has_one_feature_too():
 
 def test_what_is_no_feature_is_refused():
     for feature in (torch.rand(2), torch.rand(2, 3, 4, 5, 6), [torch.rand(2, 3)]):
-        with pytest.raises(ConfigError, match='expected is'):
+        with pytest.raises(ConfigError, match='last feature'):
             pooled((feature,))
 
 

@@ -107,7 +107,7 @@ def test_what_becomes_of_bad_pictures(pretrain, options, policy, most):
 
 @pytest.mark.parametrize('amount', ['0', '-1', '0%', '100%', '1.5', 'many', 'nan%', 0, 1.5, float('nan')])
 def test_an_amount_of_bad_pictures_that_is_none_is_refused(pretrain, amount):
-    with pytest.raises(ConfigError, match='expected a number of images as 20, or a share'):
+    with pytest.raises(ConfigError, match='expected a number of images'):
         pretrain(max_bad_pictures=amount)
 
 
@@ -139,7 +139,7 @@ def test_what_is_counted_is_what_is_trained(pretrain, pictures, tmp_path):
     (tmp_path / 'some' / 'linked').symlink_to(pictures)
     (tmp_path / 'some' / '._x.jpg').touch()
     (tmp_path / 'some' / 'loop').symlink_to('.')
-    with pytest.raises(ConfigError, match='has 12 images, and a step takes 100'):
+    with pytest.raises(ConfigError, match='has 12 images, but a step needs 100'):
         pretrain(images=tmp_path / 'some', batch_size=100)
     cfg = Config.fromfile(pretrain(images=tmp_path / 'some', batch_size=None).config)
     assert cfg.train_dataloader.batch_size == 12
@@ -155,10 +155,10 @@ def test_names_are_joined(pretrain, names):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(images='/nowhere'), '--images takes a folder of images'),
-        (dict(images='~nobody_at_all/x'), 'is no path here'),
+        (dict(images='/nowhere'), '--images expects a folder'),
+        (dict(images='~nobody_at_all/x'), 'not a valid path'),
         (dict(images='EMPTY'), 'or its sub-folders ends with .jpg'),
-        (dict(batch_size=100), 'has 12 images, and a step takes 100'),
+        (dict(batch_size=100), 'has 12 images, but a step needs 100'),
         (dict(names='/nowhere.txt'), "('ade20k'"),
         (dict(names='TWICE'), 'twice, as line 1 and 2'),
         (dict(names='NONE'), 'holds no names'),
@@ -166,15 +166,15 @@ def test_names_are_joined(pretrain, names):
         (dict(names='PIPE'), 'is a pipe or a device'),
         (dict(names='EMPTY'), 'is a folder'),
         (dict(names=[]), '--names is empty'),
-        (dict(teacher='RN51'), "open_clip knows no model 'RN51'"),
+        (dict(teacher='RN51'), "open_clip has no model 'RN51'"),
         (dict(teacher='RN50:opnai'), "neither a file nor a tag of 'RN50'"),
         (dict(teacher='RN50:openai:nothing.pt'), "There is no file '"),
-        (dict(teacher='ViT-H-14'), 'give one as ViT-H-14:TAG of laion2b'),
-        (dict(teacher='local-dir:/nowhere'), 'takes a folder with open_clip_config.json'),
+        (dict(teacher='ViT-H-14'), 'give ViT-H-14:TAG with one of laion2b'),
+        (dict(teacher='local-dir:/nowhere'), 'folder with open_clip_config.json'),
         (dict(recipe='papers'), "There is no recipe 'papers'"),
         (dict(student='resnet19'), "There is no student 'resnet19'"),
         (dict(bad_pictures='skipp'), "expected 'skip' or 'raise'"),
-        (dict(views=4), '--views 4 is of a teacher store'),
+        (dict(views=4), '--views 4 needs a teacher store'),
     ],
 )
 def test_bad_input_is_named_before_anything_is_written(pretrain, tmp_path, options, message):
@@ -213,7 +213,7 @@ def test_a_number_beyond_all_use_is_refused(pretrain, tmp_path, option):
 
 def test_more_cards_than_there_are_train_nothing(pretrain, tmp_path, monkeypatch):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
-    with pytest.raises(ConfigError, match='--gpus 2 takes as many cards, and torch finds 1'):
+    with pytest.raises(ConfigError, match='torch finds 1'):
         pretrain(gpus=2, dry_run=False)
     assert not (tmp_path / 'work_dirs').exists()
     assert pretrain(gpus=2).config.is_file()  # a config may be written where the cards are not
@@ -228,7 +228,7 @@ def test_the_advice_about_few_images_works(tmp_path, count, gpus, batch):
     with pytest.raises(ConfigError, match=f'has {count} images') as caught:
         check_step(tmp_path, found, batch, gpus)
     advice = dict(re.findall(r'--(gpus|batch-size) (\d+)', str(caught.value).split('card(s)): ')[1]))
-    assert advice or 'more images: a step takes 2' in str(caught.value)
+    assert advice or 'a step needs at least 2' in str(caught.value)
     if advice:
         check_step(tmp_path, found, int(advice['batch-size']), int(advice.get('gpus', gpus)))
 
@@ -296,7 +296,7 @@ def test_an_edited_config_stays(pretrain, tmp_path):
     # What was typed is part of the advice, and a run that is to go on keeps its config.
     with pytest.raises(FileExistsError, match=f'mmlgd.cli train {file} --resume\n'):
         pretrain(resume=True)
-    with pytest.raises(ConfigError, match='give one of them'):
+    with pytest.raises(ConfigError, match='give only one'):
         pretrain(resume=True, overwrite=True)
     assert 'alpha=0.3' in file.read_text()
     pretrain(overwrite=True)
@@ -376,7 +376,7 @@ def test_a_store_is_written_until_it_is_complete_and_keeps_its_views(pretrain, n
     names.write_text('zebra\nhorse\n')  # the teacher behind the store embeds them
     written = ['--seed', '3', '--views', '2', '--out', str(store)]
     assert commands() == [['--store', str(store)]]
-    with pytest.raises(MMLGDError, match='--views 4, and the teacher store in .* has 2 views .* Leave --views out'):
+    with pytest.raises(MMLGDError, match='--views 4 .* has 2 views .* Leave --views out'):
         pretrain(store=store, views=4, cfg_options=PLAIN)
     (store / 'shards/00000.crc32').unlink()  # a writer that was stopped goes on with its views
     assert commands()[0] == written

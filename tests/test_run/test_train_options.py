@@ -72,8 +72,8 @@ def test_no_evaluation_whatever_its_options(read):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(amp=True), 'takes a card, and this machine has none'),
-        ({'optim_wrapper.type': 'AmpOptimWrapper'}, 'takes a card, and this machine has none'),
+        (dict(amp=True), 'needs a GPU, but this machine has none'),
+        ({'optim_wrapper.type': 'AmpOptimWrapper'}, 'needs a GPU, but this machine has none'),
         (dict(launcher='pytorch'), 'torch finds 0 on this machine'),
         ({'randomness.seed': -1}, "expected a seed from 0 to 4294967295, a whole number; got '-1'"),
         ({'randomness.seed': 2**70}, f'got .{2**70}'),
@@ -139,7 +139,7 @@ def test_where_a_run_goes(config):
     assert place(read_config(config)) == 'work_dirs/config'
     assert place(read_config(config), config.parent) == str(config.parent)
     assert place(Config(dict(work_dir='mine'))) == 'mine'
-    with pytest.raises(ConfigError, match='no work_dir and no file name'):
+    with pytest.raises(ConfigError, match='neither a work_dir nor a file name'):
         place(Config(dict(model=dict())))
 
 

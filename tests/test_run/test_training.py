@@ -134,7 +134,7 @@ def test_the_command_ends_with_one_paragraph(verb):
 def test_evaluation_wants_something_trained_and_a_known_output(recipe, trained, tmp_path):
     for arguments, message in (
         (dict(checkpoint=tmp_path / 'a.pth'), 'There is no checkpoint at'),
-        (dict(checkpoint=trained.checkpoint, out='table.csv'), 'takes a .pkl .* or a .json'),
+        (dict(checkpoint=trained.checkpoint, out='table.csv'), 'a .pkl .* or a .json'),
     ):
         with pytest.raises(MMLGDError, match=message):
             mmlgd.test(recipe, **arguments, work_dir=tmp_path)

@@ -73,7 +73,7 @@ def test_the_last_transform_that_sets_a_size_counts(steps, size):
 )
 def test_a_training_of_no_single_size_is_said(steps, said):
     assert image_size(data(train=steps)) == (224, 224)
-    assert 'does not bring images to one size: 224 x 224 is taken' in said[0] and '--size' in said[0]
+    assert 'does not resize images to one size: 224 x 224 is used' in said[0] and '--size' in said[0]
     assert image_size({}) == (224, 224) and len(said) == 1
 
 
@@ -88,7 +88,10 @@ def test_other_statistics_than_those_of_training_are_said(lgd_checkpoint, tmp_pa
     content['meta']['cfg'] = settings.pretty_text
     torch.save(content, tmp_path / 'bgr.pth')
     compare_statistics(config, str(tmp_path / 'bgr.pth'))
-    assert 'trained with images of BGR, mean [0.0, 0.0, 0.0]' in said[0] and 'shows it RGB, mean [123.675' in said[0]
+    assert (
+        'trained with images of BGR, mean [0.0, 0.0, 0.0]' in said[0]
+        and 'this config has RGB, mean [123.675' in said[0]
+    )
     config.model.data_preprocessor = dict(mean=[0] * 3, std=[255] * 3, bgr_to_rgb=False)  # as detectors have it
     compare_statistics(config, str(tmp_path / 'bgr.pth'))
     assert len(said) == 1
@@ -118,10 +121,10 @@ def test_an_evaluation_is_the_truth_and_one_that_does_not_resize_gets_the_size_o
 @pytest.mark.parametrize(
     'config, message',
     [
-        (data([dict(CROP, scale=10**9)]), 'scale=1000000000 .RandomResizedCrop., expected 1 to 4096'),
-        (data([dict(CROP, scale=0)]), 'expected 1 to 4096'),
-        (data(['Resize']), 'no list of transforms as train_dataloader'),
-        (data(test=dict(type='Resize')), 'no list of transforms as test_dataloader'),
+        (data([dict(CROP, scale=10**9)]), 'scale=1000000000 .RandomResizedCrop.; expected are 1 to 4096'),
+        (data([dict(CROP, scale=0)]), 'expected are 1 to 4096'),
+        (data(['Resize']), 'train_dataloader.* is not a list of transforms'),
+        (data(test=dict(type='Resize')), 'test_dataloader.* is not a list of transforms'),
         (dict(train_dataloader='x'), 'a str as train_dataloader'),
         (dict(train_dataloader=dict(dataset=dict(dataset=[1]))), 'a list as train_dataloader.dataset'),
     ],
@@ -232,7 +235,7 @@ def test_a_frozen_student_at_another_size_is_told(student_of, said):
     compare_sizes(config, student_of(224))
     assert not said
     compare_sizes(config, student_of(64))
-    assert 'sees images of 64 x 64 pixels; this config shows it 224 x 224' in said[0]
+    assert 'images of 64 x 64 pixels; this config uses 224 x 224' in said[0]
     compare_sizes(Config(dict(model=dict(type='mmdet.ATSS'))), 'none')  # a detector has a size of its own
     assert len(said) == 1
 

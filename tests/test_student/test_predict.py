@@ -13,7 +13,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError
 
 
-@pytest.mark.filterwarnings('ignore:.*left out')
+@pytest.mark.filterwarnings('ignore:.*is skipped')
 def test_names_with_scores_by_the_function(lgd_checkpoint, pictures, tmp_path):
     (tmp_path / 'bad.png').write_bytes(b'no image')
     results = mmlgd.predict(lgd_checkpoint, [pictures, tmp_path], topk=2, device='cpu', out=tmp_path / 'a.csv')

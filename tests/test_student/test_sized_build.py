@@ -45,7 +45,7 @@ MANY = dict(
 
 @pytest.mark.parametrize('name', MANY)
 def test_numbers_are_counted_where_they_are_made(name, guard):
-    told = 'a.pth has a config that asks for layers of .* numbers or more, and has 2'
+    told = 'a.pth has a config that asks for layers of .* numbers or more, but its weights have 2'
     with pytest.raises(CheckpointError, match=told), guard:
         MANY[name]()
 
@@ -72,7 +72,7 @@ def test_settings_of_a_step_are_no_numbers(name, guard):
 
 def test_layers_are_counted_too(guard):
     """Each takes more memory than its numbers do."""
-    told = 'so many layers that they take more than 250 steps, and has 1 tensors'
+    told = 'so many layers that they take more than 250 steps, but its weights have 1 tensors'
     with pytest.raises(CheckpointError, match=told), guard:
         [torch.empty(0) for _ in range(1000)]
 

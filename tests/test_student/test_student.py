@@ -105,7 +105,7 @@ def test_a_bank_that_cannot_be_read_is_refused_at_once(lgd_checkpoint, tmp_path)
     def no_names(content):
         del content['state_dict']['textual_bank._extra_state']
 
-    with pytest.raises(CheckpointError, match='no textual bank that could be read'):
+    with pytest.raises(CheckpointError, match='no readable textual bank'):
         mmlgd.Student(changed(lgd_checkpoint, tmp_path / 'a.pth', no_names), device='cpu')
 
 

@@ -68,7 +68,7 @@ def test_a_failing_run_is_named_with_its_last_words(compare, tmp_path):
 def test_wrong_arguments(compare, tmp_path):
     with pytest.raises(ConfigError, match="no 'AP'; it has mIoU"):
         compare('c.py', metric='AP', work_dir=tmp_path / 'runs', starts=dict(random='none'))
-    for starts, said in ((['none'], 'NAME=VALUE'), ([], 'empty'), (['a=none', 'a=b.pth'], "two named 'a'")):
+    for starts, said in ((['none'], 'NAME=VALUE'), ([], 'empty'), (['a=none', 'a=b.pth'], "the name 'a' twice")):
         with pytest.raises(ConfigError, match=said):
             compare('c.py', metric='AP', starts=starts)
 
@@ -91,11 +91,11 @@ def arguments(tmp_path):
 @pytest.mark.parametrize(
     'change, message',
     [
-        (lambda folder, given: given.update(starts=dict(lgd='b.pth')), 'student a.pth .*asked for'),
-        (lambda folder, given: given.update(config='c.py'), 'train config.py .*asked for is `mmlgd train c.py'),
+        (lambda folder, given: given.update(starts=dict(lgd='b.pth')), 'student a.pth .*requested was'),
+        (lambda folder, given: given.update(config='c.py'), 'train config.py .*requested was `mmlgd train c.py'),
         (lambda folder, given: given.update(cfg_options=['model.depth=1']), r'seed=0 model.depth=1`'),
-        (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'another content of a.pth'),
-        (lambda folder, given: (folder / 'config.py').write_text('model = 1'), 'another content of config.py'),
+        (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'other contents of a.pth'),
+        (lambda folder, given: (folder / 'config.py').write_text('model = 1'), 'other contents of config.py'),
         (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'not recorded'),
     ],
     ids=['checkpoint', 'config', 'options', 'weights', 'settings', 'record'],
@@ -127,7 +127,7 @@ def test_a_record_of_an_earlier_version_says_too_little(compare, arguments, tmp_
     told = json.loads(result.read_text())
     told.pop('contents')
     result.write_text(json.dumps(told))
-    with pytest.raises(ConfigError, match='were not recorded'):
+    with pytest.raises(ConfigError, match='did not record'):
         compare(**arguments)
 
 

@@ -141,7 +141,7 @@ def test_a_variant_that_never_trained_may_be_mended(study, arguments):
 def test_a_variant_that_has_changed_is_refused(study, arguments):
     study(**arguments)
     arguments['variants'] = [arguments['variants'][0].replace('0.3', '0.4')]
-    with pytest.raises(ValueError, match=r'alpha=0.3.*asked for is.*alpha=0.4.*another name'):
+    with pytest.raises(ValueError, match=r'alpha=0.3.*requested was.*alpha=0.4.*another name'):
         study(**arguments)
 
 
@@ -157,7 +157,7 @@ def test_a_config_or_store_that_has_changed_is_refused(study, arguments, tmp_pat
         file.write_text("model = dict(teacher=dict(type='any'))  # a comment")
         study(**arguments)
         file.write_text("model = dict(teacher=dict(type='another'))")
-    with pytest.raises(ValueError, match=rf'another content of .*{changed.split("/")[0]}'):
+    with pytest.raises(ValueError, match=rf'other contents of .*{changed.split("/")[0]}'):
         study(**arguments)
 
 

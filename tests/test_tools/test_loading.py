@@ -30,6 +30,6 @@ def test_it_times_both(main, pictures, tmp_path, capsys):
 def test_wrong_folders(main, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(['--pictures', str(tmp_path / 'nowhere')])
-    assert 'takes a folder' in capsys.readouterr().err
+    assert 'expects a folder' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match=r'no file that ends with \.jpg'):
         main(['--pictures', str(tmp_path)])

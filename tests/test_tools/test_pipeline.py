@@ -44,6 +44,6 @@ def test_the_published_view(pipeline, pictures):
 def test_wrong_folders(pipeline, tmp_path, capsys):
     with pytest.raises(SystemExit):
         pipeline.main(['--pictures', str(tmp_path / 'nowhere')])
-    assert 'takes a folder' in capsys.readouterr().err
+    assert 'expects a folder' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match=r'no file that ends with \.jpg'):
         pipeline.main(['--pictures', str(tmp_path)])

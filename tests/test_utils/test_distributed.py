@@ -235,7 +235,7 @@ def resume(folder, recipe, work_dir, max_epochs, distributed=True):
 
 def warnings_in(work_dir):
     (log,) = sorted(Path(work_dir).glob('*/*.log'))[-1:]
-    return [line for line in log.read_text().splitlines() if 'WARNING' in line and 'goes on with' in line]
+    return [line for line in log.read_text().splitlines() if 'WARNING' in line and 'continues with' in line]
 
 
 def equal(ours, theirs):
@@ -249,14 +249,14 @@ def test_a_run_of_two_goes_on_alone_and_then_as_two_again(pair, recipe, tmp_path
     start, end = resume(tmp_path, recipe, work_dir, 3, distributed=False)
     assert equal(start, first['banks']) and not equal(end, start)
     (warning,) = warnings_in(work_dir)
-    assert '1 processes x 4 images, 3 steps an epoch' in warning
-    assert 'begun with 2 processes x 4 images, 2 steps an epoch' in warning
+    assert '1 processes x 4 images, 3 steps per epoch' in warning
+    assert 'began with 2 processes x 4 images, 2 steps per epoch' in warning
 
     (start, first_end), (second_start, second_end) = outcomes(resume, tmp_path / 'two', recipe, work_dir, 4)
     assert equal(start, end) and equal(second_start, end)
     assert equal(first_end, second_end) and not equal(first_end, end)
     (warning,) = warnings_in(work_dir)
-    assert 'goes on with 2 processes' in warning and 'begun with 1 processes' in warning
+    assert 'continues with 2 processes' in warning and 'began with 1 processes' in warning
 
 
 # ------------------------------------------------------------------------------------------------- one has an end

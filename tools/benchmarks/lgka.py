@@ -2,7 +2,7 @@ r"""How long does the update of the visual bank take, and how does that grow wit
 
     python tools/benchmarks/lgka.py --classes 80 1000 21841 --batch 2048
 
-The first of each table is the published loop over classes.
+The first row of each table is the published loop over classes.
 """
 
 from functools import partial

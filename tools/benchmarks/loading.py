@@ -1,4 +1,4 @@
-r"""What does it cost to find bad images? Reading the same files by mmcv's transform and by ours, in turns.
+r"""What does it cost to find bad images? Reads the same files with mmcv's transform and with ours, in turns.
 
 python tools/benchmarks/loading.py --pictures /my/pictures --device cpu --json work_dirs/loading.json
 """
@@ -20,10 +20,10 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--pictures', type=Path, required=True, help='a folder of good images, with its sub-folders')
-    parser.add_argument('--batch', type=int, default=100, help='images of a call; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=100, help='images per call; default: %(default)s')
     args = parser.parse_args(argv)
     if not args.pictures.is_dir():
-        parser.error(f'--pictures takes a folder, got {str(args.pictures)!r}')
+        parser.error(f'--pictures expects a folder, got {str(args.pictures)!r}')
     return args
 
 

@@ -2,7 +2,7 @@ r"""How long do the losses take, forward and backward, and how does that grow wi
 
     python tools/benchmarks/losses.py --classes 80 1000 21841 --batch 256
 
-The first of each table is the published formula in plain PyTorch, in half precision on a GPU; ours is in float32.
+The first row of each table is the published formula in plain PyTorch, in half precision on a GPU; ours is in float32.
 """
 
 from typing import Optional

@@ -2,8 +2,8 @@ r"""How many images a second does one core prepare? The published pipeline, our 
 
     python tools/benchmarks/pipeline.py --pictures /my/pictures --device cpu --json work_dirs/pipeline.json
 
-All run in one thread, in turns, on the same files. Of the batched pipeline, a dataloader's processes only run the part
-that decodes and crops; the last row adds the augmentation of whole batches on --device.
+All run in one thread, in turns, on the same files. With the batched pipeline, a dataloader's workers only decode and
+crop; the last row adds the augmentation of whole batches on --device.
 """
 
 import argparse
@@ -29,15 +29,15 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = benchmark_parser(__doc__)
     parser.add_argument('--pictures', type=Path, required=True, help='a folder of images, searched with sub-folders')
-    parser.add_argument('--batch', type=int, default=64, help='images of a call; default: %(default)s')
+    parser.add_argument('--batch', type=int, default=64, help='images per call; default: %(default)s')
     args = parser.parse_args(argv)
     if not args.pictures.is_dir():
-        parser.error(f'--pictures takes a folder, got {str(args.pictures)!r}')
+        parser.error(f'--pictures expects a folder, got {str(args.pictures)!r}')
     return args
 
 
 def published_pipeline() -> Callable[[Path], torch.Tensor]:
-    """Make MoCo v2's pipeline as the published code has it: torchvision's transforms on a Pillow image."""
+    """Make MoCo v2's pipeline as in the published code: torchvision's transforms on a Pillow image."""
     mean, std = ([value / 255 for value in IMAGENET_RGB[key]] for key in ('mean', 'std'))
     augment = transforms.Compose(
         [

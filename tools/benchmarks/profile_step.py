@@ -23,7 +23,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 WARMUP, PROFILED = 3, 7
-# The first pattern that an operator's or kernel's name has decides; colours are Okabe and Ito's, for all eyes.
+# The first pattern in an operator's or kernel's name decides; the colours are Okabe and Ito's, safe for colour
+# blindness.
 KINDS = {
     'convolution': ('#0072B2', r'conv|implicit_gemm|cudnn|xmma|dgrad|wgrad|fprop'),
     'matrix product': ('#56B4E9', r'mm|linear|gemm|matmul|attention|cutlass|nvjet'),
@@ -43,14 +44,14 @@ class Bar:
 
 
 def timelines(steps: dict[str, Callable[[], object]], device: str) -> dict[str, list[Bar]]:
-    """Profile steps in turns, and keep the shortest of each: the one that other processes disturbed least.
+    """Profile steps in turns, and keep the shortest of each, which other processes disturbed least.
 
     Args:
-        steps (Dict[str, Callable]): What makes a step, by name.
-        device (str): As given to torch.
+        steps (Dict[str, Callable]): Functions that make a step, by name.
+        device (str): The device, as for torch.
 
     Returns:
-        Dict[str, List[Bar]]: In order of time, by name; each starts at 0.
+        Dict[str, List[Bar]]: Bars in order of time, by name; each step starts at 0.
     """
     rounds = [{name: _profile(step, device) for name, step in steps.items()} for _ in range(WARMUP + PROFILED)]
     return {name: min((bars[name] for bars in rounds[WARMUP:]), key=_end) for name in steps}
@@ -74,12 +75,12 @@ def _profile(step: Callable[[], object], device: str) -> list[Bar]:
 
 
 def draw(steps: dict[str, list[Bar]], title: str, file: Path) -> None:
-    """Draw the steps one under the other.
+    """Draw the steps below each other.
 
     Args:
-        steps (Dict[str, List[Bar]]): Of :func:`timelines`.
-        title (str): What was measured, on what.
-        file (Path): A PNG.
+        steps (Dict[str, List[Bar]]): From :func:`timelines`.
+        title (str): What was measured, and on which machine.
+        file (Path): The PNG to write.
     """
     figure, axis = plt.subplots(figsize=(11, 1.1 * len(steps) + 1.6), dpi=130)
     for row, bars in enumerate(steps.values()):

@@ -1,8 +1,8 @@
-r"""What does a step of LGD send and keep, beside the student's own? Formulas against what two processes here do.
+r"""What does a step of LGD send and keep in addition to the student's own? Compares formulas with a measurement.
 
     python tools/benchmarks/scale.py --batch 64 --classes 1000 --dim 1024
 
-Two gloo processes on this machine; bytes sent are read off its loopback device (Linux).
+It runs two gloo processes on this machine; the bytes sent are read from the loopback device (Linux).
 """
 
 import argparse

@@ -22,7 +22,7 @@ from mmlgd.models.compilation import compile_module
 
 
 def supervised(device: str, compile: bool, classes: int = 1000) -> ImageClassifier:
-    """Build the plain classifier whose step is the floor."""
+    """Build the plain classifier, whose step is the lower bound."""
     init_default_scope('mmpretrain')
     model = ImageClassifier(
         backbone=dict(type='ResNet', depth=18),

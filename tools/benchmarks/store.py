@@ -1,4 +1,4 @@
-r"""When does a teacher store pay? Its size, what reading costs against asking the teacher, and the break-even.
+r"""When does a teacher store pay off? Measures its size, the cost of reading and of the teacher, and the break-even.
 
     python tools/benchmarks/store.py --pictures /my/pictures --teacher RN50 --also ViT-L-14
 
@@ -34,7 +34,7 @@ def flops(architecture: str) -> float:
     """Count the FLOPs of an image tower for one image.
 
     Args:
-        architecture (str): Of open_clip.
+        architecture (str): An open_clip architecture.
 
     Returns:
         float: Two for each multiplication and addition.
@@ -47,7 +47,7 @@ def flops(architecture: str) -> float:
 
 
 def break_even(views: int, pipeline: float, teacher: float) -> float:
-    """Count the epochs, of all students together, after which a store has paid.
+    """Count the epochs, of all students together, after which a store has paid off.
 
     Writing costs the pipeline and the teacher for V views of each image; every epoch then saves the teacher once.
 
@@ -63,7 +63,7 @@ def break_even(views: int, pipeline: float, teacher: float) -> float:
 
 
 def _view(stored: StoredTeacherDataset, row: int) -> dict:
-    """Load an image alone, without its embedding."""
+    """Load only an image, without its embedding."""
     return SeededViews.replay(stored, *divmod(row, stored.num_pictures))
 
 

@@ -1,8 +1,9 @@
-r"""How fast does the teacher see?
+r"""How fast is the teacher?
 
     python tools/benchmarks/teacher.py --teacher RN50 --batch 256 --size 224
 
-open_clip's tower as it is (half precision on a GPU, NCHW, every token pooled), then ours, step by step.
+The first row is open_clip's unchanged tower (half precision on a GPU, NCHW, every token pooled); then ours, step by
+step.
 """
 
 from typing import Optional

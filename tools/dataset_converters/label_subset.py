@@ -1,4 +1,4 @@
-"""Write the list of a few labelled images, as mmpretrain reads it: from SimCLR's lists, or drawn from a folder."""
+"""Writes a list of a few labelled images for mmpretrain, from SimCLR's lists or drawn from a folder."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Split Caltech-256 as the paper does: 60 training images a class, the clutter class dropped, seeded."""
+"""Splits Caltech-256 as in the paper: 60 training images per class, without the clutter class, seeded."""
 
 import argparse
 import random
@@ -11,15 +11,15 @@ NUM_CLASSES = 256  # class 257 is clutter
 
 
 def split(root: Path, train_per_class: int = 60, seed: int = 0) -> None:
-    """Write ``meta/train.txt`` and ``meta/val.txt`` (``file label`` a line) beside the images.
+    """Write ``meta/train.txt`` and ``meta/val.txt`` (one ``file label`` per line) beside the images.
 
     Args:
         root (Path): Folder that holds ``256_ObjectCategories/001.ak47/*.jpg`` and so on.
-        train_per_class (int): Training images a class; the rest is for evaluation. Defaults to 60.
+        train_per_class (int): Training images per class; the rest is for evaluation. Defaults to 60.
         seed (int): Seed of the draw. Defaults to 0.
 
     Raises:
-        MissingFileError: The 256 class folders are not there.
+        MissingFileError: The 256 class folders do not exist.
         ConfigError: A class has too few images to leave any for evaluation.
     """
     images = root / '256_ObjectCategories'

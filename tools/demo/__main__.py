@@ -1,4 +1,4 @@
-"""The whole method in minutes, offline: a rendered world, a teacher, a student, and the student at work.
+"""The whole method in minutes, offline: a rendered world, a teacher, a student, and downstream tasks.
 
 Run it as ``python tools/demo`` or ``make demo``.
 """
@@ -17,7 +17,7 @@ if __name__ == '__main__':
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'))
     parser.add_argument('--seed', type=seed_number, default=0)
     args = parser.parse_args()
-    # open_clip warns that the teacher has no weights before they are trained; torch, that there is no GPU to pin for.
+    # open_clip warns that the untrained teacher has no weights; torch warns that it cannot pin memory without a GPU.
     logging.getLogger().setLevel(logging.ERROR)
     warnings.filterwarnings('ignore', category=UserWarning)
     run_tool(lambda: run_demo(args.work_dir, args.seed))

@@ -1,4 +1,4 @@
-"""``mmlgd export --to onnx``, by the name of earlier versions."""
+"""``mmlgd export --to onnx``, under its earlier name."""
 
 import sys
 

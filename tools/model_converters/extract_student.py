@@ -1,4 +1,4 @@
-"""``mmlgd export``, by the name of earlier versions."""
+"""``mmlgd export``, under its earlier name."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``mmlgd convert efficientnet-lite:NAME``, by the name of earlier versions."""
+"""``mmlgd convert efficientnet-lite:NAME``, under its earlier name."""
 
 import sys
 

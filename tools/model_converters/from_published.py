@@ -1,4 +1,4 @@
-"""``mmlgd convert``, by the name of earlier versions."""
+"""``mmlgd convert``, under its earlier name."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``mmlgd publish``, by the name of earlier versions."""
+"""``mmlgd publish``, under its earlier name."""
 
 import sys
 

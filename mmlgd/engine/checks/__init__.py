@@ -1,4 +1,4 @@
-"""Checks before the first step: names, annotations, starts, and the steps of all ranks."""
+"""Checks before the first step: class names, annotations, pre-trained weights, and the steps of all ranks."""
 
 from .annotation_hook import AnnotationCheckHook
 from .pretrained_hook import PretrainedCheckHook

@@ -1,4 +1,4 @@
-"""A check that annotations, class names and heads speak of the same classes."""
+"""A check that annotations, class names and heads have the same classes."""
 
 import json
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ MAX_MASKS = 1000
 
 @HOOKS.register_module()
 class AnnotationCheckHook(Hook):
-    """Refuse, before the first step, annotations that the libraries would misread without a word.
+    """Refuse, before the first step, annotations that the libraries would silently misread.
 
     - COCO-like sets: mmdet drops the categories that are not among the class names, and takes the order of labels
       from the file, not from the names.
-    - Index masks: a value beyond the classes is a crash on the CPU and an assertion of the device on a GPU. All masks
-      are read, of more than 1000 as many, evenly spread.
+    - Index masks: a value beyond the classes is a crash on the CPU and a device assertion on a GPU. All masks are read;
+      of more than 1000, an evenly spread 1000 are read.
     - Heads: their ``num_classes`` must be the number of names.
 
     Examples:
@@ -36,10 +36,10 @@ class AnnotationCheckHook(Hook):
         """Check the data sets of training and validation, on the main process.
 
         Args:
-            runner (Runner): The runner, its loops built.
+            runner (Runner): The runner, after its loops are built.
 
         Raises:
-            ValueError: Something does not fit; the message says what was found, what was expected and what to do.
+            ValueError: The classes do not match; the message says what was found, what was expected and what to do.
             FileNotFoundError: An image has no mask.
         """
         if not is_main_process():
@@ -58,7 +58,7 @@ class AnnotationCheckHook(Hook):
 
 
 def _plain_datasets(dataset) -> Iterator:
-    """Unwrap what repeats, balances or joins data sets."""
+    """Unwrap data sets that repeat, balance or join others."""
     if hasattr(dataset, 'datasets'):
         for member in dataset.datasets:
             yield from _plain_datasets(member)
@@ -70,19 +70,19 @@ def _plain_datasets(dataset) -> Iterator:
 
 def _check_heads(model: nn.Module, classes: tuple, dataset) -> None:
     for name, module in model.named_modules():
-        # A proposal head tells objects from the rest, whatever the classes.
+        # A proposal head separates objects from background; it has no classes.
         if name.startswith('backbone') or name.endswith('rpn_head') or not hasattr(module, 'num_classes'):
             continue
         if module.num_classes != len(classes):
             raise ConfigError(
-                f'model.{name} has num_classes={module.num_classes}, and the data set in {dataset.data_root!r} '
+                f'model.{name} has num_classes={module.num_classes}, but the data set in {dataset.data_root!r} has '
                 f'{len(classes)} class names ({_shown(classes)}). Set model.{name}.num_classes={len(classes)}, or '
                 f'give the names of {module.num_classes} classes as metainfo.classes of its data loaders.'
             )
 
 
 def _check_categories(dataset, classes: tuple, logger) -> None:
-    """Compare the names with the annotation file; the data set's ``cat_ids`` are in the order of labels."""
+    """Compare the names with the annotation file; the data set's ``cat_ids`` are in label order."""
     content = json.loads(fileio.get_text(dataset.ann_file, backend_args=dataset.backend_args))
     names = {category['id']: category['name'] for category in content['categories']}
     labels = [names[k] for k in dataset.cat_ids]
@@ -91,15 +91,15 @@ def _check_categories(dataset, classes: tuple, logger) -> None:
         missing = [name for name in classes if name not in labels]
         raise ConfigError(
             f'{dataset.ann_file} has categories for {len(labels)} of {len(classes)} class names. Names without a '
-            f'category: {_shown(missing)}; categories without a name: {_shown(others)}. Write the names as they are in '
-            f'the file, capitals included, and only those that it has.'
+            f'category: {_shown(missing)}; categories without a name: {_shown(others)}. Write the names exactly as in '
+            f'the file, including capitals, and only names that it contains.'
         )
     if labels != list(classes) and set(labels) == set(classes):
         raise ConfigError(
-            f'{dataset.ann_file} has its categories in the order {_shown(labels)}, and labels follow the file; the '
-            f'class names come in the order {_shown(classes)}. Give the names in the order of the file.'
+            f'{dataset.ann_file} has its categories in the order {_shown(labels)}, and labels follow the file; but '
+            f'the class names are in the order {_shown(classes)}. Give the names in the order of the file.'
         )
-    if labels != list(classes):  # LVIS, whose labels do not go by names
+    if labels != list(classes):  # LVIS: its labels do not follow names
         different = [f'{theirs!r} for {ours!r}' for theirs, ours in zip(labels, classes) if theirs != ours]
         logger.warning(f'{dataset.ann_file} spells {len(different)} class names differently: {_shown(different)}.')
     elif others:
@@ -109,33 +109,33 @@ def _check_categories(dataset, classes: tuple, logger) -> None:
 def _check_masks(dataset, num_classes: int) -> None:
     if dataset.ignore_index < num_classes:
         raise ConfigError(
-            f'Pixels of value {dataset.ignore_index} are ignored in {dataset.data_root!r}, and this is also class '
-            f'{dataset.ignore_index} of {num_classes}. Ignore a value from {num_classes} to 255.'
+            f'Pixels of value {dataset.ignore_index} are ignored in {dataset.data_root!r}, but this value is also '
+            f'class {dataset.ignore_index} of {num_classes}. Ignore a value from {num_classes} to 255.'
         )
     for k in np.linspace(0, len(dataset) - 1, min(len(dataset), MAX_MASKS)).astype(int):
         info = dataset.get_data_info(int(k))
         path = info['seg_map_path']
         if not fileio.exists(path, backend_args=dataset.backend_args):
             raise MissingFileError(
-                f'There is no mask at {path!r} for the image {info["img_path"]!r}. A mask is named as its image, '
+                f'There is no mask at {path!r} for the image {info["img_path"]!r}. A mask has the name of its image, '
                 f'with seg_map_suffix={dataset.seg_map_suffix!r} instead of img_suffix={dataset.img_suffix!r}.'
             )
         content = fileio.get(path, backend_args=dataset.backend_args)
         mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow').squeeze()
         if mask.ndim != 2:
             raise ConfigError(
-                f'The mask {shown(path)} is a colour image of shape {mask.shape}. Masks hold one class index a '
-                f'pixel: save it with one channel, or with a palette.'
+                f'The mask {shown(path)} is a colour image of shape {mask.shape}. Masks hold one class index per '
+                f'pixel: save it with one channel or with a palette.'
             )
         beyond = [
             v for v in np.unique(mask).tolist() if _label(v, info) not in (*range(num_classes), dataset.ignore_index)
         ]
         if beyond:
             raise ConfigError(
-                f'The mask {shown(path)} has the values {_shown(beyond)}, and num_classes is {num_classes}: values are '
-                f'0 to {num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
-                f'{" (here after reduce_zero_label, which takes 1 from each)" if info["reduce_zero_label"] else ""}. '
-                f'Give a name for every class, or set the value that is to be ignored as ignore_index of the data '
+                f'The mask {shown(path)} has the values {_shown(beyond)}, but num_classes is {num_classes}: expected '
+                f'values are 0 to {num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
+                f'{" (after reduce_zero_label, which subtracts 1)" if info["reduce_zero_label"] else ""}. '
+                f'Give a name for every class, or set the value to ignore as ignore_index of the data '
                 f'sets, heads and metrics (the variable ignore_index of our configs for masks).'
             )
 

@@ -1,4 +1,4 @@
-"""A check that pre-trained weights fit the modules that ask for them."""
+"""A check that pre-trained weights fit their modules."""
 
 from mmengine.hooks import Hook
 from mmengine.model import PretrainedInit, is_model_wrapper
@@ -11,10 +11,9 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class PretrainedCheckHook(Hook):
-    """Refuse, before weights are initialised, a checkpoint of which a key is missing, unexpected or of another shape.
+    """Refuse, before weights are initialised, a checkpoint with a missing or unexpected key or a wrong shape.
 
-    mmengine loads what fits and writes a line about the rest: a detector with a wrong prefix trains from random
-    weights.
+    mmengine loads what fits and only logs the rest: with a wrong prefix, a detector would train from random weights.
 
     Examples:
         >>> default_hooks = dict(pretrained=dict(type='mmlgd.PretrainedCheckHook'))
@@ -24,12 +23,12 @@ class PretrainedCheckHook(Hook):
         """Compare every ``init_cfg=dict(type='Pretrained', ...)`` in the model with its file.
 
         Args:
-            runner (Runner): The runner. One that only evaluates initialises no weights and passes.
+            runner (Runner): The runner. A runner that only evaluates initialises no weights and passes.
 
         Raises:
             FileNotFoundError: There is no such file.
             ConnectionError: The weights cannot be downloaded.
-            CheckpointError: The file is cut off, or does not fit; the message says in what and how to mend it.
+            CheckpointError: The file is truncated or does not fit; the message says where and how to fix it.
             ValueError: ``checkpoint=None``.
         """
         if not hasattr(runner._train_loop, 'dataloader'):

@@ -1,4 +1,4 @@
-"""A check that a labelled evaluation set and the bank speak of the same classes."""
+"""A check that a labelled evaluation set and the bank have the same number of classes."""
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -10,20 +10,20 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class VocabularyCheckHook(Hook):
-    """Refuse, before the first step, an evaluation set with another number of classes than the bank has names.
+    """Refuse, before the first step, an evaluation set whose number of classes differs from the bank's number of names.
 
-    Row k of the textual bank is label k of the evaluation set; a bank of other names would give a low accuracy
-    and no error.
+    Row k of the textual bank is label k of the evaluation set. A bank with other names would give a low accuracy
+    without an error.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Compare each evaluation set that knows its classes with the bank.
+        """Compare each evaluation set that has class names with the bank.
 
         Args:
-            runner (Runner): The runner, its loops built.
+            runner (Runner): The runner, after its loops are built.
 
         Raises:
-            ValueError: The numbers differ; the message names both and how to mend it.
+            ValueError: The numbers differ; the message gives both and says how to fix it.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for loop in (runner._val_loop, runner._test_loop):
@@ -31,8 +31,8 @@ class VocabularyCheckHook(Hook):
             classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
             if classes is not None and len(classes) != len(model.class_names):
                 raise ConfigError(
-                    f'The evaluation set {getattr(dataset, "data_root", "")!r} has {len(classes)} classes, the '
-                    f'vocabulary {len(model.class_names)} names. Give the names of its classes in label order as '
+                    f'The evaluation set {getattr(dataset, "data_root", "")!r} has {len(classes)} classes, but the '
+                    f'vocabulary has {len(model.class_names)} names. Give the names of its classes in label order as '
                     f'model.text.vocabulary, or switch evaluation off: val_cfg=None val_dataloader=None '
                     f'val_evaluator=None.'
                 )

@@ -1,4 +1,4 @@
-"""The numbers of each step: finite ones, healthy banks, losses without a wait, averaged weights, seeds."""
+"""The numbers of each step: finite values, bank health, losses without a wait, averaged weights, seeds."""
 
 from .bank_health_hook import BankHealthHook
 from .deferred_losses_hook import DeferredLossesHook

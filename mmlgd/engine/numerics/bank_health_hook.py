@@ -15,16 +15,16 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class BankHealthHook(Hook):
-    r"""Log how much of the visual bank is in use, and how clearly its prototypes stand for one class name each.
+    r"""Log how much of the visual bank is in use, and how clearly each prototype stands for one class name.
 
     - ``bank/visited``: share of the K rows that some image has visited.
     - ``bank/prototype_entropy``: the mean over visited rows of
-      :math:`H\big(\text{softmax}(\text{unit}(\text{VSB}_k) \cdot \text{TSB} / \tau_T)\big) / \ln K`. 0: each prototype
-      stands for one name; 1: it stands for none.
+      :math:`H\big(\text{softmax}(\text{unit}(\text{VSB}_k) \cdot \text{TSB} / \tau_T)\big) / \ln K`. At 0, each
+      prototype stands for one name; at 1, for none.
 
     They go to the log, to every backend of the visualizer (TensorBoard and others by config) and into the message hub.
-    A model whose ``visual_bank`` has no classes (a queue of images), whose loss does not read it, or which has none
-    is left alone, and the log says so.
+    The hook does nothing, and logs this, if the model has no ``visual_bank``, if the bank has no classes (a queue of
+    images), or if the loss does not read it.
 
     Examples:
         >>> default_hooks = dict(bank_health=dict(type='mmlgd.BankHealthHook'))
@@ -33,15 +33,13 @@ class BankHealthHook(Hook):
     priority = 'BELOW_NORMAL'  # with mmengine's logger
 
     def before_train(self, runner: Runner) -> None:
-        """See whether there is a bank of classes to watch.
+        """Check whether there is a bank of classes.
 
         Args:
             runner (Runner): The runner.
         """
         if not _has_class_bank(runner):
-            runner.logger.info(
-                'BankHealthHook: this model has no visual bank of classes in use; there is nothing to watch.'
-            )
+            runner.logger.info('BankHealthHook: this model uses no visual bank of classes; nothing is logged.')
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log the state of the bank.

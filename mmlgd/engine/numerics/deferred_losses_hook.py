@@ -1,4 +1,4 @@
-"""mmengine's loss bookkeeping, without a wait for the device in each step."""
+"""mmengine's loss logging, without waiting for the device in each step."""
 
 from typing import Any, Optional
 
@@ -11,17 +11,17 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class DeferredLossesHook(RuntimeInfoHook):
-    """``RuntimeInfoHook`` that reads losses back when they are logged, all of them in one transfer.
+    """``RuntimeInfoHook`` that reads losses only when they are logged, all in one transfer.
 
-    mmengine's own reads each loss after each step: the host then waits for the device, which afterwards waits for the
-    host to prepare the next step. What arrives in the message hub is the same.
+    mmengine's hook reads each loss after each step: the host waits for the device, and then the device waits for the
+    host to prepare the next step. The message hub gets the same values.
 
     Examples:
         >>> default_hooks = dict(runtime_info=dict(type='mmlgd.DeferredLossesHook'))
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Learn how often the runner logs.
+        """Find out how often the runner logs.
 
         Args:
             runner (Runner): The runner.
@@ -33,7 +33,7 @@ class DeferredLossesHook(RuntimeInfoHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
-        """Keep the step's losses on the device; hand on all that are kept where the logger is about to ask for them.
+        """Keep the step's losses on the device; pass on all kept losses just before the logger reads them.
 
         Args:
             runner (Runner): The runner.
@@ -47,7 +47,7 @@ class DeferredLossesHook(RuntimeInfoHook):
             self._hand_on(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Hand on the rest.
+        """Pass on the remaining losses.
 
         Args:
             runner (Runner): The runner.

@@ -1,4 +1,4 @@
-"""Averaged weights of the student, in mmpretrain's hook for them."""
+"""Averaged weights of the student, based on mmpretrain's EMA hook."""
 
 from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
@@ -12,16 +12,17 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class EMAHook(BaseEMAHook):
-    """``mmpretrain.EMAHook`` that averages what is trained, and leaves teacher and banks alone.
+    """``mmpretrain.EMAHook`` that averages only trained parts, without teacher and banks.
 
-    mmengine's works as well. It copies the whole model, its teacher included; with ``update_buffers`` it averages the
-    rows of banks and queues but not what belongs to them (visited rows, a pointer); and it resumes from averages of
-    any model, or NaN. This one copies and averages the parts with trained weights, and checks what it resumes from. The
-    checkpoint has both values of them, as with mmengine's. Evaluation and downstream tasks get the averaged student.
+    mmengine's hook works as well. But it copies the whole model including the teacher; with ``update_buffers`` it
+    averages the rows of banks and queues but not their state (visited rows, a pointer); and it resumes from averages of
+    any model, or NaN. This hook copies and averages only the parts with trained weights, and checks the averages when
+    it resumes. As with mmengine's hook, the checkpoint has both values. Evaluation and downstream tasks get the
+    averaged student.
 
     Args:
-        **kwargs: Those of mmpretrain's hook: ``momentum``, ``begin_epoch``, ``update_buffers`` (the statistics of batch
-            norm), ...
+        **kwargs: Arguments of mmpretrain's hook: ``momentum``, ``begin_epoch``, ``update_buffers`` (the statistics of
+            batch norm), ...
 
     Examples:
         >>> custom_hooks = [dict(type='mmlgd.EMAHook', momentum=0.001)]
@@ -39,14 +40,14 @@ class EMAHook(BaseEMAHook):
         self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take averaged and trained weights out of a checkpoint; one without averages gives both.
+        """Read averaged and trained weights from a checkpoint; without averages, the weights serve as both.
 
         Args:
             runner (Runner): The runner.
-            checkpoint (dict): As it was read; its ``state_dict`` gets the trained weights.
+            checkpoint (dict): The loaded checkpoint; its ``state_dict`` gets the trained weights.
 
         Raises:
-            CheckpointError: A run is to go on from it, and its averages or trained weights are not of this student.
+            CheckpointError: The run resumes from it, but its averages or trained weights do not fit this student.
         """
         if 'ema_state_dict' in checkpoint:
             if runner._resume:

@@ -1,4 +1,4 @@
-"""Random choices that follow from seed, epoch and rank, so that a resumed run makes those of an unbroken one."""
+"""Random numbers that follow from seed, epoch and rank: a resumed run draws the same as an uninterrupted one."""
 
 from mmengine.dist import get_rank
 from mmengine.hooks import DistSamplerSeedHook
@@ -10,19 +10,19 @@ from mmlgd.utils.seeds import seed_all
 
 @HOOKS.register_module()
 class EpochSeedHook(DistSamplerSeedHook):
-    """``DistSamplerSeedHook`` that seeds the generators with each epoch, not only the order of the images.
+    """``DistSamplerSeedHook`` that also seeds the random generators in each epoch, not only the order of the images.
 
-    mmengine seeds once, at the start: a run that is resumed draws in epoch e what the unbroken one drew in its first.
-    Here Python's, numpy's and torch's generators (the GPU's too) start each epoch from (seed, epoch, rank). With
-    ``worker_init_fn=dict(type='mmlgd.keep_torch_seeds')`` and without persistent workers, the data loader's processes
-    follow: torch draws their seeds, which differ, from the generator of this one.
+    mmengine seeds only once, at the start: a run resumed in epoch e draws what the uninterrupted run drew in its first
+    epoch. With this hook, the generators of Python, numpy and torch (also on the GPU) start each epoch from (seed,
+    epoch, rank). With ``worker_init_fn=dict(type='mmlgd.keep_torch_seeds')`` and without persistent workers, the data
+    loader's workers follow: torch draws their seeds, which differ, from the main process's generator.
 
     Examples:
         >>> default_hooks = dict(sampler_seed=dict(type='mmlgd.EpochSeedHook'))
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Look for what would keep the data loader's processes from following.
+        """Warn about settings that prevent the data loader's workers from following.
 
         Args:
             runner (Runner): The runner.
@@ -36,8 +36,8 @@ class EpochSeedHook(DistSamplerSeedHook):
             found = found or 'no worker_init_fn, so that mmengine gives each process the same seed in every epoch'
         if found:
             runner.logger.warning(
-                f'The train_dataloader has {found}: a run that is stopped and resumed will see other augmentations '
-                f"than an unbroken one. Set persistent_workers=False and worker_init_fn=dict(type='mmlgd."
+                f'The train_dataloader has {found}: a stopped and resumed run will see other augmentations '
+                f"than an uninterrupted one. Set persistent_workers=False and worker_init_fn=dict(type='mmlgd."
                 f"keep_torch_seeds')."
             )
 

@@ -1,4 +1,4 @@
-"""A stop at the first step whose numbers cannot be trained from, with all it takes to see it again."""
+"""Stops a run at the first step with non-finite numbers, and saves the step for replay."""
 
 import shlex
 from collections import deque
@@ -23,27 +23,26 @@ _SAID = dict(teacher="the teacher's embedding", student="the student's embedding
 
 
 class NonFiniteError(MMLGDError, FloatingPointError):
-    """A loss or an embedding that is NaN or Inf, or a teacher's that is zero."""
+    """A loss or an embedding is NaN or Inf, or a teacher's embedding is zero."""
 
 
 @HOOKS.register_module()
 class FiniteCheckHook(Hook):
-    """Stop at the first step with a NaN or Inf in a loss or an embedding, or with a zero from the teacher.
+    """Stop at the first step with a NaN or Inf in a loss or an embedding, or with a zero embedding from the teacher.
 
-    The error names step, part, teacher and images. The step is kept in ``WORK_DIR/broken_steps/``, with the weights
-    that it met, for :func:`mmlgd.replay`. No checkpoint with broken weights is
-    written, nor an older one removed for it. Gradients that overflow in half precision are the loss scaler's business
-    and stop nothing.
+    The error names step, part, teacher and images. The step is saved in ``WORK_DIR/broken_steps/`` with the weights
+    before it, for :func:`mmlgd.replay`. No checkpoint with broken weights is written, and no older one is removed for
+    it. Gradients that overflow in half precision do not stop the run: the loss scaler handles them.
 
-    On a GPU the host learns of a step one step later, so that it never waits; the banks refuse broken embeddings by
-    themselves. The last three steps (on a CPU two) are kept, which takes their inputs and a copy of student and banks
-    each.
+    On a GPU the host sees a step's result one step later, so that it never waits; the banks ignore broken embeddings by
+    themselves. The last three steps (on a CPU two) are kept in memory, each with its inputs and a copy of student and
+    banks.
 
     Examples:
         >>> default_hooks = dict(finite=dict(type='mmlgd.FiniteCheckHook'))
     """
 
-    priority = 'HIGH'  # before anything learns from the step: averaged weights, schedules, checkpoints
+    priority = 'HIGH'  # before averaged weights, schedules and checkpoints use the step
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the model's inputs and to its loss.
@@ -55,7 +54,7 @@ class FiniteCheckHook(Hook):
         self._steps: deque[StepRecord] = deque()
         self._handles = []
         if not isinstance(self._model, LGD):
-            runner.logger.info('FiniteCheckHook: this model is no LGD; there is nothing to watch.')
+            runner.logger.info('FiniteCheckHook: this model is not an LGD model; nothing is checked.')
             return
         self._handles = [
             self._model.register_forward_pre_hook(self._see_inputs, with_kwargs=True),
@@ -64,7 +63,7 @@ class FiniteCheckHook(Hook):
         self._delay = self._delay_on(next(self._model.parameters()).device)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Look at what is known by now, and make room for a step.
+        """Check the results that have arrived, and start recording a step.
 
         Args:
             runner (Runner): The runner.
@@ -101,11 +100,11 @@ class FiniteCheckHook(Hook):
         self._steps[-1].finish()
         if not self._delay:
             self._examine(runner)
-        if any(_saves_now(hook, runner) for hook in runner.hooks):  # mmengine's removes old ones first
+        if any(_saves_now(hook, runner) for hook in runner.hooks):  # mmengine's hook removes old ones first
             self._check_weights(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Look at all that is left, and at the weights, before checkpoint and evaluation.
+        """Check all remaining steps and the weights, before checkpoint and evaluation.
 
         Args:
             runner (Runner): The runner.
@@ -117,11 +116,11 @@ class FiniteCheckHook(Hook):
             self._check_weights(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Let no checkpoint be written that could not be gone on with.
+        """Prevent a checkpoint that cannot be resumed from.
 
         Args:
             runner (Runner): The runner.
-            checkpoint (dict): Not used; the model is looked at.
+            checkpoint (dict): Not used; the model is checked.
 
         Raises:
             NonFiniteError: A step was broken, or the last one broke the weights.
@@ -130,7 +129,7 @@ class FiniteCheckHook(Hook):
             self._check_weights(runner, alone=True)  # mmengine may call it on the main process only
 
     def after_train(self, runner: Runner) -> None:
-        """Look at the rest, and stop listening.
+        """Check the remaining steps, and remove the listeners.
 
         Args:
             runner (Runner): The runner.
@@ -147,7 +146,7 @@ class FiniteCheckHook(Hook):
 
     @staticmethod
     def _delay_on(device: torch.device) -> int:
-        """After how many further steps a step's findings are there without a wait."""
+        """Return after how many further steps a step's result is available without waiting."""
         return 1 if device.type == 'cuda' else 0
 
     def _see_inputs(self, model: LGD, args: tuple, kwargs: dict) -> None:
@@ -159,7 +158,7 @@ class FiniteCheckHook(Hook):
             self._steps[-1].see_outputs(*args[:2], losses)
 
     def _examine(self, runner: Runner, but: int = 0) -> None:
-        """Ask each record that has not answered yet, but for the latest ones."""
+        """Read the result of each open record, except the latest ones."""
         for k in range(len(self._steps) - but):
             if not self._steps[k].examined:
                 own, anywhere = self._steps[k].broken()
@@ -167,7 +166,7 @@ class FiniteCheckHook(Hook):
                     raise NonFiniteError(self._report(runner, k, own, anywhere))
 
     def _check_weights(self, runner: Runner, alone: bool = False) -> None:
-        """Examine all steps, then what came of them; one wait for the device."""
+        """Check all steps, then the weights; this waits for the device once."""
         self._examine(runner)
         values = [value for value in self._model.state_dict().values() if value.is_floating_point()]
         broken = 1 - torch.stack([value.isfinite().all() for value in values]).all().float()
@@ -177,7 +176,7 @@ class FiniteCheckHook(Hook):
             raise NonFiniteError(self._report(runner, len(self._steps) - 1, ['weights'], ['weights']))
 
     def _report(self, runner: Runner, k: int, own: list[str], anywhere: list[str]) -> str:
-        """Keep a broken step and say what is known of it."""
+        """Save a broken step and describe it."""
         record = self._steps[k]
         where = (
             f'Step {record.place["iter"] + 1} (epoch {record.place["epoch"] + 1}, batch {record.place["batch"] + 1})'
@@ -185,34 +184,34 @@ class FiniteCheckHook(Hook):
         parts = ', '.join(_SAID.get(part, part) for part in anywhere)
         said = [f'{where} has NaN or Inf{" (or 0)" if "teacher" in anywhere else ""} in {parts}.']
         if not own:
-            said.append('It is so on another rank, which says more; this one stops with it.')
+            said.append('This was found on another rank, whose message says more; this rank stops as well.')
             return ' '.join(said)
         said += self._causes(record)
         before = [] if own == ['weights'] else record.broken_state()
         if before:
-            said.append(f'{len(before)} tensors of the model were so before this step, the first {before[0]}.')
+            said.append(f'{len(before)} tensors of the model were broken before this step, the first {before[0]}.')
         said.append(self._keep(runner, record, own))
         if k > 0 and set(before) & {name for name, _ in self._model.named_parameters()}:
-            said.append(f'The update of the step before broke them. {self._keep(runner, self._steps[k - 1], [])}')
+            said.append(f'The update of the previous step broke them. {self._keep(runner, self._steps[k - 1], [])}')
         last = runner.message_hub.runtime_info.get('last_ckpt')
         said.append(f'The last good checkpoint: {last}.' if last else 'There is no checkpoint yet.')
         return ' '.join(said)
 
     def _causes(self, record: StepRecord) -> list[str]:
-        """Name the images that come broken, and those whose embeddings do."""
+        """Name the images with broken pixels, and the images with broken embeddings."""
         paths, teacher = record.paths(), self._model.teacher
         pictures = _names(~record.inputs['inputs'].flatten(1).isfinite().all(dim=1), paths)
         embeddings = _names(~usable_rows(record.outputs['teacher']), paths)
         said = []
         if pictures:
-            said.append(f'NaN or Inf comes with the pixels of {pictures}: look at the train pipeline.')
+            said.append(f'NaN or Inf is in the pixels of {pictures}: check the train pipeline.')
         if embeddings:
             said.append(
-                f'The teacher {teacher.identity} gives a zero, NaN or Inf for {embeddings}; unless the pixels are '
+                f'The teacher {teacher.identity} gives a zero, NaN or Inf for {embeddings}. If the pixels are not '
                 f'broken, its weights are, or half precision overflows: use bfloat16 or float32.'
             )
         return said or [
-            'Usual reasons are too high a learning rate, or float16 that overflows: lower optim_wrapper.optimizer.lr, '
+            'Usual causes are a too high learning rate or a float16 overflow: lower optim_wrapper.optimizer.lr, '
             'set optim_wrapper.clip_grad=dict(max_norm=1.0), or use bfloat16.'
         ]
 
@@ -221,13 +220,13 @@ class FiniteCheckHook(Hook):
         file = Path(runner.work_dir) / 'broken_steps' / f'iter_{record.place["iter"] + 1}_rank_{rank}.pth'
         cfg = runner.cfg.copy()
         if wrapper := cfg.get('optim_wrapper'):
-            cfg.optim_wrapper = precision_settings(wrapper)  # that of this machine: another one has its own
+            cfg.optim_wrapper = precision_settings(wrapper)  # resolved here: another machine may have another precision
         meta = dict(cfg=cfg.pretty_text, seed=runner.seed, rank=rank, world_size=world_size)
         try:
             record.save(file, self._model.state_dict(), meta, broken)
-        except (OSError, RuntimeError) as error:  # torch has its own for a full disk
-            return f'The step could not be kept in {file}: {error}'
-        return f'The step is kept; this runs it again: mmlgd replay {shlex.quote(str(file))}'
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a full disk
+            return f'The step could not be saved in {file}: {error}'
+        return f'The step is saved. Run it again with: mmlgd replay {shlex.quote(str(file))}'
 
 
 def _saves_now(hook: Hook, runner: Runner) -> bool:

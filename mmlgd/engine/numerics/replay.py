@@ -1,4 +1,4 @@
-"""A broken training step, run again."""
+"""Replay of a broken training step."""
 
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
@@ -19,16 +19,16 @@ from mmlgd.utils.numerics import broken_parts
 
 
 class Replay(NamedTuple):
-    """What was broken in a step, when it was kept and when it was run again.
+    """The broken parts of a step, in the run and in its replay.
 
     Attributes:
-        recorded (List[str]): Parts that were broken in the run: ``teacher``, ``student``, names of losses, ``weights``.
+        recorded (List[str]): Parts that were broken in the run: ``teacher``, ``student``, loss names, ``weights``.
         broken (List[str]): Parts that are broken in the replay.
-        losses (Dict[str, float]): Of the replay.
-        gradients (List[str]): Parameters whose gradient has NaN or Inf in it.
+        losses (Dict[str, float]): Losses of the replay.
+        gradients (List[str]): Parameters whose gradient has NaN or Inf.
         paths (List[str]): Images of the batch.
         student (Tensor): (N, D), the student's embeddings.
-        teacher (Tensor): (N, D), the teacher's.
+        teacher (Tensor): (N, D), the teacher's embeddings.
     """
 
     recorded: list[str]
@@ -41,24 +41,25 @@ class Replay(NamedTuple):
 
 
 def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Optional[dict] = None) -> Replay:
-    """Run a step again that :class:`~mmlgd.engine.FiniteCheckHook` has kept: forward and backward, no update.
+    """Run a step again that :class:`~mmlgd.engine.FiniteCheckHook` has saved: forward and backward, no update.
 
-    With the inputs, weights, banks, random numbers and precision of the run; on a GPU where there is one. In a
-    distributed run, it is the step of one rank: batch norm that is synchronised has other statistics here.
+    It uses the inputs, weights, banks, random numbers and precision of the run, and a GPU if there is one. From a
+    distributed run, it replays the step of one rank: synchronised batch norm has other statistics here.
 
     Args:
         file (str | Path): ``broken_steps/iter_N_rank_R.pth`` in a work dir; nothing in it is executed.
-        model (LGD, optional): A model to run it with. Defaults to None, which builds that of the config in the file,
-            its teacher included.
+        model (LGD, optional): A model to run it with. Defaults to None: the model of the config in the file is built,
+            with its teacher.
         teacher (dict, optional): Changes to the config of that teacher. Defaults to None. A teacher in a file, a folder
-            or a repository has to be named here.
+            or a repository must be named here.
 
     Returns:
-        Replay: What is broken.
+        Replay: The broken parts.
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: The file is damaged, or is no broken step, or one of another model; the message says in what.
+        CheckpointError: The file is damaged, is not a broken step, or belongs to another model; the message gives
+            details.
     """
     content = read_checkpoint(file)
     step, settings = _checked_step(content, file), model_config(content, file)
@@ -72,7 +73,7 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
             model = build_part(parts, 'model')
     if not isinstance(model, LGD):
         raise CheckpointError(
-            f'{file} has a step of LGD, which a {type(model).__name__} cannot run: give an LGD model.'
+            f'{file} holds a step of LGD, which a {type(model).__name__} cannot run: give an LGD model.'
         )
     model = model.to(device).train()
     seen: dict[str, Tensor] = {}
@@ -93,10 +94,10 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
         sum(value for name, value in losses.items() if 'loss' in name).backward()
     except (MMLGDError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # sizes that do not fit each other end anywhere in torch
+    except Exception as error:  # sizes that do not match can cause any error in torch
         raise CheckpointError(
-            f'{file} has a step that this model cannot run: {" ".join(str(error).split())[:500]} Give the model of the '
-            f'run that stopped, or the file as it was kept.'
+            f'{file} holds a step that this model cannot run: {" ".join(str(error).split())[:500]} Give the model of '
+            f'the run that stopped, or the original file.'
         ) from error
     finally:
         handle.remove()
@@ -111,11 +112,11 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
 
 
 def _checked_step(content: dict, file: Union[str, Path]) -> dict:
-    """Find the step in a file, as ``StepRecord`` keeps it, or say what is missing."""
+    """Read the step of a file, as ``StepRecord`` saves it, or report what is missing."""
     if 'step' not in content:
         raise CheckpointError(
-            f'{file} holds no training step, but {", ".join(map(str, content))}. Give a file of broken_steps/ in the '
-            f'work dir of the run that stopped.'
+            f'{file} is not a saved training step; it holds {", ".join(map(str, content))}. Give a file from '
+            f'broken_steps/ in the work dir of the run that stopped.'
         )
     step = content['step'] if isinstance(content['step'], dict) else {}
     rng = step.get('rng') if isinstance(step.get('rng'), dict) else {}
@@ -131,13 +132,13 @@ def _checked_step(content: dict, file: Union[str, Path]) -> dict:
     }
     if faults := [name for name, found in expected.items() if not found]:
         raise CheckpointError(
-            f'{file} is no broken step as a run keeps it. It lacks {"; ".join(faults)}. Give the file as '
-            f'it was written.'
+            f'{file} is not a broken step as a run saves it. It lacks {"; ".join(faults)}. Give the file as it was '
+            f'written.'
         )
     if len(step['paths']) != len(inputs) or (stored is not None and len(stored) != len(inputs)):
         raise CheckpointError(
-            f'{file} is no broken step as a run keeps it: it has {len(inputs)} images, {len(step["paths"])} paths and '
-            f'{"no" if stored is None else len(stored)} embeddings of them. Give the file as it was written.'
+            f'{file} is not a broken step as a run saves it: it has {len(inputs)} images, {len(step["paths"])} paths '
+            f'and {"no" if stored is None else len(stored)} embeddings of them. Give the file as it was written.'
         )
     return step
 
@@ -156,10 +157,10 @@ def _are_words(value: Any) -> bool:
 
 
 def _precision(settings: dict, device: str, file: Union[str, Path]) -> torch.autocast:
-    """Autocast as mmengine's optimizer wrapper sets it."""
+    """Set autocast as mmengine's optimizer wrapper does."""
     wrapper = settings.get('optim_wrapper') or {}
     half = isinstance(wrapper, dict) and wrapper.get('type') == 'AmpOptimWrapper'
     dtype = getattr(torch, str(wrapper.get('dtype') or 'float16'), None) if half else None
     if not isinstance(wrapper, dict) or (half and not isinstance(dtype, torch.dtype)):
-        raise CheckpointError(f'{file} has an optim_wrapper that is none, or of no precision: {brief(wrapper, 200)}.')
+        raise CheckpointError(f'{file} has no valid optim_wrapper, or one without a precision: {brief(wrapper, 200)}.')
     return torch.autocast(device, dtype=dtype, enabled=half)

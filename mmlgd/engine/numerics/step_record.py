@@ -1,4 +1,4 @@
-"""One training step as it can be run again: what went in, the state that it met, and what came out."""
+"""The record of one training step for a replay: its inputs, the state before it, and its outputs."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -15,14 +15,14 @@ from mmlgd.utils.numerics import broken_parts
 
 
 class StepRecord:
-    """Keep one step on the device, and tell later whether something in it was broken; nothing waits for the device.
+    """Keep one step on the device, and report later whether it was broken; nothing waits for the device.
 
-    Used for one step after the other: :meth:`start`, :meth:`see_inputs`, :meth:`see_outputs`, :meth:`finish` and, when
-    it is asked, :meth:`broken`.
+    For each step, call :meth:`start`, :meth:`see_inputs`, :meth:`see_outputs`, :meth:`finish` and, to read the result,
+    :meth:`broken`.
 
     Args:
-        model (BaseModel): The model without its wrapper. A copy of its parameters and buffers is kept, which costs as
-            much memory.
+        model (BaseModel): The model without its wrapper. A copy of its parameters and buffers is kept, which takes the
+            same memory again.
 
     Attributes:
         place (Dict[str, int]): Epoch, step of the epoch and iteration, from 0.
@@ -40,7 +40,7 @@ class StepRecord:
             originals.append(value)
 
     def start(self, **place: int) -> None:
-        """Begin with a new step.
+        """Start a new step.
 
         Args:
             **place (int): Epoch, step of the epoch and iteration, from 0.
@@ -52,7 +52,7 @@ class StepRecord:
 
     @torch.no_grad()
     def see_inputs(self, inputs: dict[str, Any]) -> None:
-        """Keep what the model is given, its state and that of the random generators.
+        """Keep the model's inputs, its state and the state of the random generators.
 
         Args:
             inputs (dict): Keyword arguments of the model's ``forward``.
@@ -66,18 +66,18 @@ class StepRecord:
             torch._foreach_copy_(copies, originals)
 
     def see_outputs(self, student: Tensor, teacher: Tensor, losses: dict[str, Tensor]) -> None:
-        """Keep what the loss was given and what it was.
+        """Keep the inputs and outputs of the loss.
 
         Args:
             student (Tensor): (N, D).
             teacher (Tensor): (N, D).
-            losses (Dict[str, Tensor]): Its parts.
+            losses (Dict[str, Tensor]): The losses by name.
         """
         losses = {name: value.detach() for name, value in losses.items()}
         self.outputs = dict(student=student.detach(), teacher=teacher, losses=losses)
 
     def finish(self) -> None:
-        """Look at the outputs and share the findings among the ranks; the host learns of them in :meth:`broken`."""
+        """Check the outputs and share the result among the ranks; the host reads it in :meth:`broken`."""
         parts = broken_parts(**self.outputs) if self.outputs else {}
         self._names = list(parts)
         if not parts:
@@ -96,7 +96,7 @@ class StepRecord:
             self._found = found
 
     def broken(self) -> tuple[list[str], list[str]]:
-        """Wait for the findings of this step, and of no later one.
+        """Wait for the result of this step, but not of later steps.
 
         Returns:
             Tuple[List[str], List[str]]: The broken parts on this rank, and those on any rank.
@@ -108,10 +108,10 @@ class StepRecord:
         return own, anywhere
 
     def broken_state(self) -> list[str]:
-        """List what the step found broken in the model.
+        """List the parts of the model that were broken before the step.
 
         Returns:
-            List[str]: Names of parameters and buffers with NaN or Inf in them, as they were before the step.
+            List[str]: Names of parameters and buffers with NaN or Inf before the step.
         """
         return [name for name, value in self.state.items() if not value.isfinite().all()]
 
@@ -119,18 +119,18 @@ class StepRecord:
         """List the images of the batch.
 
         Returns:
-            List[str]: Their files, or their places in the batch where these are not known.
+            List[str]: Their files, or their positions in the batch if the files are unknown.
         """
         samples = self.inputs.get('data_samples') or [{}] * len(self.inputs['inputs'])
         return [shown(sample.get('img_path', f'image {k} of the batch')) for k, sample in enumerate(samples)]
 
     def save(self, file: Path, state_dict: dict, meta: dict, broken: list[str]) -> None:
-        """Write the step, to be read with ``weights_only``.
+        """Write the step so that ``weights_only`` can read it.
 
         Args:
-            file (Path): Its folder is made if it is not there.
-            state_dict (dict): The model's, of which the values are replaced by those before the step.
-            meta (dict): Of numbers and texts; ``cfg`` is the config.
+            file (Path): The file; a missing folder is created.
+            state_dict (dict): The model's state dict; its values are replaced by the values before the step.
+            meta (dict): Numbers and texts; ``cfg`` is the config.
             broken (List[str]): The broken parts.
         """
         state = {name: _on_host(self.state.get(name, value)) for name, value in state_dict.items()}

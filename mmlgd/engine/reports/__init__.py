@@ -1,4 +1,4 @@
-"""What a run tells: progress, curves, images it could not read, and a summary."""
+"""Reports of a run: progress, curves, unreadable images, and a summary."""
 
 from .bad_pictures_hook import BadPicturesHook
 from .curves import draw_curves, read_scalars

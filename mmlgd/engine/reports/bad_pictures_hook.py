@@ -1,4 +1,4 @@
-"""The news of bad images, from the processes that read them to the log."""
+"""Reports bad images from the data loader's workers to the log."""
 
 from typing import Any, Optional
 
@@ -14,18 +14,18 @@ from .summary_hook import SummaryHook
 
 @HOOKS.register_module()
 class BadPicturesHook(Hook):
-    """Report each bad image once, stop where there are more than may be left out, and count them in the end.
+    """Report each bad image once, stop the run if there are more than allowed, and count them at the end.
 
-    A data loader's processes know of no other's; the batches bring the news, see
-    :class:`~mmlgd.datasets.Pictures`. Ranks tell each other at the end of an epoch: until then, each stops at the limit
-    by itself, and the main one reports those of its own batches.
+    A data loader's workers do not know of each other's bad images; the batches carry the reports, see
+    :class:`~mmlgd.datasets.Pictures`. Ranks exchange theirs at the end of an epoch. Until then, each rank applies the
+    limit by itself, and the main rank reports only its own batches.
 
     Examples:
         >>> default_hooks = dict(bad_pictures=dict(type='mmlgd.BadPicturesHook'))
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the policy of the data set.
+        """Read the policy of the data set.
 
         Args:
             runner (Runner): The runner.
@@ -38,7 +38,7 @@ class BadPicturesHook(Hook):
         self._pictures = getattr(dataset, 'num_pictures', len(dataset))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Take the news out of a batch.
+        """Take the reports out of a batch.
 
         Args:
             runner (Runner): The runner.
@@ -46,30 +46,30 @@ class BadPicturesHook(Hook):
             data_batch (dict): The batch.
 
         Raises:
-            TooManyBadPicturesError: There are more than may be left out.
+            TooManyBadPicturesError: There are more than allowed.
         """
         for bad in bad_pictures_of(data_batch):
             self._add(runner, bad)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Join what the ranks know.
+        """Combine the reports of all ranks.
 
         Args:
             runner (Runner): The runner.
 
         Raises:
-            TooManyBadPicturesError: There are more than may be left out, on all ranks together.
+            TooManyBadPicturesError: There are more than allowed, on all ranks together.
         """
         for bad in all_gather_object(self._bad):
             self._add(runner, bad)
 
     def after_train(self, runner: Runner) -> None:
-        """Count, for the summary if there is one.
+        """Store the count for the summary.
 
         Args:
             runner (Runner): The runner.
         """
-        if self._policy is None and not self._bad:  # images of a data set that looks at none
+        if self._policy is None and not self._bad:  # a data set that checks no images
             return
         text = count_text(len(self._bad), self._pictures)
         runner.message_hub.update_info('bad_pictures', text, resumed=False)

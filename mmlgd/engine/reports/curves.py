@@ -1,4 +1,4 @@
-"""The curves of a run: read from mmengine's own log of scalars, drawn into one image."""
+"""The curves of a run: read from mmengine's log of scalars, drawn into one image."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.utils.files import UnreadableError, read_small, write_whole
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT
 
-_LOG = 2**30  # bytes; a million records have some 400 million
+_LOG = 2**30  # bytes; a million records take about 400 million
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -62,14 +62,14 @@ _PANELS = [
 
 
 def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curves:
-    """Read what mmengine's ``LocalVisBackend`` wrote, of all starts of a run.
+    """Read the scalars that mmengine's ``LocalVisBackend`` wrote, from all starts of a run.
 
-    A run that was resumed has several logs: a later one replaces what the earlier ones say from its first step on, so
-    that a run that was started anew in the same folder shows itself alone.
+    A resumed run has several logs. A later log replaces the earlier ones from its first step on, so that a new run in
+    the same folder shows only itself.
 
     Args:
         work_dir (str | Path): Folder with ``*/vis_data/scalars.json``.
-        iterations_per_epoch (int): To place training's steps among the epochs of evaluation.
+        iterations_per_epoch (int): Converts training steps into epochs.
 
     Returns:
         Dict[str, Tuple[ndarray, ndarray]]: Epochs (fractional for training) and values by the log's names; empty if
@@ -89,13 +89,13 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
 
 
 def read_records(file: Path) -> Iterator[dict]:
-    """Read one log of scalars; what is no record of mmengine's is left out: half a line of a killed run, or any other.
+    """Read one log of scalars; lines that are not mmengine's records are skipped, such as half a line of a killed run.
 
     Args:
-        file (Path): ``scalars.json``, a record a line.
+        file (Path): ``scalars.json``, one record per line.
 
     Yields:
-        dict: Values by the log's names, with the number of the ``step`` (of training, or the epoch of an evaluation).
+        dict: Values by the log's names, with ``step``: the training step, or the epoch of an evaluation.
     """
     try:
         lines = read_small(file, _LOG).decode(errors='replace').splitlines()
@@ -112,34 +112,34 @@ def read_records(file: Path) -> Iterator[dict]:
 
 
 def _is_number(value: Any) -> bool:
-    """Say whether a value has a place in a curve; one may be NaN, but none is larger than a float."""
+    """Check whether a value can be drawn; it may be NaN, but must fit a float."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
 
 
 def _is_idle(key: str, values: np.ndarray) -> bool:
-    """Say whether this is a part of the loss that has no weight: it is logged as 0 throughout."""
+    """Check whether this is a loss term without weight: all its values are 0."""
     return key.startswith('loss_') and not np.any(values)
 
 
 def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
-    """Draw the curves that there are: losses, accuracies, agreement, cosine, class usage and the state of the bank.
+    """Draw the available curves: losses, accuracies, agreement, cosine, class usage and the state of the bank.
 
     Args:
         file (str | Path): The PNG.
-        curves (Dict[str, Tuple[ndarray, ndarray]]): Of :func:`read_scalars`.
-        title (str): Above all.
+        curves (Dict[str, Tuple[ndarray, ndarray]]): From :func:`read_scalars`.
+        title (str): Title of the figure.
 
     Raises:
-        ValueError: None of the curves is one of these.
+        ValueError: There is none of these curves.
     """
-    from matplotlib import rc_context  # half a second that only those who draw should wait
+    from matplotlib import rc_context  # takes half a second: import only to draw
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     curves = {key: curve for key, curve in curves.items() if not _is_idle(key, curve[1])}
     panels = [panel for panel in _PANELS if any(key in curves for key, *_ in panel[2])]
     if not panels:
-        raise ConfigError(f'There are no curves of distillation to draw; the log has {sorted(curves)}.')
+        raise ConfigError(f'There are no distillation curves to draw; the log has {sorted(curves)}.')
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     with rc_context(STYLE):
@@ -151,7 +151,7 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
             for key, label, color, dashes in lines:
                 if key in curves:
                     x, y = curves[key]
-                    # Evaluations get a mark each; the many steps of training do not.
+                    # Each evaluation gets a marker; the many training steps do not.
                     marks = dict(marker='o', ms=4) if dashes == '-' and len(x) <= 40 else {}
                     axis.plot(x, y, color=color, ls=dashes, lw=2.2, label=label, clip_on=False, **marks)
             axis.set(title=heading, xlim=(0, end), ylim=limits)

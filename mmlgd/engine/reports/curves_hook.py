@@ -1,4 +1,4 @@
-"""One image of a run's curves, when it has ended."""
+"""Draws the curves of a run into one image at its end."""
 
 from pathlib import Path
 
@@ -14,24 +14,24 @@ from mmlgd.registry import HOOKS
 class CurvesHook(Hook):
     """Draw losses, accuracies, agreement and the state of the bank into ``curves.png`` in the work dir.
 
-    For epoch-based runs, as pre-training's are. The figures are read from ``vis_data/scalars.json``, which mmengine's
-    ``LocalVisBackend`` keeps; of a run that was resumed, all of them. Without that backend the log says that nothing is
-    drawn.
+    This is for epoch-based runs such as pre-training. The values come from ``vis_data/scalars.json``, which mmengine's
+    ``LocalVisBackend`` writes; a resumed run has several, and all are read. Without this backend nothing is drawn, and
+    the log says so.
 
     Examples:
         >>> default_hooks = dict(curves=dict(type='mmlgd.CurvesHook'))
     """
 
-    priority = 'VERY_LOW'  # after everything that logs
+    priority = 'VERY_LOW'  # after all hooks that log
 
     @master_only
     def after_train(self, runner: Runner) -> None:
         """Draw the curves.
 
         Args:
-            runner (Runner): The runner, its training done.
+            runner (Runner): The runner, after training.
         """
-        from .curves import draw_curves, read_scalars  # the drawing is loaded when there is something
+        from .curves import draw_curves, read_scalars  # load the drawing code only when needed
 
         curves = read_scalars(runner.work_dir, len(runner.train_dataloader))
         if not curves:
@@ -43,7 +43,7 @@ class CurvesHook(Hook):
         file = Path(runner.work_dir) / 'curves.png'
         try:
             draw_curves(file, curves, title=runner.experiment_name)
-        except (MMLGDError, OSError) as error:  # the training is done, whatever becomes of its image
+        except (MMLGDError, OSError) as error:  # the training has succeeded, even if drawing fails
             runner.logger.warning(f'CurvesHook: no curves are drawn. {error}')
         else:
             runner.logger.info(f'The curves of this run: {file}')

@@ -1,4 +1,4 @@
-"""A progress bar where somebody is watching."""
+"""A progress bar for terminals."""
 
 import atexit
 import logging
@@ -17,15 +17,15 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Show the run's progress, its ETA, its loss and its wait for images, below the log lines of a terminal.
+    """Show progress, ETA, loss and the time spent waiting for images, below the log lines in a terminal.
 
-    Time, ETA and wait are mmengine's own (``IterTimerHook``). Where the output is no terminal (a file, a pipe, a batch
-    system) nothing is shown: the log has the same figures, a line every ``LoggerHook.interval`` steps.
+    Time, ETA and waiting time are mmengine's own (``IterTimerHook``). If the output is not a terminal (a file, a pipe,
+    a batch system), nothing is shown: the log has the same numbers every ``LoggerHook.interval`` steps.
 
     Args:
-        interval (int): Steps between two looks at the figures, > 0. The loss is read from the device then, which
-            waits for it. Defaults to 10.
-        terminal (bool, optional): Show the bar or do not. Defaults to None, which asks the standard output.
+        interval (int): Steps between two updates, > 0. Each update reads the loss from the device and waits for it.
+            Defaults to 10.
+        terminal (bool, optional): Whether to show the bar. Defaults to None: only if the standard output is a terminal.
 
     Examples:
         >>> default_hooks = dict(progress=dict(type='mmlgd.ProgressHook'))
@@ -35,7 +35,7 @@ class ProgressHook(Hook):
 
     def __init__(self, interval: int = 10, terminal: Optional[bool] = None):
         if interval < 1:
-            raise ConfigError(f'ProgressHook.interval is a number of steps of at least 1, got {interval}.')
+            raise ConfigError(f'Expected ProgressHook.interval to be at least 1 step, got {interval}.')
         self.interval = interval
         self.terminal = terminal
         self._progress: Optional[Progress] = None
@@ -60,8 +60,8 @@ class ProgressHook(Hook):
         )
         self._task = self._progress.add_task('training', total=runner.max_iters, completed=runner.iter, figures='')
         self._progress.start()
-        atexit.register(self._progress.stop)  # a run that ends in an error gets its cursor back
-        _send_log_to(runner.logger, sys.stdout)  # rich's by now, which keeps log lines above the bar
+        atexit.register(self._progress.stop)  # restores the cursor if the run ends in an error
+        _send_log_to(runner.logger, sys.stdout)  # rich has replaced it, which keeps log lines above the bar
 
     def after_train_iter(
         self,
@@ -70,7 +70,7 @@ class ProgressHook(Hook):
         data_batch: Union[dict, tuple, list, None] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Move the bar.
+        """Update the bar.
 
         Args:
             runner (Runner): The runner.
@@ -91,7 +91,7 @@ class ProgressHook(Hook):
             )
 
     def after_train(self, runner: Runner) -> None:
-        """Take the bar away.
+        """Remove the bar.
 
         Args:
             runner (Runner): The runner.
@@ -107,11 +107,11 @@ class ProgressHook(Hook):
 
 
 def data_wait(runner: Runner, steps: int = 200) -> float:
-    """Take the share of the last steps' time that went by in waiting for images.
+    """Compute the share of the last steps' time that was spent waiting for images.
 
     Args:
         runner (Runner): In or after training, with mmengine's ``IterTimerHook``.
-        steps (int): How many of the last steps count. Defaults to 200, beyond the pauses between epochs.
+        steps (int): Number of the last steps. Defaults to 200, so that the pauses between epochs matter little.
 
     Returns:
         float: In 0..1.
@@ -127,7 +127,7 @@ def _clock(seconds: float) -> str:
 
 
 def _send_log_to(logger: logging.Logger, stream) -> None:
-    """Point the console's handlers, which keep the stream they were made with, to another one."""
+    """Redirect the console's log handlers to another stream: they keep the stream they were created with."""
     for handler in logger.handlers:
-        if type(handler) is logging.StreamHandler:  # a FileHandler is one as well
+        if type(handler) is logging.StreamHandler:  # not isinstance: a FileHandler is a StreamHandler too
             handler.setStream(stream)

@@ -1,4 +1,4 @@
-"""The last words of a run: what it took, where the student is, and what to do with it."""
+"""The summary of a run: its time, its checkpoint, and what to do next."""
 
 import os
 import shlex
@@ -14,12 +14,12 @@ from mmlgd.utils.paths import place_of
 
 from .progress_hook import data_wait
 
-_SLOW = 0.3  # of a step: from here on more workers pay
+_SLOW = 0.3  # share of a step: above this, more workers help
 
 
 @HOOKS.register_module()
 class SummaryHook(Hook):
-    """Close the log of a pre-training run with its time, its bad images, its checkpoint and what to do with it.
+    """End the log of a pre-training run with its time, its bad images, its checkpoint and the next commands.
 
     Examples:
         >>> default_hooks = dict(summary=dict(type='mmlgd.SummaryHook'))
@@ -28,7 +28,7 @@ class SummaryHook(Hook):
     priority = 'LOWEST'  # after the last checkpoint and the curves
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the clock.
+        """Store the start time.
 
         Args:
             runner (Runner): The runner.
@@ -40,28 +40,28 @@ class SummaryHook(Hook):
         """Write the summary.
 
         Args:
-            runner (Runner): The runner, its training done.
+            runner (Runner): The runner, after training.
         """
         took = timedelta(seconds=round(time.monotonic() - self._started))
         wait = data_wait(runner)
         bad = runner.message_hub.runtime_info.get('bad_pictures')
-        lines = [f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is wait for images.']
+        lines = [
+            f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is waiting for images.'
+        ]
         if bad:
             lines.append(bad)
         if wait > _SLOW:
             lines.append(
-                'The images are the bottleneck: more train_dataloader.num_workers help, or augmentation on the GPU '
-                '(docs/guide.md, "Faster images").'
+                'Reading images is the bottleneck: increase train_dataloader.num_workers, or use augmentation on the '
+                'GPU (docs/guide.md, "Faster images").'
             )
         checkpoint = runner.message_hub.runtime_info.get('last_ckpt')
         if checkpoint is None:
-            lines.append(
-                'No checkpoint was written: this config has no CheckpointHook, or one with too long an interval.'
-            )
+            lines.append('No checkpoint was written: this config has no CheckpointHook, or its interval is too long.')
         else:
             lines += [
                 f'The student: {_short(checkpoint)}',
-                'What it is worth, a detector or segmentor on it, other libraries:',
+                'Next: evaluate it, train a detector or segmentor from it, or export it to other libraries:',
             ]
             lines += [f'  {command}' for command in next_commands(_short(checkpoint))]
         runner.logger.info('\n'.join(lines))
@@ -71,10 +71,10 @@ def next_commands(checkpoint: str) -> list[str]:
     """Write the commands that use a student.
 
     Args:
-        checkpoint (str): Of pre-training.
+        checkpoint (str): Checkpoint of pre-training.
 
     Returns:
-        List[str]: To be shown, with capitals where the user's own files go.
+        List[str]: Commands, with placeholders in capitals for the user's files.
 
     Examples:
         >>> len(next_commands('work_dirs/RUN/epoch_200.pth'))
@@ -91,6 +91,6 @@ def next_commands(checkpoint: str) -> list[str]:
 
 
 def _short(path: str) -> str:
-    """The path as one would type it here."""
+    """Shorten the path as a user would type it here."""
     here = os.path.relpath(path)
     return path if here.startswith('..') else here

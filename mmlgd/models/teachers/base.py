@@ -1,4 +1,4 @@
-"""What every teacher is: two frozen towers with one joint space."""
+"""The base class of teachers: two frozen towers with one joint space."""
 
 import hashlib
 import json
@@ -15,30 +15,30 @@ from mmlgd.errors import MMLGDError, brief
 
 
 class TeacherError(MMLGDError, ValueError):
-    """A teacher that cannot be built from what it is given."""
+    """A teacher that cannot be built from its settings or files."""
 
 
 class BaseTeacher(nn.Module):
     r"""A frozen image tower and a text tower that share a joint space of ``embed_dim`` dimensions.
 
     Subclasses provide ``_encode_image`` (images in the teacher's own statistics and size to embeddings) and
-    ``_encode_text`` (prompts to embeddings); this class owns everything that is the same for all teachers. A
-    batch arrives normalised for the *student*, :math:`x_s = (p - \mu_s) / \sigma_s` with pixels p in 0..255, in the
-    student's order of channels, and is put in RGB and re-normalised by one affine map per channel:
+    ``_encode_text`` (prompts to embeddings); this class does the rest for all teachers. A batch arrives normalised for
+    the *student*, :math:`x_s = (p - \mu_s) / \sigma_s` with pixels p in 0..255, in the student's channel order. It is
+    converted to RGB and re-normalised by one affine map per channel:
 
     .. math:: x_t = \left(\tfrac{1}{255}(x_s \sigma_s + \mu_s) - \mu_t\right) / \sigma_t
 
     Args:
         embed_dim (int): D, the dimension of the joint space.
-        image_size (Tuple[int, int]): Height and width in pixels that the image tower wants.
+        image_size (Tuple[int, int]): Height and width in pixels that the image tower expects.
         mean (Sequence[float]): RGB mean of the teacher's images, in 0..1.
         std (Sequence[float]): RGB standard deviation of the teacher's images, in 0..1.
         interpolation (str): How a batch of another size is resized, ``'bicubic'`` or ``'bilinear'``. Defaults to
             ``'bicubic'``, CLIP's own.
 
     Attributes:
-        text_cache (str, optional): Folder of text embeddings that come with the teacher; read, never written. None
-            here.
+        text_cache (str, optional): Folder of text embeddings that come with the teacher; read, never written. None by
+            default.
     """
 
     text_cache: Optional[str] = None
@@ -59,8 +59,8 @@ class BaseTeacher(nn.Module):
         ):
             if not _are_numbers(value, count, low):
                 raise TeacherError(
-                    f'The teacher has {name}={brief(value)}, expected {count} numbers of at least {low:g}. Its '
-                    f'files are damaged, or its config is not one of a teacher.'
+                    f'The teacher has {name}={brief(value)}, expected {count} numbers of at least {low:g}. Its files '
+                    f'are damaged, or its config is not of a teacher.'
                 )
         self.embed_dim = embed_dim
         self.image_size = tuple(image_size)
@@ -73,12 +73,12 @@ class BaseTeacher(nn.Module):
         self.eval()
 
     def expect_pixels(self, mean: Sequence[float], std: Sequence[float], bgr: bool = False) -> None:
-        """Say how incoming batches are normalised.
+        """Set how incoming batches are normalised.
 
         Args:
             mean (Sequence[float]): Mean of the student's preprocessing, in 0..255, in its order of channels.
             std (Sequence[float]): Standard deviation, likewise.
-            bgr (bool): That order is BGR. Defaults to False: RGB.
+            bgr (bool): Whether the order is BGR. Defaults to False: RGB.
         """
         mean, std = (torch.as_tensor(v, dtype=torch.float32).view(3, 1, 1).to(self.mean) for v in (mean, std))
         self.bgr = bgr
@@ -88,15 +88,15 @@ class BaseTeacher(nn.Module):
         self.shift = (mean / 255 - self.mean) / self.std
 
     def expect_pixels_of(self, preprocessor: nn.Module) -> None:
-        """Say who prepares incoming batches.
+        """Read the normalisation of incoming batches from the student's preprocessor.
 
         Args:
-            preprocessor (nn.Module): The student's, of mmengine or mmpretrain. Images are loaded as BGR; it tells
-                whether it turns them into RGB.
+            preprocessor (nn.Module): The student's data preprocessor, from mmengine or mmpretrain. Images are loaded as
+                BGR; the preprocessor says whether it converts them to RGB.
         """
         normalizes = getattr(preprocessor, '_enable_normalize', False)
         mean, std = (preprocessor.mean, preprocessor.std) if normalizes else ((0.0,) * 3, (1.0,) * 3)
-        # mmpretrain's own for classification calls it to_rgb, all others have mmengine's.
+        # mmpretrain's preprocessor for classification has to_rgb; all others use mmengine's attribute.
         rgb = getattr(preprocessor, '_channel_conversion', getattr(preprocessor, 'to_rgb', False))
         self.expect_pixels(mean, std, bgr=not rgb)
 
@@ -115,7 +115,7 @@ class BaseTeacher(nn.Module):
             if tuple(images.shape[-2:]) != self.image_size:
                 images = F.interpolate(images, self.image_size, mode=self.interpolation, antialias=True)
             t = F.normalize(self._encode_image(images).float(), dim=-1)  # (N, D)
-        return t.clone()  # a plain tensor again: autograd keeps none of inference mode
+        return t.clone()  # a normal tensor: autograd cannot save inference tensors
 
     @torch.no_grad()
     def encode_text(self, prompts: list[str]) -> Tensor:
@@ -133,14 +133,14 @@ class BaseTeacher(nn.Module):
         return F.normalize(self._encode_text(prompts).float(), dim=-1)  # (M, D)
 
     def train(self, mode: bool = True) -> 'BaseTeacher':
-        """Stay in eval mode, whatever the student does: batch-norm and dropout of a teacher are frozen."""
+        """Stay in eval mode, whatever the student's mode: a teacher's batch norm and dropout are frozen."""
         return super().train(False)
 
     def init_weights(self) -> None:
-        """Keep the weights: a teacher comes trained, and mmengine must not initialise it anew."""
+        """Keep the weights: a teacher is already trained, and mmengine must not initialise it again."""
 
     def prepare(self) -> None:
-        """Load what would be loaded when the teacher is first asked: nothing, unless it waits with something."""
+        """Load now what is otherwise loaded at the first use; by default nothing."""
 
     def free_text_tower(self) -> None:
         """Drop the text tower once the bank is built; it is never needed again."""
@@ -154,13 +154,13 @@ class BaseTeacher(nn.Module):
         raise NotImplementedError
 
     def settings_id(self, *choices: Any) -> str:
-        """Digest what changes an embedding beside the weights: size, statistics, interpolation and ``choices``.
+        """Compute a digest of all settings that change an embedding: size, statistics, interpolation and ``choices``.
 
         Args:
-            *choices (Any): Of a kind of teacher; what JSON can write.
+            *choices (Any): Further settings of a teacher class, as JSON can write them.
 
         Returns:
-            str: ``settings-`` and 8 hexadecimal digits, a part of an identity.
+            str: ``settings-`` and 8 hexadecimal digits, a part of the identity.
         """
         pixels = [list(self.image_size), self.mean.flatten().tolist(), self.std.flatten().tolist(), self.interpolation]
         return f'settings-{hashlib.sha256(json.dumps([pixels, *choices]).encode()).hexdigest()[:8]}'
@@ -181,7 +181,7 @@ def _are_numbers(value, count: int, low: float) -> bool:
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """Put a module into eval mode for good and stop its gradients.
+    """Put a module into eval mode and turn off its gradients.
 
     Args:
         module (nn.Module): The module, changed in place.
@@ -193,7 +193,7 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def weights_fingerprint(*modules: nn.Module) -> str:
-    """SHA-256 over names and values of all parameters and buffers: the same weights give the same string.
+    """Compute the SHA-256 over names and values of all parameters and buffers: equal weights give equal strings.
 
     Args:
         *modules (nn.Module): The modules, on any device.

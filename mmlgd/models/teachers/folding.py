@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolutions before it: a frozen tower needs no pass of its own for it."""
+"""Folds batch norms into the convolutions before them: a frozen tower then needs no extra pass for them."""
 
 import copy
 
@@ -8,24 +8,24 @@ from torch import nn
 
 
 def fold_batch_norm(tower: nn.Module, image_size: tuple[int, int]) -> nn.Module:
-    r"""Fold batch norms where that is exact, :math:`\gamma (Wx + b - \mu) / \sigma + \beta = W'x + b'`.
+    r"""Fold batch norms if the result is exact, :math:`\gamma (Wx + b - \mu) / \sigma + \beta = W'x + b'`.
 
-    mmcv pairs a convolution with the batch norm that is registered after it. Most towers also run them so; for the
-    others, a random batch through both tells, and the tower stays as it is.
+    mmcv pairs a convolution with the batch norm that is registered after it. Most towers also run them in this order. A
+    random batch through both detects the other towers, which stay unchanged.
 
     Args:
-        tower (nn.Module): In eval mode, on any device.
-        image_size (Tuple[int, int]): Height and width in pixels of what it takes.
+        tower (nn.Module): The tower in eval mode, on any device.
+        image_size (Tuple[int, int]): Height and width of its images in pixels.
 
     Returns:
-        nn.Module: A folded copy whose output is the same to rounding, or the tower itself.
+        nn.Module: A folded copy whose output is the same up to rounding, or the tower itself.
 
     Examples:
         >>> tower = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
         >>> fold_batch_norm(tower, (8, 8))[1]
         Identity()
     """
-    folded = fuse_conv_bn(copy.deepcopy(tower)).eval()  # the identities it leaves are new modules
+    folded = fuse_conv_bn(copy.deepcopy(tower)).eval()  # it inserts identities, which start in training mode
     if len(folded.state_dict()) == len(tower.state_dict()):
         return tower
     weight = next(tower.parameters())

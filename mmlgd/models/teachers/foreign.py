@@ -1,4 +1,4 @@
-"""Folders and repositories of others: their settings are looked through before any library reads them."""
+"""Untrusted folders and repositories: their settings are checked before any library reads them."""
 
 import json
 import math
@@ -14,27 +14,30 @@ from mmlgd.utils.files import UnreadableError, read_small, require_file
 
 from .base import TeacherError
 
-# With these, transformers would import a file of the folder, or of a repository that it names; the last one is where it
-# takes weights from.
+# With these keys, transformers would import a file of the folder or of a repository; the last one says where it takes
+# weights from.
 _CODE = {'auto_map', 'trust_remote_code', 'custom_pipelines', 'code_revision', 'transformers_weights'}
-_KERNELS = '_implementation'  # of attention: a word of transformers, or ORG/NAME, whose code it fetches and runs
+_KERNELS = '_implementation'  # of attention: a keyword of transformers, or ORG/NAME, whose code it would fetch and run
 _SETTINGS = 2**24  # bytes
-_TEXTS, _TEXT = ('.json', '.txt', '.md', '.model', '.jinja'), 2**28  # what libraries read at once, and its bytes
-_HEADER = 2**24  # bytes, of safetensors; of a model with 10,000 tensors it has 1.2 million
+_TEXTS, _TEXT = (
+    ('.json', '.txt', '.md', '.model', '.jinja'),
+    2**28,
+)  # files that libraries read whole, and their limit in bytes
+_HEADER = 2**24  # bytes, of safetensors; a model with 10,000 tensors needs 1.2 million
 
 
 def read_settings(file: Path) -> Union[dict, list]:
-    """Read a JSON file of somebody else's.
+    """Read an untrusted JSON file.
 
     Args:
         file (Path): The file.
 
     Returns:
-        dict | list: What it holds.
+        dict | list: Its content.
 
     Raises:
         TeacherError: It is damaged.
-        UnreadableError: It is not there, no regular file, or too large for settings.
+        UnreadableError: It is missing, not a regular file, or too large for settings.
     """
     with _readable(file):
         content = read_small(file, _SETTINGS)
@@ -49,7 +52,7 @@ def read_settings(file: Path) -> Union[dict, list]:
 
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
-    """Say of a link that leads nowhere, and of a name that no file can have, what is said of other bad files."""
+    """Report broken links and impossible file names like other bad files."""
     try:
         yield
     except OSError as error:
@@ -57,14 +60,14 @@ def _readable(file: Path) -> Iterator[None]:
 
 
 def refuse_code(folder: Path) -> None:
-    """Refuse a folder whose settings for transformers ask for code of its own, or whose files may never end.
+    """Refuse a folder whose settings make transformers run foreign code, or whose files have no end.
 
     Args:
-        folder (Path): With ``config.json``, ``tokenizer_config.json`` and their like, or without.
+        folder (Path): A folder that may hold ``config.json``, ``tokenizer_config.json`` and similar files.
 
     Raises:
-        TeacherError: One of them does, or is damaged; the message names the setting.
-        UnreadableError: Some file is a pipe, a device, or larger than such a file is.
+        TeacherError: A file asks for code, or is damaged; the message names the setting.
+        UnreadableError: A file is a pipe, a device, or larger than such files are.
     """
     for file in sorted(folder.glob('*')):
         if not file.is_dir():
@@ -79,14 +82,13 @@ def refuse_code(folder: Path) -> None:
 
 
 def check_file(file: Path) -> None:
-    """Refuse a file that a library would wait for, or fill the memory with, before it looks at what is in it.
+    """Refuse a file that would block a library or fill the memory before its content is checked.
 
     Args:
-        file (Path): Of a teacher: settings, texts or weights.
+        file (Path): A teacher's settings, texts or weights.
 
     Raises:
-        UnreadableError: It is not there, a pipe or a device, or a text, or the header of safetensors, of a size that
-            none has.
+        UnreadableError: It is missing, a pipe or a device, or a text or a safetensors header above the size limit.
     """
     with _readable(file):
         require_file(file, _TEXT if file.suffix in _TEXTS else math.inf)
@@ -94,17 +96,17 @@ def check_file(file: Path) -> None:
         with _readable(file), file.open('rb') as content:
             header = int.from_bytes(content.read(8), 'little')
         if header > _HEADER:
-            raise UnreadableError.of(file, f'it tells of a header of {header} bytes, expected {_HEADER} at most')
+            raise UnreadableError.of(file, f'it declares a header of {header} bytes, expected {_HEADER} at most')
 
 
 def check_weights_file(file: Union[str, Path]) -> None:
-    """Refuse a file of weights that fills the memory, or holds more than weights, before a library reads it.
+    """Refuse a weights file that would fill the memory or holds more than weights, before a library reads it.
 
     Args:
-        file (str | Path): Of safetensors, numpy or torch, by the ending of its name.
+        file (str | Path): A file of safetensors, numpy or torch, recognised by its suffix.
 
     Raises:
-        UnreadableError: It is not there, a pipe, a device or a bomb.
+        UnreadableError: It is missing, a pipe, a device or a decompression bomb.
         CheckpointError: It is cut off, or holds more than weights.
     """
     file = Path(file)
@@ -117,15 +119,15 @@ def check_weights_file(file: Union[str, Path]) -> None:
 
 
 def foreign_code(folder: Path, what: str, why: str = 'which is not executed') -> TeacherError:
-    """Make the error for a part that is not one of the libraries' own.
+    """Make the error for a part that does not belong to the libraries.
 
     Args:
-        folder (Path): Where it is.
+        folder (Path): The folder of the teacher.
         what (str): The part or setting.
         why (str): Why it is refused. Defaults to ``'which is not executed'``.
 
     Returns:
-        TeacherError: To be raised.
+        TeacherError: The error to raise.
     """
     return TeacherError(
         f'The teacher in {folder} brings code of its own ({what[:200]}), {why}. Give one that is made of the parts of '

@@ -1,4 +1,4 @@
-"""A teacher that was met before: of a student that was distilled from it, or of a store that it wrote."""
+"""Builds the teacher of a student or a teacher store again, and checks its identity."""
 
 import copy
 
@@ -11,33 +11,33 @@ from .base import BaseTeacher
 
 
 def build_known_teacher(settings: dict, teacher_id: str, said: str) -> BaseTeacher:
-    """Build a teacher, and see that it is the one that was met.
+    """Build a teacher, and check that it is the expected one.
 
     Args:
-        settings (dict): Of the teacher, of :func:`~mmlgd.checkpoints.teacher_ids.teacher_to_build`.
-        teacher_id (str): Identity of the one that was met.
-        said (str): What met it and how, for the error: ``'a.pth was distilled from'``.
+        settings (dict): The teacher's config from :func:`~mmlgd.checkpoints.teacher_ids.teacher_to_build`.
+        teacher_id (str): Identity of the expected teacher.
+        said (str): What depends on this teacher, for the error: ``'a.pth was distilled from'``.
 
     Returns:
-        BaseTeacher: On the CPU.
+        BaseTeacher: The teacher, on the CPU.
 
     Raises:
-        MMLGDError: It cannot be built; the message says how to name it.
-        ConfigError: It is another teacher.
+        MMLGDError: The teacher cannot be built; the message says how to name it.
+        ConfigError: It has another identity.
     """
     try:
         teacher = build_part(copy.deepcopy(settings), 'model.teacher')
-    except CheckpointError:  # not one to be trusted: no other place of its weights would help
+    except CheckpointError:  # an untrusted file: another path to its weights would not help
         raise
     except MMLGDError as error:
         raise type(error)(
-            f'{error} {said} the teacher {teacher_id!r}. If that lies elsewhere now, say where: '
-            f' teacher=dict(pretrained=FILE) in Python, --teacher-options pretrained=FILE for a tool; '
-            f'store=FOLDER in its place for a teacher store that was moved, and with a type any config of a teacher.'
+            f'{error} {said} the teacher {teacher_id!r}. If it has moved, give the new place: '
+            f'teacher=dict(pretrained=FILE) in Python, --teacher-options pretrained=FILE for a tool. For a moved '
+            f'teacher store, give store=FOLDER instead. With a type, any config of a teacher works.'
         ) from error
     if not same_teacher(teacher.identity, teacher_id):
         raise ConfigError(
-            f'{said} the teacher {teacher_id!r}, given is {teacher.identity!r}: their embeddings cannot be compared. '
-            f'Give the same teacher, with the same weights.'
+            f'{said} the teacher {teacher_id!r}, but the given teacher is {teacher.identity!r}: their embeddings '
+            f'cannot be compared. Give the same teacher, with the same weights.'
         )
     return teacher

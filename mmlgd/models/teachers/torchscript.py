@@ -1,7 +1,7 @@
-"""Tensors of a TorchScript archive, read as data: the code in it is not compiled, and nothing is called.
+"""Reads tensors of a TorchScript archive as data: its code is not compiled, and nothing is called.
 
-OpenAI published CLIP so. The archive is a zip: ``data.pkl`` with the tree of modules, ``data/N`` with the bytes of each
-storage, ``code/`` with the program, which is never looked at.
+OpenAI published CLIP in this format. The archive is a zip: ``data.pkl`` with the tree of modules, ``data/N`` with the
+bytes of each storage, ``code/`` with the program, which is never read.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ from mmlgd.checkpoints.pickles import Name, StandIn
 from mmlgd.checkpoints.values import NAMES, TensorOf, plain_values
 from mmlgd.errors import brief, shown
 
-_DEEPEST, _LETTERS = 100, 2**24  # of modules, and of all names of tensors together
+_DEEPEST, _LETTERS = 100, 2**24  # limits: depth of modules; letters of all tensor names together
 
 
 def is_torchscript(file: Union[str, Path]) -> bool:
-    """Tell a TorchScript archive from other files.
+    """Check whether a file is a TorchScript archive.
 
     Args:
         file (str | Path): Any file.
 
     Returns:
-        bool: Whether it is one.
+        bool: Whether it is a TorchScript archive.
     """
     try:
         with opened(file) as archive:
@@ -42,18 +42,18 @@ def read_torchscript(file: Union[str, Path]) -> dict[str, Tensor]:
     """Read all tensors of an archive, without running it.
 
     Args:
-        file (str | Path): Of ``torch.jit.save``.
+        file (str | Path): A file of ``torch.jit.save``.
 
     Returns:
-        Dict[str, Tensor]: By their path in the tree of modules: parameters, buffers and tensors that are neither.
+        Dict[str, Tensor]: Parameters, buffers and other tensors, by their path in the tree of modules.
 
     Raises:
-        CheckpointError: It is damaged, or holds more than modules, tensors and plain values.
+        CheckpointError: The file is damaged, or holds more than modules, tensors and plain values.
     """
     try:
         with open(file, 'rb') as content:
             return plain_values(dict(_tensors(described(content, _named, _on_cpu))), content.seek(0, 2))
-    except Exception as error:  # damaged bytes end anywhere in the unpickler
+    except Exception as error:  # damaged bytes can cause any error in the unpickler
         raise CheckpointError(
             f'{file} is a TorchScript archive that cannot be read as data: {shown(brief(repr(error), 300))}. Compare '
             f'its size with the original and copy it again, or give a file of weights alone (a state dict).'
@@ -61,7 +61,7 @@ def read_torchscript(file: Union[str, Path]) -> dict[str, Tensor]:
 
 
 class _Module(StandIn):
-    """A module of the archive: its attributes, and no class behind them."""
+    """A module of the archive: only its attributes, without a class."""
 
     def __init__(self) -> None:
         self.attributes: dict = {}
@@ -92,7 +92,7 @@ _OF_TORCHSCRIPT = {
 
 
 def _named(path: str) -> Name:
-    """Give what a name in the tree stands for: modules, tensors, lists of plain values."""
+    """Resolve a name in the tree: modules, tensors and lists of plain values are allowed."""
     if path.startswith('__torch__'):
         return Name(_Module)
     if path not in _OF_TORCHSCRIPT:
@@ -105,7 +105,7 @@ def _on_cpu(memory: torch.UntypedStorage, location: str) -> torch.UntypedStorage
 
 
 def _tensors(root: Any) -> Iterator[tuple[str, TensorOf]]:
-    """Walk through the tree: of its modules, each once; what else the program of an archive needs is left out."""
+    """Walk through the tree and visit each module once; what only the archive's program needs is skipped."""
     if not isinstance(root, _Module):
         raise UnpicklingError(f'It has a {type(root).__name__} in place of a module.')
     walks, seen, letters = [('', iter(root.attributes.items()))], {id(root)}, 0
@@ -113,7 +113,7 @@ def _tensors(root: Any) -> Iterator[tuple[str, TensorOf]]:
         prefix, attributes = walks[-1]
         for name, value in attributes:
             if not isinstance(name, str):
-                raise UnpicklingError(f'It has an attribute by a {type(name).__name__}, expected a name.')
+                raise UnpicklingError(f'It has an attribute named by a {type(name).__name__}, expected a string.')
             is_inner = isinstance(value, _Module) and id(value) not in seen
             if is_inner or isinstance(value, TensorOf):
                 letters += len(prefix) + len(name)

@@ -1,4 +1,4 @@
-"""Weights of open_clip's architectures: where they come from, and the activation and pixels of their training."""
+"""Weights of open_clip's architectures: their origin, and the activation and image statistics of their training."""
 
 import json
 from pathlib import Path
@@ -16,14 +16,14 @@ _PIXELS = ('mean', 'std', 'interpolation', 'resize_mode')
 
 
 class Weights(NamedTuple):
-    """Weights of an architecture.
+    """Weights of an open_clip architecture.
 
     Attributes:
         name (str): The tag, or the name of the file; ``'random'`` for none.
-        tag (dict): What open_clip knows of the tag; empty for a file without one.
-        file (str, optional): The file, where one was given.
-        quick_gelu (bool): They were trained with QuickGELU, in place of what the architecture says.
-        pixels (dict): ``mean``, ``std``, ``interpolation`` and ``resize_mode``, where they differ from OpenAI's.
+        tag (dict): open_clip's entry of the tag; empty for a file without a tag.
+        file (str, optional): The file, if one was given.
+        quick_gelu (bool): Whether they were trained with QuickGELU instead of the architecture's activation.
+        pixels (dict): ``mean``, ``std``, ``interpolation`` and ``resize_mode``, if they differ from OpenAI's.
     """
 
     name: str
@@ -34,18 +34,18 @@ class Weights(NamedTuple):
 
 
 def find_weights(model: str, pretrained: Optional[str]) -> Weights:
-    """Find out what weights are meant, and how they were trained. Nothing is opened or downloaded.
+    """Find out which weights are meant, and how they were trained. Nothing is opened or downloaded.
 
     Args:
         model (str): An architecture of open_clip.
         pretrained (str, optional): A tag, a file, ``'TAG:FILE'`` for a file of a tag's weights, or None.
 
     Returns:
-        Weights: For a file without a tag, with what all tags of the architecture have in common; a warning says what
-        they differ in.
+        Weights: The weights. A file without a tag gets the settings that all tags of the architecture share; a warning
+        names the settings in which they differ.
 
     Raises:
-        TeacherError: It is neither.
+        TeacherError: ``pretrained`` is neither a tag nor a file.
 
     Examples:
         >>> find_weights('RN50', 'openai').quick_gelu, find_weights('ViT-B-32', 'laion2b_s34b_b79k').quick_gelu
@@ -58,13 +58,15 @@ def find_weights(model: str, pretrained: Optional[str]) -> Weights:
         return Weights(Path(pretrained).name, {}, pretrained, **_common_settings(model, pretrained))
     file = place if place and get_pretrained_cfg(model, tag) else None
     if file and not Path(file).is_file():
-        raise TeacherError(f'There is no file {file!r}, which is to hold the weights {tag!r} of {model!r}.')
+        raise TeacherError(
+            f'There is no file {file!r} for the weights {tag!r} of {model!r}. Give the path of an existing file.'
+        )
     found = get_pretrained_cfg(model, tag if file else pretrained)
     if not found:
         tags = ', '.join(open_clip.list_pretrained_tags_by_model(model)) or 'none'
         raise TeacherError(
             f'{pretrained!r} is neither a file nor a tag of {model!r}. Its tags: {tags}. To use weights of your own, '
-            f'give the path of an existing file; a file of published weights as TAG:/path/to/file.'
+            f'give the path of an existing file; give a file of published weights as TAG:/path/to/file.'
         )
     return Weights(tag if file else pretrained, found, file, **_settings(found))
 
@@ -74,14 +76,14 @@ def fetch_weights(model: str, weights: Weights, cache_dir: Optional[str]) -> Opt
 
     Args:
         model (str): An architecture of open_clip.
-        weights (Weights): Of :func:`find_weights`.
-        cache_dir (str, optional): Where open_clip keeps downloads.
+        weights (Weights): The result of :func:`find_weights`.
+        cache_dir (str, optional): open_clip's folder of downloads.
 
     Returns:
-        str | None: Their file; None for random ones.
+        str | None: Path of the file; None for random weights.
 
     Raises:
-        MissingFileError: They are not here and cannot be downloaded; the message says where they are.
+        MissingFileError: They are not on this machine and cannot be downloaded; the message says where to get them.
     """
     if weights.file or not weights.tag:
         return weights.file
@@ -90,10 +92,10 @@ def fetch_weights(model: str, weights: Weights, cache_dir: Optional[str]) -> Opt
     try:
         try:
             return download_pretrained(weights.tag, cache_dir=cache_dir)
-        except Exception:  # of huggingface_hub, urllib, the disk
+        except Exception:  # errors of huggingface_hub, urllib or the disk
             if not url or not (Path(folder).expanduser() / Path(url).name).is_file():
                 raise
-            # Put there by hand, or by an earlier version; its name says a hash, which open_clip compares.
+            # A file put there by hand or by an earlier version; open_clip compares it with the hash in its name.
             return download_pretrained(weights.tag, prefer_hf_hub=False, cache_dir=cache_dir)
     except Exception as error:
         repository, _, file = weights.tag.get('hf_hub', '').rpartition('/')
@@ -104,16 +106,16 @@ def fetch_weights(model: str, weights: Weights, cache_dir: Optional[str]) -> Opt
             f'Could not get the weights {weights.name!r} of {model!r}: they are not cached on this machine and could '
             f'not be downloaded ({cause(error)}). Download them elsewhere from {" or ".join(filter(None, places))}, '
             f"then either pass the file as pretrained='{weights.name}:/path/to/file' (--teacher "
-            f'{model}:{weights.name}:/path/to/file), or put it where they are looked for '
+            f'{model}:{weights.name}:/path/to/file), or put it where weights are searched '
             f'({" or ".join(filter(None, looked))}).'
         ) from error
 
 
 def cause(error: BaseException) -> str:
-    """Say on one line what went wrong, with what that came from.
+    """Describe an error and its cause on one line.
 
     Args:
-        error (BaseException): Of a library.
+        error (BaseException): An error of a library.
 
     Returns:
         str: At most 300 letters.
@@ -131,7 +133,7 @@ def _few(names: list[str]) -> str:
 
 
 def _common_settings(model: str, file: str) -> dict:
-    """Take for a file without a tag what all tags of its architecture agree on; the rest is open_clip's default."""
+    """Use for a file without a tag the settings that all tags of its architecture share, else open_clip's defaults."""
     known = {}
     for name in open_clip.list_pretrained_tags_by_model(model):
         settings = _settings(get_pretrained_cfg(model, name))
@@ -144,9 +146,9 @@ def _common_settings(model: str, file: str) -> dict:
             ways.setdefault(json.dumps({key: settings.get(key) for key in differing}), []).append(name)
         shown = '; '.join(f'{way} for {_few(names)}' for way, names in ways.items())
         print_log(
-            f'Weights of {model} differ in {" and ".join(differing)}: {shown}. Nothing says which of them {file} is '
-            f"of: OpenAI's pixels and the architecture's own activation are taken, and are wrong for the others. Give "
-            f"its tag beside it: pretrained='TAG:{file}', or --teacher {model}:TAG:{file}.",
+            f'Weights of {model} differ in {" and ".join(differing)}: {shown}. {file} does not say which of them it '
+            f"has: OpenAI's pixels and the architecture's own activation are used, which is wrong for the others. "
+            f"Give the tag with the file: pretrained='TAG:{file}', or --teacher {model}:TAG:{file}.",
             logger='current',
             level=30,
         )

@@ -118,9 +118,9 @@ def test_masks_of_the_classes(masks):
 @pytest.mark.parametrize(
     'values, settings, message',
     [
-        ([0, 3, 7], {}, r'1.png has the values 3, 7, and num_classes is 3: values are 0 to 2, or 255 for'),
-        ([0, 256], dict(dtype=np.uint16), r'1.png has the values 256, and'),
-        ([0, 4], dict(reduce_zero_label=True), r'has the values 4, .*here after reduce_zero_label'),
+        ([0, 3, 7], {}, r'1.png has the values 3, 7, but num_classes is 3: expected values are 0 to 2, or 255 for'),
+        ([0, 256], dict(dtype=np.uint16), r'1.png has the values 256, but'),
+        ([0, 4], dict(reduce_zero_label=True), r'has the values 4, .*after reduce_zero_label'),
         ([0, 255], dict(ignore_index=11), r'has the values 255, .* or 11 for pixels without a label'),
         ([0, 1], dict(ignore_index=2), r'value 2 are ignored .* also class 2 of 3. Ignore a value from 3 to 255'),
     ],

@@ -39,7 +39,7 @@ def test_the_same_steps_are_no_news_and_others_are(hub):
     assert not check(DataLoader(pictures, batch_size=4, drop_last=True), hub)
     assert not check(DataLoader(pictures, batch_size=4, drop_last=True), hub)
     (warning,) = check(DataLoader(pictures, batch_size=4), hub)
-    assert 'goes on with 1 processes x 4 images, 3 steps' in warning and 'x 4 images, 2 steps' in warning
+    assert 'continues with 1 processes x 4 images, 3 steps' in warning and 'x 4 images, 2 steps' in warning
     (warning,) = check(DataLoader(pictures, batch_size=5), hub)
     assert 'x 5 images, 2 steps' in warning and 'x 4 images, 3 steps' in warning
 
@@ -61,7 +61,7 @@ def test_a_batch_sampler_of_ones_own_and_a_run_by_iterations_pass(hub):
 def test_another_size_of_images_is_told(hub):
     assert not check(DataLoader(range(4), batch_size=2), hub)
     (warning,) = check(DataLoader(range(4), batch_size=2), hub, size=96)
-    assert 'images of [96, 96] pixels, and was begun with [64, 64]' in warning
+    assert 'images of [96, 96] pixels, but began with [64, 64]' in warning
 
 
 class Images(list):
@@ -80,7 +80,7 @@ def test_other_images_in_as_many_steps_are_told(hub, names, said):
     warnings = check(DataLoader(Images(names), batch_size=5, drop_last=True), hub)
     assert len(warnings) == bool(said)
     for warning in warnings:
-        assert re.search(f'goes on with other images: {said}', warning)
+        assert re.search(f'other images: {said}', warning)
 
 
 def test_a_checkpoint_of_before_says_nothing_of_images(hub):
@@ -90,7 +90,7 @@ def test_a_checkpoint_of_before_says_nothing_of_images(hub):
 
 
 def train(work_dir, epochs, t_max, resume=None, optimizer=None, **cosine):
-    """Two steps an epoch."""
+    """Two steps per epoch."""
     dataset = [dict(inputs=torch.ones(1))] * 2
     loader = dict(
         dataset=dataset, batch_size=1, sampler=dict(type='DefaultSampler'), collate_fn=dict(type='default_collate')
@@ -126,7 +126,7 @@ def test_a_schedule_that_would_not_be_followed_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r'param_scheduler\[1\]\.eta_min is 0\.0 .* and 0\.1 in'):
         train(tmp_path, 3, 1, file, eta_min=0.1)
     (warning,) = train(tmp_path, 3, 1, file)
-    assert 'now ends after 3 epochs, and was begun with 2' in warning and 'the last learning rate' in warning
+    assert 'now ends after 3 epochs, but began with 2' in warning and 'last learning rate' in warning
     assert not train(tmp_path, 3, 1, tmp_path / 'epoch_3.pth')
 
 

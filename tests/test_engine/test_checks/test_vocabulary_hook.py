@@ -18,5 +18,5 @@ def test_sets_that_fit_or_know_no_classes_pass(classes):
 
 
 def test_another_number_of_classes_is_refused_before_the_run():
-    with pytest.raises(ValueError, match="'data/birds' has 3 classes, the vocabulary 2 names"):
+    with pytest.raises(ValueError, match="'data/birds' has 3 classes, but the vocabulary has 2 names"):
         VocabularyCheckHook().before_run(runner(('a', 'b', 'c')))

@@ -71,6 +71,6 @@ def test_a_model_without_a_bank_of_classes_is_left_alone(lgd_config, more):
     one = runner(torch.nn.Linear(2, 2) if more is None else MODELS.build({**lgd_config, **more}))
     hook = BankHealthHook()
     hook.before_train(one)
-    assert 'nothing to watch' in one.logger.info.call_args[0][0]
+    assert 'no visual bank' in one.logger.info.call_args[0][0]
     hook.after_train_epoch(one)
     one.visualizer.add_scalars.assert_not_called()

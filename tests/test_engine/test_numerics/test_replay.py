@@ -53,7 +53,7 @@ def of_config(old, new):
 
 
 MALFORMED = {
-    'no step': (lacking('step', of_step=False), 'holds no training step'),
+    'no step': (lacking('step', of_step=False), 'not a saved training step'),
     'a step that is none': (lambda content: content.update(step=[1]), 'lacks .*step.inputs'),
     'no weights': (lacking('state_dict', of_step=False), 'lacks state_dict'),
     'a weight less': (lambda content: content['state_dict'].pop('neck.mlp.2.bias'), 'cannot run: .*Missing key'),
@@ -76,8 +76,8 @@ MALFORMED = {
     'no word on embeddings': (lacking('teacher_embeddings'), 'lacks step.teacher_embeddings'),
     'embeddings of another teacher': (having(teacher_embeddings=torch.ones(2, 7)), 'cannot run'),
     'embeddings of fewer images': (having(teacher_embeddings=torch.ones(1, 32)), '2 paths and 1 embeddings'),
-    'no precision': (of_config("type='OptimWrapper'", "type='AmpOptimWrapper', dtype='load'"), 'of no precision'),
-    'a wrapper that is none': (of_config("dict(type='OptimWrapper')", '[1]'), 'optim_wrapper that is none'),
+    'no precision': (of_config("type='OptimWrapper'", "type='AmpOptimWrapper', dtype='load'"), 'without a precision'),
+    'a wrapper that is none': (of_config("dict(type='OptimWrapper')", '[1]'), 'no valid optim_wrapper'),
 }
 
 

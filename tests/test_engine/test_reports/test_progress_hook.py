@@ -99,7 +99,7 @@ def test_an_interval_below_one():
 
 def test_the_last_words(run, tmp_path, monkeypatch):
     screen, _ = run([dict(type='mmlgd.SummaryHook')], StringIO(), 'summary')
-    assert re.search(r'Done: 2 epochs\. This run took 0:00:0\d; \d+ % of a step is wait for images\.', screen)
+    assert re.search(r'Done: 2 epochs\. This run took 0:00:0\d; \d+ % of a step is waiting for images\.', screen)
     assert 'summary/epoch_2.pth' in screen
     for part in (
         'evaluate.py',
