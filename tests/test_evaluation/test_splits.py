@@ -41,7 +41,7 @@ def test_names_of_another_order_or_number(folders):
         MMLGDError, match='has 10 classes, but the vocabulary has 2 names. Give one name for each class'
     ):
         check_classes(['cat', 'dog'], True, train, val)
-    assert '2 names (those of training)' in check_classes(['cat', 'dog'], False, train, val)
+    assert '2 names (the names of training)' in check_classes(['cat', 'dog'], False, train, val)
     assert check_classes(None, False, train, val) == ''
 
 

@@ -79,7 +79,7 @@ def test_no_evaluation_whatever_its_options(read):
         ({'randomness.seed': 2**70}, f'got .{2**70}'),
         ({'randomness.seed': 1.5}, "got '1.5'"),
         (dict(auto_scale_lr=True, cfg_options={'optim_wrapper.accumulative_counts': 0}), 'accumulative_counts from 1'),
-        (dict(auto_scale_lr=True, cfg_options=ONE_CYCLE), 'OneCycleLR .* eta_max=0.002, meant for 2048'),
+        (dict(auto_scale_lr=True, cfg_options=ONE_CYCLE), 'OneCycleLR .* eta_max=0.002, for 2048'),
         (dict(work_dir='/x/{{ fileBasename }}'), 'work_dir is .* mmengine substitutes'),
         ({'model.backbone.depth': '{{$NOVAR:1}}'}, 'model.backbone.depth is .* mmengine substitutes'),
     ],
@@ -121,9 +121,9 @@ def test_a_config_is_a_file_a_name_or_an_object(config):
 @pytest.mark.parametrize(
     'name, message',
     [
-        ('nowhere.py', "no config at 'nowhere.py'. Those of mmlgd lie in .*configs"),
+        ('nowhere.py', "no config at 'nowhere.py'. The configs of mmlgd are in .*configs"),
         ('mmlgd::lgd/nowhere.py', 'no config at .*configs/lgd/nowhere.py'),
-        ('nowhere::a.py', "'nowhere' is no installed package"),
+        ('nowhere::a.py', "'nowhere' is not installed"),
     ],
 )
 def test_a_config_that_is_not_there_is_named(name, message):

@@ -177,7 +177,7 @@ def test_weights_that_the_last_step_breaks_reach_no_checkpoint_and_cost_none(cfg
 def test_the_part_of_the_loss_is_named(cfg, part, bank):
     told, _ = stopped(cfg, 1, lambda model: getattr(model, bank).bank[0].fill_(float('nan')))
     assert told.startswith(f'Step 2 (epoch 1, batch 2) has NaN or Inf in {part}. ')
-    assert f'1 tensors of the model were so before this step, the first {bank}.bank' in told
+    assert f'1 tensors of the model were broken before this step, the first {bank}.bank' in told
     assert replayed(cfg, 'iter_2').broken == [part]
 
 
