@@ -555,7 +555,7 @@ def test_no_setting_of_a_sentence_encoder_runs_code(attack, by, encoder, tmp_pat
     (folder / 'evil.py').write_text(f'import os\nos.mkdir({str(marker)!r})\nclass Evil: pass\n')
     monkeypatch.setitem(sys.modules, 'evil', Evil(marker))  # as if it lay in the folder that the command runs in
     ENCODERS[attack](folder)
-    with pytest.raises(MMLGDError, match='brings code of its own|expected a folder (below|for each)'):
+    with pytest.raises(MMLGDError, match='brings code of its own|expected (a folder below|one folder for each)'):
         load_sentence_encoder(_published(folder, tmp_path, monkeypatch) if by == 'repository' else str(folder))
 
 

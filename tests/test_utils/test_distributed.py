@@ -192,7 +192,7 @@ def test_unequal_batches_are_refused_before_the_first_step(pair):
 def test_ranks_with_other_images_are_refused_before_the_first_step(pair):
     _, ranks = pair
     for told in ranks:
-        assert told['other'].startswith('ConfigError: The ranks have other images')
+        assert told['other'].startswith('ConfigError: The ranks have different images')
         assert told['other'].count('11 images (digest') == 2 and 'Give all machines the same files' in told['other']
 
 
