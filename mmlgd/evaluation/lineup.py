@@ -53,8 +53,9 @@ def load_models(
         settings = backbone_of(Config.fromfile(backbone), backbone)
     # Load sources with a config first: the others may use their backbone.
     for name in sorted(students, key=lambda name: _is_start(students[name])):
-        torch.manual_seed(0)  # a random start is the same in every call
-        models[name] = load_frozen(students[name], names, settings, teacher)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # a random start is the same in every call
+            models[name] = load_frozen(students[name], names, settings, teacher)
         config = models[name].config
         if config and settings is None:
             settings = {key: value for key, value in config['model']['backbone'].items() if key != 'init_cfg'}

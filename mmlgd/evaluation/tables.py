@@ -142,7 +142,8 @@ def evaluate(
         results={},
     )
     for name, model in models.items():
-        source = str(students.get(name, 'teacher'))
+        source = students.get(name, 'teacher')
+        source = str(source.source if isinstance(source, Student) else source)
         is_named = own is not None and not note
         report['results'][name] = dict(
             source=source, **measure(model, *features[name], train, val, draws, k, c, is_named)

@@ -1,6 +1,7 @@
 """The trained student with its names, image statistics and image size."""
 
 import copy
+import inspect
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.checkpoints.files import CheckpointError
+from mmlgd.errors import ConfigError
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.models.zero_shot import set_scores, zero_shot_scores
 from mmlgd.text import load_templates, load_vocabulary
@@ -21,7 +23,7 @@ from mmlgd.text import load_templates, load_vocabulary
 from .image_size import image_size, reading_pipeline
 from .images import batches, find_images, preparation
 from .live_teacher import build_live_teacher
-from .saved import SavedStudent
+from .saved import SavedStudent, backbone_of
 
 
 class Student(BaseModel):
@@ -82,6 +84,9 @@ class Student(BaseModel):
         super().__init__(data_preprocessor=saved.preprocessor())
         self.source, self.config = saved.source, saved.config
         self.backbone = saved.build('backbone', **({} if out_indices is None else dict(out_indices=out_indices)))
+        self._ends_as_trained = out_indices is None or _ends_alike(
+            out_indices, backbone_of(self.config, self.source).get('out_indices'), type(self.backbone)
+        )
         bank = text.get('bank')
         self.neck = None
         if bank is not None:
@@ -218,6 +223,11 @@ class Student(BaseModel):
                 f'{self.source} has no neck, and so no place in the joint space: it is a backbone alone. Give the '
                 f'checkpoint of LGD training, or its published file.'
             )
+        if not self._ends_as_trained:
+            raise ConfigError(
+                f'{self.source} was loaded with out_indices={self.backbone.out_indices}, which do not end with the '
+                f'stage that its neck was trained on: it has no embeddings. Load it once more without out_indices.'
+            )
         return self.neck(self.backbone(inputs))
 
     def _batches(self, images: Any) -> Iterator[Tensor]:
@@ -233,6 +243,15 @@ class Student(BaseModel):
                 f'{self.source} has no textual bank, so it cannot name what it sees: it is a backbone alone. Give the '
                 f'checkpoint of LGD training, or its published file.'
             )
+
+
+def _ends_alike(chosen: tuple[int, ...], trained: Optional[tuple[int, ...]], kind: type) -> bool:
+    """Tell whether chosen stages end with the last one of training, which is the backbone's default if none was set."""
+    if trained is None:
+        parameter = inspect.signature(kind).parameters.get('out_indices')
+        trained = parameter.default if parameter else chosen
+    last = [stages[-1] if isinstance(stages, (list, tuple)) and stages else stages for stages in (chosen, trained)]
+    return last[0] == last[1]
 
 
 def _is_ours(neck: Any) -> bool:

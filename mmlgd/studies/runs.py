@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Optional, Union
 
-from mmengine.config import Config
-
 from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
+from mmlgd.run.config import read_config
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.validation import require
 
@@ -57,7 +56,7 @@ def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, s
     files = {name: Path(name) / DESCRIPTION if Path(name).is_dir() else Path(name) for name in named if name}
     found = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
     if config:
-        found[config] = repr(Config.fromfile(config).to_dict()).encode()
+        found[config] = repr(read_config(config).to_dict()).encode()
     return {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
-from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmlgd.evaluation.options import RANGES, require_once, share
 from mmlgd.run.child import RunError
+from mmlgd.run.config import read_config
 from mmlgd.utils.seeds import seed_number
 
 from .report import draw, summarise, table
@@ -161,7 +161,7 @@ def options_of(variant: Variant, common: Sequence[str]) -> list[str]:
 def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
     """Train one variant with one seed, or resume it, and return its last checkpoint."""
     arguments = [config, '--work-dir', str(work_dir)]
-    store = store if 'teacher' in Config.fromfile(config).model else None
+    store = store if 'teacher' in read_config(config).model else None
     arguments += ['--store', store] if store else []
     arguments += options
     record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'

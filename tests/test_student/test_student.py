@@ -72,8 +72,9 @@ def test_other_names_share_its_modules(student):
 def test_stages_of_the_backbone(lgd_checkpoint):
     student = mmlgd.Student(lgd_checkpoint, out_indices=(0, 3), device='cpu')
     assert [x.shape[1] for x in student.features(X)] == [8, 64] and student.embed(X).shape == (2, 32)
-    with pytest.raises(ConfigError, match='gives 8 channels'):
-        mmlgd.Student(lgd_checkpoint, out_indices=(0,), device='cpu').embed(X)
+    for stages in ((0,), (3, 0)):  # also where another stage has as many channels, as in a ViT
+        with pytest.raises(ConfigError, match='without out_indices'):
+            mmlgd.Student(lgd_checkpoint, out_indices=stages, device='cpu').embed(X)
 
 
 def test_a_backbone_alone_has_features(lgd_checkpoint, tmp_path):

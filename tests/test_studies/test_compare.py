@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import mmlgd
 from mmlgd.cli.__main__ import main
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.studies import runs
 from mmlgd.studies.compare import last_metric
 
@@ -68,6 +68,8 @@ def test_a_failing_run_is_named_with_its_last_words(compare, tmp_path):
 def test_wrong_arguments(compare, tmp_path):
     with pytest.raises(ConfigError, match="no 'AP'; it has mIoU"):
         compare('c.py', metric='AP', work_dir=tmp_path / 'runs', starts=dict(random='none'))
+    with pytest.raises(MissingFileError, match='no config'):
+        compare('nope.py', metric='AP', starts=dict(random='none'))
     for starts, said in ((['none'], 'NAME=VALUE'), ([], 'empty'), (['a=none', 'a=b.pth'], "the name 'a' twice")):
         with pytest.raises(ConfigError, match=said):
             compare('c.py', metric='AP', starts=starts)
