@@ -9,7 +9,7 @@ import click
 VERBS = {
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
     'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
-    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint on the test set of an mmpretrain, mmdet, mmseg or mmlgd config.'),
+    'test': ('mmlgd.cli.test', 'Evaluate a checkpoint on the test set of a config.'),
     'store': ('mmlgd.cli.store', 'Run the teacher once over all images, and store its embeddings.'),
     'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
     'predict': ('mmlgd.cli.predict', 'Classify images.'),

@@ -26,7 +26,7 @@ def test(
     out: Optional[Union[str, Path]] = None,
     show_dir: Optional[Union[str, Path]] = None,
 ) -> dict[str, float]:
-    """Evaluate a checkpoint on the test set of an mmpretrain, mmdet, mmseg or mmlgd config.
+    """Evaluate a checkpoint on the test set of a config: of mmpretrain, mmdet, mmseg or mmlgd.
 
     Args:
         config (str | Path | Config): A config file, ``mmlgd::lgd/NAME.py`` of an installed package, or in Python a

@@ -86,7 +86,7 @@ def test_a_term_of_ones_own():
         (dict(bank='text', name='textual'), 'name with "loss" in it'),
         (dict(bank='text', temperature=0.1), 'CrossEntropyTerm has no setting temperature'),
         (dict(), "missing a required argument: 'bank'"),
-        (dict(type='mmlgd.LGDLoss'), 'LGDLoss, which is no term'),
+        (dict(type='mmlgd.LGDLoss'), 'LGDLoss, which is not a loss term'),
         (dict(type='mmlgd.CosineTerm', bank='text'), 'CosineTerm has no setting bank'),
         ('text', r"terms\[0\] takes a dict of settings, got 'text'"),
     ],

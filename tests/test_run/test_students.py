@@ -66,13 +66,13 @@ def test_settings(name, size, expected):
 @pytest.mark.parametrize(
     'name, said',
     [
-        ('resnet19', "no student 'resnet19'. Some that there are: resnet18, timm:resnet18"),
+        ('resnet19', "no student 'resnet19'. Similar names: resnet18, timm:resnet18"),
         ('timm:vit_tiny_patch16', 'timm:vit_tiny_patch16_224'),
         ('timm:hf-hub:x/y', 'There is no student'),
         ('timm:local-dir:/x', 'There is no student'),
         ('mmpretrain:resnet', 'mmpretrain:resnet50'),
         ('mmpretrain:ResNet', "missing 1 required positional argument: 'depth'"),
-        ('timm:swin_tiny_patch4_window7_224', 'Take mmpretrain.s model of this kind'),
+        ('timm:swin_tiny_patch4_window7_224', 'Use mmpretrain.s model of this kind'),
         ('mmpretrain:swin-tiny', 'cannot be used with --size 64.*pad_small_map=True'),
         ('', 'There is no student'),
     ],

@@ -108,7 +108,7 @@ def test_a_work_dir_in_the_folder_of_images_is_refused_before_it_is_made(recipe,
 
 
 def test_names_that_do_not_fit_the_evaluation_set_stop_the_run_at_once(recipe, tmp_path):
-    with pytest.raises(MMLGDError, match='has 3 classes, the vocabulary 2 names'):
+    with pytest.raises(MMLGDError, match='has 3 classes, but the vocabulary has 2 names'):
         mmlgd.train(recipe, work_dir=tmp_path, cfg_options={'model.text.vocabulary': ['cow', 'hen']})
     assert not list(tmp_path.glob('*.pth'))
 

@@ -321,7 +321,7 @@ def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, 
     tool = ROOT / 'tools/store_teacher.py'
     arguments = (recipe, '--views', VIEWS, '--seed', 3, '--out', tmp_path / 'store', '--launcher', 'pytorch')
     told = run('-m', 'torch.distributed.run', '--nproc_per_node', 2, '--master_port', 29531, tool, *arguments)
-    assert '12 images, 200 views each' in told and '64 bytes a view' in told
+    assert '12 images, 200 views each' in told and '64 bytes per view' in told
     written = TeacherStore(tmp_path / 'store')
     written.require_complete()
     for row in range(0, 2400, 37):

@@ -93,7 +93,7 @@ def test_a_run_that_fails_leaves_no_bar_behind(run):
 
 
 def test_an_interval_below_one():
-    with pytest.raises(ValueError, match='at least 1, got 0'):
+    with pytest.raises(ValueError, match='at least 1 step, got 0'):
         ProgressHook(interval=0)
 
 

@@ -153,7 +153,7 @@ def test_a_classifier_of_mmpretrain_gets_its_own_size_and_channels(name, size, b
 def test_a_classifier_that_does_not_say_its_size_is_asked_for_it(tmp_path):
     (tmp_path / 'config.py').write_text(MMPRETRAIN_CONFIG.split('test_dataloader')[0])
     assert load_classifier(f'mmpretrain:{tmp_path / "config.py"}', weights=False).image_size is None
-    with pytest.raises(ValueError, match='config.py does not say its image_size'):
+    with pytest.raises(ValueError, match='config.py does not define its image_size'):
         ConSETeacher(f'mmpretrain:{tmp_path / "config.py"}', weights=False, text_encoder=Sentences(), class_names=NAMES)
     mine = ConSETeacher(f'mmpretrain:{tmp_path / "config.py"}', False, Sentences(), NAMES, top_k=1, image_size=(32, 32))
     assert mine.image_size == (32, 32) and mine.identity.startswith('conse/mmpretrain:config.py/top1/')

@@ -96,5 +96,5 @@ def test_a_tokenizer_of_another_tower_is_refused(tmp_path):
     write_teacher(tmp_path / 'teacher', 'ViT-H-14-worldwide')
     file = tmp_path / 'teacher/open_clip_config.json'
     file.write_text(file.read_text().replace('"hf_tokenizer_name"', '"tokenizer_mode"'))  # CLIP's own: 49,408 words
-    with pytest.raises(TeacherError, match='cannot read a prompt of its own tokenizer: IndexError'):
+    with pytest.raises(TeacherError, match='cannot read a prompt from its tokenizer: IndexError'):
         OpenCLIPTeacher(f'local-dir:{tmp_path / "teacher"}')

@@ -49,7 +49,7 @@ def text(value):
 TREES = dict(
     deep=([text('a')] * 101, 'deeper than 100'),
     long=([text('a' * 2**19)] * 9, 'names of 16777216 letters'),
-    no_names=([b'K\x01'], 'an attribute by a int'),
+    no_names=([b'K\x01'], 'an attribute named by a int'),
 )
 
 
