@@ -211,6 +211,7 @@ VERBS = """
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(find_spec('efficientnet_lite_pytorch') is None, reason='needs the extra `conse`')
 def test_every_verb(wheel_python, recipe_of, pictures, tiny_clip, tmp_path):
     """All verbs, on the wheel in a fresh folder; in one process, as far as they run in one."""

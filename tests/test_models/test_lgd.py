@@ -93,7 +93,7 @@ UNFIT = {
         dict(loss=dict(type='mmlgd.DistillationLoss', terms=[dict(bank='visaul')])),
         r"the bank 'visaul', which the model lacks: it has text, visual\.",
     ),
-    'no loss': (dict(loss=dict(type='mmlgd.QueueBank', size=3, embed_dim=8)), 'QueueBank, which is not a list of terms'),
+    'no loss': (dict(loss=dict(type='mmlgd.QueueBank', size=3, embed_dim=8)), 'which is not a list of terms'),
 }
 
 

@@ -240,6 +240,7 @@ TEACHER = """
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path, monkeypatch):
     """The real tools, on the demo's images in class folders, from a store."""
