@@ -17,18 +17,18 @@ from mmlgd.demo import DEMO_CLASSES, write_demo_world
 STUDENT = next((Path(__file__).parents[1] / 'zoo').glob('lgd_resnet18-tiny_demo_*.pth'))
 
 
-def main(work_dir: Path, pictures: int) -> float:
+def main(work_dir: Path, images: int) -> float:
     """Classify images that the student has not seen.
 
     Args:
         work_dir (Path): Folder for the images and the drawn predictions.
-        pictures (int): Number of images, at least one for each of the ten classes.
+        images (int): Number of images, at least one for each of the ten classes.
 
     Returns:
         float: Share of correct predictions.
     """
     # 1. Images with labels for comparison: in objects/val, listed in objects/val.txt.
-    world = write_demo_world(work_dir / 'world', num_objects=(10, pictures), num_scenes=(10, 10))
+    world = write_demo_world(work_dir / 'world', num_objects=(10, images), num_scenes=(10, 10))
     labels = dict(line.split() for line in (world / 'objects/val.txt').read_text().splitlines())
 
     # 2. The student with the bank of its training: its names are in the checkpoint, and no teacher is needed.
@@ -51,6 +51,6 @@ def main(work_dir: Path, pictures: int) -> float:
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/example_classification'))
-    parser.add_argument('--pictures', type=int, default=100)
+    parser.add_argument('--images', type=int, default=100)
     arguments = parser.parse_args()
-    main(arguments.work_dir, arguments.pictures)
+    main(arguments.work_dir, arguments.images)

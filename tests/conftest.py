@@ -118,9 +118,9 @@ def lgd_checkpoint(lgd_model, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     """A folder of 12 random images in 3 class folders."""
-    root = tmp_path_factory.mktemp('pictures')
+    root = tmp_path_factory.mktemp('images')
     rng = np.random.default_rng(0)
     for k in range(12):
         folder = root / f'class{k % 3}'
@@ -130,7 +130,7 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def recipe_of(tiny_clip, pictures):
+def recipe_of(tiny_clip, images):
     """Text of a user's own config on top of one of ours: a small teacher, a few images, three names, two epochs."""
 
     def text(base):
@@ -143,11 +143,11 @@ def recipe_of(tiny_clip, pictures):
                 text=dict(vocabulary=['cat', 'dog', 'tree'], templates='plain'))
             train_dataloader = dict(
                 batch_size=4, num_workers=0, persistent_workers=False,
-                dataset=dict(data_root=r'{pictures}', size=64))
+                dataset=dict(data_root=r'{images}', size=64))
             val_dataloader = dict(
                 batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
                 collate_fn=dict(type='mmlgd.default_collate'),
-                dataset=dict(type='CustomDataset', data_root=r'{pictures}', data_prefix='', pipeline=[
+                dataset=dict(type='CustomDataset', data_root=r'{images}', data_prefix='', pipeline=[
                     dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64)), dict(type='PackInputs')]))
             val_evaluator = [
                 dict(type='Accuracy', topk=1),
@@ -180,5 +180,5 @@ def served(tmp_path):
 def recipe(tmp_path_factory, recipe_of):
     """A user's config on top of the recipe for one's own images."""
     path = tmp_path_factory.mktemp('recipe') / 'mine.py'
-    path.write_text(recipe_of(ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'))
+    path.write_text(recipe_of(ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'))
     return path

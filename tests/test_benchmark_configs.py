@@ -140,9 +140,9 @@ def test_a_segmentation_config_is_what_its_name_says(path):
 
 
 @every_config(DETECTION + SEGMENTATION)
-def test_pictures_checks_and_the_start(path, config):
-    pictures, trained = config.model.data_preprocessor, PRETRAINING.data_preprocessor
-    assert (pictures.mean, pictures.std, pictures.bgr_to_rgb) == (trained.mean, trained.std, trained.to_rgb)
+def test_images_checks_and_the_start(path, config):
+    images, trained = config.model.data_preprocessor, PRETRAINING.data_preprocessor
+    assert (images.mean, images.std, images.bgr_to_rgb) == (trained.mean, trained.std, trained.to_rgb)
     assert config.custom_imports == dict(imports=['mmlgd'], allow_failed_imports=False)
     assert {'mmlgd.PretrainedCheckHook', 'mmlgd.AnnotationCheckHook'} <= {
         hook.type for hook in config.default_hooks.values()

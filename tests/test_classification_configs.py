@@ -31,7 +31,7 @@ TRAINED = sorted([*FOLDER.glob('linear_*.py'), *FOLDER.glob('finetune_*.py')])
 ZERO_SHOT = sorted(FOLDER.glob('zero-shot_*.py'))
 NAME = re.compile(r'(linear|finetune)_(resnet18|mobilenetv2)_(\d)xb(\d+)-(steplr|coslr)-(\d+)e_(\w+)(?:-(\d+)pct)?')
 CLASSES = dict(in1k=1000, caltech256=256, folder=3)
-TRAINED_AT_64 = dict(dataset=dict(type='mmlgd.Pictures', view='moco-v2', size=64))
+TRAINED_AT_64 = dict(dataset=dict(type='mmlgd.Images', view='moco-v2', size=64))
 
 
 def by_name(path):
@@ -73,21 +73,21 @@ def students(tiny_clip, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def data(pictures, tmp_path_factory):
+def data(images, tmp_path_factory):
     """A folder of one's own labelled images, with the names beside them."""
     root = tmp_path_factory.mktemp('data')
     for part in ('train', 'val'):
-        (root / part).symlink_to(pictures)
+        (root / part).symlink_to(images)
     (root / 'names.txt').write_text('class0\tcat\nclass1\tdog\nclass2\tred panda\n')
     return root
 
 
 @pytest.fixture(scope='module')
-def labels(pictures, tmp_path_factory):
+def labels(images, tmp_path_factory):
     """An annotation file for the images: sets with 1000 or 256 classes take them as well."""
     path = tmp_path_factory.mktemp('labels') / 'ann.txt'
-    files = sorted(pictures.rglob('*.png'))
-    path.write_text(''.join(f'{file.relative_to(pictures).as_posix()} {int(file.stem) % 3}\n' for file in files))
+    files = sorted(images.rglob('*.png'))
+    path.write_text(''.join(f'{file.relative_to(images).as_posix()} {int(file.stem) % 3}\n' for file in files))
     return path
 
 

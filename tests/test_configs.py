@@ -26,7 +26,7 @@ SMALL = sorted(
 NAME = re.compile(
     r'(?:lgd|seed)_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse|_batched)?'
 )
-TEXT = {'in1k': 'in1k', 'caltech256': 'caltech256', 'coco': 'coco', 'pictures': 'in1k'}
+TEXT = {'in1k': 'in1k', 'caltech256': 'caltech256', 'coco': 'coco', 'images': 'in1k'}
 
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
@@ -58,7 +58,7 @@ def test_a_config_is_what_its_name_says(path):
 
 
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
-def test_a_config_makes_a_step(path, tiny_clip, pictures):
+def test_a_config_makes_a_step(path, tiny_clip, images):
     cfg = Config.fromfile(path)
     # The teacher and its text are small here; all else is the config's.
     cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
@@ -67,7 +67,7 @@ def test_a_config_makes_a_step(path, tiny_clip, pictures):
     if cfg.model.text.vocabulary is None:
         cfg.model.text.vocabulary = ['cat', 'dog', 'tree']
     dataset = cfg.train_dataloader.dataset
-    dataset.update(data_root=str(pictures), data_prefix='', ann_file='', with_label=False)
+    dataset.update(data_root=str(images), data_prefix='', ann_file='', with_label=False)
     data = DATASETS.build(dataset)
     assert len(data) == 12  # sub-folders are searched
     model = MODELS.build(cfg.model).train()
@@ -79,16 +79,16 @@ def test_a_config_makes_a_step(path, tiny_clip, pictures):
 
 
 @pytest.mark.parametrize('path', [*PRETRAINING, *SMALL], ids=lambda p: p.stem)
-def test_a_config_says_what_becomes_of_bad_pictures(path):
+def test_a_config_says_what_becomes_of_bad_images(path):
     cfg = Config.fromfile(path)
     dataset = cfg.train_dataloader.dataset
-    assert (dataset.type, dataset.bad_pictures, dataset.max_bad_pictures) == ('mmlgd.Pictures', 'skip', 0.01)
+    assert (dataset.type, dataset.bad_images, dataset.max_bad_images) == ('mmlgd.Images', 'skip', 0.01)
     assert pipeline_of(dataset)[0]['type'] == 'mmlgd.LoadImageFromFile'
-    assert cfg.default_hooks.bad_pictures.type == 'mmlgd.BadPicturesHook'
+    assert cfg.default_hooks.bad_images.type == 'mmlgd.BadImagesHook'
     for phase in ('val', 'test'):
         if loader := cfg.get(f'{phase}_dataloader'):  # evaluation stops at the first
             assert loader.dataset.pipeline[0].type == 'mmlgd.LoadImageFromFile'
-            assert 'bad_pictures' not in loader.dataset
+            assert 'bad_images' not in loader.dataset
 
 
 @pytest.mark.parametrize('student', ['resnet18', 'mobilenetv2'])

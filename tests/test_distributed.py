@@ -21,7 +21,7 @@ def unit(n, d, seed=0):
     return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def pictures(seed):
+def images(seed):
     return torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
 
 
@@ -70,7 +70,7 @@ def seen(folder, lgd_config):
     Runner._init_model_weights(SimpleNamespace(model=model))
     results['start'] = {key: value.clone() for key, value in student_of(model.module).items()}
     for step in range(2):
-        losses = model(pictures(step).chunk(2)[rank], mode='loss')
+        losses = model(images(step).chunk(2)[rank], mode='loss')
         sum(losses.values()).backward()
     results['lgd bank'] = model.module.visual_bank.bank
     results['gradients'] = {name: p.grad for name, p in model.module.named_parameters()}
@@ -109,7 +109,7 @@ def test_lgd_under_ddp_is_lgd_on_the_joint_batch(ranks, lgd_model):
     alone = MODELS.build(lgd_model).eval()
     alone.load_state_dict(first['start'], strict=False)
     for step in range(2):
-        sum(alone(pictures(step), mode='loss').values()).backward()
+        sum(alone(images(step), mode='loss').values()).backward()
     for rank in ranks:
         torch.testing.assert_close(rank['lgd bank'], alone.visual_bank.bank, atol=1e-5, rtol=1e-4)
         for name, parameter in alone.named_parameters():

@@ -133,7 +133,7 @@ class NamedTeacher(OpenCLIPTeacher):
 
 
 @pytest.fixture
-def surroundings(tmp_path, monkeypatch, lgd_checkpoint, lgd_model, tiny_clip, pictures):
+def surroundings(tmp_path, monkeypatch, lgd_checkpoint, lgd_model, tiny_clip, images):
     """A folder that has what the pages speak of: a checkpoint, its teacher, images, the configs."""
     run = tmp_path / 'work_dirs' / 'RUN'
     run.mkdir(parents=True)
@@ -144,7 +144,7 @@ def surroundings(tmp_path, monkeypatch, lgd_checkpoint, lgd_model, tiny_clip, pi
     torch.save(content, run / 'epoch_200.pth')
     (tmp_path / 'my').mkdir()
     (tmp_path / 'my' / 'clip').symlink_to(tiny_clip.removeprefix('local-dir:'))
-    (tmp_path / 'my' / 'pictures').symlink_to(pictures)
+    (tmp_path / 'my' / 'images').symlink_to(images)
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     monkeypatch.chdir(tmp_path)
     return tmp_path

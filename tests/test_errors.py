@@ -12,7 +12,7 @@ from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
 from mmlgd.cli.tool import run_tool
-from mmlgd.datasets import BadPictureError
+from mmlgd.datasets import BadImageError
 from mmlgd.errors import MMLGDError, brief, reason_of
 
 
@@ -61,7 +61,7 @@ class Dies(torch.utils.data.Dataset):
 
 class IsBad(Dies):
     def __getitem__(self, index):
-        raise BadPictureError.of('a.jpg', 'it is empty (0 bytes)')
+        raise BadImageError.of('a.jpg', 'it is empty (0 bytes)')
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def example(name):
     return module
 
 
-def test_classification_names_most_pictures(tmp_path, capsys):
-    assert example('classification').main(tmp_path, pictures=50) > 0.8
+def test_classification_names_most_images(tmp_path, capsys):
+    assert example('classification').main(tmp_path, images=50) > 0.8
     assert 'images are right' in capsys.readouterr().out
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 50
 

@@ -205,7 +205,7 @@ def store(tmp_path_factory):
         views=2,
         seed=0,
         noise=0,
-        pictures=dict(count=700, names='a', sizes='b'),
+        images=dict(count=700, names='a', sizes='b'),
         pipeline=[dict(type='x')],
         augmentation=None,
         libraries=dict(python='3'),
@@ -221,7 +221,7 @@ def read_all(folder):
     store = TeacherStore(folder)
     CachedTeacher(folder)
     store.require_complete()
-    rows = store.num_views * store.num_pictures
+    rows = store.num_views * store.num_images
     assert len(store[0]) == len(store[rows - 1]) == store.embed_dim
     assert set(store.missing(verify=True)) <= set(range(store.num_shards))
 
@@ -253,7 +253,7 @@ def test_descriptions_of_a_store(data, store, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / 'described_store'
     shutil.copytree(store, folder, dirs_exist_ok=True)
     told = json.loads((store / 'store.json').read_text())
-    part = data.draw(st.sampled_from([told, told['teacher'], told['pictures'], told['probes'][0]]))
+    part = data.draw(st.sampled_from([told, told['teacher'], told['images'], told['probes'][0]]))
     key = data.draw(st.sampled_from(sorted(part)))
     if data.draw(st.booleans()):
         part[key] = data.draw(JSON)
@@ -419,11 +419,11 @@ ARGUMENTS = TEXT.filter(lambda text: '\0' not in text) | st.sampled_from(
 
 @tries(100)
 @given(data=st.data())
-def test_arguments_of_the_command(data, pictures, tmp_path_factory):
+def test_arguments_of_the_command(data, images, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / 'command'
     folder.mkdir(exist_ok=True)
     (folder / 'names.txt').write_text('cat\ndog\n')
-    options = dict(images=str(pictures), names=str(folder / 'names.txt'), teacher='RN50:openai', store='', seed='0')
+    options = dict(images=str(images), names=str(folder / 'names.txt'), teacher='RN50:openai', store='', seed='0')
     options.update({'batch-size': '4', 'epochs': '1', 'size': '64', 'workers': '0', 'gpus': '1', 'student': 'resnet18'})
     del options['store']
     changed = data.draw(

@@ -600,7 +600,7 @@ def test_a_sentence_encoder_of_a_repository_loads(encoder, tmp_path, monkeypatch
 
 
 def test_a_store_is_plain_arrays(tmp_path, marker):
-    store = TeacherStore.create(tmp_path, dict(views=1, pictures=dict(count=2), teacher=dict(embed_dim=3)))
+    store = TeacherStore.create(tmp_path, dict(views=1, images=dict(count=2), teacher=dict(embed_dim=3)))
     store.write(0, np.eye(3)[:2])
     file = tmp_path / 'shards/00000.npy'
     np.save(file, np.array([Attack(marker)], dtype=object), allow_pickle=True)

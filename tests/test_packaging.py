@@ -16,7 +16,7 @@ import pytest
 from tests import ROOT
 
 CONFIG = 'lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py'
-RECIPE = 'lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+RECIPE = 'lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
 # What a clone holds and a fresh checkout does not: never part of a distribution.
 LEFTOVERS = shutil.ignore_patterns(
     '.git', '.venv*', '.mim', '.*_cache', '__pycache__', '*.egg-info', 'build', 'dist', 'data', 'work_dirs'
@@ -153,14 +153,14 @@ def test_mim_finds_a_config_by_its_name(editable_python, tmp_path):
     assert "'/nowhere.pt' is neither a file nor a tag of 'RN50'" in done.stdout + done.stderr
 
 
-def test_the_command(wheel_python, pictures, tiny_clip, tmp_path):
+def test_the_command(wheel_python, images, tiny_clip, tmp_path):
     """``mmlgd pretrain`` writes a config that names ours by package, and trains it with the installed tools."""
     (tmp_path / 'names.txt').write_text('cat\ndog\ntree\n')
     command = [
         wheel_python.parent / 'mmlgd',
         'pretrain',
         '--images',
-        pictures,
+        images,
         '--names',
         'names.txt',
         '--teacher',
@@ -213,13 +213,13 @@ VERBS = """
 
 @pytest.mark.exhaustive
 @pytest.mark.skipif(find_spec('efficientnet_lite_pytorch') is None, reason='needs the extra `conse`')
-def test_every_verb(wheel_python, recipe_of, pictures, tiny_clip, tmp_path):
+def test_every_verb(wheel_python, recipe_of, images, tiny_clip, tmp_path):
     """All verbs, on the wheel in a fresh folder; in one process, as far as they run in one."""
     (tmp_path / 'mine.py').write_text(recipe_of(f'mmlgd::{RECIPE}'))
     (tmp_path / 'names.txt').write_text('cat\ndog\ntree\n')
-    (tmp_path / 'images').symlink_to(pictures)
+    (tmp_path / 'images').symlink_to(images)
     for split in ('train', 'val'):
-        for image in pictures.glob('*/*.png'):
+        for image in images.glob('*/*.png'):
             for copy in ('a', 'b'):  # a study asks for 20 neighbours
                 target = tmp_path / 'data' / split / image.parent.name / f'{copy}{image.name}'
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ def test_class_names_and_teachers_are_no_paths(name, tmp_path):
     assert file.parent == tmp_path / 'deep/cache/text'
 
 
-def test_drawn_pictures_stay_in_their_folder(lgd_checkpoint, tmp_path):
+def test_drawn_images_stay_in_their_folder(lgd_checkpoint, tmp_path):
     content = torch.load(lgd_checkpoint, weights_only=True)
     change_words(content, class_names=NAMES[:5])
     torch.save(content, tmp_path / 'a.pth')
@@ -57,13 +57,13 @@ def test_drawn_pictures_stay_in_their_folder(lgd_checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize('tail', ['/..', '/a/..', '/', '', '/a\\..\\..\\b.png', '/x.png', '/..%2f..%2fx.png'])
-def test_addresses_of_pictures_stay_there_too(tail, tmp_path):
+def test_addresses_of_images_stay_there_too(tail, tmp_path):
     (target,) = _targets(find_images(f'http://host{tail}'), tmp_path / 'out')
     assert target.parent == tmp_path / 'out' and '\\' not in target.name and target.suffix == '.png'
 
 
 @pytest.mark.parametrize('line', ['../../secret_1.JPEG', 'n01/../../secret_1.JPEG', '/n01/x_1.JPEG', 'n01/n01_1.JPEG'])
-def test_a_list_of_labelled_pictures_names_those_of_its_folder(line, tmp_path):
+def test_a_list_of_labelled_images_names_those_of_its_folder(line, tmp_path):
     (tmp_path / 'train/n01').mkdir(parents=True)
     (tmp_path / 'train/n01/n01_1.JPEG').touch()
     (tmp_path / 'secret_1.JPEG').touch()

@@ -58,7 +58,7 @@ def test_a_student_detects_and_segments(path, student):
 
 
 @pytest.fixture
-def step(tiny_clip, pictures):
+def step(tiny_clip, images):
     """Read a config, let it have a small teacher and a few images, and make a step; all else is the config's."""
 
     def make(path):
@@ -67,10 +67,10 @@ def step(tiny_clip, pictures):
         supervised = 'teacher' not in cfg.model
         if not supervised:
             cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
-        cfg.data_root, cfg.names = str(pictures), ['cat', 'dog', 'tree']
+        cfg.data_root, cfg.names = str(images), ['cat', 'dog', 'tree']
         fill_in(cfg)
         dataset = cfg.train_dataloader.dataset
-        dataset.update(data_root=str(pictures), data_prefix='', with_label=supervised)
+        dataset.update(data_root=str(images), data_prefix='', with_label=supervised)
         if not supervised:
             cfg.model.text.vocabulary = cfg.names
         data = DATASETS.build(dataset)
@@ -85,7 +85,7 @@ def step(tiny_clip, pictures):
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
 def test_pretraining_makes_a_step(path, step):
     cfg, _, losses = step(path)
-    assert ('loss_queue' in losses) == ('half_pictures' not in path.stem)
+    assert ('loss_queue' in losses) == ('half_images' not in path.stem)
     assert cfg.param_scheduler[0].total_steps == cfg.train_cfg.max_epochs
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
 

@@ -17,7 +17,7 @@ from mmlgd.checkpoints import read_checkpoint
 from mmlgd.registry import HOOKS
 from tests import ROOT, children
 
-RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
 STEPS, WARM, EPOCHS = 975, 300, 13
 
 pytestmark = children.in_one_worker

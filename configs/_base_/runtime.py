@@ -9,7 +9,7 @@ default_hooks = dict(
     checkpoint=dict(type='mmlgd.AtomicCheckpointHook', interval=5, max_keep_ckpts=2),
     sampler_seed=dict(type='mmlgd.EpochSeedHook'),
     visualization=dict(type='mmpretrain.VisualizationHook', enable=False),
-    bad_pictures=dict(type='mmlgd.BadPicturesHook'),
+    bad_images=dict(type='mmlgd.BadImagesHook'),
 )
 custom_hooks = []  # for your own hooks: a config that replaces this list removes none of our checks
 

@@ -3,7 +3,7 @@
 #   mmlgd train configs/lgd/<this file> --cfg-options data_root=/my/tiny-imagenet
 _base_ = [
     '../_base_/models/lgd_resnet18.py',
-    '../_base_/datasets/pictures.py',
+    '../_base_/datasets/images.py',
     '../_base_/datasets/zero_shot_imagenet.py',
     '../_base_/schedules/sgd_coslr_200e.py',
     '../_base_/default_runtime.py',

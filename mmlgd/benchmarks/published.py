@@ -90,16 +90,16 @@ class PublishedStep:
             device.split(':')[0], torch.float16 if on_gpu else torch.bfloat16, enabled=on_gpu
         )
 
-    def encode(self, pictures: Tensor) -> Tensor:
+    def encode(self, images: Tensor) -> Tensor:
         """Embed images with the teacher, (N, 3, H, W) to (N, D) unit rows."""
         with torch.no_grad(), self.autocast:
-            return F.normalize(self.teacher(pictures), dim=1)
+            return F.normalize(self.teacher(images), dim=1)
 
-    def __call__(self, pictures: Tensor) -> None:
+    def __call__(self, images: Tensor) -> None:
         """Make a step on (N, 3, H, W) normalised images."""
-        t = self.encode(pictures)
+        t = self.encode(images)
         with self.autocast:
-            s = F.normalize(self.neck(self.student(pictures)[-1]), dim=1)
+            s = F.normalize(self.neck(self.student(images)[-1]), dim=1)
             loss = losses(s, t, self.tsb, self.vsb.clone())
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()

@@ -62,13 +62,13 @@ def _seconds(run: Callable[[], object], device: str) -> float:
     return time.perf_counter() - started
 
 
-def table(times: Times, items: Optional[int] = None, unit: str = 'pictures') -> str:
+def table(times: Times, items: Optional[int] = None, unit: str = 'images') -> str:
     """Write timings as a Markdown table; the first row is the baseline.
 
     Args:
         times (Dict[str, List[float]]): From :func:`measure`.
         items (int, optional): Number of items per call; None omits the rate.
-        unit (str): What the items are. Defaults to ``'pictures'``.
+        unit (str): What the items are. Defaults to ``'images'``.
 
     Returns:
         str: A row for each alternative: median, fastest and slowest in ms, items per second, speed relative to the

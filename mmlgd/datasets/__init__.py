@@ -2,18 +2,18 @@
 
 from .collate import default_collate
 from .crop import RandomResizedCrop
-from .loading import BadPictureError, LoadImageFromFile
-from .pictures import Pictures, TooManyBadPicturesError
+from .images import Images, TooManyBadImagesError
+from .loading import BadImageError, LoadImageFromFile
 from .variables import fill_in
 from .views import pipeline_of, view_pipeline
 from .workers import keep_torch_seeds
 
 __all__ = [
-    'BadPictureError',
+    'BadImageError',
     'LoadImageFromFile',
-    'Pictures',
+    'Images',
     'RandomResizedCrop',
-    'TooManyBadPicturesError',
+    'TooManyBadImagesError',
     'default_collate',
     'fill_in',
     'keep_torch_seeds',

@@ -33,8 +33,8 @@ class RandomResizedCrop(Crop):
     Examples:
         >>> import numpy as np
         >>> from mmlgd.datasets import RandomResizedCrop
-        >>> picture = np.zeros((480, 640, 3), dtype=np.uint8)
-        >>> RandomResizedCrop(224, crop_ratio_range=(0.2, 1.0))(dict(img=picture))['img'].shape
+        >>> image = np.zeros((480, 640, 3), dtype=np.uint8)
+        >>> RandomResizedCrop(224, crop_ratio_range=(0.2, 1.0))(dict(img=image))['img'].shape
         (224, 224, 3)
     """
 

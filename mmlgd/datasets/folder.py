@@ -92,13 +92,13 @@ def folder_of(dataset: dict) -> Optional[Path]:
         Path, optional: None if a list names the images, or if it is another kind of data set.
 
     Examples:
-        >>> folder_of(dict(type='mmlgd.Pictures', data_root='photos', data_prefix='new')).as_posix()
+        >>> folder_of(dict(type='mmlgd.Images', data_root='photos', data_prefix='new')).as_posix()
         'photos/new'
     """
     while isinstance(dataset.get('dataset'), dict):
         dataset = dataset['dataset']
     root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or ''
-    is_whole = str(dataset.get('type')).split('.')[-1] in ('Pictures', 'CustomDataset') and not dataset.get('ann_file')
+    is_whole = str(dataset.get('type')).split('.')[-1] in ('Images', 'CustomDataset') and not dataset.get('ann_file')
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
     return Path(root, prefix) if is_whole and (root or prefix) and '://' not in f'{root}{prefix}' else None
 

@@ -42,7 +42,7 @@ _FILE_FAULTS = (
 )
 
 
-class BadPictureError(MMLGDError, ValueError):
+class BadImageError(MMLGDError, ValueError):
     """A file that is not an image, or not a complete one.
 
     Args:
@@ -58,7 +58,7 @@ class BadPictureError(MMLGDError, ValueError):
         self.reason = reason or message
 
     @classmethod
-    def of(cls, path: str, reason: str) -> 'BadPictureError':
+    def of(cls, path: str, reason: str) -> 'BadImageError':
         """Write the message.
 
         Args:
@@ -66,11 +66,11 @@ class BadPictureError(MMLGDError, ValueError):
             reason (str): What is wrong with it.
 
         Returns:
-            BadPictureError: To be raised.
+            BadImageError: To be raised.
         """
         return cls(
             f'The image {shown(path)} cannot be used: {reason}. Repair it or remove it from the folder; pre-training '
-            f"can leave such images out (train_dataloader.dataset.bad_pictures='skip').",
+            f"can leave such images out (train_dataloader.dataset.bad_images='skip').",
             path,
             reason,
         )
@@ -91,7 +91,7 @@ class LoadImageFromFile(BaseTransform):
         backend_args (dict, optional): Of mmengine's file backend. Defaults to None: the path decides.
 
     Raises:
-        BadPictureError: The file is missing, empty, cut off, not an image, too large, or would load as black; the
+        BadImageError: The file is missing, empty, cut off, not an image, too large, or would load as black; the
             message has its path and the reason.
 
     Examples:
@@ -114,7 +114,7 @@ class LoadImageFromFile(BaseTransform):
         """
         if 'img' in results and 'img_path' not in results:
             return results
-        results['img'] = read_picture(results['img_path'], self.max_pixels, self.backend_args)
+        results['img'] = read_image(results['img_path'], self.max_pixels, self.backend_args)
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         return results
 
@@ -122,7 +122,7 @@ class LoadImageFromFile(BaseTransform):
         return f'{type(self).__name__}(max_pixels={self.max_pixels}, backend_args={self.backend_args})'
 
 
-def read_picture(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None) -> np.ndarray:
+def read_image(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None) -> np.ndarray:
     """Read one image file.
 
     Args:
@@ -134,12 +134,12 @@ def read_picture(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional
         np.ndarray: (H, W, 3) uint8, BGR.
 
     Raises:
-        BadPictureError: See :class:`LoadImageFromFile`.
+        BadImageError: See :class:`LoadImageFromFile`.
     """
     try:
         return decode(read_bytes(path, max_pixels, backend_args), max_pixels)
-    except BadPictureError as error:
-        raise BadPictureError.of(path, error.reason) from error
+    except BadImageError as error:
+        raise BadImageError.of(path, error.reason) from error
 
 
 def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None) -> bytes:
@@ -155,7 +155,7 @@ def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[d
         bytes: All of it.
 
     Raises:
-        BadPictureError: It cannot be read, is not a regular file, or is too large; without a path.
+        BadImageError: It cannot be read, is not a regular file, or is too large; without a path.
         OSError: A fault of the machine, such as too many open files.
     """
     backend = get_file_backend(path, backend_args=backend_args, enable_singleton=True)
@@ -164,13 +164,13 @@ def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[d
             return backend.get(path)
         return read_small(path, max_pixels * _BYTES_A_PIXEL + _ROOM)
     except UnreadableError as error:
-        raise BadPictureError(f'it cannot be read ({error.reason})') from error
+        raise BadImageError(f'it cannot be read ({error.reason})') from error
     except OSError as error:
         if error.errno not in _FILE_FAULTS:
             raise
-        raise BadPictureError(f'it cannot be read ({error.strerror})') from error
+        raise BadImageError(f'it cannot be read ({error.strerror})') from error
     except ValueError as error:
-        raise BadPictureError(f'it cannot be read ({error})') from error  # a NUL in its name
+        raise BadImageError(f'it cannot be read ({error})') from error  # a NUL in its name
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -184,24 +184,24 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         np.ndarray: (H, W, 3) uint8, BGR.
 
     Raises:
-        BadPictureError: See :class:`LoadImageFromFile`; without a path.
+        BadImageError: See :class:`LoadImageFromFile`; without a path.
     """
     if not content:
-        raise BadPictureError('it is empty (0 bytes)')
+        raise BadImageError('it is empty (0 bytes)')
     try:
         if size := _plain_size(content, max_pixels):
-            picture = mmcv.imfrombytes(content, flag='color', backend='cv2')
-            if picture is not None:
-                if sorted(picture.shape[:2]) != sorted(size):  # it may be rotated
-                    raise BadPictureError(f'it is damaged (its header says {size[1]} x {size[0]} pixels)')
-                return picture
+            pixels = mmcv.imfrombytes(content, flag='color', backend='cv2')
+            if pixels is not None:
+                if sorted(pixels.shape[:2]) != sorted(size):  # it may be rotated
+                    raise BadImageError(f'it is damaged (its header says {size[1]} x {size[0]} pixels)')
+                return pixels
         return _by_pillow(content, max_pixels)
-    except (BadPictureError, MemoryError):
+    except (BadImageError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
-        raise BadPictureError(f'it is not a readable image (it begins with {content[:16]!r})') from error
+        raise BadImageError(f'it is not a readable image (it begins with {content[:16]!r})') from error
     except Exception as error:  # each decoder has its own errors
-        raise BadPictureError(f'it is damaged ({" ".join(str(error).split())})') from error
+        raise BadImageError(f'it is damaged ({" ".join(str(error).split())})') from error
 
 
 def _plain_size(content: bytes, max_pixels: int) -> Optional[tuple[int, int]]:
@@ -209,7 +209,7 @@ def _plain_size(content: bytes, max_pixels: int) -> Optional[tuple[int, int]]:
     if content.startswith(_JPEG_START):
         frame = jpeg_frame(content)
         if frame is None:
-            raise BadPictureError('it is cut off (a JPEG file without its end)')
+            raise BadImageError('it is cut off (a JPEG file without its end)')
         height, width, channels = frame
         is_plain = channels < 4  # OpenCV takes all CMYK files for Adobe's, whose values are inverted
     elif content.startswith(_PNG_START) and len(content) > _PNG_HEADER.size + len(_PNG_START):
@@ -223,7 +223,7 @@ def _plain_size(content: bytes, max_pixels: int) -> Optional[tuple[int, int]]:
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:
     if height * width > max_pixels:
-        raise BadPictureError(
+        raise BadImageError(
             f'it has {width} x {height} pixels; more than max_pixels={max_pixels} count as a decompression bomb'
         )
 
@@ -239,19 +239,19 @@ def _by_pillow(content: bytes, max_pixels: int) -> np.ndarray:
             is_deep = image.mode[0] in 'IF' or ';16' in str(image.tile)  # 16 bits; Pillow gives 8 of them for colours
             image.load()
             if fault := unfinished(content, image.format):
-                raise BadPictureError(fault)
+                raise BadImageError(fault)
             if image.format == 'JPEG' and image.mode == 'CMYK' and 'adobe' not in image.info:
                 image = ImageChops.invert(image)  # Pillow, like OpenCV, takes it for Adobe's
             image = ImageOps.exif_transpose(image)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-    picture = np.asarray(_without_depth(image) if image.mode[0] in 'IF' else _without_alpha(image))
-    if is_deep and picture.max() <= _DARK:
-        raise BadPictureError(
+    pixels = np.asarray(_without_depth(image) if image.mode[0] in 'IF' else _without_alpha(image))
+    if is_deep and pixels.max() <= _DARK:
+        raise BadImageError(
             f'it has 16 bits a channel but uses only the lowest, so that it would load as black (at most '
-            f'{picture.max()} of 255). Scale its values to 0..65535, or save it with 8 bits'
+            f'{pixels.max()} of 255). Scale its values to 0..65535, or save it with 8 bits'
         )
-    return np.ascontiguousarray(picture[:, :, ::-1])
+    return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 def _open(content: bytes) -> Image.Image:
@@ -263,7 +263,7 @@ def _without_depth(image: Image.Image) -> Image.Image:
     """Scale 16 bits to 8, which Pillow would clip."""
     values = np.asarray(image)
     if image.mode == 'F' or values.min() < 0 or values.max() > 65535:
-        raise BadPictureError(
+        raise BadImageError(
             f'its values are {values.dtype} from {values.min():g} to {values.max():g}, and it is unknown which value '
             f'is white. Save it with 8 or 16 bits'
         )
@@ -276,7 +276,7 @@ def _without_alpha(image: Image.Image) -> Image.Image:
     image = image.convert('RGBA')
     alpha = image.getchannel('A')
     if alpha.getextrema()[1] == 0:
-        raise BadPictureError('it is transparent everywhere, so it shows nothing')
+        raise BadImageError('it is transparent everywhere, so it shows nothing')
     canvas = Image.new('RGB', image.size, _CANVAS)
     canvas.paste(image, mask=alpha)
     return canvas

@@ -87,7 +87,7 @@ def pipeline_of(dataset: dict) -> Optional[list[dict]]:
         ConfigError: See :func:`view_pipeline`.
 
     Examples:
-        >>> pipeline_of(dict(type='mmlgd.Pictures', view='moco-v2-crop', size=96))[1]['scale']
+        >>> pipeline_of(dict(type='mmlgd.Images', view='moco-v2-crop', size=96))[1]['scale']
         96
     """
     if dataset.get('pipeline') or dataset.get('view') is None:

@@ -23,13 +23,13 @@ class Outcome(NamedTuple):
 
     Attributes:
         metric (float): COCO's box AP, or mIoU, in per cent.
-        pictures (list): The first scenes of the evaluation set, (H, W, 3) bytes, RGB.
+        images (list): The first scenes of the evaluation set, (H, W, 3) bytes, RGB.
         truth (list): For each scene, boxes (M, 4) and labels (M,); or the index mask (H, W).
         predicted (list): Predictions in the same form.
     """
 
     metric: float
-    pictures: list
+    images: list
     truth: list
     predicted: list
 
@@ -70,14 +70,14 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
 def _look(runner: Runner, read) -> tuple[list, list, list]:
     model = runner.model.eval()
     dataset = runner.val_dataloader.dataset
-    pictures, truth, predicted = [], [], []
+    images, truth, predicted = [], [], []
     for i in range(min(SHOWN, len(dataset))):
         data = dataset[i]
-        pictures.append(data['inputs'].flip(0).permute(1, 2, 0).numpy())  # BGR as loaded, to RGB
+        images.append(data['inputs'].flip(0).permute(1, 2, 0).numpy())  # BGR as loaded, to RGB
         (sample,) = model.test_step(dict(inputs=[data['inputs']], data_samples=[data['data_samples']]))
         truth.append(read(sample, 'gt'))
         predicted.append(read(sample, 'pred'))
-    return pictures, truth, predicted
+    return images, truth, predicted
 
 
 def _boxes(sample, kind: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
 
 from mmlgd.utils.style import FAINT, INK, RIGHT, STUDENT, TEACHER, TEXT, WRONG
 
-from .pictures import DEMO_CLASSES
+from .images import DEMO_CLASSES
 
 
 def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.ndarray, top1: list, teacher: float):
@@ -56,12 +56,12 @@ def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.n
     _save(figure, file)
 
 
-def draw_predictions(file: Path, pictures, labels, names: list, student: np.ndarray, teacher: np.ndarray):
+def draw_predictions(file: Path, images, labels, names: list, student: np.ndarray, teacher: np.ndarray):
     """Draw images with the predictions of student and teacher: two of each class, then the student's mistakes.
 
     Args:
         file (Path): The PNG.
-        pictures (np.ndarray): (N, H, W, 3) bytes, RGB.
+        images (np.ndarray): (N, H, W, 3) bytes, RGB.
         labels (np.ndarray): (N,) true classes.
         names (list): K class names.
         student (np.ndarray): (N, K) scores, rows sum to 1.
@@ -81,7 +81,7 @@ def draw_predictions(file: Path, pictures, labels, names: list, student: np.ndar
         axis.axis('off')
     for line, row in zip(axes, rows):
         for axis, i in zip(line, row):
-            axis.imshow(pictures[i], interpolation='lanczos')
+            axis.imshow(images[i], interpolation='lanczos')
             _caption(axis, -0.10, 'S', STUDENT, student[i], labels[i], names)
             _caption(axis, -0.25, 'T', TEACHER, teacher[i], labels[i], names)
     share = 100 * np.mean(student.argmax(1) == labels)
@@ -133,8 +133,8 @@ def draw_detections(file: Path, random, lgd):
         lgd (Outcome): The detector from the student.
     """
 
-    def draw(axis, picture, truth, found):
-        axis.imshow(picture, interpolation='lanczos')
+    def draw(axis, image, truth, found):
+        axis.imshow(image, interpolation='lanczos')
         for (x0, y0, x1, y1), label in zip(*found):
             # A detection is right if a true box of its class has an overlap of at least half.
             right = any(k == label and _overlap((x0, y0, x1, y1), box) >= 0.5 for box, k in zip(*truth))
@@ -167,8 +167,8 @@ def draw_segmentations(file: Path, random, lgd):
     palette = [*plt.cm.tab10.colors[:7], (0.13, 0.13, 0.2), *plt.cm.tab10.colors[8:]]  # no grey, which is the ground
     colors = 255 * np.array([(1, 1, 1), *palette])
 
-    def draw(axis, picture, truth, mask):
-        grey = picture.mean(axis=-1, keepdims=True)
+    def draw(axis, image, truth, mask):
+        grey = image.mean(axis=-1, keepdims=True)
         shade = 0.35 * grey + 0.65 * colors[mask]
         axis.imshow(np.where(mask[..., None] > 0, shade, grey * 0.5 + 127).astype(np.uint8), interpolation='nearest')
 
@@ -187,12 +187,12 @@ def _draw_starts(file, draw, random, lgd, metric, key):
         (f'from a random backbone: {metric} {random.metric:.1f} %', random.predicted, INK),
         (f'from the distilled student: {metric} {lgd.metric:.1f} %', lgd.predicted, STUDENT),
     ]
-    columns = len(random.pictures)
+    columns = len(random.images)
     figure, axes = plt.subplots(3, columns, figsize=(2.1 * columns, 7.5), squeeze=False)
     for line, (title, answers, color) in zip(axes, rows):
-        for axis, picture, truth, answer in zip(line, random.pictures, random.truth, answers):
+        for axis, image, truth, answer in zip(line, random.images, random.truth, answers):
             axis.axis('off')
-            draw(axis, picture, truth, answer)
+            draw(axis, image, truth, answer)
         line[0].annotate(
             title, (0, 1), (0, 14), xycoords='axes fraction', textcoords='offset points', weight='bold', color=color
         )

@@ -90,7 +90,7 @@ def run_demo(root: Path, seed: int) -> dict:
     )
     with plt.rc_context(STYLE):
         draw_losses(root / 'losses.png', **history, teacher=summary['teacher_zero_shot'])
-        draw_predictions(root / 'predictions.png', *seen.pictures)
+        draw_predictions(root / 'predictions.png', *seen.images)
         draw_similarity(root / 'similarity.png', *seen.similarities)
         draw_detections(root / 'detections.png', outcomes['detector', 'random'], outcomes['detector', 'lgd'])
         draw_segmentations(root / 'segmentations.png', outcomes['segmentor', 'random'], outcomes['segmentor', 'lgd'])

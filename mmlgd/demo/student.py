@@ -18,7 +18,7 @@ class Seen(NamedTuple):
             bank, (K, K), of student and of teacher.
     """
 
-    pictures: tuple
+    images: tuple
     similarities: tuple
 
 
@@ -60,10 +60,10 @@ def look_at(runner: Runner) -> Seen:
     labels = torch.cat([sample.gt_label for sample in samples])
     scores = torch.stack([sample.pred_score for sample in samples])
     teacher_scores = torch.stack([sample.teacher.pred_score for sample in samples])
-    pictures = pixels.flip(1).permute(0, 2, 3, 1)  # BGR as loaded, to RGB and channels last
+    images = pixels.flip(1).permute(0, 2, 3, 1)  # BGR as loaded, to RGB and channels last
     bank = model.textual_bank.bank
     return Seen(
-        (pictures.numpy(), labels.numpy(), model.class_names, scores.numpy(), teacher_scores.numpy()),
+        (images.numpy(), labels.numpy(), model.class_names, scores.numpy(), teacher_scores.numpy()),
         (model.class_names, *(_class_to_name(e, labels, bank).numpy() for e in (student, teacher))),
     )
 

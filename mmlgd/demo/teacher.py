@@ -103,8 +103,8 @@ def _jitter(pixels: Tensor) -> Tensor:
 def _load(world: Path, tokenizer) -> tuple[Tensor, Tensor]:
     """Read all captioned images as (N, 3, H, W) bytes and (N, tokens)."""
     rows = [line.split('\t') for line in (world / 'captions.txt').read_text().splitlines()]
-    pictures = np.stack([np.asarray(Image.open(world / file).convert('RGB')) for file, _ in rows])
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2), tokenizer([caption for _, caption in rows])
+    images = np.stack([np.asarray(Image.open(world / file).convert('RGB')) for file, _ in rows])
+    return torch.from_numpy(images).permute(0, 3, 1, 2), tokenizer([caption for _, caption in rows])
 
 
 def _read(file: Path):

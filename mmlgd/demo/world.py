@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmlgd.errors import ConfigError
 
-from .pictures import DEMO_CLASSES, SPLITS, render_object, render_scene
+from .images import DEMO_CLASSES, SPLITS, render_object, render_scene
 
 VERSION = 1  # increase it when the same arguments give other images: worlds are then drawn again
 OWNED = ('objects', 'scenes', 'captions.txt', 'names.txt')  # the files that are written and may be replaced
@@ -108,8 +108,8 @@ def _write_objects(root, stamp):
         lines = []
         for index in range(count):
             name = f'{index:05d}.png'
-            picture, label, caption = render_object(stamp['seed'], split, index, stamp['object_size'])
-            _save(picture, folder / name)
+            image, label, caption = render_object(stamp['seed'], split, index, stamp['object_size'])
+            _save(image, folder / name)
             lines.append(f'{name} {label}\n')
             if split == 'train':
                 captions.append(f'objects/train/{name}\t{caption}\n')
@@ -127,8 +127,8 @@ def _write_scenes(root, stamp):
         images, annotations = [], []
         for index in range(count):
             name = f'{index:05d}.png'
-            picture, labels, masks = render_scene(stamp['seed'], split, index, size)
-            _save(picture, folder / name)
+            image, labels, masks = render_scene(stamp['seed'], split, index, size)
+            _save(image, folder / name)
             # The masks do not overlap, so their weighted sum is the index mask.
             index_mask = ((labels[:, None, None] + 1) * masks).sum(axis=0).astype(np.uint8)
             _save(index_mask, mask_folder / name)

@@ -9,11 +9,11 @@ from .numerics import (
     FiniteCheckHook,
     NonFiniteError,
 )
-from .reports import BadPicturesHook, CurvesHook, ProgressHook, SummaryHook
+from .reports import BadImagesHook, CurvesHook, ProgressHook, SummaryHook
 
 __all__ = [
     'AnnotationCheckHook',
-    'BadPicturesHook',
+    'BadImagesHook',
     'BankHealthHook',
     'CurvesHook',
     'DeferredLossesHook',

@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-from mmlgd.datasets import Pictures
+from mmlgd.datasets import Images
 from mmlgd.datasets.label_subset import choose
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.files import read_small
@@ -28,7 +28,7 @@ class Split(NamedTuple):
         folders (List[str] | None): Names of the class folders, if any.
     """
 
-    dataset: Pictures
+    dataset: Images
     folder: Path
     files: list[str]
     labels: Tensor
@@ -62,7 +62,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
             f'{data / split} has no class folders, and there is no {file} either. Give one of them: the evaluation '
             f'needs labels.'
         )
-    dataset = Pictures(
+    dataset = Images(
         data_root=str(data),
         data_prefix=split,
         ann_file=f'{split}.txt' if listed else '',

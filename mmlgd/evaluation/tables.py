@@ -132,7 +132,7 @@ def evaluate(
     report = dict(
         data=str(data),
         out=str(out),
-        pictures=dict(train=len(train.files), val=len(val.files)),
+        images=dict(train=len(train.files), val=len(val.files)),
         names=names,
         pipelines=pipelines,
         k=k,

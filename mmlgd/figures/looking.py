@@ -20,14 +20,14 @@ class Seen:
     """N images and their embeddings by student and teacher.
 
     Attributes:
-        pictures (List[ImageSource]): The readable images.
+        images (List[ImageSource]): The readable images.
         student (Tensor): (N, D), unit rows.
         teacher (Tensor | None): (N, D), unit rows; None without a teacher.
         bank (Tensor): (K, D), unit rows: embeddings of the class names.
         names (List[str]): The K class names.
     """
 
-    pictures: list[ImageSource]
+    images: list[ImageSource]
     student: Tensor
     teacher: Optional[Tensor]
     bank: Tensor
@@ -56,9 +56,9 @@ def look(
         Seen: The readable images, at least one.
     """
     student = Student(checkpoint, teacher=teacher_options).with_names(names)
-    pictures = find_images([images] if isinstance(images, str) else list(images))
-    if len(pictures) > limit:
-        pictures = [pictures[i] for i in np.linspace(0, len(pictures) - 1, limit).astype(int)]
+    sources = find_images([images] if isinstance(images, str) else list(images))
+    if len(sources) > limit:
+        sources = [sources[i] for i in np.linspace(0, len(sources) - 1, limit).astype(int)]
     models = dict(student=FrozenModel.of_student(student))
     if with_teacher:
         models['teacher'] = load_teacher(models['student'], teacher_options)
@@ -66,8 +66,8 @@ def look(
     read: list[ImageSource] = []
 
     def read_batches():
-        for batch in batches(pictures, preparation(student.pipeline), batch_size=64, skip=True):
-            read.extend(pictures[sample.index] for sample in batch['data_samples'])
+        for batch in batches(sources, preparation(student.pipeline), batch_size=64, skip=True):
+            read.extend(sources[sample.index] for sample in batch['data_samples'])
             yield batch
 
     found = extract(models, read_batches())

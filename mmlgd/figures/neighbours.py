@@ -91,24 +91,22 @@ def _draw(seen: Seen, prototypes: tuple[list[str], Tensor], topk: int) -> Figure
         lists.append(('prototypes', *prototypes, STUDENT))
     nearest = [_nearest(seen.student, names, rows, topk) for _, names, rows, _ in lists]
     end = 1.15 * max(value for found in nearest for one in found for _, value in one)
-    rows = -(-len(seen.pictures) // COLUMNS)
-    per_picture = 1 + len(lists)
+    rows = -(-len(seen.images) // COLUMNS)
+    per_image = 1 + len(lists)
     figure = Figure(figsize=(COLUMNS * (1.75 + 2.5 * len(lists)), 1.95 * rows + 0.5), layout='constrained')
     axes = figure.subplots(
         rows,
-        COLUMNS * per_picture,
+        COLUMNS * per_image,
         squeeze=False,
         gridspec_kw=dict(width_ratios=[1, *[1.45] * len(lists)] * COLUMNS),
     )
     for axis in axes.flat:
         axis.axis('off')
-    for i, picture in enumerate(seen.pictures):
+    for i, image in enumerate(seen.images):
         line, start = divmod(i, COLUMNS)
-        cells = axes[line, start * per_picture : (start + 1) * per_picture]
-        cells[0].imshow(picture.read()[..., ::-1], interpolation='lanczos')
-        cells[0].set_title(
-            clipped(Path(str(picture)).name, 22), fontsize=8.5, weight='normal', color=FAINT, loc='center'
-        )
+        cells = axes[line, start * per_image : (start + 1) * per_image]
+        cells[0].imshow(image.read()[..., ::-1], interpolation='lanczos')
+        cells[0].set_title(clipped(Path(str(image)).name, 22), fontsize=8.5, weight='normal', color=FAINT, loc='center')
         for axis, found, (title, _, _, color) in zip(cells[1:], nearest, lists):
             if line == 0:
                 axis.set_title(title, fontsize=10.5, color=color)

@@ -89,11 +89,11 @@ class MoCoV2Augmentation(nn.Module):
         self.sigma = tuple(sigma)
 
     @torch.no_grad()
-    def forward(self, pictures: Tensor, noise: Optional[Tensor] = None) -> Tensor:
+    def forward(self, images: Tensor, noise: Optional[Tensor] = None) -> Tensor:
         """Make a view of each image.
 
         Args:
-            pictures (Tensor): (N, 3, H, W) RGB, floating point in [0, 1], on any device.
+            images (Tensor): (N, 3, H, W) RGB, floating point in [0, 1], on any device.
             noise (Tensor, optional): (N, M) uniform in [0, 1), on the CPU. Defaults to None: it is drawn from torch's
                 generator, separately for each rank.
 
@@ -106,9 +106,9 @@ class MoCoV2Augmentation(nn.Module):
         if noise is None:
             # All ranks share one seed. Each draws for all and takes its own part; otherwise all would jitter alike.
             rank, world_size = get_dist_info()
-            noise = torch.rand(world_size, len(pictures), self.num_noise)[rank]
-        _check_inputs(pictures, noise, self.num_noise)
-        views = pictures.clone()
+            noise = torch.rand(world_size, len(images), self.num_noise)[rank]
+        _check_inputs(images, noise, self.num_noise)
+        views = images.clone()
         part = CPU_PART if views.device.type == 'cpu' else len(views)
         # A training step runs under autocast; without this, the blur would be computed in 16 bits.
         with torch.autocast(views.device.type, enabled=False):
@@ -167,15 +167,14 @@ def _check_range(limit: float, **values: float) -> None:
             raise ConfigError(f'Expected {name} in [0, {limit:g}], got {value}.')
 
 
-def _check_inputs(pictures: Tensor, noise: Tensor, num_noise: int) -> None:
-    if pictures.ndim != 4 or pictures.shape[1] != 3 or not pictures.is_floating_point():
+def _check_inputs(images: Tensor, noise: Tensor, num_noise: int) -> None:
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise ValueError(
-            f'Expected images (N, 3, H, W) in floating point, RGB in 0..1, got {tuple(pictures.shape)} of '
-            f'{pictures.dtype}.'
+            f'Expected images (N, 3, H, W) in floating point, RGB in 0..1, got {tuple(images.shape)} of {images.dtype}.'
         )
-    if noise.shape != (len(pictures), num_noise) or noise.device.type != 'cpu':
+    if noise.shape != (len(images), num_noise) or noise.device.type != 'cpu':
         raise ValueError(
-            f'Expected noise ({len(pictures)}, {num_noise}) on the CPU, a row for each image, got '
+            f'Expected noise ({len(images)}, {num_noise}) on the CPU, a row for each image, got '
             f'{tuple(noise.shape)} on {noise.device}.'
         )
 

@@ -8,7 +8,7 @@ from torch import Tensor
 BLUR_PASSES = 3  # Pillow's Gaussian blur is three passes of a box
 
 
-def turn_hue(pictures: Tensor, turns: Tensor) -> Tensor:
+def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
     r"""Turn the hue of images like torchvision's and kornia's functions through HSV, in a third of the time.
 
     .. math:: c' = v - \delta \cdot \text{clamp}(\min(k_c, 4 - k_c), 0, 1), \quad k_c = (n_c + h + 6 f) \bmod 6
@@ -17,7 +17,7 @@ def turn_hue(pictures: Tensor, turns: Tensor) -> Tensor:
     for red, green and blue. Values that the turn does not change are not split into planes and stacked again.
 
     Args:
-        pictures (Tensor): (N, 3, H, W) RGB in [0, 1].
+        images (Tensor): (N, 3, H, W) RGB in [0, 1].
         turns (Tensor): (N,), f, fractions of the circle.
 
     Returns:
@@ -30,15 +30,15 @@ def turn_hue(pictures: Tensor, turns: Tensor) -> Tensor:
         >>> turn_hue(red, torch.tensor([1 / 3])).flatten().round()
         tensor([0., 1., 0.])
     """
-    r, g, b = pictures.unbind(1)  # (N, H, W) each
-    value = pictures.amax(1)
-    chroma = value - pictures.amin(1)
+    r, g, b = images.unbind(1)  # (N, H, W) each
+    value = images.amax(1)
+    chroma = value - images.amin(1)
     divisor = chroma.masked_fill(chroma == 0, 1)
     hue = torch.where(
         value == r, (g - b) / divisor, torch.where(value == g, 2 + (b - r) / divisor, 4 + (r - g) / divisor)
     )
     hue += 6 * turns.view(-1, 1, 1)
-    turned = torch.empty_like(pictures)
+    turned = torch.empty_like(images)
     for channel, offset in enumerate((5, 3, 1)):
         k = (hue + offset).remainder_(6)
         turned[:, channel] = value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)

@@ -36,7 +36,7 @@ def read_config(config: Union[str, Path, Config]) -> Config:
         MissingFileError: There is no such config.
 
     Examples:
-        >>> read_config('mmlgd::lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py').model.type
+        >>> read_config('mmlgd::lgd/lgd_resnet18_1xb256-coslr-200e_images.py').model.type
         'mmlgd.LGD'
     """
     if isinstance(config, Config):

@@ -52,8 +52,8 @@ def pretrain(
     batch_size: Optional[int] = None,
     size: Optional[int] = None,
     workers: Optional[int] = None,
-    bad_pictures: Literal['skip', 'raise'] = 'skip',
-    max_bad_pictures: Union[str, int, float] = '1%',
+    bad_images: Literal['skip', 'raise'] = 'skip',
+    max_bad_images: Union[str, int, float] = '1%',
     gpus: int = 1,
     seed: int = 0,
     store: Optional[Path] = None,
@@ -90,9 +90,9 @@ def pretrain(
             small-data recipe, to 64.
         workers (int, optional): Processes per GPU that read images, from 0 to 512. Defaults to 8, and at most the
             number of cores.
-        bad_pictures (str): skip leaves out unreadable or truncated images and reports them; raise stops at the first.
+        bad_images (str): skip leaves out unreadable or truncated images and reports them; raise stops at the first.
             Defaults to skip.
-        max_bad_pictures (str | int | float): With skip, the run stops if there are more; a number, or a share such as
+        max_bad_images (str | int | float): With skip, the run stops if there are more; a number, or a share such as
             1%. Defaults to 1%.
         gpus (int): GPUs of this machine. Defaults to 1; without a GPU, the CPU is used.
         seed (int): Seed of weights, order and augmentation, from 0 to 4294967295. Defaults to 0.
@@ -127,7 +127,7 @@ def pretrain(
     _check_numbers(numbers, seed, views, store)
     if overwrite and resume:
         raise ConfigError('--overwrite starts another run, but --resume continues one: give only one of them.')
-    dataset = dict(data_root=str(images.resolve()), **_bad_images(bad_pictures, max_bad_pictures))
+    dataset = dict(data_root=str(images.resolve()), **_bad_images(bad_images, max_bad_images))
     plan = _plan(images, recipe, numbers, teacher)
     if not dry_run:
         check_cards(gpus)
@@ -250,12 +250,12 @@ def _bad_images(policy: str, most: Union[str, int, float]) -> dict:
         amount = 0
     if not (0 < amount < 1 if is_share else amount >= 1):
         raise ConfigError(
-            f'--max-bad-pictures: expected a number of images such as 20, or a share from 0% to 100% such as 1%; got '
+            f'--max-bad-images: expected a number of images such as 20, or a share from 0% to 100% such as 1%; got '
             f'{text!r}.'
         )
     if policy not in ('skip', 'raise'):
-        raise ConfigError(f"--bad-pictures: expected 'skip' or 'raise', got {policy!r}.")
-    given = dict(bad_pictures=policy, max_bad_pictures=amount)
+        raise ConfigError(f"--bad-images: expected 'skip' or 'raise', got {policy!r}.")
+    given = dict(bad_images=policy, max_bad_images=amount)
     return {key: value for key, value in given.items() if value not in ('skip', 0.01)}
 
 

@@ -7,8 +7,8 @@ from mmlgd.errors import ConfigError
 
 # The base configs of the recipes, below configs/.
 BASES = {
-    'paper': 'lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py',
-    'small-data': 'small/lgd_resnet18_1xb64-onecycle_pictures.py',
+    'paper': 'lgd/lgd_resnet18_1xb256-coslr-200e_images.py',
+    'small-data': 'small/lgd_resnet18_1xb64-onecycle_images.py',
 }
 LONG = 10_000_000  # views of images; with at least so many, the paper's schedule is long enough: 39,000 steps of 256
 FIRST_RUN = 32_000  # views; ten minutes on one core at 64 px, for ResNet-18 with ConSE

@@ -96,9 +96,9 @@ def store_teacher(
         store = write_store(cfg, out, views, seed, verify)
     return StoreResult(
         folder=Path(out),
-        images=store.num_pictures,
+        images=store.num_images,
         views=store.num_views,
-        bad_images=len(store.bad_pictures()),
+        bad_images=len(store.bad_images()),
         size=sum(file.stat().st_size for file in Path(out, 'shards').glob('*.npy')),
         seconds=time.time() - started,
     )

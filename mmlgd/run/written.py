@@ -42,7 +42,7 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
         ConfigError: An option cannot be merged.
 
     Examples:
-        >>> text = config_text('lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py', dict(randomness=dict(seed=3)), {})
+        >>> text = config_text('lgd/lgd_resnet18_1xb256-coslr-200e_images.py', dict(randomness=dict(seed=3)), {})
         >>> text.splitlines()[-1]
         'randomness = dict(seed=3)'
     """

@@ -2,7 +2,7 @@
 
 from .dataset import StoredTeacherDataset, ViewSampler
 from .description import StoreError
-from .fingerprint import difference, difference_of_views, file_digest, libraries, plain, probe_views, survey_pictures
+from .fingerprint import difference, difference_of_views, file_digest, libraries, plain, probe_views, survey_images
 from .layout import DESCRIPTION, TeacherStore
 from .teacher import CachedTeacher
 from .views import SeededViews
@@ -21,5 +21,5 @@ __all__ = [
     'libraries',
     'plain',
     'probe_views',
-    'survey_pictures',
+    'survey_images',
 ]

@@ -7,13 +7,13 @@ from typing import Optional, Union
 import torch
 from mmengine.dataset import DefaultSampler
 
-from mmlgd.datasets.loading import BadPictureError
+from mmlgd.datasets.loading import BadImageError
 from mmlgd.datasets.views import pipeline_of
 from mmlgd.registry import DATA_SAMPLERS, DATASETS
 from mmlgd.utils.numerics import usable_rows
 
 from .description import StoreError
-from .fingerprint import difference, difference_of_views, plain, survey_pictures
+from .fingerprint import difference, difference_of_views, plain, survey_images
 from .layout import TeacherStore
 from .views import SeededViews
 
@@ -40,14 +40,14 @@ class StoredTeacherDataset(SeededViews):
     def __init__(self, store: Union[str, Path], dataset: dict, augmentation: Optional[dict] = None):
         self.store = TeacherStore(store)
         self.store.require_complete()
-        self._left_out = self.store.bad_pictures()
+        self._left_out = self.store.bad_images()
         told = self.store.origin()
         super().__init__(dataset, told['views'], told['seed'], told['noise'])
         found = difference(
-            dict(pipeline=told['pipeline'], pictures=told['pictures'], augmentation=told['augmentation']),
+            dict(pipeline=told['pipeline'], images=told['images'], augmentation=told['augmentation']),
             dict(
                 pipeline=plain(pipeline_of(dataset)),
-                pictures=survey_pictures(self.pictures),
+                images=survey_images(self.images),
                 augmentation=plain(augmentation),
             ),
             'dataset',
@@ -55,42 +55,42 @@ class StoredTeacherDataset(SeededViews):
         # The first format also probed replacements of bad images. Later formats do not: comparing their probes needs
         # no embedding, so that no shard has to be read as a whole.
         first = told['format'] == 1
-        views = self if first else SeededViews(self.pictures, self.num_views, self.seed, self.noise)
+        views = self if first else SeededViews(self.images, self.num_views, self.seed, self.noise)
         if found := found or difference_of_views(told, views, augmentation):
             raise StoreError(
                 f'The teacher store in {str(store)!r} does not fit this data set: {found}. Use the images, pipeline '
                 f'and libraries that it was written with, or write another store with mmlgd store.'
             )
 
-    def replay(self, view: int, picture: int) -> dict:
+    def replay(self, view: int, image: int) -> dict:
         """Replay exactly this view.
 
         Args:
             view (int): In 0..V-1.
-            picture (int): In 0..N-1.
+            image (int): In 0..N-1.
 
         Returns:
             dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
 
         Raises:
-            BadPictureError: The image is bad, was bad when the store was written, or has changed since.
+            BadImageError: The image is bad, was bad when the store was written, or has changed since.
             StoreError: The stored embedding is zero or not finite; the message names image and teacher.
         """
-        row = view * self.num_pictures + picture
+        row = view * self.num_images + image
         embedding = torch.from_numpy(self.store[row].copy())
-        path = self.pictures.get_data_info(picture)['img_path']
-        if picture in self._left_out and not embedding.any():
-            reason = self._left_out[picture]
-            raise BadPictureError.of(path, f'it was left out when the teacher store was written ({reason})')
+        path = self.images.get_data_info(image)['img_path']
+        if image in self._left_out and not embedding.any():
+            reason = self._left_out[image]
+            raise BadImageError.of(path, f'it was left out when the teacher store was written ({reason})')
         if not usable_rows(embedding[None]).all():
             raise StoreError(
                 f'The teacher store in {str(self.store.folder)!r} has a zero, NaN or Inf embedding for '
                 f'{self.name_of(row)}, by the teacher {self.store.description["teacher"].get("id")}. Write the store '
                 f'again into an empty folder with mmlgd store, which refuses such embeddings.'
             )
-        sample = super().replay(view, picture)
+        sample = super().replay(view, image)
         if self.store.file_digest(row) not in (None, sample['data_samples'].file_digest):
-            raise BadPictureError.of(
+            raise BadImageError.of(
                 path,
                 'its file has changed since the teacher store was written, and the stored embedding is of the old '
                 'image: put the old file back, or write another store',
@@ -111,10 +111,10 @@ class ViewSampler(DefaultSampler):
     """
 
     def __init__(self, dataset: SeededViews, shuffle: bool = True, seed: Optional[int] = None, round_up: bool = True):
-        super().__init__(range(dataset.num_pictures), shuffle, seed, round_up)
+        super().__init__(range(dataset.num_images), shuffle, seed, round_up)
         self.num_views = dataset.num_views
 
     def __iter__(self) -> Iterator[int]:
         """Iterate over this rank's items of the epoch."""
         offset = self.epoch % self.num_views * len(self.dataset)
-        return (offset + picture for picture in super().__iter__())
+        return (offset + image for image in super().__iter__())

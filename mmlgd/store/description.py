@@ -51,7 +51,7 @@ def _are_probes(value: Any) -> bool:
 _SIZES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'shard_rows': ('a whole number > 0', _whole(1)),
     'views': ('a whole number > 0', _whole(1)),
-    'pictures.count': ('a whole number > 0', _whole(1)),
+    'images.count': ('a whole number > 0', _whole(1)),
     'teacher.embed_dim': ('a whole number > 0', _whole(1, 2**20)),
 }
 # Training from a store reads these entries as well.
@@ -94,8 +94,10 @@ def read_description(file: Path, formats: tuple[int, ...]) -> dict:
             f'The store in {str(file.parent)!r} has format {found!r}; this version of mmlgd reads '
             f'{" and ".join(map(str, formats))}. Write it again into an empty folder.'
         )
+    if 'pictures' in description:  # the earlier name
+        description.setdefault('images', description.pop('pictures'))
     _check(description, _SIZES, file)
-    shards = -(-description['views'] * description['pictures']['count'] // description['shard_rows'])
+    shards = -(-description['views'] * description['images']['count'] // description['shard_rows'])
     if shards > MOST_SHARDS:
         raise StoreError(f'{file} is damaged: it lists {shards} shards, but a store has {MOST_SHARDS} at most.')
     return description

@@ -53,7 +53,7 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=repr))
 
 
-def survey_pictures(dataset: Sized) -> dict:
+def survey_images(dataset: Sized) -> dict:
     """Describe the images of a data set: how many, which, and the sizes of some of their files.
 
     Args:
@@ -120,11 +120,11 @@ def probe_views(views: Sized, augmentation: Optional[dict] = None) -> list[dict]
 
 
 def _probe(views: Sized, row: int, finish: Callable[[dict], np.ndarray]) -> dict:
-    view, picture = divmod(row, views.num_pictures)
-    good = views.bad_pictures.first_good(
-        lambda place: dict(views.replay(view, place), place=place), picture, views.num_pictures, {}
+    view, image = divmod(row, views.num_images)
+    good = views.bad_images.first_good(
+        lambda place: dict(views.replay(view, place), place=place), image, views.num_images, {}
     )
-    row = view * views.num_pictures + good['place']
+    row = view * views.num_images + good['place']
     return dict(row=row, file=good['data_samples'].file_digest, view=finish(good).tobytes().hex())
 
 
@@ -159,7 +159,7 @@ def _fault_of(probe: dict, views: Sized, finish: Callable[[dict], np.ndarray]) -
     if 'pixels' in probe:  # format 1: a digest of the unfinished view, without a tolerance
         return '' if _pixels(views[row]) == probe['pixels'] else f'{views.name_of(row)}; or the image was changed'
     try:
-        sample = views.replay(*divmod(row, views.num_pictures))
+        sample = views.replay(*divmod(row, views.num_images))
     except MMLGDError:  # the image is bad now: the data set handles it when it loads it
         return ''
     if sample['data_samples'].file_digest != probe['file']:

@@ -26,7 +26,7 @@ _CHECKSUMS = 100  # bytes
 class TeacherStore:
     """A teacher store on disk.
 
-    Row ``view * images + picture`` is the teacher's embedding of one view of one image. ::
+    Row ``view * images + image`` is the teacher's embedding of one view of one image. ::
 
         store.json          how the rows were made: teacher, images, augmentation, probes
         shards/00000.npy    float16 (rows, D), in order; memory-mapped
@@ -47,7 +47,7 @@ class TeacherStore:
     Examples:
         >>> import tempfile
         >>> folder = tempfile.mkdtemp()
-        >>> store = TeacherStore.create(folder, dict(views=1, pictures=dict(count=2), teacher=dict(embed_dim=3)))
+        >>> store = TeacherStore.create(folder, dict(views=1, images=dict(count=2), teacher=dict(embed_dim=3)))
         >>> store.write(0, np.eye(3)[:2])
         >>> TeacherStore(folder)[1]
         array([0., 1., 0.], dtype=float16)
@@ -70,12 +70,12 @@ class TeacherStore:
 
         Args:
             folder (str | Path): Created if it does not exist.
-            description (dict): With ``views``, ``pictures.count`` and ``teacher.embed_dim`` at least; plain JSON.
+            description (dict): With ``views``, ``images.count`` and ``teacher.embed_dim`` at least; plain JSON.
 
         Returns:
             TeacherStore: Without a shard.
         """
-        rows = description['views'] * description['pictures']['count']
+        rows = description['views'] * description['images']['count']
         shard_rows = max(_FEWEST_ROWS, -(-rows // MOST_SHARDS))
         text = json.dumps(dict(format=FORMAT, shard_rows=shard_rows, **description), indent=1)
         own_folder(Path(folder) / 'shards')
@@ -95,9 +95,9 @@ class TeacherStore:
         return self.description
 
     @property
-    def num_pictures(self) -> int:
+    def num_images(self) -> int:
         """int: N."""
-        return self.description['pictures']['count']
+        return self.description['images']['count']
 
     @property
     def num_views(self) -> int:
@@ -112,12 +112,12 @@ class TeacherStore:
     @property
     def num_shards(self) -> int:
         """int: Shards of the finished store."""
-        return -(-self.num_views * self.num_pictures // self.description['shard_rows'])
+        return -(-self.num_views * self.num_images // self.description['shard_rows'])
 
     def rows_of(self, shard: int) -> range:
         """Rows of a shard; the last shard may have fewer."""
         rows = self.description['shard_rows']
-        return range(shard * rows, min((shard + 1) * rows, self.num_views * self.num_pictures))
+        return range(shard * rows, min((shard + 1) * rows, self.num_views * self.num_images))
 
     def missing(self, verify: bool = False) -> list[int]:
         """List the missing shards.
@@ -146,7 +146,7 @@ class TeacherStore:
                 f'missing ones.'
             )
 
-    def bad_pictures(self) -> dict[int, str]:
+    def bad_images(self) -> dict[int, str]:
         """List the images that were left out as bad, in at least one view.
 
         Returns:
@@ -159,7 +159,7 @@ class TeacherStore:
         for file in sorted((self.folder / 'shards').glob('*.bad')):
             try:
                 told = json.loads(read_small(file))
-                found.update({int(picture): str(reason) for picture, reason in told.items()})
+                found.update({int(image): str(reason) for image, reason in told.items()})
             except (ValueError, AttributeError, RecursionError, OSError) as error:
                 said = str(error).rstrip('.')
                 raise StoreError(
@@ -198,8 +198,8 @@ class TeacherStore:
         wrong = np.flatnonzero(~usable_rows(torch.from_numpy(rows)).numpy())
         if len(wrong):
             first = self.rows_of(shard)[int(wrong[0])]
-            view, picture = divmod(first, self.num_pictures)
-            name = name_of(first) if name_of else f'image {picture}, view {view}'
+            view, image = divmod(first, self.num_images)
+            name = name_of(first) if name_of else f'image {image}, view {view}'
             raise StoreError(
                 f'The teacher {self.description["teacher"].get("id")} gives {len(wrong)} embeddings of shard {shard} a '
                 f'length other than 1, the first {np.linalg.norm(rows[wrong[0]].astype(np.float32))} for {name}. Zero '
@@ -210,7 +210,7 @@ class TeacherStore:
         if bad:
             rows = rows.copy()
             rows[[row - self.rows_of(shard).start for row in bad]] = 0
-            told = {row % self.num_pictures: reason for row, reason in bad.items()}
+            told = {row % self.num_images: reason for row, reason in bad.items()}
             write_whole(self._bad_file(shard), json.dumps(told, indent=1).encode())
         else:
             self._bad_file(shard).unlink(missing_ok=True)
@@ -228,7 +228,7 @@ class TeacherStore:
         """Read one embedding.
 
         Args:
-            row (int): ``view * images + picture``.
+            row (int): ``view * images + image``.
 
         Returns:
             np.ndarray: (D,) float16, of about unit length.
@@ -243,7 +243,7 @@ class TeacherStore:
         """Read the digest of the image file that an embedding was made from.
 
         Args:
-            row (int): ``view * images + picture``.
+            row (int): ``view * images + image``.
 
         Returns:
             int | None: See :func:`~mmlgd.store.file_digest`; None if the store has no digests.

@@ -6,7 +6,7 @@ from typing import Optional, Union
 import torch
 from torch.utils.data import Dataset
 
-from mmlgd.datasets.pictures import BadPictures
+from mmlgd.datasets.images import BadImages
 from mmlgd.errors import shown
 from mmlgd.registry import DATASETS
 from mmlgd.utils.seeds import seeded
@@ -21,11 +21,11 @@ MOST_VIEWS = 100_000  # of each image; a run sees one in each epoch
 class SeededViews(Dataset):
     """V augmented views of each image, the same at every replay.
 
-    Item ``view * images + picture`` is one view of one image. If the image is bad, and the policy of ``dataset``
+    Item ``view * images + image`` is one view of one image. If the image is bad, and the policy of ``dataset``
     leaves it out, the item is the same view of another image, equal to the other image's own item.
 
     Args:
-        dataset (dict | Dataset): Images and their pipeline, see :class:`~mmlgd.datasets.Pictures` for the policy.
+        dataset (dict | Dataset): Images and their pipeline, see :class:`~mmlgd.datasets.Images` for the policy.
         views (int): V > 0, and 100,000 at most.
         seed (int): Another seed gives other views. Defaults to 0.
         noise (int): Number of uniform variates in ``augmentation_noise`` of each view, for the batched augmentation of
@@ -37,79 +37,79 @@ class SeededViews(Dataset):
 
     def __init__(self, dataset: Union[dict, Dataset], views: int, seed: int = 0, noise: int = 0):
         views = whole('views of each image', 1, MOST_VIEWS)(views)
-        self.pictures = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.images = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.num_views = views
         self.seed = seed
         self.noise = noise
-        self.bad_pictures = getattr(self.pictures, 'bad_pictures', BadPictures('raise'))
-        self._load = getattr(self.pictures, 'load', self.pictures.__getitem__)
+        self.bad_images = getattr(self.images, 'bad_images', BadImages('raise'))
+        self._load = getattr(self.images, 'load', self.images.__getitem__)
         self._met: dict[str, str] = {}
 
     @property
-    def num_pictures(self) -> int:
+    def num_images(self) -> int:
         """int: N."""
-        return len(self.pictures)
+        return len(self.images)
 
     @property
     def metainfo(self) -> dict:
         """dict: Of the images' data set."""
-        return self.pictures.metainfo
+        return self.images.metainfo
 
     def name_of(self, index: int) -> str:
         """Say which view an item is, for errors.
 
         Args:
-            index (int): ``view * images + picture``.
+            index (int): ``view * images + image``.
 
         Returns:
             str: View and image, by its path where the data set knows it.
         """
-        view, picture = divmod(index, self.num_pictures)
-        path = self._path_of(picture)
-        return f'image {picture}{f" ({shown(path)})" if path else ""}, view {view}'
+        view, image = divmod(index, self.num_images)
+        path = self._path_of(image)
+        return f'image {image}{f" ({shown(path)})" if path else ""}, view {view}'
 
-    def _path_of(self, picture: int) -> Optional[str]:
-        info = self.pictures.get_data_info(picture) if hasattr(self.pictures, 'get_data_info') else {}
+    def _path_of(self, image: int) -> Optional[str]:
+        info = self.images.get_data_info(image) if hasattr(self.images, 'get_data_info') else {}
         return info.get('img_path')
 
     def full_init(self) -> None:
         """Make the data set of images read its annotations; mmengine calls this before training."""
-        self.pictures.full_init()
+        self.images.full_init()
 
     def __len__(self) -> int:
         """N * V."""
-        return self.num_pictures * self.num_views
+        return self.num_images * self.num_views
 
     def __getitem__(self, index: int) -> dict:
         """Replay one view of an image, or of another one in its place.
 
         Args:
-            index (int): ``view * images + picture``.
+            index (int): ``view * images + image``.
 
         Returns:
             dict: Of :meth:`replay`.
         """
-        view, picture = divmod(index, self.num_pictures)
-        return self.bad_pictures.first_good(partial(self.replay, view), picture, self.num_pictures, self._met)
+        view, image = divmod(index, self.num_images)
+        return self.bad_images.first_good(partial(self.replay, view), image, self.num_images, self._met)
 
-    def replay(self, view: int, picture: int) -> dict:
+    def replay(self, view: int, image: int) -> dict:
         """Replay exactly this view.
 
         Args:
             view (int): In 0..V-1.
-            picture (int): In 0..N-1.
+            image (int): In 0..N-1.
 
         Returns:
             dict: The output of the pipeline, with ``augmentation_noise`` (M,) float32 if ``noise`` is set. Its data
             sample has ``file_digest``, the digest of the image's file.
 
         Raises:
-            BadPictureError: The image is bad.
+            BadImageError: The image is bad.
         """
-        with seeded(self.seed, view, picture):
-            sample = self._load(picture)
+        with seeded(self.seed, view, image):
+            sample = self._load(image)
             if self.noise:
                 sample['augmentation_noise'] = torch.rand(self.noise)
-        if path := self._path_of(picture):
+        if path := self._path_of(image):
             sample['data_samples'].set_metainfo(dict(file_digest=file_digest(path)))
         return sample

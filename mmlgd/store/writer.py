@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.datasets.folder import folder_of, require_outside
-from mmlgd.datasets.pictures import bad_pictures_of, count_text, report_text
+from mmlgd.datasets.images import bad_images_of, count_text, report_text
 from mmlgd.datasets.views import pipeline_of
 from mmlgd.models.precision import precision_settings
 from mmlgd.registry import MODELS
@@ -30,7 +30,7 @@ from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
 
 from .description import StoreError
-from .fingerprint import difference, difference_of_views, libraries, plain, probe_views, survey_pictures
+from .fingerprint import difference, difference_of_views, libraries, plain, probe_views, survey_images
 from .layout import DESCRIPTION, TeacherStore
 from .views import SeededViews
 
@@ -54,8 +54,8 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
     Raises:
         ConfigError: The folder lies inside the folder of images, or ``views`` or ``seed`` is out of its range.
         StoreError: The folder holds a different store, or the teacher gives a zero or broken embedding.
-        BadPictureError: An image is bad, and the data set's policy is not to leave it out.
-        TooManyBadPicturesError: More images are bad than may be left out.
+        BadImageError: An image is bad, and the data set's policy is not to leave it out.
+        TooManyBadImagesError: More images are bad than may be left out.
         LockedError: Another run writes there.
         WriteError: The disk is full, or the folder not writable. Existing shards stay, and the next run continues.
         OtherRankError: Another rank had one of these errors.
@@ -90,7 +90,7 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
         views=views,
         seed=seed,
         noise=dataset.noise,
-        pictures=survey_pictures(dataset.pictures),
+        images=survey_images(dataset.images),
         pipeline=plain(pipeline_of(cfg.train_dataloader.dataset)),
         augmentation=plain(_augmentation(cfg)),
     )
@@ -210,11 +210,11 @@ def _require_same_views(store: TeacherStore, dataset: SeededViews, augmentation:
 
 def _report_bad(store: TeacherStore, dataset: SeededViews) -> None:
     """Report the images that the store has left out, including those of an earlier run that was stopped."""
-    bad = {dataset.pictures.get_data_info(k)['img_path']: reason for k, reason in store.bad_pictures().items()}
-    dataset.bad_pictures.require_few(bad, dataset.num_pictures)
+    bad = {dataset.images.get_data_info(k)['img_path']: reason for k, reason in store.bad_images().items()}
+    dataset.bad_images.require_few(bad, dataset.num_images)
     if dist.is_main_process() and bad:
         lines = [report_text(path, reason) for path, reason in bad.items()]
-        MMLogger.get_current_instance().warning('\n'.join([*lines, count_text(len(bad), dataset.num_pictures)]))
+        MMLogger.get_current_instance().warning('\n'.join([*lines, count_text(len(bad), dataset.num_images)]))
 
 
 def _write_shards(cfg: Config, store: TeacherStore, pending: list[int], dataset: SeededViews, model) -> None:
@@ -251,11 +251,11 @@ def _full_shards(
         total=len(rows), unit='view', desc='teacher store', mininterval=1, disable=not dist.is_main_process()
     ) as progress:
         for batch in batches:
-            for met, row in zip(bad_pictures_of(batch), coming):
+            for met, row in zip(bad_images_of(batch), coming):
                 if met:
                     bad[row] = next(iter(met.values()))
                     found.update(met)
-            dataset.bad_pictures.require_few(found, dataset.num_pictures)
+            dataset.bad_images.require_few(found, dataset.num_images)
             with torch.no_grad(), autocast(dtype=getattr(torch, precision)) if precision else nullcontext():
                 inputs = model.data_preprocessor(batch, training=True)['inputs']
                 inputs = inputs.contiguous(memory_format=model.memory_format)

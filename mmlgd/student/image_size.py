@@ -135,12 +135,12 @@ def size_evaluation(cfg: Config) -> None:
     the evaluation size.
 
     Args:
-        cfg (Config): A config of LGD pre-training, or with evaluation sets of type ``mmlgd.Pictures``; others do not
+        cfg (Config): A config of LGD pre-training, or with evaluation sets of type ``mmlgd.Images``; others do not
             change.
     """
     evaluated = {loader: list(_datasets_of(cfg, loader)) for loader in ('val_dataloader', 'test_dataloader')}
     is_ours = 'teacher' in (cfg.get('model') or {})
-    sized = is_ours or any(datasets[-1].get('type') == 'mmlgd.Pictures' for datasets in evaluated.values() if datasets)
+    sized = is_ours or any(datasets[-1].get('type') == 'mmlgd.Images' for datasets in evaluated.values() if datasets)
     if not sized:
         return
     trained, size = _trained_size(cfg), image_size(cfg)

@@ -1,7 +1,7 @@
 """Input images of a student: files, folders, URLs and arrays, found, read and prepared batch by batch."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
@@ -80,12 +80,12 @@ def preparation(pipeline: list[dict]) -> Compose:
 
 
 def batches(
-    images: list[ImageSource], prepare: Callable[[dict], dict], batch_size: int = 32, skip: bool = False
+    images: Iterable[ImageSource], prepare: Callable[[dict], dict], batch_size: int = 32, skip: bool = False
 ) -> Iterator[dict]:
     """Read and prepare images, batch by batch.
 
     Args:
-        images (List[ImageSource]): From :func:`find_images`.
+        images (Iterable[ImageSource]): From :func:`find_images`.
         prepare (Callable): From :func:`preparation`.
         batch_size (int): Images per batch, at most. Defaults to 32.
         skip (bool): Skip unreadable images with a warning. Defaults to False: they are errors.
@@ -100,7 +100,7 @@ def batches(
             yield default_collate(list(group))
 
 
-def _prepared(images: list[ImageSource], prepare: Callable[[dict], dict], skip: bool) -> Iterator[dict]:
+def _prepared(images: Iterable[ImageSource], prepare: Callable[[dict], dict], skip: bool) -> Iterator[dict]:
     for index, image in enumerate(images):
         try:
             array = image.read()

@@ -13,6 +13,8 @@ from mmengine.device import get_device
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
+from rich.console import Console
+from rich.progress import track
 
 from mmlgd.errors import ConfigError
 
@@ -65,6 +67,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         model = get_zero_shot_classifier(checkpoint, vocabulary, templates, teacher)
         model._config = model.config  # where mmpretrain's inferencers look for it
         super().__init__(model, device=device or get_device(), classes=model.class_names)
+        self.show_progress = False  # mmengine's bar goes to stdout, among the results; ours is in preprocess
 
     def __call__(
         self,
@@ -103,8 +106,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             raise ConfigError(f"Expected on_error 'skip' or 'raise', got {on_error!r}.")
         inputs = self._inputs_to_list(inputs)
         if on_error == 'raise':
-            for picture in inputs:
-                picture.read()
+            for one in inputs:
+                one.read()
         if drawing.get('show_dir') is not None:
             Path(drawing['show_dir']).mkdir(parents=True, exist_ok=True)
         results = super().__call__(inputs, return_datasamples, batch_size, topk=topk, on_error=on_error, **drawing)
@@ -131,7 +134,9 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         Returns:
             Iterator[dict]: ``inputs`` and ``data_samples``, images of one size.
         """
-        return batches(inputs, self.pipeline, batch_size, skip=on_error == 'skip')
+        console = Console(stderr=True)
+        shown = track(inputs, 'Images', console=console, transient=True, disable=not console.is_terminal)
+        return batches(shown, self.pipeline, batch_size, skip=on_error == 'skip')
 
     def visualize(
         self,
@@ -155,13 +160,13 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         self.visualizer = self.visualizer or UniversalVisualizer()
         targets = [None] * len(inputs) if show_dir is None else _targets(inputs, show_dir)
         for pred in preds:
-            picture, target = inputs[pred.index], targets[pred.index]
+            source, target = inputs[pred.index], targets[pred.index]
             try:
-                image = np.ascontiguousarray(picture.read()[..., ::-1])  # to RGB
+                image = np.ascontiguousarray(source.read()[..., ::-1])  # to RGB
             except ValueError as error:  # a URL that no longer answers
                 warnings.warn(f'{error} It is not drawn.', stacklevel=2)
                 continue
-            drawing.update(name=str(picture), out_file=None if target is None else str(target))
+            drawing.update(name=str(source), out_file=None if target is None else str(target))
             with matplotlib.rc_context({'text.parse_math': False}):  # a $ in a name stays a $
                 self.visualizer.visualize_cls(image, pred, classes=self.classes, draw_gt=False, show=show, **drawing)
         if show:

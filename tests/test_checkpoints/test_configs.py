@@ -251,7 +251,7 @@ def test_nor_to_augment(load, with_config):
         load(with_config(_set('data_preprocessor', lambda mark: dict(pixels, augmentation=_call(mark)))))
 
 
-def test_nor_for_new_names_or_for_pictures(with_config):
+def test_nor_for_new_names_or_for_images(with_config):
     with pytest.raises(CheckpointError, match=r'os\.mkdir'):
         get_zero_shot_classifier(with_config(_set('teacher', _call)), ['cat', 'dog'])
     with pytest.raises(CheckpointError, match='would run code'):

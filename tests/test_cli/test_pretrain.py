@@ -16,12 +16,12 @@ from tests import ROOT
 
 
 @pytest.fixture
-def command(pictures, tiny_clip, tmp_path, monkeypatch):
+def command(images, tiny_clip, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'names.txt').write_text('cat\ndog\n')
 
     def call(*arguments, teacher=tiny_clip):
-        given = ['--images', pictures, '--names', 'names.txt', 'coco', '--teacher', teacher, '--size', 64]
+        given = ['--images', images, '--names', 'names.txt', 'coco', '--teacher', teacher, '--size', 64]
         return CliRunner().invoke(main, ['pretrain', *map(str, given), *map(str, arguments)])
 
     return call

@@ -9,7 +9,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop as PillowCrop
 from mmlgd.datasets import RandomResizedCrop
 
 
-def picture(height, width, seed=0):
+def image(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -21,25 +21,25 @@ def test_the_same_seed_gives_pillows_crop(height, width, seed):
     crops = []
     for transform in (RandomResizedCrop(**options), PillowCrop(**options, backend='pillow')):
         np.random.seed(seed)
-        crops.append(transform(dict(img=picture(height, width, seed)))['img'].astype(int))
+        crops.append(transform(dict(img=image(height, width, seed)))['img'].astype(int))
     assert crops[0].shape == (64, 64, 3)
     difference = np.abs(crops[0] - crops[1])
     assert difference.max() <= 2 and difference.mean() < 0.5
 
 
-def test_the_picture_stays_as_it_was():
-    original = picture(50, 70)
+def test_the_image_stays_as_it_was():
+    original = image(50, 70)
     results = RandomResizedCrop((20, 30))(dict(img=original))
     assert results['img'].shape == (20, 30, 3) and results['img'].dtype == np.uint8
     assert results['img_shape'] == (20, 30)
-    np.testing.assert_array_equal(original, picture(50, 70))
+    np.testing.assert_array_equal(original, image(50, 70))
 
 
-def test_flipped_channels_and_pictures():
+def test_flipped_channels_and_images():
     """Pillow's RGB read backwards, and a flip, are views with negative strides."""
     for view in (np.s_[:, :, ::-1], np.s_[:, ::-1], np.s_[::-1]):
         crops = []
-        for img in (picture(40, 40)[view], picture(40, 40)[view].copy()):
+        for img in (image(40, 40)[view], image(40, 40)[view].copy()):
             np.random.seed(0)
             crops.append(RandomResizedCrop(16)(dict(img=img))['img'])
         np.testing.assert_array_equal(*crops)

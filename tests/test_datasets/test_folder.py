@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from mmlgd.datasets import Pictures
+from mmlgd.datasets import Images
 from mmlgd.datasets.folder import folder_of, images_in, require_outside
-from mmlgd.datasets.loading import read_bytes, read_picture
-from mmlgd.datasets.pictures import BadPictures, report_text
+from mmlgd.datasets.images import BadImages, report_text
+from mmlgd.datasets.loading import read_bytes, read_image
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
-from mmlgd.store import SeededViews, survey_pictures
-from tests.bad_pictures import encode, photo
+from mmlgd.store import SeededViews, survey_images
+from tests.bad_images import encode, photo
 
 ENDINGS = ('.jpg', '.png')
 PLAIN = dict(with_label=False, serialize_data=False, pipeline=[dict(type='mmlgd.LoadImageFromFile')])
@@ -58,16 +58,16 @@ def test_folders_that_link_to_each_other_come_to_an_end(tmp_path):
 
 
 def test_the_data_set_has_them_in_order(folder):
-    dataset = Pictures(data_root=str(folder), **PLAIN, extensions=ENDINGS)
+    dataset = Images(data_root=str(folder), **PLAIN, extensions=ENDINGS)
     found = [os.path.relpath(dataset.get_data_info(k)['img_path'], folder) for k in range(len(dataset))]
     assert found == sorted(images_in(folder, ENDINGS))
     assert all(dataset[k]['img'].shape == (40, 48, 3) for k in range(len(dataset)))
-    assert survey_pictures(dataset)['count'] == len(found)
+    assert survey_images(dataset)['count'] == len(found)
 
 
 def test_class_folders_are_labelled_in_the_order_of_their_names(folder):
     options = dict(PLAIN, with_label=True, extensions=ENDINGS)
-    dataset = Pictures(data_root=str(folder), **options)
+    dataset = Images(data_root=str(folder), **options)
     infos = [dataset.get_data_info(k) for k in range(len(dataset))]
     classes = sorted(place.name for place in folder.iterdir() if place.is_dir())
     assert dataset.CLASSES == tuple(classes)
@@ -76,14 +76,14 @@ def test_class_folders_are_labelled_in_the_order_of_their_names(folder):
         (str(folder / 'sub/b.jpg'), 'sub'),
     ]
     with pytest.raises(ConfigError, match='class folders, but there are 2 class names'):
-        Pictures(data_root=str(folder), **options, metainfo=dict(classes=('cat', 'dog')))
+        Images(data_root=str(folder), **options, metainfo=dict(classes=('cat', 'dog')))
 
 
 def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingFileError, match='no folder of images at .*missing'):
-        Pictures(data_root=str(tmp_path / 'missing'), **PLAIN)
+        Images(data_root=str(tmp_path / 'missing'), **PLAIN)
     with pytest.raises(MissingFileError, match='ends with .*jpg'):
-        Pictures(data_root=str(tmp_path), **PLAIN)
+        Images(data_root=str(tmp_path), **PLAIN)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may read everything')
@@ -98,11 +98,11 @@ def test_a_folder_that_may_not_be_read_is_named(folder):
 def test_a_name_is_one_line_without_codes_wherever_it_is_shown(name, tmp_path):
     path = str(tmp_path / name)
     (tmp_path / name).write_bytes(b'')
-    dataset = Pictures(data_root=str(tmp_path), **PLAIN)
+    dataset = Images(data_root=str(tmp_path), **PLAIN)
     with pytest.raises(ValueError) as refused:
-        read_picture(path)
+        read_image(path)
     with pytest.raises(ValueError) as too_many:
-        BadPictures('skip', 1).require_few({path: 'bad', 'other': 'bad'}, 9)
+        BadImages('skip', 1).require_few({path: 'bad', 'other': 'bad'}, 9)
     told = [report_text(path, 'bad'), str(refused.value), SeededViews(dataset, 1).name_of(0), shown(path)]
     told += str(too_many.value).splitlines()
     assert sum(f'/{name[:2]}' in text for text in told) == 5
@@ -117,11 +117,11 @@ def test_only_regular_files_of_ordinary_size_are_read(folder):
         ('a\0.jpg', 'null byte'),
     ):
         with pytest.raises(ValueError, match=f'it cannot be read .*{reason}'):
-            read_picture(str(folder / name))
+            read_image(str(folder / name))
     with (folder / 'sparse.jpg').open('wb') as file:
         file.truncate(60 * 2**30)
     with pytest.raises(ValueError, match='it has 64424509440 bytes, expected 1498764624 at most'):
-        read_picture(str(folder / 'sparse.jpg'))
+        read_image(str(folder / 'sparse.jpg'))
     assert len(read_bytes(str(folder / 'a.JPG'))) == (folder / 'a.JPG').stat().st_size
 
 
@@ -143,11 +143,11 @@ def test_nothing_is_written_into_a_folder_of_images(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     'dataset, folder',
     [
-        (dict(type='mmlgd.Pictures', data_root='a'), 'a'),
+        (dict(type='mmlgd.Images', data_root='a'), 'a'),
         (dict(type='RepeatDataset', dataset=dict(type='CustomDataset', data_root='a', data_prefix='b')), 'a/b'),
         (dict(type='mmpretrain.CustomDataset', data_prefix=dict(img_path='b')), 'b'),
-        (dict(type='mmlgd.Pictures', data_root='a', ann_file='list.txt'), None),
-        (dict(type='mmlgd.Pictures', data_root='s3://a'), None),
+        (dict(type='mmlgd.Images', data_root='a', ann_file='list.txt'), None),
+        (dict(type='mmlgd.Images', data_root='s3://a'), None),
         (dict(type='mmdet.CocoDataset', data_root='a'), None),
         ({}, None),
     ],

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile as Theirs
 from PIL import Image, ImageChops
 
-from mmlgd.datasets import BadPictureError, LoadImageFromFile
+from mmlgd.datasets import BadImageError, LoadImageFromFile
 from mmlgd.datasets.loading import MAX_PIXELS, decode
-from tests.bad_pictures import bad_files, encode, photo, unusual_files
+from tests.bad_images import bad_files, encode, photo, unusual_files
 
 REASONS = {
     'zero-byte': r'empty \(0 bytes\)',
@@ -37,18 +37,18 @@ def load(path):
 
 
 @pytest.mark.parametrize('name', bad_files())
-def test_a_bad_picture_is_refused_by_path_and_reason(name, tmp_path):
+def test_a_bad_image_is_refused_by_path_and_reason(name, tmp_path):
     path = tmp_path / name
     path.write_bytes(bad_files()[name])
     reason = next(text for start, text in REASONS.items() if name.startswith(start))
-    with pytest.raises(BadPictureError, match=reason) as caught:
+    with pytest.raises(BadImageError, match=reason) as caught:
         load(path)
-    assert str(path) in str(caught.value) and "bad_pictures='skip'" in str(caught.value)
+    assert str(path) in str(caught.value) and "bad_images='skip'" in str(caught.value)
     assert caught.value.path == str(path) and str(path) not in caught.value.reason
 
 
 @pytest.mark.parametrize('name', unusual_files())
-def test_an_unusual_picture_looks_as_it_is_meant_to(name, tmp_path):
+def test_an_unusual_image_looks_as_it_is_meant_to(name, tmp_path):
     content, expected = unusual_files()[name]
     (tmp_path / name).write_bytes(content)
     found = load(tmp_path / name)
@@ -70,7 +70,7 @@ def test_a_cmyk_file_without_adobes_marker_is_no_negative():
 
 
 @pytest.mark.parametrize('name', ['plain.jpg', 'grey.jpg', 'progressive.jpg', 'turned.jpg', 'plain.png', 'plain.bmp'])
-def test_an_ordinary_picture_has_mmcvs_pixels(name, tmp_path):
+def test_an_ordinary_image_has_mmcvs_pixels(name, tmp_path):
     (tmp_path / name).write_bytes(unusual_files()[name][0])
     theirs = Theirs()(dict(img_path=str(tmp_path / name)))
     ours = LoadImageFromFile()(dict(img_path=str(tmp_path / name)))
@@ -86,7 +86,7 @@ def test_a_jpeg_that_is_cut_off_anywhere_is_refused(data):
     image = photo(data.draw(st.integers(0, 3)))
     content = encode(image[..., 0] if data.draw(st.booleans()) else image, 'JPEG', **options)
     decode(content)
-    with pytest.raises(BadPictureError):
+    with pytest.raises(BadImageError):
         decode(content[: data.draw(st.integers(0, len(content) - 1))])
 
 
@@ -98,19 +98,19 @@ def test_a_png_with_a_flipped_bit_has_its_pixels_or_is_refused(name, data):
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     try:
         found = decode(bytes(content))
-    except BadPictureError:
+    except BadImageError:
         return
     assert np.array_equal(found, expected)
 
 
 @settings(deadline=None)
 @given(content=st.binary(max_size=200), start=st.sampled_from([b'', b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'P6 ']))
-def test_any_bytes_are_a_picture_or_refused(content, start):
+def test_any_bytes_are_an_image_or_refused(content, start):
     try:
-        picture = decode(start + content)
-    except BadPictureError:
+        image = decode(start + content)
+    except BadImageError:
         return
-    assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+    assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
 
 
 def bomb(side):
@@ -129,7 +129,7 @@ def bomb(side):
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path):
     (tmp_path / 'huge.png').write_bytes(bomb(16_384))  # 35 kB; as an image 805 MB
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(BadPictureError, match=f'16384 x 16384 pixels; more than max_pixels={MAX_PIXELS}'):
+    with pytest.raises(BadImageError, match=f'16384 x 16384 pixels; more than max_pixels={MAX_PIXELS}'):
         load(tmp_path / 'huge.png')
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
@@ -138,7 +138,7 @@ def test_the_limit_of_pixels_is_an_option_and_leaves_pillows_alone(tmp_path):
     pillows = Image.MAX_IMAGE_PIXELS
     for name in ('plain.jpg', 'plain.png', 'plain.webp'):
         (tmp_path / name).write_bytes(unusual_files()[name][0])
-        with pytest.raises(BadPictureError, match='48 x 40 pixels; more than max_pixels=1919'):
+        with pytest.raises(BadImageError, match='48 x 40 pixels; more than max_pixels=1919'):
             LoadImageFromFile(max_pixels=40 * 48 - 1)(dict(img_path=str(tmp_path / name)))
         assert LoadImageFromFile(max_pixels=40 * 48)(dict(img_path=str(tmp_path / name)))['img'].shape == (40, 48, 3)
     assert Image.MAX_IMAGE_PIXELS == pillows
@@ -146,7 +146,7 @@ def test_the_limit_of_pixels_is_an_option_and_leaves_pillows_alone(tmp_path):
     content = bytearray(unusual_files()['plain.jpg'][0])
     frame = content.index(b'\xff\xc0')
     content[frame + 5 : frame + 9] = b'\xff\xff\xff\xff'
-    with pytest.raises(BadPictureError, match='65535 x 65535'):
+    with pytest.raises(BadImageError, match='65535 x 65535'):
         decode(bytes(content))
 
 
@@ -155,7 +155,7 @@ def test_what_is_no_file_is_bad(tmp_path):
     (tmp_path / 'loop.jpg').symlink_to('loop.jpg')
     (tmp_path / 'file').write_bytes(b'')
     for name in ('folder.jpg', 'missing.jpg', 'loop.jpg', 'file/below.jpg'):
-        with pytest.raises(BadPictureError, match=f'{name} cannot be used: it cannot be read'):
+        with pytest.raises(BadImageError, match=f'{name} cannot be used: it cannot be read'):
             load(tmp_path / name)
 
 
@@ -163,11 +163,11 @@ def test_what_is_no_file_is_bad(tmp_path):
 def test_a_file_that_may_not_be_read_is_bad(tmp_path):
     (tmp_path / 'secret.png').write_bytes(encode(photo(), 'PNG'))
     (tmp_path / 'secret.png').chmod(0)
-    with pytest.raises(BadPictureError, match='Permission denied'):
+    with pytest.raises(BadImageError, match='Permission denied'):
         load(tmp_path / 'secret.png')
 
 
-def test_a_fault_of_the_machine_is_no_bad_picture(tmp_path):
+def test_a_fault_of_the_machine_is_no_bad_image(tmp_path):
     """Too many open files: every image would seem bad, and none is."""
     (tmp_path / 'plain.png').write_bytes(encode(photo(), 'PNG'))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -179,14 +179,14 @@ def test_a_fault_of_the_machine_is_no_bad_picture(tmp_path):
                 held.append(open(os.devnull))  # noqa: SIM115
         with pytest.raises(OSError) as caught:
             load(tmp_path / 'plain.png')
-        assert caught.value.errno == errno.EMFILE and not isinstance(caught.value, BadPictureError)
+        assert caught.value.errno == errno.EMFILE and not isinstance(caught.value, BadImageError)
     finally:
         for file in held:
             file.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_a_picture_that_is_there_already_is_passed_on():
+def test_an_image_that_is_there_already_is_passed_on():
     """As mmpretrain's inferencers do, which look for mmcv's transform by its bare name."""
     results = dict(img=np.zeros((4, 5, 3), np.uint8), img_shape=(4, 5))
     assert LoadImageFromFile()(results)['img'].shape == (4, 5, 3)

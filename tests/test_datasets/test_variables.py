@@ -12,7 +12,7 @@ OWN = {
     'small/detector_bccd.py': ['data_root'],
     'small/detector_coco128.py': ['data_root'],
     'small/segmentor_camvid.py': ['data_root'],
-    'small/lgd_resnet18-half_pictures.py': ['data_root', 'names'],
+    'small/lgd_resnet18-half_images.py': ['data_root', 'names'],
     'small/baselines/supervised_resnet18-half_tiny-imagenet.py': ['data_root', 'names'],
     'lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py': ['data_root', 'names'],
     'demo/lgd_resnet18-tiny_demo.py': ['data_root', 'names'],

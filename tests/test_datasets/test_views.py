@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmlgd.datasets import Pictures, pipeline_of, view_pipeline
+from mmlgd.datasets import Images, pipeline_of, view_pipeline
 from mmlgd.errors import MMLGDError
 from mmlgd.student.image_size import image_size
 
@@ -21,19 +21,19 @@ def test_the_published_view():
 
 
 @pytest.mark.parametrize('view', ['moco-v2', 'moco-v2-crop', 'crop-flip'])
-def test_every_view_has_its_size_and_the_config_says_it(view, pictures, mmpretrain_scope):
-    dataset = dict(data_root=str(pictures), data_prefix='', with_label=False, view=view, size=48, crop=[0.5, 1])
-    assert Pictures(**dataset)[0]['inputs'].shape == (3, 48, 48)
+def test_every_view_has_its_size_and_the_config_says_it(view, images, mmpretrain_scope):
+    dataset = dict(data_root=str(images), data_prefix='', with_label=False, view=view, size=48, crop=[0.5, 1])
+    assert Images(**dataset)[0]['inputs'].shape == (3, 48, 48)
     assert image_size(dict(train_dataloader=dict(dataset=dataset))) == (48, 48)
     # Out of a checkpoint, too, where mmengine has sorted the keys.
     text = Config(dict(train_dataloader=dict(dataset=dataset))).pretty_text
     assert image_size(Config.fromstring(text, '.py')) == (48, 48)
 
 
-def test_a_pipeline_takes_the_place_of_a_view(pictures, mmpretrain_scope):
+def test_a_pipeline_takes_the_place_of_a_view(images, mmpretrain_scope):
     steps = [dict(type='mmlgd.LoadImageFromFile'), dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
-    dataset = dict(data_root=str(pictures), data_prefix='', with_label=False, view='moco-v2', pipeline=steps)
-    assert Pictures(**dataset)[0]['inputs'].shape == (3, 32, 32)
+    dataset = dict(data_root=str(images), data_prefix='', with_label=False, view='moco-v2', pipeline=steps)
+    assert Images(**dataset)[0]['inputs'].shape == (3, 32, 32)
     assert pipeline_of(dataset) == steps and pipeline_of({}) is None
 
 

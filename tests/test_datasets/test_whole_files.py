@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from mmlgd.datasets import BadPictureError
+from mmlgd.datasets import BadImageError
 from mmlgd.datasets.loading import decode
 from mmlgd.datasets.whole_files import _boxes, _heif_extents, _webp_data, jpeg_frame, unfinished
-from tests.bad_pictures import encode, photo
+from tests.bad_images import encode, photo
 
 EXIF = Image.Exif()
 EXIF[0x010E] = 'a description'
@@ -60,7 +60,7 @@ def places(size):
 def is_right(content, whole):
     try:
         found = decode(content)
-    except BadPictureError:
+    except BadImageError:
         return True
     return np.array_equal(found, whole)
 
@@ -90,7 +90,7 @@ def test_the_end_of_an_animation_counts_for_its_first_image():
     decode(content)
     size = int.from_bytes(content[content.index(b'ANMF') + 4 :][:4], 'little')
     end = content.index(b'ANMF') + 8 + size
-    with pytest.raises(BadPictureError):
+    with pytest.raises(BadImageError):
         decode(content[: end - 300] + bytes(300) + content[end:])
 
 
@@ -123,7 +123,7 @@ def decoys():
 def test_a_jpeg_bomb_behind_a_decoy_is_refused_before_it_is_unpacked(name, content):
     assert len(content) < 70_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(BadPictureError, match='15000 x 15000 pixels; more than max_pixels'):
+    with pytest.raises(BadImageError, match='15000 x 15000 pixels; more than max_pixels'):
         decode(content)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
@@ -140,7 +140,7 @@ def test_the_frame_is_the_decoders():
             assert decode(changed).shape == (30, 40 + seed, 3)
     assert jpeg_frame(content[:at]) is None
     no_height = content[:at] + content[at : at + 5] + b'\0\0' + content[at + 7 :]  # as DNL would tell it later
-    with pytest.raises(BadPictureError):
+    with pytest.raises(BadImageError):
         decode(no_height)
 
 
@@ -176,7 +176,7 @@ def test_a_list_of_items_that_no_decoder_reads_takes_no_memory():
 
 def test_a_walk_over_parts_without_end_ends():
     jpeg, webp, parts = encode(photo(), 'JPEG'), encode(photo(), 'WEBP'), 100_000
-    with pytest.raises(BadPictureError, match='cut off'):
+    with pytest.raises(BadImageError, match='cut off'):
         decode(jpeg[:2] + b'\xff\xfe\0\2' * parts + jpeg[2:])
     assert decode(jpeg[:2] + b'\xff\x01' * parts + jpeg[2:]).shape == photo().shape  # which cost a decoder nothing
     assert len([*_boxes(box(b'free', b'') * parts, 0, 8 * parts)]) < parts

@@ -31,7 +31,7 @@ def _decode(rle):
     return np.array(flat).reshape(rle['size'][::-1]).T
 
 
-def test_pictures_depend_on_seed_split_and_index_alone():
+def test_images_depend_on_seed_split_and_index_alone():
     first = render_object(3, 'train', 7)
     np.random.seed(1)  # the global state must not matter
     again = render_object(3, 'train', 7)

@@ -83,12 +83,12 @@ def test_a_classifier_brings_its_head(tmp_path):
     assert load_frozen(str(path)).head is None
 
 
-def test_several_models_see_each_picture_once(lgd_checkpoint):
-    pictures = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8)
+def test_several_models_see_each_image_once(lgd_checkpoint):
+    images = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8)
     seen = []
 
     def batches():
-        for part in pictures.split(4):
+        for part in images.split(4):
             seen.append(len(part))
             yield dict(inputs=part, data_samples=[])
 
@@ -97,13 +97,13 @@ def test_several_models_see_each_picture_once(lgd_checkpoint):
     assert seen == [4, 2]
     assert found['student'].features.shape == found['random'].features.shape == (6, 64)
     assert found['student'].embeddings.shape == (6, 32) and found['random'].embeddings is None
-    again = extract(models, [dict(inputs=pictures, data_samples=[])])
+    again = extract(models, [dict(inputs=images, data_samples=[])])
     torch.testing.assert_close(found['student'].features, again['student'].features, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match='no images'):
         extract(models, [])
 
 
-def test_pictures_are_prepared_as_in_training():
+def test_images_are_prepared_as_in_training():
     pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
     for load in ('LoadImageFromFile', 'mmlgd.LoadImageFromFile'):  # mmcv's own may take half an image for a whole one
         config = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[dict(type=load), pipeline[1]]))))

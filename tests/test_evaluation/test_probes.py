@@ -40,7 +40,7 @@ def test_leave_one_out_is_what_it_says(seed, n, k):
     assert leave_one_out_accuracy(features, labels, k) == pytest.approx(by_hand(features, labels, k, 0.07))
 
 
-def test_a_picture_is_no_neighbour_of_itself():
+def test_an_image_is_no_neighbour_of_itself():
     features, labels = torch.eye(4), torch.arange(4)
     assert leave_one_out_accuracy(features, labels, k=1) == 0
     assert knn_accuracy(features, labels, features, labels, k=1) == 100
@@ -48,7 +48,7 @@ def test_a_picture_is_no_neighbour_of_itself():
         leave_one_out_accuracy(features[:1], labels[:1])
 
 
-def test_pictures_beyond_one_chunk_count(monkeypatch):
+def test_images_beyond_one_chunk_count(monkeypatch):
     features, labels = clusters(23, noise=0.6)
     whole = leave_one_out_accuracy(features, labels, k=3), knn_accuracy(features, labels, features, labels, k=3)
     monkeypatch.setattr('mmlgd.evaluation.probes._ROWS', 5)

@@ -16,7 +16,7 @@ from PIL import Image
 
 import mmlgd
 from mmlgd.cli.__main__ import main
-from mmlgd.datasets import BadPictureError
+from mmlgd.datasets import BadImageError
 from mmlgd.demo import DEMO_CLASSES
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation import FrozenModel, extract, linear_accuracy, tables, top1
@@ -63,7 +63,7 @@ def test_side_by_side_by_the_command(lgd_checkpoint, world, tiny_clip, tmp_path)
     report, text = json.loads((tmp_path / 'table.json').read_text()), (tmp_path / 'table.md').read_text()
     assert text in told.output and 'Top-1 in per cent' in told.output
     assert list(report['results']) == ['student', 'random', 'teacher']
-    assert report['pictures'] == dict(train=60, val=20) and report['names'] == list(DEMO_CLASSES)
+    assert report['images'] == dict(train=60, val=20) and report['names'] == list(DEMO_CLASSES)
     for result in report['results'].values():
         assert {labels: list(values) for labels, values in result['linear'].items()} == {
             '2': ['0', '1'],
@@ -92,14 +92,14 @@ def test_the_figures_are_those_of_the_features(run, named, world):
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
-def test_a_bad_picture_stops_the_evaluation(run, named, world, tmp_path, split):
+def test_a_bad_image_stops_the_evaluation(run, named, world, tmp_path, split):
     """Half a JPEG file, which OpenCV 4 takes for an image; under the name of a PNG file, which is no matter."""
     data = shutil.copytree(world / 'objects', tmp_path / 'data')
     victim = sorted((data / split).iterdir())[3]
     content = io.BytesIO()
     Image.open(victim).convert('RGB').save(content, 'JPEG')
     victim.write_bytes(content.getvalue()[:-100])
-    with pytest.raises(BadPictureError, match=f'{victim.name} cannot be used: it is cut off'):
+    with pytest.raises(BadImageError, match=f'{victim.name} cannot be used: it is cut off'):
         run(named, data=data)
     assert not (tmp_path / 'out').exists()
 

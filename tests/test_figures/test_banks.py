@@ -72,14 +72,14 @@ def test_checkpoints_without_banks_or_of_different_runs(run, tmp_path):
         draw_banks([run[1], tmp_path / 'other.pth'])
 
 
-def test_names_are_drawn_as_they_are(oddly_named, tiny_clip, pictures, tmp_path, monkeypatch):
+def test_names_are_drawn_as_they_are(oddly_named, tiny_clip, images, tmp_path, monkeypatch):
     """In all three figures; a name of 1,000 letters takes no more room than another."""
     drawn = []
     monkeypatch.setattr(matplotlib.text.Text, 'draw', spy_on(matplotlib.text.Text.draw, drawn))
     draw_banks([oddly_named, oddly_named], out_dir=tmp_path)
-    draw_neighbours(oddly_named, [str(pictures)], max_images=2, out=tmp_path / 'n.png')
+    draw_neighbours(oddly_named, [str(images)], max_images=2, out=tmp_path / 'n.png')
     monkeypatch.setattr(maps, 'layout', lambda rows, *_: np.arange(2.0 * len(rows)).reshape(-1, 2))
-    draw_map(oddly_named, [str(pictures)], teacher_options=dict(model=tiny_clip), out=tmp_path / 'e.png')
+    draw_map(oddly_named, [str(images)], teacher_options=dict(model=tiny_clip), out=tmp_path / 'e.png')
     for name in ('banks', 'drift', 'n', 'e'):
         assert max(Image.open(tmp_path / f'{name}.png').size) < 4000
     assert any('$\\frac{$' in text for text in drawn)

@@ -13,9 +13,9 @@ from mmlgd.figures.maps import draw_map, layout
 pytest.importorskip('sklearn')
 
 
-def test_maps_of_student_and_teacher(lgd_checkpoint, pictures, tiny_clip, tmp_path):
+def test_maps_of_student_and_teacher(lgd_checkpoint, images, tiny_clip, tmp_path):
     out = tmp_path / 'figures/embeddings.png'
-    draw_map(str(lgd_checkpoint), [str(pictures)], classes=2, teacher_options=dict(model=tiny_clip), out=out)
+    draw_map(str(lgd_checkpoint), [str(images)], classes=2, teacher_options=dict(model=tiny_clip), out=out)
     assert min(Image.open(out).size) > 300
 
 
@@ -31,7 +31,7 @@ def test_the_layout_keeps_clusters_and_is_the_same_for_the_same_seed():
     assert (nearest == labels.numpy()).all()
 
 
-def test_too_few_pictures():
+def test_too_few_images():
     with pytest.raises(ValueError, match='at least 10 images, got 3'):
         layout(torch.eye(3), 'tsne', seed=0)
 

@@ -9,9 +9,9 @@ from mmlgd.figures.looking import look
 from mmlgd.figures.neighbours import _nearest, read_prototypes
 
 
-def test_a_picture_of_pictures(lgd_checkpoint, pictures, tmp_path):
+def test_an_image_of_images(lgd_checkpoint, images, tmp_path):
     out = tmp_path / 'neighbours.png'
-    mmlgd.draw_neighbours(str(lgd_checkpoint), [str(pictures)], max_images=3, out=out)
+    mmlgd.draw_neighbours(str(lgd_checkpoint), [str(images)], max_images=3, out=out)
     assert min(Image.open(out).size) > 300
 
 
@@ -23,11 +23,11 @@ def visited(lgd_checkpoint, tmp_path):
     return str(tmp_path / 'visited.pth')
 
 
-def test_only_visited_rows_are_prototypes(visited, pictures, tmp_path):
+def test_only_visited_rows_are_prototypes(visited, images, tmp_path):
     names, rows = read_prototypes(visited)
     assert names == ['dog', 'tree'] and rows.shape == (2, 32)
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(2))
-    mmlgd.draw_neighbours(visited, [str(pictures)], max_images=2, out=tmp_path / 'n.png')
+    mmlgd.draw_neighbours(visited, [str(images)], max_images=2, out=tmp_path / 'n.png')
 
 
 def test_a_queue_holds_no_prototypes(lgd_checkpoint, tmp_path):
@@ -37,12 +37,12 @@ def test_a_queue_holds_no_prototypes(lgd_checkpoint, tmp_path):
     assert read_prototypes(str(tmp_path / 'seed.pth'))[0] == []
 
 
-def test_the_nearest_are_those_of_the_inferencer(lgd_checkpoint, pictures, tiny_clip):
+def test_the_nearest_are_those_of_the_inferencer(lgd_checkpoint, images, tiny_clip):
     names, teacher = ['cow', 'hen', 'pig'], dict(model=tiny_clip)
-    seen = look(str(lgd_checkpoint), str(pictures), 4, False, names, teacher)
+    seen = look(str(lgd_checkpoint), str(images), 4, False, names, teacher)
     nearest = _nearest(seen.student, seen.names, seen.bank, topk=9)
     inferencer = mmlgd.ZeroShotInferencer(lgd_checkpoint, names, teacher=teacher, device='cpu')
-    for picture, found in zip(seen.pictures, nearest):
-        (result,) = inferencer(str(picture))
+    for image, found in zip(seen.images, nearest):
+        (result,) = inferencer(str(image))
         assert [name for name, _ in found] == [name for name, _ in result['topk']]
-    assert seen.teacher is None and len(seen.pictures) == 4
+    assert seen.teacher is None and len(seen.images) == 4

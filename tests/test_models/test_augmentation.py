@@ -54,11 +54,11 @@ ADJUST = dict(
 
 @pytest.mark.parametrize('name', ADJUST)
 def test_each_colour_operation_is_torchvisions(name):
-    pictures, strengths = smooth(8), torch.linspace(0, 1, 8)
-    views = MoCoV2Augmentation(**{**OFF, 'jitter_prob': 1})(pictures, noise_of(8, **{name: strengths}))
+    images, strengths = smooth(8), torch.linspace(0, 1, 8)
+    views = MoCoV2Augmentation(**{**OFF, 'jitter_prob': 1})(images, noise_of(8, **{name: strengths}))
     # torchvision weighs gray with 0.2989, which its own Pillow path rounds to 0.299 as well.
-    for view, picture, strength in zip(views, pictures, strengths.tolist()):
-        torch.testing.assert_close(view, ADJUST[name](picture, strength), atol=3e-4, rtol=0)
+    for view, image, strength in zip(views, images, strengths.tolist()):
+        torch.testing.assert_close(view, ADJUST[name](image, strength), atol=3e-4, rtol=0)
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,17 +80,17 @@ def test_every_order_comes_equally_often():
 
 
 def test_gray_and_flip():
-    pictures = smooth(3)
-    gray = MoCoV2Augmentation()(pictures, noise_of(3, gray=0))
-    torch.testing.assert_close(gray, F.rgb_to_grayscale(pictures, num_output_channels=3), atol=3e-4, rtol=0)
-    assert torch.equal(MoCoV2Augmentation()(pictures, noise_of(3, flip=0)), pictures.flip(-1))
+    images = smooth(3)
+    gray = MoCoV2Augmentation()(images, noise_of(3, gray=0))
+    torch.testing.assert_close(gray, F.rgb_to_grayscale(images, num_output_channels=3), atol=3e-4, rtol=0)
+    assert torch.equal(MoCoV2Augmentation()(images, noise_of(3, flip=0)), images.flip(-1))
 
 
 @pytest.mark.parametrize('sigma', [0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0])
 def test_the_blur_is_pillows(sigma):
     pixels = (smooth(1, size=48)[0] * 255).round()
-    picture = Image.fromarray(pixels.permute(1, 2, 0).byte().numpy())
-    blurred = np.array(picture.filter(ImageFilter.GaussianBlur(radius=sigma)))
+    image = Image.fromarray(pixels.permute(1, 2, 0).byte().numpy())
+    blurred = np.array(image.filter(ImageFilter.GaussianBlur(radius=sigma)))
     expected = torch.from_numpy(blurred).permute(2, 0, 1).float()
     views = MoCoV2Augmentation()(pixels[None] / 255, noise_of(1, blur=0, sigma=(sigma - 0.1) / 1.9))
     inside = (slice(None), slice(6, -6), slice(6, -6))  # at borders, Pillow continues the image anew at each pass
@@ -113,59 +113,59 @@ def test_blur_kernels_have_the_variance_they_are_asked_for(sigmas):
 
 def test_hue_turns_all_the_way_round():
     primaries = torch.eye(3).view(1, 3, 3, 1).expand(1, 3, 3, 32).repeat(1, 1, 11, 1)[:, :, :32]
-    pictures = torch.cat([smooth(2), torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32), primaries])
-    torch.testing.assert_close(turn_hue(pictures, torch.zeros(5)), pictures)
-    torch.testing.assert_close(turn_hue(pictures, torch.ones(5)), pictures, atol=1e-5, rtol=0)
+    images = torch.cat([smooth(2), torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32), primaries])
+    torch.testing.assert_close(turn_hue(images, torch.zeros(5)), images)
+    torch.testing.assert_close(turn_hue(images, torch.ones(5)), images, atol=1e-5, rtol=0)
     for turn in (-0.5, -0.1, 0.03, 0.25):
-        expected = F.adjust_hue(pictures, turn)
-        torch.testing.assert_close(turn_hue(pictures, torch.full((5,), turn)), expected, atol=1e-5, rtol=0)
+        expected = F.adjust_hue(images, turn)
+        torch.testing.assert_close(turn_hue(images, torch.full((5,), turn)), expected, atol=1e-5, rtol=0)
 
 
-def test_a_view_is_a_function_of_its_picture_and_its_noise():
-    augment, pictures, noise = MoCoV2Augmentation(), smooth(20), uniform(20)
-    before = pictures.clone()
-    views = augment(pictures, noise)
-    assert torch.equal(augment(pictures, noise), views) and torch.equal(pictures, before)
+def test_a_view_is_a_function_of_its_image_and_its_noise():
+    augment, images, noise = MoCoV2Augmentation(), smooth(20), uniform(20)
+    before = images.clone()
+    views = augment(images, noise)
+    assert torch.equal(augment(images, noise), views) and torch.equal(images, before)
     assert 0 <= views.min() and views.max() <= 1
     for rows in ([5], [19, 0, 7], list(range(19, -1, -1))):
-        torch.testing.assert_close(augment(pictures[rows], noise[rows]), views[rows], atol=1e-6, rtol=0)
+        torch.testing.assert_close(augment(images[rows], noise[rows]), views[rows], atol=1e-6, rtol=0)
     torch.manual_seed(1)
-    drawn = augment(pictures)
+    drawn = augment(images)
     torch.manual_seed(1)
-    torch.testing.assert_close(drawn, augment(pictures, torch.rand(20, augment.num_noise)))
+    torch.testing.assert_close(drawn, augment(images, torch.rand(20, augment.num_noise)))
     assert not torch.equal(drawn, views)
 
 
 def test_ranks_of_one_seed_draw_their_own_noise(monkeypatch):
-    pictures, views = smooth(1).expand(4, -1, -1, -1), []
+    images, views = smooth(1).expand(4, -1, -1, -1), []
     for rank in (0, 1):
         monkeypatch.setattr('mmlgd.models.augmentation.get_dist_info', lambda rank=rank: (rank, 2))
         torch.manual_seed(0)
-        views.append(MoCoV2Augmentation()(pictures))
+        views.append(MoCoV2Augmentation()(images))
     assert not any(torch.equal(a, b) for a, b in zip(*views))
 
 
 def test_it_can_be_copied_and_pickled():
     """A model average copies the model, and with it the preprocessor."""
-    augment, pictures, noise = MoCoV2Augmentation(blur_prob=0.9), smooth(2), uniform(2)
+    augment, images, noise = MoCoV2Augmentation(blur_prob=0.9), smooth(2), uniform(2)
     for twin in (copy.deepcopy(augment), pickle.loads(pickle.dumps(augment))):
-        assert torch.equal(twin(pictures, noise), augment(pictures, noise))
+        assert torch.equal(twin(images, noise), augment(images, noise))
 
 
 def test_probabilities_of_zero_and_one():
-    pictures, noise = smooth(16), uniform(16)
-    assert torch.equal(MoCoV2Augmentation(**OFF)(pictures, noise), pictures)
+    images, noise = smooth(16), uniform(16)
+    assert torch.equal(MoCoV2Augmentation(**OFF)(images, noise), images)
     only_flip = MoCoV2Augmentation(**{**OFF, 'flip_prob': 1})
-    assert torch.equal(only_flip(pictures, noise), pictures.flip(-1))
-    gray = MoCoV2Augmentation(gray_prob=1)(pictures, noise)
+    assert torch.equal(only_flip(images, noise), images.flip(-1))
+    gray = MoCoV2Augmentation(gray_prob=1)(images, noise)
     torch.testing.assert_close(gray[:, 0], gray[:, 2])
 
 
 def test_autocast_does_not_reach_the_pixels():
-    pictures, noise = smooth(6), uniform(6)
+    images, noise = smooth(6), uniform(6)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        views = MoCoV2Augmentation()(pictures, noise)
-    assert torch.equal(views, MoCoV2Augmentation()(pictures, noise))
+        views = MoCoV2Augmentation()(images, noise)
+    assert torch.equal(views, MoCoV2Augmentation()(images, noise))
 
 
 class NoSync(TorchDispatchMode):
@@ -185,27 +185,27 @@ class NoSync(TorchDispatchMode):
 def test_nothing_on_the_host_depends_on_a_pixel():
     with NoSync(), pytest.raises(AssertionError):
         smooth(2)[0, 0, 0, 0].expand(1, 1, 1).item()
-    pictures, noise = smooth(12), uniform(12)
+    images, noise = smooth(12), uniform(12)
     with NoSync():
-        MoCoV2Augmentation()(pictures, noise)
+        MoCoV2Augmentation()(images, noise)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_the_gpu_is_never_waited_for():
     pytest.importorskip('kornia', minversion='0.9')
-    augment, pictures, noise = MoCoV2Augmentation(), smooth(12).cuda(), uniform(12)
-    expected = augment(pictures, noise)
+    augment, images, noise = MoCoV2Augmentation(), smooth(12).cuda(), uniform(12)
+    expected = augment(images, noise)
     torch.cuda.set_sync_debug_mode('error')
     try:
-        views = augment(pictures, noise)
+        views = augment(images, noise)
     finally:
         torch.cuda.set_sync_debug_mode('default')
     assert torch.equal(views, expected)
-    torch.testing.assert_close(views.cpu(), augment(pictures.cpu(), noise), atol=1e-4, rtol=0)
+    torch.testing.assert_close(views.cpu(), augment(images.cpu(), noise), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
-    'pictures, noise, message',
+    'images, noise, message',
     [
         (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), None, r'\(2, 3, 8, 8\) of torch.uint8'),
         (torch.zeros(2, 1, 8, 8), None, r'Expected images \(N, 3, H, W\)'),
@@ -214,9 +214,9 @@ def test_the_gpu_is_never_waited_for():
         (torch.zeros(2, 3, 8, 8), torch.zeros(2, 13, device='meta'), 'on the CPU.*on meta'),
     ],
 )
-def test_wrong_inputs_are_refused(pictures, noise, message):
+def test_wrong_inputs_are_refused(images, noise, message):
     with pytest.raises(ValueError, match=message):
-        MoCoV2Augmentation()(pictures, noise)
+        MoCoV2Augmentation()(images, noise)
 
 
 @pytest.mark.parametrize('option', [dict(hue=0.6), dict(brightness=-0.1), dict(blur_prob=2), dict(sigma=(0, 1))])
@@ -256,11 +256,11 @@ def views_of_both(tmp_path_factory):
 
     The crop is the whole image in both, since other crops would only add noise; they are compared in test_crop.py.
     """
-    size, path = 48, tmp_path_factory.mktemp('views') / 'picture.png'
+    size, path = 48, tmp_path_factory.mktemp('views') / 'image.png'
     generator = torch.Generator().manual_seed(3)
-    picture = torch.tensor([0.5, 0.35, 0.2]).view(3, 1, 1) * (0.6 + 0.8 * smooth(1, size, seed=4)[0])
-    picture = picture + 0.15 * torch.rand(1, size, size, generator=generator) + torch.linspace(0, 0.15, size)
-    Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(path)
+    image = torch.tensor([0.5, 0.35, 0.2]).view(3, 1, 1) * (0.6 + 0.8 * smooth(1, size, seed=4)[0])
+    image = image + 0.15 * torch.rand(1, size, size, generator=generator) + torch.linspace(0, 0.15, size)
+    Image.fromarray((image * 255).byte().permute(1, 2, 0).numpy()).save(path)
 
     before = DefaultScope.get_current_instance()
     init_default_scope('mmpretrain')
@@ -303,6 +303,6 @@ def test_views_are_distributed_as_the_cpu_pipelines(views_of_both):
 )
 def test_that_comparison_sees_another_distribution(views_of_both, option, name):
     """It has power: with as many views, it tells a changed option from the published one."""
-    cpu, _, pictures = views_of_both
-    changed = statistics_of(MoCoV2Augmentation(**option)(pictures, uniform(VIEWS)))
+    cpu, _, images = views_of_both
+    changed = statistics_of(MoCoV2Augmentation(**option)(images, uniform(VIEWS)))
     assert ks_2samp(cpu[name].numpy(), changed[name].numpy()).pvalue < 1e-4

@@ -103,7 +103,7 @@ def test_the_part_over_the_queue_may_have_a_temperature_of_its_own():
     assert losses == LGDLoss(0.05, 0.04)(s, t, tsb, vsb)
 
 
-def test_rows_of_a_queue_that_no_picture_has_filled_are_left_out():
+def test_rows_of_a_queue_that_no_image_has_filled_are_left_out():
     s, t, tsb, vsb, queue = (unit(rows, 8, i) for i, rows in enumerate((4, 4, 5, 5, 7)))
     filled = torch.arange(7) < 3
     loss, everything = LGDLoss(mask_unvisited=True), torch.ones(5, dtype=torch.bool)

@@ -11,7 +11,7 @@ from .test_banks import unit
 
 @settings(deadline=None, max_examples=40)
 @given(size=st.integers(1, 9), batches=st.lists(st.integers(1, 12), min_size=1, max_size=5), seed=st.integers(0, 10**6))
-def test_update_enqueues_picture_by_picture(size, batches, seed):
+def test_update_enqueues_image_by_image(size, batches, seed):
     """Batches that do not divide the size, and batches that exceed it, are no exception."""
     queue = QueueBank(size, 8)
     bank, visited, pointer = queue.bank, queue.visited, 0
@@ -26,7 +26,7 @@ def test_update_enqueues_picture_by_picture(size, batches, seed):
 
 @settings(deadline=None, max_examples=20)
 @given(size=st.integers(1, 9), n=st.integers(1, 20), cut=st.integers(0, 20), seed=st.integers(0, 10**6))
-def test_it_does_not_matter_how_pictures_are_batched(size, n, cut, seed):
+def test_it_does_not_matter_how_images_are_batched(size, n, cut, seed):
     t = unit(n, 8, seed)
     at_once, in_parts = QueueBank(size, 8), QueueBank(size, 8)
     at_once.update(t)

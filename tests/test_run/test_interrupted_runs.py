@@ -18,7 +18,7 @@ from mmlgd.utils.files import sole_writer
 from tests import ROOT, children
 
 pytestmark = children.in_one_worker
-RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
 STEPS = 3  # of an epoch
 FULL = 60_000  # bytes: more than a log, less than a checkpoint
 

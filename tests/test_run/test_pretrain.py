@@ -23,7 +23,7 @@ from mmlgd.store.writer import write_store
 from mmlgd.student.image_size import evaluation_pipeline, image_size
 from mmlgd.utils.files import sole_writer
 from tests import ROOT
-from tests.bad_pictures import bad_files, unusual_files
+from tests.bad_images import bad_files, unusual_files
 
 module = importlib.import_module('mmlgd.run.pretrain')  # `mmlgd.pretrain` is the function
 
@@ -36,27 +36,27 @@ def names(tmp_path):
 
 
 @pytest.fixture
-def pretrain(pictures, names, tiny_clip, tmp_path, monkeypatch):
+def pretrain(images, names, tiny_clip, tmp_path, monkeypatch):
     """Call the function with defaults that a test can have another of; without training."""
     monkeypatch.chdir(tmp_path)
 
     def call(**options):
-        given = dict(images=pictures, names=names, teacher=tiny_clip, batch_size=4, size=64, workers=0, dry_run=True)
+        given = dict(images=images, names=names, teacher=tiny_clip, batch_size=4, size=64, workers=0, dry_run=True)
         return mmlgd.pretrain(**{**given, **options})
 
     return call
 
 
-def test_a_dry_run_writes_and_prints_an_ordinary_config(pretrain, pictures, names, tmp_path, capsys):
+def test_a_dry_run_writes_and_prints_an_ordinary_config(pretrain, images, names, tmp_path, capsys):
     result = pretrain(epochs=20, batch_size=8, seed=3, recipe='paper')
     file, printed = result.config, capsys.readouterr().out
-    assert file.resolve() == tmp_path / 'work_dirs' / f'lgd_resnet18_{pictures.name}' / 'recipe' / 'pretrain.py'
+    assert file.resolve() == tmp_path / 'work_dirs' / f'lgd_resnet18_{images.name}' / 'recipe' / 'pretrain.py'
     assert file.read_text() in printed and 'mmlgd.cli train' in printed
     assert "'mmlgd::lgd/lgd_resnet18" in file.read_text()
     cfg = Config.fromfile(file)
     assert cfg.model.backbone.type == 'mmpretrain.ResNet' and cfg.model.text.vocabulary == str(names)
     assert cfg.model.teacher.model.startswith('local-dir:') and 'pretrained' not in cfg.model.teacher
-    assert cfg.train_dataloader.dataset.data_root == str(pictures.resolve())
+    assert cfg.train_dataloader.dataset.data_root == str(images.resolve())
     assert image_size(cfg) == (64, 64)
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.03 * 8 / 256)
     assert (cfg.train_cfg.max_epochs, cfg.randomness.seed, cfg.auto_scale_lr.base_batch_size) == (20, 3, 8)
@@ -91,52 +91,52 @@ def test_a_student_by_name_and_options_have_the_last_word(pretrain):
     'options, policy, most',
     [
         ({}, 'skip', 0.01),
-        (dict(bad_pictures='raise'), 'raise', 0.01),
-        (dict(max_bad_pictures='2.5%'), 'skip', 0.025),
-        (dict(max_bad_pictures=0.05), 'skip', 0.05),
-        (dict(max_bad_pictures=20, bad_pictures='skip'), 'skip', 20),
+        (dict(bad_images='raise'), 'raise', 0.01),
+        (dict(max_bad_images='2.5%'), 'skip', 0.025),
+        (dict(max_bad_images=0.05), 'skip', 0.05),
+        (dict(max_bad_images=20, bad_images='skip'), 'skip', 20),
     ],
 )
-def test_what_becomes_of_bad_pictures(pretrain, options, policy, most):
+def test_what_becomes_of_bad_images(pretrain, options, policy, most):
     file = pretrain(**options).config
     dataset = Config.fromfile(file).train_dataloader.dataset
-    assert dataset.type == 'mmlgd.Pictures'
-    assert (dataset.bad_pictures, dataset.max_bad_pictures) == (policy, most)
-    assert ('bad_pictures' in file.read_text()) == bool(options)
+    assert dataset.type == 'mmlgd.Images'
+    assert (dataset.bad_images, dataset.max_bad_images) == (policy, most)
+    assert ('bad_images' in file.read_text()) == bool(options)
 
 
 @pytest.mark.parametrize('amount', ['0', '-1', '0%', '100%', '1.5', 'many', 'nan%', 0, 1.5, float('nan')])
-def test_an_amount_of_bad_pictures_that_is_none_is_refused(pretrain, amount):
+def test_an_amount_of_bad_images_that_is_none_is_refused(pretrain, amount):
     with pytest.raises(ConfigError, match='expected a number of images'):
-        pretrain(max_bad_pictures=amount)
+        pretrain(max_bad_images=amount)
 
 
-def test_a_folder_named_like_a_picture_is_not_counted(pretrain, tmp_path):
+def test_a_folder_named_like_an_image_is_not_counted(pretrain, tmp_path):
     (tmp_path / 'some' / 'a.jpg').mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match='or its sub-folders ends with .jpg'):
         pretrain(images=tmp_path / 'some')
 
 
 @pytest.mark.parametrize('inside', ['default', 'work_dir', 'store'])
-def test_what_would_be_written_into_the_images_is_refused(pretrain, pictures, tmp_path, monkeypatch, inside):
+def test_what_would_be_written_into_the_images_is_refused(pretrain, images, tmp_path, monkeypatch, inside):
     """Curves of this run would be images of the next one."""
     if inside == 'default':
-        (tmp_path / 'photos').symlink_to(pictures)
+        (tmp_path / 'photos').symlink_to(images)
         monkeypatch.chdir(tmp_path / 'photos')
         given = dict(images='.')
     else:
-        given = {inside: pictures / 'sub' / 'here'}
+        given = {inside: images / 'sub' / 'here'}
     with pytest.raises(MMLGDError) as caught:
         pretrain(**given)
     option = '--store' if inside == 'store' else '--work-dir'
-    assert f'lies in the folder of images {pictures}' in str(caught.value)
-    assert f'{option} {pictures}_' in str(caught.value)
-    assert not any((pictures / name).exists() for name in ('work_dirs', 'sub'))
+    assert f'lies in the folder of images {images}' in str(caught.value)
+    assert f'{option} {images}_' in str(caught.value)
+    assert not any((images / name).exists() for name in ('work_dirs', 'sub'))
 
 
-def test_what_is_counted_is_what_is_trained(pretrain, pictures, tmp_path):
+def test_what_is_counted_is_what_is_trained(pretrain, images, tmp_path):
     (tmp_path / 'some').mkdir()
-    (tmp_path / 'some' / 'linked').symlink_to(pictures)
+    (tmp_path / 'some' / 'linked').symlink_to(images)
     (tmp_path / 'some' / '._x.jpg').touch()
     (tmp_path / 'some' / 'loop').symlink_to('.')
     with pytest.raises(ConfigError, match='has 12 images, but a step needs 100'):
@@ -173,7 +173,7 @@ def test_names_are_joined(pretrain, names):
         (dict(teacher='local-dir:/nowhere'), 'folder with open_clip_config.json'),
         (dict(recipe='papers'), "There is no recipe 'papers'"),
         (dict(student='resnet19'), "There is no student 'resnet19'"),
-        (dict(bad_pictures='skipp'), "expected 'skip' or 'raise'"),
+        (dict(bad_images='skipp'), "expected 'skip' or 'raise'"),
         (dict(views=4), '--views 4 needs a teacher store'),
     ],
 )
@@ -237,18 +237,18 @@ ODD = ['it\'s "both"', '{a} {{b}} $HOME', "back\\slash',open('ran','w'),'"]
 
 
 @pytest.mark.parametrize('name', ODD)
-def test_odd_names_of_folders_are_those_that_train(pretrain, pictures, tmp_path, name):
+def test_odd_names_of_folders_are_those_that_train(pretrain, images, tmp_path, name):
     place = tmp_path / name
-    images = place / 'images'
-    images.mkdir(parents=True)
+    folder = place / 'images'
+    folder.mkdir(parents=True)
     (place / 'names.txt').write_text('cat\ndog\n')
     for k in range(4):
-        (images / f'{k}.png').touch()
-    pretrain(images=images, names=place / 'names.txt', work_dir=place / 'run')
+        (folder / f'{k}.png').touch()
+    pretrain(images=folder, names=place / 'names.txt', work_dir=place / 'run')
     cfg = Config.fromfile(place / 'run/recipe/pretrain.py')
     cfg.dump(place / 'dumped.py')  # as mmengine does for each run
     for read in (cfg, Config.fromfile(place / 'dumped.py')):
-        assert (read.train_dataloader.dataset.data_root, read.work_dir) == (str(images), str(place / 'run'))
+        assert (read.train_dataloader.dataset.data_root, read.work_dir) == (str(folder), str(place / 'run'))
         assert read.model.text.vocabulary == str(place / 'names.txt')
     assert not (tmp_path / 'ran').exists()
 
@@ -276,15 +276,15 @@ def test_names_that_mmengine_would_substitute_are_refused(pretrain, tiny_clip, t
     assert {path.relative_to(tmp_path) for path in tmp_path.rglob('*')} == before
 
 
-def test_a_folder_whose_name_is_no_utf_8(pretrain, pictures, names, tmp_path):
+def test_a_folder_whose_name_is_no_utf_8(pretrain, images, names, tmp_path):
     """The run then has such a name, too."""
-    images = Path(os.fsdecode(os.fsencode(tmp_path) + b'/photos_\xff'))
-    shutil.copytree(pictures, images)
-    file = pretrain(images=images).config
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b'/photos_\xff'))
+    shutil.copytree(images, folder)
+    file = pretrain(images=folder).config
     cfg = Config.fromfile(file)
-    assert cfg.train_dataloader.dataset.data_root == str(images)
-    assert cfg.work_dir == str(file.resolve().parents[1]) and images.name in cfg.work_dir
-    assert pretrain(images=images).config == file
+    assert cfg.train_dataloader.dataset.data_root == str(folder)
+    assert cfg.work_dir == str(file.resolve().parents[1]) and folder.name in cfg.work_dir
+    assert pretrain(images=folder).config == file
 
 
 def test_an_edited_config_stays(pretrain, tmp_path):
@@ -386,7 +386,7 @@ TINY = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'm
 
 
 @pytest.mark.slow
-def test_it_trains(pretrain, pictures, tmp_path, monkeypatch):
+def test_it_trains(pretrain, images, tmp_path, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     result = pretrain(cfg_options=TINY, epochs=1, work_dir='run', dry_run=False)
@@ -398,7 +398,7 @@ def test_it_trains(pretrain, pictures, tmp_path, monkeypatch):
     (tmp_path / 'watched.py').write_text(
         f"_base_ = [r'{tmp_path}/run/recipe/pretrain.py', r'{val}']\n"
         f'val_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False,\n'
-        f"                      dataset=dict(data_root=r'{pictures}'))\n"
+        f"                      dataset=dict(data_root=r'{images}'))\n"
     )
     command = [sys.executable, str(ROOT / 'tools/train.py'), 'watched.py', '--work-dir', 'watched']
     run = subprocess.run(command, capture_output=True, text=True)
@@ -408,7 +408,7 @@ def test_it_trains(pretrain, pictures, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_it_trains_past_every_kind_of_bad_picture(pretrain, tmp_path, monkeypatch):
+def test_it_trains_past_every_kind_of_bad_image(pretrain, tmp_path, monkeypatch):
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     bad, unusual = bad_files(), unusual_files()
@@ -416,10 +416,10 @@ def test_it_trains_past_every_kind_of_bad_picture(pretrain, tmp_path, monkeypatc
     for name, content in {**bad, **{name: content for name, (content, _) in unusual.items()}}.items():
         (tmp_path / 'mixed' / name).write_bytes(content)
     settings = dict(images=tmp_path / 'mixed', epochs=2, workers=2, work_dir='run', batch_size=8)
-    pretrain(**settings, max_bad_pictures=len(bad), cfg_options=TINY, dry_run=False)
+    pretrain(**settings, max_bad_images=len(bad), cfg_options=TINY, dry_run=False)
     (log,) = (file.read_text() for file in (tmp_path / 'run').rglob('*.log'))
     told = re.findall(r'Bad image left out: (\S+): ', log)
     assert {Path(path).name for path in told} <= set(bad) and len(told) == len(set(told))
-    counted, pictures = map(int, re.search(r'(\d+) of (\d+) images were bad and left out\.', log).groups())
-    assert counted == len(told) and pictures == len(bad) + len(unusual)
+    counted, images = map(int, re.search(r'(\d+) of (\d+) images were bad and left out\.', log).groups())
+    assert counted == len(told) and images == len(bad) + len(unusual)
     assert counted >= len(bad) - 2  # the last batch of an epoch, which is not whole, is dropped

@@ -110,7 +110,7 @@ def test_the_numbers_of_a_store(config, number):
 
 
 def test_a_config_is_a_file_a_name_or_an_object(config):
-    name = 'lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+    name = 'lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
     named = read_config(f'mmlgd::{name}')
     assert named.to_dict() == read_config(place_of('configs') / name).to_dict()
     mine = Config.fromfile(config)

@@ -100,9 +100,9 @@ def test_transfer_to_other_names(trained, evaluated, recipe):
     assert mmlgd.test(recipe, trained.checkpoint, work_dir=evaluated / 'other', cfg_options=names)
 
 
-def test_a_work_dir_in_the_folder_of_images_is_refused_before_it_is_made(recipe, pictures):
-    work_dir = pictures / 'work_dirs' / 'run'
-    with pytest.raises(MMLGDError, match=f'The work dir {work_dir} lies in the folder of images {pictures}'):
+def test_a_work_dir_in_the_folder_of_images_is_refused_before_it_is_made(recipe, images):
+    work_dir = images / 'work_dirs' / 'run'
+    with pytest.raises(MMLGDError, match=f'The work dir {work_dir} lies in the folder of images {images}'):
         mmlgd.train(recipe, work_dir=work_dir)
     assert not work_dir.parent.exists()
 

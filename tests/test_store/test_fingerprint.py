@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmpretrain.datasets import CustomDataset
 
-from mmlgd.store import difference, libraries, plain, survey_pictures
+from mmlgd.store import difference, libraries, plain, survey_images
 
 values = st.recursive(
     st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
@@ -28,17 +28,17 @@ def dataset(folder):
     return CustomDataset(data_root=str(folder), with_label=False, extensions=('.png',))
 
 
-def test_a_survey_does_not_depend_on_where_the_folder_is(pictures, tmp_path):
+def test_a_survey_does_not_depend_on_where_the_folder_is(images, tmp_path):
     import shutil
 
-    here = survey_pictures(dataset(pictures))
+    here = survey_images(dataset(images))
     assert here['count'] == 12
-    moved = shutil.copytree(pictures, tmp_path / 'moved')
-    assert survey_pictures(dataset(moved)) == here
+    moved = shutil.copytree(images, tmp_path / 'moved')
+    assert survey_images(dataset(moved)) == here
     (moved / 'class0/0.png').write_bytes((moved / 'class0/0.png').read_bytes() + b' ')
-    assert survey_pictures(dataset(moved))['sizes'] != here['sizes']
+    assert survey_images(dataset(moved))['sizes'] != here['sizes']
     (moved / 'class0/0.png').rename(moved / 'class0/00.png')
-    assert survey_pictures(dataset(moved))['names'] != here['names']
+    assert survey_images(dataset(moved))['names'] != here['names']
 
 
 def test_a_data_set_without_files_is_refused():
@@ -50,7 +50,7 @@ def test_a_data_set_without_files_is_refused():
             return {}
 
     with pytest.raises(ValueError, match='Made has no file'):
-        survey_pictures(Made())
+        survey_images(Made())
 
 
 def test_libraries_names_what_decodes_and_augments():

@@ -19,8 +19,8 @@ def unit(n, d=4, seed=0):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def create(folder, views=2, pictures=700, d=4):
-    return TeacherStore.create(folder, dict(views=views, pictures=dict(count=pictures), teacher=dict(embed_dim=d)))
+def create(folder, views=2, images=700, d=4):
+    return TeacherStore.create(folder, dict(views=views, images=dict(count=images), teacher=dict(embed_dim=d)))
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def store(tmp_path):
 
 
 @settings(deadline=None, max_examples=50)
-@given(views=st.integers(1, 40), pictures=st.integers(1, 5_000_000))
-def test_shards_cover_every_row_once_and_are_few(views, pictures):
+@given(views=st.integers(1, 40), images=st.integers(1, 5_000_000))
+def test_shards_cover_every_row_once_and_are_few(views, images):
     store = TeacherStore.__new__(TeacherStore)
-    rows = max(1024, -(-views * pictures // 512))
-    store.description = dict(views=views, pictures=dict(count=pictures), shard_rows=rows)
+    rows = max(1024, -(-views * images // 512))
+    store.description = dict(views=views, images=dict(count=images), shard_rows=rows)
     assert store.num_shards <= 512
-    assert store.rows_of(0).start == 0 and store.rows_of(store.num_shards - 1).stop == views * pictures
+    assert store.rows_of(0).start == 0 and store.rows_of(store.num_shards - 1).stop == views * images
     for k in range(min(store.num_shards - 1, 3)):
         assert store.rows_of(k).stop == store.rows_of(k + 1).start
 
@@ -141,7 +141,7 @@ def test_a_pickle_in_place_of_a_shard_is_not_opened(store, tmp_path):
 
 @pytest.mark.parametrize('value', [0.0, np.nan, np.inf])
 def test_a_useless_embedding_is_named_and_not_stored(tmp_path, value):
-    store = create(tmp_path, views=2, pictures=10)
+    store = create(tmp_path, views=2, images=10)
     rows = unit(20)
     rows[13] = value
     with pytest.raises(StoreError, match='image 3, view 1'):
@@ -150,7 +150,7 @@ def test_a_useless_embedding_is_named_and_not_stored(tmp_path, value):
 
 
 def test_rows_of_another_number_or_length_are_refused(tmp_path):
-    store = create(tmp_path, views=2, pictures=10)
+    store = create(tmp_path, views=2, images=10)
     with pytest.raises(StoreError, match=r'\(20, 4\), got \(19, 4\)'):
         store.write(0, unit(19))
 
@@ -165,6 +165,12 @@ def test_no_store_another_format_and_a_damaged_description_are_refused(tmp_path)
         (tmp_path / 'store.json').write_text(text)
         with pytest.raises(StoreError, match='damaged'):
             TeacherStore(tmp_path)
+
+
+def test_an_earlier_description_is_read(store, tmp_path):
+    file = tmp_path / 'store.json'
+    file.write_text(file.read_text().replace('"images"', '"pictures"'))
+    assert TeacherStore(tmp_path).num_images == store.num_images == 700
 
 
 def test_shards_that_lead_outside_are_not_written(store, tmp_path):
@@ -188,7 +194,7 @@ def test_files_without_end_are_refused(ending, kind, store, tmp_path):
     file.unlink(missing_ok=True)
     ENDLESS[kind](file)
     with pytest.raises(StoreError, match=r'00000\.bad is damaged|Shard 0 .*(is missing|cannot be read|checksum)'):
-        TeacherStore(tmp_path).bad_pictures() if ending == '.bad' else TeacherStore(tmp_path)[0]
+        TeacherStore(tmp_path).bad_images() if ending == '.bad' else TeacherStore(tmp_path)[0]
 
 
 def test_a_description_without_end_is_refused(store, tmp_path):

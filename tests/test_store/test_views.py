@@ -9,7 +9,7 @@ from mmlgd.store import SeededViews
 from mmlgd.utils.seeds import seeded
 from tests import ROOT
 
-PICTURES = ROOT / 'configs/_base_/datasets/pictures.py'
+IMAGES = ROOT / 'configs/_base_/datasets/images.py'
 
 
 def draw():
@@ -17,10 +17,10 @@ def draw():
 
 
 @pytest.fixture
-def dataset(pictures):
+def dataset(images):
     """The MoCo-v2 pipeline of our configs: all of its random choices have to follow from the seed."""
-    cfg = Config.fromfile(PICTURES).train_dataloader.dataset
-    cfg.data_root, cfg._scope_ = str(pictures), 'mmpretrain'
+    cfg = Config.fromfile(IMAGES).train_dataloader.dataset
+    cfg.data_root, cfg._scope_ = str(images), 'mmpretrain'
     return cfg
 
 
@@ -49,7 +49,7 @@ def test_generators_are_put_back_after_an_error():
 
 def test_views_are_replayed_pixel_by_pixel_in_any_order_and_process(dataset):
     views = SeededViews(dataset, views=3, seed=5, noise=4)
-    assert len(views) == 36 and views.num_pictures == 12
+    assert len(views) == 36 and views.num_images == 12
     forwards = [views[i] for i in range(36)]
     torch.rand(7), np.random.rand(7)
     again = SeededViews(dataset, views=3, seed=5, noise=4)
@@ -59,7 +59,7 @@ def test_views_are_replayed_pixel_by_pixel_in_any_order_and_process(dataset):
         assert torch.equal(old['augmentation_noise'], new['augmentation_noise'])
 
 
-def test_views_of_a_picture_and_seeds_differ(dataset):
+def test_views_of_an_image_and_seeds_differ(dataset):
     views, others = SeededViews(dataset, 2), SeededViews(dataset, 2, seed=1)
     assert not torch.equal(views[0]['inputs'], views[12]['inputs'])
     assert not torch.equal(views[0]['inputs'], others[0]['inputs'])

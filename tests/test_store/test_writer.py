@@ -26,7 +26,7 @@ from mmlgd.store import SeededViews, StoreError, TeacherStore
 from mmlgd.store.writer import use_store, write_store
 from tests import ROOT
 
-RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
 VIEWS = 200  # of 12 images: 2400 rows, three shards
 
 
@@ -116,7 +116,7 @@ def test_without_a_metric_that_needs_no_teacher_nothing_is_evaluated(cfg, store)
     assert cfg.test_dataloader is not None
 
 
-def test_each_epoch_has_the_next_view_of_every_picture(cfg, store):
+def test_each_epoch_has_the_next_view_of_every_image(cfg, store):
     use_store(cfg, store.folder)
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
     seen = []
@@ -166,7 +166,7 @@ def change_weights(cfg):
     cfg.model.teacher.pretrained = 'another.pt'
 
 
-def change_pictures(cfg):
+def change_images(cfg):
     cfg.train_dataloader.dataset.indices = 6
 
 
@@ -177,7 +177,7 @@ def change_pictures(cfg):
         (change_augmentation, 'model.augmentation.hue is None in the store and 0.2 here'),
         (change_teacher, 'model.teacher.model is .* in the store and .*another'),
         (change_weights, "model.teacher.pretrained is None in the store and 'another.pt' here"),
-        (change_pictures, 'dataset.pictures.count is 12 in the store and 6 here'),
+        (change_images, 'dataset.images.count is 12 in the store and 6 here'),
     ],
 )
 def test_a_store_of_something_else_is_refused_by_the_difference(cfg, store, change, message):
@@ -263,10 +263,10 @@ def test_an_augmentation_that_the_model_has_and_the_data_set_lacks_is_named(cfg,
         DATASETS.build(cfg.train_dataloader.dataset)
 
 
-def test_a_store_in_the_folder_of_images_is_refused(cfg, pictures):
+def test_a_store_in_the_folder_of_images_is_refused(cfg, images):
     with pytest.raises(ConfigError, match='The store .* lies in the folder of images .*for example --out'):
-        write_store(cfg, pictures / 'store', views=1)
-    assert not (pictures / 'store').exists()
+        write_store(cfg, images / 'store', views=1)
+    assert not (images / 'store').exists()
 
 
 def test_a_folder_with_another_store_is_not_written_to(cfg, store):
@@ -274,7 +274,7 @@ def test_a_folder_with_another_store_is_not_written_to(cfg, store):
         write_store(cfg, store.folder, VIEWS, seed=4)
 
 
-def test_a_teacher_that_gives_nothing_is_named_with_the_picture(cfg, tmp_path):
+def test_a_teacher_that_gives_nothing_is_named_with_the_image(cfg, tmp_path):
     """Broken weights, as after half a download: the last layer is 0."""
     cfg.model.teacher.model = broken_clip(cfg.model.teacher.model, tmp_path / 'broken')
     with pytest.raises(StoreError, match=r'The teacher open_clip/local-dir.*for image 0 \(.*class0/0.png\), view 0'):
@@ -362,14 +362,14 @@ def test_the_teacher_of_a_student_from_a_store_is_the_one_that_wrote_it(cfg, sto
     meta = dict(cfg=cfg.pretty_text)
     torch.save(dict(meta=meta, state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'epoch_2.pth')
     student = load_frozen(str(tmp_path / 'epoch_2.pth'))
-    pictures = torch.rand(2, 3, 32, 32)
+    images = torch.rand(2, 3, 32, 32)
     named = dict(model=cfg_teacher)
     with pytest.raises(ValueError, match='store.* has a teacher with model='):
         load_teacher(student)
-    torch.testing.assert_close(load_teacher(student, named)(pictures).embeddings, live.encode_image(pictures))
+    torch.testing.assert_close(load_teacher(student, named)(images).embeddings, live.encode_image(images))
     # The store, or the weights of its teacher, may have been moved since.
     moved = dict(named, store=str(shutil.copytree(store.folder, tmp_path / 'moved')))
-    torch.testing.assert_close(load_teacher(student, moved)(pictures).embeddings, live.encode_image(pictures))
+    torch.testing.assert_close(load_teacher(student, moved)(images).embeddings, live.encode_image(images))
     with pytest.raises(MMLGDError, match='there.pt'):
         load_teacher(student, dict(model='RN50', pretrained='there.pt'))
     with pytest.raises(StoreError, match='nowhere'):

@@ -13,7 +13,7 @@ FOLDER = ROOT / 'configs/benchmarks/classification'
 
 def save(path, **model):
     model = dict(type='mmlgd.LGD', **model)
-    train = dict(dataset=dict(type='mmlgd.Pictures', view='moco-v2', size=96))
+    train = dict(dataset=dict(type='mmlgd.Images', view='moco-v2', size=96))
     text = Config(dict(default_scope='mmpretrain', model=model, train_dataloader=train)).pretty_text
     torch.save(dict(meta=dict(cfg=text), state_dict=dict(x=torch.zeros(1))), path)
     return str(path)

@@ -163,12 +163,12 @@ def shown(monkeypatch):
 
 
 @pytest.mark.parametrize('test', [None, AS_THEY_ARE], ids=['no evaluation', 'one that does not resize'])
-def test_each_reader_shows_a_student_its_own_size(student_of, shown, pictures, tmp_path, monkeypatch, test):
+def test_each_reader_shows_a_student_its_own_size(student_of, shown, images, tmp_path, monkeypatch, test):
     checkpoint = student_of(64, test)
-    mmlgd.ZeroShotInferencer(checkpoint, device='cpu')(str(pictures))
+    mmlgd.ZeroShotInferencer(checkpoint, device='cpu')(str(images))
     assert set(shown) == {(64, 64)}
     shown.clear()
-    mmlgd.draw_neighbours(checkpoint, [str(pictures)], max_images=2, out=tmp_path / 'n.png')
+    mmlgd.draw_neighbours(checkpoint, [str(images)], max_images=2, out=tmp_path / 'n.png')
     assert set(shown) == {(64, 64)}
     shown.clear()
     mmlgd.export(checkpoint, tmp_path / 'out.pth', to='mmpretrain')
@@ -211,7 +211,7 @@ def said(monkeypatch):
 def test_a_run_evaluates_at_the_size_of_its_training(tmp_path, said):
     recipe = tmp_path / 'recipe.py'
     recipe.write_text(
-        f"_base_ = r'{CONFIGS}/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'\n"
+        f"_base_ = r'{CONFIGS}/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'\n"
         'train_dataloader = dict(dataset=dict(size=64))\n'
     )
 
@@ -243,11 +243,11 @@ def test_a_frozen_student_at_another_size_is_told(student_of, said):
 @pytest.mark.parametrize(
     'config, size',
     [
-        ('small/lgd_resnet18-half_pictures.py', 96),
+        ('small/lgd_resnet18-half_images.py', 96),
         ('small/lgd_resnet18-half_tiny-imagenet.py', 64),
         ('lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py', 96),
         ('lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py', 224),
-        ('lgd/lgd_resnet18_1xb256-coslr-200e_pictures_batched.py', 224),
+        ('lgd/lgd_resnet18_1xb256-coslr-200e_images_batched.py', 224),
         ('demo/lgd_resnet18-tiny_demo.py', 64),
     ],
 )

@@ -25,12 +25,12 @@ def inferencer(lgd_checkpoint):
 
 
 @pytest.fixture
-def folder(pictures, tmp_path):
+def folder(images, tmp_path):
     """Two good images, one of them in a sub-folder, and a good deal else."""
     root = tmp_path / 'in'
     (root / 'sub').mkdir(parents=True)
-    Image.open(pictures / PNG).save(root / 'a.png')
-    Image.open(pictures / PNG).save(root / 'sub/b.bmp')
+    Image.open(images / PNG).save(root / 'a.png')
+    Image.open(images / PNG).save(root / 'sub/b.bmp')
     (root / 'notes.txt').write_text('no image')
     (root / 'broken.jpg').write_bytes(b'\xff\xd8 no image')
     (root / 'empty.png').touch()
@@ -41,8 +41,8 @@ def scores(results):
     return np.stack([result['pred_scores'] for result in results])
 
 
-def test_a_file(inferencer, pictures, lgd_model):
-    (result,) = inferencer(str(pictures / PNG))
+def test_a_file(inferencer, images, lgd_model):
+    (result,) = inferencer(str(images / PNG))
     names = lgd_model['text']['vocabulary']
     assert inferencer.classes == names
     assert result['pred_scores'].shape == (5,) and result['pred_scores'].sum() == pytest.approx(1)
@@ -50,40 +50,40 @@ def test_a_file(inferencer, pictures, lgd_model):
     assert result['pred_score'] == pytest.approx(result['pred_scores'].max())
     assert result['pred_class'] == names[result['pred_label']] == result['topk'][0][0]
     assert result['topk'] == sorted(result['topk'], key=lambda item: -item[1]) and len(result['topk']) == 5
-    assert (result['index'], result['img_path']) == (0, str(pictures / PNG))
-    (two,) = inferencer(pictures / PNG, topk=2)  # a Path is fine, too
+    assert (result['index'], result['img_path']) == (0, str(images / PNG))
+    (two,) = inferencer(images / PNG, topk=2)  # a Path is fine, too
     assert two['topk'] == result['topk'][:2]
 
 
-def test_scores_are_the_classifier_s(inferencer, pictures, lgd_checkpoint):
+def test_scores_are_the_classifier_s(inferencer, images, lgd_checkpoint):
     """By hand, at the default size: short side 256, the middle 224, RGB with ImageNet's statistics."""
-    picture = Image.open(pictures / 'class1/4.png').convert('RGB')  # 48 x 40
-    picture = picture.resize((307, 256), Image.BILINEAR)
-    x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None, :, 16:240, 41:265].float()
+    image = Image.open(images / 'class1/4.png').convert('RGB')  # 48 x 40
+    image = image.resize((307, 256), Image.BILINEAR)
+    x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None, :, 16:240, 41:265].float()
     mean, std = torch.tensor([[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]])[..., None, None]
     with torch.no_grad():
         expected = mmlgd.get_zero_shot_classifier(lgd_checkpoint)((x - mean) / std)
-    (result,) = inferencer(pictures / 'class1/4.png')
+    (result,) = inferencer(images / 'class1/4.png')
     np.testing.assert_allclose(result['pred_scores'], expected[0].numpy(), atol=1e-3)
 
 
-def test_other_names_and_templates(lgd_checkpoint, pictures, tiny_clip):
+def test_other_names_and_templates(lgd_checkpoint, images, tiny_clip):
     options = dict(templates=['a drawing of a {}.'], teacher=dict(model=tiny_clip), device='cpu')
     new = mmlgd.ZeroShotInferencer(lgd_checkpoint, ['boat', 'hen'], **options)
-    (result,) = new(pictures / PNG)
+    (result,) = new(images / PNG)
     assert new.classes == ['boat', 'hen'] and result['pred_class'] in new.classes and len(result['topk']) == 2
 
 
-def test_a_folder_with_subfolders_in_batches_of_any_size(inferencer, pictures):
-    results = inferencer(str(pictures), batch_size=5)
-    assert [result['img_path'] for result in results] == sorted(map(str, pictures.rglob('*.png')))
+def test_a_folder_with_subfolders_in_batches_of_any_size(inferencer, images):
+    results = inferencer(str(images), batch_size=5)
+    assert [result['img_path'] for result in results] == sorted(map(str, images.rglob('*.png')))
     assert [result['index'] for result in results] == list(range(12))
-    np.testing.assert_allclose(scores(inferencer(str(pictures), batch_size=1)), scores(results), atol=1e-5)
+    np.testing.assert_allclose(scores(inferencer(str(images), batch_size=1)), scores(results), atol=1e-5)
 
 
-def test_an_array_is_bgr(inferencer, pictures):
-    bgr = imread(str(pictures / PNG))
-    from_file, as_bgr, as_rgb = inferencer([pictures / PNG, bgr, bgr[..., ::-1].copy()])
+def test_an_array_is_bgr(inferencer, images):
+    bgr = imread(str(images / PNG))
+    from_file, as_bgr, as_rgb = inferencer([images / PNG, bgr, bgr[..., ::-1].copy()])
     np.testing.assert_allclose(as_bgr['pred_scores'], from_file['pred_scores'], atol=1e-6)
     assert not np.allclose(as_rgb['pred_scores'], from_file['pred_scores'], atol=1e-6)
     assert as_bgr['img_path'] is None
@@ -94,8 +94,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_url(inferencer, pictures, tmp_path):
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(pictures)))
+def test_a_url(inferencer, images, tmp_path):
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(images)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f'http://127.0.0.1:{server.server_port}/{PNG}?size=full'
     try:
@@ -103,18 +103,18 @@ def test_a_url(inferencer, pictures, tmp_path):
     finally:
         server.shutdown()
         server.server_close()
-    np.testing.assert_allclose(scores([result]), scores(inferencer(pictures / PNG)), atol=1e-6)
+    np.testing.assert_allclose(scores([result]), scores(inferencer(images / PNG)), atol=1e-6)
     assert result['img_path'] == url and (tmp_path / '0.png').is_file()
     with pytest.warns(UserWarning, match=f'{server.server_port}/class0/0.png.* cannot be read'):
-        assert len(inferencer([url, pictures / PNG])) == 1
+        assert len(inferencer([url, images / PNG])) == 1
 
 
-def test_data_samples(inferencer, pictures):
-    (sample,) = inferencer(pictures / PNG, return_datasamples=True)
+def test_data_samples(inferencer, images):
+    (sample,) = inferencer(images / PNG, return_datasamples=True)
     assert isinstance(sample, DataSample) and sample.pred_score.shape == (5,)
 
 
-def test_a_corrupt_picture_does_not_take_the_others_along(inferencer, folder):
+def test_a_corrupt_image_does_not_take_the_others_along(inferencer, folder):
     with pytest.warns(UserWarning) as caught:
         results = inferencer(folder, batch_size=2)
     assert [result['img_path'] for result in results] == [str(folder / 'a.png'), str(folder / 'sub/b.bmp')]
@@ -124,9 +124,9 @@ def test_a_corrupt_picture_does_not_take_the_others_along(inferencer, folder):
 
 
 @pytest.mark.filterwarnings('ignore:.*is skipped')
-def test_pipes_devices_loops_and_hidden_files_do_not_stop_it(inferencer, pictures, tmp_path):
+def test_pipes_devices_loops_and_hidden_files_do_not_stop_it(inferencer, images, tmp_path):
     for name in ('a.png', '._a.png', 'new\nline.png'):
-        shutil.copy(pictures / PNG, tmp_path / name)
+        shutil.copy(images / PNG, tmp_path / name)
     os.mkfifo(tmp_path / 'pipe.png')
     (tmp_path / 'zero.png').symlink_to('/dev/zero')
     (tmp_path / 'loop').symlink_to('.')
@@ -167,7 +167,7 @@ def test_what_is_wrong_is_named_at_once(inferencer, folder, tmp_path, monkeypatc
 
 
 @pytest.mark.filterwarnings('ignore:.*is skipped')
-def test_drawn_pictures(inferencer, folder, tmp_path):
+def test_drawn_images(inferencer, folder, tmp_path):
     Image.open(folder / 'a.png').save(folder / 'a.jpg')  # the same name but for its ending
     before = (folder / 'a.png').read_bytes()
     inferencer(folder, show_dir=tmp_path / 'out/deep')
@@ -192,7 +192,7 @@ def test_colours_stay_what_they_are_in_drawings(inferencer, tmp_path):
 
 
 @pytest.mark.parametrize('resize', [True, False])
-def test_the_pipeline_is_that_of_training(resize, lgd_checkpoint, pictures, tmp_path):
+def test_the_pipeline_is_that_of_training(resize, lgd_checkpoint, images, tmp_path):
     """Its image size counts; without one, images of several sizes still go through."""
     checkpoint = torch.load(lgd_checkpoint, weights_only=True)
     step = "dict(type='Resize', scale=(32, 32)), " if resize else ''
@@ -205,15 +205,15 @@ def test_the_pipeline_is_that_of_training(resize, lgd_checkpoint, pictures, tmp_
     seen = []
     inferencer.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
     small = np.zeros((40, 40, 3), np.uint8)
-    results = inferencer([pictures / PNG, pictures / 'class1/1.png', small])
+    results = inferencer([images / PNG, images / 'class1/1.png', small])
     assert len(results) == 3
     assert seen == ([(3, 3, 32, 32)] if resize else [(2, 3, 40, 48), (1, 3, 40, 40)])
 
 
-def test_names_are_drawn_as_they_are(lgd_checkpoint, pictures, tmp_path):
+def test_names_are_drawn_as_they_are(lgd_checkpoint, images, tmp_path):
     content = torch.load(lgd_checkpoint, weights_only=True)
     change_words(content, class_names=[f'${k}\\frac{{$ & {"x" * 900}' for k in range(5)])
     torch.save(content, tmp_path / 'odd.pth')
     inferencer = mmlgd.ZeroShotInferencer(tmp_path / 'odd.pth', device='cpu')
-    inferencer(pictures / PNG, show_dir=tmp_path / 'out')
-    assert Image.open(tmp_path / 'out/0.png').size == Image.open(pictures / PNG).size
+    inferencer(images / PNG, show_dir=tmp_path / 'out')
+    assert Image.open(tmp_path / 'out/0.png').size == Image.open(images / PNG).size

@@ -55,21 +55,21 @@ def expected(tiny_clip):
     return TextualSemanticsBank(teacher, NEW, 'plain').bank
 
 
-def by_evaluation(arguments, options, pictures):
+def by_evaluation(arguments, options, images):
     changes = dict(option.split('=', 1) for option in options)
     models = load_models(dict(student=arguments[0]), NEW, with_teacher=True, teacher=changes)
     assert models['teacher'](torch.rand(1, 3, 64, 64)).embeddings.shape == (1, 32)
     return models['student'].bank
 
 
-def by_figures(arguments, options, pictures):
+def by_figures(arguments, options, images):
     changes = dict(option.split('=', 1) for option in options)
-    seen = look(*arguments, str(pictures / 'class0'), 2, True, NEW, changes)
+    seen = look(*arguments, str(images / 'class0'), 2, True, NEW, changes)
     assert seen.teacher.shape == (2, 32)
     return seen.bank
 
 
-def by_export(arguments, options, pictures):
+def by_export(arguments, options, images):
     changes = dict(option.split('=', 1) for option in options)
     return load_part(SavedStudent.read(*arguments), 'zero-shot', NEW, 'plain', changes)[0].bank
 
@@ -93,18 +93,18 @@ def test_new_names_for_a_student_from_a_store_are_embedded_by_the_teacher_that_w
 
 
 @pytest.mark.parametrize('door', [by_evaluation, by_figures, by_export])
-def test_the_tools_ask_it_too_with_their_options(door, trained, tiny_clip, expected, pictures):
+def test_the_tools_ask_it_too_with_their_options(door, trained, tiny_clip, expected, images):
     pytest.importorskip('sklearn')
-    torch.testing.assert_close(door([str(trained)], [f'model={tiny_clip}'], pictures).cpu(), expected)
+    torch.testing.assert_close(door([str(trained)], [f'model={tiny_clip}'], images).cpu(), expected)
 
 
-def test_options_are_for_the_names_of_the_first_student_as_well(lgd_checkpoint, tiny_clip, tmp_path, pictures):
+def test_options_are_for_the_names_of_the_first_student_as_well(lgd_checkpoint, tiny_clip, tmp_path, images):
     """Its teacher lies elsewhere since it was trained."""
     pytest.importorskip('sklearn')
     content = torch.load(lgd_checkpoint, weights_only=True)
     content['meta']['cfg'] = content['meta']['cfg'].replace(tiny_clip, 'local-dir:/lost')
     torch.save(content, tmp_path / 'lost.pth')
-    bank = by_evaluation([str(tmp_path / 'lost.pth')], [f'model={tiny_clip}'], pictures)
+    bank = by_evaluation([str(tmp_path / 'lost.pth')], [f'model={tiny_clip}'], images)
     assert bank.shape == (3, 32)
 
 

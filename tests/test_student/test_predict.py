@@ -14,12 +14,12 @@ from mmlgd.errors import ConfigError
 
 
 @pytest.mark.filterwarnings('ignore:.*is skipped')
-def test_names_with_scores_by_the_function(lgd_checkpoint, pictures, tmp_path):
+def test_names_with_scores_by_the_function(lgd_checkpoint, images, tmp_path):
     (tmp_path / 'bad.png').write_bytes(b'no image')
-    results = mmlgd.predict(lgd_checkpoint, [pictures, tmp_path], topk=2, device='cpu', out=tmp_path / 'a.csv')
-    assert [result['image'] for result in results] == sorted(map(str, pictures.rglob('*.png')))
+    results = mmlgd.predict(lgd_checkpoint, [images, tmp_path], topk=2, device='cpu', out=tmp_path / 'a.csv')
+    assert [result['image'] for result in results] == sorted(map(str, images.rglob('*.png')))
     student = mmlgd.Student(lgd_checkpoint, device='cpu')
-    scores, best = student.scores(pictures).topk(2)
+    scores, best = student.scores(images).topk(2)
     assert [[name for name, _ in one['names']] for one in results] == [
         [student.names[k] for k in row] for row in best.tolist()
     ]
@@ -30,8 +30,8 @@ def test_names_with_scores_by_the_function(lgd_checkpoint, pictures, tmp_path):
         mmlgd.predict(lgd_checkpoint, tmp_path, on_error='raise', device='cpu')
 
 
-def test_other_names_by_the_command(lgd_checkpoint, pictures, tiny_clip, tmp_path):
-    arguments = ['predict', str(lgd_checkpoint), str(pictures / 'class0'), '--teacher-options', f'model={tiny_clip}']
+def test_other_names_by_the_command(lgd_checkpoint, images, tiny_clip, tmp_path):
+    arguments = ['predict', str(lgd_checkpoint), str(images / 'class0'), '--teacher-options', f'model={tiny_clip}']
     told = CliRunner().invoke(main, [*arguments, '--names', 'boat', 'red hen', '--out', str(tmp_path / 'a.json')])
     assert told.exit_code == 0, told.output
     results = json.loads((tmp_path / 'a.json').read_text())
@@ -44,7 +44,7 @@ def test_other_names_by_the_command(lgd_checkpoint, pictures, tiny_clip, tmp_pat
     (tmp_path / 'names.txt').write_text('boat\nred hen\n')
     again = mmlgd.predict(
         lgd_checkpoint,
-        pictures / 'class0',
+        images / 'class0',
         names=[str(tmp_path / 'names.txt')],
         teacher_options=dict(model=tiny_clip),
         show_dir=tmp_path / 'shown',

@@ -43,12 +43,12 @@ def test_it_is_the_student_of_the_run(student, lgd_checkpoint, lgd_config):
     torch.testing.assert_close(student(X), expected)
 
 
-def test_it_reads_images_in_any_form_and_at_its_own_size(student, pictures):
+def test_it_reads_images_in_any_form_and_at_its_own_size(student, images):
     assert student.image_size == (224, 224)
     assert [step['type'] for step in student.pipeline][0] == 'mmlgd.LoadImageFromFile'
-    folder = student.embed(pictures)
+    folder = student.embed(images)
     assert folder.shape == (12, 32)
-    files = sorted(pictures.rglob('*.png'))
+    files = sorted(images.rglob('*.png'))
     array = np.asarray(Image.open(files[1]).convert('RGB'))[..., ::-1].copy()  # BGR
     torch.testing.assert_close(student.embed([files[0], array]), folder[:2], atol=1e-5, rtol=0)
     assert student.features(files[0])[0].shape == (1, 64, 7, 7)

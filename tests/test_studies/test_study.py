@@ -73,7 +73,7 @@ def study(tmp_path, monkeypatch):
 @pytest.fixture
 def arguments(tmp_path):
     return dict(
-        data='pictures',
+        data='images',
         store='store',
         work_dir=tmp_path / 'study',
         labels=['1', '50%'],
@@ -178,7 +178,7 @@ def test_another_checkpoint_is_evaluated_anew(study, arguments, tmp_path):
 @pytest.mark.parametrize('variants', [['lgd.py'], ['a=x'], ['a=x.py', 'a=y.py'], []])
 def test_bad_variants_are_named(study, variants):
     with pytest.raises(ConfigError, match='variants'):
-        study(data='pictures', variants=variants)
+        study(data='images', variants=variants)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_the_variants_of_our_studies_have_a_model(variants, tiny_clip, tmp_path,
     monkeypatch.chdir(ROOT)
     parser = argparse.ArgumentParser()
     parser.add_argument('options', nargs='+', action=DictAction)
-    arguments = [f'@{STUDIES / options}.txt', '--data', 'pictures', f'@{STUDIES / variants}.txt']
+    arguments = [f'@{STUDIES / options}.txt', '--data', 'images', f'@{STUDIES / variants}.txt']
     given = main.get_command(None, 'study').make_context('study', arguments).params
     for variant in read_variants(given['variants']).values():
         cfg = Config.fromfile(variant.config)
@@ -242,7 +242,7 @@ TEACHER = """
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-def test_a_student_and_a_classifier_from_pictures_to_table(tiny_clip, tmp_path, monkeypatch):
+def test_a_student_and_a_classifier_from_images_to_table(tiny_clip, tmp_path, monkeypatch):
     """The real tools, on the demo's images in class folders, from a store."""
     pytest.importorskip('sklearn')
     world, data = write_demo_world(tmp_path / 'world', num_objects=(60, 20), num_scenes=(10, 10)), tmp_path / 'data'

@@ -48,7 +48,7 @@ def test_what_ours_is_compared_with_is_the_published_maths():
 @pytest.mark.parametrize('name', ['lgka', 'losses'])
 def test_small_benchmarks(benchmark, name):
     told, figures = benchmark(name, '--device', 'cpu', '--classes', 3, 7, '--batch', 4, '--dim', 8)
-    assert 'K = 3' in told and 'K = 7' in told and '| published ' in told and 'pictures/s' in told
+    assert 'K = 3' in told and 'K = 7' in told and '| published ' in told and 'images/s' in told
     assert figures['environment']['torch'] == torch.__version__
     times = figures['seconds_by_classes']['7']
     assert len(times) == 2 and all(len(rounds) == 2 and min(rounds) > 0 for rounds in times.values())
@@ -71,9 +71,9 @@ def test_teacher(benchmark, tiny_clip):
     assert 'one token pooled' in told and len(figures['seconds']) == 3
 
 
-def test_store(benchmark, pictures, tiny_clip):
+def test_store(benchmark, images, tiny_clip):
     small = ('--device', 'cpu', '--teacher', tiny_clip, '--also', tiny_clip, '--batch', 2)
-    told, figures = benchmark('store', *small, '--pictures', pictures, '--count', 4)
+    told, figures = benchmark('store', *small, '--images', images, '--count', 4)
     assert figures['bytes_a_view'] == pytest.approx(2 * 32 + 128 / 8)  # half precision, and a header a shard
     assert figures['other_teacher'] > 0 and '| 8 views |' in told and 'until it pays' in told
 

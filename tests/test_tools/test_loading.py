@@ -17,9 +17,9 @@ def main():
     cv2.setNumThreads(threads[1])
 
 
-def test_it_times_both(main, pictures, tmp_path, capsys):
+def test_it_times_both(main, images, tmp_path, capsys):
     out = tmp_path / 'loading.json'
-    arguments = ['--pictures', pictures, '--batch', 4, '--rounds', 2, '--warmup', 0, '--device', 'cpu', '--json', out]
+    arguments = ['--images', images, '--batch', 4, '--rounds', 2, '--warmup', 0, '--device', 'cpu', '--json', out]
     main([*map(str, arguments)])
     assert '| mmlgd.LoadImageFromFile |' in capsys.readouterr().out
     seconds = json.loads(out.read_text())['seconds']
@@ -29,7 +29,7 @@ def test_it_times_both(main, pictures, tmp_path, capsys):
 
 def test_wrong_folders(main, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        main(['--pictures', str(tmp_path / 'nowhere')])
+        main(['--images', str(tmp_path / 'nowhere')])
     assert 'expects a folder' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match=r'no file that ends with \.jpg'):
-        main(['--pictures', str(tmp_path)])
+        main(['--images', str(tmp_path)])

@@ -21,9 +21,9 @@ def pipeline():
         init_default_scope(before.scope_name)
 
 
-def test_it_times_every_way(pipeline, pictures, tmp_path, capsys):
+def test_it_times_every_way(pipeline, images, tmp_path, capsys):
     out = tmp_path / 'figures' / 'pipeline.json'
-    arguments = ['--pictures', str(pictures), '--batch', '4', '--rounds', '2', '--warmup', '0', '--device', 'cpu']
+    arguments = ['--images', str(images), '--batch', '4', '--rounds', '2', '--warmup', '0', '--device', 'cpu']
     pipeline.main([*arguments, '--json', str(out)])
     printed = capsys.readouterr().out
     assert '| published: torchvision on Pillow |' in printed and 'one thread' in printed
@@ -34,16 +34,16 @@ def test_it_times_every_way(pipeline, pictures, tmp_path, capsys):
     assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in figures['seconds'].values())
 
 
-def test_the_published_view(pipeline, pictures):
+def test_the_published_view(pipeline, images):
     torch.manual_seed(0)
-    view = pipeline.published_pipeline()(pictures / 'class0' / '0.png')
+    view = pipeline.published_pipeline()(images / 'class0' / '0.png')
     assert view.shape == (3, 224, 224) and view.dtype == torch.float32
     assert -2.2 < view.min() and view.max() < 2.7  # normalised
 
 
 def test_wrong_folders(pipeline, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        pipeline.main(['--pictures', str(tmp_path / 'nowhere')])
+        pipeline.main(['--images', str(tmp_path / 'nowhere')])
     assert 'expects a folder' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match=r'no file that ends with \.jpg'):
-        pipeline.main(['--pictures', str(tmp_path)])
+        pipeline.main(['--images', str(tmp_path)])

@@ -1,6 +1,6 @@
 r"""How many images a second does one core prepare? The published pipeline, our default and the batched one.
 
-    python tools/benchmarks/pipeline.py --pictures /my/pictures --device cpu --json work_dirs/pipeline.json
+    python tools/benchmarks/pipeline.py --images /my/images --device cpu --json work_dirs/pipeline.json
 
 All run in one thread, in turns, on the same files. With the batched pipeline, a dataloader's workers only decode and
 crop; the last row adds the augmentation of whole batches on --device.
@@ -28,11 +28,11 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = benchmark_parser(__doc__)
-    parser.add_argument('--pictures', type=Path, required=True, help='a folder of images, searched with sub-folders')
+    parser.add_argument('--images', type=Path, required=True, help='a folder of images, searched with sub-folders')
     parser.add_argument('--batch', type=int, default=64, help='images per call; default: %(default)s')
     args = parser.parse_args(argv)
-    if not args.pictures.is_dir():
-        parser.error(f'--pictures expects a folder, got {str(args.pictures)!r}')
+    if not args.images.is_dir():
+        parser.error(f'--images expects a folder, got {str(args.images)!r}')
     return args
 
 
@@ -53,8 +53,8 @@ def published_pipeline() -> Callable[[Path], torch.Tensor]:
     return lambda path: augment(Image.open(path).convert('RGB'))
 
 
-def _blur(picture: Image.Image) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(radius=np.random.uniform(0.1, 2.0)))
+def _blur(image: Image.Image) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(radius=np.random.uniform(0.1, 2.0)))
 
 
 def main(argv: Optional[list[str]] = None) -> None:
@@ -65,9 +65,9 @@ def main(argv: Optional[list[str]] = None) -> None:
     torch.manual_seed(0)
     np.random.seed(0)
     init_default_scope('mmpretrain')
-    files = sorted(path for path in args.pictures.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(path for path in args.images.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
-        raise FileNotFoundError(f'{args.pictures} holds no file that ends with {", ".join(IMAGE_SUFFIXES)}.')
+        raise FileNotFoundError(f'{args.images} holds no file that ends with {", ".join(IMAGE_SUFFIXES)}.')
     files = [files[k * len(files) // args.batch] for k in range(args.batch)]  # from all over the folder
 
     published = published_pipeline()
@@ -91,7 +91,7 @@ def main(argv: Optional[list[str]] = None) -> None:
         f'batched: with the augmentation on {args.device}': lambda: preprocess(default_collate(run(crop)), True),
     }
     times = measure(ways, args)
-    title = f'Views of 224 px from {args.batch} images a call, one thread on one core, from {args.pictures.name}'
+    title = f'Views of 224 px from {args.batch} images a call, one thread on one core, from {args.images.name}'
     report(title, table(times, args.batch), dict(batch=args.batch, seconds=times), args)
 
 

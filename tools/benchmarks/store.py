@@ -1,6 +1,6 @@
 r"""When does a teacher store pay off? Measures its size, the cost of reading and of the teacher, and the break-even.
 
-    python tools/benchmarks/store.py --pictures /my/pictures --teacher RN50 --also ViT-L-14
+    python tools/benchmarks/store.py --images /my/images --teacher RN50 --also ViT-L-14
 
 Writes a store of some images into a temporary folder with the published recipe and random teacher weights. The
 figures of ``--also`` are computed: its FLOPs against the measured teacher's, at the same FLOPs a second.
@@ -26,7 +26,7 @@ from mmlgd.store import SeededViews, StoredTeacherDataset
 from mmlgd.store.writer import write_store
 from mmlgd.utils.paths import place_of
 
-RECIPE = place_of('configs') / 'lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+RECIPE = place_of('configs') / 'lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
 VIEWS = 2
 
 
@@ -64,13 +64,13 @@ def break_even(views: int, pipeline: float, teacher: float) -> float:
 
 def _view(stored: StoredTeacherDataset, row: int) -> dict:
     """Load only an image, without its embedding."""
-    return SeededViews.replay(stored, *divmod(row, stored.num_pictures))
+    return SeededViews.replay(stored, *divmod(row, stored.num_images))
 
 
 def main(argv: Optional[list[str]] = None) -> None:
     """Write a store, measure and report."""
     parser = benchmark_parser(__doc__)
-    parser.add_argument('--pictures', type=Path, required=True, help='folder of images')
+    parser.add_argument('--images', type=Path, required=True, help='folder of images')
     parser.add_argument('--count', type=int, default=256, help='images to use; default: %(default)s')
     parser.add_argument('--batch', type=int, default=64, help='images; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
@@ -81,19 +81,19 @@ def main(argv: Optional[list[str]] = None) -> None:
     cfg.model.teacher.update(model=args.teacher, pretrained=None)
     cfg.model.text.update(vocabulary=['a class name'], templates='plain')
     cfg.train_dataloader.update(batch_size=args.batch, num_workers=0, persistent_workers=False, pin_memory=False)
-    cfg.train_dataloader.dataset.update(data_root=str(args.pictures), indices=args.count)
+    cfg.train_dataloader.dataset.update(data_root=str(args.images), indices=args.count)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         store = write_store(cfg, folder, VIEWS)
-        writing = (time.perf_counter() - started) / (store.num_pictures * VIEWS)
+        writing = (time.perf_counter() - started) / (store.num_images * VIEWS)
         stored = DATASETS.build(
             dict(type='mmlgd.StoredTeacherDataset', store=folder, dataset=cfg.train_dataloader.dataset)
         )
         model = MODELS.build(cfg.model).to(args.device)
         rows = torch.randint(len(stored), (args.batch,), generator=torch.Generator().manual_seed(0)).tolist()
-        pictures = torch.randn(args.batch, 3, *model.teacher.image_size, device=args.device)
+        images = torch.randn(args.batch, 3, *model.teacher.image_size, device=args.device)
         ways = {
-            'asking the teacher': lambda: model.teacher.encode_image(pictures),
+            'asking the teacher': lambda: model.teacher.encode_image(images),
             'reading its embeddings': lambda: torch.stack([torch.from_numpy(stored.store[row].copy()) for row in rows]),
             'loading the images': lambda: default_collate([_view(stored, row) for row in rows]),
         }

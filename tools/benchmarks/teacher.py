@@ -27,17 +27,17 @@ def main(argv: Optional[list[str]] = None) -> None:
     reference = published.PublishedStep(clip, unit_rows(2, teacher.embed_dim, 'cpu'), args.device)
     fastest = WordlessTeacher(args.teacher, pretrained=None, compile=args.compile).to(args.device)
     fastest.to(memory_format=torch.channels_last)
-    pictures = torch.randn(args.batch, 3, *teacher.image_size, device=args.device)
-    channels_last = pictures.contiguous(memory_format=torch.channels_last)
+    images = torch.randn(args.batch, 3, *teacher.image_size, device=args.device)
+    channels_last = images.contiguous(memory_format=torch.channels_last)
     autocast = torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.device.startswith('cuda'))
 
-    def ours(teacher, pictures):
+    def ours(teacher, images):
         with autocast:
-            teacher.encode_image(pictures)
+            teacher.encode_image(images)
 
     ways = {
-        "open_clip's tower": lambda: reference.encode(pictures),
-        'ours: batch norm folded, one token pooled': lambda: ours(teacher, pictures),
+        "open_clip's tower": lambda: reference.encode(images),
+        'ours: batch norm folded, one token pooled': lambda: ours(teacher, images),
         f'ours, channels last{", compiled" if args.compile else ""}': lambda: ours(fastest, channels_last),
     }
     times = measure(ways, args)

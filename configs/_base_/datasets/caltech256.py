@@ -1,5 +1,5 @@
 # The layout and the split of tools/dataset_converters/split_caltech256.py: 60 training images a class.
-_base_ = 'pictures.py'
+_base_ = 'images.py'
 
 train_dataloader = dict(
     dataset=dict(

@@ -1,3 +1,3 @@
-_base_ = 'pictures.py'
+_base_ = 'images.py'
 
 train_dataloader = dict(dataset=dict(data_root='data/imagenet', data_prefix='train'))

@@ -7,7 +7,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='mmlgd.default_collate'),
     # No pipeline: `mmlgd train` and `mmlgd test` bring images to the size of training (256, then the middle 224).
-    dataset=dict(type='mmlgd.Pictures', data_root='data/pictures_val', data_prefix='', with_label=False),
+    dataset=dict(type='mmlgd.Images', data_root='data/images_val', data_prefix='', with_label=False),
 )
 val_evaluator = [dict(type='mmlgd.DistillationMetric')]
 val_cfg = dict()

@@ -8,12 +8,12 @@ _base_ = [
 ]
 
 # A None below is filled in from these variables.
-data_root = 'data/pictures'
+data_root = 'data/images'
 names = 'names.txt'  # in data_root, or any other path
 
 model = dict(text=dict(vocabulary=None, transfer=True))  # also for other names than those of training
 # No pipeline: `mmlgd test` brings images to the student's size.
-val_dataloader = dict(dataset=dict(_delete_=True, type='mmlgd.Pictures', data_root=None, data_prefix='val'))
+val_dataloader = dict(dataset=dict(_delete_=True, type='mmlgd.Images', data_root=None, data_prefix='val'))
 val_evaluator = [  # top-1, and top-5 if there are more than five classes
     dict(type='mmpretrain.Accuracy', topk=None),
     dict(type='mmpretrain.MultiTasksMetric', task_metrics=dict(teacher=[dict(type='mmpretrain.Accuracy', topk=None)])),

@@ -13,7 +13,7 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/lgd_resnet18_1xb256-coslr-200e_pictures/epoch_200.pth',
+            checkpoint='work_dirs/lgd_resnet18_1xb256-coslr-200e_images/epoch_200.pth',
             prefix='backbone.',
         )
     ),

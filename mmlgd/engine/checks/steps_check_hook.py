@@ -8,7 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
-from mmlgd.store import plain, survey_pictures
+from mmlgd.store import plain, survey_images
 from mmlgd.student.image_size import image_size
 
 _KEY = 'mmlgd_steps'
@@ -165,11 +165,11 @@ def _difference(saved: list[dict], built: list[dict], name: str = 'param_schedul
 
 def _images(dataset: Any) -> dict:
     """Describe the images by their number and a digest of their names, if the data set has names."""
-    dataset = getattr(dataset, 'pictures', dataset)  # inside the views of a teacher store
+    dataset = getattr(dataset, 'images', dataset)  # inside the views of a teacher store
     if not hasattr(dataset, 'get_data_info'):
         return {}
     try:
-        told = survey_pictures(dataset)
+        told = survey_images(dataset)
     except ConfigError:  # images that are not files
         return {}
     return dict(count=told['count'], names=told['names'])

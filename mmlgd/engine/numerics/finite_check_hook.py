@@ -200,11 +200,11 @@ class FiniteCheckHook(Hook):
     def _causes(self, record: StepRecord) -> list[str]:
         """Name the images with broken pixels, and the images with broken embeddings."""
         paths, teacher = record.paths(), self._model.teacher
-        pictures = _names(~record.inputs['inputs'].flatten(1).isfinite().all(dim=1), paths)
+        images = _names(~record.inputs['inputs'].flatten(1).isfinite().all(dim=1), paths)
         embeddings = _names(~usable_rows(record.outputs['teacher']), paths)
         said = []
-        if pictures:
-            said.append(f'NaN or Inf is in the pixels of {pictures}: check the train pipeline.')
+        if images:
+            said.append(f'NaN or Inf is in the pixels of {images}: check the train pipeline.')
         if embeddings:
             said.append(
                 f'The teacher {teacher.identity} gives a zero, NaN or Inf for {embeddings}. If the pixels are not '

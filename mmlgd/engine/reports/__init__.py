@@ -1,9 +1,9 @@
 """Reports of a run: progress, curves, unreadable images, and a summary."""
 
-from .bad_pictures_hook import BadPicturesHook
+from .bad_images_hook import BadImagesHook
 from .curves import draw_curves, read_scalars
 from .curves_hook import CurvesHook
 from .progress_hook import ProgressHook
 from .summary_hook import SummaryHook
 
-__all__ = ['BadPicturesHook', 'CurvesHook', 'ProgressHook', 'SummaryHook', 'draw_curves', 'read_scalars']
+__all__ = ['BadImagesHook', 'CurvesHook', 'ProgressHook', 'SummaryHook', 'draw_curves', 'read_scalars']

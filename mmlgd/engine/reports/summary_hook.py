@@ -44,7 +44,7 @@ class SummaryHook(Hook):
         """
         took = timedelta(seconds=round(time.monotonic() - self._started))
         wait = data_wait(runner)
-        bad = runner.message_hub.runtime_info.get('bad_pictures')
+        bad = runner.message_hub.runtime_info.get('bad_images')
         lines = [
             f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is waiting for images.'
         ]

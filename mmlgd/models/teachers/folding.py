@@ -29,9 +29,9 @@ def fold_batch_norm(tower: nn.Module, image_size: tuple[int, int]) -> nn.Module:
     if len(folded.state_dict()) == len(tower.state_dict()):
         return tower
     weight = next(tower.parameters())
-    pictures = torch.randn(2, 3, *image_size, generator=torch.Generator().manual_seed(0)).to(weight)
+    images = torch.randn(2, 3, *image_size, generator=torch.Generator().manual_seed(0)).to(weight)
     with torch.no_grad():
-        expected, got = tower(pictures), folded(pictures)
+        expected, got = tower(images), folded(images)
     largest = expected.abs().max()
     # Non-finite outputs cannot be compared here; FiniteCheckHook reports them later.
     same = largest.isfinite() and torch.allclose(got, expected, rtol=1e-3, atol=1e-4 * largest.item())

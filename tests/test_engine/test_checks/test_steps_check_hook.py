@@ -35,12 +35,12 @@ def hub(request):
 
 
 def test_the_same_steps_are_no_news_and_others_are(hub):
-    pictures = range(10)
-    assert not check(DataLoader(pictures, batch_size=4, drop_last=True), hub)
-    assert not check(DataLoader(pictures, batch_size=4, drop_last=True), hub)
-    (warning,) = check(DataLoader(pictures, batch_size=4), hub)
+    images = range(10)
+    assert not check(DataLoader(images, batch_size=4, drop_last=True), hub)
+    assert not check(DataLoader(images, batch_size=4, drop_last=True), hub)
+    (warning,) = check(DataLoader(images, batch_size=4), hub)
     assert 'continues with 1 processes x 4 images, 3 steps' in warning and 'x 4 images, 2 steps' in warning
-    (warning,) = check(DataLoader(pictures, batch_size=5), hub)
+    (warning,) = check(DataLoader(images, batch_size=5), hub)
     assert 'x 5 images, 2 steps' in warning and 'x 4 images, 3 steps' in warning
 
 

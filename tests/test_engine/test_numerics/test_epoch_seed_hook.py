@@ -63,7 +63,7 @@ def test_an_epoch_draws_the_same_wherever_the_run_started(workers):
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_no_two_pictures_epochs_processes_or_seeds_draw_the_same(workers):
+def test_no_two_images_epochs_processes_or_seeds_draw_the_same(workers):
     loader = loader_of(workers, **OURS)
     drawn = [epoch_of(loader, epoch)[0] for epoch in range(3)] + [epoch_of(loader, 0, seed=1)[0]]
     for generator in range(3):
@@ -87,7 +87,7 @@ def test_ranks_draw_differently_and_each_number_counts():
     assert len(seen) == 5
 
 
-def test_the_order_of_the_pictures_follows_the_epoch():
+def test_the_order_of_the_images_follows_the_epoch():
     loader = loader_of(0)
     EpochSeedHook().before_train_epoch(runner_of(loader, 5))
     assert loader.sampler.epoch == 5

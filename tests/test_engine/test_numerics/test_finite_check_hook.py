@@ -182,7 +182,7 @@ def test_the_part_of_the_loss_is_named(cfg, part, bank):
 
 
 @pytest.mark.parametrize('value', [0.0, float('nan')])
-def test_a_teacher_that_gives_nothing_is_named_with_its_pictures(cfg, value, tmp_path):
+def test_a_teacher_that_gives_nothing_is_named_with_its_images(cfg, value, tmp_path):
     """Its weights are broken in the last layer of the image half."""
     folder = Path(cfg.model.teacher.model.removeprefix('local-dir:'))
     weights = load_file(folder / 'open_clip_model.safetensors')

@@ -65,7 +65,7 @@ def test_no_log_no_curves(tmp_path):
 
 
 @pytest.mark.parametrize('records', [[train(10, 3.0)], [train(10, 3.0), train(20, 2.0), val(1, 40.0), val(2, 50.0)]])
-def test_there_is_a_picture_of_whatever_there_is(tmp_path, records):
+def test_there_is_an_image_of_whatever_there_is(tmp_path, records):
     log(tmp_path, '20260101_000000', *records)
     draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
     assert min(Image.open(tmp_path / 'curves.png').size) > 300

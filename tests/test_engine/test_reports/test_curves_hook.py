@@ -16,12 +16,12 @@ CONFIGS = ROOT / 'configs'
 
 
 @pytest.fixture
-def config(tiny_clip, pictures, tmp_path):
+def config(tiny_clip, images, tmp_path):
     file = tmp_path / 'watched.py'
     file.write_text(
         dedent(f"""
         _base_ = [
-            r'{CONFIGS}/lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py',
+            r'{CONFIGS}/lgd/lgd_resnet18_1xb256-coslr-200e_images.py',
             r'{CONFIGS}/_base_/datasets/unlabelled_val.py',
         ]
         model = dict(
@@ -30,7 +30,7 @@ def config(tiny_clip, pictures, tmp_path):
             text=dict(vocabulary=['cat', 'dog', 'tree'], templates='plain'))
         pipeline = [
             dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64)), dict(type='mmpretrain.PackInputs')]
-        dataset = dict(data_root=r'{pictures}', pipeline=pipeline)
+        dataset = dict(data_root=r'{images}', pipeline=pipeline)
         train_dataloader = val_dataloader = dict(
             batch_size=4, num_workers=0, persistent_workers=False, dataset=dataset)
         train_cfg = dict(max_epochs=2, val_interval=1)

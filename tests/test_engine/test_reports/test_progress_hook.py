@@ -115,7 +115,7 @@ def test_without_a_checkpoint_the_reason_is_said(run):
     assert 'No checkpoint was written' in screen and '--student' not in screen
 
 
-def test_waiting_for_pictures_is_named():
+def test_waiting_for_images_is_named():
     hub = MessageHub('waiting')
     for wait, time in ((0.9, 1.0), (0.5, 1.0)):
         hub.update_scalar('train/data_time', wait)

@@ -71,7 +71,7 @@ def test_joint_space_and_freedom_of_the_text_half():
     assert t.encode_image(torch.rand(1, 3, 8, 8)).shape == (1, 3)
 
 
-def test_a_share_of_the_embedding_says_what_a_picture_looks_like():
+def test_a_share_of_the_embedding_says_what_an_image_looks_like():
     x = torch.rand(4, 3, 8, 8) * 255
     names, both = (teacher(top_k=2, visual_share=share) for share in (0.0, 0.75))
     t = both.encode_image(x)

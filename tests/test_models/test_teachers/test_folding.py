@@ -31,9 +31,9 @@ def test_a_clip_resnet_folds_without_a_change_of_its_output(tiny_clip):
     folded = fold_batch_norm(tower, (64, 64))
     assert norms(tower) > 0 and norms(folded) == 0
     assert not any(module.training for module in folded.modules())
-    pictures = torch.randn(3, 3, 64, 64)
+    images = torch.randn(3, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(folded(pictures), tower(pictures), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(folded(images), tower(images), rtol=1e-4, atol=1e-4)
 
 
 def test_a_tower_that_runs_its_layers_in_another_order_stays_as_it_is():
@@ -48,7 +48,7 @@ def test_a_tower_that_runs_its_layers_in_another_order_stays_as_it_is():
 @pytest.mark.parametrize('name', ['test_resnet', 'test_vit'])
 def test_timm_towers_keep_their_output(name):
     tower = lively(timm.create_model(name, num_classes=0))
-    pictures = torch.randn(2, 3, 64, 64) if name == 'test_resnet' else torch.randn(2, 3, 160, 160)
+    images = torch.randn(2, 3, 64, 64) if name == 'test_resnet' else torch.randn(2, 3, 160, 160)
     with torch.no_grad():
-        got = fold_batch_norm(tower, tuple(pictures.shape[-2:]))(pictures)
-        torch.testing.assert_close(got, tower(pictures), rtol=1e-3, atol=1e-3)
+        got = fold_batch_norm(tower, tuple(images.shape[-2:]))(images)
+        torch.testing.assert_close(got, tower(images), rtol=1e-3, atol=1e-3)

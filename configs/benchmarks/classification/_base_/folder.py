@@ -4,13 +4,13 @@
 _base_ = 'imagenet.py'
 
 # A None below or in the model is filled in from these variables, the class names in `names` and their number.
-data_root = 'data/pictures'
+data_root = 'data/images'
 names = 'names.txt'  # in data_root, or any other path
 
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='mmlgd.Pictures',
+        type='mmlgd.Images',
         data_root=None,
         data_prefix='train',
         metainfo=dict(classes=None),  # the run stops if their number differs from the number of class folders
@@ -23,7 +23,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='mmlgd.Pictures',
+        type='mmlgd.Images',
         data_root=None,
         data_prefix='val',
         metainfo=dict(classes=None),

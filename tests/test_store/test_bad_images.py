@@ -10,15 +10,15 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from mmlgd.datasets import BadPictureError, TooManyBadPicturesError
+from mmlgd.datasets import BadImageError, TooManyBadImagesError
 from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import StoredTeacherDataset, StoreError, TeacherStore
 from mmlgd.store.writer import use_store, write_store
-from tests.bad_pictures import encode, photo
+from tests.bad_images import encode, photo
 
 from .test_writer import RECIPE
 
-PICTURES, VIEWS = 12, 90  # 1080 rows, two shards
+IMAGES, VIEWS = 12, 90  # 1080 rows, two shards
 BAD = {2: b'', 7: b'no image'.ljust(2000)}
 
 
@@ -30,7 +30,7 @@ def folder(tmp_path):
     """12 files, 2 of them bad."""
     folder = tmp_path / 'folder'
     folder.mkdir()
-    for k in range(PICTURES):
+    for k in range(IMAGES):
         (folder / f'{k:02d}.jpg').write_bytes(BAD.get(k, encode(photo(k), 'JPEG').ljust(2000, b'\0')))
     return folder
 
@@ -40,7 +40,7 @@ def cfg(folder, recipe_of, tmp_path):
     """The recipe for one's own images, with a crop of 32 px."""
     (tmp_path / 'mine.py').write_text(
         recipe_of(RECIPE)
-        + "train_dataloader['dataset'].update(view='moco-v2-crop', size=32, max_bad_pictures=3)\n"
+        + "train_dataloader['dataset'].update(view='moco-v2-crop', size=32, max_bad_images=3)\n"
         + f"train_dataloader['dataset']['data_root'] = {str(folder)!r}\n"
     )
     cfg = Config.fromfile(tmp_path / 'mine.py')
@@ -81,12 +81,10 @@ def replayed(cfg, store):
 
 
 def rows_of(*views):
-    return [view * PICTURES + picture for view in views for picture in range(PICTURES)]
+    return [view * IMAGES + image for view in views for image in range(IMAGES)]
 
 
-def test_a_store_leaves_bad_pictures_out_and_replays_others_with_their_own_embeddings(
-    cfg, model, folder, tmp_path, log
-):
+def test_a_store_leaves_bad_images_out_and_replays_others_with_their_own_embeddings(cfg, model, folder, tmp_path, log):
     cfg.train_dataloader.num_workers = 2
     store = write_store(cfg, tmp_path / 'store', VIEWS, seed=3)
     assert re.findall(r'left out: (\S+): (it is \w+)', log.text) == [
@@ -94,12 +92,12 @@ def test_a_store_leaves_bad_pictures_out_and_replays_others_with_their_own_embed
         (str(folder / '07.jpg'), 'it is not'),
     ]
     assert log.text.count('2 of 12 images were bad and left out.') == 1
-    for row in range(PICTURES * VIEWS):  # in both shards: no embedding of a bad image, one of every other
-        assert store[row].any() == (row % PICTURES not in BAD)
-    assert list(TeacherStore(store.folder).bad_pictures()) == [2, 7]
+    for row in range(IMAGES * VIEWS):  # in both shards: no embedding of a bad image, one of every other
+        assert store[row].any() == (row % IMAGES not in BAD)
+    assert list(TeacherStore(store.folder).bad_images()) == [2, 7]
     loaded = check_embeddings(replayed(cfg, store), model, rows_of(0, 43, VIEWS - 1))
-    for row, picture in enumerate(loaded):
-        assert picture not in BAD and (row % PICTURES in BAD or picture == row % PICTURES)
+    for row, image in enumerate(loaded):
+        assert image not in BAD and (row % IMAGES in BAD or image == row % IMAGES)
 
 
 def test_what_was_mended_or_broken_since_has_no_embedding_of_another(cfg, model, folder, tmp_path):
@@ -113,11 +111,11 @@ def test_what_was_mended_or_broken_since_has_no_embedding_of_another(cfg, model,
     assert not {2, 7, 9} & set(loaded)
     told = {}
     for row in rows:
-        told.update(dataset[row]['data_samples'].get('bad_pictures', {}))
+        told.update(dataset[row]['data_samples'].get('bad_images', {}))
     assert 'left out when the teacher store was written (it is not a readable image' in told[str(folder / '07.jpg')]
     assert told[str(folder / '09.jpg')].startswith('it is not a readable image')
-    cfg.train_dataloader.dataset.dataset.bad_pictures = 'raise'
-    with pytest.raises(BadPictureError, match=r'0[279]\.jpg cannot be used'):
+    cfg.train_dataloader.dataset.dataset.bad_images = 'raise'
+    with pytest.raises(BadImageError, match=r'0[279]\.jpg cannot be used'):
         [DATASETS.build(cfg.train_dataloader.dataset)[row] for row in rows_of(1)]
 
 
@@ -133,7 +131,7 @@ def first_format(store):
 
 def test_an_image_that_is_another_one_by_now_has_no_embedding_of_the_old_one(cfg, model, folder, tmp_path):
     """Two files exchanged and one replaced, at equal size and under good names."""
-    cfg.train_dataloader.dataset.max_bad_pictures = 6
+    cfg.train_dataloader.dataset.max_bad_images = 6
     store = write_store(cfg, tmp_path / 'store', 3, seed=3)
     four, five = (folder / f'{k:02d}.jpg' for k in (4, 5))
     contents = four.read_bytes(), five.read_bytes()
@@ -142,11 +140,11 @@ def test_an_image_that_is_another_one_by_now_has_no_embedding_of_the_old_one(cfg
     dataset = replayed(cfg, store)
     rows = rows_of(0, 2)
     assert not {2, 4, 5, 7, 9} & set(check_embeddings(dataset, model, rows))
-    told = dataset[4]['data_samples'].bad_pictures
+    told = dataset[4]['data_samples'].bad_images
     assert told[str(four)].startswith('its file has changed since')
-    cfg.train_dataloader.dataset.dataset.max_bad_pictures = 3
+    cfg.train_dataloader.dataset.dataset.max_bad_images = 3
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    with pytest.raises(TooManyBadPicturesError, match='0[459].jpg: its file has changed'):
+    with pytest.raises(TooManyBadImagesError, match='0[459].jpg: its file has changed'):
         [dataset[row] for row in rows]
     four.write_bytes(contents[0]), five.write_bytes(contents[1])  # as they were: nothing is wrong with them
     assert {4, 5} < set(check_embeddings(DATASETS.build(cfg.train_dataloader.dataset), model, rows_of(1)))
@@ -155,12 +153,12 @@ def test_an_image_that_is_another_one_by_now_has_no_embedding_of_the_old_one(cfg
 def test_with_the_policy_to_stop_another_content_is_an_error_that_names_the_file(cfg, folder, tmp_path):
     for k in BAD:
         (folder / f'{k:02d}.jpg').write_bytes(encode(photo(k), 'JPEG').ljust(2000, b'\0'))
-    cfg.train_dataloader.dataset.bad_pictures = 'raise'
+    cfg.train_dataloader.dataset.bad_images = 'raise'
     store = write_store(cfg, tmp_path / 'store', 1)
     (folder / '05.jpg').write_bytes((folder / '04.jpg').read_bytes())
     dataset = replayed(cfg, store)
     dataset[4]
-    with pytest.raises(BadPictureError, match=r'05\.jpg cannot be used: its file has changed'):
+    with pytest.raises(BadImageError, match=r'05\.jpg cannot be used: its file has changed'):
         dataset[5]
 
 
@@ -174,10 +172,10 @@ def test_a_store_of_the_first_format_is_read_as_before(cfg, model, folder, tmp_p
     assert TeacherStore(store.folder).file_digest(0) is None and not TeacherStore(store.folder).missing(verify=True)
 
 
-def test_a_mended_picture_of_another_size_is_another_data_set(cfg, folder, tmp_path):
+def test_a_mended_image_of_another_size_is_another_data_set(cfg, folder, tmp_path):
     store = write_store(cfg, tmp_path / 'store', 1)
     (folder / '02.jpg').write_bytes(encode(photo(2), 'JPEG'))
-    with pytest.raises(StoreError, match='pictures.sizes'):
+    with pytest.raises(StoreError, match='images.sizes'):
         replayed(cfg, store)
 
 
@@ -192,46 +190,46 @@ def test_training_from_the_store_reports_and_counts(cfg, tmp_path):
 
 
 def test_the_policy_is_that_of_the_data_set(cfg, folder, tmp_path):
-    cfg.train_dataloader.dataset.max_bad_pictures = 1
-    with pytest.raises(TooManyBadPicturesError, match='2 of 12 images are bad so far, and at most 1'):
+    cfg.train_dataloader.dataset.max_bad_images = 1
+    with pytest.raises(TooManyBadImagesError, match='2 of 12 images are bad so far, and at most 1'):
         write_store(cfg, tmp_path / 'few', 2)
-    cfg.train_dataloader.dataset.bad_pictures = 'raise'
-    with pytest.raises(BadPictureError, match=r'0[27]\.jpg cannot be used'):
+    cfg.train_dataloader.dataset.bad_images = 'raise'
+    with pytest.raises(BadImageError, match=r'0[27]\.jpg cannot be used'):
         write_store(cfg, tmp_path / 'none', 2)
-    cfg.train_dataloader.dataset.update(bad_pictures='skip', max_bad_pictures=2)
+    cfg.train_dataloader.dataset.update(bad_images='skip', max_bad_images=2)
     store = write_store(cfg, tmp_path / 'store', 2)
-    cfg.train_dataloader.dataset.bad_pictures = 'raise'  # a store that is complete already is no way around it
-    with pytest.raises(TooManyBadPicturesError, match="at most 0 may be left out .bad_pictures='raise'"):
+    cfg.train_dataloader.dataset.bad_images = 'raise'  # a store that is complete already is no way around it
+    with pytest.raises(TooManyBadImagesError, match="at most 0 may be left out .bad_images='raise'"):
         write_store(cfg, tmp_path / 'store', 2)
     assert not store.missing()
 
 
 def test_a_run_that_was_stopped_goes_on_and_knows_what_was_bad(cfg, tmp_path, log):
     first = write_store(cfg, tmp_path / 'store', VIEWS)
-    expected = np.stack([first[row] for row in range(PICTURES * VIEWS)])
+    expected = np.stack([first[row] for row in range(IMAGES * VIEWS)])
     for name in ('00001.npy', '00001.crc32'):
         (tmp_path / 'store/shards' / name).unlink()
     (tmp_path / 'store/shards/00001.bad').write_text(json.dumps({5: 'of a writer that was stopped'}))
     log.clear()
     again = write_store(cfg, tmp_path / 'store', VIEWS)
     assert log.text.count('Bad image left out') == 2
-    assert list(again.bad_pictures()) == [2, 7]
-    np.testing.assert_allclose(np.stack([again[row] for row in range(PICTURES * VIEWS)]), expected, atol=1e-3)
+    assert list(again.bad_images()) == [2, 7]
+    np.testing.assert_allclose(np.stack([again[row] for row in range(IMAGES * VIEWS)]), expected, atol=1e-3)
 
 
 def test_an_embedding_of_no_length_is_still_refused(tmp_path):
     """Zero rows are those of bad images alone."""
-    store = TeacherStore.create(tmp_path, dict(views=1, pictures=dict(count=3), teacher=dict(embed_dim=4)))
+    store = TeacherStore.create(tmp_path, dict(views=1, images=dict(count=3), teacher=dict(embed_dim=4)))
     rows = np.eye(4)[:3]
     rows[1] = 0
     with pytest.raises(StoreError, match='a length other than 1'):
         store.write(0, rows)
     assert store.missing() == [0]
     store.write(0, np.eye(4)[:3], {1: 'empty'})
-    assert not store[1].any() and store[0].any() and store.bad_pictures() == {1: 'empty'}
+    assert not store[1].any() and store[0].any() and store.bad_images() == {1: 'empty'}
     (tmp_path / 'shards/00000.bad').write_text('{"1": "emp')
     with pytest.raises(StoreError, match='00000.bad is damaged.*Remove the file 00000.crc32'):
-        store.bad_pictures()
+        store.bad_images()
     store = TeacherStore(tmp_path)
     store.write(0, np.eye(4)[:3])
-    assert store.bad_pictures() == {} and TeacherStore(tmp_path)[1].any()
+    assert store.bad_images() == {} and TeacherStore(tmp_path)[1].any()

@@ -11,19 +11,19 @@ train_dataloader = dict(
     # mmengine's own default makes lists, which mmpretrain's preprocessor takes for views of one image.
     collate_fn=dict(type='mmlgd.default_collate'),
     dataset=dict(
-        type='mmlgd.Pictures',
-        data_root='data/pictures',
+        type='mmlgd.Images',
+        data_root='data/images',
         data_prefix='',
         with_label=False,
         # The published view: crop, colour, grey, blur, flip. 'moco-v2-crop' takes a sixth to a third of the CPU time, and
         # model.data_preprocessor.augmentation does the rest for whole batches on the GPU, as in
-        # lgd/lgd_resnet18_1xb256-coslr-200e_pictures_batched.py. For other views, give a pipeline instead of these three.
+        # lgd/lgd_resnet18_1xb256-coslr-200e_images_batched.py. For other views, give a pipeline instead of these three.
         view='moco-v2',
         size=224,
         crop=(0.2, 1.0),
         # The log reports each bad image, and another one takes its place; the run stops if more than one in a hundred is
-        # bad. bad_pictures='raise' stops at the first.
-        bad_pictures='skip',
-        max_bad_pictures=0.01,
+        # bad. bad_images='raise' stops at the first.
+        bad_images='skip',
+        max_bad_images=0.01,
     ),
 )

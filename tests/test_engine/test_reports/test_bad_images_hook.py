@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
-from mmlgd.datasets import BadPictureError, TooManyBadPicturesError
+from mmlgd.datasets import BadImageError, TooManyBadImagesError
 from mmlgd.registry import MODELS
-from tests.bad_pictures import encode, photo
+from tests.bad_images import encode, photo
 
 BAD = {'01.jpg': b'', '06.jpg': b'no image', '11.jpg': encode(photo(), 'JPEG')[:-20]}
 
@@ -34,16 +34,16 @@ pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / 'pictures').mkdir()
+    (tmp_path / 'images').mkdir()
     for k in range(16):
         name = f'{k:02d}.jpg'
-        (tmp_path / 'pictures' / name).write_bytes(BAD.get(name, encode(photo(k), 'JPEG')))
-    return tmp_path / 'pictures'
+        (tmp_path / 'images' / name).write_bytes(BAD.get(name, encode(photo(k), 'JPEG')))
+    return tmp_path / 'images'
 
 
 def config(folder, wrap=lambda dataset: dataset, hooks=(), workers=2, **options):
     dataset = dict(
-        type='mmlgd.Pictures',
+        type='mmlgd.Images',
         data_root=str(folder),
         with_label=False,
         serialize_data=False,  # which would wait for the garbage collector
@@ -68,7 +68,7 @@ def config(folder, wrap=lambda dataset: dataset, hooks=(), workers=2, **options)
             train_dataloader=loader,
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
             train_cfg=dict(by_epoch=True, max_epochs=2),
-            default_hooks=dict(bad_pictures=dict(type='mmlgd.BadPicturesHook'), checkpoint=None),
+            default_hooks=dict(bad_images=dict(type='mmlgd.BadImagesHook'), checkpoint=None),
             custom_hooks=list(hooks),
             work_dir=str(folder.parent / 'run'),
             log_level='INFO',
@@ -93,7 +93,7 @@ def log_of(folder):
     ids=['plain', 'with a summary', 'repeated', 'views'],
 )
 def test_each_is_reported_once_with_path_and_reason_and_counted_in_the_end(folder, wrap, hooks):
-    Runner.from_cfg(config(folder, wrap, hooks, bad_pictures='skip', max_bad_pictures=3)).train()
+    Runner.from_cfg(config(folder, wrap, hooks, bad_images='skip', max_bad_images=3)).train()
     log = log_of(folder)
     told = dict(re.findall(r'WARNING - Bad image left out: (\S+): (.*)', log))
     assert told.keys() == {str(folder / name) for name in BAD} and log.count('Bad image left out') == 3
@@ -106,25 +106,25 @@ def test_the_summary_of_a_clean_folder_says_so(folder):
     for name in BAD:
         (folder / name).unlink()
     hooks = [dict(type='mmlgd.SummaryHook')]
-    Runner.from_cfg(config(folder, hooks=hooks, workers=0, bad_pictures='skip', max_bad_pictures=3)).train()
+    Runner.from_cfg(config(folder, hooks=hooks, workers=0, bad_images='skip', max_bad_images=3)).train()
     assert log_of(folder).count('No image of 13 was bad.') == 1
 
 
 def test_the_limit_is_of_all_workers_together(folder):
     """Three bad images in three batches: neither of two workers meets more than two."""
-    cfg = config(folder, bad_pictures='skip', max_bad_pictures=2)
+    cfg = config(folder, bad_images='skip', max_bad_images=2)
     cfg.train_dataloader.sampler.shuffle = False
-    with pytest.raises(TooManyBadPicturesError, match='3 of 16 images are bad so far, and at most 2') as caught:
+    with pytest.raises(TooManyBadImagesError, match='3 of 16 images are bad so far, and at most 2') as caught:
         Runner.from_cfg(cfg).train()
     assert 'worker process' not in str(caught.value)
     assert all(str(folder / name) in str(caught.value) for name in BAD)
 
 
 def test_the_first_stops_the_run_where_that_is_the_policy(folder):
-    cfg = config(folder, bad_pictures='raise')
+    cfg = config(folder, bad_images='raise')
     cfg.train_dataloader.sampler.shuffle = False
     with pytest.raises(
-        BadPictureError, match=r'01\.jpg cannot be used: it is empty \(0 bytes\)\. Repair it or remove it'
+        BadImageError, match=r'01\.jpg cannot be used: it is empty \(0 bytes\)\. Repair it or remove it'
     ):
         Runner.from_cfg(cfg).train()
 
@@ -132,23 +132,23 @@ def test_the_first_stops_the_run_where_that_is_the_policy(folder):
 def on_rank(rank, folder, options):
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', f'file://{folder.parent}/rendezvous', rank=rank, world_size=2)
-    cfg = config(folder, workers=0, bad_pictures='skip', **options)
+    cfg = config(folder, workers=0, bad_images='skip', **options)
     cfg.train_dataloader.sampler.shuffle = False
     try:
         Runner.from_cfg(cfg).train()
-    except TooManyBadPicturesError as error:
+    except TooManyBadImagesError as error:
         (folder.parent / f'{rank}.txt').write_text(str(error))
     torch.distributed.destroy_process_group()
 
 
 def test_two_ranks_report_each_once(folder):
     """Without shuffling, rank 0 reads images 0, 2, ...: two of three bad ones are the other's."""
-    mp.start_processes(on_rank, (folder, dict(max_bad_pictures=3)), nprocs=2, start_method='fork')
+    mp.start_processes(on_rank, (folder, dict(max_bad_images=3)), nprocs=2, start_method='fork')
     log = log_of(folder)
     assert sorted(re.findall(r'left out: (\S+):', log)) == [str(folder / name) for name in BAD]
     assert log.count('3 of 16 images were bad and left out.') == 1
     shutil.rmtree(folder.parent / 'run')
     (folder.parent / 'rendezvous').unlink(missing_ok=True)
-    mp.start_processes(on_rank, (folder, dict(max_bad_pictures=2)), nprocs=2, start_method='fork')
+    mp.start_processes(on_rank, (folder, dict(max_bad_images=2)), nprocs=2, start_method='fork')
     for rank in range(2):  # both stop, at the end of the epoch: neither has met three by itself
         assert '3 of 16 images are bad so far, and at most 2' in (folder.parent / f'{rank}.txt').read_text()

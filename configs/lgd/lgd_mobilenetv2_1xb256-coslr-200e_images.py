@@ -1,9 +1,9 @@
 # Your own images and class names, on one GPU:
-#   mmlgd train configs/lgd/lgd_mobilenetv2_1xb256-coslr-200e_pictures.py --cfg-options \
-#       train_dataloader.dataset.data_root=/my/pictures model.text.vocabulary=/my/names.txt
+#   mmlgd train configs/lgd/lgd_mobilenetv2_1xb256-coslr-200e_images.py --cfg-options \
+#       train_dataloader.dataset.data_root=/my/images model.text.vocabulary=/my/names.txt
 _base_ = [
     '../_base_/models/lgd_mobilenetv2.py',
-    '../_base_/datasets/pictures.py',
+    '../_base_/datasets/images.py',
     '../_base_/schedules/sgd_coslr_200e.py',
     '../_base_/default_runtime.py',
 ]

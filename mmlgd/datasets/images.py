@@ -15,17 +15,17 @@ from mmlgd.registry import DATASETS
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from .folder import images_in
-from .loading import BadPictureError
+from .loading import BadImageError
 from .views import view_pipeline
 
 POLICIES = ('raise', 'skip')
 
 
-class TooManyBadPicturesError(MMLGDError, ValueError):
+class TooManyBadImagesError(MMLGDError, ValueError):
     """A data set has more bad images than may be left out."""
 
 
-class BadPictures:
+class BadImages:
     """The policy for bad images of a data set.
 
     Args:
@@ -38,88 +38,88 @@ class BadPictures:
         ValueError: An unknown policy, or ``most`` is neither a number nor a share.
 
     Examples:
-        >>> from mmlgd.datasets.pictures import BadPictures
-        >>> BadPictures('skip', 0.01).limit(1200)
+        >>> from mmlgd.datasets.images import BadImages
+        >>> BadImages('skip', 0.01).limit(1200)
         12
     """
 
     def __init__(self, policy: str = 'raise', most: Union[int, float] = 0.01):
         if policy not in POLICIES:
-            raise ConfigError(f'bad_pictures is one of {POLICIES}, got {policy!r}.')
+            raise ConfigError(f'bad_images is one of {POLICIES}, got {policy!r}.')
         is_number = isinstance(most, (int, float)) and not isinstance(most, bool)
         if not is_number or not (0 < most < 1 or (most >= 1 and most == int(most))):
-            raise ConfigError(f'max_bad_pictures is a number of images or a share between 0 and 1, got {most!r}.')
+            raise ConfigError(f'max_bad_images is a number of images or a share between 0 and 1, got {most!r}.')
         self.policy = policy
         self.most = most
 
-    def limit(self, pictures: int) -> int:
+    def limit(self, images: int) -> int:
         """Return how many images may be left out.
 
         Args:
-            pictures (int): Number of images in the data set.
+            images (int): Number of images in the data set.
 
         Returns:
             int: Fewer than all; 0 if the policy is ``'raise'``.
         """
         if self.policy == 'raise':
             return 0
-        allowed = int(self.most) if self.most >= 1 else max(1, int(self.most * pictures))
-        return min(allowed, pictures - 1)
+        allowed = int(self.most) if self.most >= 1 else max(1, int(self.most * images))
+        return min(allowed, images - 1)
 
-    def require_few(self, bad: dict[str, str], pictures: int) -> None:
+    def require_few(self, bad: dict[str, str], images: int) -> None:
         """Refuse more bad images than may be left out.
 
         Args:
             bad (Dict[str, str]): What is wrong, by path.
-            pictures (int): Number of images in the data set.
+            images (int): Number of images in the data set.
 
         Raises:
-            TooManyBadPicturesError: The message names some of them.
+            TooManyBadImagesError: The message names some of them.
         """
-        if len(bad) > (limit := self.limit(pictures)):
+        if len(bad) > (limit := self.limit(images)):
             lines = '\n'.join(f'  {shown(path)}: {reason}' for path, reason in list(bad.items())[:5])
             more = f'\n  and {len(bad) - 5} more' if len(bad) > 5 else ''
-            raise TooManyBadPicturesError(
-                f'{len(bad)} of {pictures} images are bad so far, and at most {limit} may be left out '
-                f'(bad_pictures={self.policy!r}, max_bad_pictures={self.most}):\n{lines}{more}\n'
+            raise TooManyBadImagesError(
+                f'{len(bad)} of {images} images are bad so far, and at most {limit} may be left out '
+                f'(bad_images={self.policy!r}, max_bad_images={self.most}):\n{lines}{more}\n'
                 f'Repair them, remove them from the folder, or allow more.'
             )
 
-    def first_good(self, load: Callable[[int], dict], index: int, pictures: int, met: dict[str, str]) -> dict:
+    def first_good(self, load: Callable[[int], dict], index: int, images: int, met: dict[str, str]) -> dict:
         """Load an image, or a replacement if it is bad.
 
         Args:
-            load (Callable): From the number of an image to its sample; raises :class:`BadPictureError`.
+            load (Callable): From the number of an image to its sample; raises :class:`BadImageError`.
             index (int): The image.
-            pictures (int): Number of images in the data set.
+            images (int): Number of images in the data set.
             met (Dict[str, str]): The bad images found so far, with reasons by path; this call adds to it.
 
         Returns:
-            dict: The sample. If the image was bad, its data sample has ``bad_pictures``: what was wrong, by path. The
-            main process gets it with the batch, see :func:`bad_pictures_of`.
+            dict: The sample. If the image was bad, its data sample has ``bad_images``: what was wrong, by path. The
+            main process gets it with the batch, see :func:`bad_images_of`.
 
         Raises:
-            BadPictureError: The policy is ``'raise'``.
-            TooManyBadPicturesError: This process alone has found more than may be left out.
+            BadImageError: The policy is ``'raise'``.
+            TooManyBadImagesError: This process alone has found more than may be left out.
         """
         bad: dict[str, str] = {}
-        for place in _places(index, pictures):
+        for place in _places(index, images):
             try:
                 sample = load(place)
-            except BadPictureError as error:
+            except BadImageError as error:
                 if self.policy == 'raise':
                     raise
                 bad[error.path] = met[error.path] = error.reason
-                self.require_few(met, pictures)  # also ends the search if no image is good
+                self.require_few(met, images)  # also ends the search if no image is good
             else:
                 if bad:
-                    sample['data_samples'].set_metainfo(dict(bad_pictures=bad))
+                    sample['data_samples'].set_metainfo(dict(bad_images=bad))
                 return sample
         raise AssertionError('The places never end.')
 
 
-def bad_pictures_of(batch: dict) -> list[dict[str, str]]:
-    """Read the bad images that :meth:`BadPictures.first_good` has noted in a batch.
+def bad_images_of(batch: dict) -> list[dict[str, str]]:
+    """Read the bad images that :meth:`BadImages.first_good` has noted in a batch.
 
     Args:
         batch (dict): Collated.
@@ -128,7 +128,7 @@ def bad_pictures_of(batch: dict) -> list[dict[str, str]]:
         List[Dict[str, str]]: For each sample what was wrong, by path; the requested image comes first. Empty if that
         image was good.
     """
-    return [sample.get('bad_pictures', {}) for sample in batch.get('data_samples') or ()]
+    return [sample.get('bad_images', {}) for sample in batch.get('data_samples') or ()]
 
 
 def report_text(path: str, reason: str) -> str:
@@ -144,12 +144,12 @@ def report_text(path: str, reason: str) -> str:
     return f'Bad image left out: {shown(path)}: {reason}.'
 
 
-def count_text(bad: int, pictures: int) -> str:
+def count_text(bad: int, images: int) -> str:
     """Write the log line that counts bad images at the end.
 
     Args:
         bad (int): How many were left out.
-        pictures (int): Number of images in the data set.
+        images (int): Number of images in the data set.
 
     Returns:
         str: A line.
@@ -159,27 +159,27 @@ def count_text(bad: int, pictures: int) -> str:
         'No image of 1200 was bad.'
     """
     if not bad:
-        return f'No image of {pictures} was bad.'
-    return f'{bad} of {pictures} images {"was" if bad == 1 else "were"} bad and left out.'
+        return f'No image of {images} was bad.'
+    return f'{bad} of {images} images {"was" if bad == 1 else "were"} bad and left out.'
 
 
-def _places(index: int, pictures: int) -> Iterator[int]:
+def _places(index: int, images: int) -> Iterator[int]:
     """Yield an image, then its replacements: drawn at random, so that the images of a bad folder get different ones."""
     yield index
     for attempt in count():
-        yield int(np.random.SeedSequence((index, attempt)).generate_state(1)[0]) % pictures
+        yield int(np.random.SeedSequence((index, attempt)).generate_state(1)[0]) % images
 
 
 @DATASETS.register_module()
-class Pictures(CustomDataset):
+class Images(CustomDataset):
     """mmpretrain's ``CustomDataset``, with a policy for images that cannot be used.
 
     Without ``ann_file``, the images are those that :func:`~mmlgd.datasets.folder.images_in` lists.
 
     Args:
-        bad_pictures (str): ``'raise'`` stops at the first bad image; ``'skip'`` leaves up to ``max_bad_pictures`` out,
+        bad_images (str): ``'raise'`` stops at the first bad image; ``'skip'`` leaves up to ``max_bad_images`` out,
             and replaces each by another image, always the same one. Defaults to ``'raise'``.
-        max_bad_pictures (int | float): How many may be left out: a number, or a share between 0 and 1. A share allows
+        max_bad_images (int | float): How many may be left out: a number, or a share between 0 and 1. A share allows
             at least one image. Never all may be left out. Defaults to 0.01.
         extensions (Sequence[str]): Suffixes of the files that are images. Defaults to
             :data:`~mmlgd.utils.paths.IMAGE_SUFFIXES`.
@@ -197,14 +197,14 @@ class Pictures(CustomDataset):
         UnreadableFolderError: A part of it may not be read.
 
     Examples:
-        >>> dataset = dict(type='mmlgd.Pictures', data_root='pictures', with_label=False, bad_pictures='skip')
+        >>> dataset = dict(type='mmlgd.Images', data_root='images', with_label=False, bad_images='skip')
     """
 
     def __init__(
         self,
         *args,
-        bad_pictures: str = 'raise',
-        max_bad_pictures: Union[int, float] = 0.01,
+        bad_images: str = 'raise',
+        max_bad_images: Union[int, float] = 0.01,
         extensions: Sequence[str] = IMAGE_SUFFIXES,
         view: Optional[str] = None,
         size: int = 224,
@@ -212,15 +212,15 @@ class Pictures(CustomDataset):
         pipeline: Sequence = (),
         **kwargs,
     ):
-        self.bad_pictures = BadPictures(bad_pictures, max_bad_pictures)
+        self.bad_images = BadImages(bad_images, max_bad_images)
         self._met: dict[str, str] = {}
         if view is not None and not pipeline:
             pipeline = view_pipeline(view, size, crop)
         super().__init__(*args, extensions=extensions, pipeline=pipeline, **kwargs)
-        if self.test_mode and bad_pictures == 'skip':
+        if self.test_mode and bad_images == 'skip':
             raise ConfigError(
-                "bad_pictures='skip' with test_mode=True: evaluation never skips images, because a score over a "
-                "different set would be misleading. Evaluate with bad_pictures='raise'."
+                "bad_images='skip' with test_mode=True: evaluation never skips images, because a score over a "
+                "different set would be misleading. Evaluate with bad_images='raise'."
             )
 
     def __getitem__(self, idx: int) -> dict:
@@ -232,7 +232,7 @@ class Pictures(CustomDataset):
         Returns:
             dict: What the pipeline packs.
         """
-        return self.bad_pictures.first_good(self.load, idx, len(self), self._met)
+        return self.bad_images.first_good(self.load, idx, len(self), self._met)
 
     def load(self, idx: int) -> dict:
         """Load exactly this image.
@@ -244,7 +244,7 @@ class Pictures(CustomDataset):
             dict: What the pipeline packs.
 
         Raises:
-            BadPictureError: The image is bad.
+            BadImageError: The image is bad.
         """
         return super().__getitem__(idx)
 

@@ -1,8 +1,8 @@
 # The recipe that won docs/study.md, for a few thousand images of your own; the base of `mmlgd pretrain --recipe small-data`.
 # By hand:
-#   mmlgd train configs/small/lgd_resnet18_1xb64-onecycle_pictures.py --cfg-options \
-#       train_dataloader.dataset.data_root=/my/pictures model.text.vocabulary=/my/names.txt
-_base_ = '../lgd/lgd_resnet18_1xb256-coslr-200e_pictures.py'
+#   mmlgd train configs/small/lgd_resnet18_1xb64-onecycle_images.py --cfg-options \
+#       train_dataloader.dataset.data_root=/my/images model.text.vocabulary=/my/names.txt
+_base_ = '../lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
 
 epochs, batch = 200, 64
 model = dict(

@@ -2,7 +2,7 @@
 #   mmlgd train configs/small/<this file> --cfg-options data_root=/my/images names=/my/names.txt
 _base_ = 'lgd_resnet18-half_tiny-imagenet.py'
 
-data_root = 'data/pictures'
+data_root = 'data/images'
 names = 'data/names.txt'
 epochs, batch = 60, 32
 model = dict(

@@ -8,11 +8,11 @@ import pytest
 import torch
 from mmpretrain.datasets import CustomDataset
 
-from mmlgd.datasets import BadPictureError, Pictures, TooManyBadPicturesError
+from mmlgd.datasets import BadImageError, Images, TooManyBadImagesError
 from mmlgd.datasets.collate import default_collate
-from mmlgd.datasets.pictures import BadPictures, bad_pictures_of, count_text
+from mmlgd.datasets.images import BadImages, bad_images_of, count_text
 from mmlgd.store import SeededViews
-from tests.bad_pictures import encode, photo
+from tests.bad_images import encode, photo
 
 PIPELINE = [
     dict(type='mmlgd.LoadImageFromFile'),
@@ -45,28 +45,28 @@ def folder(_folder, tmp_path):
 
 
 def dataset(folder, **options):
-    options = {**dict(bad_pictures='skip', max_bad_pictures=3), **options}
-    return Pictures(data_root=str(folder), pipeline=PIPELINE, **PLAIN, **options)
+    options = {**dict(bad_images='skip', max_bad_images=3), **options}
+    return Images(data_root=str(folder), pipeline=PIPELINE, **PLAIN, **options)
 
 
 def name(sample):
     return sample['data_samples'].img_path[-6:]
 
 
-def test_the_first_bad_picture_stops_all_unless_it_is_asked_for(folder):
+def test_the_first_bad_image_stops_all_unless_it_is_asked_for(folder):
     """The class is strict; our configs ask."""
-    for options in (dict(bad_pictures='raise'), {}):
-        strict = Pictures(data_root=str(folder), pipeline=PIPELINE, **PLAIN, **options)
+    for options in (dict(bad_images='raise'), {}):
+        strict = Images(data_root=str(folder), pipeline=PIPELINE, **PLAIN, **options)
         assert name(strict[4]) == '04.jpg'
-        with pytest.raises(BadPictureError, match=r'05\.jpg cannot be used: it is cut off .*Repair it or remove it'):
+        with pytest.raises(BadImageError, match=r'05\.jpg cannot be used: it is cut off .*Repair it or remove it'):
             strict[5]
 
 
-def test_a_good_picture_takes_the_place_and_tells(folder):
-    pictures = dataset(folder)
+def test_a_good_image_takes_the_place_and_tells(folder):
+    images = dataset(folder)
     for k in range(GOOD):
-        sample = pictures[k]
-        (told,) = bad_pictures_of(default_collate([sample]))
+        sample = images[k]
+        (told,) = bad_images_of(default_collate([sample]))
         if f'{k:02d}.jpg' in BAD:
             assert name(sample) not in BAD
             assert next(iter(told)) == str(folder / f'{k:02d}.jpg')  # the one that was asked for comes first
@@ -76,34 +76,34 @@ def test_a_good_picture_takes_the_place_and_tells(folder):
 
 def test_what_takes_the_place_is_the_same_in_every_process_and_state(folder):
     first = {k: name(dataset(folder)[k]) for k in (5, 11, 17)}
-    pictures = pickle.loads(pickle.dumps(dataset(folder)))
+    images = pickle.loads(pickle.dumps(dataset(folder)))
     np.random.seed(7), torch.manual_seed(7)
-    assert {k: name(pictures[k]) for k in (17, 5, 11)} == first
-    loader = torch.utils.data.DataLoader(pictures, batch_size=1, num_workers=2, collate_fn=default_collate)
+    assert {k: name(images[k]) for k in (17, 5, 11)} == first
+    loader = torch.utils.data.DataLoader(images, batch_size=1, num_workers=2, collate_fn=default_collate)
     for k, batch in enumerate(loader):
         assert batch['data_samples'][0].img_path[-6:] == first.get(k, f'{k:02d}.jpg')
     assert len(set(first.values())) > 1  # not all have the same one
 
 
 def test_more_than_the_limit_is_refused_with_names(folder):
-    pictures = dataset(folder, max_bad_pictures=2)
-    pictures[5], pictures[11], pictures[5]
-    with pytest.raises(TooManyBadPicturesError, match='3 of 20 images are bad so far, and at most 2') as caught:
+    images = dataset(folder, max_bad_images=2)
+    images[5], images[11], images[5]
+    with pytest.raises(TooManyBadImagesError, match='3 of 20 images are bad so far, and at most 2') as caught:
         for k in range(GOOD):
-            pictures[k]
+            images[k]
     for bad, reason in zip(BAD, ('cut off', r'0 bytes', 'not a readable image')):
         assert f'{folder / bad}: it is' in str(caught.value) and reason in str(caught.value)
 
 
-def test_a_folder_of_nothing_but_bad_pictures_ends(folder):
+def test_a_folder_of_nothing_but_bad_images_ends(folder):
     for file in folder.iterdir():
         file.write_bytes(b'')
-    with pytest.raises(TooManyBadPicturesError, match='and 15 more'):
-        dataset(folder, max_bad_pictures=10_000)[0]
+    with pytest.raises(TooManyBadImagesError, match='and 15 more'):
+        dataset(folder, max_bad_images=10_000)[0]
 
 
 def test_errors_of_a_worker_reach_the_main_process(folder):
-    for options, error in ((dict(bad_pictures='raise'), BadPictureError), (dict(max_bad_pictures=1), ValueError)):
+    for options, error in ((dict(bad_images='raise'), BadImageError), (dict(max_bad_images=1), ValueError)):
         loader = torch.utils.data.DataLoader(
             dataset(folder, **options), batch_size=4, num_workers=2, collate_fn=default_collate
         )
@@ -111,60 +111,58 @@ def test_errors_of_a_worker_reach_the_main_process(folder):
             list(loader)
 
 
-@pytest.mark.parametrize(
-    'most, pictures, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)]
-)
-def test_the_limit(most, pictures, limit):
-    assert BadPictures('skip', most).limit(pictures) == limit
-    assert BadPictures('raise', most).limit(pictures) == 0
+@pytest.mark.parametrize('most, images, limit', [(0.01, 1200, 12), (0.01, 50, 1), (0.5, 3, 1), (7, 100, 7), (7, 5, 4)])
+def test_the_limit(most, images, limit):
+    assert BadImages('skip', most).limit(images) == limit
+    assert BadImages('raise', most).limit(images) == 0
 
 
 @pytest.mark.parametrize('most', [0, -1, 1.5, float('nan'), '1%', True, None])
 def test_a_limit_that_is_none_is_refused(most):
-    with pytest.raises(ValueError, match='max_bad_pictures is a number'):
-        BadPictures('skip', most)
+    with pytest.raises(ValueError, match='max_bad_images is a number'):
+        BadImages('skip', most)
 
 
 def test_an_unknown_policy_is_refused(folder):
     with pytest.raises(ValueError, match=r"one of \('raise', 'skip'\), got 'ignore'"):
-        dataset(folder, bad_pictures='ignore')
+        dataset(folder, bad_images='ignore')
 
 
-def test_evaluation_is_of_all_pictures_or_of_none(folder):
+def test_evaluation_is_of_all_images_or_of_none(folder):
     with pytest.raises(ValueError, match='test_mode=True'):
         dataset(folder, test_mode=True)
     for evaluated in (
-        dataset(folder, test_mode=True, bad_pictures='raise'),
+        dataset(folder, test_mode=True, bad_images='raise'),
         CustomDataset(data_root=str(folder), pipeline=PIPELINE, **PLAIN),  # as in our val_dataloaders
     ):
-        with pytest.raises(BadPictureError, match=BAD[0]):
+        with pytest.raises(BadImageError, match=BAD[0]):
             [evaluated[k] for k in range(GOOD)]
 
 
-def test_missing_files_of_a_list_are_bad_pictures(folder):
+def test_missing_files_of_a_list_are_bad_images(folder):
     (folder / 'list.txt').write_text('00.jpg\nmissing.jpg\n01.jpg\n')
-    pictures = dataset(folder, ann_file='list.txt')
-    (told,) = bad_pictures_of(default_collate([pictures[1]]))
+    images = dataset(folder, ann_file='list.txt')
+    (told,) = bad_images_of(default_collate([images[1]]))
     assert told == {str(folder / 'missing.jpg'): 'it cannot be read (No such file or directory)'}
 
 
-def test_a_folder_named_like_a_picture_is_a_folder(folder):
+def test_a_folder_named_like_an_image_is_a_folder(folder):
     (folder / 'more.jpg').mkdir()
     (folder / '00.jpg').rename(folder / 'more.jpg' / '00.jpg')
-    pictures = dataset(folder)
-    assert len(pictures) == GOOD and pictures[GOOD - 1]['data_samples'].img_path.endswith('more.jpg/00.jpg')
+    images = dataset(folder)
+    assert len(images) == GOOD and images[GOOD - 1]['data_samples'].img_path.endswith('more.jpg/00.jpg')
 
 
-def test_a_view_of_a_bad_picture_is_the_view_of_another(folder):
+def test_a_view_of_a_bad_image_is_the_view_of_another(folder):
     views = SeededViews(dataset(folder), views=3, noise=2)
     for view in range(3):
         sample = views[view * GOOD + 11]
         other = views[view * GOOD + int(name(sample)[:2])]
         assert torch.equal(sample['inputs'], other['inputs'])
         assert torch.equal(sample['augmentation_noise'], other['augmentation_noise'])
-        assert sample['data_samples'].bad_pictures and 'bad_pictures' not in other['data_samples']
-    with pytest.raises(BadPictureError, match=BAD[1]):
-        SeededViews(dataset(folder, bad_pictures='raise'), views=1)[11]
+        assert sample['data_samples'].bad_images and 'bad_images' not in other['data_samples']
+    with pytest.raises(BadImageError, match=BAD[1]):
+        SeededViews(dataset(folder, bad_images='raise'), views=1)[11]
 
 
 def test_the_count():

@@ -36,8 +36,8 @@ def render_object(seed, split, index, size=64):
 
     Example:
         >>> from mmlgd.demo import DEMO_CLASSES, render_object
-        >>> picture, label, caption = render_object(seed=0, split='train', index=2)
-        >>> picture.shape, DEMO_CLASSES[label], 'star' in caption
+        >>> image, label, caption = render_object(seed=0, split='train', index=2)
+        >>> image.shape, DEMO_CLASSES[label], 'star' in caption
         ((64, 64, 3), 'star', True)
     """
     rng = _generator(seed, split, 0, index)
@@ -68,7 +68,7 @@ def render_scene(seed, split, index, size=128):
 
     Example:
         >>> from mmlgd.demo import render_scene
-        >>> picture, labels, masks = render_scene(seed=0, split='val', index=0)
+        >>> image, labels, masks = render_scene(seed=0, split='val', index=0)
         >>> len(labels) == len(masks), int(masks.sum(axis=0).max())
         (True, 1)
     """

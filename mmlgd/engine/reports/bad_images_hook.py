@@ -6,22 +6,22 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmlgd.datasets.pictures import BadPictures, bad_pictures_of, count_text, report_text
+from mmlgd.datasets.images import BadImages, bad_images_of, count_text, report_text
 from mmlgd.registry import HOOKS
 
 from .summary_hook import SummaryHook
 
 
 @HOOKS.register_module()
-class BadPicturesHook(Hook):
+class BadImagesHook(Hook):
     """Report each bad image once, stop the run if there are more than allowed, and count them at the end.
 
     A data loader's workers do not know of each other's bad images; the batches carry the reports, see
-    :class:`~mmlgd.datasets.Pictures`. Ranks exchange theirs at the end of an epoch. Until then, each rank applies the
+    :class:`~mmlgd.datasets.Images`. Ranks exchange theirs at the end of an epoch. Until then, each rank applies the
     limit by itself, and the main rank reports only its own batches.
 
     Examples:
-        >>> default_hooks = dict(bad_pictures=dict(type='mmlgd.BadPicturesHook'))
+        >>> default_hooks = dict(bad_images=dict(type='mmlgd.BadImagesHook'))
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -32,10 +32,10 @@ class BadPicturesHook(Hook):
         """
         self._bad: dict[str, str] = {}
         dataset = runner.train_dataloader.dataset
-        while not hasattr(dataset, 'bad_pictures') and hasattr(dataset, 'dataset'):  # repeated, balanced
+        while not hasattr(dataset, 'bad_images') and hasattr(dataset, 'dataset'):  # repeated, balanced
             dataset = dataset.dataset
-        self._policy: Optional[BadPictures] = getattr(dataset, 'bad_pictures', None)
-        self._pictures = getattr(dataset, 'num_pictures', len(dataset))
+        self._policy: Optional[BadImages] = getattr(dataset, 'bad_images', None)
+        self._images = getattr(dataset, 'num_images', len(dataset))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Take the reports out of a batch.
@@ -46,9 +46,9 @@ class BadPicturesHook(Hook):
             data_batch (dict): The batch.
 
         Raises:
-            TooManyBadPicturesError: There are more than allowed.
+            TooManyBadImagesError: There are more than allowed.
         """
-        for bad in bad_pictures_of(data_batch):
+        for bad in bad_images_of(data_batch):
             self._add(runner, bad)
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -58,7 +58,7 @@ class BadPicturesHook(Hook):
             runner (Runner): The runner.
 
         Raises:
-            TooManyBadPicturesError: There are more than allowed, on all ranks together.
+            TooManyBadImagesError: There are more than allowed, on all ranks together.
         """
         for bad in all_gather_object(self._bad):
             self._add(runner, bad)
@@ -71,8 +71,8 @@ class BadPicturesHook(Hook):
         """
         if self._policy is None and not self._bad:  # a data set that checks no images
             return
-        text = count_text(len(self._bad), self._pictures)
-        runner.message_hub.update_info('bad_pictures', text, resumed=False)
+        text = count_text(len(self._bad), self._images)
+        runner.message_hub.update_info('bad_images', text, resumed=False)
         if not any(isinstance(hook, SummaryHook) for hook in runner.hooks):
             runner.logger.info(text)
 
@@ -85,4 +85,4 @@ class BadPicturesHook(Hook):
             for path, reason in new.items():
                 runner.logger.warning(report_text(path, reason))
         if self._policy is not None:
-            self._policy.require_few(self._bad, self._pictures)
+            self._policy.require_few(self._bad, self._images)
