@@ -3,6 +3,7 @@
 from .augmentation import MoCoV2Augmentation
 from .banks import TextualSemanticsBank, VisualSemanticsBank
 from .base_bank import Bank, BankRows
+from .embedded import Embedded
 from .lgd import LGD
 from .losses import CosineLoss, DistillationLoss, LGDLoss
 from .necks import ProjectionNeck
@@ -22,6 +23,7 @@ __all__ = [
     'CosineTerm',
     'CrossEntropyTerm',
     'DistillationLoss',
+    'Embedded',
     'LGDLoss',
     'MoCoV2Augmentation',
     'OpenCLIPTeacher',

@@ -145,11 +145,24 @@ class ProjectionNeck(MoCoV2Neck):
         Raises:
             ConfigError: C is not ``in_channels``, or the last feature has an unsupported shape.
         """
-        x = pooled(feats)  # (N, C)
-        if x.shape[1] != self.in_channels:
+        return self.project(pooled(feats))
+
+    def project(self, x: Tensor) -> Tensor:
+        """Project vectors of the last feature: of images, or of their places.
+
+        Args:
+            x (Tensor): (..., C).
+
+        Returns:
+            Tensor: (..., D) float32, rows of unit length.
+
+        Raises:
+            ConfigError: C is not ``in_channels``.
+        """
+        if x.shape[-1] != self.in_channels:
             raise ConfigError(
-                f'The backbone gives {x.shape[1]} channels, but the neck has in_channels={self.in_channels}. Set '
-                f"model.neck.in_channels={x.shape[1]} or leave it out (or set the backbone's out_indices to its last "
+                f'The backbone gives {x.shape[-1]} channels, but the neck has in_channels={self.in_channels}. Set '
+                f"model.neck.in_channels={x.shape[-1]} or leave it out (or set the backbone's out_indices to its last "
                 f'stage).'
             )
-        return F.normalize(self.mlp(x).float(), dim=-1)  # (N, D)
+        return F.normalize(self.mlp(x).float(), dim=-1)  # (..., D)

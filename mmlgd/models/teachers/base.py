@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlgd.errors import MMLGDError, brief
+from mmlgd.models.embedded import Embedded
 
 
 class TeacherError(MMLGDError, ValueError):
@@ -39,9 +40,12 @@ class BaseTeacher(nn.Module):
     Attributes:
         text_cache (str, optional): Folder of text embeddings that come with the teacher; read, never written. None by
             default.
+        places_size (Tuple[int, int], optional): Height and width in pixels of the input when places are asked for. None
+            by default: ``image_size``.
     """
 
     text_cache: Optional[str] = None
+    places_size: Optional[tuple[int, int]] = None
 
     def __init__(
         self,
@@ -109,13 +113,44 @@ class BaseTeacher(nn.Module):
         Returns:
             Tensor: (N, D) float32, rows of unit length, without gradient.
         """
+        return self.encode(images).image
+
+    def encode_places(self, images: Tensor) -> Tensor:
+        """Embed each place of images: see :meth:`encode`.
+
+        Args:
+            images (Tensor): (N, 3, H, W), as in :meth:`encode_image`.
+
+        Returns:
+            Tensor: (N, h, w, D) float32, rows of unit length, without gradient.
+
+        Raises:
+            TeacherError: This teacher has no places.
+        """
+        return self.encode(images, places=True).places
+
+    def encode(self, images: Tensor, places: bool = False) -> Embedded:
+        """Embed images, and with ``places`` each of their places from the same forward pass, in inference mode.
+
+        Args:
+            images (Tensor): (N, 3, H, W), as in :meth:`encode_image`.
+            places (bool): Embed the places, too. Defaults to False.
+
+        Returns:
+            Embedded: float32 without gradient, rows of unit length.
+
+        Raises:
+            TeacherError: This teacher has no places.
+        """
         with torch.inference_mode():
             images = images.flip(1) if self.bgr else images
             images = images * self.scale + self.shift  # (N, 3, H, W), RGB, in the teacher's statistics
-            if tuple(images.shape[-2:]) != self.image_size:
-                images = F.interpolate(images, self.image_size, mode=self.interpolation, antialias=True)
-            t = F.normalize(self._encode_image(images).float(), dim=-1)  # (N, D)
-        return t.clone()  # a normal tensor: autograd cannot save inference tensors
+            size = (self.places_size if places else None) or self.image_size
+            if tuple(images.shape[-2:]) != size:
+                images = F.interpolate(images, size, mode=self.interpolation, antialias=True)
+            found = self._encode_places(images) if places else Embedded(self._encode_image(images))
+        # Normal tensors: autograd cannot save inference tensors.
+        return Embedded(*(None if x is None else F.normalize(x.float(), dim=-1).clone() for x in found))
 
     @torch.no_grad()
     def encode_text(self, prompts: list[str]) -> Tensor:
@@ -167,6 +202,13 @@ class BaseTeacher(nn.Module):
 
     def _encode_image(self, images: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def _encode_places(self, images: Tensor) -> Embedded:
+        """Embed images and their places in one pass; a teacher with places implements it."""
+        raise TeacherError(
+            f'{type(self).__name__} has no places: it embeds whole images alone. Take the terms with on="places" out '
+            f'of the loss, or choose a teacher with places, for example OpenCLIPTeacher or ConSETeacher.'
+        )
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         raise NotImplementedError
