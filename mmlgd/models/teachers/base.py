@@ -152,6 +152,18 @@ class BaseTeacher(nn.Module):
         # Normal tensors: autograd cannot save inference tensors.
         return Embedded(*(None if x is None else F.normalize(x.float(), dim=-1).clone() for x in found))
 
+    def check_places(self, wanted: str) -> None:
+        """Refuse this teacher when a run is built that needs places, if it has none.
+
+        Args:
+            wanted (str): What needs them, for the error.
+
+        Raises:
+            TeacherError: It has none.
+        """
+        if type(self)._encode_places is BaseTeacher._encode_places:
+            raise TeacherError(f'{wanted} compare places. {self._without_places()}')
+
     @torch.no_grad()
     def encode_text(self, prompts: list[str]) -> Tensor:
         """Embed prompts with the text tower.
@@ -205,7 +217,10 @@ class BaseTeacher(nn.Module):
 
     def _encode_places(self, images: Tensor) -> Embedded:
         """Embed images and their places in one pass; a teacher with places implements it."""
-        raise TeacherError(
+        raise TeacherError(self._without_places())
+
+    def _without_places(self) -> str:
+        return (
             f'{type(self).__name__} has no places: it embeds whole images alone. Take the terms with on="places" out '
             f'of the loss, or choose a teacher with places, for example OpenCLIPTeacher or ConSETeacher.'
         )
