@@ -77,9 +77,10 @@ _PARTS = {
     ),
     'transform': _Part((TRANSFORMS,), ('mmcv.transforms', 'mmpretrain.datasets.transforms', 'mmlgd.datasets')),
 }
+_MODEL = ('backbone', 'neck', 'places', 'teacher', 'text', 'visual_bank', 'queue', 'place_queue', 'loss')
 # Parts within parts, by their keys; anything else with a type inside a model is a layer.
 _INNER = {
-    'model': {part: part for part in 'backbone neck places teacher text visual_bank queue place_queue loss'.split()},
+    'model': dict(zip(_MODEL, _MODEL)),
     'loss': dict(terms='term'),
     'backbone': dict(backbone_cfg='backbone'),
     'data_preprocessor': dict(augmentation='augmentation', batch_augments='batch_augments'),
