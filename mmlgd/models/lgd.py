@@ -21,6 +21,7 @@ from .losses import DistillationLoss
 from .necks import fit_neck
 from .places import fit_places
 from .teachers import BaseTeacher
+from .teachers.base import no_places
 from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
 
@@ -127,8 +128,8 @@ class LGD(BaseSelfSupervisor):
         )
         self.criterion.check_banks(self.banks)
         compared = ', '.join(self.criterion.needs_places)
-        if compared:
-            teacher.check_places(compared)
+        if compared and not teacher.has_places:
+            raise no_places(teacher.tower_name)
         require(
             places is None or bool(compared), 'No term compares places: leave model.places out, or add on="places".'
         )

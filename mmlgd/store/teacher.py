@@ -82,19 +82,11 @@ class CachedTeacher(BaseTeacher):
         self.live.bgr, self.live.scale, self.live.shift = self.bgr, self.scale, self.shift
         return self.live.encode(images, places)
 
-    def check_places(self, wanted: str) -> None:
-        """Refuse terms on places: a store keeps embeddings of whole images.
-
-        Args:
-            wanted (str): Names of the terms, for the error.
-
-        Raises:
-            StoreError: Always.
-        """
-        raise StoreError(
-            f'{wanted} compare places, but the store in {self.text_cache!r} has none. Train without --store, or take '
-            f'the terms on places out of the loss.'
-        )
+    @property
+    def has_places(self) -> bool:
+        """bool: Whether the live teacher has places; it is built for the answer."""
+        self.prepare()
+        return self.live.has_places
 
     def free_text_tower(self) -> None:
         """Drop the live teacher, which was built for names; the next one is built for images, without a text tower."""
