@@ -7,9 +7,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
+import mmlgd
 from mmlgd import BankRows, DistillationLoss
+from mmlgd.checkpoints import read_checkpoint
 from mmlgd.errors import ConfigError
 from mmlgd.models import Embedded
 from mmlgd.models.teachers.base import TeacherError
@@ -230,6 +233,22 @@ def test_a_dense_checkpoint_and_a_plain_one_load_each_other(lgd_config):
     again = MODELS.build(config)
     again.load_state_dict(rich.state_dict())
     assert torch.equal(again.place_queue.bank, rich.place_queue.bank) and again.place_queue.pointer == 9
+
+
+def test_what_is_published_is_the_student_without_queues_and_path(lgd_config, tmp_path):
+    config = dense(lgd_config)
+    config['backbone']['out_indices'] = (2, 3)
+    config['places'] = dict(stages=[0, 1])
+    model = MODELS.build(copy.deepcopy(config))
+    meta = dict(cfg=Config(dict(default_scope='mmpretrain', model=config)).pretty_text, epoch=2, iter=6)
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'epoch_2.pth')
+    written = mmlgd.publish(tmp_path / 'epoch_2.pth', tmp_path / 'zoo', name='dense')
+    state = read_checkpoint(written.file)['state_dict']
+    assert {key.split('.')[0] for key in state} == {'backbone', 'neck', 'textual_bank', 'visual_bank'}
+    student = mmlgd.Student(written.file, device='cpu')
+    assert student.names == model.class_names
+    x = batch(2)
+    torch.testing.assert_close(mmlgd.get_student(written.file)(x), mmlgd.get_student(tmp_path / 'epoch_2.pth')(x))
 
 
 class Wordy(torch.nn.Module):
