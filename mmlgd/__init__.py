@@ -29,6 +29,7 @@ _PLACES = {
     'QueueBank': 'models',
     'TextualSemanticsBank': 'models',
     'Student': 'student',
+    'StudentPlaces': 'models',
     'VisualSemanticsBank': 'models',
     'ZeroShotInferencer': 'student',
     'compare': 'studies',

@@ -7,6 +7,7 @@ from .embedded import Embedded
 from .lgd import LGD
 from .losses import CosineLoss, DistillationLoss, LGDLoss
 from .necks import ProjectionNeck
+from .places import StudentPlaces, place_map
 from .precision import auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
@@ -30,8 +31,10 @@ __all__ = [
     'PretrainDataPreprocessor',
     'ProjectionNeck',
     'QueueBank',
+    'StudentPlaces',
     'Term',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
     'auto_optim_wrapper',
+    'place_map',
 ]
