@@ -15,13 +15,17 @@ from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.necks import fit_neck
+from mmlgd.models.places import place_map
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
 
+from .image_size import image_size
 from .sized_build import no_larger_than
 
 # Defaults for configs without a value, as in our configs and in mmpretrain's.
-_TYPES = dict(neck='mmlgd.ProjectionNeck', data_preprocessor='mmpretrain.ClsDataPreprocessor')
+_TYPES = dict(
+    neck='mmlgd.ProjectionNeck', places='mmlgd.StudentPlaces', data_preprocessor='mmpretrain.ClsDataPreprocessor'
+)
 
 
 class SavedStudent:
@@ -62,8 +66,8 @@ class SavedStudent:
         """Build a part with its weights.
 
         Args:
-            part (str): ``'backbone'`` or ``'neck'``.
-            below (nn.Module, optional): The backbone before a neck, which defines the neck's channels. Defaults to
+            part (str): ``'backbone'``, ``'neck'`` or ``'places'``.
+            below (nn.Module, optional): The backbone before a neck or places, which defines their channels. Defaults to
                 None: the config defines them.
             **settings: Changes to its config.
 
@@ -79,7 +83,10 @@ class SavedStudent:
         if settings.get('pretrained'):
             settings['pretrained'] = False  # timm would download what the checkpoint replaces
         weights = part_weights(self.state, part, self.source)
-        if below is not None:
+        if part == 'places' and below is not None:
+            zeros = next(below.parameters()).new_zeros(1, 3, *image_size(self.config))
+            settings['channels'] = [place_map([feat], below, zeros.shape[-2:]).shape[1] for feat in below(zeros)]
+        elif below is not None:
             settings = fit_neck(settings, below, backbone_of(self.config, self.source), settings.get('out_channels'))
         with self._guarded(weights):
             module = build_part(settings, f'model.{part}', _TYPES.get(part))
