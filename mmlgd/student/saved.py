@@ -108,14 +108,17 @@ class SavedStudent:
         with self._guarded({}):
             return build_part(settings, 'model.data_preprocessor', _TYPES['data_preprocessor'])
 
-    def temperature(self) -> float:
-        """Read τ_S, the student's temperature in its training.
+    def temperature(self, of: str = 'student') -> float:
+        """Read a temperature over names in its training.
+
+        Args:
+            of (str): ``'student'`` for τ_S, ``'teacher'`` for τ_T. Defaults to ``'student'``.
 
         Raises:
             ConfigError: It is not a number above 0.
         """
         settings = self._settings(self.config['model'].get('loss') or {}, 'loss')
-        return build_part(settings, 'model.loss', 'mmlgd.LGDLoss').student_temperature
+        return getattr(build_part(settings, 'model.loss', 'mmlgd.LGDLoss'), f'{of}_temperature')
 
     def text(self) -> Optional[dict]:
         """Read the names: ``class_names``, ``templates``, ``teacher_id`` and the ``bank`` (K, D); None without a bank.

@@ -126,18 +126,37 @@ class Segmenter(nn.Module):
             Segmentation: At the size of the image, on the CPU.
         """
         shape = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
-        inputs = image[None] if isinstance(image, Tensor) else self._prepared(image)
-        return self._at_size(self.logits(inputs)[0], tuple(shape), scores)
+        if isinstance(image, Tensor):
+            inputs = image[None]
+        else:
+            inputs = self.prepared(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
+        return self.at_size(self.logits(inputs)[0], tuple(shape), scores)
 
-    def _prepared(self, image: np.ndarray) -> Tensor:
-        """Resize an image and normalise it, (1, 3, H, W)."""
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-        grid = self.windows.grid_of(pixels.shape[-2:])
-        pixels = _resized(pixels, pixels_of(grid, self.windows.tower.cell))
-        return self.preprocessor(dict(inputs=pixels, data_samples=[DataSample()]), False)['inputs']
+    def prepared(self, pixels: Tensor) -> Tensor:
+        """Resize images and normalise them.
 
-    def _at_size(self, logits: Tensor, shape: tuple[int, int], keep: bool) -> Segmentation:
-        """Bring logits (K, h, w) to the size of an image, some rows at a time: all at once may fill the memory."""
+        Args:
+            pixels (Tensor): (N, 3, H, W), BGR, 0..255.
+
+        Returns:
+            Tensor: (N, 3, H', W'), for :meth:`logits`.
+        """
+        pixels = pixels if pixels.device.type == 'cpu' else pixels.float()  # torch resizes bytes on a CPU alone
+        pixels = _resized(pixels, pixels_of(self.windows.grid_of(pixels.shape[-2:]), self.windows.tower.cell))
+        return self.preprocessor(dict(inputs=pixels, data_samples=[DataSample() for _ in pixels]), False)['inputs']
+
+    def at_size(self, logits: Tensor, shape: tuple[int, int], keep: bool = False) -> Segmentation:
+        """Name the pixels of an image from the logits of its places.
+
+        Args:
+            logits (Tensor): (K, h, w), of one image, from :meth:`logits`.
+            shape (Tuple[int, int]): H and W.
+            keep (bool): Keep the scores of all names. Defaults to False.
+
+        Returns:
+            Segmentation: At this size, on the CPU.
+        """
+        # Some rows at a time: all at once may fill the memory.
         height, width = shape
         mixing = F.interpolate(torch.eye(logits.shape[1])[None], height, mode='linear')[0].to(logits)  # (h, H)
         labels, best, kept = [], [], []
