@@ -34,6 +34,7 @@ _PLACES = {
     'StudentPlaces': 'models',
     'VisualSemanticsBank': 'models',
     'ZeroShotInferencer': 'student',
+    'ZeroShotSegmentor': 'student',
     'compare': 'studies',
     'draw_banks': 'figures',
     'draw_map': 'figures',

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 from urllib.parse import urlparse
 
 import numpy as np
@@ -29,6 +29,11 @@ class ImageSource:
 
     def __str__(self):
         return shown(self.source) if isinstance(self.source, str) else f'an array {self.source.shape}'
+
+    @property
+    def path(self) -> Optional[str]:
+        """Str | None: Its file or URL; None for an array."""
+        return self.source if isinstance(self.source, str) else None
 
     def read(self) -> np.ndarray:
         """Read it as (H, W, 3), BGR; errors of decoders and networks become one error that names the image."""
@@ -100,6 +105,26 @@ def batches(
             yield default_collate(list(group))
 
 
+def output_files(images: list[ImageSource], folder: Union[str, Path]) -> list[Path]:
+    """Choose a PNG file for what is drawn of each image: one file each, and never one of the images themselves.
+
+    Args:
+        images (List[ImageSource]): From :func:`find_images`.
+        folder (str | Path): Where to write; sub-folders are kept.
+
+    Returns:
+        List[Path]: A file for each image.
+    """
+    targets, taken = [], {Path(one.source).resolve() for one in images if isinstance(one.source, str)}
+    for index, one in enumerate(images):
+        target = Path(folder, one.name or str(index)).with_suffix('.png')
+        if target.resolve() in taken:  # a.jpg beside a.png, or the folder is that of the images
+            target = target.with_name(f'{target.stem}_{index}.png')
+        taken.add(target.resolve())
+        targets.append(target)
+    return targets
+
+
 def _prepared(images: Iterable[ImageSource], prepare: Callable[[dict], dict], skip: bool) -> Iterator[dict]:
     for index, image in enumerate(images):
         try:
@@ -110,8 +135,7 @@ def _prepared(images: Iterable[ImageSource], prepare: Callable[[dict], dict], sk
             warnings.warn(f'{error} It is skipped.', stacklevel=2)
             continue
         sample = prepare(dict(img=array, img_shape=array.shape[:2], ori_shape=array.shape[:2]))
-        path = image.source if isinstance(image.source, str) else None
-        sample['data_samples'].set_metainfo(dict(index=index, img_path=path))
+        sample['data_samples'].set_metainfo(dict(index=index, img_path=image.path))
         yield sample
 
 

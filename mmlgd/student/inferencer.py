@@ -18,7 +18,7 @@ from rich.progress import track
 
 from mmlgd.errors import ConfigError
 
-from .images import ImageSource, batches, find_images, preparation
+from .images import ImageSource, batches, find_images, output_files, preparation
 from .zero_shot import get_zero_shot_classifier
 
 
@@ -158,7 +158,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         if not show and show_dir is None:
             return
         self.visualizer = self.visualizer or UniversalVisualizer()
-        targets = [None] * len(inputs) if show_dir is None else _targets(inputs, show_dir)
+        targets = [None] * len(inputs) if show_dir is None else output_files(inputs, show_dir)
         for pred in preds:
             source, target = inputs[pred.index], targets[pred.index]
             try:
@@ -194,15 +194,3 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             best = [(self.classes[label], score) for label, score in zip(labels.tolist(), scores.tolist())]
             result.update(index=pred.index, img_path=pred.img_path, topk=best)
         return results
-
-
-def _targets(inputs: list[ImageSource], show_dir: Union[str, Path]) -> list[Path]:
-    """Choose a file for each drawn image: one file each, and never one of the input images."""
-    targets, taken = [], {Path(one.source).resolve() for one in inputs if isinstance(one.source, str)}
-    for index, one in enumerate(inputs):
-        target = Path(show_dir, one.name or str(index)).with_suffix('.png')
-        if target.resolve() in taken:  # a.jpg beside a.png, or show_dir is the folder itself
-            target = target.with_name(f'{target.stem}_{index}.png')
-        taken.add(target.resolve())
-        targets.append(target)
-    return targets

@@ -15,13 +15,17 @@ from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.necks import fit_neck
+from mmlgd.models.places import place_map
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
 
+from .image_size import image_size
 from .sized_build import no_larger_than
 
 # Defaults for configs without a value, as in our configs and in mmpretrain's.
-_TYPES = dict(neck='mmlgd.ProjectionNeck', data_preprocessor='mmpretrain.ClsDataPreprocessor')
+_TYPES = dict(
+    neck='mmlgd.ProjectionNeck', places='mmlgd.StudentPlaces', data_preprocessor='mmpretrain.ClsDataPreprocessor'
+)
 
 
 class SavedStudent:
@@ -62,8 +66,8 @@ class SavedStudent:
         """Build a part with its weights.
 
         Args:
-            part (str): ``'backbone'`` or ``'neck'``.
-            below (nn.Module, optional): The backbone before a neck, which defines the neck's channels. Defaults to
+            part (str): ``'backbone'``, ``'neck'`` or ``'places'``.
+            below (nn.Module, optional): The backbone before a neck or places, which defines their channels. Defaults to
                 None: the config defines them.
             **settings: Changes to its config.
 
@@ -79,7 +83,10 @@ class SavedStudent:
         if settings.get('pretrained'):
             settings['pretrained'] = False  # timm would download what the checkpoint replaces
         weights = part_weights(self.state, part, self.source)
-        if below is not None:
+        if part == 'places' and below is not None:
+            zeros = next(below.parameters()).new_zeros(1, 3, *image_size(self.config))
+            settings['channels'] = [place_map([feat], below, zeros.shape[-2:]).shape[1] for feat in below(zeros)]
+        elif below is not None:
             settings = fit_neck(settings, below, backbone_of(self.config, self.source), settings.get('out_channels'))
         with self._guarded(weights):
             module = build_part(settings, f'model.{part}', _TYPES.get(part))
@@ -101,14 +108,17 @@ class SavedStudent:
         with self._guarded({}):
             return build_part(settings, 'model.data_preprocessor', _TYPES['data_preprocessor'])
 
-    def temperature(self) -> float:
-        """Read τ_S, the student's temperature in its training.
+    def temperature(self, of: str = 'student') -> float:
+        """Read a temperature over names in its training.
+
+        Args:
+            of (str): ``'student'`` for τ_S, ``'teacher'`` for τ_T. Defaults to ``'student'``.
 
         Raises:
             ConfigError: It is not a number above 0.
         """
         settings = self._settings(self.config['model'].get('loss') or {}, 'loss')
-        return build_part(settings, 'model.loss', 'mmlgd.LGDLoss').student_temperature
+        return getattr(build_part(settings, 'model.loss', 'mmlgd.LGDLoss'), f'{of}_temperature')
 
     def text(self) -> Optional[dict]:
         """Read the names: ``class_names``, ``templates``, ``teacher_id`` and the ``bank`` (K, D); None without a bank.

@@ -17,6 +17,7 @@ from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import TextualSemanticsBank
+from mmlgd.models.places import StudentPlaces
 from mmlgd.models.zero_shot import set_scores, zero_shot_scores
 from mmlgd.text import load_templates, load_vocabulary
 
@@ -24,6 +25,8 @@ from .image_size import image_size, reading_pipeline
 from .images import batches, find_images, preparation
 from .live_teacher import build_live_teacher
 from .saved import SavedStudent, backbone_of
+from .segment import Segmentation, Segmenter
+from .windows import Tower, find_tower
 
 
 class Student(BaseModel):
@@ -93,6 +96,7 @@ class Student(BaseModel):
             self.neck = saved.build('neck', self.backbone, out_channels=bank.shape[1])
         elif saved.has('neck') and _is_ours(self.config['model'].get('neck')):  # as in the published code
             self.neck = saved.build('neck', self.backbone)
+        self.place_path = saved.build('places', self.backbone) if saved.has('places') else StudentPlaces()
         self.register_buffer('bank', bank)
         self.names, self.templates = text.get('class_names'), text.get('templates')
         self.teacher_id = text.get('teacher_id')
@@ -192,6 +196,67 @@ class Student(BaseModel):
         student = self.with_names(names)
         return zero_shot_scores(student.embed(images), student.bank, student.temperature)
 
+    @torch.no_grad()
+    def places(self, images: Any) -> Tensor:
+        """Embed each place of images in the joint space: the neck at each position of the feature map.
+
+        Args:
+            images (Any): N images, as above.
+
+        Returns:
+            Tensor: (N, h, w, D) float32, unit rows, row by row from the top left.
+
+        Raises:
+            CheckpointError: The checkpoint has a backbone alone.
+            ConfigError: The backbone gives pooled features, which have no places.
+        """
+        return torch.cat([self._places(batch) for batch in self._batches(images)])
+
+    def segment(
+        self, images: Any, names: Union[str, list, dict, None] = None, *, scores: bool = False, **options
+    ) -> list[Segmentation]:
+        """Find the best name for each pixel of images, at their own sizes.
+
+        Args:
+            images (Any): N images, as above; here they are not cropped, and may have several sizes.
+            names (str | list | dict, optional): K names, at most 255; ``'sky|clouds'`` is one name with two phrasings.
+                Defaults to None, its own.
+            scores (bool): Keep the scores of all names. Defaults to False.
+            **options: ``size``, ``window``, ``stride`` and ``background``, see :meth:`segmenter`.
+
+        Returns:
+            List[Segmentation]: One for each image, at its size: ``labels``, ``score``, ``names``, ``scores``.
+
+        Raises:
+            CheckpointError: It has no textual bank, or its teacher must be named.
+            ConfigError: A number is out of its range.
+        """
+        segmenter = self.segmenter(names, **options)
+        images = images.to(self.data_preprocessor.device) if isinstance(images, Tensor) else find_images(images)
+        arrays = (image if isinstance(image, Tensor) else image.read() for image in images)
+        return [segmenter.segment(array, scores) for array in arrays]
+
+    def segmenter(self, names: Union[str, list, dict, None] = None, **options) -> Segmenter:
+        """Prepare for segmentation with the same names and options many times.
+
+        Args:
+            names (str | list | dict, optional): K names. Defaults to None, its own.
+            **options: ``size``, the short side of a resized image in pixels, by default its own; ``window`` and
+                ``stride`` of sliding windows in pixels, see :class:`~mmlgd.student.windows.Windows`; ``background``,
+                the threshold below which a pixel gets label 255.
+
+        Returns:
+            Segmenter: Its ``segment`` takes one image.
+        """
+        named = self.with_names(names)
+        named._require_names()
+        return Segmenter(self.tower, named.bank, named.names, named.temperature, named.data_preprocessor, **options)
+
+    @cached_property
+    def tower(self) -> Tower:
+        """Tower: How large its places are."""
+        return find_tower(self._places, self.image_size, next(self.backbone.parameters()))
+
     def forward(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None, mode: str = 'tensor'):
         """Score normalised images, as a model of mmengine.
 
@@ -218,6 +283,14 @@ class Student(BaseModel):
         return data_samples
 
     def _embed(self, inputs: Tensor) -> Tensor:
+        self._require_joint_space()
+        return self.neck(self.backbone(inputs))
+
+    def _places(self, inputs: Tensor) -> Tensor:
+        self._require_joint_space()
+        return self.place_path(self.backbone(inputs), self.backbone, self.neck, tuple(inputs.shape[-2:]))
+
+    def _require_joint_space(self) -> None:
         if self.neck is None:
             raise CheckpointError(
                 f'{self.source} has no neck, and so no place in the joint space: it is a backbone alone. Give the '
@@ -228,7 +301,6 @@ class Student(BaseModel):
                 f'{self.source} was loaded with out_indices={self.backbone.out_indices}, which do not end with the '
                 f'stage that its neck was trained on: it has no embeddings. Load it once more without out_indices.'
             )
-        return self.neck(self.backbone(inputs))
 
     def _batches(self, images: Any) -> Iterator[Tensor]:
         if isinstance(images, Tensor):

@@ -9,6 +9,7 @@ from mmlgd.errors import MissingFileError, MMLGDError, shown
 from mmlgd.utils.files import read_small
 
 from .characters import look, unreadable
+from .phrasings import SEPARATOR, phrasing_fault, phrasings
 
 # Name -> (module, class) whose METAINFO has the class names in label order.
 _METAINFO: dict[str, tuple[str, str]] = {
@@ -48,7 +49,8 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
               are installed and from mmlgd otherwise;
             - the path of a UTF-8 text file, one name a line; a line ``key<TAB>name`` counts as its name, as in the
               ``wnid<TAB>name`` files of ImageNet-like sets;
-            - a list of names;
+            - a list of names; a name may have several phrasings, ``'sky|clouds'``: see
+              :func:`~mmlgd.text.phrasings`;
             - ``dict(union=[...])`` of any of these: a name that several of them hold counts once, where it
               comes first.
 
@@ -142,7 +144,7 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
                 f'{unit.capitalize()} {position} of {source} is {name!r}, a {type(name).__name__}; a class name '
                 f'is a string. Quote it.'
             )
-        stripped = name.strip()
+        stripped = SEPARATOR.join(phrasings(name))
         if fault := unreadable(stripped):
             raise VocabularyError(
                 f'{unit.capitalize()} {position} of {source} {fault}: is this a list of class names? Take it out, or '
@@ -151,6 +153,11 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
         seen = look(stripped)
         if not seen:
             raise VocabularyError(f'{unit.capitalize()} {position} of {source} is empty. Remove it or name the class.')
+        if SEPARATOR in stripped and (fault := phrasing_fault(stripped)):
+            raise VocabularyError(
+                f'{unit.capitalize()} {position} of {source}, {stripped!r}, {fault}. Write the phrasings of a class as '
+                f"'sky{SEPARATOR}clouds', each of them once."
+            )
         earlier = first_seen.setdefault(seen, position)
         if earlier != position:
             different = '' if checked[earlier - 1] == stripped else ' (they look the same, but their characters differ)'
