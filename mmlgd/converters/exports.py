@@ -31,7 +31,7 @@ def export(
     *,
     to: Literal[tuple(TARGETS)],
     part: Optional[Literal['backbone', 'embedding', 'zero-shot']] = None,
-    names: Union[str, list, None] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
     size: Optional[int] = None,
@@ -49,8 +49,8 @@ def export(
             ``mmdet`` or ``mmseg`` for a file with ``backbone.`` keys, for ``init_cfg=dict(type='Pretrained', ...)``.
         part (str, optional): For ``onnx``. ``backbone``: the last feature map; ``embedding``: unit vectors in the joint
             space; ``zero-shot``: scores of class names. Defaults to ``backbone``.
-        names (str | list, optional): For ``zero-shot``: class names, a known set (``in1k``, ``coco``, ...), a file or a
-            list. Defaults to the names of training.
+        names (List[str] | str | Path | dict, optional): For ``zero-shot``: a text file, a known set (``in1k``,
+            ``coco``, ...), or the names themselves. Defaults to the names of training.
         templates (str | list, optional): For ``zero-shot``: prompt templates, a known set (``plain``, ...) or a list.
             Defaults to the templates of training.
         teacher_options (dict, optional): For ``zero-shot``: changes to the config of the teacher that embeds the names,

@@ -115,7 +115,7 @@ class _Last(nn.Module):
 
 def load_frozen(
     source: Union[str, Path, Student],
-    vocabulary: Union[str, list, dict, None] = None,
+    vocabulary: Union[str, Path, list, dict, None] = None,
     backbone: Union[dict, None] = None,
     teacher: Optional[dict] = None,
 ) -> FrozenModel:
@@ -129,7 +129,7 @@ def load_frozen(
             classifier; - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'``
             for a random
               start: weights of ``backbone``.
-        vocabulary (str | list | dict, optional): Class names of an LGD student. Defaults to None: the names of
+        vocabulary (str | Path | list | dict, optional): Class names of an LGD student. Defaults to None: the names of
             training, which need no teacher.
         backbone (dict, optional): Config of the backbone, for a source without a config. Defaults to None.
         teacher (dict, optional): Config of the teacher, for names other than the names of training; without a ``type``,

@@ -24,7 +24,7 @@ Source = Union[str, Path, Student]
 
 def load_models(
     students: dict[str, Source],
-    names: Union[str, list, dict, None] = None,
+    names: Union[str, Path, list, dict, None] = None,
     backbone: Union[str, Path, None] = None,
     with_teacher: bool = False,
     teacher: Optional[dict] = None,
@@ -33,7 +33,7 @@ def load_models(
 
     Args:
         students (Dict[str, str | Path | Student]): Sources by name, as for :func:`load_frozen`.
-        names (str | list | dict, optional): Class names. Defaults to None: the names of training.
+        names (str | Path | list | dict, optional): Class names. Defaults to None: the names of training.
         backbone (str | Path, optional): Config with the backbone for sources that define none. Defaults to None: the
             backbone of the first source that defines one.
         with_teacher (bool): Load the first student's teacher as well, as ``'teacher'``. Defaults to False.

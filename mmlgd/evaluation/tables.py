@@ -32,7 +32,7 @@ def evaluate(
     *,
     data: Union[str, Path],
     students: Union[list[str], dict, None] = None,
-    names: Union[list[str], str, dict, None] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
     teacher: bool = False,
     teacher_options: Optional[dict] = None,
     backbone: Union[str, Path, None] = None,
@@ -58,8 +58,8 @@ def evaluate(
         students (List[str] | dict, optional): Several students, as NAME=SOURCE; SOURCE is a checkpoint, ``none`` or
             ``torchvision://NAME``. In Python it can also be a dict of sources or of :class:`~mmlgd.Student`. Defaults
             to None.
-        names (List[str] | str | dict, optional): Vocabulary in label order: a text file, a known set, or the names
-            themselves. Defaults to None: the names of training.
+        names (List[str] | str | Path | dict, optional): Vocabulary in label order: a text file, a known set, or the
+            names themselves. Defaults to None: the names of training.
         teacher (bool): Evaluate the first student's teacher as well. Defaults to False.
         teacher_options (dict, optional): Changes to the teachers' configs, such as pretrained=FILE. Defaults to None.
         backbone (str | Path, optional): Config with the backbone of ``none`` and ``torchvision://``. Defaults to the
@@ -107,7 +107,7 @@ def evaluate(
     if find_spec('sklearn') is None:  # before any work
         raise ConfigError('The linear probes need scikit-learn: `pip install "mmlgd[evaluation]"`.')
     require_writable(out)
-    names = load_vocabulary(names[0] if isinstance(names, list) and len(names) == 1 else names) if names else None
+    names = None if names is None else load_vocabulary(names)
 
     started = time.time()
     with DefaultScope.overwrite_default_scope('mmpretrain'):

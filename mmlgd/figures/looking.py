@@ -39,7 +39,7 @@ def look(
     images: Union[str, Sequence[str]],
     limit: int,
     with_teacher: bool,
-    names: Optional[str] = None,
+    names: Union[str, Path, list, dict, None] = None,
     teacher_options: Optional[dict] = None,
 ) -> Seen:
     """Embed images.
@@ -49,7 +49,7 @@ def look(
         images (str | Sequence[str]): Files or folders.
         limit (int): Maximum number of images, evenly spread over all.
         with_teacher (bool): Whether to run the teacher, too.
-        names (str, optional): Vocabulary. Defaults to None: the names of training.
+        names (str | Path | list | dict, optional): Vocabulary. Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the teacher's config. Defaults to None.
 
     Returns:

@@ -27,7 +27,7 @@ def draw_map(
     checkpoint: str,
     images: Sequence[str],
     *,
-    names: Optional[str] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
     teacher_options: Optional[dict] = None,
     method: Literal['tsne', 'umap'] = 'tsne',
     max_images: int = 2000,
@@ -44,7 +44,8 @@ def draw_map(
     Args:
         checkpoint (str): A checkpoint of LGD training, or its published file.
         images (Sequence[str]): Files or folders.
-        names (str, optional): Vocabulary: a text file or a known set. Defaults to None: the names of training.
+        names (List[str] | str | Path | dict, optional): Vocabulary: a text file, a known set, or the names themselves.
+            Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the teacher's config, such as pretrained=FILE. Defaults to None.
         method (str): tsne or umap. Defaults to tsne.
         max_images (int): Maximum number of images, evenly spread. Defaults to 2000.

@@ -25,7 +25,7 @@ def draw_neighbours(
     checkpoint: str,
     images: Sequence[str],
     *,
-    names: Optional[str] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
     teacher_options: Optional[dict] = None,
     max_images: int = 12,
     topk: int = 4,
@@ -39,7 +39,8 @@ def draw_neighbours(
     Args:
         checkpoint (str): A checkpoint of LGD training, or its published file.
         images (Sequence[str]): Files or folders.
-        names (str, optional): Vocabulary: a text file or a known set. Defaults to None: the names of training.
+        names (List[str] | str | Path | dict, optional): Vocabulary: a text file, a known set, or the names themselves.
+            Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, such as
             pretrained=FILE. Defaults to None.
         max_images (int): Maximum number of images, evenly spread. Defaults to 12.

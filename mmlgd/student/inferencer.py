@@ -30,8 +30,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
     Args:
         checkpoint (str | Path): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL.
-        vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
-            None: the names of training, which need no teacher.
+        vocabulary (str | Path | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults
+            to None: the names of training, which need no teacher.
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher (dict, optional): Config of the teacher whose text tower embeds new names, or changes to the config of
             training: see :func:`~mmlgd.get_zero_shot_classifier`. Defaults to None: the teacher of training.
@@ -59,7 +59,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
     def __init__(
         self,
         checkpoint: Union[str, Path],
-        vocabulary: Union[str, list, dict, None] = None,
+        vocabulary: Union[str, Path, list, dict, None] = None,
         templates: Union[str, list, None] = None,
         teacher: Optional[dict] = None,
         device: Union[str, torch.device, None] = None,

@@ -17,8 +17,8 @@ def predict(
     checkpoint: str,
     images: list[str],
     *,
-    names: Union[list[str], str, dict, None] = None,
-    templates: Optional[str] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
+    templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
     topk: int = 5,
     batch_size: int = 32,
@@ -34,9 +34,9 @@ def predict(
     Args:
         checkpoint (str): A checkpoint of LGD training or its published file, as a file or URL.
         images (List[str]): Files, URLs, and folders, which are searched with their sub-folders.
-        names (List[str] | str | dict, optional): A text file, a known set, or the names themselves. Defaults to the
-            names of training, which need no teacher.
-        templates (str, optional): Prompt templates. Defaults to the templates of training.
+        names (List[str] | str | Path | dict, optional): A text file, a known set, or the names themselves. Defaults to
+            the names of training, which need no teacher.
+        templates (str | list, optional): Prompt templates. Defaults to the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, for example
             pretrained=FILE. A teacher in a file or folder must be named. Defaults to None.
         topk (int): Names per image, at most. Defaults to 5.
@@ -66,8 +66,7 @@ def predict(
         if Path(out).suffix not in _WRITERS:
             raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}, got {str(out)!r}.')
         require_writable(Path(out).parent)
-    names = names[0] if isinstance(names, list) and len(names) == 1 else names
-    inferencer = ZeroShotInferencer(checkpoint, names or None, templates, teacher_options, device)
+    inferencer = ZeroShotInferencer(checkpoint, names, templates, teacher_options, device)
     images = [images] if isinstance(images, (str, Path)) else list(images)
     found = inferencer(images, batch_size=batch_size, topk=topk, on_error=on_error, show_dir=show_dir)
     results = [dict(image=one['img_path'], names=one['topk']) for one in found]

@@ -117,13 +117,13 @@ class Student(BaseModel):
         return reading_pipeline(self.config)
 
     def with_names(
-        self, names: Union[str, list, dict, None] = None, templates: Union[str, list, None] = None
+        self, names: Union[str, Path, list, dict, None] = None, templates: Union[str, list, None] = None
     ) -> 'Student':
         """Make a student with other names, embedded by its teacher.
 
         Args:
-            names (str | list | dict, optional): See :func:`~mmlgd.text.load_vocabulary`. Defaults to None: the names of
-                training.
+            names (str | Path | list | dict, optional): See :func:`~mmlgd.text.load_vocabulary`. Defaults to None: the
+                names of training.
             templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
 
         Returns:
@@ -138,7 +138,10 @@ class Student(BaseModel):
         self._require_names()
         if names is None and templates is None:
             return self
-        prompts = load_vocabulary(names or self.names), load_templates(templates or self.templates)
+        prompts = (
+            load_vocabulary(self.names if names is None else names),
+            load_templates(self.templates if templates is None else templates),
+        )
         with plain_files():
             teacher = build_live_teacher(self.config, self.teacher_id, self._teacher, self.source)
             text = TextualSemanticsBank(teacher, *prompts)
@@ -175,13 +178,13 @@ class Student(BaseModel):
         """
         return torch.cat([self._embed(batch) for batch in self._batches(images)])
 
-    def scores(self, images: Any, names: Union[str, list, dict, None] = None) -> Tensor:
+    def scores(self, images: Any, names: Union[str, Path, list, dict, None] = None) -> Tensor:
         """Score images against names.
 
         Args:
             images (Any): N images, as above.
-            names (str | list | dict, optional): K names. Defaults to None, its own. For many calls with the same names
-                ask :meth:`with_names` once: the teacher is loaded each time.
+            names (str | Path | list | dict, optional): K names. Defaults to None, its own. For many calls with the same
+                names ask :meth:`with_names` once: the teacher is loaded each time.
 
         Returns:
             Tensor: (N, K) float32, rows that sum to 1.

@@ -8,7 +8,7 @@ from .student import Student
 
 def get_zero_shot_classifier(
     checkpoint: Union[str, Path],
-    vocabulary: Union[str, list, dict, None] = None,
+    vocabulary: Union[str, Path, list, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher: Optional[dict] = None,
 ) -> Student:
@@ -16,8 +16,8 @@ def get_zero_shot_classifier(
 
     Args:
         checkpoint (str | Path): Of LGD training or of ``mmlgd publish``; a file or URL.
-        vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
-            None: the names and the bank of training, for which no teacher is needed.
+        vocabulary (str | Path | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults
+            to None: the names and the bank of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.
         teacher (dict, optional): Config of the teacher that embeds new names, or changes to that of training: see
             :class:`~mmlgd.Student`. Defaults to None, that of training.

@@ -7,9 +7,10 @@ from PIL import Image
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.registry import MODELS
 from mmlgd.student.saved import SavedStudent
+from mmlgd.text import TemplateError
 
 X = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -67,6 +68,38 @@ def test_other_names_share_its_modules(student):
     torch.testing.assert_close(student.scores(X, ['boat', 'dog', 'cat']), new.scores(X))
     assert student.with_names() is student
     assert new.state_dict().keys() == student.state_dict().keys()
+
+
+def test_names_are_a_file_a_set_or_a_list_wherever_they_are_given(student, lgd_checkpoint, tiny_clip, tmp_path, images):
+    (tmp_path / 'boat.txt').write_text('boat\ncat\n')
+    one = student.with_names(['boat'])  # a list is never a file
+    assert one.names == ['boat'] and one.scores(X).tolist() == [[1.0], [1.0]]
+    assert student.with_names(tmp_path / 'boat.txt').names == ['boat', 'cat']
+    options = dict(teacher_options=dict(model=tiny_clip), device='cpu')
+    (result,) = mmlgd.predict(lgd_checkpoint, images / 'class0/0.png', names=['boat'], **options)
+    assert result['names'] == [('boat', 1.0)]
+    inferencer = mmlgd.ZeroShotInferencer(lgd_checkpoint, ('boat', 'cat'), teacher=dict(model=tiny_clip), device='cpu')
+    assert inferencer.classes == ['boat', 'cat']
+
+
+@pytest.mark.parametrize('none', [[], (), '', dict(union=[])])
+def test_no_names_are_not_those_of_training(student, lgd_checkpoint, images, tmp_path, none):
+    calls = [
+        lambda: student.with_names(none),
+        lambda: student.scores(X, none),
+        lambda: mmlgd.predict(lgd_checkpoint, images, names=none),
+        lambda: mmlgd.ZeroShotInferencer(lgd_checkpoint, none),
+        lambda: mmlgd.evaluate(lgd_checkpoint, data=images, names=none, out=tmp_path),
+        lambda: mmlgd.draw_neighbours(lgd_checkpoint, images, names=none, out=tmp_path / 'a.png'),
+        lambda: mmlgd.study(variants=['a=a.py'], data=images, names=none, work_dir=tmp_path),
+        lambda: mmlgd.export(lgd_checkpoint, tmp_path / 'a.onnx', to='onnx', names=none, part='zero-shot'),
+        lambda: mmlgd.export(lgd_checkpoint, tmp_path / 'a.onnx', to='onnx', names=none),
+    ]
+    for call in calls:
+        with pytest.raises(MMLGDError, match='holds no names|neither a file nor|are for the part|takes a text file'):
+            call()
+    with pytest.raises(TemplateError, match='is empty'):
+        student.with_names(templates=[])
 
 
 def test_stages_of_the_backbone(lgd_checkpoint):
