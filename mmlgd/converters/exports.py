@@ -5,8 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Optional, Union
 
+from mmlgd.checkpoints.files import require_source
 from mmlgd.errors import ConfigError
 from mmlgd.student.saved import SavedStudent
+from mmlgd.utils.seeds import seeded
 
 from .onnx_file import export_onnx
 from .openmmlab_backbones import export_openmmlab
@@ -82,6 +84,8 @@ def export(
     if unknown := [name for name in given if name not in takes]:
         has = [target for target, write in TARGETS.items() if unknown[0] in inspect.signature(write).parameters]
         raise ConfigError(f'The target {to} has no option {unknown[0]}; only {", ".join(has)} has it. Leave it out.')
+    require_source(checkpoint)
     out = Path(out)
     require_output(out, str(checkpoint))
-    return TARGETS[to](SavedStudent.read(checkpoint), out, **given)
+    with seeded(0):  # the libraries' models draw weights, which are replaced: the caller's random numbers stay
+        return TARGETS[to](SavedStudent.read(checkpoint), out, **given)

@@ -15,8 +15,8 @@ from mmlgd.errors import ConfigError
 from mmlgd.student import Student
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.files import require_writable, write_whole
-from mmlgd.utils.seeds import seed_number
-from mmlgd.utils.validation import above_zero, require
+from mmlgd.utils.seeds import seed_number, seeded
+from mmlgd.utils.validation import above_zero, listed, require
 
 from .figures import as_markdown, measure
 from .frozen import Features, extract
@@ -27,6 +27,7 @@ from .splits import check_classes, drawn, load_split
 logger = logging.getLogger(__name__)
 
 
+@seeded(0)  # data loaders draw numbers: the caller's generators stay as they are
 def evaluate(
     checkpoint: Union[str, Path, Student, None] = None,
     *,
@@ -99,7 +100,7 @@ def evaluate(
     size, k, batch_size, workers = (
         RANGES[name](value) if value is not None else None for name, value in options.items()
     )
-    labels, seeds = [share(one) for one in labels], [seed_number(seed) for seed in seeds]
+    labels, seeds = [share(one) for one in listed(labels)], [seed_number(seed) for seed in listed(seeds)]
     c = None if c is None else above_zero(c)
     require_once(labels=labels, seeds=seeds)
     for split in ('train', 'val'):

@@ -19,6 +19,7 @@ from rich.progress import track
 from mmlgd.errors import ConfigError
 
 from .images import ImageSource, batches, find_images, preparation
+from .student import Student
 from .zero_shot import get_zero_shot_classifier
 
 
@@ -29,7 +30,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
     they get the training size: the short side is resized to 8/7 of it, then the centre is cropped.
 
     Args:
-        checkpoint (str | Path): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL.
+        checkpoint (str | Path | Student): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL; or a
+            student, which is copied.
         vocabulary (str | Path | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults
             to None: the names of training, which need no teacher.
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
@@ -58,7 +60,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
     def __init__(
         self,
-        checkpoint: Union[str, Path],
+        checkpoint: Union[str, Path, Student],
         vocabulary: Union[str, Path, list, dict, None] = None,
         templates: Union[str, list, None] = None,
         teacher: Optional[dict] = None,

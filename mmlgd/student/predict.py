@@ -11,11 +11,12 @@ from mmlgd.utils.files import require_writable, write_whole
 from mmlgd.utils.validation import whole
 
 from .inferencer import ZeroShotInferencer
+from .student import Student
 
 
 def predict(
-    checkpoint: str,
-    images: list[str],
+    checkpoint: Union[str, Path, Student],
+    images: Union[list[str], str, Path],
     *,
     names: Union[list[str], str, Path, dict, None] = None,
     templates: Union[str, list, None] = None,
@@ -32,8 +33,8 @@ def predict(
     Images are prepared as in the evaluation of the student's training, at its own size.
 
     Args:
-        checkpoint (str): A checkpoint of LGD training or its published file, as a file or URL.
-        images (List[str]): Files, URLs, and folders, which are searched with their sub-folders.
+        checkpoint (str | Path | Student): A checkpoint of LGD training or its published file, as a file or URL.
+        images (List[str] | str | Path): Files, URLs, and folders, which are searched with their sub-folders.
         names (List[str] | str | Path | dict, optional): A text file, a known set, or the names themselves. Defaults to
             the names of training, which need no teacher.
         templates (str | list, optional): Prompt templates. Defaults to the templates of training.
@@ -67,7 +68,6 @@ def predict(
             raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}, got {str(out)!r}.')
         require_writable(Path(out).parent)
     inferencer = ZeroShotInferencer(checkpoint, names, templates, teacher_options, device)
-    images = [images] if isinstance(images, (str, Path)) else list(images)
     found = inferencer(images, batch_size=batch_size, topk=topk, on_error=on_error, show_dir=show_dir)
     results = [dict(image=one['img_path'], names=one['topk']) for one in found]
     if out is not None:

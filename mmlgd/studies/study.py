@@ -11,10 +11,10 @@ from mmengine.logging import print_log
 from mmlgd.errors import brief
 from mmlgd.evaluation.options import RANGES, require_once, share
 from mmlgd.run.child import RunError
-from mmlgd.run.config import read_config
 from mmlgd.text import load_vocabulary
+from mmlgd.utils.configs import read_config
 from mmlgd.utils.seeds import seed_number
-from mmlgd.utils.validation import require
+from mmlgd.utils.validation import listed, require
 
 from .report import draw, summarise, table
 from .runs import contents, named, refuse_other, run
@@ -83,10 +83,11 @@ def study(
         >>> import mmlgd
         >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
     """
-    chosen = read_variants(variants)
-    seeds, draws = [seed_number(seed) for seed in seeds], [seed_number(draw) for draw in draws]
+    chosen, cfg_options = read_variants(listed(variants)), listed(cfg_options)
+    seeds, draws = [seed_number(seed) for seed in listed(seeds)], [seed_number(draw) for draw in listed(draws)]
     # Check now, not after hours of training.
-    labels, workers, size = [share(one) for one in labels], RANGES['workers'](workers), size and RANGES['size'](size)
+    labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
+    size = None if size is None else RANGES['size'](size)
     require_once(labels=labels, seeds=seeds, draws=draws)
     if names is not None:
         is_source = isinstance(names, (str, Path))
