@@ -57,7 +57,7 @@ def compare(
         ...     starts=['random=none', 'lgd=work_dirs/lgd/epoch_16.pth'],
         ... )  # doctest: +SKIP
     """
-    sources = named(listed(starts), 'starts', '.+', 'random=none')
+    sources = named(starts, 'starts', '.+', 'random=none')
     seeds = [seed_number(seed) for seed in listed(seeds)]
     work_dir = Path(work_dir or Path('work_dirs') / f'starts_{Path(config).stem}')
     results: dict[str, dict[int, float]] = {}

@@ -83,7 +83,7 @@ def study(
         >>> import mmlgd
         >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
     """
-    chosen, cfg_options = read_variants(listed(variants)), listed(cfg_options)
+    chosen, cfg_options = read_variants(variants), listed(cfg_options)
     seeds, draws = [seed_number(seed) for seed in listed(seeds)], [seed_number(draw) for draw in listed(draws)]
     # Check now, not after hours of training.
     labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
