@@ -56,7 +56,9 @@ _PLACES = {
 }
 # No package has the name of a function above: importing a module `mmlgd.export` would replace the function.
 _ROOMS = (
+    'benchmarks',
     'checkpoints',
+    'cli',
     'converters',
     'datasets',
     'demo',

@@ -53,6 +53,7 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
             from its hash; or its tensors are for a device that this machine lacks.
         MemoryError: It does not fit into memory.
     """
+    require_source(source)
     if '://' in str(source):
         file = _fetch(str(source))
         return _load(file, f'{source} (kept in {file})', map_location)
@@ -70,6 +71,20 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
             f'download it again; if you changed it yourself, give it another name.'
         )
     return _load(file, str(source), map_location)
+
+
+def require_source(source: Any) -> None:
+    """Refuse anything that is neither a path nor a URL.
+
+    Args:
+        source (Any): What was given as a checkpoint.
+
+    Raises:
+        CheckpointError: It is something else.
+    """
+    if not isinstance(source, (str, Path)):
+        hint = ' Give the file that it was read from: its .source.' if hasattr(source, 'source') else ''
+        raise CheckpointError(f'A checkpoint is a file or a URL, got a {type(source).__name__}.{hint}')
 
 
 def _load(file: Path, source: str, map_location: Any) -> dict:

@@ -48,7 +48,7 @@ def export_onnx(
     student: SavedStudent,
     out: Path,
     part: str = 'backbone',
-    names: Union[str, list, None] = None,
+    names: Union[str, Path, list, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
     size: Optional[int] = None,
@@ -60,7 +60,8 @@ def export_onnx(
         student (SavedStudent): The student.
         out (Path): The file to write.
         part (str): One of :data:`OUTPUTS`. Defaults to ``'backbone'``.
-        names (str | list, optional): Class names of the zero-shot classifier. Defaults to None: the names of training.
+        names (str | Path | list | dict, optional): Class names of the zero-shot classifier. Defaults to None: the names
+            of training.
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds new names. Defaults to None.
         size (int, optional): Height and width of an image. Defaults to None, the student's own.
@@ -76,7 +77,7 @@ def export_onnx(
     """
     if part not in OUTPUTS:
         raise ConfigError(f'part is {part!r}, expected one of {", ".join(OUTPUTS)}.')
-    if part != 'zero-shot' and (names or templates or teacher_options):
+    if part != 'zero-shot' and any(one is not None for one in (names, templates, teacher_options)):
         raise ConfigError(
             f'names, templates and teacher_options are for the part zero-shot; {part} has no class names. Leave them '
             f'out, or export the part zero-shot.'
@@ -106,7 +107,7 @@ def export_onnx(
 def load_part(
     student: SavedStudent,
     part: str,
-    names: Union[str, list, None] = None,
+    names: Union[str, Path, list, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
 ) -> tuple[nn.Module, dict[str, str]]:
@@ -115,7 +116,7 @@ def load_part(
     Args:
         student (SavedStudent): The student.
         part (str): One of :data:`OUTPUTS`.
-        names (str | list, optional): See :func:`export_onnx`.
+        names (str | Path | list | dict, optional): See :func:`export_onnx`.
         templates (str | list, optional): See :func:`export_onnx`.
         teacher_options (dict, optional): See :func:`export_onnx`.
 

@@ -53,7 +53,7 @@ class PretrainResult:
 def pretrain(
     *,
     images: Path,
-    names: Union[str, list[str]],
+    names: Union[list[str], str, Path, dict],
     student: str = 'resnet18',
     teacher: str = 'RN50:openai',
     recipe: Optional[Literal['paper', 'small-data']] = None,
@@ -83,8 +83,9 @@ def pretrain(
 
     Args:
         images (Path): Folder of images; sub-folders count.
-        names (str | List[str]): Class names: a text file, one per line, or a known set: in1k, caltech256, coco,
-            lvis-v1, cityscapes, ade20k. Several are joined.
+        names (List[str] | str | Path | dict): Class names: a text file, one per line, or a known set: in1k, caltech256,
+            coco, lvis-v1, cityscapes, ade20k. The command joins several of them. In Python, a list holds the names
+            themselves, and dict(union=[...]) joins.
         student (str): The backbone to train: resnet18, mobilenetv2, timm:NAME or mmpretrain:NAME; --list-students
             shows all. Defaults to resnet18.
         teacher (str): MODEL[:TAG[:FILE]], an open_clip model and its tag, or the tag and a file of its weights;
@@ -131,7 +132,7 @@ def pretrain(
 
     Examples:
         >>> import mmlgd
-        >>> result = mmlgd.pretrain(images='photos', names=['coco', 'mine.txt'], teacher='conse')  # doctest: +SKIP
+        >>> result = mmlgd.pretrain(images='photos', names=['cat', 'dog'], teacher='conse')  # doctest: +SKIP
         >>> backbone = mmlgd.get_student(result.checkpoint)  # doctest: +SKIP
     """
     images, store = path_of(images), None if store is None else path_of(store)

@@ -146,7 +146,7 @@ def recipe_settings(
     Args:
         plan (Plan): The plan of the run.
         teacher (dict): Config of the teacher.
-        vocabulary (str | dict): Class names.
+        vocabulary (str | list | dict): Class names.
         student (dict, optional): Config of the backbone. None: the backbone of the base.
         dataset (dict): Settings of the data set: folder, and the policy for bad images.
         workers (int): Processes per GPU that read images.
@@ -155,7 +155,7 @@ def recipe_settings(
     Returns:
         dict: Settings that mmengine merges into the base.
     """
-    text = dict(vocabulary=vocabulary if isinstance(vocabulary, str) else dict(vocabulary, _delete_=True))
+    text = dict(vocabulary=dict(vocabulary, _delete_=True) if isinstance(vocabulary, dict) else vocabulary)
     is_conse = teacher['type'].endswith('ConSETeacher')
     if is_conse:
         text['templates'] = 'plain'  # a sentence encoder was not trained on captions

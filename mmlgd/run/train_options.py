@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 
+from mmlgd.checkpoints.files import require_source
 from mmlgd.checkpoints.resume import save_whole
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
@@ -14,10 +15,11 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.precision import mixed_precision
 from mmlgd.store.writer import use_store
 from mmlgd.student.image_size import compare_statistics, size_evaluation
+from mmlgd.utils.configs import read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
-from .config import check_run, read_config, set_work_dir
+from .config import check_run, set_work_dir
 
 
 def train_config(
@@ -62,6 +64,8 @@ def train_config(
     if store:
         use_store(cfg, store)
     size_evaluation(cfg)
+    if student is not None:
+        require_source(student)
     start_from(cfg, student and str(student))
     if student:
         compare_statistics(cfg, str(student))

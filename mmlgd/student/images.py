@@ -50,21 +50,21 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
 
     Args:
         inputs (str | Path | ndarray | list): A file, a URL, a folder (searched with its sub-folders), an array
-            (H, W, 3) in BGR order, or a list of these.
+            (H, W, 3) of uint8 in BGR order, or a list of these.
 
     Returns:
         List[ImageSource]: At least one.
 
     Raises:
         FileNotFoundError: A path is missing.
-        ConfigError: A folder has no images, an array has another shape, or the list is empty.
-        TypeError: An input has another type.
+        ConfigError: A folder has no images, an array is not (H, W, 3) of uint8, an input has another type, or the list
+            is empty.
 
     Examples:
-        >>> [str(one) for one in find_images(['http://host/cat.jpg', np.zeros((8, 8, 3))])]
+        >>> [str(one) for one in find_images(['http://host/cat.jpg', np.zeros((8, 8, 3), np.uint8)])]
         ['http://host/cat.jpg', 'an array (8, 8, 3)']
     """
-    inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    inputs = inputs if isinstance(inputs, (list, tuple, Iterator)) else [inputs]
     found = [image for one in inputs for image in _images_of(one)]
     if not found:
         raise ConfigError('Expected at least one image, got an empty list.')
@@ -143,14 +143,17 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
     if isinstance(source, ImageSource):
         return [source]
     if isinstance(source, np.ndarray):
-        if source.ndim != 3 or source.shape[2] != 3:
+        if source.ndim != 3 or source.shape[2] != 3 or not source.size or source.dtype != np.uint8:
             raise ConfigError(
-                f'Expected an array (height, width, 3) in BGR order, got shape {source.shape}. Give several images '
-                f'as a list of arrays.'
+                f'Expected an array (height, width, 3) of uint8, from 0 to 255, in BGR order; got shape {source.shape} '
+                f'of {source.dtype}. Give several images as a list of arrays.'
             )
         return [ImageSource(source)]
     if not isinstance(source, (str, Path)):
-        raise TypeError(f'An image is a path, a URL, a folder or an array, got a {type(source).__name__}.')
+        raise ConfigError(
+            f'An image is a path, a URL, a folder or an array, got a {type(source).__name__}. From PIL: '
+            f"np.asarray(image.convert('RGB'))[..., ::-1]."
+        )
     if '://' in str(source):
         name = PurePosixPath(urlparse(str(source)).path).name
         return [ImageSource(str(source), '' if name == '..' or '\\' in name else name)]

@@ -19,6 +19,7 @@ from rich.progress import track
 from mmlgd.errors import ConfigError
 
 from .images import ImageSource, batches, find_images, output_files, preparation
+from .student import Student
 from .zero_shot import get_zero_shot_classifier
 
 
@@ -29,9 +30,10 @@ class ZeroShotInferencer(ImageClassificationInferencer):
     they get the training size: the short side is resized to 8/7 of it, then the centre is cropped.
 
     Args:
-        checkpoint (str | Path): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL.
-        vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
-            None: the names of training, which need no teacher.
+        checkpoint (str | Path | Student): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL; or a
+            student, which is copied.
+        vocabulary (str | Path | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults
+            to None: the names of training, which need no teacher.
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher (dict, optional): Config of the teacher whose text tower embeds new names, or changes to the config of
             training: see :func:`~mmlgd.get_zero_shot_classifier`. Defaults to None: the teacher of training.
@@ -58,8 +60,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
     def __init__(
         self,
-        checkpoint: Union[str, Path],
-        vocabulary: Union[str, list, dict, None] = None,
+        checkpoint: Union[str, Path, Student],
+        vocabulary: Union[str, Path, list, dict, None] = None,
         templates: Union[str, list, None] = None,
         teacher: Optional[dict] = None,
         device: Union[str, torch.device, None] = None,

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
+from mmengine.device import get_device
+
 from mmlgd.errors import ConfigError
 from mmlgd.utils.files import require_writable, write_whole
 from mmlgd.utils.validation import require, whole
@@ -13,14 +15,15 @@ from mmlgd.utils.validation import require, whole
 from .inferencer import ZeroShotInferencer
 from .segment_files import segment_files
 from .student import Student
+from .zero_shot import get_zero_shot_classifier
 
 
 def predict(
-    checkpoint: str,
-    images: list[str],
+    checkpoint: Union[str, Path, Student],
+    images: Union[list[str], str, Path],
     *,
-    names: Union[list[str], str, dict, None] = None,
-    templates: Optional[str] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
+    templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
     topk: int = 5,
     batch_size: Optional[int] = None,
@@ -41,11 +44,11 @@ def predict(
     are resized by their aspect ratio, and label maps have the images' own sizes.
 
     Args:
-        checkpoint (str): A checkpoint of LGD training or its published file, as a file or URL.
-        images (List[str]): Files, URLs, and folders, which are searched with their sub-folders.
-        names (List[str] | str | dict, optional): A text file, a known set, or the names themselves. Defaults to the
-            names of training, which need no teacher. ``'sky|clouds'`` is one class with two phrasings.
-        templates (str, optional): Prompt templates. Defaults to the templates of training.
+        checkpoint (str | Path | Student): A checkpoint of LGD training or its published file, as a file or URL.
+        images (List[str] | str | Path): Files, URLs, and folders, which are searched with their sub-folders.
+        names (List[str] | str | Path | dict, optional): A text file, a known set, or the names themselves. Defaults to
+            the names of training, which need no teacher. ``'sky|clouds'`` is one class with two phrasings.
+        templates (str | list, optional): Prompt templates. Defaults to the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, for example
             pretrained=FILE. A teacher in a file or folder must be named. Defaults to None.
         topk (int): Names per image, at most. Defaults to 5.
@@ -84,12 +87,11 @@ def predict(
     """
     topk = whole('topk', 1, 10**6)(topk)
     of_segments = dict(size=size, window=window, stride=stride, background=background)
-    names = names[0] if isinstance(names, list) and len(names) == 1 else names
     images = [images] if isinstance(images, (str, Path)) else list(images)
     if segment:
         _refuse('with --segment', batch_size=batch_size, show_dir=show_dir)
         require(not scores or out is not None, '--scores writes into the folder --out: give one.')
-        student = Student(checkpoint, device=device, teacher=teacher_options).with_names(names or None, templates)
+        student = get_zero_shot_classifier(checkpoint, names, templates, teacher_options).to(device or get_device())
         segmenter, folder = student.segmenter(**of_segments), None if out is None else Path(out)
         return [
             dict(image=source.path, names=one.shares()[:topk], labels=None if file is None else str(file))
@@ -101,7 +103,7 @@ def predict(
         if Path(out).suffix not in _WRITERS:
             raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}, got {str(out)!r}.')
         require_writable(Path(out).parent)
-    inferencer = ZeroShotInferencer(checkpoint, names or None, templates, teacher_options, device)
+    inferencer = ZeroShotInferencer(checkpoint, names, templates, teacher_options, device)
     found = inferencer(images, batch_size=batch_size, topk=topk, on_error=on_error, show_dir=show_dir)
     results = [dict(image=one['img_path'], names=one['topk']) for one in found]
     if out is not None:

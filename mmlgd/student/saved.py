@@ -5,6 +5,7 @@ import copy
 from pathlib import Path
 from typing import Any, Optional, Union
 
+import torch
 from mmengine.config import Config
 from torch import nn
 
@@ -14,10 +15,11 @@ from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
-from mmlgd.models.necks import fit_neck
+from mmlgd.models.necks import fit_neck, pooled
 from mmlgd.models.places import place_map
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
+from mmlgd.utils.seeds import seeded
 
 from .image_size import image_size
 from .sized_build import no_larger_than
@@ -95,6 +97,41 @@ class SavedStudent:
         module.eval()  # on its own line: eval() of mmpretrain's backbones returns None
         return module
 
+    def ends_alike(self, backbone: nn.Module, size: tuple[int, int]) -> bool:
+        """Check whether a backbone of other ``out_indices`` ends with the feature of training, by one pass of both.
+
+        Args:
+            backbone (nn.Module): From :meth:`build`.
+            size (Tuple[int, int]): Height and width of an image.
+
+        Returns:
+            bool: Whether the neck can read its output.
+        """
+        image = torch.linspace(-2, 2, 3 * size[0] * size[1]).view(1, 3, *size)
+        with torch.no_grad():
+            chosen, trained = (pooled(one(image)) for one in (backbone, self.build('backbone')))
+        return chosen.shape == trained.shape and torch.allclose(chosen, trained, equal_nan=True)
+
+    def head(self) -> Optional[nn.Linear]:
+        """Build the linear head of a classifier that reads the averaged last feature; None without such a head.
+
+        Raises:
+            CheckpointError: Its weights do not fit.
+        """
+        parts = (self.config['model'].get(part) for part in ('neck', 'head'))
+        kinds = [str(part.get('type')).split('.')[-1] if isinstance(part, dict) else '' for part in parts]
+        if kinds != ['GlobalAveragePooling', 'LinearClsHead'] or not self.has('head.fc'):
+            return None
+        weights = part_weights(self.state, 'head.fc', self.source)
+        shape = tuple(getattr(weights.get('weight'), 'shape', ()))
+        if len(shape) != 2:
+            raise CheckpointError(f'{self.source} has a head.fc.weight of shape {shape}, expected (classes, channels).')
+        with self._guarded(weights):
+            layer = nn.Linear(shape[1], shape[0])
+        check_weights(layer, weights, self.source)
+        layer.load_state_dict(weights)
+        return layer.requires_grad_(False)
+
     def preprocessor(self) -> nn.Module:
         """Build the data preprocessor with the image statistics of its training, or ImageNet's, RGB.
 
@@ -137,7 +174,8 @@ class SavedStudent:
 
     @contextlib.contextmanager
     def _guarded(self, weights: dict):
-        with plain_files(), no_larger_than(weights, self.source):
+        # What is drawn is replaced by the weights, so the caller's random numbers stay as they are.
+        with plain_files(), seeded(0), no_larger_than(weights, self.source):
             yield
 
 

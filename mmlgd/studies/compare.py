@@ -12,6 +12,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import listed
 
 from .runs import contents, mean_and_spread, named, refuse_other, run
 
@@ -57,12 +58,12 @@ def compare(
         ... )  # doctest: +SKIP
     """
     sources = named(starts, 'starts', '.+', 'random=none')
-    seeds = [seed_number(seed) for seed in seeds]
+    seeds = [seed_number(seed) for seed in listed(seeds)]
     work_dir = Path(work_dir or Path('work_dirs') / f'starts_{Path(config).stem}')
     results: dict[str, dict[int, float]] = {}
     for seed in seeds:
         for name, source in sources.items():
-            options = ['--cfg-options', f'randomness.seed={seed}', *cfg_options]
+            options = ['--cfg-options', f'randomness.seed={seed}', *listed(cfg_options)]
             value = _train(config, source, options, work_dir / f'{name}_seed{seed}', metric)
             results.setdefault(name, {})[seed] = value
             print_log(f'{name}, seed {seed}: {metric} {value:.4g}', 'current')

@@ -11,9 +11,9 @@ from typing import Optional, Union
 
 from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
-from mmlgd.run.config import read_config
 from mmlgd.store import DESCRIPTION
-from mmlgd.utils.validation import require
+from mmlgd.utils.configs import read_config
+from mmlgd.utils.validation import listed, require
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
 
@@ -118,7 +118,7 @@ def named(pairs: Union[Mapping[str, str], Sequence[str]], option: str, pattern: 
     Raises:
         ConfigError: There are no pairs, a pair is invalid, or a name is duplicate.
     """
-    pairs = [f'{name}={value}' for name, value in pairs.items()] if isinstance(pairs, Mapping) else list(pairs)
+    pairs = [f'{name}={value}' for name, value in pairs.items()] if isinstance(pairs, Mapping) else listed(pairs)
     found: dict[str, str] = {}
     for pair in pairs:
         match = re.fullmatch(rf'([\w.+-]+)=({pattern})', pair)

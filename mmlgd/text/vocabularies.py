@@ -5,7 +5,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Union
 
-from mmlgd.errors import MissingFileError, MMLGDError, shown
+from mmlgd.errors import MissingFileError, MMLGDError, brief, shown
 from mmlgd.utils.files import read_small
 
 from .characters import look, unreadable
@@ -39,17 +39,17 @@ def list_vocabularies() -> list[str]:
     return sorted([*_METAINFO, 'caltech256', 'in1k'])
 
 
-def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
+def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str]:
     """Read class names; row k of the bank, and label k of an evaluation, is the k-th of them.
 
     Args:
-        vocabulary (str | list | dict): One of
+        vocabulary (str | Path | list | dict): One of
 
             - the name of a data set (:func:`list_vocabularies`), read from open_clip, mmdet or mmseg where these
               are installed and from mmlgd otherwise;
             - the path of a UTF-8 text file, one name a line; a line ``key<TAB>name`` counts as its name, as in the
               ``wnid<TAB>name`` files of ImageNet-like sets;
-            - a list of names; a name may have several phrasings, ``'sky|clouds'``: see
+            - a list of names, which may have one name alone; a name may have several phrasings, ``'sky|clouds'``: see
               :func:`~mmlgd.text.phrasings`;
             - ``dict(union=[...])`` of any of these: a name that several of them hold counts once, where it
               comes first.
@@ -59,7 +59,8 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
 
     Raises:
         VocabularyError: No names, or a duplicate, empty or non-string one, or one with control or invisible
-            characters; the message names it. Names that look the same are duplicates, however they are encoded.
+            characters; the message names it. Names that look the same are duplicates, however they are encoded. Also a
+            list that has only known sets and text files: these are joined by ``dict(union=[...])``.
         UnreadableError: The text file has more than 64 MiB.
         MissingFileError: A string that is neither a known data set nor a file. It is a ``FileNotFoundError``.
 
@@ -69,8 +70,8 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
         >>> len(load_vocabulary(dict(union=['coco', 'cityscapes', ['unicorn']])))
         92
     """
-    if isinstance(vocabulary, str):
-        return _from_string(vocabulary)
+    if isinstance(vocabulary, (str, Path)):
+        return _from_string(str(vocabulary))
     if isinstance(vocabulary, dict):
         if set(vocabulary) != {'union'} or not isinstance(vocabulary['union'], (list, tuple)):
             raise VocabularyError(
@@ -82,11 +83,20 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
             first.setdefault(look(name), name)
         return _checked(first.values(), 'the union')
     if isinstance(vocabulary, (list, tuple)):
-        return _checked(vocabulary, 'the list in the config')
+        if vocabulary and all(map(_is_source, vocabulary)):
+            raise VocabularyError(
+                f'A list holds the names themselves, but {brief(list(vocabulary))} are known sets or files. Give one '
+                f'of them without the list, or join several: dict(union=[...]).'
+            )
+        return _checked(vocabulary, 'the list of names')
     raise VocabularyError(
         f'A vocabulary is a data set name, a text file, a list of names or dict(union=[...]), got '
         f'{type(vocabulary).__name__}.'
     )
+
+
+def _is_source(one: object) -> bool:
+    return isinstance(one, Path) or isinstance(one, str) and (one in list_vocabularies() or one.endswith('.txt'))
 
 
 def _from_string(vocabulary: str) -> list[str]:

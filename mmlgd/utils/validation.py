@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, Callable, Union, get_args, get_origin, get_type_hints
 
@@ -68,6 +68,22 @@ def require(holds: bool, message: str) -> None:
     """
     if not holds:
         raise ConfigError(message)
+
+
+def listed(values: Any) -> list:
+    """Take a single value for a list of one: a string is never a list of its letters.
+
+    Args:
+        values (Any): A value, or a list, tuple or another iterable of values.
+
+    Returns:
+        list: The values.
+
+    Examples:
+        >>> listed('10%'), listed(3), listed(('a', 'b'))
+        (['10%'], [3], ['a', 'b'])
+    """
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes, dict)) else [values]
 
 
 def whole(name: str, least: int, most: int) -> Callable[[Union[int, str]], int]:

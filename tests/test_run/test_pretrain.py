@@ -167,10 +167,13 @@ def test_what_is_counted_is_what_is_trained(pretrain, images, tmp_path):
 
 
 def test_names_are_joined(pretrain, names):
-    file = pretrain(names=[names, 'coco']).config
+    file = pretrain(names=dict(union=[names, 'coco'])).config
     assert Config.fromfile(file).model.text.vocabulary == dict(union=[str(names), 'coco'])
-    given = pretrain(names=dict(union=[['cat', 'dog']]), work_dir='listed').config
-    assert Config.fromfile(given).model.text.vocabulary == dict(union=[['cat', 'dog']])
+
+
+def test_names_in_a_list_are_the_names_themselves(pretrain):
+    given = pretrain(names=('cat', 'red panda')).config
+    assert Config.fromfile(given).model.text.vocabulary == ['cat', 'red panda']
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,8 @@ def test_names_are_joined(pretrain, names):
         (dict(names='ONE'), "a single class name, 'cat'"),
         (dict(names='PIPE'), 'is a pipe or a device'),
         (dict(names='EMPTY'), 'is a folder'),
-        (dict(names=[]), '--names is empty'),
+        (dict(names=[]), 'holds no names'),
+        (dict(names=['coco', 'NONE.txt']), 'dict(union='),
         (dict(teacher='RN51'), "open_clip has no model 'RN51'"),
         (dict(teacher='RN50:opnai'), "neither a file nor a tag of 'RN50'"),
         (dict(teacher='RN50:openai:nothing.pt'), "There is no file '"),

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from safetensors.torch import load_file, save_file
 
@@ -33,14 +33,6 @@ def said_by(function, *arguments):
 
 
 # --------------------------------------------------------------------------------------------- what they run
-
-
-@pytest.fixture(autouse=True)
-def own_scope():
-    before = DefaultScope.get_current_instance()
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
 
 
 def config(recipe, work_dir, distributed=True):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Optional, Union
 
 import torch
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmlgd.checkpoints.configs import buildable, model_config
@@ -69,8 +69,8 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
     device = get_device()
     precision = _precision(settings, device, file)
     if model is None:
-        init_default_scope(settings.get('default_scope', 'mmpretrain'))
-        with plain_files():
+        scope = settings.get('default_scope', 'mmpretrain')
+        with plain_files(), DefaultScope.overwrite_default_scope(scope):
             parts = buildable(settings['model'], 'model', file)
             parts['teacher'] = teacher_to_build(parts.get('teacher'), teacher, file)
             model = build_part(parts, 'model')

@@ -8,7 +8,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
@@ -20,15 +19,7 @@ from mmlgd.engine.numerics.ema_hook import EMAHook
 STUDENT = ('backbone.', 'neck.')
 
 
-@pytest.fixture(autouse=True, scope='module')
-def own_scope():
-    before = DefaultScope.get_current_instance()
-    with pytest.MonkeyPatch.context() as patch:
-        # Half of a short run's time goes into the layout of its config's text.
-        patch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
-        yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('short_runs')
 
 
 class Watch(Hook):

@@ -24,15 +24,7 @@ from mmlgd.store import TeacherStore
 from mmlgd.store.writer import use_store, write_store
 from tests.test_models.test_step import NoWaiting, batch, wrapper
 
-
-@pytest.fixture(autouse=True)
-def own_scope(monkeypatch):
-    # Half of a short run's time goes into the layout of its config's text.
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
-    before = DefaultScope.get_current_instance()
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('short_runs')
 
 
 @pytest.fixture
@@ -133,7 +125,9 @@ def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, ho
     if step == 4:
         for name, value in last['state_dict'].items():
             assert not isinstance(value, torch.Tensor) or torch.equal(kept['state_dict'][name], value)
+    scopes = set(DefaultScope._instance_dict)
     again = replay_step(file, teacher=dict(model=cfg.model.teacher.model))
+    assert set(DefaultScope._instance_dict) == scopes
     assert again.recorded == again.broken == ['teacher', 'student', 'loss_visual', 'loss_textual']
     k = next(k for k, path in enumerate(again.paths) if path.endswith('class1/7.png'))
     # Batch norm carries the student's over the batch; the teacher's stays with the image.
