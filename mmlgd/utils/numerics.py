@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def usable_rows(embeddings: Tensor) -> Tensor:
-    """Tell embeddings of about unit length from zero, NaN and Inf, without waiting for the device.
+    """Check for each embedding that it has about unit length (not zero, NaN or Inf), without waiting for the device.
 
     Args:
         embeddings (Tensor): (N, D), rows that should have unit length, in any precision.
@@ -22,7 +22,7 @@ def usable_rows(embeddings: Tensor) -> Tensor:
 
 
 def is_finite(values: Tensor) -> bool:
-    """Tell whether a tensor of any dtype holds neither NaN nor infinity.
+    """Check that a tensor of any dtype holds neither NaN nor infinity.
 
     Args:
         values (Tensor): Any tensor.
@@ -39,7 +39,7 @@ def is_finite(values: Tensor) -> bool:
 
 
 def broken_parts(student: Tensor, teacher: Tensor, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Say which parts of a step are broken, without waiting for the device.
+    """Find the broken parts of a step, without waiting for the device.
 
     Args:
         student (Tensor): (N, D), the student's embeddings; broken where one is NaN or Inf.

@@ -165,10 +165,10 @@ def test_what_versions_before_wrote(tmp_path):
 
 WEIGHT = dict(a=old_tensor('k', 4))
 BROKEN = dict(
-    not_filled=(parts(WEIGHT, [], []), 'the list differs'),
-    another=(parts(WEIGHT, ['x'], [MEMORY]), 'the list differs'),
-    twice=(parts(WEIGHT, ['k', 'k'], [MEMORY] * 2), 'the list differs'),
-    no_list=(parts(WEIGHT, 'k', [MEMORY]), 'the list differs'),
+    not_filled=(parts(WEIGHT, [], []), 'list of memories'),
+    another=(parts(WEIGHT, ['x'], [MEMORY]), 'list of memories'),
+    twice=(parts(WEIGHT, ['k', 'k'], [MEMORY] * 2), 'list of memories'),
+    no_list=(parts(WEIGHT, 'k', [MEMORY]), 'list of memories'),
     another_count=(parts(WEIGHT, ['k'], [(3, MEMORY[1])]), 'are missing'),
     negative=(parts(WEIGHT, ['k'], [(-1, MEMORY[1])]), 'are missing'),
     cut=(parts(WEIGHT, ['k'], [MEMORY])[:-1], 'are missing'),

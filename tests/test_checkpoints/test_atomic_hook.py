@@ -251,8 +251,8 @@ NEW = 'load_from=FILE` instead of --resume'
 @pytest.mark.parametrize(
     'missing, model, words',
     [
-        (('message_hub', 'optimizer', 'param_schedulers'), Line, [NEW, 'no message_hub of a training', 'published']),
-        (('meta', 'message_hub'), Line, [NEW, 'no epoch, iter, message_hub']),
+        (('message_hub', 'optimizer', 'param_schedulers'), Line, [NEW, 'message_hub', 'published']),
+        (('meta', 'message_hub'), Line, [NEW, 'epoch, iter, message_hub']),
         ((), Plane, [NEW, 'line does not fit Linear', 'line', 'weight (1, 1) instead of (2, 1)']),
     ],
 )

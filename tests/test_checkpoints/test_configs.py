@@ -63,8 +63,8 @@ def test_text_that_is_more_than_settings_is_refused(text, tmp_path):
     'text, reason',
     [
         ('model = "' + 'a' * 1_000_000 + '"', '1,000,010 characters; up to 1,000,000'),
-        ('model = ' + '[' * 60 + ']' * 60, 'more than 50 parts within parts'),
-        ('model = ' + 'dict(a=' * 60 + '1' + ')' * 60, 'more than 50 parts within parts'),
+        ('model = ' + '[' * 60 + ']' * 60, 'deeper than 50'),
+        ('model = ' + 'dict(a=' * 60 + '1' + ')' * 60, 'deeper than 50'),
         ('model = ' + '-' * 100_000 + '1', r'settings: \w+'),
         ('model = ' + '1 if 1 else ' * 10_000 + '1', r'settings: \w+'),
     ],
@@ -336,13 +336,13 @@ LARGE = dict(
 @pytest.mark.parametrize('name', LARGE)
 def test_a_config_makes_no_layers_that_its_weights_have_not(load, name, with_config):
     file = with_config(_set('backbone', lambda mark: LARGE[name]))
-    with pytest.raises(CheckpointError, match='asks for layers of'):
+    with pytest.raises(CheckpointError, match='layer'):
         load(file)
 
 
 def test_nor_of_a_neck(with_config):
     file = with_config(_set('neck', lambda mark: dict(in_channels=2**20, hid_channels=2**14)))
-    with pytest.raises(CheckpointError, match='asks for layers of'):
+    with pytest.raises(CheckpointError, match='layer'):
         get_zero_shot_classifier(file)
 
 

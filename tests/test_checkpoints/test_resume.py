@@ -61,7 +61,7 @@ def test_a_new_work_dir_has_nothing_to_resume_and_one_with_lost_checkpoints_says
     assert last_whole_checkpoint(tmp_path) is None and last_whole_checkpoint(tmp_path / 'new') is None
     note(tmp_path, tmp_path / 'epoch_7.pth')
     with pytest.raises(
-        CheckpointError, match=r"no complete checkpoint in .*epoch_7.pth' is not there.*without --resume"
+        CheckpointError, match=r"no complete checkpoint in .*epoch_7.pth' does not exist.*without --resume"
     ):
         last_whole_checkpoint(tmp_path)
     note(tmp_path, '')  # which may have named a checkpoint in another folder
