@@ -27,7 +27,7 @@ REASONS = {
     'page': "begins with b'<!DOCTYPE html><'",
     'postscript': 'not a readable image',
     'twelve': '16 bits a channel but uses only the lowest',
-    'invisible': 'transparent everywhere',
+    'invisible': 'transparent',
     'floats': 'float32 from 0 to 1',
 }
 

@@ -239,7 +239,7 @@ def test_finished_views_that_come_out_otherwise_are_refused(cfg, store, describe
     with pytest.raises(StoreError, match=f'cannot be finished here: replayed views have other pixels .*{message}'):
         write_store(cfg, folder, VIEWS, seed=3)
     use_store(cfg, store.folder)
-    with pytest.raises(StoreError, match='no version of a library differs'):
+    with pytest.raises(StoreError, match='versions of the libraries are equal'):
         DATASETS.build(cfg.train_dataloader.dataset)
 
 
