@@ -82,7 +82,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize('name', MALFORMED)
-def test_what_is_wrong_with_a_step_is_named(model, step, tmp_path, name):
+def test_the_error_names_the_fault_of_a_step_file(model, step, tmp_path, name):
     change, said = MALFORMED[name]
     content = torch.load(step, weights_only=True)
     change(content)
