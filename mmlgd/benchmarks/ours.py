@@ -22,7 +22,7 @@ class WordlessTeacher(OpenCLIPTeacher):
 
 
 def add_compile_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--compile``, which is on by default if it does not take minutes."""
+    """Add ``--compile``, which is on by default only on a GPU: on a CPU it takes minutes."""
     parser.add_argument(
         '--compile',
         action=argparse.BooleanOptionalAction,
@@ -60,7 +60,7 @@ def build_lgd(classes: int, teacher: str, device: str, compile: bool) -> LGD:
 def optimizer_of(model: torch.nn.Module, device: str) -> OptimWrapper:
     """Wrap the published optimizer as our configs do: bfloat16 autocast on a GPU, float32 elsewhere, fused.
 
-    Its learning rate is 0: a model that memorises the batch gets such small gradients that a CPU slows down.
+    Its learning rate is 0, because a model that memorises the batch gets tiny gradients, which slow a CPU down.
     """
     wrapper = dict(optimizer=dict(type='SGD', lr=0.0, momentum=0.9, weight_decay=1e-4, fused=True))
     if device.startswith('cuda'):

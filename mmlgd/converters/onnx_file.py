@@ -197,7 +197,7 @@ def _compare(module: nn.Module, file: Path, size: tuple[int, int]) -> float:
         if got.shape != expected.shape:
             raise CheckpointError(f'The ONNX file gives {tuple(got.shape)}, PyTorch {tuple(expected.shape)}.')
         differences.append(((got - expected).abs().max() / expected.abs().max()).item())
-        if not differences[-1] <= TOLERANCE:  # NaN is no match either
+        if not differences[-1] <= TOLERANCE:  # also True for NaN
             raise CheckpointError(
                 f'At batch {batch}, onnxruntime differs from PyTorch by {differences[-1]:.1g} of the largest value, '
                 f'expected at most {TOLERANCE:.0g}. Try another opset, or check for weights that are not finite.'

@@ -1,8 +1,8 @@
 """Variables that several settings of a config share, filled in when a run is built.
 
-mmengine reads a base config before the config on top. A setting that a base derives from ``data_root`` therefore keeps
-its value when ``data_root`` changes later, on top or by ``--cfg-options``. So our configs have None where a variable
-belongs, and :func:`fill_in` replaces it in the end.
+mmengine reads a base config first. If the base computes a setting from ``data_root``, the setting does not change when
+another config or ``--cfg-options`` sets another ``data_root``. So our configs have None in place of a variable, and
+:func:`fill_in` replaces it in the end.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def fill_in(cfg: Config) -> None:
     ann_file of an evaluator                  ``ann_file`` of its data set, in ``data_root``
     ========================================  ==================================================================
 
-    A config without the variable keeps its None, which may have a meaning of its own.
+    A config without the variable keeps its None, which the library may understand.
 
     Args:
         cfg (Config): With all changes merged.

@@ -1,4 +1,4 @@
-"""From class names to text embeddings, computed once for each teacher, vocabulary and set of templates."""
+"""Text embeddings of class names, computed once for each teacher, vocabulary and set of templates."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from mmlgd.utils.files import UnreadableError, own_folder, require_file, write_w
 from .phrasings import SEPARATOR, phrasings
 from .templates import fill
 
-_BATCH = 256  # prompts in a forward pass: enough to keep the text tower busy, also on a CPU
+_BATCH = 256  # prompts per forward pass: enough to keep the text tower busy, also on a CPU
 _HEADER = 2**16  # bytes; safetensors needs a few hundred here
 
 
@@ -77,7 +77,7 @@ def embed_class_names(
             is_kept, embeddings = [kept is not None], embeddings if kept is None else kept
     broadcast_object_list(is_kept)
     if not is_kept[0]:
-        prepare()  # on all ranks: what it builds may talk to the others
+        prepare()  # on all ranks: it may build parts that communicate
         with fail_together():
             if is_main_process():
                 embeddings = _encode(encode_text, teacher_id, names, templates)
@@ -162,7 +162,7 @@ def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
 
 
 def _fault(embeddings: Tensor, shape: tuple, checksum: Optional[str]) -> str:
-    """Say what is wrong with kept embeddings, or nothing; files of earlier versions have no checksum."""
+    """Return what is wrong with kept embeddings, empty if nothing is; files of earlier versions have no checksum."""
     if embeddings.shape != shape or embeddings.dtype != torch.float32:
         return f'{embeddings.dtype} {tuple(embeddings.shape)} instead of torch.float32 {tuple(shape)}'
     if not ((embeddings.norm(dim=-1) - 1).abs() < 1e-3).all():  # also True for NaN

@@ -40,7 +40,7 @@ def list_vocabularies() -> list[str]:
 
 
 def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str]:
-    """Read class names; row k of the bank, and label k of an evaluation, is the k-th of them.
+    """Read class names; name k belongs to row k of the bank and to label k of an evaluation.
 
     Args:
         vocabulary (str | Path | list | dict): One of
@@ -51,8 +51,7 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
               ``wnid<TAB>name`` files of ImageNet-like sets;
             - a list of names, which may have one name alone; a name may have several phrasings, ``'sky|clouds'``: see
               :func:`~mmlgd.text.phrasings`;
-            - ``dict(union=[...])`` of any of these: a name that several of them hold counts once, where it
-              comes first.
+            - ``dict(union=[...])`` of any of these: a name that occurs in several counts once, at its first place.
 
     Returns:
         List[str]: Unique names without surrounding blanks.
@@ -131,7 +130,7 @@ def _dataset_names(vocabulary: str) -> list[str]:
     module, dataset = _METAINFO[vocabulary]
     try:
         return list(getattr(import_module(module), dataset).METAINFO['classes'])
-    except (ImportError, AssertionError):  # not installed, or at odds with the installed mmcv
+    except (ImportError, AssertionError):  # not installed, or incompatible with the installed mmcv
         return _packaged_names(vocabulary)  # the same names: a test compares the two
 
 
@@ -173,7 +172,7 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
             different = '' if checked[earlier - 1] == stripped else ' (they look the same, but their characters differ)'
             raise VocabularyError(
                 f'{source} holds {stripped!r} twice, as {unit} {earlier} and {position}{different}. Each class needs a '
-                f'name of its own: remove one or tell them apart.'
+                f'different name: remove or rename one.'
             )
         checked.append(stripped)
     if not checked:

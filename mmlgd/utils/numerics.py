@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def usable_rows(embeddings: Tensor) -> Tensor:
-    """Tell embeddings of about unit length from zero, NaN and Inf, without waiting for the device.
+    """Check for each embedding that it has about unit length (not zero, NaN or Inf), without waiting for the device.
 
     Args:
         embeddings (Tensor): (..., D), rows that should have unit length, in any precision.
@@ -22,7 +22,7 @@ def usable_rows(embeddings: Tensor) -> Tensor:
 
 
 def is_finite(values: Tensor) -> bool:
-    """Tell whether a tensor of any dtype holds neither NaN nor infinity.
+    """Check that a tensor of any dtype holds neither NaN nor infinity.
 
     Args:
         values (Tensor): Any tensor.

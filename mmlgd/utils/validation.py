@@ -18,7 +18,7 @@ class NumberError(ConfigError, argparse.ArgumentTypeError):
 
 
 def checked_settings(init: Callable) -> Callable:
-    """Make a constructor refuse unknown settings, and values of another type than its annotations say.
+    """Make a constructor refuse unknown settings, and values whose type differs from its annotation.
 
     Configs come from files and command lines, where people easily write ``'0.5'`` and ``True`` for 0.5 and 1. The
     constructor itself checks ranges.
@@ -125,7 +125,7 @@ def above_zero(value: Union[float, str]) -> float:
         float: The number.
 
     Raises:
-        NumberError: It is not such a number.
+        NumberError: The value is not a finite number above 0.
 
     Examples:
         >>> above_zero('0.01')

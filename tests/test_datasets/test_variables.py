@@ -90,7 +90,7 @@ def test_other_configs_stay_as_they_are():
     assert cfg.to_dict() == before
 
 
-def test_names_that_are_nowhere(tmp_path):
+def test_a_missing_file_of_names_is_refused(tmp_path):
     cfg = Config(dict(data_root=str(tmp_path), names='names.txt', model=dict(num_classes=None)))
     with pytest.raises((VocabularyError, FileNotFoundError), match='names.txt'):
         fill_in(cfg)

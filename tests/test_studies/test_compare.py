@@ -157,6 +157,6 @@ def test_the_log_of_a_run_that_was_stopped_gives_no_figure(compare, arguments, t
 
 
 @pytest.mark.parametrize('seed', [-1, 2**32, 1.5])
-def test_a_seed_that_is_none_is_refused_before_the_first_run(compare, arguments, seed):
+def test_an_invalid_seed_is_refused_before_the_first_run(compare, arguments, seed):
     with pytest.raises(ConfigError, match='expected a seed from 0 to 4294967295'):
         compare(**{**arguments, 'seeds': [seed]})

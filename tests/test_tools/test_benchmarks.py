@@ -34,7 +34,7 @@ def benchmark(monkeypatch, capsys, tmp_path):
         init_default_scope(before.scope_name)
 
 
-def test_what_ours_is_compared_with_is_the_published_maths():
+def test_the_published_step_has_the_published_maths():
     tsb, t, s = unit(5, 8), unit(12, 8, 1), unit(12, 8, 2)
     vsb, visited = unit(5, 8, 3), torch.tensor([True, False, True, True, False])
     expected, flags = lgka(vsb, visited, t, tsb)

@@ -35,13 +35,13 @@ class NonFiniteError(MMLGDError, FloatingPointError):
 class FiniteCheckHook(Hook):
     """Stop at the first step with a NaN or Inf in a loss or an embedding, or with a zero embedding from the teacher.
 
-    The error names step, part, teacher and images. The step is saved in ``WORK_DIR/broken_steps/`` with the weights
-    before it, for :func:`mmlgd.replay`. No checkpoint with broken weights is written, and no older one is removed for
-    it. Gradients that overflow in half precision do not stop the run: the loss scaler handles them.
+    The error names step, part, teacher and images. The hook saves the step in ``WORK_DIR/broken_steps/`` with the
+    weights before it, for :func:`mmlgd.replay`. It prevents a checkpoint with broken weights and keeps the older ones.
+    Gradients that overflow in half precision do not stop the run: the loss scaler handles them.
 
-    On a GPU the host sees a step's result one step later, so that it never waits; the banks ignore broken embeddings by
-    themselves. The last three steps (on a CPU two) are kept in memory, each with its inputs and a copy of student and
-    banks.
+    On a GPU the host reads a step's result one step later, so that it never waits; meanwhile the banks ignore broken
+    embeddings. The hook keeps the last three steps (on a CPU two) in memory, each with its inputs and a copy of student
+    and banks.
 
     Examples:
         >>> default_hooks = dict(finite=dict(type='mmlgd.FiniteCheckHook'))
@@ -151,7 +151,7 @@ class FiniteCheckHook(Hook):
 
     @staticmethod
     def _delay_on(device: torch.device) -> int:
-        """Return after how many further steps a step's result is available without waiting."""
+        """Return the number of steps until a step's result is available without waiting."""
         return 1 if device.type == 'cuda' else 0
 
     def _see_inputs(self, model: LGD, args: tuple, kwargs: dict) -> None:

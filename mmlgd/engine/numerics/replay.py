@@ -137,8 +137,8 @@ def _checked_step(content: dict, file: Union[str, Path]) -> dict:
     }
     if faults := [name for name, found in expected.items() if not found]:
         raise CheckpointError(
-            f'{file} is not a broken step as a run saves it. It lacks {"; ".join(faults)}. Give the file as it was '
-            f'written.'
+            f'{file} is not a broken step as a run saves it. It lacks {"; ".join(faults)}. Give the file as the run '
+            f'wrote it.'
         )
     if len(step['paths']) != len(inputs) or any(x is not None and len(x) != len(inputs) for x in (stored, places)):
         counts = ('no' if x is None else len(x) for x in (stored, places))

@@ -92,7 +92,7 @@ def test_the_student_is_averaged_and_the_banks_are_not(recipe, unbroken, tmp_pat
     assert_equal({name: saved['ema_state_dict'][f'module.{name}'] for name in trained}, last)
 
 
-def test_a_resumed_run_is_the_unbroken_one(recipe, unbroken, tmp_path):
+def test_a_resumed_run_with_averages_equals_an_uninterrupted_run(recipe, unbroken, tmp_path):
     runner, expected = unbroken
     file = Path(runner.work_dir, 'epoch_1.pth')
     resumed, watch = train(recipe, tmp_path, 'second', resume=file, update_buffers=True)
@@ -101,7 +101,7 @@ def test_a_resumed_run_is_the_unbroken_one(recipe, unbroken, tmp_path):
     assert_equal(watch.evaluated[-1], expected.evaluated[-1])
 
 
-def test_a_run_without_averages_goes_on_with_them(recipe, unbroken, tmp_path):
+def test_a_run_without_averages_can_resume_with_them(recipe, unbroken, tmp_path):
     saved = read_checkpoint(Path(unbroken[0].work_dir, 'epoch_1.pth'))
     del saved['ema_state_dict']
     torch.save(saved, tmp_path / 'plain.pth')

@@ -151,7 +151,7 @@ def overflow(model):
 
 
 @pytest.mark.parametrize('hook', [None, LateCheck()])
-def test_of_a_gradient_that_breaks_the_weights_its_own_step_is_kept(cfg, hook):
+def test_the_step_whose_gradient_breaks_the_weights_is_saved(cfg, hook):
     told, _ = stopped(cfg, 3, overflow, hook)
     assert told.startswith('Step 5') and 'neck.mlp.0.weight' in told and 'previous step broke' in told
     assert replayed(cfg, 'iter_5').broken == ['student', 'loss_visual', 'loss_textual']
@@ -238,7 +238,7 @@ def test_a_full_disk_does_not_hide_the_fault(cfg):
     assert 'in loss_' in told and 'could not be saved' in told
 
 
-def test_a_step_is_kept_over_no_other_file(cfg, tmp_path):
+def test_a_step_never_overwrites_a_linked_file(cfg, tmp_path):
     folder, target = Path(cfg.work_dir) / 'broken_steps', tmp_path / 'target'
     target.write_text('precious')
     folder.mkdir(parents=True)

@@ -67,7 +67,7 @@ MALFORMED = {
     'one image alone': (having(inputs=torch.ones(3, 64, 64)), 'lacks step.inputs'),
     'four channels': (having(inputs=torch.ones(2, 4, 64, 64)), 'lacks step.inputs'),
     'no images': (having(inputs=torch.ones(0, 3, 64, 64), paths=[]), 'lacks step.inputs'),
-    'sparse inputs': (having(inputs=torch.ones(2, 3, 8, 8).to_sparse()), 'is no checkpoint, or holds more'),
+    'sparse inputs': (having(inputs=torch.ones(2, 3, 8, 8).to_sparse()), 'holds more than weights'),
     'no random numbers': (lacking('rng'), 'lacks step.rng'),
     'random numbers of another kind': (having(rng=dict(cpu=torch.ones(5056))), 'lacks step.rng'),
     'a state of no generator': (having(rng=dict(cpu=torch.zeros(7, dtype=torch.uint8))), 'cannot run'),
@@ -85,7 +85,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize('name', MALFORMED)
-def test_what_is_wrong_with_a_step_is_named(model, step, tmp_path, name):
+def test_the_error_names_the_fault_of_a_step_file(model, step, tmp_path, name):
     change, said = MALFORMED[name]
     content = torch.load(step, weights_only=True)
     change(content)
