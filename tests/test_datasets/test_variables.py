@@ -11,6 +11,7 @@ CONFIGS = ROOT / 'configs'
 OWN = {
     'small/detector_bccd.py': ['data_root'],
     'small/detector_coco128.py': ['data_root'],
+    'small/detector_runway.py': ['data_root'],
     'small/segmentor_camvid.py': ['data_root'],
     'small/lgd_resnet18-half_images.py': ['data_root', 'names'],
     'small/baselines/supervised_resnet18-half_tiny-imagenet.py': ['data_root', 'names'],
@@ -21,7 +22,10 @@ OWN = {
     'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py': ['data_root', 'names'],
     'benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py': ['data_root', 'names'],
 }
-PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
+PARTS = (
+    *('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'),
+    *('optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks'),
+)
 
 
 def settings(value):
@@ -53,6 +57,7 @@ def test_a_variable_reaches_every_place(config, tmp_path):
     assert roots == {str(folder)}
     # A None that is left has a meaning of its own, or would be a variable that was forgotten.
     names = ('data_root', 'ann_file', 'vocabulary', 'classes', 'num_classes', 'topk', 'ignore_index', 'img_suffix')
+    names += ('lr_mult', 'percent', 'max_iters', 'val_interval', 'interval', 'end')
     assert not [key for key, value in found if value is None and key in names]
     for key, value in found:
         if 'names' in OWN[config]:
