@@ -75,7 +75,7 @@ def test_the_backbone_learns_at_its_rate_in_each_step(path, rate):
     schedules = [PARAM_SCHEDULERS.build(dict(one, optimizer=optimizer)) for one in cfg.param_scheduler]
     rates = []
     for _ in range(cfg.train_cfg.max_iters):
-        backbone, _, head, _ = (group['lr'] for group in optimizer.param_groups)
+        backbone, _, head, _ = (group['lr'] for group in optimizer.optimizer.param_groups)
         assert backbone == pytest.approx(rate * head)
         rates.append(head)
         model.head.weight.grad = torch.zeros(1, 1)

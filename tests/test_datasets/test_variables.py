@@ -22,10 +22,7 @@ OWN = {
     'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py': ['data_root', 'names'],
     'benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py': ['data_root', 'names'],
 }
-PARTS = (
-    *('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'),
-    *('optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks'),
-)
+PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
 
 
 def settings(value):
@@ -57,7 +54,6 @@ def test_a_variable_reaches_every_place(config, tmp_path):
     assert roots == {str(folder)}
     # A None that is left has a meaning of its own, or would be a variable that was forgotten.
     names = ('data_root', 'ann_file', 'vocabulary', 'classes', 'num_classes', 'topk', 'ignore_index', 'img_suffix')
-    names += ('lr_mult', 'percent', 'max_iters', 'val_interval', 'interval', 'end')
     assert not [key for key, value in found if value is None and key in names]
     for key, value in found:
         if 'names' in OWN[config]:
@@ -65,6 +61,17 @@ def test_a_variable_reaches_every_place(config, tmp_path):
             assert key != 'classes' or value == ('cat', 'dog')
             assert key != 'topk' or value in (1, (1,)) or 'conse' in config  # that one has 200 classes
     assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('config', [name for name in OWN if 'small/detector' in name or 'small/segmentor' in name])
+def test_schedule_rate_and_labels_are_variables(config, tmp_path):
+    cfg = Config.fromfile(CONFIGS / config)
+    cfg.merge_from_dict(dict(data_root=str(tmp_path), iterations=77, backbone_rate=0.3, label_percent=5))
+    fill_in(cfg)
+    found = dict(item for part in ('optim_wrapper', 'train_cfg', 'default_hooks') for item in settings(cfg[part]))
+    assert (found['lr_mult'], found['max_iters'], found['val_interval']) == (0.3, 77, 77)
+    assert cfg.default_hooks.checkpoint.interval == cfg.param_scheduler[-1].end == 77
+    assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin and cfg.train_dataloader.sampler.percent == 5
 
 
 def test_the_value_without_a_label_reaches_masks_losses_and_metrics():

@@ -4,6 +4,7 @@ from typing import Optional
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from mmlgd.errors import ConfigError
@@ -37,9 +38,11 @@ class FrozenBackboneHook(Hook):
         if backbone is None:
             return
         own = {id(parameter) for parameter in backbone.parameters()}
+        wrappers = runner.optim_wrapper
         rates = [
             group.get('initial_lr', group['lr'])
-            for group in runner.optim_wrapper.param_groups
+            for wrapper in (wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers])
+            for group in wrapper.optimizer.param_groups
             if any(id(parameter) in own for parameter in group['params'])
         ]
         if not rates or any(rates):
