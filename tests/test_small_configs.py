@@ -4,12 +4,14 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
-from mmengine.registry import DATASETS, DefaultScope, init_default_scope
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope, init_default_scope
 
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
 from mmlgd.registry import MODELS
+from mmlgd.run.rates import refuse_overridden_rates
 from tests import ROOT
 
 from .test_benchmark_configs import losses_of
@@ -55,6 +57,32 @@ def test_a_student_detects_and_segments(path, student):
     losses = losses_of(model.train(), config.default_scope, len(classes))
     losses.backward()
     assert torch.isfinite(losses) and model.backbone.state_dict()
+
+
+@pytest.mark.parametrize('path', DOWNSTREAM, ids=lambda p: p.stem)
+@pytest.mark.parametrize('rate', [1.0, 0.1, 0.0])
+def test_the_backbone_learns_at_its_rate_in_each_step(path, rate):
+    cfg = Config.fromfile(path)
+    pytest.importorskip(cfg.default_scope)
+    cfg.merge_from_dict(dict(backbone_rate=rate, label_percent=10, iterations=70))
+    fill_in(cfg)
+    assert cfg.train_cfg.max_iters == cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == 70
+    assert cfg.train_dataloader.sampler == dict(type='mmlgd.LabelSampler', percent=10)
+    refuse_overridden_rates(cfg)
+    init_default_scope('mmengine')
+    model = torch.nn.ModuleDict(dict(backbone=torch.nn.Linear(1, 1), head=torch.nn.Linear(1, 1)))
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    schedules = [PARAM_SCHEDULERS.build(dict(one, optimizer=optimizer)) for one in cfg.param_scheduler]
+    rates = []
+    for _ in range(cfg.train_cfg.max_iters):
+        backbone, _, head, _ = (group['lr'] for group in optimizer.optimizer.param_groups)
+        assert backbone == pytest.approx(rate * head)
+        rates.append(head)
+        model.head.weight.grad = torch.zeros(1, 1)
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+    assert max(rates) == pytest.approx(cfg.optim_wrapper.optimizer.lr) and min(rates[0], rates[-1]) < 0.02 * max(rates)
 
 
 @pytest.fixture

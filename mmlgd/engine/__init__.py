@@ -1,6 +1,6 @@
 """Hooks for mmengine's runs: checks before the first step, numbers of each step, reports."""
 
-from .checks import AnnotationCheckHook, PretrainedCheckHook, StepsCheckHook, VocabularyCheckHook
+from .checks import AnnotationCheckHook, FrozenBackboneHook, PretrainedCheckHook, StepsCheckHook, VocabularyCheckHook
 from .numerics import (
     BankHealthHook,
     DeferredLossesHook,
@@ -20,6 +20,7 @@ __all__ = [
     'EMAHook',
     'EpochSeedHook',
     'FiniteCheckHook',
+    'FrozenBackboneHook',
     'NonFiniteError',
     'PretrainedCheckHook',
     'ProgressHook',

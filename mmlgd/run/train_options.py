@@ -20,6 +20,7 @@ from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
 from .config import check_run, set_work_dir
+from .rates import refuse_overridden_rates
 
 
 def train_config(
@@ -44,8 +45,9 @@ def train_config(
 
     Raises:
         MissingFileError: The config does not exist.
-        ConfigError: ``auto_scale_lr`` without ``auto_scale_lr.base_batch_size`` in the config, an invalid seed, more
-            processes than GPUs, mixed precision without a GPU, or a value that mmengine would not read back.
+        ConfigError: ``auto_scale_lr`` without ``auto_scale_lr.base_batch_size`` in the config, a schedule that
+            overrides the rates of parts of the model, an invalid seed, more processes than GPUs, mixed precision
+            without a GPU, or a value that mmengine would not read back.
     """
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
@@ -57,6 +59,7 @@ def train_config(
         cfg.load_from = None if resume is True else str(resume)
     cfg.merge_from_dict(cfg_options or {})
     fill_in(cfg)
+    refuse_overridden_rates(cfg)
     if no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if auto_scale_lr:

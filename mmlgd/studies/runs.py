@@ -42,6 +42,22 @@ def run(verb: str, arguments: list[str], output: Path) -> list[str]:
     return command
 
 
+def split_options(text: str) -> list[str]:
+    """Split ``key=value,key=value``; a comma inside a value, as in ``[a,b]``, has no key after it.
+
+    Args:
+        text (str): Options in one word.
+
+    Returns:
+        List[str]: ``key=value`` options; an empty text has none.
+
+    Examples:
+        >>> split_options('backbone_rate=0,model.names=[a,b]')
+        ['backbone_rate=0', 'model.names=[a,b]']
+    """
+    return re.split(r',(?=[\w.]+=)', text) if text else []
+
+
 def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, str]:
     """Compute digests of the files of a command line: a changed config or checkpoint makes it another run.
 

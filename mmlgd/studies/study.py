@@ -17,7 +17,7 @@ from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import listed, require
 
 from .report import draw, summarise, table
-from .runs import contents, named, refuse_other, run
+from .runs import contents, named, refuse_other, run, split_options
 
 C = '0.01'  # one inverse penalty for all linear probes: rows are compared with each other and with older studies
 
@@ -150,8 +150,7 @@ def read_variants(variants: Sequence[str]) -> dict[str, Variant]:
     found = {}
     for name, text in named(variants, 'variants', r'.+?\.py(?::.+)?', 'lgd=a.py:model.loss.alpha=0.3').items():
         config, _, options = re.fullmatch(r'(.+?\.py)(:(.+))?', text).groups()
-        # A comma inside a value, as in [a,b], has no key after it.
-        found[name] = Variant(config, re.split(r',(?=[\w.]+=)', options) if options else [])
+        found[name] = Variant(config, split_options(options or ''))
     return found
 
 

@@ -11,6 +11,7 @@ CONFIGS = ROOT / 'configs'
 OWN = {
     'small/detector_bccd.py': ['data_root'],
     'small/detector_coco128.py': ['data_root'],
+    'small/detector_runway.py': ['data_root'],
     'small/segmentor_camvid.py': ['data_root'],
     'small/lgd_resnet18-half_images.py': ['data_root', 'names'],
     'small/baselines/supervised_resnet18-half_tiny-imagenet.py': ['data_root', 'names'],
@@ -60,6 +61,17 @@ def test_a_variable_reaches_every_place(config, tmp_path):
             assert key != 'classes' or value == ('cat', 'dog')
             assert key != 'topk' or value in (1, (1,)) or 'conse' in config  # that one has 200 classes
     assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('config', [name for name in OWN if 'small/detector' in name or 'small/segmentor' in name])
+def test_schedule_rate_and_labels_are_variables(config, tmp_path):
+    cfg = Config.fromfile(CONFIGS / config)
+    cfg.merge_from_dict(dict(data_root=str(tmp_path), iterations=77, backbone_rate=0.3, label_percent=5))
+    fill_in(cfg)
+    found = dict(item for part in ('optim_wrapper', 'train_cfg', 'default_hooks') for item in settings(cfg[part]))
+    assert (found['lr_mult'], found['max_iters'], found['val_interval']) == (0.3, 77, 77)
+    assert cfg.default_hooks.checkpoint.interval == cfg.param_scheduler[-1].end == 77
+    assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin and cfg.train_dataloader.sampler.percent == 5
 
 
 def test_the_value_without_a_label_reaches_masks_losses_and_metrics():

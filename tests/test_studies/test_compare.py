@@ -60,6 +60,30 @@ def test_mean_and_spread_over_seeds(compare, tmp_path):
     assert '| random | 10 | 12 | 14 | 12 ± 2 |' in printed
 
 
+def test_each_start_is_trained_in_each_way(compare, tmp_path):
+    ways = tmp_path / 'ways.txt'
+    ways.write_text('--ways  # of training\nfrozen=backbone_rate=0\nfew=backbone_rate=0.1,model.sizes=[1,2]\n')
+    arguments = [
+        'c.py',
+        '--metric',
+        'mIoU',
+        '--work-dir',
+        'runs',
+        '--seeds',
+        '0',
+        '2',
+        f'@{ways}',
+        '--starts',
+        'a=none',
+    ]
+    printed = CliRunner().invoke(main, ['compare', *arguments, 'b=b.pth', '--cfg-options', 'data_root=d']).output
+    assert '| a, frozen | 10 | 12 | 11 ± 1.4 |' in printed and '| b, few | 20 | 22 | 21 ± 1.4 |' in printed
+    command = json.loads((tmp_path / 'runs/b_few_seed2/result.json').read_text())['command']
+    assert command[-4:] == ['randomness.seed=2', 'data_root=d', 'backbone_rate=0.1', 'model.sizes=[1,2]']
+    with pytest.raises(ConfigError, match='ways takes NAME=VALUE.*frozen=backbone_rate=0'):
+        compare('c.py', metric='mIoU', starts=['a=none'], ways=['backbone_rate=0'])
+
+
 def test_a_failing_run_is_named_with_its_last_words(compare, tmp_path):
     with pytest.raises(RuntimeError, match='output.txt and ends with\nCheckpointError: broken has no backbone'):
         compare('c.py', metric='mIoU', work_dir=tmp_path / 'runs', starts=['bad=broken'])
