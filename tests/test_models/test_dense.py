@@ -258,7 +258,6 @@ class Wordy(torch.nn.Module):
         super().__init__()
 
 
-MODELS.register_module(name='WordyNeck', module=Wordy, force=True)
 UNFIT = {
     'a queue that nobody reads': (
         dict(place_queue=dict(size=8), loss=dict(terms=[NAMES])),
@@ -274,7 +273,7 @@ UNFIT = {
         ),
         "VisionTransformer has no places: .*out_type='featmap'",
     ),
-    'a neck without places': (dict(neck=dict(type='WordyNeck'), loss=dict(terms=[NAMES])), 'got a Wordy'),
+    'a neck without places': (dict(neck=dict(type=Wordy), loss=dict(terms=[NAMES])), 'got a Wordy'),
     'stages that are not there': (
         dict(places=dict(stages=[0, 1]), loss=dict(terms=[NAMES])),
         r'which returns 1, got stages=\[0, 1\]',

@@ -66,6 +66,13 @@ def test_step(benchmark, tiny_clip):
     ]
 
 
+def test_dense(benchmark, tiny_clip):
+    small = ('--device', 'cpu', '--teacher', tiny_clip, '--size', 64, '--batch', 2, '--classes', 3)
+    told, figures = benchmark('dense', *small)
+    assert 'Places: ' in told and list(figures['seconds']) == ['images alone', 'images and places']
+    assert figures['ratio'] > 0
+
+
 def test_teacher(benchmark, tiny_clip):
     told, figures = benchmark('teacher', '--device', 'cpu', '--teacher', tiny_clip, '--batch', 1)
     assert 'one token pooled' in told and len(figures['seconds']) == 3

@@ -247,10 +247,10 @@ def no_places(name: str) -> TeacherError:
 def _own_size(size: Union[int, tuple[int, int], None], image_size: tuple[int, int]) -> Optional[tuple[int, int]]:
     if size is None:
         return None
-    size = (size, size) if isinstance(size, int) else size
-    if not _are_numbers(size, 2, 1):
+    sides = (size, size) if isinstance(size, int) else size
+    if not _are_numbers(sides, 2, 1):
         raise TeacherError(f'Expected places_size in pixels, a number or (height, width), got {brief(size)}.')
-    return None if tuple(size) == image_size else tuple(size)
+    return None if tuple(sides) == image_size else tuple(sides)
 
 
 def _are_numbers(value, count: int, low: float) -> bool:

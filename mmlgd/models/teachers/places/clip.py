@@ -42,7 +42,7 @@ def open_clip_places(
         TeacherError: The tower cannot take images of ``places_size``, or has no class token for ``residual`` or
             ``mlp``.
     """
-    places = find_places(tower, partial(_of_tower, residual=residual, mlp=mlp), image_size, places_size, name)
+    places = find_places(tower, partial(tower_places, residual=residual, mlp=mlp), image_size, places_size, name)
     if (residual or mlp) and not getattr(places, 'has_block', False):
         raise TeacherError(
             f'{name} has no class token, so that its places do not pass its last block alone: '
@@ -51,7 +51,17 @@ def open_clip_places(
     return places
 
 
-def _of_tower(tower: nn.Module, residual: bool, mlp: bool) -> Optional[PlacesTower]:
+def tower_places(tower: nn.Module, residual: bool = False, mlp: bool = False) -> Optional[PlacesTower]:
+    """Choose the places of an image tower, unchecked: see :func:`open_clip_places`.
+
+    Args:
+        tower (nn.Module): The tower.
+        residual (bool): Keep the residual of the last block. Defaults to False.
+        mlp (bool): Keep the MLP of the last block. Defaults to False.
+
+    Returns:
+        PlacesTower | None: None if its structure is another one.
+    """
     if isinstance(tower, ModifiedResNet):
         return _ResNetPlaces(tower)
     if isinstance(tower, TimmModel):
@@ -67,17 +77,13 @@ def _of_tower(tower: nn.Module, residual: bool, mlp: bool) -> Optional[PlacesTow
 
 
 class _ResNetPlaces(PlacesTower):
-    """CLIP's ResNets: value and output projection of the attention pooling at each position, as 1x1 convolutions.
-
-    As in MaskCLIP, values get no position embedding: a place's name does not depend on where it is.
-    """
+    """CLIP's ResNets: value and output projection of the attention pooling at each position."""
 
     def forward(self, images: Tensor) -> Embedded:
         tower, x = self.tower, images
         for stage in (tower.stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4):
             x = stage(x)
-        pool = tower.attnpool
-        return Embedded(pool(x), pool.c_proj(pool.v_proj(x.permute(0, 2, 3, 1))))
+        return tower.attnpool.with_places(x)
 
 
 class _OfTokens(PlacesTower):
