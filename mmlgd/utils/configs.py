@@ -40,9 +40,9 @@ def read_config(config: Union[str, Path, Config]) -> Config:
     read = copy.deepcopy(config) if isinstance(config, Config) else _of_file(_file_of(str(config)))
     if not isinstance(read.get('model'), dict):
         name = 'The config' if isinstance(config, Config) else config
+        got = f'model={brief(read.model)}' if 'model' in read else f'the settings {brief(list(read))}'
         raise ConfigError(
-            f'{name} has no model, but {brief(list(read))}. Give the config of a model; a config with settings alone '
-            f'needs a _base_ that has one.'
+            f'{name} has no model, a dict of settings; it has {got}. Give the config of a model, or name one as _base_.'
         )
     return read
 

@@ -94,12 +94,8 @@ def test_wrong_arguments(compare, tmp_path):
         compare('c.py', metric='AP', work_dir=tmp_path / 'runs', starts=dict(random='none'))
     with pytest.raises(MissingFileError, match='no config'):
         compare('nope.py', metric='AP', starts=dict(random='none'))
-    for starts, said in (
-        (['none'], 'NAME=VALUE'),
-        ('none', "NAME=VALUE, got 'none'"),
-        ([], 'empty'),
-        (['a=none', 'a=b.pth'], "the name 'a' twice"),
-    ):
+    twice = ['a=none', 'a=b.pth'], "the name 'a' twice"
+    for starts, said in ((['none'], 'NAME=VALUE'), ('none', "NAME=VALUE, got 'none'"), ([], 'empty'), twice):
         with pytest.raises(ConfigError, match=said):
             compare('c.py', metric='AP', starts=starts)
 
