@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmlgd.checkpoints.configs import buildable
 from mmlgd.checkpoints.teacher_ids import teacher_to_build
+from mmlgd.models.embedded import Embedded
 from mmlgd.models.teachers.base import BaseTeacher
 from mmlgd.models.teachers.known import build_known_teacher
 from mmlgd.registry import MODELS
@@ -75,11 +76,17 @@ class CachedTeacher(BaseTeacher):
             live.free_text_tower()
         self.live = live.to(self.mean.device)
 
-    def encode_image(self, images: Tensor) -> Tensor:
-        """Use the live teacher: see :meth:`BaseTeacher.encode_image`."""
+    def encode(self, images: Tensor, places: bool = False) -> Embedded:
+        """Use the live teacher: see :meth:`BaseTeacher.encode`."""
         self.prepare()
         self.live.bgr, self.live.scale, self.live.shift = self.bgr, self.scale, self.shift
-        return self.live.encode_image(images)
+        return self.live.encode(images, places)
+
+    @property
+    def has_places(self) -> bool:
+        """bool: Whether the live teacher has places; it is built for the answer."""
+        self.prepare()
+        return self.live.has_places
 
     def free_text_tower(self) -> None:
         """Drop the live teacher, which was built for names; the next one is built for images, without a text tower."""

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -36,16 +36,20 @@ class BaseTeacher(nn.Module):
         std (Sequence[float]): RGB standard deviation of the teacher's images, in 0..1.
         interpolation (str): How a batch of another size is resized, ``'bicubic'`` or ``'bilinear'``. Defaults to
             ``'bicubic'``, CLIP's own.
+        places_size (int | Tuple[int, int], optional): Height and width in pixels of the images when places are asked
+            for. Defaults to None: ``image_size``.
 
     Attributes:
         text_cache (str, optional): Folder of text embeddings that come with the teacher; read, never written. None by
             default.
-        places_size (Tuple[int, int], optional): Height and width in pixels of the input when places are asked for. None
-            by default: ``image_size``.
+        places_size (Tuple[int, int], optional): Height and width likewise, a part of the identity; None if it is
+            ``image_size``.
+        places_tower (nn.Module, optional): Maps images to the embeddings of images and places, in one pass and not
+            normalised; see :class:`~mmlgd.models.teachers.places.base.PlacesTower`. None for a teacher without.
+        tower_name (str): Name of the image tower for errors about places.
     """
 
     text_cache: Optional[str] = None
-    places_size: Optional[tuple[int, int]] = None
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class BaseTeacher(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         interpolation: str = 'bicubic',
+        places_size: Union[int, tuple[int, int], None] = None,
     ):
         super().__init__()
         for name, value, count, low in (
@@ -69,6 +74,9 @@ class BaseTeacher(nn.Module):
         self.embed_dim = embed_dim
         self.image_size = tuple(image_size)
         self.interpolation = interpolation
+        self.places_size = _own_size(places_size, self.image_size)
+        self.places_tower: Optional[nn.Module] = None
+        self.tower_name = type(self).__name__
         self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
         self.register_buffer('std', torch.tensor(std, dtype=torch.float32).view(3, 1, 1))
         self.register_buffer('scale', torch.ones(3, 1, 1))
@@ -188,6 +196,11 @@ class BaseTeacher(nn.Module):
         """
         raise NotImplementedError
 
+    @property
+    def has_places(self) -> bool:
+        """bool: Whether :meth:`encode_places` works; known as soon as the teacher is built."""
+        return self.places_tower is not None
+
     def settings_id(self, *choices: Any) -> str:
         """Compute a digest of all settings that change an embedding: size, statistics, interpolation and ``choices``.
 
@@ -198,20 +211,46 @@ class BaseTeacher(nn.Module):
             str: ``settings-`` and 8 hexadecimal digits, a part of the identity.
         """
         pixels = [list(self.image_size), self.mean.flatten().tolist(), self.std.flatten().tolist(), self.interpolation]
-        return f'settings-{hashlib.sha256(json.dumps([pixels, *choices]).encode()).hexdigest()[:8]}'
+        places = [dict(places_size=self.places_size)] if self.places_size else []  # as before where nobody sets it
+        settings = json.dumps([pixels, *choices, *places])
+        return f'settings-{hashlib.sha256(settings.encode()).hexdigest()[:8]}'
 
     def _encode_image(self, images: Tensor) -> Tensor:
         raise NotImplementedError
 
     def _encode_places(self, images: Tensor) -> Embedded:
-        """Embed images and their places in one pass; a teacher with places implements it."""
-        raise TeacherError(
-            f'{type(self).__name__} has no places: it embeds whole images alone. Take the terms with on="places" out '
-            f'of the loss, or choose a teacher with places, for example OpenCLIPTeacher or ConSETeacher.'
-        )
+        """Embed images and their places in one pass."""
+        if self.places_tower is None:
+            raise no_places(self.tower_name)
+        return self.places_tower(images)
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         raise NotImplementedError
+
+
+def no_places(name: str) -> TeacherError:
+    """Make the error for a tower without places.
+
+    Args:
+        name (str): Name of the teacher or its tower.
+
+    Returns:
+        TeacherError: The error to raise.
+    """
+    return TeacherError(
+        f'{name} has no places: no feature map is known from which a pooling makes its embedding. Take the terms with '
+        f'on="places" out of the loss and places_size out of the teacher, or choose a teacher with places, for example '
+        f'OpenCLIPTeacher or ConSETeacher with their default models.'
+    )
+
+
+def _own_size(size: Union[int, tuple[int, int], None], image_size: tuple[int, int]) -> Optional[tuple[int, int]]:
+    if size is None:
+        return None
+    size = (size, size) if isinstance(size, int) else size
+    if not _are_numbers(size, 2, 1):
+        raise TeacherError(f'Expected places_size in pixels, a number or (height, width), got {brief(size)}.')
+    return None if tuple(size) == image_size else tuple(size)
 
 
 def _are_numbers(value, count: int, low: float) -> bool:

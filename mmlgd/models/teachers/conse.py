@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlgd.models.compilation import compile_module
+from mmlgd.models.embedded import Embedded
 from mmlgd.registry import MODELS
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
 from mmlgd.utils.validation import checked_settings
@@ -18,6 +19,7 @@ from mmlgd.utils.validation import checked_settings
 from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
 from .classifiers import load_classifier
 from .folding import fold_batch_norm
+from .places import classifier_places
 from .sentences import load_sentence_encoder
 
 VISUAL_DIM = 128  # keeps angles to within about 0.1; a teacher store holds all of them for each view
@@ -62,10 +64,13 @@ class ConSETeacher(BaseTeacher):
         std (Sequence[float], optional): RGB standard deviation in 0..1, likewise. Defaults to None.
         compile (bool | str): Compile the classifier with ``torch.compile`` where the platform can; ``'auto'``: only on
             a GPU. Defaults to False.
+        places_size (int | Tuple[int, int], optional): Height and width in pixels of the images when places are asked
+            for; each place is then a combination of its own. The image embedding comes from the same pass. Defaults to
+            None: ``image_size``.
 
     Raises:
-        TeacherError: The numbers of names and outputs differ, ``top_k`` or ``visual_share`` is out of range, or a
-            module has no size and statistics.
+        TeacherError: The numbers of names and outputs differ, ``top_k`` or ``visual_share`` is out of range, a
+            module has no size and statistics, or the classifier cannot take images of ``places_size``.
         ImportError: A needed package is not installed.
 
     Examples:
@@ -90,6 +95,7 @@ class ConSETeacher(BaseTeacher):
         mean: Optional[Sequence[float]] = None,
         std: Optional[Sequence[float]] = None,
         compile: Union[bool, str] = False,
+        places_size: Union[int, tuple[int, int], None] = None,
     ):
         label = classifier if isinstance(classifier, str) else type(classifier).__name__
         if isinstance(classifier, str):
@@ -108,11 +114,11 @@ class ConSETeacher(BaseTeacher):
             )
         text_dim = len(_encode(text_encoder, ['one prompt to ask for the dimension'])[0])
         embed_dim = text_dim + (VISUAL_DIM if visual_share else 0)
-        super().__init__(embed_dim, image_size, mean, std)
+        super().__init__(embed_dim, image_size, mean, std, places_size=places_size)
         self.visual_share = visual_share
 
         names, prompts = load_vocabulary(class_names), load_templates(templates)
-        self.classifier = fold_batch_norm(freeze(classifier), image_size)
+        self.classifier = fold_batch_norm(freeze(classifier), self.image_size)
         self.text_encoder = freeze(text_encoder)
         digest = hashlib.sha256(repr([names, prompts]).encode()).hexdigest()[:8]
         fingerprint = weights_fingerprint(classifier, text_encoder)
@@ -120,7 +126,11 @@ class ConSETeacher(BaseTeacher):
         self._identity = f'conse/{_short(label)}/top{top_k}/{visual}classes-{digest}/{self.settings_id()}/{fingerprint}'
         self._check_classes(label, len(names), top_k)
         self.top_k = top_k
+        self.tower_name = f'The classifier {label}'
+        self.places_tower = classifier_places(self.classifier, self.image_size, self.places_size, name=self.tower_name)
         compile_module(self.classifier, "the teacher's classifier", compile)
+        if self.places_tower is not None:
+            compile_module(self.places_tower, "the teacher's classifier with places", compile)
         class_embeddings = embed_class_names(self.encode_text, embed_dim, self._identity, names, prompts)
         self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
         if visual_share:
@@ -148,18 +158,24 @@ class ConSETeacher(BaseTeacher):
             raise TeacherError(f'Expected top_k in 1..{num_outputs}, the number of classes, got {top_k}.')
 
     def _encode_image(self, images: Tensor) -> Tensor:
-        logits = self.classifier(images).float()
+        return self._vote(self.classifier(images))
+
+    def _encode_places(self, images: Tensor) -> Embedded:
+        return Embedded(*map(self._vote, super()._encode_places(images)))
+
+    def _vote(self, logits: Tensor) -> Tensor:
+        """Combine class embeddings, (..., classes) to (..., D)."""
         with torch.autocast(logits.device.type, enabled=False):  # the classifier may run in 16 bits, this sum must not
-            return self._combine(logits)
+            return self._combine(logits.float())
 
     def _combine(self, logits: Tensor) -> Tensor:
-        belief, classes = logits.softmax(-1).topk(self.top_k)  # (N, T) both
-        names = torch.einsum('nt,ntd->nd', belief, self.class_embeddings[classes])  # (N, D)
+        belief, classes = logits.softmax(-1).topk(self.top_k)  # (..., T) both
+        names = torch.einsum('...t,...td->...d', belief, self.class_embeddings[classes])  # (..., D)
         if not self.visual_share:
             return names
-        looks = (logits - logits.mean(-1, keepdim=True)) @ self.projection  # (N, 128)
-        names = math.sqrt(1 - self.visual_share) * F.normalize(names[:, :-VISUAL_DIM])
-        return torch.cat([names, math.sqrt(self.visual_share) * F.normalize(looks)], dim=1)
+        looks = (logits - logits.mean(-1, keepdim=True)) @ self.projection  # (..., 128)
+        names = math.sqrt(1 - self.visual_share) * F.normalize(names[..., :-VISUAL_DIM], dim=-1)
+        return torch.cat([names, math.sqrt(self.visual_share) * F.normalize(looks, dim=-1)], dim=-1)
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         if self.text_encoder is None:

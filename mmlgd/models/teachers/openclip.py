@@ -23,6 +23,7 @@ from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
 from .folders import open_folder
 from .folding import fold_batch_norm
 from .foreign import check_weights_file, foreign_code
+from .places import open_clip_places
 from .torchscript import is_torchscript, read_torchscript
 from .weights import Weights, cause, fetch_weights, find_weights
 
@@ -53,10 +54,16 @@ class OpenCLIPTeacher(BaseTeacher):
         cache_dir (str, optional): Folder of downloaded weights. Defaults to open_clip's own.
         compile (bool | str): Compile the image tower with ``torch.compile`` where the platform can; ``'auto'``: only on
             a GPU. Defaults to False.
+        places_size (int | Tuple[int, int], optional): Height and width in pixels of the images when places are asked
+            for. Position embeddings are interpolated for it, and the image embedding comes from the same pass. Defaults
+            to None: the model's own size.
+        places_residual (bool): For towers with a class token: keep the residual of the last block, see
+            :func:`~mmlgd.models.teachers.places.blocks.alone`. Defaults to False.
+        places_mlp (bool): Keep the MLP of the last block, likewise. Defaults to False.
 
     Raises:
-        TeacherError: The architecture or tag is unknown, the weights do not fit, or a folder or repository contains
-            code.
+        TeacherError: The architecture or tag is unknown, the weights do not fit, a folder or repository contains
+            code, or the tower cannot take images of ``places_size``.
         ImportError: The text tower needs transformers, which is not installed.
         MissingFileError: The weights are not on this machine and cannot be downloaded; the message says where to put
             them.
@@ -67,6 +74,8 @@ class OpenCLIPTeacher(BaseTeacher):
         >>> teacher = OpenCLIPTeacher('RN50', pretrained=None)
         >>> teacher.encode_image(torch.rand(2, 3, 64, 64)).shape
         torch.Size([2, 1024])
+        >>> teacher.encode_places(torch.rand(2, 3, 64, 64)).shape
+        torch.Size([2, 7, 7, 1024])
     """
 
     @checked_settings
@@ -76,6 +85,9 @@ class OpenCLIPTeacher(BaseTeacher):
         pretrained: Optional[str] = 'openai',
         cache_dir: Optional[str] = None,
         compile: Union[bool, str] = False,
+        places_size: Union[int, tuple[int, int], None] = None,
+        places_residual: bool = False,
+        places_mlp: bool = False,
     ):
         clip, tokenizer, label = _load(model, pretrained, cache_dir)
         preprocess = open_clip.get_model_preprocess_cfg(clip)
@@ -87,9 +99,11 @@ class OpenCLIPTeacher(BaseTeacher):
             mean=preprocess['mean'],
             std=preprocess['std'],
             interpolation='bicubic' if preprocess['interpolation'] == 'bicubic' else 'bilinear',
+            places_size=places_size,
         )
         activations = sorted({repr(module) for module in clip.modules() if isinstance(module, (nn.GELU, QuickGELU))})
-        settings = self.settings_id(activations, tokens.tolist())
+        block = dict(residual=places_residual, mlp=places_mlp)  # of the last block, for places
+        settings = self.settings_id(activations, tokens.tolist(), *([block] if any(block.values()) else []))
         self._identity = f'open_clip/{label}/{settings}/{weights_fingerprint(clip)}'
         if hasattr(clip.visual, 'output_tokens'):
             clip.visual.output_tokens = False  # only CoCa's decoder needs the tokens
@@ -97,7 +111,13 @@ class OpenCLIPTeacher(BaseTeacher):
         if isinstance(getattr(self.image_tower, 'attnpool', None), AttentionPool2d):
             self.image_tower.attnpool = PooledTokenAttention(self.image_tower.attnpool)
         self.image_tower = fold_batch_norm(self.image_tower, self.image_size)
+        self.tower_name = f'The image tower of {model!r}'
+        self.places_tower = open_clip_places(
+            self.image_tower, self.image_size, self.places_size, **block, name=self.tower_name
+        )
         compile_module(self.image_tower, "the teacher's image tower", compile)
+        if self.places_tower is not None:
+            compile_module(self.places_tower, "the teacher's image tower with places", compile)
         self.tokenizer = tokenizer
         self.text_tower = freeze(clip)
         del self.text_tower.visual  # the rest of the model is its text half

@@ -1,0 +1,111 @@
+"""What all families of towers with places share."""
+
+from typing import Callable, Optional
+
+import torch
+from torch import Tensor, nn
+
+from mmlgd.models.embedded import Embedded
+from mmlgd.models.teachers.base import TeacherError, no_places
+from mmlgd.models.teachers.probing import same_output
+
+from .sizes import for_size
+
+Family = Callable[[nn.Module], Optional['PlacesTower']]
+
+
+class PlacesTower(nn.Module):
+    r"""A tower that embeds images and their places in one pass.
+
+    A place's embedding is what the tower says if its pooling sees that place alone. It is exact for a pooling by the
+    mean, and the value path for a pooling by attention (MaskCLIP, Zhou et al., ECCV 2022).
+
+    Args:
+        tower (nn.Module): The frozen tower. It is not changed.
+    """
+
+    def __init__(self, tower: nn.Module):
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, images: Tensor) -> Embedded:
+        """Embed images and places.
+
+        Args:
+            images (Tensor): (N, 3, H, W), in the tower's own statistics.
+
+        Returns:
+            Embedded: (N, D) and (N, h, w, D), not normalised.
+        """
+        raise NotImplementedError
+
+
+class MeanPlaces(PlacesTower):
+    r"""Places of a tower that is a head on the mean over its last feature map F.
+
+    .. math:: \text{image} = h\Big(\tfrac{1}{HW} \sum_{ij} F_{ij}\Big), \qquad \text{place}_{ij} = h(F_{ij})
+
+    If the head h is linear, the mean over places is the image's output.
+    """
+
+    def features(self, images: Tensor) -> Tensor:
+        """Compute the map before the pooling, (N, h, w, C)."""
+        raise NotImplementedError
+
+    def head(self, pooled: Tensor) -> Tensor:
+        """Compute the tower's output for pooled features, (M, C) to (M, D)."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Embedded:
+        """Embed images and places: see :class:`PlacesTower`."""
+        grid = self.features(images)  # (N, h, w, C)
+        places = self.head(grid.flatten(0, 2)).unflatten(0, grid.shape[:3])  # (N, h, w, D)
+        return Embedded(self.head(grid.mean((1, 2))), places)
+
+
+def find_places(
+    tower: nn.Module, family: Family, image_size: tuple[int, int], places_size: Optional[tuple[int, int]], name: str
+) -> Optional[PlacesTower]:
+    """Give a tower places, if its family knows how.
+
+    Args:
+        tower (nn.Module): The frozen tower.
+        family (Callable): Makes its :class:`PlacesTower`; None for a tower of another structure.
+        image_size (Tuple[int, int]): Height and width of the tower's images in pixels.
+        places_size (Tuple[int, int], optional): Height and width of the images whose places are asked for. None for
+            ``image_size``.
+        name (str): Name of the tower, for errors.
+
+    Returns:
+        PlacesTower | None: None if the tower has no places: its output is not what the family expects, checked by a
+        random batch.
+
+    Raises:
+        TeacherError: The tower cannot take images of ``places_size``, or has no places to take them for.
+    """
+    places = _checked(family, tower, image_size)
+    if places_size is None:
+        return places
+    if places is None:
+        raise no_places(name)
+    try:
+        places = family(for_size(tower, places_size))
+        like = next(tower.parameters(), torch.zeros(()))
+        with torch.no_grad():
+            places(torch.zeros(1, 3, *places_size).to(like))
+    except Exception as error:  # each library refuses a size in its own way
+        raise TeacherError(
+            f'{name} cannot take places_size={places_size}: {error} Its own images have {image_size}; a multiple of '
+            f'that fits most towers.'
+        ) from error
+    return places
+
+
+def _checked(family: Family, tower: nn.Module, image_size: tuple[int, int]) -> Optional[PlacesTower]:
+    try:
+        places = family(tower)
+        if places is not None and same_output(tower, lambda images: places(images).image, image_size):
+            return places
+    except Exception:  # a tower of another structure can fail anywhere in it
+        pass
+    return None
