@@ -27,6 +27,8 @@ _PLACES = {
     'OpenCLIPTeacher': 'models',
     'PretrainDataPreprocessor': 'models',
     'QueueBank': 'models',
+    'RegressionTerm': 'models',
+    'SimilarityTerm': 'models',
     'TextualSemanticsBank': 'models',
     'Student': 'student',
     'StudentPlaces': 'models',

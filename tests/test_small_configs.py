@@ -15,7 +15,7 @@ from tests import ROOT
 from .test_benchmark_configs import losses_of
 
 SMALL = ROOT / 'configs/small'
-PRETRAINING = sorted(SMALL.glob('lgd_*.py'))
+PRETRAINING = sorted([*SMALL.glob('lgd_*.py'), *SMALL.glob('dense_*.py')])
 BASELINES = sorted(SMALL.glob('baselines/*.py'))
 DOWNSTREAM = sorted(path for path in SMALL.glob('*.py') if path not in PRETRAINING)
 
@@ -85,7 +85,8 @@ def step(tiny_clip, images):
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
 def test_pretraining_makes_a_step(path, step):
     cfg, _, losses = step(path)
-    assert ('loss_queue' in losses) == ('half_images' not in path.stem)
+    assert ('loss_queue' in losses) == (path.stem != 'lgd_resnet18-half_images')
+    assert ('loss_place_queue' in losses) == ('loss_place_textual' in losses) == path.stem.startswith('dense')
     assert cfg.param_scheduler[0].total_steps == cfg.train_cfg.max_epochs
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
 

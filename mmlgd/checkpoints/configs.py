@@ -45,8 +45,10 @@ _PARTS = {
     'text': _Part((MODELS,), ('mmlgd.models.banks',)),
     'visual_bank': _Part((MODELS,), ('mmlgd.models.banks', 'mmlgd.models.queue')),
     'queue': _Part((MODELS,), ('mmlgd.models.queue',)),
+    'place_queue': _Part((MODELS,), ('mmlgd.models.queue',)),
+    'places': _Part((MODELS,), ('mmlgd.models.places',)),
     'loss': _Part((MODELS,), ('mmlgd.models.losses',)),
-    'term': _Part((MODELS,), ('mmlgd.models.terms',)),
+    'term': _Part((MODELS,), ('mmlgd.models.terms', 'mmlgd.models.bankless_terms')),
     'data_preprocessor': _Part(
         (MODELS,),
         (
@@ -75,9 +77,10 @@ _PARTS = {
     ),
     'transform': _Part((TRANSFORMS,), ('mmcv.transforms', 'mmpretrain.datasets.transforms', 'mmlgd.datasets')),
 }
+_MODEL = ('backbone', 'neck', 'places', 'teacher', 'text', 'visual_bank', 'queue', 'place_queue', 'loss')
 # Parts within parts, by their keys; anything else with a type inside a model is a layer.
 _INNER = {
-    'model': {part: part for part in ('backbone', 'neck', 'teacher', 'text', 'visual_bank', 'queue', 'loss')},
+    'model': dict(zip(_MODEL, _MODEL)),
     'loss': dict(terms='term'),
     'backbone': dict(backbone_cfg='backbone'),
     'data_preprocessor': dict(augmentation='augmentation', batch_augments='batch_augments'),

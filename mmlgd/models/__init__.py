@@ -1,6 +1,7 @@
 """Models: the LGD algorithm and its parts."""
 
 from .augmentation import MoCoV2Augmentation
+from .bankless_terms import CosineTerm, RegressionTerm, SimilarityTerm
 from .banks import TextualSemanticsBank, VisualSemanticsBank
 from .base_bank import Bank, BankRows
 from .embedded import Embedded
@@ -12,7 +13,7 @@ from .precision import auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
-from .terms import CosineTerm, CrossEntropyTerm, Term
+from .terms import CrossEntropyTerm, Term
 
 __all__ = [
     'LGD',
@@ -31,6 +32,8 @@ __all__ = [
     'PretrainDataPreprocessor',
     'ProjectionNeck',
     'QueueBank',
+    'RegressionTerm',
+    'SimilarityTerm',
     'StudentPlaces',
     'Term',
     'TextualSemanticsBank',

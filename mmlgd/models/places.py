@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
+from mmlgd.utils.building import build_part
 from mmlgd.utils.validation import checked_settings, require
 
-from .necks import ProjectionNeck
+from .necks import ProjectionNeck, features_of_zeros, size_of
 
 
 def place_map(feats: Sequence[Tensor], backbone: nn.Module, image_shape: tuple[int, int]) -> Tensor:
@@ -69,6 +70,34 @@ def to_grid(places: Tensor, grid: tuple[int, int]) -> Tensor:
         return places
     moved = F.interpolate(places.permute(0, 3, 1, 2), tuple(grid), mode='bilinear')  # (N, D, h', w')
     return F.normalize(moved.permute(0, 2, 3, 1), dim=-1)
+
+
+def fit_places(settings: Optional[dict], backbone: nn.Module, backbone_settings: dict, neck: nn.Module) -> nn.Module:
+    """Build the student's places for a backbone and a neck; one pass of zeros checks that there are places.
+
+    Args:
+        settings (dict, optional): Config of the places; ``type`` defaults to ``'mmlgd.StudentPlaces'``.
+        backbone (nn.Module): The backbone.
+        backbone_settings (dict): Its config.
+        neck (nn.Module): The student's neck.
+
+    Returns:
+        nn.Module: The places.
+
+    Raises:
+        ConfigError: The backbone has no places, or ``stages`` that it does not return; or the neck embeds whole images
+            alone.
+    """
+    require(
+        hasattr(neck, 'project'),
+        f'Terms on places need a neck that also embeds places, such as mmlgd.ProjectionNeck, got a '
+        f'{type(neck).__name__}.',
+    )
+    size = size_of(backbone, backbone_settings)
+    feats = features_of_zeros(backbone, size)
+    place_map(feats, backbone, (size, size))
+    channels = [x.shape[2 if x.ndim == 3 else 1] for x in feats]
+    return build_part(settings, 'model.places', 'mmlgd.StudentPlaces', offered=dict(channels=channels))
 
 
 @MODELS.register_module()

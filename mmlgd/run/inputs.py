@@ -212,6 +212,27 @@ def teacher_settings(teacher: Union[str, dict]) -> dict:
     return dict(type='mmlgd.OpenCLIPTeacher', model=kind, pretrained=_weights(kind, place))
 
 
+def check_dense(teacher: dict, store: Optional[Path]) -> None:
+    """Refuse a dense pre-training whose teacher has no places; the teacher is built once to see it.
+
+    Args:
+        teacher (dict): Config of the teacher.
+        store (Path, optional): The teacher store.
+
+    Raises:
+        ConfigError: There is a store, which keeps no places.
+        TeacherError: The teacher has no places.
+    """
+    from mmlgd.models.teachers.base import no_places
+    from mmlgd.utils.building import build_part
+
+    if store is not None:
+        raise ConfigError('--dense needs places of each view, and a teacher store has none: omit --store or --dense.')
+    built = build_part(teacher, '--teacher')
+    if not built.has_places:
+        raise no_places(built.tower_name)
+
+
 def _weights(model: str, place: str) -> str:
     """Check the weights of an open_clip model: a tag, a file, or a file with its tag."""
     import open_clip

@@ -17,6 +17,7 @@ import mmlgd
 from mmlgd.checkpoints import model_config, read_checkpoint
 from mmlgd.checkpoints.resume import refuse_moved
 from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
 from mmlgd.run.inputs import check_step, count_images, teacher_settings
 from mmlgd.store.writer import write_store
@@ -72,6 +73,26 @@ def test_the_recipe_that_is_asked_for_is_written(pretrain, recipe):
     assert cfg.model.loss.student_temperature == (0.2 if is_paper else 0.05)
     assert ('queue' in cfg.model) == (not is_paper)
     assert cfg.param_scheduler[0].type == ('LinearLR' if is_paper else 'OneCycleLR')
+
+
+@pytest.mark.parametrize('recipe', ['paper', 'small-data'])
+def test_dense_adds_terms_on_places_to_the_recipe(pretrain, recipe):
+    result = pretrain(recipe=recipe, dense=True)
+    assert result.work_dir.name.startswith('dense_resnet18_')
+    loss = MODELS.build(Config.fromfile(result.config).model.loss)
+    assert loss.needs_places == ('loss_place_textual', 'loss_place_queue') and loss.places == 1024
+    plain = MODELS.build(Config.fromfile(pretrain(recipe=recipe).config).model.loss)
+    kept = [repr(term) for term in loss.terms if term.on == 'image']
+    assert kept == [repr(term) for term in plain.terms][: len(kept)]
+
+
+def test_dense_without_places_is_refused_by_name_before_anything_is_written(pretrain, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match='a teacher store has none: omit --store or --dense'):
+        pretrain(dense=True, store=tmp_path / 'store')
+    monkeypatch.setattr('mmlgd.models.teachers.openclip.open_clip_places', lambda *_, **__: None)
+    with pytest.raises(MMLGDError, match='The image tower of .* has no places'):
+        pretrain(dense=True)
+    assert not (tmp_path / 'work_dirs').exists()
 
 
 def test_a_student_by_name_and_options_have_the_last_word(pretrain):

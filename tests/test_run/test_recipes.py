@@ -3,7 +3,7 @@
 import pytest
 
 from mmlgd.errors import ConfigError
-from mmlgd.run.recipes import BASES, FEW_STEPS, check_recipe, plan_run, recipe_settings
+from mmlgd.run.recipes import BASES, DENSE, FEW_STEPS, check_recipe, plan_run, recipe_settings
 
 
 def test_the_recipe_follows_images_and_epochs_with_a_reason():
@@ -66,6 +66,25 @@ def test_conse_says_more_than_names_to_small_data_alone():
     assert small['loss'] == dict(teacher_temperature=0.0125) and small['queue'] == dict(size=3000)
     assert 'visual_share' not in paper['teacher'] and not {'loss', 'queue'} & set(paper)
     assert 'image_size' not in settings_of(plan_run(3000, size=224), 'mmlgd.ConSETeacher')['model']['teacher']
+
+
+def test_a_dense_run_is_the_recipe_with_terms_on_places():
+    plan = plan_run(3000, dense=True, has_card=False)
+    assert plan.base == DENSE['small-data'] and (plan.size, plan.epochs) == (128, 2)
+    assert plan_run(3000, 'paper', dense=True).base == DENSE['paper'] and plan_run(3000, 'paper').base == BASES['paper']
+    assert 'loss' not in settings_of(plan)['model']
+    model = settings_of(plan, 'mmlgd.ConSETeacher')['model']
+    assert model['teacher']['places_size'] == 256 and model['teacher']['image_size'] == (128, 128)
+    found = [(term['bank'], term.get('on', 'image'), term['teacher_temperature']) for term in model['loss']['terms']]
+    assert found == [
+        ('visual', 'image', 0.0125),
+        ('text', 'image', 0.0125),
+        ('queue', 'image', 0.01),
+        ('text', 'places', 0.0125),
+        ('place_queue', 'places', 0.01),
+    ]
+    paper = settings_of(plan_run(3000, 'paper', dense=True), 'mmlgd.ConSETeacher')['model']
+    assert 'loss' not in paper and 'places_size' not in paper['teacher']
 
 
 def test_a_recipe_that_is_none_is_refused():

@@ -15,11 +15,16 @@ from mmlgd.errors import MMLGDError
 from mmlgd.models.lgd import LGD
 from mmlgd.models.precision import precision_settings
 from mmlgd.registry import HOOKS
-from mmlgd.utils.numerics import usable_rows
 
 from .step_record import StepRecord
 
-_SAID = dict(teacher="the teacher's embedding", student="the student's embedding", weights='the weights after it')
+_SAID = dict(
+    teacher="the teacher's embedding",
+    student="the student's embedding",
+    teacher_places="the teacher's embeddings of places",
+    student_places="the student's embeddings of places",
+    weights='the weights after it',
+)
 
 
 class NonFiniteError(MMLGDError, FloatingPointError):
@@ -182,7 +187,7 @@ class FiniteCheckHook(Hook):
             f'Step {record.place["iter"] + 1} (epoch {record.place["epoch"] + 1}, batch {record.place["batch"] + 1})'
         )
         parts = ', '.join(_SAID.get(part, part) for part in anywhere)
-        said = [f'{where} has NaN or Inf{" (or 0)" if "teacher" in anywhere else ""} in {parts}.']
+        said = [f'{where} has NaN or Inf{" (or 0)" if {"teacher", "teacher_places"} & {*anywhere} else ""} in {parts}.']
         if not own:
             said.append('This was found on another rank, whose message says more; this rank stops as well.')
             return ' '.join(said)
@@ -201,7 +206,7 @@ class FiniteCheckHook(Hook):
         """Name the images with broken pixels, and the images with broken embeddings."""
         paths, teacher = record.paths(), self._model.teacher
         images = _names(~record.inputs['inputs'].flatten(1).isfinite().all(dim=1), paths)
-        embeddings = _names(~usable_rows(record.outputs['teacher']), paths)
+        embeddings = _names(~record.taught, paths)
         said = []
         if images:
             said.append(f'NaN or Inf is in the pixels of {images}: check the train pipeline.')

@@ -29,6 +29,19 @@ _PANELS = [
             ('loss_textual', 'class names', TEXT, '-'),
             ('loss_queue', 'queue', INK, '-'),
             ('loss_cosine', '1 - cosine', STUDENT, '-'),
+            ('loss_regression', 'regression', TEXT, '--'),
+        ],
+    ),
+    (
+        'Losses on places',
+        (0, None),
+        [
+            ('loss_place_visual', 'visual bank', STUDENT, '-'),
+            ('loss_place_textual', 'class names', TEXT, '-'),
+            ('loss_place_queue', 'queue', INK, '-'),
+            ('loss_place_cosine', '1 - cosine', STUDENT, '--'),
+            ('loss_place_regression', 'regression', TEXT, '--'),
+            ('loss_place_similarity', 'similarity', INK, '--'),
         ],
     ),
     (

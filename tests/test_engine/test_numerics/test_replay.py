@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.engine.numerics.replay import replay_step
 from mmlgd.engine.numerics.step_record import StepRecord
+from mmlgd.models import Embedded
 from mmlgd.registry import MODELS
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
@@ -26,7 +27,7 @@ def step(model, lgd_model, tmp_path_factory):
     record = StepRecord(model)
     record.start(epoch=0, batch=0, iter=0)
     record.see_inputs(dict(inputs=torch.randn(2, 3, 64, 64), data_samples=[dict(img_path='a.jpg')] * 2))
-    record.see_outputs(torch.eye(32)[:2], torch.eye(32)[:2], dict(loss_visual=torch.tensor(1.0)))
+    record.see_outputs(Embedded(torch.eye(32)[:2]), Embedded(torch.eye(32)[:2]), dict(loss_visual=torch.tensor(1.0)))
     config = Config(dict(model=copy.deepcopy(lgd_model), optim_wrapper=dict(type='OptimWrapper')))
     record.save(file, model.state_dict(), dict(cfg=config.pretty_text), ['student'])
     return file
@@ -75,6 +76,8 @@ MALFORMED = {
     'no parts': (having(broken=None), 'lacks step.broken'),
     'no word on embeddings': (lacking('teacher_embeddings'), 'lacks step.teacher_embeddings'),
     'embeddings of another teacher': (having(teacher_embeddings=torch.ones(2, 7)), 'cannot run'),
+    'places without a grid': (having(teacher_places=torch.ones(2, 7)), 'lacks step.teacher_places'),
+    'places of fewer images': (having(teacher_places=torch.ones(1, 2, 2, 32)), 'and places of 1'),
     'embeddings of fewer images': (having(teacher_embeddings=torch.ones(1, 32)), '2 paths and 1 embeddings'),
     'no precision': (of_config("type='OptimWrapper'", "type='AmpOptimWrapper', dtype='load'"), 'without a precision'),
     'a wrapper that is none': (of_config("dict(type='OptimWrapper')", '[1]'), 'no valid optim_wrapper'),
