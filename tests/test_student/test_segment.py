@@ -1,14 +1,18 @@
 """Names for each pixel: at any size, with windows, thresholds, and the scores that an image has as a whole."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from PIL import Image
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import ConfigError
+from mmlgd.registry import MODELS
 from mmlgd.student.segment import IGNORED, Segmenter
 from mmlgd.student.windows import find_tower
 
@@ -44,6 +48,23 @@ def test_places_are_unit_rows_and_their_neck_is_the_neck_of_images(student, imag
     (feature,) = student.features(x)
     torch.testing.assert_close(places[1, 0, 2], student.neck.project(feature[1, :, 0, 2]))
     assert student.places(images).shape == (12, 7, 7, 32)
+
+
+def test_places_on_several_stages_are_those_of_training(lgd_config, tmp_path):
+    places = dict(bank='text', on='places', name='places', student_temperature=0.05, teacher_temperature=0.0125)
+    loss = dict(type='mmlgd.DistillationLoss', terms=[dict(bank='text'), places])
+    lgd_config.update(loss=loss, places=dict(stages=[0, 1]))
+    lgd_config['backbone']['out_indices'] = (2, 3)
+    model = MODELS.build(copy.deepcopy(lgd_config)).eval()
+    for weight in model.places.parameters():
+        torch.nn.init.normal_(weight)
+    meta = dict(cfg=Config(dict(default_scope='mmpretrain', model=lgd_config)).pretty_text)
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'a.pth')
+    student, x = mmlgd.Student(tmp_path / 'a.pth', device='cpu'), torch.rand(2, 3, 64, 96)
+    assert student.tower.cell == (16, 16)
+    with torch.no_grad():
+        expected = model.places(model.backbone(x), model.backbone, model.neck, (64, 96))
+    torch.testing.assert_close(student.places(x), expected)
 
 
 @pytest.mark.parametrize('shape', [(64, 64), (50, 70), (200, 90)])
