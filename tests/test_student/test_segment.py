@@ -88,6 +88,16 @@ def test_a_score_is_the_softmax_of_upsampled_similarities(student):
     assert sum(share for _, share in found.shares()) == pytest.approx(1)
 
 
+def test_an_image_is_resized_once(student):
+    """Also where the sizes of both sides are rounded to whole places."""
+    segmenter, rng = student.segmenter(size=150), np.random.default_rng(0)
+    for shape in ((206, 429), (100, 215), (77, 333)):
+        pixels = torch.from_numpy(rng.integers(0, 256, (1, 3, *shape), dtype=np.uint8))
+        inputs = segmenter.prepared(pixels)
+        assert segmenter.logits(inputs).shape[-2:] == segmenter.windows.grid_of(shape)
+        assert [side % 32 for side in inputs.shape[-2:]] == [0, 0]
+
+
 def test_bands_of_rows_change_nothing(monkeypatch):
     image, _ = flag(75, 101)
     whole = of_colours().segment(image, scores=True)
