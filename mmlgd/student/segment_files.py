@@ -63,7 +63,8 @@ def segment_files(
         except MMLGDError as error:
             if not skip:
                 raise
-            warnings.warn(f'{source}: {error} It is skipped.', stacklevel=2)
+            reason = error if str(source) in str(error) else f'{source}: {error}'
+            warnings.warn(f'{reason} It is skipped.', stacklevel=2)
             continue
         read += 1
         if target is not None:
