@@ -1,6 +1,7 @@
-"""A student as an ONNX file: the backbone, backbone + neck, or the zero-shot classifier with its text bank.
+"""A student as an ONNX file: the backbone, backbone + neck, or a classifier or segmentor by names with its text bank.
 
-The input is a float32 batch of preprocessed images, (N, 3, HEIGHT, WIDTH) with any N. How to preprocess (mean, std,
+The input is a float32 batch of preprocessed images, (N, 3, HEIGHT, WIDTH) with any N. A segmentor takes any height and
+width in whole places if its backbone does. How to preprocess (mean, std,
 colour order, on pixels 0..255) and the class names are in the file's metadata_props.
 """
 
@@ -22,9 +23,11 @@ from mmlgd.student.saved import SavedStudent
 from mmlgd.utils.validation import whole
 from mmlgd.version import __version__
 
+from .segmentation import SegmentationScores
 from .written import Written, whole_output
 
-OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores'}
+OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores', 'segmentation': 'scores'}
+NAMED = ('zero-shot', 'segmentation')
 TOLERANCE = 1e-4
 
 
@@ -77,22 +80,28 @@ def export_onnx(
     """
     if part not in OUTPUTS:
         raise ConfigError(f'part is {part!r}, expected one of {", ".join(OUTPUTS)}.')
-    if part != 'zero-shot' and any(one is not None for one in (names, templates, teacher_options)):
+    if part not in NAMED and any(one is not None for one in (names, templates, teacher_options)):
         raise ConfigError(
-            f'names, templates and teacher_options are for the part zero-shot; {part} has no class names. Leave them '
-            f'out, or export the part zero-shot.'
+            f'names, templates and teacher_options are for the part {" or ".join(NAMED)}; {part} has no class names. '
+            f'Leave them out, or export such a part.'
         )
     _import_onnx()  # check this before a teacher embeds thousands of names
     height, width = (whole('pixels', 1, LARGEST)(size),) * 2 if size is not None else image_size(student.config)
     module, metadata = load_part(student, part, names, templates, teacher_options)
     # Readers of input_size expect one number for a square image.
     metadata['input_size'] = str(height) if height == width else f'{height}, {width}'
+    shapes, axes, sizes = [(1, height, width), (3, height, width)], {0: 'batch'}, f'{height}, {width}'
+    if getattr(module, 'takes_any_size', False):
+        (down, right), axes = module.cell, {0: 'batch', 2: 'height', 3: 'width'}
+        shapes.append((1, down * (height // down + 1), right * (width // right + 2)))
+        sizes = f'H, W in steps of {down}, {right}'
+        metadata['cell'] = f'{down}, {right}'
     with whole_output(out, student.source) as file:
-        _write(module, file, OUTPUTS[part], metadata, (height, width), opset)
-        difference = _compare(module, file, (height, width))
+        _write(module, file, OUTPUTS[part], metadata, (height, width), axes, opset)
+        difference = _compare(module, file, shapes)
     return Written(
         file=out,
-        content=f'images (N, 3, {height}, {width}) float32 -> {OUTPUTS[part]}',
+        content=f'images (N, 3, {sizes}) float32 -> {OUTPUTS[part]}',
         check='onnxruntime agrees with PyTorch at N = 1, 3',
         difference=difference,
         notes=(f'Pixels 0..255, {metadata["color_order"]}, minus {metadata["mean"]}, divided by {metadata["std"]}.',),
@@ -136,10 +145,10 @@ def load_part(
         color_order='RGB' if pixels.get('to_rgb', False) else 'BGR',
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
-    if part == 'zero-shot':
+    if part in NAMED:
         named = Student(student, device='cpu', teacher=teacher_options).with_names(names, templates)
         metadata['class_names'] = json.dumps(named.names, ensure_ascii=False)
-        return named, metadata
+        return named if part == 'zero-shot' else SegmentationScores(named).eval(), metadata
     if part == 'backbone':
         return LastFeature(student.build('backbone')).eval(), metadata
     embedder = Student(student, device='cpu')
@@ -152,7 +161,13 @@ def load_part(
 
 
 def _write(
-    module: nn.Module, file: Path, output: str, metadata: dict[str, str], size: tuple[int, int], opset: int
+    module: nn.Module,
+    file: Path,
+    output: str,
+    metadata: dict[str, str],
+    size: tuple[int, int],
+    axes: dict[int, str],
+    opset: int,
 ) -> None:
     onnx, _ = _import_onnx()
     with warnings.catch_warnings():
@@ -166,7 +181,7 @@ def _write(
                 str(file),
                 input_names=['images'],
                 output_names=[output],
-                dynamic_axes={'images': {0: 'batch'}, output: {0: 'batch'}},
+                dynamic_axes={'images': axes, output: axes},
                 opset_version=opset,
                 dynamo=False,
             )
@@ -185,12 +200,12 @@ def _write(
 
 
 @torch.no_grad()
-def _compare(module: nn.Module, file: Path, size: tuple[int, int]) -> float:
+def _compare(module: nn.Module, file: Path, shapes: list[tuple[int, int, int]]) -> float:
     """Compare onnxruntime with PyTorch; return the largest difference, relative to the largest value."""
     _, onnxruntime = _import_onnx()
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     differences = []
-    for batch in (1, 3):
+    for batch, *size in shapes:
         images = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch))
         expected = module(images)
         got = torch.from_numpy(session.run(None, {'images': images.numpy()})[0])

@@ -15,13 +15,11 @@ from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
-from mmlgd.models.necks import fit_neck, pooled
-from mmlgd.models.places import place_map
+from mmlgd.models.necks import features_of_zeros, fit_neck, pooled, size_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
 from mmlgd.utils.seeds import seeded
 
-from .image_size import image_size
 from .sized_build import no_larger_than
 
 # Defaults for configs without a value, as in our configs and in mmpretrain's.
@@ -86,8 +84,8 @@ class SavedStudent:
             settings['pretrained'] = False  # timm would download what the checkpoint replaces
         weights = part_weights(self.state, part, self.source)
         if part == 'places' and below is not None:
-            zeros = next(below.parameters()).new_zeros(1, 3, *image_size(self.config))
-            settings['channels'] = [place_map([feat], below, zeros.shape[-2:]).shape[1] for feat in below(zeros)]
+            feats = features_of_zeros(below, size_of(below, backbone_of(self.config, self.source)))
+            settings['channels'] = [x.shape[2 if x.ndim == 3 else 1] for x in feats]
         elif below is not None:
             settings = fit_neck(settings, below, backbone_of(self.config, self.source), settings.get('out_channels'))
         with self._guarded(weights):

@@ -95,13 +95,13 @@ class Segmenter(nn.Module):
         """Compare the places of normalised images with the names.
 
         Args:
-            inputs (Tensor): (N, 3, H, W), normalised, of any size.
+            inputs (Tensor): (N, 3, H, W), from :meth:`prepared` or :meth:`fitted`.
 
         Returns:
             Tensor: (N, K, h, w) float32, cosines / τ, on the grid of places.
         """
-        tower, grid = self.windows.tower, self.windows.grid_of(inputs.shape[-2:])
-        inputs = _resized(inputs, pixels_of(grid, tower.cell))
+        tower = self.windows.tower
+        grid = tuple(round(side / cell) for side, cell in zip(inputs.shape[-2:], tower.cell))
         total = inputs.new_zeros(len(inputs), len(self.bank), *grid, dtype=torch.float32)
         times = total.new_zeros(grid)
         for rows, columns in self.windows.boxes(grid):
@@ -127,7 +127,7 @@ class Segmenter(nn.Module):
         """
         shape = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
         if isinstance(image, Tensor):
-            inputs = image[None]
+            inputs = self.fitted(image[None])
         else:
             inputs = self.prepared(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
         return self.at_size(self.logits(inputs)[0], tuple(shape), scores)
@@ -141,9 +141,22 @@ class Segmenter(nn.Module):
         Returns:
             Tensor: (N, 3, H', W'), for :meth:`logits`.
         """
-        pixels = pixels if pixels.device.type == 'cpu' else pixels.float()  # torch resizes bytes on a CPU alone
-        pixels = _resized(pixels, pixels_of(self.windows.grid_of(pixels.shape[-2:]), self.windows.tower.cell))
+        pixels = self.fitted(pixels if pixels.device.type == 'cpu' else pixels.float())  # a GPU resizes no bytes
         return self.preprocessor(dict(inputs=pixels, data_samples=[DataSample() for _ in pixels]), False)['inputs']
+
+    def fitted(self, images: Tensor) -> Tensor:
+        """Resize images to whole places, as :class:`~mmlgd.student.windows.Windows` says.
+
+        Args:
+            images (Tensor): (N, 3, H, W), of any size, normalised or not.
+
+        Returns:
+            Tensor: (N, 3, H', W').
+        """
+        size = pixels_of(self.windows.grid_of(images.shape[-2:]), self.windows.tower.cell)
+        if tuple(images.shape[-2:]) == size:
+            return images
+        return F.interpolate(images, size, mode='bilinear', antialias=True)
 
     def at_size(self, logits: Tensor, shape: tuple[int, int], keep: bool = False) -> Segmentation:
         """Name the pixels of an image from the logits of its places.
@@ -175,9 +188,3 @@ class Segmenter(nn.Module):
 
 def _left_over(images: Tensor, extent: tuple[int, int]) -> tuple[int, int]:
     return images.shape[-2] - extent[0], images.shape[-1] - extent[1]
-
-
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(images.shape[-2:]) == size:
-        return images
-    return F.interpolate(images, size, mode='bilinear', antialias=True)

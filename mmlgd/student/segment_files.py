@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.utils.files import write_whole
 
 from .images import ImageSource, find_images, output_files
@@ -59,17 +59,20 @@ def segment_files(
     for source, target in track(pairs, 'Images', console=console, transient=True, disable=not console.is_terminal):
         try:
             image = source.read()
-        except ValueError as error:
-            warnings.warn(f'{error} It is skipped.', stacklevel=2)
+            found = segmenter.segment(image, scores)
+        except MMLGDError as error:
+            if not skip:
+                raise
+            reason = error if str(source) in str(error) else f'{source}: {error}'
+            warnings.warn(f'{reason} It is skipped.', stacklevel=2)
             continue
         read += 1
-        found = segmenter.segment(image, scores)
         if target is not None:
             _write(image, found, target, out)
         yield source, found, target
     if not read:
         raise ConfigError(
-            f'None of {len(sources)} images can be read; the first is {sources[0]}. The warnings say why.'
+            f'None of {len(sources)} images can be segmented; the first is {sources[0]}. The warnings say why.'
         )
 
 

@@ -317,6 +317,11 @@ class Student(BaseModel):
 
     def _places(self, inputs: Tensor) -> Tensor:
         self.require_embeddings()
+        if not hasattr(self.neck, 'project'):
+            raise ConfigError(
+                f'{self.source} has a {type(self.neck).__name__} as its neck, which embeds whole images alone: it has '
+                f'no places. Train with a mmlgd.ProjectionNeck.'
+            )
         return self.place_path(self.backbone(inputs), self.backbone, self.neck, tuple(inputs.shape[-2:]))
 
     def _joined(self, maps: Sequence[Tensor]) -> Tensor:

@@ -1,5 +1,6 @@
 """Windows: how an image of any size is brought to a tower that was trained at one size."""
 
+import math
 from collections.abc import Iterator
 from typing import Callable, NamedTuple, Optional
 
@@ -109,13 +110,22 @@ class Windows:
 
         Returns:
             Tuple[int, int]: Rows and columns of places.
+
+        Raises:
+            ConfigError: The resized image would fill the memory: it is a long strip, or the size is too large.
         """
         own = min(self.tower.size)
         scale = max(self.size / own * side / pixels for side, pixels in zip(self.tower.size, shape))
         least = (1, 1) if self.tower.takes_any_size else self.tower.grid
-        return tuple(
+        grid = tuple(
             max(fewest, round(pixels * scale / cell)) for pixels, cell, fewest in zip(shape, self.tower.cell, least)
         )
+        if math.prod(resized := pixels_of(grid, self.tower.cell)) > LARGEST**2:
+            raise ConfigError(
+                f'An image of {shape[0]} x {shape[1]} pixels would be resized to {resized[0]} x {resized[1]}, for a '
+                f'short side of {self.size}. Give a smaller size, or cut the image into parts.'
+            )
+        return grid
 
     def boxes(self, grid: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
         """Lay windows over a grid.

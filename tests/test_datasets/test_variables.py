@@ -20,6 +20,7 @@ OWN = {
     'benchmarks/classification/zero-shot_folder.py': ['data_root', 'names'],
     'benchmarks/classification/linear_resnet18_1xb256-steplr-100e_folder.py': ['data_root', 'names'],
     'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py': ['data_root', 'names'],
+    'benchmarks/zero_shot_segmentation/masks.py': ['data_root', 'names'],
     'benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py': ['data_root', 'names'],
 }
 PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')

@@ -1,14 +1,18 @@
 """Names for each pixel: at any size, with windows, thresholds, and the scores that an image has as a whole."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from PIL import Image
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import ConfigError
+from mmlgd.registry import MODELS
 from mmlgd.student.segment import IGNORED, Segmenter
 from mmlgd.student.windows import find_tower
 
@@ -46,6 +50,23 @@ def test_places_are_unit_rows_and_their_neck_is_the_neck_of_images(student, imag
     assert student.places(images).shape == (12, 7, 7, 32)
 
 
+def test_places_on_several_stages_are_those_of_training(lgd_config, tmp_path):
+    places = dict(bank='text', on='places', name='places', student_temperature=0.05, teacher_temperature=0.0125)
+    loss = dict(type='mmlgd.DistillationLoss', terms=[dict(bank='text'), places])
+    lgd_config.update(loss=loss, places=dict(stages=[0, 1]))
+    lgd_config['backbone']['out_indices'] = (2, 3)
+    model = MODELS.build(copy.deepcopy(lgd_config)).eval()
+    for weight in model.places.parameters():
+        torch.nn.init.normal_(weight)
+    meta = dict(cfg=Config(dict(default_scope='mmpretrain', model=lgd_config)).pretty_text)
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'a.pth')
+    student, x = mmlgd.Student(tmp_path / 'a.pth', device='cpu'), torch.rand(2, 3, 64, 96)
+    assert student.tower.cell == (16, 16)
+    with torch.no_grad():
+        expected = model.places(model.backbone(x), model.backbone, model.neck, (64, 96))
+    torch.testing.assert_close(student.places(x), expected)
+
+
 @pytest.mark.parametrize('shape', [(64, 64), (50, 70), (200, 90)])
 @pytest.mark.parametrize('options', [{}, dict(size=64), dict(window=16), dict(size=48, window=24, stride=8)])
 def test_labels_have_the_size_of_the_image(shape, options):
@@ -65,6 +86,16 @@ def test_a_score_is_the_softmax_of_upsampled_similarities(student):
     assert torch.equal(found.labels.long(), found.scores.argmax(dim=0))
     torch.testing.assert_close(found.score, found.scores.amax(dim=0))
     assert sum(share for _, share in found.shares()) == pytest.approx(1)
+
+
+def test_an_image_is_resized_once(student):
+    """Also where the sizes of both sides are rounded to whole places."""
+    segmenter, rng = student.segmenter(size=150), np.random.default_rng(0)
+    for shape in ((206, 429), (100, 215), (77, 333)):
+        pixels = torch.from_numpy(rng.integers(0, 256, (1, 3, *shape), dtype=np.uint8))
+        inputs = segmenter.prepared(pixels)
+        assert segmenter.logits(inputs).shape[-2:] == segmenter.windows.grid_of(shape)
+        assert [side % 32 for side in inputs.shape[-2:]] == [0, 0]
 
 
 def test_bands_of_rows_change_nothing(monkeypatch):

@@ -69,6 +69,11 @@ def test_the_short_side_is_the_size():
     assert pixels_of(Windows(FIXED).grid_of((64, 64)), FIXED.cell) == (64, 64)
 
 
+def test_a_long_strip_is_refused():
+    with pytest.raises(ConfigError, match='1 x 90000 pixels would be resized'):
+        Windows(FREE).grid_of((1, 90000))
+
+
 def test_the_whole_image_at_once_unless_it_is_large():
     (box,) = Windows(FREE, size=320).boxes((10, 30))
     assert box == (slice(0, 10), slice(0, 30))
