@@ -1,6 +1,6 @@
 """Hooks for mmengine's runs: checks before the first step, numbers of each step, reports."""
 
-from .checks import AnnotationCheckHook, PretrainedCheckHook, StepsCheckHook, VocabularyCheckHook
+from .checks import AnnotationCheckHook, PretrainedCheckHook, StepsCheckHook, TeacherCheckHook, VocabularyCheckHook
 from .numerics import (
     BankHealthHook,
     DeferredLossesHook,
@@ -25,5 +25,6 @@ __all__ = [
     'ProgressHook',
     'StepsCheckHook',
     'SummaryHook',
+    'TeacherCheckHook',
     'VocabularyCheckHook',
 ]
