@@ -1,6 +1,13 @@
 """Hooks for mmengine's runs: checks before the first step, numbers of each step, reports."""
 
-from .checks import AnnotationCheckHook, FrozenBackboneHook, PretrainedCheckHook, StepsCheckHook, VocabularyCheckHook
+from .checks import (
+    AnnotationCheckHook,
+    FrozenBackboneHook,
+    PretrainedCheckHook,
+    StepsCheckHook,
+    TeacherCheckHook,
+    VocabularyCheckHook,
+)
 from .numerics import (
     BankHealthHook,
     DeferredLossesHook,
@@ -26,5 +33,6 @@ __all__ = [
     'ProgressHook',
     'StepsCheckHook',
     'SummaryHook',
+    'TeacherCheckHook',
     'VocabularyCheckHook',
 ]

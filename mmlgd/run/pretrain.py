@@ -98,7 +98,7 @@ def pretrain(
         epochs (int, optional): Number of epochs, from 1 to 100000. Defaults to 200; on a CPU with the small-data
             recipe, to as many as take about ten minutes.
         batch_size (int, optional): Images per step and GPU, 2 or more; the learning rate is scaled with it. Defaults to
-            256 (paper) or 64 (small-data), and at most the number of images.
+            256 (paper) or 64 (small-data; 32 in a short run), and at most the number of images.
         size (int, optional): Side of the images in pixels, from 32 to 4096. Defaults to 224; on a CPU with the
             small-data recipe, to 64, or 128 with dense.
         workers (int, optional): Processes per GPU that read images, from 0 to 512. Defaults to 8, and at most the

@@ -17,6 +17,7 @@ DENSE = {
 }
 LONG = 10_000_000  # views of images; with at least so many, the paper's schedule is long enough: 39,000 steps of 256
 FIRST_RUN = 32_000  # views; ten minutes on one core at 64 px, for ResNet-18 with ConSE
+SHORT = 64_000  # views; with fewer, 32 images a step teach a student more than 64: docs/pretrain.md
 FEW_STEPS = 150  # after 180 steps, students of 30 classes were clearly above random in every column: docs/pretrain.md
 WHAT = {
     'paper': "SGD with a cosine, temperatures 0.2 and 0.01, both banks of names, MoCo-v2's views",
@@ -73,8 +74,8 @@ def plan_run(
             have at least :data:`LONG` views, else small-data.
         epochs (int, optional): Defaults to None: 200; on a CPU, except with the paper's recipe, as many as take about
             ten minutes.
-        batch_size (int, optional): Images per step and GPU. Defaults to None: 256 or 64, and at most the number of
-            images.
+        batch_size (int, optional): Images per step and GPU. Defaults to None: 256; small-data 64, or 32 with fewer than
+            :data:`SHORT` views per GPU. At most the number of images.
         size (int, optional): Image side in pixels. Defaults to None: 224; on a CPU with the small-data recipe, 64, or
             128 if it is dense: an image of 64 px has 4 places.
         gpus (int): Number of GPUs. Defaults to 1.
@@ -88,7 +89,7 @@ def plan_run(
     Examples:
         >>> plan = plan_run(3000, has_card=False)
         >>> plan.recipe, plan.epochs, plan.batch_size, plan.size
-        ('small-data', 10, 64, 64)
+        ('small-data', 10, 32, 64)
         >>> plan_run(1_281_167).recipe
         'paper'
     """
@@ -108,11 +109,13 @@ def plan_run(
     if size is None:
         size = (128 if dense else 64) if recipe == 'small-data' and not has_card else 224
     if batch_size is None:
-        batch_size = max(2, min(256 if recipe == 'paper' else 64, images // gpus))
+        usual = 256 if recipe == 'paper' else 32 if images * epochs < SHORT * gpus else 64
+        batch_size = max(2, min(usual, images // gpus))
     if not has_card and given_epochs is None and recipe == 'small-data':
         reasons.append(
-            f'No GPU: this is a first run of {epochs} epochs at {size} px, about ten CPU minutes. With more time, '
-            f'increase --epochs first (four times as many help a lot), then --size.'
+            f'No GPU: this is a first run of {epochs} epochs at {size} px, about ten CPU minutes; after some steps the '
+            f'log has the remaining time as measured here (eta). With more time, increase --epochs first (four times '
+            f'as many help a lot), then --size.'
         )
     if not has_card and is_slow_teacher:
         reasons.append(

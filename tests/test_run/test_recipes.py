@@ -3,7 +3,7 @@
 import pytest
 
 from mmlgd.errors import ConfigError
-from mmlgd.run.recipes import BASES, DENSE, FEW_STEPS, check_recipe, plan_run, recipe_settings
+from mmlgd.run.recipes import BASES, DENSE, FEW_STEPS, SHORT, check_recipe, plan_run, recipe_settings
 
 
 def test_the_recipe_follows_images_and_epochs_with_a_reason():
@@ -18,7 +18,7 @@ def test_the_recipe_follows_images_and_epochs_with_a_reason():
 
 def test_a_first_run_on_a_cpu_is_short_and_one_with_a_card_is_not():
     cpu, card = plan_run(3000, has_card=False), plan_run(3000)
-    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 64) and 'ten CPU minutes' in cpu.reasons[-1]
+    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 32) and 'ten CPU minutes' in cpu.reasons[-1]
     assert (card.epochs, card.size, card.batch_size) == (200, 224, 64)
     published = plan_run(3000, 'paper', has_card=False)
     assert (published.epochs, published.size, published.batch_size) == (200, 224, 256)
@@ -38,6 +38,13 @@ def test_a_run_of_few_steps_is_told_what_helps():
 @pytest.mark.parametrize('images, gpus, batch', [(12, 1, 12), (12, 4, 3), (3, 2, 2), (10**4, 2, 64)])
 def test_a_step_has_no_more_images_than_there_are(images, gpus, batch):
     assert plan_run(images, gpus=gpus).batch_size == batch
+
+
+def test_a_short_run_takes_smaller_steps_and_more_of_them():
+    assert plan_run(SHORT // 10, epochs=10).batch_size == 64
+    assert plan_run(SHORT // 10 - 1, epochs=10).batch_size == plan_run(SHORT // 10, epochs=10, gpus=2).batch_size == 32
+    assert plan_run(1000, 'paper', epochs=10).batch_size == 256
+    assert plan_run(1000, epochs=10, batch_size=64).batch_size == 64
 
 
 def settings_of(plan, teacher='mmlgd.OpenCLIPTeacher'):
