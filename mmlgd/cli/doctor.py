@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 
 @click.command()
 @click.option(
-    '--timeout', type=click.FloatRange(min=0.1), default=3.0, show_default=True, help='Seconds for each host.'
+    '--timeout', type=click.FloatRange(min=0.1), default=3.0, metavar='SECONDS', help='For each host. Defaults to 3.'
 )
 @click.option('--offline', is_flag=True, help='Do not use the network.')
 def doctor(timeout: float, offline: bool) -> None:

@@ -49,10 +49,10 @@ def export(
             ``mmdet`` or ``mmseg`` for a file with ``backbone.`` keys, for ``init_cfg=dict(type='Pretrained', ...)``.
         part (str, optional): For ``onnx``. ``backbone``: the last feature map; ``embedding``: unit vectors in the joint
             space; ``zero-shot``: scores of class names. Defaults to ``backbone``.
-        names (str | list, optional): For ``zero-shot``: class names, a known set (``in1k``, ``coco``, ...), a file or a
-            list. Defaults to the names of training.
-        templates (str | list, optional): For ``zero-shot``: prompt templates, a known set (``plain``, ...) or a list.
-            Defaults to the templates of training.
+        names (str | list, optional): For ``zero-shot``: class names: a text file, a known set (``in1k``, ``coco``, ...)
+            or the names themselves. Defaults to the names of training.
+        templates (str | list, optional): For ``zero-shot``: prompt templates: openai-imagenet-80, openai-imagenet-7,
+            plain, or sentences with one {} each. Defaults to the templates of training.
         teacher_options (dict, optional): For ``zero-shot``: changes to the config of the teacher that embeds the names,
             such as ``pretrained=TAG:FILE``. A teacher in a file or a folder must be named.
         size (int, optional): For ``onnx``: height and width of an image in pixels. Defaults to the student's own.

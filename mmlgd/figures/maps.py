@@ -44,9 +44,9 @@ def draw_map(
     Args:
         checkpoint (str): A checkpoint of LGD training, or its published file.
         images (Sequence[str]): Files or folders.
-        names (str, optional): Vocabulary: a text file or a known set. Defaults to None: the names of training.
+        names (str, optional): Class names: a text file or a known set. Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the teacher's config, such as pretrained=FILE. Defaults to None.
-        method (str): tsne or umap. Defaults to tsne.
+        method (str): Layout. Defaults to tsne.
         max_images (int): Maximum number of images, evenly spread. Defaults to 2000.
         classes (int): Number of the most frequent pseudo classes that get a colour, at most 12; the others are grey.
             Defaults to 12.

@@ -39,7 +39,7 @@ def draw_neighbours(
     Args:
         checkpoint (str): A checkpoint of LGD training, or its published file.
         images (Sequence[str]): Files or folders.
-        names (str, optional): Vocabulary: a text file or a known set. Defaults to None: the names of training.
+        names (str, optional): Class names: a text file or a known set. Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, such as
             pretrained=FILE. Defaults to None.
         max_images (int): Maximum number of images, evenly spread. Defaults to 12.

@@ -59,7 +59,7 @@ def pretrain(
     store: Optional[Path] = None,
     views: Optional[int] = None,
     work_dir: Optional[Path] = None,
-    resume: Union[bool, str] = False,
+    resume: Union[bool, str, Path] = False,
     amp: bool = False,
     cfg_options: Optional[dict[str, Any]] = None,
     overwrite: bool = False,
@@ -97,14 +97,14 @@ def pretrain(
         gpus (int): GPUs of this machine. Defaults to 1; without a GPU, the CPU is used.
         seed (int): Seed of weights, order and augmentation, from 0 to 4294967295. Defaults to 0.
         store (Path, optional): Run the teacher once and keep its embeddings in this folder; later runs with the same
-            images read them. Defaults to none.
+            images read them. Defaults to None.
         views (int, optional): With a store: augmented views per image, from 1 to 100000. Defaults to the number in the
             store, and to 8 for a new store.
         work_dir (Path, optional): Folder for config, log and checkpoints. Defaults to work_dirs/lgd_STUDENT_IMAGES.
-        resume (bool | str): Continue from the last complete checkpoint in the work dir, or from the given one. Defaults
-            to False.
+        resume (bool | str | Path): Continue from the last complete checkpoint in the work dir, or from the given
+            one. Defaults to False.
         amp (bool): Use mixed precision also on GPUs without bf16. Defaults to False.
-        cfg_options (dict, optional): Changes to the config, key.subkey=value. Defaults to none.
+        cfg_options (dict, optional): Changes to the config, ``key.subkey=value``. Defaults to None.
         overwrite (bool): Overwrite another config in the work dir. Defaults to False.
         dry_run (bool): Write and print the config, and stop. Defaults to False.
 
@@ -140,9 +140,7 @@ def pretrain(
     settings = recipe_settings(plan, teacher_config, vocabulary, backbone, dataset, workers, seed)
     text = config_text(BASES[plan.recipe], settings, cfg_options or {})
 
-    train_args = [
-        *(['--resume', *([resume] if isinstance(resume, str) and resume != 'auto' else [])] if resume else [])
-    ]
+    train_args = [*(['--resume', *([str(resume)] if isinstance(resume, (str, Path)) else [])] if resume else [])]
     train_args += ['--amp'] if amp else []
     config = write_config(work_dir, text, overwrite, lambda file: commands_of(file, gpus, store, views, train_args)[-1])
     result = PretrainResult(config, work_dir, commands_of(config, gpus, store, views, train_args))

@@ -29,11 +29,11 @@ def test(
     """Evaluate a checkpoint on the test set of a config: of mmpretrain, mmdet, mmseg or mmlgd.
 
     Args:
-        config (str | Path | Config): A config file, ``mmlgd::lgd/NAME.py`` of an installed package, or in Python a
-            config, which is not changed.
+        config (str | Path | Config): A config file, or ``mmlgd::lgd/NAME.py`` of an installed package. In Python it can
+            also be a config, which is not changed.
         checkpoint (str | Path): The checkpoint, as a file or URL.
         work_dir (str | Path, optional): Folder for logs. Defaults to the config's, or ``work_dirs/CONFIG_NAME``.
-        cfg_options (dict, optional): Changes to the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+        cfg_options (dict, optional): Changes to the config, ``key.subkey=value``; a list is ``key="[a,b]"``, without
             spaces.
         launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
         out (str | Path, optional): Write the predictions to this .pkl, or the metrics to this .json.

@@ -36,14 +36,15 @@ def predict(
         images (List[str]): Files, URLs, and folders, which are searched with their sub-folders.
         names (List[str] | str | dict, optional): A text file, a known set, or the names themselves. Defaults to the
             names of training, which need no teacher.
-        templates (str, optional): Prompt templates. Defaults to the templates of training.
+        templates (str, optional): Prompt templates: openai-imagenet-80, openai-imagenet-7 or plain. Defaults to the
+            templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, for example
             pretrained=FILE. A teacher in a file or folder must be named. Defaults to None.
         topk (int): Names per image, at most. Defaults to 5.
         batch_size (int): Images per batch. Defaults to 32.
         on_error (str): ``skip`` skips unreadable images with a warning that names them; ``raise`` stops before any
             prediction. Defaults to ``skip``.
-        device (str, optional): Where to compute. Defaults to the accelerator if there is one.
+        device (str, optional): Where to compute, for example cpu or cuda:1. Defaults to the GPU if there is one.
         show_dir (str | Path, optional): Folder for copies of the images with their best name. Defaults to None.
         out (str | Path, optional): File to write, ``.csv`` or ``.json``. Defaults to None.
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from mmengine.logging import print_log
 
@@ -11,6 +11,7 @@ from mmlgd.engine.reports.curves import read_records
 from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
 from mmlgd.utils.files import write_whole
+from mmlgd.utils.options import write_options
 from mmlgd.utils.seeds import seed_number
 
 from .runs import contents, mean_and_spread, named, refuse_other, run
@@ -25,7 +26,7 @@ def compare(
     metric: str,
     seeds: Sequence[int] = (0, 1, 2),
     work_dir: Optional[Union[str, Path]] = None,
-    cfg_options: Sequence[str] = (),
+    cfg_options: Optional[dict[str, Any]] = None,
 ) -> dict[str, dict[int, float]]:
     """Train one downstream config from several starts, over seeds. Does pre-training help?
 
@@ -39,7 +40,7 @@ def compare(
         metric (str): Name of the metric in the log, for example coco/bbox_mAP or mIoU.
         seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
         work_dir (str | Path, optional): Folder for the runs. Defaults to None: work_dirs/starts_CONFIG_NAME.
-        cfg_options (Sequence[str]): KEY=VALUE changes to the config of every run. Defaults to none.
+        cfg_options (dict, optional): Changes to the config of every run, ``key.subkey=value``. Defaults to None.
 
     Returns:
         Dict[str, Dict[int, float]]: The metric of the last evaluation, by start and seed.
@@ -62,7 +63,7 @@ def compare(
     results: dict[str, dict[int, float]] = {}
     for seed in seeds:
         for name, source in sources.items():
-            options = ['--cfg-options', f'randomness.seed={seed}', *cfg_options]
+            options = ['--cfg-options', *write_options({'randomness.seed': seed, **(cfg_options or {})})]
             value = _train(config, source, options, work_dir / f'{name}_seed{seed}', metric)
             results.setdefault(name, {})[seed] = value
             print_log(f'{name}, seed {seed}: {metric} {value:.4g}', 'current')
