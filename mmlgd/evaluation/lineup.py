@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Optional, Union
 
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.runner import Runner
 from mmpretrain.registry import TRANSFORMS
 from torch.utils.data import DataLoader
 
-from mmlgd.errors import MissingFileError
 from mmlgd.student import Student
 from mmlgd.student.image_size import reading_pipeline, resized
 from mmlgd.student.saved import backbone_of
+from mmlgd.utils.config_files import read_config
 
 from .frozen import FrozenModel, load_frozen, load_teacher
 from .splits import Split
@@ -48,9 +47,7 @@ def load_models(
     models: dict[str, FrozenModel] = {}
     settings = None
     if backbone is not None:
-        if not Path(backbone).is_file():
-            raise MissingFileError(f'There is no config at {str(backbone)!r}, which --backbone gives.')
-        settings = backbone_of(Config.fromfile(backbone), backbone)
+        settings = backbone_of(read_config(backbone), backbone)
     # Load sources with a config first: the others may use their backbone.
     for name in sorted(students, key=lambda name: _is_start(students[name])):
         with torch.random.fork_rng():

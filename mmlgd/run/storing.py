@@ -14,10 +14,9 @@ from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
+from mmlgd.utils.config_files import read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import whole
-
-from .config import read_config
 
 
 @dataclass(frozen=True)

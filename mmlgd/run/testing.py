@@ -12,8 +12,10 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.student.evaluated import use_student_of
 from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
+from mmlgd.utils.config_files import read_config
+from mmlgd.utils.files import require_writable
 
-from .config import build_runner, check_run, read_config, set_work_dir
+from .config import build_runner, check_run, set_work_dir
 
 
 def test(
@@ -91,6 +93,8 @@ def test_config(
         raise ConfigError(f'--out expects a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')
     cfg.load_from = str(checkpoint)
     if show_dir:
+        if Path(show_dir).exists():
+            require_writable(show_dir)
         _draw_into(cfg, str(show_dir))
     cfg.merge_from_dict(cfg_options or {})
     fill_in(cfg)

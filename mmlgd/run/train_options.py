@@ -14,10 +14,11 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.precision import mixed_precision
 from mmlgd.store.writer import use_store
 from mmlgd.student.image_size import compare_statistics, size_evaluation
+from mmlgd.utils.config_files import read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
-from .config import check_run, read_config, set_work_dir
+from .config import check_run, set_work_dir
 
 
 def train_config(

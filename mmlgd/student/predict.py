@@ -67,6 +67,8 @@ def predict(
         if Path(out).suffix not in _WRITERS:
             raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}, got {str(out)!r}.')
         require_writable(Path(out).parent)
+    if show_dir is not None:
+        require_writable(show_dir)
     names = names[0] if isinstance(names, list) and len(names) == 1 else names
     inferencer = ZeroShotInferencer(checkpoint, names or None, templates, teacher_options, device)
     images = [images] if isinstance(images, (str, Path)) else list(images)

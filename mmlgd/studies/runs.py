@@ -11,8 +11,8 @@ from typing import Optional, Union
 
 from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
-from mmlgd.run.config import read_config
 from mmlgd.store import DESCRIPTION
+from mmlgd.utils.config_files import read_config
 from mmlgd.utils.validation import require
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from mmlgd.evaluation.options import RANGES, require_once, share
 from mmlgd.run.child import RunError
-from mmlgd.run.config import read_config
+from mmlgd.utils.config_files import read_config
 from mmlgd.utils.options import write_options
 from mmlgd.utils.seeds import seed_number
 

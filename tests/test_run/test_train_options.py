@@ -10,8 +10,9 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 
 import mmlgd
 from mmlgd.errors import ConfigError, MissingFileError
-from mmlgd.run.config import read_config, set_work_dir
+from mmlgd.run.config import set_work_dir
 from mmlgd.run.train_options import train_config
+from mmlgd.utils.config_files import read_config
 from mmlgd.utils.paths import place_of
 from mmlgd.utils.validation import NumberError
 
