@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope, init_def
 
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.starts import start_from
-from mmlgd.datasets.variables import fill_in
+from mmlgd.datasets.variables import choose_arch, fill_in
 from mmlgd.registry import MODELS
 from mmlgd.run.rates import refuse_overridden_rates
 from tests import ROOT
@@ -32,26 +32,30 @@ def scope():
 
 @pytest.fixture(scope='session')
 def student(tmp_path_factory):
-    backbone = MODELS.build(Config.fromfile(SMALL / 'lgd_resnet18-half_tiny-imagenet.py').model.backbone)
+    cfg = Config.fromfile(SMALL / 'lgd_resnet18-half_tiny-imagenet.py')
+    choose_arch(cfg)
+    backbone = MODELS.build(cfg.model.backbone)
     path = tmp_path_factory.mktemp('half') / 'epoch_16.pth'
     torch.save(dict(state_dict={f'backbone.{key}': value for key, value in backbone.state_dict().items()}), path)
     return path
 
 
+@pytest.mark.parametrize('arch', ['resnet18', 'lite0'])
 @pytest.mark.parametrize('path', DOWNSTREAM, ids=lambda p: p.stem)
-def test_a_student_detects_and_segments(path, student):
+def test_a_student_detects_and_segments(path, arch, student):
     config = Config.fromfile(path)
+    config.arch = arch
     fill_in(config)
     pytest.importorskip(config.default_scope)
     init_default_scope(config.default_scope)
     # The reference start is another backbone: its weights are pip's, here it is random.
-    start_from(config, 'none' if 'lite0' in path.stem else str(student))
+    start_from(config, 'none' if arch == 'lite0' else str(student))
     model = MODELS.build(config.model)
     model.init_weights()
     classes = config.train_dataloader.dataset.get('metainfo', {}).get('classes', range(80))
     heads = {module.num_classes for module in model.modules() if hasattr(module, 'num_classes')}
     assert heads == {len(classes)}
-    if 'lite0' not in path.stem:
+    if arch != 'lite0':
         saved = read_checkpoint(student)['state_dict']
         assert all(torch.equal(value, saved[f'backbone.{key}']) for key, value in model.backbone.state_dict().items())
     losses = losses_of(model.train(), config.default_scope, len(classes))
@@ -89,9 +93,10 @@ def test_the_backbone_learns_at_its_rate_in_each_step(path, rate):
 def step(tiny_clip, images):
     """Read a config, let it have a small teacher and a few images, and make a step; all else is the config's."""
 
-    def make(path):
+    def make(path, arch='resnet18'):
         init_default_scope('mmpretrain')
         cfg = Config.fromfile(path)
+        cfg.arch = arch
         supervised = 'teacher' not in cfg.model
         if not supervised:
             cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
@@ -128,6 +133,14 @@ PARTS = {
     'two-banks': dict(loss_visual=True, loss_textual=True),
     'supervised': dict(loss=True),
 }
+
+
+@pytest.mark.parametrize('name', ['lgd', 'seed', 'supervised'])
+def test_mobilenetv2_takes_the_place_of_resnet18(name, step):
+    cfg, model, _ = step(
+        SMALL / ('' if name == 'lgd' else 'baselines') / f'{name}_resnet18-half_tiny-imagenet.py', 'mobilenetv2'
+    )
+    assert type(model.backbone).__name__ == 'MobileNetV2' and model.backbone.widen_factor == 0.5
 
 
 def test_there_is_every_baseline():

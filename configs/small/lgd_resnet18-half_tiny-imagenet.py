@@ -1,10 +1,19 @@
 # Pre-training that a CPU can do in an hour or two: a half-width ResNet-18 at 64 px, the same pip-installable teacher.
 #   mmlgd train configs/small/<this file> --cfg-options data_root=/my/tiny-imagenet
+# `arch=mobilenetv2` there trains MobileNetV2 instead, at half its width too.
 _base_ = '../lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py'
+
+arch = 'resnet18'
+archs = dict(
+    resnet18=dict(model=dict(backbone=dict(**_base_.model.backbone, base_channels=32, stem_channels=32))),
+    mobilenetv2=dict(
+        model=dict(backbone=dict(type='mmpretrain.MobileNetV2', widen_factor=0.5, out_indices=(7,))),
+    ),
+)
 
 epochs, batch = 16, 64
 model = dict(
-    backbone=dict(base_channels=32, stem_channels=32),
+    backbone=dict(_delete_=True),  # the one of `arch`
     # The recipe of docs/study.md: a teacher that knows more than names, a queue beside both banks of names, and matching
     # temperatures. The paper's recipe is in configs/lgd.
     teacher=dict(image_size=(128, 128), visual_share=0.9),

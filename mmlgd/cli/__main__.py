@@ -51,8 +51,14 @@ def main() -> None:
       mmlgd doctor                                   is everything there?
       mmlgd pretrain --images DIR --names FILE       a student from your images and class names
 
-    Each verb is a Python function as well: mmlgd.train(...) is `mmlgd train ...`. Configs are ordinary OpenMMLab
-    configs: `mim train mmlgd CONFIG` trains them as well.
+    \b
+    An option with ... in its help takes all values that follow it, so arguments come before options:
+      mmlgd predict CHECKPOINT IMAGES --names cat dog
+    @FILE is replaced by the words in FILE, wherever it stands; # starts a comment there.
+
+    All verbs except doctor are Python functions, too: mmlgd.train is `mmlgd train`, mmlgd.store_teacher is `mmlgd
+    store`, mmlgd.draw_map is `mmlgd show map`. Configs are ordinary OpenMMLab configs: `mim train mmlgd CONFIG` trains
+    them as well.
 
     \b
     Completion by <TAB>, in bash (zsh_source and fish_source for the others):

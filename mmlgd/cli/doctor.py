@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 
 @click.command()
 @click.option(
-    '--timeout', type=click.FloatRange(min=0.1), default=3.0, show_default=True, help='Seconds for each host.'
+    '--timeout', type=click.FloatRange(min=0.1), default=3.0, metavar='SECONDS', help='For each host. Defaults to 3.'
 )
 @click.option('--offline', is_flag=True, help='Do not use the network.')
 def doctor(timeout: float, offline: bool) -> None:
@@ -59,16 +59,28 @@ def doctor(timeout: float, offline: bool) -> None:
     findings = [finding for check in checks for finding in check()]
     cached = weights()
     findings += cached
+    has_weights = cached[0].state == 'ok'
     if not offline:
-        findings += network(timeout, needed=cached[0].state != 'ok')
+        findings += network(timeout, needed=not has_weights)
     for state, what, fix in findings:
         mark, colour = _MARKS[state]
         click.echo(f'{click.style(f"{mark:7}", fg=colour)} {what}')
         for line in fix.splitlines():
             click.echo(f'        -> {line}')
     broken = sum(finding.state == 'broken' for finding in findings)
-    click.echo(f'\n{broken} broken' if broken else '\nAll that pre-training needs is here.')
+    click.echo(f'\n{_conclusion(broken, has_weights, findings[-1].state == "ok" or offline)}')
     sys.exit(1 if broken else 0)
+
+
+def _conclusion(broken: int, has_weights: bool, may_download: bool) -> str:
+    if broken:
+        return f'{broken} broken: follow the advice above, and run this again.'
+    if has_weights:
+        return 'All that pre-training needs is here. Start with `mmlgd pretrain --help`.'
+    how = 'The first run downloads them' if may_download else 'They cannot be downloaded now: see above'
+    return (
+        f"All that pre-training needs is here, except the default teacher's weights. {how}; --teacher conse needs none."
+    )
 
 
 def requirements(extra: str = '') -> list[Requirement]:
@@ -291,18 +303,19 @@ def network(timeout: float, needed: bool) -> list[Finding]:
     Returns:
         List[Finding]: One.
     """
-    silent = []
+    silent: dict[str, list[str]] = {}  # hosts by reason
     for host in HOSTS:
         try:
             urllib.request.urlopen(urllib.request.Request(host, method='HEAD'), timeout=timeout).close()
         except urllib.error.HTTPError:
             pass  # an error code is an answer, too
         except (OSError, ValueError) as error:
-            silent.append(f'{host} ({_first_line(error)})')
+            silent.setdefault(str(getattr(error, 'reason', error)), []).append(host)
     if not silent:
         return [Finding('ok', f'the network: {", ".join(HOSTS)}')]
     fix = 'Copy the weights here by hand (docs, "Troubleshooting"), or set a proxy: export HTTPS_PROXY=...'
-    return [Finding('note', f'no answer from {", ".join(silent)}', fix if needed else '')]
+    told = '; '.join(f'{", ".join(hosts)} ({reason})' for reason, hosts in silent.items())
+    return [Finding('note', f'no weights can be downloaded: no answer from {told}', fix if needed else '')]
 
 
 def _first_line(error: Exception) -> str:

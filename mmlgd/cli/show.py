@@ -15,7 +15,16 @@ def _say(files: Union[Path, list[Path]]) -> None:
         click.echo(f'Drawn: {file}')
 
 
-@click.group()
+class _Figures(click.Group):
+    """The figures, each with the whole first sentence of its help."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Describe each figure; click would cut the description to a line."""
+        with formatter.section('Commands'):
+            formatter.write_dl([(name, one.get_short_help_str(limit=1000)) for name, one in self.commands.items()])
+
+
+@click.group(cls=_Figures)
 def show() -> None:
     """Draw figures: a map, the banks, nearest names."""
 

@@ -1,63 +1,19 @@
 """Makes a verb from a Python function: its signature gives the options, its docstring gives the help."""
 
 import inspect
-import os
 import re
 import types
-from collections.abc import Iterator
-from typing import Any, Callable, Literal, Optional, Union, get_args, get_origin, get_type_hints
+from pathlib import Path
+from typing import Any, Callable, Literal, NamedTuple, Optional, Union, get_args, get_origin, get_type_hints
 
 import click
-from docstring_parser import parse
 
-from mmlgd.errors import MMLGDError
-from mmlgd.utils.files import read_small
+from mmlgd.errors import ConfigError
+from mmlgd.utils.options import read_options
 
+from .command import Argument, Option, Verb
+from .help_text import help_of
 from .tool import run_tool
-
-
-class Verb(click.Command):
-    """A command whose list options take all following values, as in OpenMMLab's tools: ``--seeds 0 1 2``.
-
-    ``@FILE`` is replaced by the words in the file, where ``#`` starts a comment.
-    """
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat a list option before each of its values, as click expects."""
-        several = {name for option in self.params if getattr(option, 'multiple_values', False) for name in option.opts}
-        current, written, is_free = None, [], True
-        for arg in _written_out(args):
-            is_free = is_free and arg != '--'
-            if is_free and arg in several:
-                current = arg
-            elif is_free and current and not (arg.startswith('-') and not _is_number(arg)):
-                written += [current, arg]
-            elif arg.startswith(('--local_rank=', '--local-rank=')):  # from torch.distributed.launch
-                os.environ.setdefault('LOCAL_RANK', arg.partition('=')[2])
-            else:
-                current = None
-                written.append(arg)
-        return super().parse_args(ctx, written)
-
-
-def _written_out(args: list[str]) -> Iterator[str]:
-    for arg in args:
-        if arg.startswith('@'):
-            try:
-                lines = read_small(arg[1:]).decode().splitlines()
-            except (MMLGDError, OSError, UnicodeDecodeError) as error:
-                raise click.BadParameter(f'{arg}: {error}') from error
-            yield from (word for line in lines for word in line.split('#')[0].split())
-        else:
-            yield arg
-
-
-class _Option(click.Option):
-    multiple_values = False
-
-
-class _Argument(click.Argument):
-    multiple_values = False
 
 
 def verb(
@@ -66,8 +22,9 @@ def verb(
     r"""Make a command from a function.
 
     A positional parameter becomes an argument, a keyword parameter an option. ``Optional``, ``Literal``, numbers,
-    strings and paths are read as such; a list takes all following values; a dict takes ``KEY=VALUE`` pairs as in
-    mmengine's ``DictAction``; a bool is a flag, and ``Union[bool, str]`` a flag with an optional value.
+    strings and paths are read as such; a list takes all following values, and ``Union[str, list]`` is a string if there
+    is one of them; a dict takes ``KEY=VALUE`` pairs, see :func:`~mmlgd.utils.options.read_options`; a bool is a flag,
+    and ``Union[bool, str]`` a flag with an optional value.
 
     Args:
         function (Callable): A function with type hints and a Google-style docstring.
@@ -91,10 +48,10 @@ def verb(
         >>> CliRunner().invoke(verb(add), ['1', '--others', '2', '-3']).output
         '0\n'
     """
-    told = parse(inspect.getdoc(function) or '')
-    helps = {one.arg_name: _plain(one.description or '') for one in told.params}
     hints = get_type_hints(function)
     parameters = inspect.signature(function).parameters.values()
+    options = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+    description, helps = help_of(inspect.getdoc(function) or '', options)
 
     def call(**given: Any) -> None:
         values = {name: value for name, value in given.items() if value is not _UNSET}
@@ -112,7 +69,7 @@ def verb(
             _parameter(one, hints.get(one.name, str), helps.get(one.name, ''), (complete or {}).get(one.name))
             for one in parameters
         ],
-        help=_plain('\n\n'.join(text for text in (told.short_description, told.long_description) if text)),
+        help=description,
     )
 
 
@@ -122,89 +79,81 @@ _UNSET = object()  # then the function's own default applies
 def _parameter(
     parameter: inspect.Parameter, hint: Any, text: str, complete: Optional[Callable] = None
 ) -> click.Parameter:
-    kind, is_several, is_pairs, is_switch = _read(hint)
-    is_word_too = str in get_args(hint)  # names: one word is a file or a known set, several are a list
+    kind = _read(hint)
     needed = parameter.default is inspect.Parameter.empty
 
     def convert(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         if value is None or value == () and not needed:
             return _UNSET
-        if is_pairs:
-            return _pairs(value)
-        if is_several and is_word_too and len(value) == 1:
-            return value[0]
-        return True if is_switch and value == _ALONE else list(value) if is_several else value
+        if kind.is_pairs:
+            try:
+                return read_options(value)
+            except ConfigError as error:
+                raise click.BadParameter(str(error), ctx, param) from error
+        if kind.is_several:  # names: one word is a file or a known set, several are a list
+            return value[0] if kind.is_one_a_string and len(value) == 1 else list(value)
+        return True if kind.is_switch and value == _ALONE else value
 
     if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-        nargs = -1 if is_several else 1
-        return _Argument([parameter.name], type=kind, nargs=nargs, required=needed, callback=convert)
+        nargs = -1 if kind.is_several else 1
+        return Argument([parameter.name], type=kind.type, nargs=nargs, required=needed, callback=convert, text=text)
     name = f'--{parameter.name.replace("_", "-")}'
-    if kind is bool:
-        return _Option([name, parameter.name], is_flag=True, default=None, help=text, callback=convert)
-    switch = dict(is_flag=False, flag_value=_ALONE) if is_switch else {}
-    option = _Option(
+    if kind.type is bool:
+        return Option([name, parameter.name], is_flag=True, default=None, help=text, callback=convert)
+    return Option(
         [name, parameter.name],
-        type=kind,
-        multiple=is_several or is_pairs,
+        type=kind.type,
+        takes_all=kind.is_several or kind.is_pairs,
+        takes_none=kind.is_switch,
         required=needed,
         help=text,
-        metavar='KEY=VALUE ...' if is_pairs else '[TEXT]' if is_switch else None,
+        metavar=_metavar(parameter.name, kind, text),
         callback=convert,
         shell_complete=complete,
-        **switch,
+        **(dict(is_flag=False, flag_value=_ALONE) if kind.is_switch else {}),
     )
-    option.multiple_values = option.multiple
-    return option
 
 
 _ALONE = 'auto'  # the value of a flag that is given without one
 
 
-def _read(hint: Any) -> tuple[Any, bool, bool, bool]:
-    """Read a type hint: click's type of one value, and whether it is a list, pairs, or a flag with a value."""
+class _Kind(NamedTuple):
+    """What an option takes: click's type of one value, and whether it is several, pairs, or a flag with a value."""
+
+    type: Any
+    is_several: bool = False
+    is_pairs: bool = False
+    is_switch: bool = False
+    is_one_a_string: bool = False  # a single value of several is handed over as a string: a file, a set of names
+
+
+def _read(hint: Any) -> _Kind:
     if get_origin(hint) in (Union, getattr(types, 'UnionType', Union)):
         members = [one for one in get_args(hint) if one is not type(None)]
+        text = click.Path() if Path in members else str
         if bool in members and len(members) > 1:
-            return str, False, False, True
-        # Of several types, use the most general: a list of names, a dict of settings, a string.
-        order = sorted(members, key=lambda one: (get_origin(one) is None and one is not dict, one is not str))
-        return _read(order[0])
+            return _Kind(text, is_switch=True)
+        # Of several types, use the most general: a list of names, a dict of settings, a path, a string.
+        order = sorted(members, key=lambda one: (get_origin(one) is None and one not in (dict, list), one is not str))
+        return _Kind(text) if order[0] is str else _read(order[0])._replace(is_one_a_string=str in members)
     origin = get_origin(hint) or hint
     if origin is Literal:
-        return click.Choice([str(choice) for choice in get_args(hint)]), False, False, False
+        return _Kind(click.Choice([str(choice) for choice in get_args(hint)]))
     if origin is dict:
-        return str, False, True, False
+        return _Kind(str, is_pairs=True)
     if inspect.isclass(origin) and issubclass(origin, (list, tuple)) or 'Sequence' in str(origin):
-        return _read((get_args(hint) or (str,))[0])[0], True, False, False
-    return (click.Path() if 'Path' in str(hint) else hint), False, False, False
+        return _Kind(_read((get_args(hint) or (str,))[0]).type, is_several=True)
+    return _Kind(click.Path() if 'Path' in str(hint) else hint)
 
 
-def _plain(text: str) -> str:
-    """Remove the reference's markup from a text for the terminal."""
-    text = re.sub(r':\w+:`~?([^`]*)`', lambda found: found[1].rpartition('.')[2], text)
-    return '\n\n'.join(' '.join(part.split()) for part in text.replace('``', '').split('\n\n'))
-
-
-def _pairs(values: tuple[str, ...]) -> dict:
-    """Read ``KEY=VALUE`` pairs like mmengine."""
-    import argparse
-
-    from mmengine.config import DictAction  # a large package, which only some calls need
-
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    parser.add_argument('pairs', nargs='*', action=DictAction)
-    for value in values:
-        if '=' not in value:
-            raise click.BadParameter(f'expected KEY=VALUE, got {value!r}')
-    try:
-        return parser.parse_args(['--', *values]).pairs
-    except RecursionError as error:  # mmengine reads numbers, strings and lists of these
-        raise click.BadParameter(f'cannot be read: {" ".join(values)}. Write a dict into a config file.') from error
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _metavar(name: str, kind: _Kind, text: str) -> str:
+    """Write an option's value for the help: ``NAME...`` for several, or ``NAME=VALUE...`` if its text starts so."""
+    if kind.is_pairs:
+        return 'KEY=VALUE...'
+    if kind.is_several:
+        pair = re.match(r'[A-Z]+=[\w.]+', text)
+        return f'{pair[0] if pair else name.removesuffix("s").upper()}...'
+    if isinstance(kind.type, click.Choice):
+        return '|'.join(kind.type.choices)
+    word = {str: 'TEXT', int: 'NUMBER', float: 'NUMBER'}.get(kind.type, 'PATH')
+    return f'[{word}]' if kind.is_switch else word

@@ -36,7 +36,7 @@ def convert(
         statistics (str, optional): Image statistics of its training. By default CLIP's if the checkpoint has a CLIP
             teacher, ImageNet's if it has only a queue.
         prefix (str, optional): Prefix of the student's keys, such as ``student``. By default it is found.
-        drop_unknown (bool): Drop unknown keys. Defaults to False, which refuses them.
+        drop_unknown (bool): Drop unknown keys; without it they are refused. Defaults to False.
 
     Returns:
         Written: The file, how it was checked, and code that uses it.

@@ -52,14 +52,14 @@ def export(
         part (str, optional): For ``onnx``. ``backbone``: the last feature map; ``embedding``: unit vectors in the joint
             space; ``zero-shot``: scores of class names; ``segmentation``: scores of class names at each pixel. Defaults
             to ``backbone``.
-        names (List[str] | str | Path | dict, optional): For ``zero-shot`` and ``segmentation``: a text file, a known
-            set (``in1k``, ``coco``, ...), or the names themselves. Defaults to the names of training.
-        templates (str | list, optional): Likewise: prompt templates, a known set (``plain``, ...) or a list.
-            Defaults to the templates of training.
+        names (List[str] | str | Path | dict, optional): For ``zero-shot`` and ``segmentation``: class names: a text
+            file, a known set (``in1k``, ``coco``, ...), or the names themselves. Defaults to the names of training.
+        templates (str | list, optional): Likewise: prompt templates: openai-imagenet-80, openai-imagenet-7, plain, or
+            sentences with one {} each. Defaults to the templates of training.
         teacher_options (dict, optional): Likewise: changes to the config of the teacher that embeds the names,
             such as ``pretrained=TAG:FILE``. A teacher in a file or a folder must be named.
         size (int, optional): For ``onnx``: height and width of an image in pixels. Defaults to the student's own.
-        opset (int, optional): For ``onnx``: version of ONNX's operators. Defaults to 17.
+        opset (int, optional): For ``onnx``: version of ONNX's operators, from 8 to 20. Defaults to 17.
 
     Returns:
         Written: The file, how it was checked, and code that uses it.

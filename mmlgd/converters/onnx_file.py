@@ -29,6 +29,8 @@ from .written import Written, whole_output
 OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores', 'segmentation': 'scores'}
 NAMED = ('zero-shot', 'segmentation')
 TOLERANCE = 1e-4
+# Versions that torch's exporter writes, for every part; outside of them it prints the whole graph before its error.
+OPSETS = whole("opset, a version of ONNX's operators,", 8, 20)
 
 
 class LastFeature(nn.Module):
@@ -68,16 +70,17 @@ def export_onnx(
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds new names. Defaults to None.
         size (int, optional): Height and width of an image. Defaults to None, the student's own.
-        opset (int): Version of ONNX's operators. Defaults to 17.
+        opset (int): Version of ONNX's operators, from 8 to 20. Defaults to 17.
 
     Returns:
         Written: The file.
 
     Raises:
         MissingPackageError: onnx or onnxruntime is missing.
-        ConfigError: The part is unknown, or names are given for a part without names.
+        ConfigError: The part is unknown, names are given for a part without names, or the opset is out of its range.
         CheckpointError: The checkpoint lacks the part, or onnxruntime's output differs from PyTorch's.
     """
+    opset = OPSETS(opset)
     if part not in OUTPUTS:
         raise ConfigError(f'part is {part!r}, expected one of {", ".join(OUTPUTS)}.')
     if part not in NAMED and any(one is not None for one in (names, templates, teacher_options)):

@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmlgd.text import list_vocabularies, load_vocabulary
+from mmlgd.utils.validation import require
 
 _PARTS = (
     *('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'),
@@ -45,7 +46,8 @@ def fill_in(cfg: Config) -> None:
     ann_file of an evaluator                  ``ann_file`` of its data set, in ``data_root``
     ========================================  ==================================================================
 
-    A config without the variable keeps its None, which the library may understand.
+    A config without the variable keeps its None, which the library may understand. First, :func:`choose_arch` gives a
+    config of several backbones the one that it names.
 
     Args:
         cfg (Config): With all changes merged.
@@ -59,6 +61,7 @@ def fill_in(cfg: Config) -> None:
         >>> cfg.train_dataloader.dataset.data_root
         '/my/data'
     """
+    choose_arch(cfg)
     values: dict[str, Callable[[], Any]] = {key: lambda key=key: cfg[key] for key in _SHARED if key in cfg}
     values.update({key: lambda name=name: cfg[name] for key, name in _RENAMED.items() if name in cfg})
     if 'names' in cfg:
@@ -76,6 +79,35 @@ def fill_in(cfg: Config) -> None:
         for metric in _dicts(cfg.get(f'{phase}_evaluator')):
             if 'ann_file' in metric and metric.ann_file is None:
                 metric.ann_file = str(Path(cfg.data_root) / cfg[f'{phase}_dataloader'].dataset.ann_file)
+
+
+def choose_arch(cfg: Config) -> None:
+    """Choose one of several backbones, in place: merge the settings of ``archs[arch]`` below the config's own.
+
+    So one config serves several students, and options such as ``model.backbone.widen_factor`` change the chosen one.
+    Afterwards there is no ``archs``; a config without it stays as it is.
+
+    Args:
+        cfg (Config): With all changes merged.
+
+    Raises:
+        ConfigError: ``arch`` is no name in ``archs``.
+
+    Examples:
+        >>> students = dict(a=dict(model=dict(backbone=dict(depth=18))), b=dict(model=dict(backbone=dict(depth=34))))
+        >>> cfg = Config(dict(arch='b', archs=students, model=dict(backbone=dict(norm_eval=True))))
+        >>> choose_arch(cfg)
+        >>> cfg.model.backbone
+        {'depth': 34, 'norm_eval': True}
+    """
+    if 'archs' not in cfg:
+        return
+    known, name = cfg.archs, cfg.get('arch')
+    require(name in list(known), f'arch is {name!r}, expected one of {", ".join(known)}: --cfg-options arch=NAME.')
+    own = {key: cfg[key] for key in known[name] if key in cfg}
+    for key, value in Config._merge_a_into_b(own, known[name]).items():
+        cfg[key] = value
+    cfg.pop('archs')
 
 
 def _located(cfg: Config) -> Any:

@@ -46,7 +46,11 @@ def students_of(
         pairs.append(tuple(one.split('=', 1)))
     if checkpoint is not None:
         pairs.insert(0, ('student', checkpoint))
-    require(bool(pairs), 'There is nothing to evaluate: give a checkpoint, or --students NAME=SOURCE.')
+    require(
+        bool(pairs),
+        'There is nothing to evaluate: give a checkpoint before the options (those that take several values would take '
+        'it, too), or --students NAME=SOURCE.',
+    )
     names = [name for name, _ in pairs]
     if bad := [name for name in names if not isinstance(name, str) or not re.fullmatch(r'[^=|\x00-\x1f]+', name)]:
         raise ConfigError(f'--students takes NAME=SOURCE, and {brief(bad[0])!r} is no name; for example random=none.')

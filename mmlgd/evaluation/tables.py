@@ -53,16 +53,17 @@ def evaluate(
     misleading.
 
     Args:
-        checkpoint (str | Path | Student, optional): A single student. Defaults to None.
+        checkpoint (str | Path | Student, optional): A checkpoint, ``none`` or ``torchvision://NAME``; its row is called
+            student. In Python it can also be a :class:`~mmlgd.Student`. Defaults to None: ``students`` alone.
         data (str | Path): Folder with train/CLASS/* and val/CLASS/*, or train/* and val/* with train.txt and val.txt
-            (lines ``file label``, labels from 0).
-        students (List[str] | dict, optional): Several students, as NAME=SOURCE; SOURCE is a checkpoint, ``none`` or
-            ``torchvision://NAME``. In Python it can also be a dict of sources or of :class:`~mmlgd.Student`. Defaults
-            to None.
-        names (List[str] | str | Path | dict, optional): Vocabulary in label order: a text file, a known set, or the
+            (a line is ``FILE LABEL``, labels from 0).
+        students (List[str] | dict, optional): NAME=SOURCE of more students, with a source as CHECKPOINT above. In
+            Python it can also be a dict of sources or of :class:`~mmlgd.Student`. Defaults to None.
+        names (List[str] | str | Path | dict, optional): Class names in label order: a text file, a known set, or the
             names themselves. Defaults to None: the names of training.
         teacher (bool): Evaluate the first student's teacher as well. Defaults to False.
-        teacher_options (dict, optional): Changes to the teachers' configs, such as pretrained=FILE. Defaults to None.
+        teacher_options (dict, optional): Changes to the configs of the teachers, such as pretrained=FILE. Defaults to
+            None.
         backbone (str | Path, optional): Config with the backbone of ``none`` and ``torchvision://``. Defaults to the
             backbone of the first student.
         size (int, optional): Image side in pixels for all students, 8 to 4096. Defaults to each student's own size.

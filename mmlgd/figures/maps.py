@@ -42,10 +42,10 @@ def draw_map(
     Args:
         checkpoint (str | Path): A checkpoint of LGD training, or its published file.
         images (List[str] | str | Path): Files or folders.
-        names (List[str] | str | Path | dict, optional): Vocabulary: a text file, a known set, or the names themselves.
+        names (List[str] | str | Path | dict, optional): Class names: a text file, a known set, or the names themselves.
             Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the teacher's config, such as pretrained=FILE. Defaults to None.
-        method (str): tsne or umap. Defaults to tsne.
+        method (str): Layout. Defaults to tsne.
         max_images (int): Maximum number of images, evenly spread. Defaults to 2000.
         classes (int): Number of the most frequent pseudo classes that get a colour, at most 12; the others are grey.
             Defaults to 12.

@@ -1,4 +1,4 @@
-"""The config of a run: its work dir, and checks before anything is built."""
+"""The config of a run: its work dir, checks before anything is built, and its runner."""
 
 import itertools
 import os

@@ -19,10 +19,11 @@ LONG = 10_000_000  # views of images; with at least so many, the paper's schedul
 FIRST_RUN = 32_000  # views; ten minutes on one core at 64 px, for ResNet-18 with ConSE
 SHORT = 64_000  # views; with fewer, 32 images a step teach a student more than 64: docs/pretrain.md
 FEW_STEPS = 150  # after 180 steps, students of 30 classes were clearly above random in every column: docs/pretrain.md
-WHAT = {
-    'paper': "SGD with a cosine, temperatures 0.2 and 0.01, both banks of names, MoCo-v2's views",
-    'small-data': 'AdamW in one cycle, temperatures 0.05 and 0.01, both banks of names and a queue, light views',
+WHAT = {  # {} is the teacher's temperature
+    'paper': "SGD with a cosine, temperatures 0.2 and {}, both banks of names, MoCo-v2's views",
+    'small-data': 'AdamW in one cycle, temperatures 0.05 and {}, both banks of names and a queue, light views',
 }
+TEMPERATURE, CONSE_TEMPERATURE = 0.01, 0.0125  # of the teacher; the second with ConSE in the small-data recipe
 
 
 @dataclass
@@ -63,7 +64,7 @@ def plan_run(
     size: Optional[int] = None,
     gpus: int = 1,
     has_card: bool = True,
-    is_slow_teacher: bool = False,
+    is_conse: bool = True,
     dense: bool = False,
 ) -> Plan:
     """Choose the settings of a run that were not given.
@@ -72,15 +73,15 @@ def plan_run(
         images (int): Number of images.
         recipe (str, optional): ``'paper'`` or ``'small-data'``. Defaults to None: the paper's if all epochs together
             have at least :data:`LONG` views, else small-data.
-        epochs (int, optional): Defaults to None: 200; on a CPU, except with the paper's recipe, as many as take about
-            ten minutes.
+        epochs (int, optional): Defaults to None: 200; on a CPU, except with the paper's recipe, as many as have
+            :data:`FIRST_RUN` views.
         batch_size (int, optional): Images per step and GPU. Defaults to None: 256; small-data 64, or 32 with fewer than
             :data:`SHORT` views per GPU. At most the number of images.
         size (int, optional): Image side in pixels. Defaults to None: 224; on a CPU with the small-data recipe, 64, or
             128 if it is dense: an image of 64 px has 4 places.
         gpus (int): Number of GPUs. Defaults to 1.
         has_card (bool): Whether there is a GPU. Defaults to True.
-        is_slow_teacher (bool): Whether the teacher takes most of the time on a CPU. Defaults to False.
+        is_conse (bool): Whether the teacher is ConSE. Others take most of the time on a CPU. Defaults to True.
         dense (bool): Compare places, too. Defaults to False.
 
     Returns:
@@ -101,10 +102,10 @@ def plan_run(
         epochs = min(200, max(1, views // images)) if is_first else 200
     if recipe is None:
         recipe = 'paper' if images * epochs >= LONG else 'small-data'
-        than = 'at least' if recipe == 'paper' else 'fewer than'
+        than, other = ('at least', 'small-data') if recipe == 'paper' else ('fewer than', 'paper')
         reasons.append(
-            f'Recipe {recipe}: {images:,} images x {epochs} epochs are {than} {LONG:,} views. {WHAT[recipe]}. '
-            f'--recipe {"small-data" if recipe == "paper" else "paper"} chooses the other: {_OTHER[recipe]}.'
+            f'Recipe {recipe}: {images:,} images x {epochs} epochs are {than} {LONG:,} views. '
+            f'{_what(recipe, is_conse)}. --recipe {other} chooses the other: {_what(other, is_conse)}.'
         )
     if size is None:
         size = (128 if dense else 64) if recipe == 'small-data' and not has_card else 224
@@ -113,11 +114,12 @@ def plan_run(
         batch_size = max(2, min(usual, images // gpus))
     if not has_card and given_epochs is None and recipe == 'small-data':
         reasons.append(
-            f'No GPU: this is a first run of {epochs} epochs at {size} px, about ten CPU minutes; after some steps the '
-            f'log has the remaining time as measured here (eta). With more time, increase --epochs first (four times '
-            f'as many help a lot), then --size.'
+            f'No GPU: this is a first run of {epochs} epochs at {size} px. At 64 px, ResNet-18 with --teacher conse '
+            f'takes about ten CPU minutes for it; larger images, students and teachers take longer. After some steps '
+            f'the log has the remaining time as measured here (eta). With more time, increase --epochs first (four '
+            f'times as many help a lot), then --size.'
         )
-    if not has_card and is_slow_teacher:
+    if not has_card and not is_conse:
         reasons.append(
             'No GPU: the teacher takes most of the time here. --teacher conse, which pip installs, is many times '
             'faster; --store DIR runs a teacher only once, for this run and later ones.'
@@ -132,7 +134,8 @@ def plan_run(
     return Plan(recipe, epochs, batch_size, size, images, gpus, reasons, dense)
 
 
-_OTHER = {'paper': WHAT['small-data'], 'small-data': WHAT['paper']}
+def _what(recipe: str, is_conse: bool) -> str:
+    return WHAT[recipe].format(CONSE_TEMPERATURE if is_conse and recipe == 'small-data' else TEMPERATURE)
 
 
 def recipe_settings(
@@ -195,11 +198,11 @@ def _small_data(plan: Plan, model: dict, is_conse: bool) -> dict:
         model['teacher'].setdefault('visual_share', 0.9)
         if plan.size <= 128:
             model['teacher'].setdefault('image_size', (128, 128))
-        model['loss'] = dict(teacher_temperature=0.0125)
+        model['loss'] = dict(teacher_temperature=CONSE_TEMPERATURE)
         if plan.dense:
             # It sees an image at twice the size, and names four places where the student has one.
             model['teacher'].setdefault('places_size', 2 * plan.size)
-            model['loss'] = dict(terms=_with_names_at(0.0125, plan.base))
+            model['loss'] = dict(terms=_with_names_at(CONSE_TEMPERATURE, plan.base))
     lr = _rounded(2e-3 * (plan.batch_size * plan.gpus / 64) ** 0.5)
     cycle = dict(type='OneCycleLR', eta_max=lr, total_steps=plan.epochs, pct_start=0.15)
     cycle.update(by_epoch=True, convert_to_iter_based=True)

@@ -53,17 +53,17 @@ def store_teacher(
     """Run the teacher once over all images, and store its embeddings.
 
     The teacher embeds augmented views of each image. Training then needs no teacher: ``mmlgd train CONFIG --store
-    OUT``. A stopped run continues where it was. For several GPUs or processes, start it with ``torchrun`` and
-    ``launcher`` pytorch.
+    OUT``. A stopped run continues where it was. For several GPUs, start it once per GPU: ``torchrun
+    --nproc_per_node GPUS -m mmlgd.cli store CONFIG ... --launcher pytorch``.
 
     Args:
-        config (str | Path | Config): A config file of LGD training, ``mmlgd::lgd/NAME.py`` of an installed package, or
-            in Python a config, which is not changed.
+        config (str | Path | Config): A config file of LGD training, or ``mmlgd::lgd/NAME.py`` of an installed package.
+            In Python it can also be a config, which is not changed.
         out (str | Path): Folder of the store.
         views (int): Augmented views per image, from 1 to 100,000; epochs use them in turn.
         seed (int): Seed of the views. Defaults to 0.
         verify (bool): Read existing shards, and write damaged ones again.
-        cfg_options (dict, optional): Changes to the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+        cfg_options (dict, optional): Changes to the config, ``key.subkey=value``; a list is ``key="[a,b]"``, without
             spaces.
         launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
 

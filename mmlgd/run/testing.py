@@ -15,6 +15,7 @@ from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.student.evaluated import use_student_of
 from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
 from mmlgd.utils.configs import read_config
+from mmlgd.utils.files import require_writable
 
 from .config import build_runner, check_run, set_work_dir
 
@@ -32,11 +33,11 @@ def test(
     """Evaluate a checkpoint on the test set of a config: of mmpretrain, mmdet, mmseg or mmlgd.
 
     Args:
-        config (str | Path | Config): A config file, ``mmlgd::lgd/NAME.py`` of an installed package, or in Python a
-            config, which is not changed.
+        config (str | Path | Config): A config file, or ``mmlgd::lgd/NAME.py`` of an installed package. In Python it can
+            also be a config, which is not changed.
         checkpoint (str | Path): The checkpoint, as a file or URL.
         work_dir (str | Path, optional): Folder for logs. Defaults to the config's, or ``work_dirs/CONFIG_NAME``.
-        cfg_options (dict, optional): Changes to the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+        cfg_options (dict, optional): Changes to the config, ``key.subkey=value``; a list is ``key="[a,b]"``, without
             spaces.
         launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
         out (str | Path, optional): Write the predictions to this .pkl, or the metrics to this .json.
@@ -96,6 +97,8 @@ def test_config(
         raise ConfigError(f'--out expects a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')
     cfg.load_from = str(checkpoint)
     if show_dir:
+        if Path(show_dir).exists():
+            require_writable(show_dir)
         _draw_into(cfg, str(show_dir))
     cfg.merge_from_dict(cfg_options or {})
     fill_in(cfg)

@@ -29,7 +29,7 @@ def train_config(
     work_dir: Optional[Union[str, Path]] = None,
     cfg_options: Optional[dict] = None,
     launcher: str = 'none',
-    resume: Union[bool, str] = False,
+    resume: Union[bool, str, Path] = False,
     amp: bool = False,
     auto_scale_lr: bool = False,
     student: Optional[Union[str, Path]] = None,

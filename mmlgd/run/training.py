@@ -45,7 +45,7 @@ def train(
     work_dir: Optional[Union[str, Path]] = None,
     cfg_options: Optional[dict] = None,
     launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
-    resume: Union[bool, str] = False,
+    resume: Union[bool, str, Path] = False,
     amp: bool = False,
     auto_scale_lr: bool = False,
     student: Optional[Union[str, Path]] = None,
@@ -54,19 +54,19 @@ def train(
 ) -> TrainResult:
     """Train any mmpretrain, mmdet, mmseg or mmlgd config.
 
-    For several GPUs, start this function (or ``mmlgd train``) once per GPU with ``torchrun`` and
-    ``launcher='pytorch'``.
+    For several GPUs, start it once per GPU: ``torchrun --nproc_per_node GPUS -m mmlgd.cli train CONFIG --launcher
+    pytorch``.
 
     Args:
-        config (str | Path | Config): A config file, ``mmlgd::lgd/NAME.py`` of an installed package, or in Python a
-            config, which is not changed.
+        config (str | Path | Config): A config file, or ``mmlgd::lgd/NAME.py`` of an installed package. In Python it can
+            also be a config, which is not changed.
         work_dir (str | Path, optional): Folder for logs and checkpoints. Defaults to the config's, or
             ``work_dirs/CONFIG_NAME``.
-        cfg_options (dict, optional): Changes to the config: ``key.subkey=value``, lists as ``key="[a,b]"`` without
+        cfg_options (dict, optional): Changes to the config, ``key.subkey=value``; a list is ``key="[a,b]"``, without
             spaces. They override what ``amp`` and ``resume`` set.
         launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
-        resume (bool | str): Continue from this checkpoint, or from the last complete one in the work dir if none is
-            given.
+        resume (bool | str | Path): Continue from this checkpoint, or from the last complete one in the work dir if
+            none is given.
         amp (bool): Mixed precision: bf16 if the GPU has it, else fp16 with loss scaling.
         auto_scale_lr (bool): Scale the learning rate from the config's ``auto_scale_lr.base_batch_size``.
         student (str | Path, optional): Start of ``model.backbone``: a checkpoint of LGD training (file or URL), another

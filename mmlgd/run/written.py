@@ -10,8 +10,6 @@ from mmlgd.errors import ConfigError, MMLGDError
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
 
-_HEAD = '# Written by `mmlgd pretrain`. An ordinary config: edit it, train it by `mim train mmlgd FILE`.\n'
-
 
 class OtherConfigError(MMLGDError, FileExistsError):
     """The work dir has the config of another run."""
@@ -53,12 +51,12 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
         >>> text.splitlines()[-1]
         'randomness = dict(seed=3)'
     """
-    from mmlgd.utils.paths import is_installed, place_of
+    from mmlgd.utils.paths import RECIPE_HEAD, is_installed, place_of
 
     if options:
         settings = _changed(base_of(name), settings, options)
     base = f'mmlgd::{name}' if is_installed() else str(place_of('configs') / name)
-    return _HEAD + _python(dict(_base_=base, **settings))
+    return RECIPE_HEAD + _python(dict(_base_=base, **settings))
 
 
 def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:

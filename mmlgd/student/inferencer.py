@@ -9,7 +9,6 @@ import matplotlib
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.device import get_device
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
@@ -17,6 +16,8 @@ from rich.console import Console
 from rich.progress import track
 
 from mmlgd.errors import ConfigError
+from mmlgd.utils.devices import usable_device
+from mmlgd.utils.files import require_writable
 
 from .images import ImageSource, batches, find_images, output_files, preparation
 from .student import Student
@@ -45,6 +46,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
     Raises:
         FileNotFoundError: There is no such checkpoint.
         CheckpointError: It is truncated, has no student or no bank, or does not fit.
+        ConfigError: torch cannot use the device here.
         VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
         ValueError: The student was distilled from another teacher.
 
@@ -66,9 +68,10 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         teacher: Optional[dict] = None,
         device: Union[str, torch.device, None] = None,
     ):
+        device = usable_device(device)  # before the weights are read
         model = get_zero_shot_classifier(checkpoint, vocabulary, templates, teacher)
         model._config = model.config  # where mmpretrain's inferencers look for it
-        super().__init__(model, device=device or get_device(), classes=model.class_names)
+        super().__init__(model, device=device, classes=model.class_names)
         self.show_progress = False  # mmengine's bar goes to stdout, among the results; ours is in preprocess
 
     def __call__(
@@ -111,6 +114,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             for one in inputs:
                 one.read()
         if drawing.get('show_dir') is not None:
+            require_writable(drawing['show_dir'])
             Path(drawing['show_dir']).mkdir(parents=True, exist_ok=True)
         results = super().__call__(inputs, return_datasamples, batch_size, topk=topk, on_error=on_error, **drawing)
         if not results:

@@ -48,14 +48,15 @@ def predict(
         images (List[str] | str | Path): Files, URLs, and folders, which are searched with their sub-folders.
         names (List[str] | str | Path | dict, optional): A text file, a known set, or the names themselves. Defaults to
             the names of training, which need no teacher. ``'sky|clouds'`` is one class with two phrasings.
-        templates (str | list, optional): Prompt templates. Defaults to the templates of training.
+        templates (str | list, optional): Prompt templates: openai-imagenet-80, openai-imagenet-7, plain, or sentences
+            with one {} each. Defaults to the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, for example
             pretrained=FILE. A teacher in a file or folder must be named. Defaults to None.
         topk (int): Names per image, at most. Defaults to 5.
         batch_size (int, optional): Images per batch, to classify. Defaults to 32.
         on_error (str): ``skip`` skips unreadable images with a warning that names them; ``raise`` stops before any
             prediction. Defaults to ``skip``.
-        device (str, optional): Where to compute. Defaults to the accelerator if there is one.
+        device (str, optional): Where to compute, for example cpu or cuda:1. Defaults to the GPU if there is one.
         show_dir (str | Path, optional): To classify: folder for copies of the images with their best name. Defaults to
             None.
         out (str | Path, optional): File to write, ``.csv`` or ``.json``; with ``segment``, the folder for label maps,
@@ -103,6 +104,8 @@ def predict(
         if Path(out).suffix not in _WRITERS:
             raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}, got {str(out)!r}.')
         require_writable(Path(out).parent)
+    if show_dir is not None:
+        require_writable(show_dir)
     inferencer = ZeroShotInferencer(checkpoint, names, templates, teacher_options, device)
     found = inferencer(images, batch_size=batch_size, topk=topk, on_error=on_error, show_dir=show_dir)
     results = [dict(image=one['img_path'], names=one['topk']) for one in found]

@@ -13,6 +13,7 @@ from mmlgd.checkpoints.configs import buildable, model_config
 from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
+from mmlgd.datasets.variables import choose_arch
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.necks import features_of_zeros, fit_neck, pooled, size_of
@@ -190,6 +191,9 @@ def backbone_of(config: Config, source: Union[str, Path, Config]) -> dict:
     Raises:
         ConfigError: The config has no backbone.
     """
+    if isinstance(config, Config) and 'archs' in config:
+        config = copy.deepcopy(config)
+        choose_arch(config)
     backbone = (config.get('model') or {}).get('backbone')
     if not isinstance(backbone, dict):
         source = 'The config' if isinstance(source, Config) else source

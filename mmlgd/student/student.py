@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 import torch
-from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -19,6 +18,7 @@ from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.models.places import StudentPlaces
 from mmlgd.models.zero_shot import set_scores, zero_shot_scores
 from mmlgd.text import load_templates, load_vocabulary
+from mmlgd.utils.devices import usable_device
 from mmlgd.utils.seeds import seeded
 
 from .image_size import image_size, reading_pipeline
@@ -83,6 +83,7 @@ class Student(BaseModel):
         device: Union[str, torch.device, None] = None,
         teacher: Optional[dict] = None,
     ):
+        device = usable_device(device)  # before the weights are read
         saved = checkpoint if isinstance(checkpoint, SavedStudent) else SavedStudent.read(checkpoint)
         text = saved.text() or {}
         super().__init__(data_preprocessor=saved.preprocessor())
@@ -104,7 +105,7 @@ class Student(BaseModel):
         self.temperature = saved.temperature()
         self._teacher = teacher
         self.eval()
-        self.to(device or get_device())
+        self.to(device)
 
     @property
     def class_names(self) -> Optional[list[str]]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from mmengine.logging import print_log
 
@@ -12,6 +12,7 @@ from mmlgd.engine.reports.curves import read_records
 from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
 from mmlgd.utils.files import write_whole
+from mmlgd.utils.options import read_options, write_options
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import listed
 
@@ -29,7 +30,7 @@ def compare(
     seeds: Sequence[int] = (0, 1, 2),
     ways: Sequence[str] = (),
     work_dir: Optional[Union[str, Path]] = None,
-    cfg_options: Sequence[str] = (),
+    cfg_options: Optional[dict[str, Any]] = None,
 ) -> dict[str, dict[int, float]]:
     """Train one downstream config from several starts, over seeds. Does pre-training help?
 
@@ -45,7 +46,7 @@ def compare(
         ways (Sequence[str]): NAME=key=value,key=value: changes to the config; each start is trained in each way, for
             example frozen=backbone_rate=0 tuned=backbone_rate=0.1. Defaults to one way: the config as it is.
         work_dir (str | Path, optional): Folder for the runs. Defaults to None: work_dirs/starts_CONFIG_NAME.
-        cfg_options (Sequence[str]): KEY=VALUE changes to the config of every run. Defaults to none.
+        cfg_options (dict, optional): Changes to the config of every run, ``key.subkey=value``. Defaults to None.
 
     Returns:
         Dict[str, Dict[int, float]]: The metric of the last evaluation, by start and seed; with several ways, by
@@ -65,15 +66,16 @@ def compare(
         ... )  # doctest: +SKIP
     """
     sources = named(starts, 'starts', '.+', 'random=none')
-    changes = {way: split_options(text) for way, text in named(ways, 'ways', _CHANGES, _WAY).items()} if ways else {}
+    texts = named(ways, 'ways', _CHANGES, _WAY) if ways else {}
+    changes = {way: read_options(split_options(text)) for way, text in texts.items()}
     seeds = [seed_number(seed) for seed in listed(seeds)]
     work_dir = Path(work_dir or Path('work_dirs') / f'starts_{Path(config).stem}')
     results: dict[str, dict[int, float]] = {}
     for seed in seeds:
         for (start, source), way in product(sources.items(), changes or ['']):
-            options = ['--cfg-options', f'randomness.seed={seed}', *listed(cfg_options), *changes.get(way, [])]
+            changed = {'randomness.seed': seed, **(cfg_options or {}), **changes.get(way, {})}
             folder = '_'.join(filter(None, (start, way, f'seed{seed}')))
-            value = _train(config, source, options, work_dir / folder, metric)
+            value = _train(config, source, ['--cfg-options', *write_options(changed)], work_dir / folder, metric)
             name = f'{start}, {way}' if way else start
             results.setdefault(name, {})[seed] = value
             print_log(f'{name}, seed {seed}: {metric} {value:.4g}', 'current')

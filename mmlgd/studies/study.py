@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 from mmengine.logging import print_log
 
@@ -13,6 +13,7 @@ from mmlgd.evaluation.options import RANGES, require_once, share
 from mmlgd.run.child import RunError
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.configs import read_config
+from mmlgd.utils.options import write_options
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import listed, require
 
@@ -45,7 +46,7 @@ def study(
     names: Union[str, Path, None] = None,
     size: Optional[int] = None,
     workers: int = 2,
-    cfg_options: Sequence[str] = (),
+    cfg_options: Optional[dict[str, Any]] = None,
     work_dir: Union[str, Path] = 'work_dirs/study',
 ) -> dict:
     """Train variants of a recipe over seeds, and evaluate each. Which makes the better student?
@@ -65,11 +66,11 @@ def study(
         labels (Sequence[str]): Labelled images of the linear probes: a number per class, or a share such as 10%.
             Defaults to 1 10 100%.
         draws (Sequence[int]): Seeds of the draws of these labels. Defaults to 0 1 2.
-        names (str | Path, optional): Vocabulary of the zero-shot evaluation: a text file or a known set.
-            Defaults to None: the names of training.
+        names (str | Path, optional): Class names of the zero-shot evaluation: a text file or a known set. Defaults to
+            None: the names of training.
         size (int, optional): Image side in pixels for evaluation. Defaults to None: each student's own.
         workers (int): Processes that read images in evaluation. Defaults to 2.
-        cfg_options (Sequence[str]): KEY=VALUE changes to all configs. Defaults to none.
+        cfg_options (dict, optional): Changes to all configs, ``key.subkey=value``. Defaults to None.
         work_dir (str | Path): Folder for the runs. Defaults to work_dirs/study.
 
     Returns:
@@ -83,7 +84,7 @@ def study(
         >>> import mmlgd
         >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
     """
-    chosen, cfg_options = read_variants(variants), listed(cfg_options)
+    chosen = read_variants(variants)
     seeds, draws = [seed_number(seed) for seed in listed(seeds)], [seed_number(draw) for draw in listed(draws)]
     # Check now, not after hours of training.
     labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
@@ -101,16 +102,12 @@ def study(
     how += ['--workers', str(workers), '--c', C]
     how += ['--names', names] if names else []
     how += ['--size', str(size)] if size else []
+    changes = {name: options_of(variant, cfg_options or {}) for name, variant in chosen.items()}
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     for seed in seeds:
         for name, variant in chosen.items():
-            options = [
-                '--cfg-options',
-                f'data_root={data}',
-                f'randomness.seed={seed}',
-                *options_of(variant, cfg_options),
-            ]
-            checkpoint = _train(variant.config, store, options, work_dir / f'{name}_seed{seed}')
+            options = [*write_options({'data_root': str(data), 'randomness.seed': seed}), *changes[name]]
+            checkpoint = _train(variant.config, store, ['--cfg-options', *options], work_dir / f'{name}_seed{seed}')
             figures = _evaluate(checkpoint, how, names)
             found[name][str(seed)] = figures
             print_log(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', 'current')
@@ -154,18 +151,21 @@ def read_variants(variants: Sequence[str]) -> dict[str, Variant]:
     return found
 
 
-def options_of(variant: Variant, common: Sequence[str]) -> list[str]:
+def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
     """List the changes to a variant's config: the common ones without those it removes, and its own.
 
     Args:
         variant (Variant): The variant.
-        common (Sequence[str]): KEY=VALUE options of all variants.
+        common (Mapping[str, Any]): Options of all variants.
 
     Returns:
         List[str]: KEY=VALUE options.
+
+    Raises:
+        ConfigError: A value cannot be written as an option.
     """
     back = {option for option in variant.options if option.endswith('=')}
-    kept = [option for option in common if f'{option.split("=")[0]}=' not in back]
+    kept = write_options({key: value for key, value in common.items() if f'{key}=' not in back})
     return [*kept, *(option for option in variant.options if option not in back)]
 
 

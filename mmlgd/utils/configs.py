@@ -4,13 +4,14 @@ import copy
 import traceback
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
 
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError, brief
 
-from .paths import place_of
+from .files import read_small
+from .paths import RECIPE_HEAD, place_of
 
 
 def read_config(config: Union[str, Path, Config]) -> Config:
@@ -75,15 +76,30 @@ def _of_file(file: Path) -> Config:
     except Exception as error:  # a config is Python: it can raise anything
         kind = MissingPackageError if isinstance(error, ImportError) else ConfigError
         told = f'{type(error).__name__}: {" ".join(str(error).split())[:500]}'
-        raise kind(f'{_place_of(error, file)} cannot be read as a config: {told}. Mend it there.') from error
+        place, line = _place_of(error, file)
+        where = f'{place}, line {line},' if line else str(place)
+        raise kind(
+            f'{where} cannot be read as a config: {told}. {_advice(place if place.is_file() else file, error)}'
+        ) from error
 
 
-def _place_of(error: Any, file: Path) -> str:
-    """Find the line that raised an error: of this config, or of one of its bases."""
+def _advice(file: Path, error: Exception) -> str:
+    if not isinstance(error, (AttributeError, KeyError, OSError)):  # of a name or a file that the bases do not have
+        return 'Mend it there.'
+    if read_small(file).startswith(RECIPE_HEAD.encode()):
+        return (
+            'It was written by an earlier version of mmlgd. Write it again: run its `mmlgd pretrain ...` with '
+            '--overwrite, or with another --work-dir if the old run is to stay.'
+        )
+    return 'Compare what it takes from its _base_ with those files; an update may have renamed it.'
+
+
+def _place_of(error: Any, file: Path) -> tuple[Path, Optional[int]]:
+    """Find the file and line that raised an error: of this config, or of one of its bases."""
     line = getattr(error, 'lineno', None) or getattr(error.__context__, 'lineno', None)  # of the syntax
     for frame, number in traceback.walk_tb(error.__traceback__):
         if frame.f_globals.get('__name__') == Config.__module__:
-            file = frame.f_locals.get('filename', file)
+            file = Path(frame.f_locals.get('filename', file))
         elif frame.f_code.co_filename == str(file):
             line = number
-    return f'{file}, line {line},' if line else str(file)
+    return file, line

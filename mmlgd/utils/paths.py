@@ -4,6 +4,8 @@ from pathlib import Path
 
 # Suffixes of the files that count as images, in lower case; ``a.JPG`` counts as well.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+# The first line of a config that `mmlgd pretrain` writes.
+RECIPE_HEAD = '# Written by `mmlgd pretrain`. An ordinary config: edit it, train it by `mim train mmlgd FILE`.\n'
 
 
 def place_of(name: str) -> Path:

@@ -1,5 +1,6 @@
 """A command out of a function: what its options read, and how it fails."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Optional, Union
@@ -7,6 +8,7 @@ from typing import Literal, Optional, Union
 import pytest
 from click.testing import CliRunner
 
+import mmlgd
 from mmlgd.cli.__main__ import VERBS, main
 from mmlgd.cli.verbs import verb
 from mmlgd.errors import ConfigError
@@ -14,6 +16,7 @@ from mmlgd.errors import ConfigError
 
 def sample(
     config: str,
+    images: Sequence[str] = (),
     *,
     names: Union[str, Sequence[str]],
     work_dir: Optional[Union[str, Path]] = None,
@@ -30,9 +33,11 @@ def sample(
 
     Args:
         config (str): A ``config``
-            file.
-        names (str | Sequence[str]): Class names.
-        resume (bool | str): Go on.
+            file. In Python it can also be a mmengine.Config.
+        images (Sequence[str]): Files.
+        names (str | Sequence[str]): Class names. Defaults to None: the names of training.
+        resume (bool | str): Go on, with ``amp``. Defaults to False.
+        seeds (Sequence[int]): SEED=NUMBER of each.
     """
     if lr < 0:
         raise ConfigError(f'lr is {lr}, expected more.')
@@ -50,7 +55,9 @@ def call():
 
 
 def test_what_is_not_given_has_the_default_of_the_function(call):
-    assert call('a.py', '--names', 'cat') == dict(config='a.py', names='cat', launcher='none', seeds=(0,), lr=0.1)
+    assert call('a.py', '--names', 'cat') == dict(
+        config='a.py', names='cat', images=(), launcher='none', seeds=(0,), lr=0.1
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,8 @@ def test_what_is_not_given_has_the_default_of_the_function(call):
     [
         (['--seeds', '0', '1', '-2'], dict(seeds=[0, 1, -2])),
         (['--seeds', '1', '--seeds', '2'], dict(seeds=[1, 2])),
-        (['--cfg-options', 'a.b=1', 'c=[x,2]'], dict(cfg_options={'a.b': 1, 'c': ['x', 2]})),
+        (['--cfg-options', 'a.b=1', 'c=[x,2]', 'd=a b'], dict(cfg_options={'a.b': 1, 'c': ['x', 2], 'd': 'a b'})),
+        (['--', '--amp'], dict(images=['--amp'])),
         (['@{tmp_path}/more.txt', '1'], dict(seeds=[2, 3, 1])),
         (['--resume'], dict(resume=True)),
         (['--resume', 'a.pth', '--amp'], dict(resume='a.pth', amp=True)),
@@ -83,15 +91,39 @@ def test_options_are_read_as_the_function_takes_them(call, arguments, expected, 
         (['a.py', '--names', 'cat', '--cfg-options', 'a'], 'KEY=VALUE'),
         (['a.py', '--names', 'cat', '--cfg-options', "a=[dict(type='x'),dict(type='y',z=1)]"], 'into a config file'),
         (['a.py', '--names', 'cat', '--lr', '-1'], 'error: lr is -1.0'),
+        (['--names', 'cat', 'a.py'], "--names has taken 'cat a.py'"),
+        (['--names', 'cat', '--resume', 'a.py'], 'Give the arguments first: sample CONFIG [IMAGES]... --names'),
+        (['--names', 'cat', '--seeds', '0', 'a.py'], "--seeds has taken '0 a.py'"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(call, arguments, words):
     assert words in call(*arguments)
 
 
-def test_the_docstring_is_the_help(call):
+def test_the_docstring_is_the_help_of_a_shell_user(call):
     told = ' '.join(call('--help').split())
-    assert 'It is a sample.' in told and '--resume [TEXT] Go on.' in told and '``' not in told
+    assert told.startswith('Usage: sample CONFIG [IMAGES]... --names NAME... [OPTIONS] Train a config.')
+    assert 'It is a sample. Arguments: CONFIG A config file. IMAGES Files. Options:' in told
+    assert '--names NAME... Class names. Defaults to the names of training.' in told
+    assert '--resume [TEXT] Go on, with --amp. --' in told and '--seeds SEED=NUMBER...' in told
+
+
+@pytest.mark.parametrize('name', [*VERBS, 'show map', 'show banks', 'show neighbours'])
+def test_no_help_speaks_python(name):
+    told = ' '.join(CliRunner().invoke(main, [*name.split(), '--help']).output.split())
+    assert not re.search(r'``|None|True|False|In Python|Optional|List\[|isinstance|\w+=\d\)|\.\.\. *$', told)
+
+
+@pytest.mark.parametrize('arguments', [[], ['show']])
+def test_a_list_of_verbs_cuts_no_line(arguments):
+    listed = CliRunner().invoke(main, [*arguments, '--help']).output.split('Commands:')[1]
+    assert '...' not in listed
+
+
+def test_every_verb_is_a_function_as_the_help_says():
+    functions = dict(store='store_teacher', show='draw_map')
+    for name in {*VERBS} - {'doctor'}:
+        assert callable(getattr(mmlgd, functions.get(name, name)))
 
 
 @pytest.mark.parametrize('name', VERBS)

@@ -101,7 +101,8 @@ def test_segmentation_of_a_transformer_keeps_the_size_of_its_tokens(write_studen
         (dict(teacher_options=dict(pretrained='x')), 'teacher_options are for the part .*; backbone has no'),
         (dict(part='head'), "part is 'head', expected one of backbone, embedding, zero-shot, segmentation"),
         (dict(size=0), 'pixels from 1 to 4096'),
-        (dict(opset=999), "version 999 of ONNX's operators"),
+        (dict(opset=999), 'operators, from 8 to 20'),
+        (dict(opset=7), 'opset'),
     ],
 )
 def test_options_that_cannot_be_used(lgd_checkpoint, options, message, tmp_path):

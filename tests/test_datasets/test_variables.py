@@ -3,7 +3,9 @@
 import pytest
 from mmengine.config import Config
 
+import mmlgd
 from mmlgd.datasets import fill_in
+from mmlgd.errors import ConfigError
 from mmlgd.text import VocabularyError
 from tests import ROOT
 
@@ -18,7 +20,7 @@ OWN = {
     'lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py': ['data_root', 'names'],
     'demo/lgd_resnet18-tiny_demo.py': ['data_root', 'names'],
     'benchmarks/classification/zero-shot_folder.py': ['data_root', 'names'],
-    'benchmarks/classification/linear_resnet18_1xb256-steplr-100e_folder.py': ['data_root', 'names'],
+    'benchmarks/classification/linear_1xb256-steplr-100e_folder.py': ['data_root', 'names'],
     'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py': ['data_root', 'names'],
     'benchmarks/zero_shot_segmentation/masks.py': ['data_root', 'names'],
     'benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py': ['data_root', 'names'],
@@ -119,3 +121,26 @@ def test_the_evaluator_reads_the_annotations_of_its_data_set():
         cfg.merge_from_dict({'data_root': '/my/data', 'val_dataloader.dataset.ann_file': 'val.json', **option})
         fill_in(cfg)
         assert cfg.val_evaluator.ann_file == '/my/data/val.json'
+
+
+@pytest.mark.parametrize('arch, width', [('resnet18', 32), ('lite0', None)])
+def test_a_config_of_several_backbones_has_the_chosen_one(arch, width):
+    cfg = Config.fromfile(CONFIGS / 'small/detector_bccd.py')
+    cfg.merge_from_dict({'arch': arch, 'model.backbone.frozen_stages': 1})
+    fill_in(cfg)
+    fill_in(cfg)  # the table is gone: nothing changes
+    assert 'archs' not in cfg and cfg.model.backbone.get('base_channels') == width
+    assert cfg.model.backbone.frozen_stages == 1  # the user's, on top of the chosen one
+    assert (cfg.model.data_preprocessor.mean == [127.5] * 3) == (arch == 'lite0')
+
+
+def test_an_unknown_backbone_is_refused():
+    cfg = Config.fromfile(CONFIGS / 'small/detector_bccd.py')
+    cfg.arch = 'resnet19'
+    with pytest.raises(ConfigError, match="arch is 'resnet19', expected one of resnet18, lite0"):
+        fill_in(cfg)
+
+
+def test_get_student_builds_the_chosen_backbone():
+    student = mmlgd.get_student(str(CONFIGS / 'small/lgd_resnet18-half_tiny-imagenet.py'))
+    assert student.base_channels == 32

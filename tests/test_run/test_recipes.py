@@ -13,18 +13,21 @@ def test_the_recipe_follows_images_and_epochs_with_a_reason():
     assert 'Recipe small-data: 3,000 images x 100 epochs' in reason
     for word in ('AdamW', 'temperatures', 'queue', 'cycle', '--recipe paper', 'SGD'):
         assert word in reason
+    assert 'temperatures 0.05 and 0.0125' in reason and 'temperatures 0.2 and 0.01,' in reason
+    assert 'temperatures 0.05 and 0.01,' in plan_run(3000, epochs=100, is_conse=False).reasons[0]
     assert not plan_run(3000, 'paper', epochs=100).reasons  # who asks for one is told nothing
 
 
 def test_a_first_run_on_a_cpu_is_short_and_one_with_a_card_is_not():
     cpu, card = plan_run(3000, has_card=False), plan_run(3000)
-    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 32) and 'ten CPU minutes' in cpu.reasons[-1]
+    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 32) and 'At 64 px, ResNet-18 with' in cpu.reasons[-1]
     assert (card.epochs, card.size, card.batch_size) == (200, 224, 64)
     published = plan_run(3000, 'paper', has_card=False)
     assert (published.epochs, published.size, published.batch_size) == (200, 224, 256)
     given = plan_run(3000, epochs=50, size=128, batch_size=32, has_card=False)
     assert (given.epochs, given.size, given.batch_size) == (50, 128, 32)
-    assert '--teacher conse' in plan_run(3000, has_card=False, is_slow_teacher=True).reasons[-1]
+    assert '--teacher conse' in plan_run(3000, has_card=False, is_conse=False).reasons[-1]
+    assert 'first run of 10 epochs at 224 px. At 64 px' in plan_run(3000, size=224, has_card=False).reasons[-1]
     assert not any('conse' in reason for reason in card.reasons)
 
 

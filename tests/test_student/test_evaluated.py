@@ -44,7 +44,7 @@ def test_other_sources_and_other_configs_change_nothing(source, tmp_path):
     use_student_of(cfg, source)
     assert cfg.to_dict() == before
     file = save(tmp_path / 'a.pth', backbone=dict(type='MobileNetV2'))
-    for config in ('lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py', 'benchmarks/classification/_base_/resnet18.py'):
+    for config in ('lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py', 'benchmarks/classification/_base_/classifier.py'):
         cfg = Config.fromfile(ROOT / 'configs' / config)
         before = cfg.to_dict()
         use_student_of(cfg, file)

@@ -11,6 +11,7 @@ from PIL import Image
 import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError
+from mmlgd.utils.files import WriteError
 
 
 @pytest.mark.filterwarnings('ignore:.*is skipped')
@@ -64,3 +65,9 @@ def test_other_names_by_the_command(lgd_checkpoint, images, tiny_clip, tmp_path)
 def test_bad_options_are_named_before_the_work(options, message):
     with pytest.raises(ConfigError, match=message):
         mmlgd.predict('x.pth', 'images', **options)
+
+
+def test_a_file_is_no_folder_for_drawn_images(tmp_path):
+    (tmp_path / 'mine.png').touch()
+    with pytest.raises(WriteError, match='mine.png: Not a directory'):
+        mmlgd.predict('no.pth', 'no.png', show_dir=tmp_path / 'mine.png')

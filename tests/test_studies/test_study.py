@@ -1,13 +1,12 @@
 """A study does each run once, goes on where it was stopped, and reports mean and spread of what evaluate.py finds."""
 
-import argparse
 import json
 import sys
 from textwrap import dedent
 
 import pytest
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 
@@ -21,6 +20,7 @@ from mmlgd.store.writer import write_store
 from mmlgd.studies import runs
 from mmlgd.studies.report import table
 from mmlgd.studies.study import options_of, read_variants
+from mmlgd.utils.options import read_options, write_options
 from tests import ROOT
 
 COMMAND = """
@@ -115,9 +115,9 @@ def test_a_table_of_means(study, arguments, tmp_path):
 
 def test_a_variant_removes_a_common_option(study, arguments, tmp_path):
     supervised = f'supervised={tmp_path}/plain.py:model.neck.in_channels=,model.head.in_channels=8'
-    common = ['model.neck.in_channels=8', 'model.neck.in_channels_of=9']
+    common = {'model.neck.in_channels': 8, 'model.neck.in_channels_of': 9}
     study(**{**arguments, 'variants': [*arguments['variants'], supervised], 'cfg_options': common})
-    options = ['randomness.seed=0', *common, 'model.loss.alpha=0.3', 'model.names=[a,b]']
+    options = ['randomness.seed=0', *write_options(common), 'model.loss.alpha=0.3', 'model.names=[a,b]']
     assert calls(tmp_path / 'study/lgd_seed0')[0][-5:] == options
     options = ['randomness.seed=0', 'model.neck.in_channels_of=9', 'model.head.in_channels=8']
     assert calls(tmp_path / 'study/supervised_seed0')[0][-3:] == options
@@ -208,13 +208,11 @@ def test_the_variants_of_our_studies_have_a_model(variants, tiny_clip, tmp_path,
     options = 'scaled_down_mobilenetv2' if variants.endswith('mobilenetv2') else 'scaled_down'
     (tmp_path / 'classes.txt').write_text('cat\ndog\ntree\n')
     monkeypatch.chdir(ROOT)
-    parser = argparse.ArgumentParser()
-    parser.add_argument('options', nargs='+', action=DictAction)
     arguments = [f'@{STUDIES / options}.txt', '--data', 'images', f'@{STUDIES / variants}.txt']
     given = main.get_command(None, 'study').make_context('study', arguments).params
     for variant in read_variants(given['variants']).values():
         cfg = Config.fromfile(variant.config)
-        cfg.merge_from_dict(parser.parse_args(options_of(variant, given['cfg_options'])).options)
+        cfg.merge_from_dict(read_options(options_of(variant, given['cfg_options'])))
         cfg.data_root = str(tmp_path)
         fill_in(cfg)
         if 'teacher' in cfg.model:

@@ -6,6 +6,7 @@ from mmengine.config import Config
 import mmlgd
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError
 from mmlgd.utils.configs import read_config
+from mmlgd.utils.paths import RECIPE_HEAD, place_of
 
 MODEL = "model = dict(type='mmpretrain.ImageClassifier')\n"
 
@@ -71,3 +72,45 @@ def test_what_is_no_config_is_named(lgd_checkpoint):
     student = mmlgd.Student(lgd_checkpoint, device='cpu')
     with pytest.raises(ConfigError, match='got a Student'):
         mmlgd.get_student(student)
+
+
+BASE = place_of('configs') / 'lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, base=BASE, name='pretrain.py'):
+        (tmp_path / name).write_text(text.format(base=str(base)))
+        return tmp_path / name
+
+    return write
+
+
+# What `mmlgd pretrain` wrote before variables of the bases were renamed, and before a base was.
+OLD = (
+    'model = dict(teacher=dict(compile=_base_.compiled))\n',
+    'train_pipeline = _base_.train_pipeline\ntrain_pipeline[2].size = 64\n',
+)
+
+
+@pytest.mark.parametrize('line', OLD)
+def test_a_recipe_of_an_earlier_version_says_so(write, line):
+    file = write(f'{RECIPE_HEAD}_base_ = {{base!r}}\n{line}')
+    with pytest.raises(ConfigError, match='earlier version of mmlgd.*`mmlgd pretrain ...` with --overwrite') as found:
+        read_config(file)
+    assert str(file) in str(found.value)
+    mine = write('_base_ = {base!r}\n', file, 'mine.py')
+    with pytest.raises(ConfigError, match=f'{file}, line 3, cannot be read.*earlier version'):
+        read_config(mine)
+
+
+def test_a_base_that_is_gone_is_named(write):
+    file = write(RECIPE_HEAD + '_base_ = {base!r}\n', BASE.with_name('lgd_resnet18_1xb256-coslr-200e_pictures.py'))
+    with pytest.raises(ConfigError, match='200e_pictures.py.*earlier version'):
+        read_config(file)
+
+
+def test_a_config_of_the_user_is_told_where_it_failed(write):
+    file = write('_base_ = {base!r}\nmodel = dict(neck=_base_.nek)\n')
+    with pytest.raises(ConfigError, match=rf"{file}, line 2, .*no attribute 'nek'.*_base_"):
+        read_config(file)

@@ -1,28 +1,36 @@
 # A detector that a CPU trains in minutes: mmdetection's ATSS on a narrow ResNet-18, strides 8, 16 and 32.
-_base_ = ['fine_tuning.py', '../../_base_/imagenet_statistics.py']
+_base_ = ['fine_tuning.py', '../../_base_/imagenet_statistics.py', 'efficientnet-lite0.py']
 
 default_scope = 'mmdet'
 
 width = 32  # width of the backbone's first stage; 64 in a full ResNet-18
+# `--cfg-options arch=lite0` chooses the other backbone.
+arch = 'resnet18'
+archs = dict(
+    resnet18=dict(
+        model=dict(
+            backbone=dict(
+                type='ResNet',
+                depth=18,
+                base_channels=width,
+                stem_channels=width,
+                zero_init_residual=False,
+                norm_eval=False,
+            ),
+            data_preprocessor=_base_.imagenet_statistics,
+            neck=dict(in_channels=[width, 2 * width, 4 * width, 8 * width]),
+        )
+    ),
+    lite0=dict(model=dict(**_base_.lite0, neck=dict(in_channels=_base_.lite0_channels))),
+)
 model = dict(
     type='ATSS',
     data_preprocessor=dict(
         type='DetDataPreprocessor',
-        **_base_.imagenet_statistics,
         bgr_to_rgb=True,
         pad_size_divisor=32,
     ),
-    backbone=dict(
-        type='ResNet',
-        depth=18,
-        base_channels=width,
-        stem_channels=width,
-        zero_init_residual=False,
-        norm_eval=False,
-    ),
-    neck=dict(
-        type='FPN', in_channels=[width, 2 * width, 4 * width, 8 * width], out_channels=48, start_level=1, num_outs=3
-    ),
+    neck=dict(type='FPN', out_channels=48, start_level=1, num_outs=3),
     bbox_head=dict(
         type='ATSSHead',
         num_classes=80,

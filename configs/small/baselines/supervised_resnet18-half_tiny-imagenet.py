@@ -2,15 +2,17 @@
 # the same views, schedule and optimizer.
 _base_ = '../lgd_resnet18-half_tiny-imagenet.py'
 
+archs = dict(
+    resnet18=dict(model=dict(head=dict(in_channels=256))),
+    mobilenetv2=dict(model=dict(head=dict(in_channels=1280))),
+)
 model = dict(
     _delete_=True,
     type='ImageClassifier',
-    backbone=_base_.model.backbone,
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
         num_classes=None,
-        in_channels=256,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
     ),
     data_preprocessor=dict(**_base_.imagenet_statistics, to_rgb=True),

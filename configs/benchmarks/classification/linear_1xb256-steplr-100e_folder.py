@@ -1,7 +1,7 @@
 _base_ = [
-    '_base_/mobilenetv2_frozen.py',
+    '_base_/classifier_frozen.py',
     '_base_/folder.py',
-    '_base_/linear_100e_mobilenetv2.py',
+    '_base_/linear_100e.py',
     '_base_/runtime.py',
 ]
 

@@ -1,10 +1,5 @@
 # The list is SimCLR's, converted: tools/dataset_converters/label_subset.py data/imagenet/train --list 10percent.txt \
 #   --out data/imagenet/meta/train_10percent.txt
-_base_ = [
-    '_base_/resnet18.py',
-    '_base_/imagenet.py',
-    '_base_/finetune_20e_few-labels.py',
-    '_base_/runtime.py',
-]
+_base_ = 'linear_8xb32-steplr-100e_in1k.py'
 
 train_dataloader = dict(dataset=dict(ann_file='meta/train_10percent.txt'))

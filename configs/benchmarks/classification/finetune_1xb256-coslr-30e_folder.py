@@ -1,7 +1,7 @@
 _base_ = [
-    '_base_/resnet18_frozen.py',
+    '_base_/classifier.py',
     '_base_/folder.py',
-    '_base_/linear_100e.py',
+    '_base_/finetune_30e.py',
     '_base_/runtime.py',
 ]
 

@@ -1,6 +1,0 @@
-_base_ = [
-    '_base_/mobilenetv2.py',
-    '_base_/imagenet.py',
-    '_base_/finetune_30e.py',
-    '_base_/runtime.py',
-]

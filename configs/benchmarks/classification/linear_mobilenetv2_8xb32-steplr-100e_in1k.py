@@ -1,6 +1,0 @@
-_base_ = [
-    '_base_/mobilenetv2_frozen.py',
-    '_base_/imagenet.py',
-    '_base_/linear_100e_mobilenetv2.py',
-    '_base_/runtime.py',
-]

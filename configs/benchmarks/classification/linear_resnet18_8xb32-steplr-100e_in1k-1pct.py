@@ -1,5 +1,0 @@
-# The list is SimCLR's, converted: tools/dataset_converters/label_subset.py data/imagenet/train --list 1percent.txt \
-#   --out data/imagenet/meta/train_1percent.txt
-_base_ = 'linear_resnet18_8xb32-steplr-100e_in1k.py'
-
-train_dataloader = dict(dataset=dict(ann_file='meta/train_1percent.txt'))
