@@ -4,7 +4,7 @@ from .augmentation import MoCoV2Augmentation
 from .bankless_terms import CosineTerm, RegressionTerm, SimilarityTerm
 from .banks import TextualSemanticsBank, VisualSemanticsBank
 from .base_bank import Bank, BankRows
-from .embedded import Embedded
+from .embedded import Drawn, Embedded
 from .lgd import LGD
 from .losses import CosineLoss, DistillationLoss, LGDLoss
 from .necks import ProjectionNeck
@@ -25,6 +25,7 @@ __all__ = [
     'CosineTerm',
     'CrossEntropyTerm',
     'DistillationLoss',
+    'Drawn',
     'Embedded',
     'LGDLoss',
     'MoCoV2Augmentation',

@@ -14,22 +14,12 @@ class Embedded(NamedTuple):
     Attributes:
         image (Tensor): (N, D), unit rows.
         places (Tensor, optional): (N, h, w, D), unit rows, row by row from the top left. None if nobody asked for them.
-        drawn (Tensor, optional): (P,) int64, the rows of all N·h·w places that the terms of a step compare, see
-            :meth:`draw`. None before the draw.
-
-    Examples:
-        >>> import torch
-        >>> from mmlgd.models import Embedded
-        >>> t = Embedded(torch.zeros(2, 8), torch.zeros(2, 3, 3, 8)).draw(5)
-        >>> t.drawn_places().shape
-        torch.Size([5, 8])
     """
 
     image: Tensor
     places: Optional[Tensor] = None
-    drawn: Optional[Tensor] = None
 
-    def draw(self, count: int) -> 'Embedded':
+    def draw(self, count: int) -> 'Drawn':
         """Draw places at random, without replacement, from all places of the N images together.
 
         The generator of the places' device draws, so that a step can be replayed; the host does not wait for it.
@@ -38,15 +28,36 @@ class Embedded(NamedTuple):
             count (int): How many; if there are fewer places, all are drawn.
 
         Returns:
-            Embedded: The same embeddings, with ``drawn``.
+            Drawn: The same embeddings, and the draw.
         """
         total = self.places.shape[:-1].numel()
-        return self._replace(drawn=torch.randperm(total, device=self.places.device)[:count])
+        return Drawn(*self, torch.randperm(total, device=self.places.device)[:count])
+
+
+class Drawn(NamedTuple):
+    """Embeddings of N images, of their places, and the places that the terms of a step compare.
+
+    Attributes:
+        image (Tensor): (N, D), unit rows.
+        places (Tensor): (N, h, w, D), unit rows.
+        rows (Tensor): (P,) int64, the drawn rows of all N·h·w places.
+
+    Examples:
+        >>> import torch
+        >>> from mmlgd.models import Embedded
+        >>> drawn = Embedded(torch.zeros(2, 8), torch.zeros(2, 3, 3, 8)).draw(5)
+        >>> drawn.drawn_places().shape
+        torch.Size([5, 8])
+    """
+
+    image: Tensor
+    places: Tensor
+    rows: Tensor
 
     def drawn_places(self) -> Tensor:
-        """Pick the places that have been drawn.
+        """Pick the drawn places.
 
         Returns:
             Tensor: (P, D), unit rows, in the order of the draw.
         """
-        return self.places.flatten(0, 2).index_select(0, self.drawn)
+        return self.places.flatten(0, 2).index_select(0, self.rows)

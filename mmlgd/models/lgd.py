@@ -16,7 +16,7 @@ from mmlgd.utils.validation import checked_settings, require
 
 from .base_bank import PROTOTYPES, QUEUED, Bank, saved_role
 from .compilation import compile_module
-from .embedded import Embedded
+from .embedded import Drawn, Embedded
 from .losses import DistillationLoss
 from .necks import fit_neck
 from .places import fit_places
@@ -228,7 +228,7 @@ class LGD(BaseSelfSupervisor):
         places = None if self.places is None else self.places(feats, self.backbone, self.neck, inputs.shape[-2:])
         return Embedded(self.neck(feats), places)
 
-    def _taught(self, inputs: Tensor, image: Optional[Tensor], places: Optional[Tensor]) -> Embedded:
+    def _taught(self, inputs: Tensor, image: Optional[Tensor], places: Optional[Tensor]) -> Union[Embedded, Drawn]:
         compared = self.criterion.needs_places
         if image is None:
             t = self.teacher.encode(inputs, places=bool(compared))
@@ -239,7 +239,7 @@ class LGD(BaseSelfSupervisor):
             )
         else:  # stored in half precision
             t = Embedded(*(None if x is None else F.normalize(x.float(), dim=-1) for x in (image, places)))
-        return t.draw(self.criterion.places) if self.criterion.places else t
+        return t.draw(self.criterion.places) if compared else t
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None) -> list[DataSample]:

@@ -12,7 +12,7 @@ from mmlgd.utils.validation import checked_settings, require
 
 from .bankless_terms import CosineTerm
 from .base_bank import BankRows
-from .embedded import Embedded
+from .embedded import Drawn, Embedded
 from .places import to_grid
 from .terms import CrossEntropyTerm, Term
 
@@ -114,15 +114,15 @@ class DistillationLoss(nn.Module):
     def forward(
         self,
         student: Union[Tensor, Embedded],
-        teacher: Union[Tensor, Embedded],
+        teacher: Union[Tensor, Embedded, Drawn],
         banks: Optional[Mapping[str, BankRows]] = None,
     ) -> dict[str, Tensor]:
         """Compare student and teacher, term by term.
 
         Args:
             student (Tensor | Embedded): (N, D), unit rows, with gradient; with places, if a term compares them.
-            teacher (Tensor | Embedded): (N, D), unit rows, and likewise. The student's places are brought to its grid.
-                If it has not drawn places, they are drawn here.
+            teacher (Tensor | Embedded | Drawn): (N, D), unit rows, and likewise. The student's places are brought to
+                its grid. Places that have not been drawn are drawn here.
             banks (Mapping[str, BankRows], optional): Rows (K, D) by the name of their bank. Defaults to None: no banks.
 
         Returns:
@@ -133,7 +133,7 @@ class DistillationLoss(nn.Module):
             ConfigError: A bank is missing, or places are.
         """
         banks = banks or {}
-        s, t = (x if isinstance(x, Embedded) else Embedded(x) for x in (student, teacher))
+        s, t = (Embedded(x) if isinstance(x, Tensor) else x for x in (student, teacher))
         _check_shapes(s.image, t.image, banks)
         compared = dict(image=(s.image, t.image))
         if self.needs_places:
@@ -147,7 +147,7 @@ class DistillationLoss(nn.Module):
             if term.bank in banks or term.bank not in self.optional_banks
         }
 
-    def _aligned(self, s: Embedded, t: Embedded) -> tuple[Embedded, Embedded]:
+    def _aligned(self, s: Embedded, t: Union[Embedded, Drawn]) -> tuple[Drawn, Drawn]:
         """Bring the student's places to the teacher's grid, and draw the same of both."""
         for who, x in (('student', s), ('teacher', t)):
             require(
@@ -160,9 +160,8 @@ class DistillationLoss(nn.Module):
                 f'Expected places of the same images (N, h, w, D), got student {tuple(s.places.shape)}, teacher '
                 f'{tuple(t.places.shape)}.'
             )
-        if t.drawn is None and self.places:
-            t = t.draw(self.places)
-        return Embedded(s.image, to_grid(s.places.float(), t.places.shape[1:3]), t.drawn), t
+        t = t.draw(self.places) if isinstance(t, Embedded) else t
+        return Drawn(s.image, to_grid(s.places.float(), t.places.shape[1:3]), t.rows), t
 
     def _sharpened(self) -> list[Term]:
         """List the terms with temperatures, terms over class names first."""

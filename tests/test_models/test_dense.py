@@ -106,10 +106,10 @@ def test_terms_of_any_grids_are_those_of_the_reference(n, grids, places, seed):
     tsb, queue = unit(3, 6, seed=seed + 2), unit(5, 6, seed=seed + 3)
     loss = DistillationLoss([dict(NAMES, places=places), LATEST, dict(type='mmlgd.SimilarityTerm')])
     t = t.draw(loss.places)
-    assert loss.places == max(places, 1024) and sorted(t.drawn.tolist()) == list(range(n * th * tw))
+    assert loss.places == max(places, 1024) and sorted(t.rows.tolist()) == list(range(n * th * tw))
     losses = loss(s, t, dict(text=BankRows(tsb), place_queue=BankRows(queue)))
-    names, _ = place_losses(s.places, t.places, t.drawn[:places], tsb, queue)
-    _, latest = place_losses(s.places, t.places, t.drawn, tsb, queue)
+    names, _ = place_losses(s.places, t.places, t.rows[:places], tsb, queue)
+    _, latest = place_losses(s.places, t.places, t.rows, tsb, queue)
     assert losses['loss_place_textual'].item() == pytest.approx(names, rel=1e-3, abs=1e-4)
     assert losses['loss_place_queue'].item() == pytest.approx(latest, rel=1e-3, abs=1e-4)
     moved = torch.stack([bilinear(one, th, tw) for one in s.places]).flatten(1, 2)
@@ -123,12 +123,12 @@ def test_a_draw_is_without_replacement_and_follows_the_generator(shape, count, s
     t = Embedded(unit(shape[0], 4), unit(*shape, 4))
     torch.manual_seed(seed)
     drawn = t.draw(count)
-    rows = drawn.drawn.tolist()
+    rows = drawn.rows.tolist()
     total = shape[0] * shape[1] * shape[2]
     assert len(rows) == len(set(rows)) == min(count, total) and set(rows) <= set(range(total))
     assert torch.equal(drawn.drawn_places(), t.places.reshape(-1, 4)[rows])
     torch.manual_seed(seed)
-    assert torch.equal(t.draw(count).drawn, drawn.drawn) and t.drawn is None
+    assert torch.equal(t.draw(count).rows, drawn.rows)
 
 
 def test_the_loss_alone_draws_by_itself_and_asks_for_places():

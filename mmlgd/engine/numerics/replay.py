@@ -13,7 +13,7 @@ from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.teacher_ids import teacher_to_build
 from mmlgd.errors import MMLGDError, brief
-from mmlgd.models.embedded import Embedded
+from mmlgd.models.embedded import Drawn, Embedded
 from mmlgd.models.lgd import LGD
 from mmlgd.utils.building import build_part
 
@@ -79,7 +79,7 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
             f'{file} holds a step of LGD, which a {type(model).__name__} cannot run: give an LGD model.'
         )
     model = model.to(device).train()
-    seen: list[Embedded] = []  # the student's, the teacher's
+    seen: list[Union[Embedded, Drawn]] = []  # the student's, the teacher's
     handle = model.criterion.register_forward_hook(lambda module, args, losses: seen.extend(args[:2]))
     stored = {
         name: None if step.get(name) is None else step[name].to(device)

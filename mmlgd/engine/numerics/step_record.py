@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import torch
 from mmengine.dist import all_reduce
@@ -10,16 +10,16 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmlgd.errors import shown
-from mmlgd.models.embedded import Embedded
+from mmlgd.models.embedded import Drawn, Embedded
 from mmlgd.utils.files import open_anew, own_folder
 from mmlgd.utils.numerics import usable_rows
 
 
-def taught_images(teacher: Embedded) -> Tensor:
+def taught_images(teacher: Union[Embedded, Drawn]) -> Tensor:
     """Tell images with an embedding of about unit length, and of each place if there are places.
 
     Args:
-        teacher (Embedded): The teacher's embeddings of N images.
+        teacher (Embedded | Drawn): The teacher's embeddings of N images.
 
     Returns:
         Tensor: (N,) bool.
@@ -28,12 +28,12 @@ def taught_images(teacher: Embedded) -> Tensor:
     return usable if teacher.places is None else usable & usable_rows(teacher.places).flatten(1).all(dim=1)
 
 
-def broken_parts(student: Embedded, teacher: Embedded, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+def broken_parts(student: Embedded, teacher: Union[Embedded, Drawn], losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """Say which parts of a step are broken, without waiting for the device.
 
     Args:
         student (Embedded): The student's embeddings; broken where one is NaN or Inf.
-        teacher (Embedded): The teacher's embeddings; broken where one is zero, NaN or Inf.
+        teacher (Embedded | Drawn): The teacher's embeddings; broken where one is zero, NaN or Inf.
         losses (Dict[str, Tensor]): Parts of the loss; broken where they are NaN or Inf.
 
     Returns:
@@ -107,12 +107,12 @@ class StepRecord:
         for copies, originals in self._by_type.values():
             torch._foreach_copy_(copies, originals)
 
-    def see_outputs(self, student: Embedded, teacher: Embedded, losses: dict[str, Tensor]) -> None:
+    def see_outputs(self, student: Embedded, teacher: Union[Embedded, Drawn], losses: dict[str, Tensor]) -> None:
         """Check the inputs and outputs of the loss, and keep them, except the places, which are large.
 
         Args:
             student (Embedded): (N, D), and the places if the loss has terms on them.
-            teacher (Embedded): Likewise.
+            teacher (Embedded | Drawn): Likewise.
             losses (Dict[str, Tensor]): The losses by name.
         """
         losses = {name: value.detach() for name, value in losses.items()}

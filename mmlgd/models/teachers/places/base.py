@@ -98,14 +98,21 @@ def find_places(
             f'{name} cannot take places_size={places_size}: {error} Its own images have {image_size}; a multiple of '
             f'that fits most towers.'
         ) from error
-    return places.eval()
+    return _still(places)
 
 
 def _checked(family: Family, tower: nn.Module, image_size: tuple[int, int]) -> Optional[PlacesTower]:
     try:
         places = family(tower)
         if places is not None and same_output(tower, lambda images: places(images).image, image_size):
-            return places.eval()  # its own containers start in training mode
+            return _still(places)
     except Exception:  # a tower of another structure can fail anywhere in it
         pass
     return None
+
+
+def _still(places: PlacesTower) -> PlacesTower:
+    """Set eval mode in its own containers, too; the tower's modules are in it, and some cannot be asked once more."""
+    for module in places.modules():
+        module.training = False
+    return places
