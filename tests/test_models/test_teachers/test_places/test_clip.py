@@ -8,7 +8,7 @@ from torch import nn
 
 from mmlgd import OpenCLIPTeacher
 from mmlgd.models.teachers import TeacherError
-from mmlgd.models.teachers.openclip import PooledTokenAttention
+from mmlgd.models.teachers.attention_pool import PooledTokenAttention
 from mmlgd.models.teachers.places import open_clip_places
 
 from ..shrunken import write_teacher
