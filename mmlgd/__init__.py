@@ -27,10 +27,14 @@ _PLACES = {
     'OpenCLIPTeacher': 'models',
     'PretrainDataPreprocessor': 'models',
     'QueueBank': 'models',
+    'RegressionTerm': 'models',
+    'SimilarityTerm': 'models',
     'TextualSemanticsBank': 'models',
     'Student': 'student',
+    'StudentPlaces': 'models',
     'VisualSemanticsBank': 'models',
     'ZeroShotInferencer': 'student',
+    'ZeroShotSegmentor': 'student',
     'compare': 'studies',
     'draw_banks': 'figures',
     'draw_map': 'figures',
@@ -52,7 +56,9 @@ _PLACES = {
 }
 # No package has the name of a function above: importing a module `mmlgd.export` would replace the function.
 _ROOMS = (
+    'benchmarks',
     'checkpoints',
+    'cli',
     'converters',
     'datasets',
     'demo',

@@ -21,7 +21,7 @@ class MMLGDError(Exception):
         ...     names = load_vocabulary(['cat', 'cat'])
         ... except MMLGDError as error:
         ...     print('Give other names:', error)  # doctest: +ELLIPSIS
-        Give other names: the list in the config holds 'cat' twice...
+        Give other names: the list of names holds 'cat' twice...
     """
 
 

@@ -25,10 +25,10 @@ class _Node(Registry):
         super().import_from_location()
 
 
-MODELS = _Node(root.MODELS, 'models', 'store')
+MODELS = _Node(root.MODELS, 'models', 'store', 'student.segmentor')
 HOOKS = _Node(root.HOOKS, 'engine', 'checkpoints.atomic_hook')
 DATASETS = _Node(root.DATASETS, 'datasets', 'store')
-DATA_SAMPLERS = _Node(root.DATA_SAMPLERS, 'store')
+DATA_SAMPLERS = _Node(root.DATA_SAMPLERS, 'datasets', 'store')
 METRICS = _Node(root.METRICS, 'evaluation')
 FUNCTIONS = _Node(root.FUNCTIONS, 'datasets')
 TRANSFORMS = _Node(root.TRANSFORMS, 'datasets')

@@ -48,6 +48,14 @@ def scope_as_before():
     DefaultScope._instance_dict.update(before)
 
 
+@pytest.fixture(scope='module')
+def short_runs():
+    """The layout of its config's text takes half of the time of a short run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
+        yield
+
+
 @pytest.fixture
 def loads_safely():
     """mmengine's loaders replaced by ours, as in our commands; they are put back."""

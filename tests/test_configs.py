@@ -19,12 +19,13 @@ PRETRAINING = sorted([*(CONFIGS / 'lgd').glob('*.py'), *(CONFIGS / 'seed').glob(
 SMALL = sorted(
     [
         *(CONFIGS / 'small').glob('lgd_*.py'),
+        *(CONFIGS / 'small').glob('dense_*.py'),
         *(CONFIGS / 'small/baselines').glob('*.py'),
         *(CONFIGS / 'demo').glob('lgd_*.py'),
     ]
 )
 NAME = re.compile(
-    r'(?:lgd|seed)_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse|_batched)?'
+    r'(?:lgd|dense|seed)_(resnet18|mobilenetv2)_(\d+)xb(\d+)-coslr-(\d+)e_([a-z0-9-]+)(_text-([a-z0-9-]+)|_conse|_batched|_vit-b-16)?'
 )
 TEXT = {'in1k': 'in1k', 'caltech256': 'caltech256', 'coco': 'coco', 'images': 'in1k'}
 
@@ -101,6 +102,22 @@ def test_seed_differs_from_lgd_by_its_queue_alone(student):
     temperatures = {key: loss[key] for key in ('student_temperature', 'teacher_temperature')}
     assert term == dict(bank='queue', self_logit=True, **temperatures)
     assert theirs.to_dict() == ours.to_dict()
+
+
+@pytest.mark.parametrize('path', sorted((CONFIGS / 'lgd').glob('dense_*.py')), ids=lambda p: p.stem)
+def test_a_dense_recipe_is_the_recipe_and_its_terms_once_more_on_places(path):
+    plain = path.stem.removesuffix('_vit-b-16').replace('dense_', 'lgd_')
+    ours, theirs = Config.fromfile(path), Config.fromfile(path.with_name(f'{plain}.py'))
+    assert ours.model.teacher.pop('model') == ('ViT-B-16' if path.stem.endswith('vit-b-16') else 'RN50')
+    theirs.model.teacher.pop('model')
+    preset, listed = MODELS.build(theirs.model.pop('loss')), MODELS.build(ours.model.pop('loss'))
+    assert [repr(term) for term in listed.terms[:2]] == [repr(term) for term in preset.terms[:2]]
+    names, latest = listed.terms[2:]
+    assert repr(names) == repr(preset.terms[1]).replace('loss_', 'loss_place_').replace('on=image', 'on=1024 places')
+    assert repr(latest) == repr(preset.terms[2]).replace('queue', 'place_queue').replace('on=image', 'on=1024 places')
+    assert ours.model.pop('place_queue') == dict(type='mmlgd.QueueBank', size=8192)
+    ours.pop('dense')
+    assert ours.to_dict() == theirs.to_dict()
 
 
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)

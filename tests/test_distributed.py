@@ -74,7 +74,35 @@ def seen(folder, lgd_config):
         sum(losses.values()).backward()
     results['lgd bank'] = model.module.visual_bank.bank
     results['gradients'] = {name: p.grad for name, p in model.module.named_parameters()}
+    results['dense'] = dense_steps(lgd_config)
     return results
+
+
+def dense_steps(lgd_config):
+    """Two steps of dense LGD with a top-down path; each rank draws places of its own."""
+    terms = [
+        dict(bank='text', on='places', places=9),
+        dict(bank='place_queue', on='places', places=9, self_logit=True),
+        dict(type='mmlgd.SimilarityTerm'),
+    ]
+    config = {
+        **lgd_config,
+        'backbone': dict(lgd_config['backbone'], out_indices=(2, 3)),
+        'places': dict(stages=[0, 1]),
+        'place_queue': dict(size=25),
+        'loss': dict(type='mmlgd.DistillationLoss', terms=terms),
+    }
+    torch.manual_seed(get_rank())
+    model = MMDistributedDataParallel(MODELS.build(config))  # without find_unused_parameters
+    model.eval()
+    Runner._init_model_weights(SimpleNamespace(model=model))
+    seen = []
+    model.module.criterion.register_forward_hook(lambda module, args, losses: seen.append(args[1].drawn_places()))
+    for step in range(2):
+        model.zero_grad()
+        sum(model(images(step).chunk(2)[get_rank()], mode='loss').values()).backward()
+    gradients = {name: p.grad for name, p in model.module.named_parameters()}
+    return dict(queue=model.module.place_queue.state_dict(), drawn=seen, gradients=gradients)
 
 
 @pytest.fixture(scope='module')
@@ -116,3 +144,18 @@ def test_lgd_under_ddp_is_lgd_on_the_joint_batch(ranks, lgd_model):
             torch.testing.assert_close(rank['gradients'][name], parameter.grad, atol=1e-5, rtol=1e-3, msg=name)
     assert torch.equal(first['lgd bank'], second['lgd bank'])
     assert all(torch.equal(first['gradients'][name], second['gradients'][name]) for name in first['gradients'])
+
+
+def test_dense_lgd_under_ddp_ends_with_one_queue_of_the_places_of_all_ranks(ranks):
+    """The places that both ranks drew, rank by rank; all that is trained gets the same gradient on both."""
+    first, second = (rank['dense'] for rank in ranks)
+    queue = QueueBank(25, 32)
+    for drawn in zip(first['drawn'], second['drawn']):
+        assert not torch.equal(*drawn)
+        queue.update(torch.cat(drawn))
+    assert queue.pointer == 36 % 25
+    for key, value in queue.state_dict().items():
+        assert torch.equal(first['queue'][key], value) and torch.equal(second['queue'][key], value)
+    assert {name.split('.')[0] for name in first['gradients']} == {'backbone', 'neck', 'places'}
+    assert first['gradients']['places.laterals.0.weight'].abs().sum() > 0
+    assert all(torch.equal(first['gradients'][name], value) for name, value in second['gradients'].items())

@@ -94,7 +94,7 @@ CHECKPOINTS = dict(
 def test_a_malicious_checkpoint_is_refused(way, bad):
     if way.split('_')[0] in ('timm', 'lite'):
         pytest.importorskip(dict(timm='timm', lite='efficientnet_lite_pytorch')[way.split('_')[0]])
-    with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
+    with pytest.raises(MMLGDError, match=r'(?s)not executed|not a checkpoint'):
         CHECKPOINTS[way](bad)
 
 
@@ -115,7 +115,7 @@ IN_TOOLS = dict(
 def test_a_malicious_checkpoint_is_refused_by_the_tools(name, bad, tmp_path):
     pytest.importorskip('sklearn' if name == 'evaluate' else 'mmlgd')
     (tmp_path / 'out').mkdir()
-    with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
+    with pytest.raises(MMLGDError, match=r'(?s)not executed|not a checkpoint'):
         IN_TOOLS[name](bad, tmp_path / 'out')
     assert not list((tmp_path / 'out').iterdir())
 
@@ -171,12 +171,12 @@ def test_the_runner_refuses_a_malicious_checkpoint(how, bad, tmp_path):
         settings = dict(resume=True)
         (tmp_path / 'run').mkdir()
         (tmp_path / 'run/last_checkpoint').write_text(bad)
-    with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
+    with pytest.raises(MMLGDError, match=r'(?s)not executed|not a checkpoint'):
         toy_runner(tmp_path / 'run', **settings).train()
 
 
 @pytest.mark.parametrize('content', ['../secret.txt', '/etc/passwd', 'http://127.0.0.1:9/x.pth', 'a\0b', '', '~/x'])
-def test_what_last_checkpoint_names_is_read_as_weights_or_not_at_all(content, tmp_path):
+def test_the_file_named_by_last_checkpoint_is_read_as_data(content, tmp_path):
     (tmp_path / 'secret.txt').write_text('secret')
     (tmp_path / 'run').mkdir()
     (tmp_path / 'run/last_checkpoint').write_text(content.replace('../', f'{tmp_path}/run/../'))
@@ -284,10 +284,10 @@ MALFORMED = dict(
 
 
 @pytest.mark.parametrize('name', MALFORMED)
-def test_what_no_run_could_go_on_from(name, of_training, tmp_path):
+def test_a_broken_training_state_is_refused(name, of_training, tmp_path):
     content = copy.deepcopy(of_training)
     MALFORMED[name](content)
-    with pytest.raises(CheckpointError, match='no run could go on'):
+    with pytest.raises(CheckpointError, match='cannot resume'):
         _resume_from(content, tmp_path / 'mine')
 
 
@@ -333,7 +333,7 @@ def test_a_state_of_this_run_is_resumed(of_training, tmp_path):
     assert runner.param_schedulers[0].state_dict()['_global_step'] == 4
 
 
-def test_what_a_run_would_write_into_its_log_is_taken_as_names_and_numbers(of_training, tmp_path):
+def test_only_names_and_numbers_of_a_saved_log_are_kept(of_training, tmp_path):
     content, log = copy.deepcopy(of_training), of_training['message_hub']['log_scalars']['train/loss']
     scalars, info, keys = (content['message_hub'][key] for key in ('log_scalars', 'runtime_info', 'resumed_keys'))
     names = ['train/\x1b]0;x\x07', 'train/a\nb', 'train/\u202ea', 'train/' + 'x' * 1000, 7]
@@ -382,7 +382,7 @@ def test_a_malicious_download_is_refused(way, writer, served, marker, tmp_path, 
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))  # where a user's own names are
     (tmp_path / 'open_mmlab.json').write_text(json.dumps(dict(mine=f'{host}/bad.pth')))
     WRITERS[writer](dict(state_dict={}, extra=Attack(marker)), folder / 'bad.pth')
-    with pytest.raises(MMLGDError, match=r'(?s)not executed|no checkpoint'):
+    with pytest.raises(MMLGDError, match=r'(?s)not executed|not a checkpoint'):
         ONLINE[way](f'{host}/bad.pth')
 
 
@@ -628,7 +628,7 @@ def test_the_text_cache_is_safetensors(writer, tmp_path, marker):
 
 
 @pytest.mark.parametrize('name', ['train', 'test'])
-def test_a_verb_says_it_in_one_line(name, bad, recipe):
+def test_a_command_prints_the_error_in_one_line(name, bad, recipe):
     arguments = dict(train=['--student', bad], test=[bad])[name]
-    with pytest.raises(SystemExit, match=r'(?s)^error: .*(not executed|no checkpoint)'):
+    with pytest.raises(SystemExit, match=r'(?s)^error: .*(not executed|not a checkpoint)'):
         main([name, str(recipe), *arguments], standalone_mode=False)

@@ -9,8 +9,7 @@ from torch import nn
 import mmlgd
 from mmlgd.datasets.label_subset import from_list
 from mmlgd.errors import MMLGDError
-from mmlgd.student.images import find_images
-from mmlgd.student.inferencer import _targets
+from mmlgd.student.images import find_images, output_files
 from mmlgd.text import embed_class_names
 from tests import ROOT
 from tests.words import change_words
@@ -58,7 +57,7 @@ def test_drawn_images_stay_in_their_folder(lgd_checkpoint, tmp_path):
 
 @pytest.mark.parametrize('tail', ['/..', '/a/..', '/', '', '/a\\..\\..\\b.png', '/x.png', '/..%2f..%2fx.png'])
 def test_addresses_of_images_stay_there_too(tail, tmp_path):
-    (target,) = _targets(find_images(f'http://host{tail}'), tmp_path / 'out')
+    (target,) = output_files(find_images(f'http://host{tail}'), tmp_path / 'out')
     assert target.parent == tmp_path / 'out' and '\\' not in target.name and target.suffix == '.png'
 
 

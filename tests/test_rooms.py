@@ -5,6 +5,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
+import mmlgd
 from tests import ROOT
 
 # From the ground up; a room imports from those before it. What stands in one line has no room of its own.
@@ -67,6 +68,11 @@ def test_there_is_no_circle():
     for name, targets in graph.items():  # a face of a room imports the room
         graph[name] = {target for target in targets if not name.startswith(f'{target}.')}
     TopologicalSorter(graph).prepare()
+
+
+def test_the_face_has_all_rooms():
+    rooms = {path.parent.name for path in (ROOT / 'mmlgd').glob('*/__init__.py')}
+    assert rooms == set(mmlgd._ROOMS) and rooms <= set(dir(mmlgd))
 
 
 def test_nothing_touches_the_path_of_modules():

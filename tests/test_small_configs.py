@@ -4,18 +4,20 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
-from mmengine.registry import DATASETS, DefaultScope, init_default_scope
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope, init_default_scope
 
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
 from mmlgd.registry import MODELS
+from mmlgd.run.rates import refuse_overridden_rates
 from tests import ROOT
 
 from .test_benchmark_configs import losses_of
 
 SMALL = ROOT / 'configs/small'
-PRETRAINING = sorted(SMALL.glob('lgd_*.py'))
+PRETRAINING = sorted([*SMALL.glob('lgd_*.py'), *SMALL.glob('dense_*.py')])
 BASELINES = sorted(SMALL.glob('baselines/*.py'))
 DOWNSTREAM = sorted(path for path in SMALL.glob('*.py') if path not in PRETRAINING)
 
@@ -57,6 +59,32 @@ def test_a_student_detects_and_segments(path, student):
     assert torch.isfinite(losses) and model.backbone.state_dict()
 
 
+@pytest.mark.parametrize('path', DOWNSTREAM, ids=lambda p: p.stem)
+@pytest.mark.parametrize('rate', [1.0, 0.1, 0.0])
+def test_the_backbone_learns_at_its_rate_in_each_step(path, rate):
+    cfg = Config.fromfile(path)
+    pytest.importorskip(cfg.default_scope)
+    cfg.merge_from_dict(dict(backbone_rate=rate, label_percent=10, iterations=70))
+    fill_in(cfg)
+    assert cfg.train_cfg.max_iters == cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == 70
+    assert cfg.train_dataloader.sampler == dict(type='mmlgd.LabelSampler', percent=10)
+    refuse_overridden_rates(cfg)
+    init_default_scope('mmengine')
+    model = torch.nn.ModuleDict(dict(backbone=torch.nn.Linear(1, 1), head=torch.nn.Linear(1, 1)))
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    schedules = [PARAM_SCHEDULERS.build(dict(one, optimizer=optimizer)) for one in cfg.param_scheduler]
+    rates = []
+    for _ in range(cfg.train_cfg.max_iters):
+        backbone, _, head, _ = (group['lr'] for group in optimizer.optimizer.param_groups)
+        assert backbone == pytest.approx(rate * head)
+        rates.append(head)
+        model.head.weight.grad = torch.zeros(1, 1)
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+    assert max(rates) == pytest.approx(cfg.optim_wrapper.optimizer.lr) and min(rates[0], rates[-1]) < 0.02 * max(rates)
+
+
 @pytest.fixture
 def step(tiny_clip, images):
     """Read a config, let it have a small teacher and a few images, and make a step; all else is the config's."""
@@ -85,7 +113,8 @@ def step(tiny_clip, images):
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
 def test_pretraining_makes_a_step(path, step):
     cfg, _, losses = step(path)
-    assert ('loss_queue' in losses) == ('half_images' not in path.stem)
+    assert ('loss_queue' in losses) == (path.stem != 'lgd_resnet18-half_images')
+    assert ('loss_place_queue' in losses) == ('loss_place_textual' in losses) == path.stem.startswith('dense')
     assert cfg.param_scheduler[0].total_steps == cfg.train_cfg.max_epochs
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
 

@@ -29,9 +29,4 @@ val_dataloader = dict(
 )
 
 optim_wrapper = dict(optimizer=dict(lr=4e-3))
-param_scheduler = [dict(type='OneCycleLR', eta_max=4e-3, total_steps=iterations, by_epoch=False, pct_start=0.2)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
-default_hooks = dict(
-    logger=dict(type='LoggerHook', interval=25),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=iterations),
-)
+default_hooks = dict(logger=dict(interval=25))

@@ -10,3 +10,4 @@ _base_ = [
 
 optim_wrapper = dict(optimizer=dict(lr=0.03))
 auto_scale_lr = dict(base_batch_size=256)
+default_hooks = dict(teacher=dict(type='mmlgd.TeacherCheckHook'))  # does it tell your names apart on your images?

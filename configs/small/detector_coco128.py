@@ -4,7 +4,6 @@
 _base_ = '_base_/detector.py'
 
 data_root = 'data/coco128'
-epochs = 24
 
 train_dataloader = dict(
     dataset=dict(
@@ -17,12 +16,4 @@ val_dataloader = dict(
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017'),
     )
-)
-
-param_scheduler = [
-    dict(type='OneCycleLR', eta_max=2e-3, total_steps=epochs, by_epoch=True, convert_to_iter_based=True, pct_start=0.2)
-]
-train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=epochs)
-default_hooks = dict(
-    logger=dict(type='LoggerHook', interval=10), checkpoint=dict(type='CheckpointHook', interval=epochs)
 )

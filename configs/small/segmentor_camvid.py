@@ -16,7 +16,7 @@ classes = (
     'pedestrian',
     'bicyclist',
 )
-void, iterations = 11, 300
+void = 11
 
 model = dict(data_preprocessor=dict(seg_pad_val=void), decode_head=dict(num_classes=len(classes), ignore_index=void))
 
@@ -48,10 +48,3 @@ val_dataloader = dict(
     )
 )
 val_evaluator = dict(ignore_index=void)
-
-param_scheduler = [dict(type='OneCycleLR', eta_max=2e-3, total_steps=iterations, by_epoch=False, pct_start=0.2)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
-default_hooks = dict(
-    logger=dict(type='LoggerHook', interval=10),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=iterations),
-)

@@ -22,7 +22,7 @@ class WordlessTeacher(OpenCLIPTeacher):
 
 
 def add_compile_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--compile``, which is on by default if it does not take minutes."""
+    """Add ``--compile``, which is on by default only on a GPU: on a CPU it takes minutes."""
     parser.add_argument(
         '--compile',
         action=argparse.BooleanOptionalAction,
@@ -31,28 +31,33 @@ def add_compile_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def build_lgd(classes: int, teacher: str, device: str, compile: bool) -> LGD:
+def build_lgd(classes: int, teacher: str, device: str, compile: bool, **parts: dict) -> LGD:
     """Build the published model with ResNet-18, in channels-last memory as in our configs.
 
     Args:
         classes (int): K.
-        teacher (str): An open_clip architecture.
+        teacher (str): An open_clip architecture, or ``'conse'``.
         device (str): The device, as for torch.
         compile (bool): Compile student and teacher.
+        **parts (dict): Further parts of the model.
 
     Returns:
         LGD: The model in training mode, on the device.
     """
     init_default_scope('mmpretrain')
+    source = dict(type='mmlgd.WordlessTeacher', model=teacher, pretrained=None)
+    if teacher == 'conse':
+        source = dict(type='mmlgd.ConSETeacher')
     config = dict(
         type='mmlgd.LGD',
         backbone=dict(type='mmpretrain.ResNet', depth=18),
         neck=dict(in_channels=512),
-        teacher=dict(type='mmlgd.WordlessTeacher', model=teacher, pretrained=None, compile=compile),
+        teacher=dict(source, compile=compile),
         text=dict(vocabulary=[f'class {k}' for k in range(classes)], templates='plain'),
         compile=compile,
         channels_last=True,
         data_preprocessor=dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor'),
+        **parts,
     )
     return MODELS.build(config).to(device).train()
 
@@ -60,7 +65,7 @@ def build_lgd(classes: int, teacher: str, device: str, compile: bool) -> LGD:
 def optimizer_of(model: torch.nn.Module, device: str) -> OptimWrapper:
     """Wrap the published optimizer as our configs do: bfloat16 autocast on a GPU, float32 elsewhere, fused.
 
-    Its learning rate is 0: a model that memorises the batch gets such small gradients that a CPU slows down.
+    Its learning rate is 0, because a model that memorises the batch gets tiny gradients, which slow a CPU down.
     """
     wrapper = dict(optimizer=dict(type='SGD', lr=0.0, momentum=0.9, weight_decay=1e-4, fused=True))
     if device.startswith('cuda'):

@@ -48,7 +48,7 @@ def _kept(n: int, k: int, d: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         LGDLoss()(unit_rows(n, d, 'cpu', 2).requires_grad_(), unit_rows(n, d, 'cpu', 3), tsb, vsb)
-    # The banks exist anyway, and (N, D) tensors belong to the embeddings.
+    # Not counted: the banks, which exist before the step, and (N, D) tensors, which belong to the embeddings.
     return sum(size for pointer, size in kept.items() if size not in (tsb.nbytes, 4 * n * d))
 
 

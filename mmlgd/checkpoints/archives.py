@@ -1,8 +1,8 @@
-"""The formats of torch's checkpoints: descriptions of tensors, whose bytes are read only when they are needed.
+"""Torch's formats of checkpoints: a checkpoint describes its tensors, and their bytes are read only when needed.
 
-Since torch 1.6, and for TorchScript, a checkpoint is a zip archive: ``data.pkl``, and ``data/N`` for the memory of each
-tensor. Before, it was five pickles one after the other: a magic number, a version, the system, the checkpoint and a
-list of memories, whose bytes follow.
+A TorchScript file, and any checkpoint since torch 1.6, is a zip archive: ``data.pkl`` has the description, ``data/N``
+the bytes of each memory. An older checkpoint is five pickles in a row: a magic number, a version, the system, the
+checkpoint and a list of memories. The bytes of these memories follow.
 """
 
 import mmap
@@ -23,9 +23,9 @@ from mmlgd.errors import brief, shown
 from .pickles import Name, read_pickle
 
 ZIP = b'PK\x03\x04'  # the first bytes of torch's checkpoints since 1.6
-_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # the first numbers of those before
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # the first numbers of older ones
 _BLOCK = 1 << 22
-_NOT_SO = 'It describes its memories unlike torch'
+_NOT_SO = 'It does not describe its memories as torch does'
 
 
 class Memory:
@@ -42,7 +42,7 @@ class Memory:
 
     @cached_property
     def content(self) -> torch.UntypedStorage:
-        """The bytes, in memory of their own."""
+        """All bytes, read into new memory."""
         try:
             memory = torch.empty(self.size, dtype=torch.uint8)
         except RuntimeError as error:  # torch's error for a lack of memory
@@ -58,7 +58,7 @@ class Memory:
 
 
 class Storage(NamedTuple):
-    """A part of a memory, as numbers of one dtype; start and length count numbers."""
+    """A part of a memory, read as numbers of one dtype; start and length count these numbers."""
 
     memory: Memory
     dtype: torch.dtype
@@ -80,7 +80,7 @@ def described(file: BinaryIO, named: Callable[[str], Any], place: Callable) -> A
 
     Raises:
         UnpicklingError: It holds something that is not allowed.
-        Exception: Of other types, if its bytes are damaged.
+        Exception: Any other type, if the bytes are damaged.
     """
     start = file.read(len(ZIP))
     return (_of_zip if start == ZIP else _of_pickles)(file, named, place)
@@ -147,7 +147,7 @@ def _of_pickles(file: BinaryIO, named: Callable, place: Callable) -> Any:
         start = content.tell()
         texts = type(keys) is list and all(type(key) is str for key in keys)
         if not texts or sorted(keys) != sorted(memories):
-            raise UnpicklingError(f'{_NOT_SO}: the list differs from those of its tensors.')
+            raise UnpicklingError(f'{_NOT_SO}: the list of memories differs from that of its tensors.')
         for key in keys:
             (count,) = struct.unpack_from('<q', content, start)
             start += 8
@@ -168,7 +168,7 @@ def _nothing(told: Any) -> None:
 
 
 def _told(told: Any) -> tuple:
-    """Check how a file refers to a memory: dtype, key, location, count of numbers, and the part of it."""
+    """Check a file's reference to a memory, and return dtype, key, location, count of numbers, and the part of it."""
     told = told if type(told) is tuple else ()
     kind, storage, key, location, numel, view, *_ = (*told, *[None] * 6)
     dtype = storage.meaning if type(storage) is Name else None
@@ -224,7 +224,7 @@ def archive_fault(file: Union[str, Path], through: bool = False) -> str:
                 return fault
             damaged = archive.testzip() if through else None
     except zipfile.BadZipFile as error:
-        return f'is cut off, or no checkpoint ({shown(brief(str(error)))})'
+        return f'is cut off, or is not a checkpoint ({shown(brief(str(error)))})'
     except OSError as error:
         return f'cannot be read ({error.strerror})'
     return f'has bytes that differ from their checksum (in {shown(brief(damaged))})' if damaged else ''

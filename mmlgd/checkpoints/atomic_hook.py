@@ -51,9 +51,9 @@ class AtomicCheckpointHook(CheckpointHook):
     and removes old ones last; for a moment, the disk holds one checkpoint more. Other storage (``s3://...``) uses its
     own backend.
 
-    The hook removes only files, and only those of this run. mmengine reads from the checkpoint that a run resumes from
-    which older ones to remove. This hook follows that only if the checkpoint lies among the run's own, and only for
-    files there with the name of a checkpoint. A run that resumes from a file elsewhere removes nothing older.
+    The hook removes only files, and only those of this run. A checkpoint names older checkpoints, which mmengine
+    removes after a resume. This hook removes them only if the resumed checkpoint lies among the run's own, and only if
+    they lie there and have the name of a checkpoint. A run that resumes from a file elsewhere removes nothing older.
 
     A run with this hook also reads checkpoints safely, whichever tool starts it: see :func:`mmlgd.safe_loading`.
 
@@ -87,11 +87,11 @@ class AtomicCheckpointHook(CheckpointHook):
         super().before_train(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to resume from a checkpoint that is not of this training.
+        """Refuse to resume from a checkpoint of another training.
 
         Args:
             runner (Runner): The runner.
-            checkpoint (dict): As it was read. Of its optimizer state, only what fits the run's optimizer stays.
+            checkpoint (dict): As it was read. The part of its optimizer state that does not fit the run is removed.
 
         Raises:
             CheckpointError: It is a published file, or of another model, optimizer or schedule; the message says what
@@ -101,7 +101,7 @@ class AtomicCheckpointHook(CheckpointHook):
             check_resumable(runner, checkpoint, runner._load_from or 'The checkpoint')
 
     def _forget_others(self, runner: Runner) -> None:
-        """Forget the checkpoints that a resumed one names and that are not this run's, so that none is removed."""
+        """Forget the checkpoints of other runs that a resumed checkpoint names, so that they are not removed."""
         folder = str(self.out_dir or runner.work_dir)
         if folder != runner.work_dir:  # mmengine will do the same
             folder = os.path.join(folder, os.path.basename(runner.work_dir.rstrip(os.sep)))

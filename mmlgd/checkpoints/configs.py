@@ -45,8 +45,10 @@ _PARTS = {
     'text': _Part((MODELS,), ('mmlgd.models.banks',)),
     'visual_bank': _Part((MODELS,), ('mmlgd.models.banks', 'mmlgd.models.queue')),
     'queue': _Part((MODELS,), ('mmlgd.models.queue',)),
+    'place_queue': _Part((MODELS,), ('mmlgd.models.queue',)),
+    'places': _Part((MODELS,), ('mmlgd.models.places',)),
     'loss': _Part((MODELS,), ('mmlgd.models.losses',)),
-    'term': _Part((MODELS,), ('mmlgd.models.terms',)),
+    'term': _Part((MODELS,), ('mmlgd.models.terms', 'mmlgd.models.bankless_terms')),
     'data_preprocessor': _Part(
         (MODELS,),
         (
@@ -75,9 +77,10 @@ _PARTS = {
     ),
     'transform': _Part((TRANSFORMS,), ('mmcv.transforms', 'mmpretrain.datasets.transforms', 'mmlgd.datasets')),
 }
+_MODEL = ('backbone', 'neck', 'places', 'teacher', 'text', 'visual_bank', 'queue', 'place_queue', 'loss')
 # Parts within parts, by their keys; anything else with a type inside a model is a layer.
 _INNER = {
-    'model': {part: part for part in ('backbone', 'neck', 'teacher', 'text', 'visual_bank', 'queue', 'loss')},
+    'model': dict(zip(_MODEL, _MODEL)),
     'loss': dict(terms='term'),
     'backbone': dict(backbone_cfg='backbone'),
     'data_preprocessor': dict(augmentation='augmentation', batch_augments='batch_augments'),
@@ -93,9 +96,9 @@ _LIBRARIES = {*MODULE2PACKAGE, 'mmengine', 'torch', 'torchvision', 'timm', 'tran
 _SOURCES = ('init_cfg', 'pretrained', 'checkpoint_path', 'pretrained_cfg', 'backend_args', 'file_client_args')
 # Settings that say where to write; this machine has its own places.
 _WRITTEN = ('cache_dir',)
-_LONGEST, _DEEPEST = 1_000_000, 50  # of a config: characters, and parts within parts
-_COUNTED, _MOST_NUMBERS = 2**16, 1_000  # keys that are numbers: up to where they are counts, and how many others
-_LARGEST = 1 << 20  # of a layer's setting: lists of that length are created before the layers are
+_LONGEST, _DEEPEST = 1_000_000, 50  # limits of a config: characters, and levels of nesting
+_COUNTED, _MOST_NUMBERS = 2**16, 1_000  # number keys: below the first they are not limited, of larger ones 1,000
+_LARGEST = 1 << 20  # limit of a layer's setting: the library creates lists of this length before the layers
 _FILE = re.compile(r'^[/~.]|\.\.|[\\:]|\.(ya?ml|json|txt|py|pkl|pickle|pth|pt|bin|np[yz]|safetensors)$', re.IGNORECASE)
 _CODE = re.compile(r'\.(py|pkl|pickle|ya?ml)$', re.IGNORECASE)
 
@@ -134,11 +137,13 @@ def model_config(checkpoint: dict, source: Union[str, Path] = 'The checkpoint') 
         raise CheckpointError(f'The config in {source} has no model. Is it a checkpoint of training?')
     for part in ('backbone', 'neck', 'teacher', 'loss', 'data_preprocessor'):
         if not isinstance(model.get(part, {}), (dict, type(None))):
-            raise CheckpointError(f'The config in {source} has a {type(model[part]).__name__} as model.{part}.')
+            raise CheckpointError(
+                f'The config in {source} has a {type(model[part]).__name__} as model.{part}, expected a dict.'
+            )
     _check_scope(settings.get('default_scope', 'mmpretrain'), source)
     try:
         return ConfigDict(settings)
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:  # names that no Python could have
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:  # names that Python cannot have
         raise _no_settings(source, error) from error
 
 
@@ -199,7 +204,7 @@ def _taken(key: Any, value: Any, part: str, source: Union[str, Path], scopes: fr
 def _check_value(key: Any, value: Any, part: str, source: Union[str, Path]) -> None:
     if part in ('backbone', 'neck', 'layer') and type(value) is int and abs(value) > _LARGEST:
         raise CheckpointError(
-            f'{source} asks for layers of more than {_LARGEST:,} as their {shown(key)}, which no model has. Give the '
+            f'{source} has a layer whose {shown(key)} is above {_LARGEST:,}; no real model has such a layer. Give the '
             f'unchanged file that the run has written, or build the model from your own config file.'
         )
     refused = key == 'trust_remote_code' and value is not False
@@ -281,14 +286,14 @@ def _with_children(registry: Registry) -> Iterator[Registry]:
 
 def _setting(node: ast.AST) -> tuple[str, Any]:
     if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
-        raise ValueError(f'line {node.lineno} is more than NAME = VALUE')
+        raise ValueError(f'line {node.lineno} is not of the form NAME = VALUE')
     return node.targets[0].id, _literal(node.value)
 
 
 def _literal(node: ast.AST, depth: int = 0):
     """Evaluate dicts, lists, tuples and constants; no name is looked up and nothing is called."""
     if depth > _DEEPEST:
-        raise ValueError(f'line {node.lineno} has more than {_DEEPEST} parts within parts')
+        raise ValueError(f'line {node.lineno} is nested deeper than {_DEEPEST} levels')
     inner = functools.partial(_literal, depth=depth + 1)
     if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict' and not node.args:
         return {keyword.arg: inner(keyword.value) for keyword in node.keywords}
@@ -303,7 +308,7 @@ def _literal(node: ast.AST, depth: int = 0):
 
 
 def _keys(node: ast.AST, keys: Iterable) -> list:
-    """Refuse many keys whose hashes somebody may have chosen: a dict of them takes time quadratic in their count."""
+    """Refuse many keys that are numbers: a file's author can choose numbers that make a dict quadratically slow."""
     keys = list(keys)
     if sum(not (isinstance(key, str) or type(key) is int and abs(key) < _COUNTED) for key in keys) > _MOST_NUMBERS:
         raise ValueError(f'line {node.lineno} has more than {_MOST_NUMBERS} keys that are not strings')

@@ -53,23 +53,38 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
             from its hash; or its tensors are for a device that this machine lacks.
         MemoryError: It does not fit into memory.
     """
+    require_source(source)
     if '://' in str(source):
         file = _fetch(str(source))
         return _load(file, f'{source} (kept in {file})', map_location)
     try:
         file = Path(source).expanduser()
         is_there = file.is_file()
-    except (OSError, RuntimeError):  # a name that no file can have; the home of an unknown user
+    except (OSError, RuntimeError):  # an impossible file name; the home of an unknown user
         is_there = False
     if not is_there:
         raise MissingFileError(f'There is no checkpoint at {brief(str(source), 4096)!r}.')
     named = _HASH_IN_NAME.search(file.name)
     if named and not _has_hash(file, named[1], source):
         raise CheckpointError(
-            f'{source} is not the file that it is named after: its SHA-256 does not begin with {named[1]}. Copy or '
+            f'{source} does not match the hash in its name: its SHA-256 does not begin with {named[1]}. Copy or '
             f'download it again; if you changed it yourself, give it another name.'
         )
     return _load(file, str(source), map_location)
+
+
+def require_source(source: Any) -> None:
+    """Refuse anything that is neither a path nor a URL.
+
+    Args:
+        source (Any): What was given as a checkpoint.
+
+    Raises:
+        CheckpointError: It is something else.
+    """
+    if not isinstance(source, (str, Path)):
+        hint = ' Give the file that it was read from: its .source.' if hasattr(source, 'source') else ''
+        raise CheckpointError(f'A checkpoint is a file or a URL, got a {type(source).__name__}.{hint}')
 
 
 def _load(file: Path, source: str, map_location: Any) -> dict:
@@ -77,9 +92,9 @@ def _load(file: Path, source: str, map_location: Any) -> dict:
         checkpoint = _read(file, map_location)
     except UnpicklingError as error:
         raise CheckpointError(
-            f'{source} is cut off, is no checkpoint, or holds more than weights, which is not executed here: '
-            f'{_first_line(error)} Compare its size with the original and copy it again; if it is whole, ask for a '
-            f'file of weights alone (a state dict).'
+            f'{source} is cut off, is not a checkpoint, or holds more than weights, which is not executed here: '
+            f'{_first_line(error)} Compare its size with the original and copy it again. If it is complete, ask for a '
+            f'file with only weights (a state dict).'
         ) from error
     except (MemoryError, torch.OutOfMemoryError):
         raise
@@ -89,8 +104,8 @@ def _load(file: Path, source: str, map_location: Any) -> dict:
         raise _unreadable(source, error) from error
     except Exception as error:  # damaged bytes can fail anywhere in the unpickler: KeyError, UnicodeDecodeError, ...
         raise CheckpointError(
-            f'{source} is cut off, or no checkpoint: {_first_line(error)} Compare its size with the original and copy '
-            f'it again.'
+            f'{source} is cut off, or is not a checkpoint: {_first_line(error)} Compare its size with the original and '
+            f'copy it again.'
         ) from error
     if not isinstance(checkpoint, dict) or not checkpoint:
         raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, not a checkpoint (a dict of tensors).')
@@ -126,7 +141,7 @@ def _fetch(url: str) -> Path:
     try:
         address = urlparse(url)
     except ValueError as error:
-        raise CheckpointError(f'{url!r} is no address: {error}.') from error
+        raise CheckpointError(f'{url!r} is not a valid address: {error}.') from error
     name = PurePosixPath(address.path).name
     if address.scheme not in ('http', 'https', 'file') or name in ('', '..') or '\\' in name:
         raise CheckpointError(f'Weights are read from a file, or from http(s)://HOST/.../NAME.pth, got {url!r}.')
@@ -142,10 +157,10 @@ def _fetch(url: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(url, str(file), hash_prefix=expected)
-    except RuntimeError as error:  # torch's error for another hash; it has removed the file
+    except RuntimeError as error:  # torch raises it for a wrong hash, and has removed the file
         raise CheckpointError(
-            f'{url} is not what it should be: {error}. It was changed on the way or on the server. Ask who published '
-            f'it; if you trust the file all the same, add #sha256= and its hash to the address.'
+            f'{url} does not match its hash: {error}. The file was changed on the way or on the server. Ask its '
+            f'publisher. If you trust the file anyway, add #sha256= and its hash to the address.'
         ) from error
     except (URLError, OSError, HTTPException, ValueError) as error:  # ValueError: an incomplete address
         raise DownloadError(

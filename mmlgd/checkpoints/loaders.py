@@ -1,7 +1,7 @@
 """Replacements for mmengine's checkpoint loaders: they execute nothing, and compare a download with its hash.
 
-mmengine's own loaders do not: upstream executes what it downloads, and the fork tries again without ``weights_only``
-if a file holds more than weights.
+mmengine's own loaders are less strict: upstream executes what it downloads, and the fork tries again without
+``weights_only`` if a file holds more than weights.
 """
 
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ _MOST_LOGS = 1_000
 
 
 def read_training(source: str, map_location: Any = 'cpu') -> dict:
-    """Read a checkpoint for mmengine's runner, without anything in it that would run, delete or break something.
+    """Read a checkpoint for mmengine's runner, and remove everything from it that would run code or delete files.
 
     Args:
         source (str): A file or an ``http(s)://`` URL.
         map_location (str | torch.device | Callable): Where the tensors go. Defaults to ``'cpu'``.
 
     Returns:
-        dict: Of :func:`~mmlgd.checkpoints.read_checkpoint`, fit to resume from if it is one of training.
+        dict: Of :func:`~mmlgd.checkpoints.read_checkpoint`. If it has a training state, a run can resume from it.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -104,7 +104,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, Number) or isinstance(value, Tensor) and value.ndim == 0
 
 
-# What a run takes over into mmengine's message hub.
+# The parts that a resumed run copies into mmengine's message hub, and the values that they may have.
 _LOGGED: dict[str, Callable[[Any], bool]] = dict(
     log_scalars=lambda value: isinstance(value, HistoryBuffer),
     runtime_info=_is_ordinary,
@@ -128,7 +128,7 @@ def _check_meta(meta: dict, source: str) -> None:
 
 def _error(source: str, part: str, value: Any) -> CheckpointError:
     return CheckpointError(
-        f'{source} has {brief(value, 50)!r}, a {type(value).__name__}, as its {part}; no run could go on from this. '
+        f'{source} has {brief(value, 50)!r}, a {type(value).__name__}, as its {part}; a run cannot resume from this. '
         f'Give a checkpoint that a run has written (epoch_*.pth or iter_*.pth).'
     )
 
@@ -144,7 +144,7 @@ def _look_beside(told: dict, source: str) -> None:
     for key in [key for key in told if str(key).startswith(('best_ckpt', 'last_ckpt'))]:
         path = str(told.pop(key)).replace('\\', '/')
         file = Path(source).absolute().parent / path.rpartition('/')[2]
-        if not file.is_dir():  # mmengine's hook would remove it, with all that is in it
+        if not file.is_dir():  # mmengine's hook would remove a folder with its content
             told[key] = str(file)
     if 'keep_ckpt_ids' in told:
         steps = told['keep_ckpt_ids']
@@ -165,18 +165,18 @@ def load_from_http(filename: str, map_location: Any = 'cpu') -> dict:
 
 
 def load_from_torchvision(filename: str, map_location: Any = 'cpu') -> dict:
-    """Read what mmengine's table says of ``torchvision://NAME``; an unknown name is a KeyError, as in mmengine."""
+    """Read the weights that mmengine lists as ``torchvision://NAME``; an unknown name is a KeyError, as in mmengine."""
     return read_checkpoint(get_torchvision_models()[filename.partition('://')[2]], map_location or 'cpu')
 
 
 def load_from_openmmlab(filename: str, map_location: Any = 'cpu') -> dict:
-    """Read what mmengine's table says of ``open-mmlab://NAME``."""
+    """Read the weights that mmengine lists as ``open-mmlab://NAME``."""
     name = filename.partition('://')[2]
     return read_checkpoint(get_external_models()[get_deprecated_model_names().get(name, name)], map_location or 'cpu')
 
 
 def load_from_mmcls(filename: str, map_location: Any = 'cpu') -> dict:
-    """Read what mmengine's table says of ``mmcls://NAME``: the backbone, by names without the prefix."""
+    """Read the weights that mmengine lists as ``mmcls://NAME``: the backbone, by names without the prefix."""
     checkpoint = read_checkpoint(get_mmcls_models()[filename.partition('://')[2]], map_location or 'cpu')
     state, prefix = checkpoint.get('state_dict', checkpoint), 'backbone.'
     return dict(state_dict={key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})

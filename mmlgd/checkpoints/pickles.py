@@ -15,7 +15,7 @@ from mmlgd.errors import brief
 
 # Each opcode makes at most one small object. A checkpoint with the 10,000 tensors of a training run has some 400,000.
 _MOST_PARTS = 4_000_000
-_COPIED = 4  # parts that each value counts as when a call copies its list; the copy takes only one opcode
+_COPIED = 4  # a copied value counts as this many parts, because one opcode can copy a whole list
 # Characters and bytes that calls may copy, relative to the file size: a file has bytes as text, which become an array.
 _TIMES, _SLACK = 4, 16 << 20
 # The author of a file chooses its numbers, and so their hashes; keys with chosen hashes take time quadratic in their
@@ -37,9 +37,9 @@ class Name:
 
 
 class StandIn:
-    """An object of a file that is not complete yet. It checks what the file says and takes only data.
+    """Stands for an object of a file until the file is read; it checks the file's arguments and takes only data.
 
-    It copies data only when it gets its state, and then once.
+    It copies data once, when it gets its state.
     """
 
     is_built = False
@@ -69,7 +69,7 @@ def read_pickle(content: BinaryIO, named: Callable[[str], Any], stored: Callable
     Raises:
         UnpicklingError: It holds something else, or creates more than a file of its size could hold.
         ValueError: It is not a pickle.
-        LookupError: It takes something from its stack or memo that is not there.
+        LookupError: It takes a missing item from its stack or memo.
     """
     start = content.tell()
     machine = _Machine(named, stored, content.seek(0, 2) or content.tell())
@@ -89,7 +89,7 @@ def read_pickle(content: BinaryIO, named: Callable[[str], Any], stored: Callable
 
 
 class _Machine:
-    """What the opcodes of a pickle work on."""
+    """The state that the opcodes of a pickle change: stack, marks and memo."""
 
     def __init__(self, named: Callable[[str], Any], stored: Callable[[Any], Any], size: int):
         self.named, self.stored = named, stored
@@ -165,10 +165,10 @@ class _Machine:
         elif type(owner) is OrderedDict and type(state) is dict and state.keys() == {'_metadata'}:
             owner._metadata = state['_metadata']  # of `nn.Module.state_dict`
         else:
-            raise UnpicklingError(f'It has a {type(owner).__name__} with attributes of its own or with two states.')
+            raise UnpicklingError(f'It has a {type(owner).__name__} with additional attributes or with two states.')
 
     def pay_for(self, given: tuple) -> None:
-        """Count what is about to be copied: a file may contain it once and have it copied many times."""
+        """Count data before a call copies them: a file may contain them once and copy them many times."""
         self.parts_left -= _COPIED * len(given)
         for one in given if self.parts_left >= 0 else ():
             if isinstance(one, (str, bytes)):
@@ -187,24 +187,24 @@ class _Machine:
         self.numbers_left -= 1
         if self.numbers_left < 0:
             raise UnpicklingError(
-                f'It has more than {_MOST_NUMBERS} numbers as keys, beside whole ones below {_COUNTED}.'
+                f'It has more than {_MOST_NUMBERS} numbers as keys, not counting whole numbers below {_COUNTED}.'
             )
         return key
 
     def ordered(self, items: Any = ()) -> OrderedDict:
         """Stand for ``OrderedDict``; Python 2 wrote the items as its argument."""
         if type(items) not in (list, tuple) or any(type(item) not in (list, tuple) or len(item) != 2 for item in items):
-            raise UnpicklingError('A dict needs pairs of keys and values; this one has others.')
+            raise UnpicklingError('An ordered dict is not a list of pairs of keys and values.')
         return OrderedDict((self.key(key), value) for key, value in items)
 
     def counter(self, counts: Any = None) -> Counter:
         if type(counts) not in (dict, type(None)):
-            raise UnpicklingError('A counter needs a dict; this one has something else.')
+            raise UnpicklingError(f'A counter needs a dict, got a {type(counts).__name__}.')
         return Counter({self.key(key): count for key, count in (counts or {}).items()})
 
     def set(self, members: Any = ()) -> set:
         if type(members) not in (list, tuple):
-            raise UnpicklingError('A set needs a list; this one has something else.')
+            raise UnpicklingError(f'A set needs a list, got a {type(members).__name__}.')
         return set(map(self.key, members))
 
     def store(self, _: None) -> None:
@@ -238,7 +238,7 @@ _OPCODES: dict[str, Callable[[_Machine, Any], None]] = {
     'LONG_BINGET': _Machine.get,
     'GLOBAL': _Machine.name,
     'REDUCE': _Machine.call,
-    'NEWOBJ': _Machine.call,  # of a class without its __init__; here, a class is a function of ours either way
+    'NEWOBJ': _Machine.call,  # it skips __init__; here, a class is one of our functions, which both opcodes call
     'BUILD': _Machine.build,
     'BINPERSID': _Machine.store,
 }

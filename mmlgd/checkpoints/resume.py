@@ -38,7 +38,7 @@ def save_whole(cfg: Config) -> None:
 
 
 def resume_whole(cfg: Config) -> None:
-    """Make a config that resumes go on from a complete checkpoint, in place.
+    """Make a config with ``resume`` continue from a complete checkpoint, in place.
 
     Args:
         cfg (Config): With ``resume``, and with ``load_from`` for a certain checkpoint. Without ``load_from``, the last
@@ -46,7 +46,7 @@ def resume_whole(cfg: Config) -> None:
 
     Raises:
         FileNotFoundError: The given checkpoint does not exist.
-        CheckpointError: It is damaged; or all in ``work_dir`` are, and the message names them.
+        CheckpointError: It is damaged, or all checkpoints in ``work_dir`` are damaged; the message names them.
     """
     if not cfg.get('resume'):
         return
@@ -115,7 +115,7 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
         faults[file] = fault
         print_log(f'The checkpoint {file} is damaged (it {fault}): looking for the one before it.', 'current', 30)
     if faults or note.is_file():  # also an empty last_checkpoint: the disk was full, or the run killed at that moment
-        told = '; '.join(f'{file.name} {fault}' for file, fault in faults.items()) or f'{named!r} is not there'
+        told = '; '.join(f'{file.name} {fault}' for file, fault in faults.items()) or f'{named!r} does not exist'
         raise CheckpointError(
             f'There is no complete checkpoint in {str(folder)!r} to resume from: {told}. Put a copy back, or start '
             f'from the beginning without --resume.'

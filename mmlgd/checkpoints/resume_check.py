@@ -13,12 +13,12 @@ from .resume_state import check_schedules, fitted_optimizer
 
 
 def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
-    """Refuse a checkpoint of weights alone, and one of another model, optimizer or schedule.
+    """Refuse a checkpoint that has only weights, or that is of another model, optimizer or schedule.
 
     Without this check, mmengine loads what fits or raises a KeyError, and torch's optimizers trust the state in a file.
 
     Args:
-        runner (Runner): The run. Its optimizer and schedules are built, if they are not yet.
+        runner (Runner): The run. Its optimizer and schedules are built if necessary.
         checkpoint (dict): As it was read. The part of its optimizer state that fits the run's optimizer replaces it.
         source (str): Where it comes from, for the error.
 
@@ -34,8 +34,8 @@ def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
     start_anew = f'To start a new run from its weights: `--cfg-options load_from={source}` instead of --resume.'
     if missing := [name for name, found in there.items() if not found]:
         raise CheckpointError(
-            f'Cannot resume from {source}: it has no {", ".join(missing)} of a training; it may be a published file '
-            f'or hold weights alone. Give an epoch_*.pth (or iter_*.pth) of the run. {start_anew}'
+            f'Cannot resume from {source}: it lacks {", ".join(missing)}, which a training saves. It may be a '
+            f'published file, or have only weights. Give an epoch_*.pth (or iter_*.pth) of the run. {start_anew}'
         )
     try:
         _check_model(runner, checkpoint, source)
@@ -44,16 +44,16 @@ def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
         raise CheckpointError(f'Cannot resume: {error} {start_anew}') from error
     if 'ema_state_dict' in checkpoint and not any(isinstance(hook, EMAHook) for hook in runner.hooks):
         print_log(
-            f'{source} has averaged weights (EMAHook), and this run has no EMAHook: it goes on from the averaged '
-            f'weights, with the momentum of the trained ones. To go on as before, add the hook of the first run to '
-            f'custom_hooks.',
+            f'{source} has averaged weights (EMAHook), but this run has no EMAHook: it continues from the averaged '
+            f'weights, with the momentum of the trained weights. To continue as before, add the hook of the first run '
+            f'to custom_hooks.',
             'current',
             30,
         )
     if without := [name for name in ('optimizer', 'param_schedulers') if name not in checkpoint]:
         print_log(
             f'{source} has no {" and no ".join(without)} (like best_*.pth): they start from the beginning, so the '
-            f'result differs from a run that was never stopped.',
+            f'result differs from that of an uninterrupted run.',
             'current',
             30,
         )
@@ -68,7 +68,7 @@ def _check_model(runner: Runner, checkpoint: dict, source: str) -> None:
 
 
 def _check_state(runner: Runner, checkpoint: dict, source: str) -> None:
-    # `Runner.resume` would do so next; parts that are built already stay.
+    # `Runner.resume` would build them next; it keeps the parts that are built already.
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     if runner.param_schedulers is not None:
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)

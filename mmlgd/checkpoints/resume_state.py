@@ -18,7 +18,7 @@ from mmlgd.utils.numerics import is_finite
 
 from .files import CheckpointError
 
-# The run decides how a step is computed.
+# These settings say how a step is computed; the run decides them, not the checkpoint.
 _OF_THE_RUN = ('params', 'fused', 'foreach', 'capturable', 'differentiable', 'maximize')
 # States that are one number for a parameter of any shape, in torch's optimizers.
 _SCALARS = ('step', 'eta', 'mu', 'mu_product')
@@ -26,7 +26,7 @@ _MOST = 1e300  # a smaller number is neither infinite nor NaN, and any whole num
 
 
 def fitted_optimizer(saved: Any, wrapper: Union[BaseOptimWrapper, OptimWrapperDict], part: str = 'optimizer') -> dict:
-    """Keep the part of an optimizer's saved state that this run's optimizer can go on from.
+    """Keep the part of an optimizer's saved state that fits this run's optimizer.
 
     Args:
         saved (Any): Its state dict, from a checkpoint.
@@ -34,10 +34,10 @@ def fitted_optimizer(saved: Any, wrapper: Union[BaseOptimWrapper, OptimWrapperDi
         part (str): Which part of the checkpoint it is, for the error. Defaults to ``'optimizer'``.
 
     Returns:
-        dict: The state to load. Tensors have memory of their own; settings of how to compute a step are the run's.
+        dict: The state to load. Its tensors share no memory; settings of how to compute a step are the run's.
 
     Raises:
-        CheckpointError: It is for other parameters, or of another kind than the run's.
+        CheckpointError: It is for other parameters, or for another kind of optimizer.
     """
     if isinstance(wrapper, OptimWrapperDict):
         _require(
@@ -77,7 +77,7 @@ def fitted_optimizer(saved: Any, wrapper: Union[BaseOptimWrapper, OptimWrapperDi
 
 
 def check_schedules(saved: Any, own: Union[list, dict], part: str = 'param_schedulers') -> None:
-    """Refuse schedules that have anything that the run's own schedules lack.
+    """Refuse saved schedules that differ from the run's own schedules in number, attributes or kinds of values.
 
     Args:
         saved (Any): Their state dicts, from a checkpoint.
@@ -126,7 +126,7 @@ def _ids(group: dict, part: str) -> list[int]:
 def _keeps_shapes(optimizer: torch.optim.Optimizer, group: dict) -> bool:
     """Whether everything that the optimizer keeps for a parameter has the parameter's shape.
 
-    Other optimizers keep rows and columns, or blocks, and check the sizes themselves; a fused step does not.
+    Other optimizers keep rows and columns, or blocks, and check the sizes themselves; a fused step checks nothing.
     """
     factored = type(optimizer).__name__ == 'Adafactor'
     return bool(group.get('fused')) or type(optimizer).__module__.startswith('torch.optim.') and not factored

@@ -28,7 +28,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             - a file or URL of a bare backbone;
             - a name that mmengine knows, such as ``'torchvision://resnet18'``;
             - ``'none'``: a random start;
-            - None (default): as the config says, where ``init_cfg.checkpoint=None`` means a random start.
+            - None (default): the start in the config; ``init_cfg.checkpoint=None`` there means a random start.
 
     Raises:
         ValueError: The config has no ``model.backbone``.
@@ -55,7 +55,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             f'The config has no model.backbone that could start from {source!r}; its model has '
             f'{sorted(cfg.get("model", {}))}. Give a config with model.backbone.'
         )
-    cfg.model.pop('pretrained', None)  # the older form of init_cfg, not accepted beside it
+    cfg.model.pop('pretrained', None)  # the older form of init_cfg; a backbone accepts only one of the two
     backbone.pop('pretrained', None)
     backbone.pop('init_cfg', None)
     if source == 'none':
@@ -63,7 +63,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
     state = read_start(source)
     module = MODELS.build({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(backbone)})
     init_cfg = dict(type='Pretrained', checkpoint=source)
-    if not module.state_dict().keys() & state.keys():  # else it is a bare backbone
+    if not module.state_dict().keys() & state.keys():  # the file is not a bare backbone
         init_cfg['prefix'] = PREFIX
     check_start(module, state, init_cfg.get('prefix'), source)
     backbone.init_cfg = init_cfg

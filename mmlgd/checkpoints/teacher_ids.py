@@ -68,8 +68,8 @@ def teacher_to_build(
 ) -> dict:
     """Decide which teacher to build for a checkpoint or store, whose author chose the settings in ``told``.
 
-    Names that the libraries know are accepted. A place (a file, a folder, anybody's repository) is not: only the caller
-    may ask to open it.
+    Names that the libraries know are accepted. A place (a file, a folder or a repository) is refused unless the caller
+    names it.
 
     Args:
         told (dict, optional): Settings of the teacher, from the checkpoint or store.
@@ -93,8 +93,8 @@ def teacher_to_build(
         return named
     told = dict(told or {})
     if 'store' in told:
-        # A store is read as data. If the teacher behind it is needed, it also comes through this function, with the
-        # store's settings and the caller's, not with those of this file.
+        # A store is read as data. If its teacher is needed, this function decides again, by the settings of the store
+        # and of the caller; the settings in this file are not used.
         named = dict(store=named.pop('store', told['store']), teacher=named)
     for key, value in told.items():
         if key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):

@@ -47,7 +47,7 @@ class TensorOf(StandIn):
     def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, *others: Any):
         self.requires_grad, hooks, self.bits = (*others, *(False, None, None)[len(others) :])
         if type(storage) is not Storage or type(size) is not tuple or type(stride) is not tuple:
-            raise UnpicklingError('A tensor needs a storage, a size and strides; this one lacks them.')
+            raise UnpicklingError('It has a tensor without a storage, a size or strides.')
         if len(size) != len(stride) or len(size) > _DIMENSIONS or not _whole(offset, *size, *stride):
             raise UnpicklingError(f'A tensor has sizes and strides >= 0; this one has {brief((offset, size, stride))}.')
         last = sum((length - 1) * step for length, step in zip(size, stride))
@@ -101,7 +101,7 @@ class _Parameter(StandIn):
         self.data, self.requires_grad = data, requires_grad
 
     def build(self, state: Any) -> None:
-        """As torch wrote parameters before 0.4."""
+        """Stand for the function with which torch wrote parameters before 0.4."""
         if type(state) is tuple and len(state) == 5:
             self.take(state[0], state[3], state[2])
         elif type(state) is tuple and len(state) == 3:
@@ -150,7 +150,7 @@ class _Array(_Filled):
         _, shape, dtype, fortran, content = state
         sizes = isinstance(shape, tuple) and len(shape) <= 8 and all(type(size) is int and size >= 0 for size in shape)
         if not sizes or type(dtype) is not _Dtype or type(content) is not bytes:
-            raise UnpicklingError('An array needs a shape, a dtype and bytes; this one lacks them.')
+            raise UnpicklingError('It has an array without a shape, a dtype or bytes.')
         if prod(shape) * dtype.value.itemsize != len(content):
             raise UnpicklingError(f'It has an array of shape {shape} with {len(content)} bytes, which do not fit.')
         # A copy, so that the array has writable memory of its own.
@@ -174,7 +174,7 @@ class _Log(_Filled):
         values = [column.value for column in columns if type(column) is _Array and column.value is not None]
         alike = len(values) == 2 and values[0].ndim == 1 and values[0].shape == values[1].shape
         if not alike or type(length) is not int or length < 1:
-            raise UnpicklingError('A log needs columns of values and of counts of equal length; this one has others.')
+            raise UnpicklingError('It has a log whose columns, values and counts, are not two arrays of equal length.')
         self.value = HistoryBuffer(max_length=length)
         self.value._log_history, self.value._count_history = values
 
@@ -280,11 +280,11 @@ def named(path: str) -> Any:
 
 def _check_depth(depth: int) -> None:
     if depth > _DEEPEST:
-        raise UnpicklingError(f'It is nested deeper than {_DEEPEST} times.')
+        raise UnpicklingError(f'It is nested deeper than {_DEEPEST} levels.')
 
 
 class _Walk:
-    """A walk through what was read; returns each final value, with its bytes and its depth when written out."""
+    """A walk through the content; returns each final value, with its bytes and its depth when written out."""
 
     def __init__(self, size: int):
         self.most = _TIMES * size + _SLACK

@@ -30,9 +30,9 @@ def _students(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 
 @functools.wraps(function)
-def _pretrain(**options):
+def _pretrain(names, **options):
     try:
-        return function(**options)
+        return function(names=dict(union=names) if isinstance(names, list) else names, **options)
     except RunError as error:
         sys.exit(error.code)  # its output has the reason
     except (ImportError, OSError) as error:

@@ -123,6 +123,7 @@ def _parameter(
     parameter: inspect.Parameter, hint: Any, text: str, complete: Optional[Callable] = None
 ) -> click.Parameter:
     kind, is_several, is_pairs, is_switch = _read(hint)
+    is_word_too = str in get_args(hint)  # names: one word is a file or a known set, several are a list
     needed = parameter.default is inspect.Parameter.empty
 
     def convert(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
@@ -130,6 +131,8 @@ def _parameter(
             return _UNSET
         if is_pairs:
             return _pairs(value)
+        if is_several and is_word_too and len(value) == 1:
+            return value[0]
         return True if is_switch and value == _ALONE else list(value) if is_several else value
 
     if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal, Optional, Union
 
+from mmlgd.checkpoints.files import require_source
 from mmlgd.errors import ConfigError
 
 from .efficientnet_lite import convert_efficientnet_lite
@@ -52,6 +53,7 @@ def convert(
         Traceback (most recent call last):
         mmlgd.errors.ConfigError: Expected efficientnet-lite:NAME with one of lite0, lite1, lite2, got 'lite9'.
     """
+    require_source(source)
     out = Path(out)
     family, _, name = str(source).partition(':')
     if family != 'efficientnet-lite':

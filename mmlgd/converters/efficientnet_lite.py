@@ -35,7 +35,7 @@ def convert_efficientnet_lite(name: str, out: Path) -> Written:
     try:
         import timm  # an optional package
     except ImportError as error:
-        raise MissingPackageError('timm checks the weights, and is not installed: pip install timm.') from error
+        raise MissingPackageError('timm checks the weights, but is not installed: pip install timm.') from error
     theirs = load_classifier(f'efficientnet-lite:{name}')
     model = timm.create_model(f'tf_efficientnet_{name}').eval()
     source, names = theirs.module.eval().state_dict(), list(model.state_dict())

@@ -5,8 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Optional, Union
 
+from mmlgd.checkpoints.files import require_source
 from mmlgd.errors import ConfigError
 from mmlgd.student.saved import SavedStudent
+from mmlgd.utils.seeds import seeded
 
 from .onnx_file import export_onnx
 from .openmmlab_backbones import export_openmmlab
@@ -30,8 +32,8 @@ def export(
     out: Union[str, Path],
     *,
     to: Literal[tuple(TARGETS)],
-    part: Optional[Literal['backbone', 'embedding', 'zero-shot']] = None,
-    names: Union[str, list, None] = None,
+    part: Optional[Literal['backbone', 'embedding', 'zero-shot', 'segmentation']] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
     size: Optional[int] = None,
@@ -48,12 +50,13 @@ def export(
         to (str): ``onnx``; ``torchvision`` or ``timm`` for a bare state dict with their key names; ``mmpretrain``,
             ``mmdet`` or ``mmseg`` for a file with ``backbone.`` keys, for ``init_cfg=dict(type='Pretrained', ...)``.
         part (str, optional): For ``onnx``. ``backbone``: the last feature map; ``embedding``: unit vectors in the joint
-            space; ``zero-shot``: scores of class names. Defaults to ``backbone``.
-        names (str | list, optional): For ``zero-shot``: class names, a known set (``in1k``, ``coco``, ...), a file or a
-            list. Defaults to the names of training.
-        templates (str | list, optional): For ``zero-shot``: prompt templates, a known set (``plain``, ...) or a list.
+            space; ``zero-shot``: scores of class names; ``segmentation``: scores of class names at each pixel. Defaults
+            to ``backbone``.
+        names (List[str] | str | Path | dict, optional): For ``zero-shot`` and ``segmentation``: a text file, a known
+            set (``in1k``, ``coco``, ...), or the names themselves. Defaults to the names of training.
+        templates (str | list, optional): Likewise: prompt templates, a known set (``plain``, ...) or a list.
             Defaults to the templates of training.
-        teacher_options (dict, optional): For ``zero-shot``: changes to the config of the teacher that embeds the names,
+        teacher_options (dict, optional): Likewise: changes to the config of the teacher that embeds the names,
             such as ``pretrained=TAG:FILE``. A teacher in a file or a folder must be named.
         size (int, optional): For ``onnx``: height and width of an image in pixels. Defaults to the student's own.
         opset (int, optional): For ``onnx``: version of ONNX's operators. Defaults to 17.
@@ -82,6 +85,8 @@ def export(
     if unknown := [name for name in given if name not in takes]:
         has = [target for target, write in TARGETS.items() if unknown[0] in inspect.signature(write).parameters]
         raise ConfigError(f'The target {to} has no option {unknown[0]}; only {", ".join(has)} has it. Leave it out.')
+    require_source(checkpoint)
     out = Path(out)
     require_output(out, str(checkpoint))
-    return TARGETS[to](SavedStudent.read(checkpoint), out, **given)
+    with seeded(0):  # the libraries' models draw weights, which are replaced: the caller's random numbers stay
+        return TARGETS[to](SavedStudent.read(checkpoint), out, **given)

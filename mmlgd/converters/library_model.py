@@ -14,7 +14,7 @@ from mmlgd.student.saved import SavedStudent, backbone_of
 
 from .written import Written, whole_output
 
-RELATIVE_TOLERANCE = 1e-4  # float32 noise stays far below it; a misplaced layer is far above
+RELATIVE_TOLERANCE = 1e-4  # float32 noise is far below this, the effect of a misplaced layer far above
 
 
 @dataclass

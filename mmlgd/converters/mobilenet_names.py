@@ -1,4 +1,4 @@
-"""Names of MobileNetV2's layers in each library; mmpretrain and mmseg agree, the others differ.
+"""Names of MobileNetV2's layers in each library; mmpretrain and mmseg have the same names.
 
 A block is expand - depthwise - project; the only block of the first stage has no expand.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 DEPTHS = (1, 2, 3, 4, 3, 3, 1)
-FIRST = (1, *(1 + blocks for blocks in accumulate(DEPTHS)))  # torchvision counts blocks through, from 1
+FIRST = (1, *(1 + blocks for blocks in accumulate(DEPTHS)))  # torchvision numbers all blocks in one sequence, from 1
 STEM_AND_HEAD = dict(
     torchvision={
         'conv1.conv': 'features.0.0',

@@ -1,6 +1,7 @@
-"""A student as an ONNX file: the backbone, backbone + neck, or the zero-shot classifier with its text bank.
+"""A student as an ONNX file: the backbone, backbone + neck, or a classifier or segmentor by names with its text bank.
 
-The input is a float32 batch of preprocessed images, (N, 3, HEIGHT, WIDTH) with any N. How to preprocess (mean, std,
+The input is a float32 batch of preprocessed images, (N, 3, HEIGHT, WIDTH) with any N. A segmentor takes any height and
+width in whole places if its backbone does. How to preprocess (mean, std,
 colour order, on pixels 0..255) and the class names are in the file's metadata_props.
 """
 
@@ -22,9 +23,11 @@ from mmlgd.student.saved import SavedStudent
 from mmlgd.utils.validation import whole
 from mmlgd.version import __version__
 
+from .segmentation import SegmentationScores
 from .written import Written, whole_output
 
-OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores'}
+OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores', 'segmentation': 'scores'}
+NAMED = ('zero-shot', 'segmentation')
 TOLERANCE = 1e-4
 
 
@@ -48,7 +51,7 @@ def export_onnx(
     student: SavedStudent,
     out: Path,
     part: str = 'backbone',
-    names: Union[str, list, None] = None,
+    names: Union[str, Path, list, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
     size: Optional[int] = None,
@@ -60,7 +63,8 @@ def export_onnx(
         student (SavedStudent): The student.
         out (Path): The file to write.
         part (str): One of :data:`OUTPUTS`. Defaults to ``'backbone'``.
-        names (str | list, optional): Class names of the zero-shot classifier. Defaults to None: the names of training.
+        names (str | Path | list | dict, optional): Class names of the zero-shot classifier. Defaults to None: the names
+            of training.
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds new names. Defaults to None.
         size (int, optional): Height and width of an image. Defaults to None, the student's own.
@@ -76,22 +80,28 @@ def export_onnx(
     """
     if part not in OUTPUTS:
         raise ConfigError(f'part is {part!r}, expected one of {", ".join(OUTPUTS)}.')
-    if part != 'zero-shot' and (names or templates or teacher_options):
+    if part not in NAMED and any(one is not None for one in (names, templates, teacher_options)):
         raise ConfigError(
-            f'names, templates and teacher_options are for the part zero-shot; {part} has no class names. Leave them '
-            f'out, or export the part zero-shot.'
+            f'names, templates and teacher_options are for the part {" or ".join(NAMED)}; {part} has no class names. '
+            f'Leave them out, or export such a part.'
         )
     _import_onnx()  # check this before a teacher embeds thousands of names
     height, width = (whole('pixels', 1, LARGEST)(size),) * 2 if size is not None else image_size(student.config)
     module, metadata = load_part(student, part, names, templates, teacher_options)
     # Readers of input_size expect one number for a square image.
     metadata['input_size'] = str(height) if height == width else f'{height}, {width}'
+    shapes, axes, sizes = [(1, height, width), (3, height, width)], {0: 'batch'}, f'{height}, {width}'
+    if getattr(module, 'takes_any_size', False):
+        (down, right), axes = module.cell, {0: 'batch', 2: 'height', 3: 'width'}
+        shapes.append((1, down * (height // down + 1), right * (width // right + 2)))
+        sizes = f'H, W in steps of {down}, {right}'
+        metadata['cell'] = f'{down}, {right}'
     with whole_output(out, student.source) as file:
-        _write(module, file, OUTPUTS[part], metadata, (height, width), opset)
-        difference = _compare(module, file, (height, width))
+        _write(module, file, OUTPUTS[part], metadata, (height, width), axes, opset)
+        difference = _compare(module, file, shapes)
     return Written(
         file=out,
-        content=f'images (N, 3, {height}, {width}) float32 -> {OUTPUTS[part]}',
+        content=f'images (N, 3, {sizes}) float32 -> {OUTPUTS[part]}',
         check='onnxruntime agrees with PyTorch at N = 1, 3',
         difference=difference,
         notes=(f'Pixels 0..255, {metadata["color_order"]}, minus {metadata["mean"]}, divided by {metadata["std"]}.',),
@@ -106,7 +116,7 @@ def export_onnx(
 def load_part(
     student: SavedStudent,
     part: str,
-    names: Union[str, list, None] = None,
+    names: Union[str, Path, list, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
 ) -> tuple[nn.Module, dict[str, str]]:
@@ -115,7 +125,7 @@ def load_part(
     Args:
         student (SavedStudent): The student.
         part (str): One of :data:`OUTPUTS`.
-        names (str | list, optional): See :func:`export_onnx`.
+        names (str | Path | list | dict, optional): See :func:`export_onnx`.
         templates (str | list, optional): See :func:`export_onnx`.
         teacher_options (dict, optional): See :func:`export_onnx`.
 
@@ -135,10 +145,10 @@ def load_part(
         color_order='RGB' if pixels.get('to_rgb', False) else 'BGR',
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
-    if part == 'zero-shot':
+    if part in NAMED:
         named = Student(student, device='cpu', teacher=teacher_options).with_names(names, templates)
         metadata['class_names'] = json.dumps(named.names, ensure_ascii=False)
-        return named, metadata
+        return named if part == 'zero-shot' else SegmentationScores(named).eval(), metadata
     if part == 'backbone':
         return LastFeature(student.build('backbone')).eval(), metadata
     embedder = Student(student, device='cpu')
@@ -151,7 +161,13 @@ def load_part(
 
 
 def _write(
-    module: nn.Module, file: Path, output: str, metadata: dict[str, str], size: tuple[int, int], opset: int
+    module: nn.Module,
+    file: Path,
+    output: str,
+    metadata: dict[str, str],
+    size: tuple[int, int],
+    axes: dict[int, str],
+    opset: int,
 ) -> None:
     onnx, _ = _import_onnx()
     with warnings.catch_warnings():
@@ -165,7 +181,7 @@ def _write(
                 str(file),
                 input_names=['images'],
                 output_names=[output],
-                dynamic_axes={'images': {0: 'batch'}, output: {0: 'batch'}},
+                dynamic_axes={'images': axes, output: axes},
                 opset_version=opset,
                 dynamo=False,
             )
@@ -184,19 +200,19 @@ def _write(
 
 
 @torch.no_grad()
-def _compare(module: nn.Module, file: Path, size: tuple[int, int]) -> float:
+def _compare(module: nn.Module, file: Path, shapes: list[tuple[int, int, int]]) -> float:
     """Compare onnxruntime with PyTorch; return the largest difference, relative to the largest value."""
     _, onnxruntime = _import_onnx()
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     differences = []
-    for batch in (1, 3):
+    for batch, *size in shapes:
         images = torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(batch))
         expected = module(images)
         got = torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
         if got.shape != expected.shape:
             raise CheckpointError(f'The ONNX file gives {tuple(got.shape)}, PyTorch {tuple(expected.shape)}.')
         differences.append(((got - expected).abs().max() / expected.abs().max()).item())
-        if not differences[-1] <= TOLERANCE:  # NaN is no match either
+        if not differences[-1] <= TOLERANCE:  # also True for NaN
             raise CheckpointError(
                 f'At batch {batch}, onnxruntime differs from PyTorch by {differences[-1]:.1g} of the largest value, '
                 f'expected at most {TOLERANCE:.0g}. Try another opset, or check for weights that are not finite.'

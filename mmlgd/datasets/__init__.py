@@ -3,6 +3,7 @@
 from .collate import default_collate
 from .crop import RandomResizedCrop
 from .images import Images, TooManyBadImagesError
+from .label_sampler import LabelSampler
 from .loading import BadImageError, LoadImageFromFile
 from .variables import fill_in
 from .views import pipeline_of, view_pipeline
@@ -10,6 +11,7 @@ from .workers import keep_torch_seeds
 
 __all__ = [
     'BadImageError',
+    'LabelSampler',
     'LoadImageFromFile',
     'Images',
     'RandomResizedCrop',

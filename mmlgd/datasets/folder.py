@@ -16,9 +16,9 @@ class UnreadableFolderError(MMLGDError, OSError):
 def images_in(folder: Union[str, Path], endings: Sequence[str]) -> Iterator[str]:
     """List the images of a folder and its sub-folders, for checks, training, evaluation and prediction alike.
 
-    The list leaves out hidden files and folders (with a dot first, such as ``._x.jpg`` of macOS and ``.thumbnails``)
-    and everything but regular files (pipes, devices, broken links). Links to files and folders are followed, but each
-    folder counts once, under its own place if it lies in this folder; so a loop of links ends.
+    The list has only regular files (no pipes, devices or broken links). It skips hidden files and folders, whose names
+    begin with a dot (``._x.jpg`` of macOS, ``.thumbnails``). Links to files and folders are followed. Each folder
+    counts once, under its own path if it lies in this folder, so that a loop of links ends.
 
     Args:
         folder (str | Path): The folder.
@@ -115,7 +115,7 @@ def _entries(folder: str) -> list[os.DirEntry]:
 
 
 def _is(kind: Callable[[], bool]) -> bool:
-    """Ask an entry for its kind; a link to itself has none."""
+    """Return whether an entry is of a kind; a link to itself is of no kind."""
     try:
         return kind()
     except OSError:

@@ -32,7 +32,7 @@ class BadImages:
         policy (str): ``'raise'`` stops at the first bad image; ``'skip'`` replaces each by another image, always the
             same one. Defaults to ``'raise'``.
         most (int | float): How many may be left out: a number, or a share of the data set between 0 and 1. A share
-            allows at least one image. Never all may be left out. Defaults to 0.01.
+            allows at least one image. At least one image must remain. Defaults to 0.01.
 
     Raises:
         ValueError: An unknown policy, or ``most`` is neither a number nor a share.
@@ -180,7 +180,7 @@ class Images(CustomDataset):
         bad_images (str): ``'raise'`` stops at the first bad image; ``'skip'`` leaves up to ``max_bad_images`` out,
             and replaces each by another image, always the same one. Defaults to ``'raise'``.
         max_bad_images (int | float): How many may be left out: a number, or a share between 0 and 1. A share allows
-            at least one image. Never all may be left out. Defaults to 0.01.
+            at least one image. At least one image must remain. Defaults to 0.01.
         extensions (Sequence[str]): Suffixes of the files that are images. Defaults to
             :data:`~mmlgd.utils.paths.IMAGE_SUFFIXES`.
         view (str, optional): The view of each image: ``'moco-v2'``, ``'moco-v2-crop'`` or ``'crop-flip'``, see

@@ -18,7 +18,7 @@ from mmlgd.utils.files import UnreadableError, read_small
 from .whole_files import jpeg_frame, unfinished
 
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)  # 179 million; Pillow takes more for a decompression bomb
-# Pillow's other formats are rare, or start other programs (EPS), which no folder of images may do.
+# Pillow's other formats are rare, or start other programs (EPS), which is not safe for images from other people.
 _FORMATS = ('AVIF', 'BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF', 'WEBP')
 _CANVAS = (124, 117, 104)  # below transparent pixels, as in mmcv: white and black drawings stay visible on it
 _DARK = 16  # of 255: the largest value of a 12-bit image in 16 bits
@@ -27,7 +27,7 @@ _PNG_START, _PNG_HEADER = b'\x89PNG\r\n\x1a\n', struct.Struct('>8xIIBB')
 _PNG_OPAQUE = (0, 2, 3)  # grey, colours, a palette
 # The largest file size: four channels of 16 bits, and room for metadata, previews and what cameras add.
 _BYTES_A_PIXEL, _ROOM = 8, 2**26
-# Faults of the file itself. A full disk, too many open files or a lost network are not: their errors pass unchanged.
+# Faults of the file itself. Errors of the machine (full disk, too many open files, lost network) pass unchanged.
 _FILE_FAULTS = (
     errno.ENOENT,
     errno.EISDIR,
@@ -47,8 +47,8 @@ class BadImageError(MMLGDError, ValueError):
 
     Args:
         message (str): For the user.
-        path (str): The file. Defaults to '', if it is not known yet (or no longer: a data loader's process passes on
-            only the message).
+        path (str): The file. Defaults to '', if it is unknown: an error in a data loader's process keeps only its
+            message.
         reason (str): What is wrong with it. Defaults to ``message``.
     """
 
@@ -66,7 +66,7 @@ class BadImageError(MMLGDError, ValueError):
             reason (str): What is wrong with it.
 
         Returns:
-            BadImageError: To be raised.
+            BadImageError: The error to raise.
         """
         return cls(
             f'The image {shown(path)} cannot be used: {reason}. Repair it or remove it from the folder; pre-training '
@@ -192,7 +192,7 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         if size := _plain_size(content, max_pixels):
             pixels = mmcv.imfrombytes(content, flag='color', backend='cv2')
             if pixels is not None:
-                if sorted(pixels.shape[:2]) != sorted(size):  # it may be rotated
+                if sorted(pixels.shape[:2]) != sorted(size):  # EXIF data may rotate it
                     raise BadImageError(f'it is damaged (its header says {size[1]} x {size[0]} pixels)')
                 return pixels
         return _by_pillow(content, max_pixels)
@@ -276,7 +276,7 @@ def _without_alpha(image: Image.Image) -> Image.Image:
     image = image.convert('RGBA')
     alpha = image.getchannel('A')
     if alpha.getextrema()[1] == 0:
-        raise BadImageError('it is transparent everywhere, so it shows nothing')
+        raise BadImageError('all its pixels are transparent')
     canvas = Image.new('RGB', image.size, _CANVAS)
     canvas.paste(image, mask=alpha)
     return canvas

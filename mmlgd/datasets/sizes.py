@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from mmlgd.checkpoints.files import CheckpointError
 
-LARGEST = 4096  # pixels of a side: the most that a checkpoint, which may be from other people, can ask for
+LARGEST = 4096  # pixels of a side: the limit for a size from a checkpoint, which may be untrusted
 _WIDTH_FIRST = ('CenterCrop', 'Pad', 'Resize')  # mmcv's; torchvision and mmpretrain have the height first
 
 
@@ -21,7 +21,7 @@ def size_after(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
         no single size; and whether all images then have this size.
 
     Raises:
-        CheckpointError: A size that no image has.
+        CheckpointError: A size is outside 1 to :data:`LARGEST` pixels.
 
     Examples:
         >>> size_after([dict(type='mmpretrain.ResizeEdge', scale=256), dict(type='CenterCrop', crop_size=224)])
@@ -50,12 +50,12 @@ def size_after(pipeline: list) -> tuple[Optional[tuple[int, int]], bool]:
 
 
 def is_step(step: Any) -> bool:
-    """Tell whether these are a transform's settings; a config in pure Python has a class as the type."""
+    """Check whether these are a transform's settings; a config in pure Python has a class as the type."""
     return isinstance(step, dict) and isinstance(step.get('type'), (str, type))
 
 
 def is_loading(step: dict) -> bool:
-    """Tell whether a transform only reads a file."""
+    """Check whether a transform only reads a file."""
     return kind_of(step).startswith('Load')
 
 
@@ -95,7 +95,7 @@ def _value(step: dict, key: str) -> Any:
 
 
 def _keeps(step: dict, size: Optional[tuple[int, int]]) -> bool:
-    """Tell whether a transform without a size keeps a fixed size: padding to a multiple that this size already is."""
+    """Check whether a padding to multiples keeps a size, because the size is such a multiple already."""
     multiple = step.get('size_divisor')
     is_multiple = size is not None and type(multiple) is int and multiple > 0
     return is_multiple and not size[0] % multiple and not size[1] % multiple

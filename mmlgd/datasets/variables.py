@@ -1,8 +1,8 @@
 """Variables that several settings of a config share, filled in when a run is built.
 
-mmengine reads a base config before the config on top. A setting that a base derives from ``data_root`` therefore keeps
-its value when ``data_root`` changes later, on top or by ``--cfg-options``. So our configs have None where a variable
-belongs, and :func:`fill_in` replaces it in the end.
+mmengine reads a base config first. If the base computes a setting from ``data_root``, the setting does not change when
+another config or ``--cfg-options`` sets another ``data_root``. So our configs have None in place of a variable, and
+:func:`fill_in` replaces it in the end.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,12 +13,21 @@ from mmengine.config import Config
 
 from mmlgd.text import list_vocabularies, load_vocabulary
 
-_PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
+_PARTS = (
+    *('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'),
+    *('optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks'),
+)
 _SHARED = ('data_root', 'img_suffix', 'seg_map_suffix', 'ignore_index', 'reduce_zero_label')
+_RENAMED = dict(
+    seg_pad_val='ignore_index',
+    lr_mult='backbone_rate',
+    percent='label_percent',
+    **dict.fromkeys(('max_iters', 'val_interval', 'interval', 'end'), 'iterations'),
+)
 
 
 def fill_in(cfg: Config) -> None:
-    """Replace each None by the variable that it stands for, in place: in model, data sets and evaluators.
+    """Replace each None by the variable that it stands for, in place: in model, data, evaluators, schedule and hooks.
 
     ========================================  ==================================================================
     a setting that is None                    becomes
@@ -26,6 +35,9 @@ def fill_in(cfg: Config) -> None:
     data_root, img_suffix, seg_map_suffix,    the variable of the same name at the top level of the config
     ignore_index, reduce_zero_label
     seg_pad_val                               ``ignore_index``
+    lr_mult                                   ``backbone_rate``
+    percent of a sampler                      ``label_percent``
+    max_iters, val_interval, interval, end    ``iterations``
     vocabulary                                ``names``: a known set, or a text file, here or in ``data_root``
     classes                                   the class names in ``names``
     num_classes                               the number of these
@@ -33,7 +45,7 @@ def fill_in(cfg: Config) -> None:
     ann_file of an evaluator                  ``ann_file`` of its data set, in ``data_root``
     ========================================  ==================================================================
 
-    A config without the variable keeps its None, which may have a meaning of its own.
+    A config without the variable keeps its None, which the library may understand.
 
     Args:
         cfg (Config): With all changes merged.
@@ -48,8 +60,7 @@ def fill_in(cfg: Config) -> None:
         '/my/data'
     """
     values: dict[str, Callable[[], Any]] = {key: lambda key=key: cfg[key] for key in _SHARED if key in cfg}
-    if 'ignore_index' in cfg:
-        values['seg_pad_val'] = lambda: cfg.ignore_index
+    values.update({key: lambda name=name: cfg[name] for key, name in _RENAMED.items() if name in cfg})
     if 'names' in cfg:
         values.update(
             vocabulary=lambda: _located(cfg),

@@ -1,4 +1,4 @@
-"""Check that an image file is complete, if its decoder does not: each format shows it in its own way."""
+"""Check that an image file is complete, for formats whose decoder does not check this."""
 
 import io
 import re
@@ -7,15 +7,15 @@ from typing import Optional
 
 from PIL import Image
 
-# A marker that matters. It is neither a stuffed byte (FF 00) of the compressed data, nor a marker without length and
-# meaning: a restart in the data (FF D0 to D7), a second start (D8), TEM (01).
+# A marker with a length. The others are skipped: a stuffed byte (FF 00) of the compressed data, a restart in the data
+# (FF D0 to D7), a second start (D8), TEM (01).
 _MARKER = re.compile(rb'\xff[\x02-\xcf\xd9-\xfe]')
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SCAN, _END = 0xDA, 0xD9
 _JPEG_END = b'\xff\xd9'
 _AV1_STARTS = (b'\x12\0', b'\x0a')  # a temporal delimiter, or the sequence header at once
 _ZEROS = bytes(4)  # many complete WebP files end with fewer zeros
-# More parts than any file has, and more bytes than any list of items has: a longer walk would only cost time.
+# No real file has more parts, and no list of items has more bytes: a longer walk would only take time.
 _PARTS, _LIST = 20_000, 2**18
 _SPARE = 8  # bytes: a complete WebP file cannot be decoded without its last 8
 
@@ -50,7 +50,7 @@ def jpeg_frame(content: bytes) -> Optional[tuple[int, int, int]]:
                 int.from_bytes(content[at + 5 : at + 7], 'big'),
                 content[at + 7],
             )
-        # The data contain no end marker except their own. A preview in the EXIF data has one too, but before the data.
+        # The data contain only one end marker, their own. A preview in the EXIF data also has one, but before the data.
         if frame and kind == _SCAN and content.endswith(_JPEG_END):
             return frame
         at += max(2, int.from_bytes(content[at : at + 2], 'big'))
@@ -58,16 +58,17 @@ def jpeg_frame(content: bytes) -> Optional[tuple[int, int, int]]:
 
 
 def unfinished(content: bytes, kind: str) -> str:
-    """Say whether the end of a file is missing although its length is right, as after an interrupted download.
+    """Find out whether the end of a file of the right length is missing, as after an interrupted download.
 
-    The lost part is zeros then, and decoders of WebP, AVIF and GIF take these for image data.
+    Zeros replace the lost part, and decoders of WebP, AVIF and GIF take them for image data.
 
     Args:
         content (bytes): All of the file, which has been decoded.
         kind (str): Its format, as Pillow calls it.
 
     Returns:
-        str: What is missing. Empty if nothing is, or for a format whose decoder reports it, or that shows no sign.
+        str: What is missing. Empty if nothing is missing, if the decoder of the format reports it, or if the format
+        gives no sign of it.
 
     Examples:
         >>> unfinished(b'GIF89a' + bytes(99), 'GIF')

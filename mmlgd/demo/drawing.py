@@ -61,7 +61,7 @@ def _rect(x0, y0, x1, y1):
 
 
 def _cross(arm=0.34):
-    corner = [(-arm, -1), (arm, -1), (arm, -arm)]  # one arm; the others are it, turned
+    corner = [(-arm, -1), (arm, -1), (arm, -arm)]  # one arm; the other arms are rotated copies
     turned = [np.array(corner) @ np.linalg.matrix_power(np.array([(0, 1), (-1, 0)]), k) for k in range(4)]
     return np.concatenate(turned)
 
@@ -109,7 +109,7 @@ SHAPES = {
         (_rect(0.12, 0.12, 0.5, 0.48), 'light'),
     ],
 }
-MIRRORED = {'fish', 'moon'}  # these have a direction: half of them are flipped
+MIRRORED = {'fish', 'moon'}  # these face left or right: half of them are flipped
 
 
 def jitter(rng, color, amount=18):

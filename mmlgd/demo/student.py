@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 
 def curves(runner: Runner) -> dict:
-    """Read the losses of every step and the accuracies of every evaluation.
+    """Read the losses of all steps and the accuracies of all evaluations.
 
     Args:
         runner (Runner): After ``val()`` and ``train()``.

@@ -52,7 +52,7 @@ def train_teacher(world: Path, folder: Path, seed: int = 0) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'open_clip_config.json').write_text(json.dumps(MODEL, indent=2))
     torch.manual_seed(seed)
-    # The folder may hold weights of another recipe, which must not be the start of this one.
+    # The folder may hold weights of another recipe; this one must not start from them.
     clip = open_clip.create_model(name, load_weights=False).train()
     for key, weight in clip.visual.named_parameters():
         if key.endswith('bn2.weight'):

@@ -1,7 +1,7 @@
 """The demo world on disk: drawn, fully annotated images that need no download.
 
 Named objects on textured grounds, with one vocabulary for classification, detection and
-segmentation, in the formats that stock OpenMMLab data sets read: no data set class comes with it.
+segmentation, in the formats that stock OpenMMLab data sets read; it needs no data set class of its own.
 """
 
 import json

@@ -1,6 +1,13 @@
 """Hooks for mmengine's runs: checks before the first step, numbers of each step, reports."""
 
-from .checks import AnnotationCheckHook, PretrainedCheckHook, StepsCheckHook, VocabularyCheckHook
+from .checks import (
+    AnnotationCheckHook,
+    FrozenBackboneHook,
+    PretrainedCheckHook,
+    StepsCheckHook,
+    TeacherCheckHook,
+    VocabularyCheckHook,
+)
 from .numerics import (
     BankHealthHook,
     DeferredLossesHook,
@@ -20,10 +27,12 @@ __all__ = [
     'EMAHook',
     'EpochSeedHook',
     'FiniteCheckHook',
+    'FrozenBackboneHook',
     'NonFiniteError',
     'PretrainedCheckHook',
     'ProgressHook',
     'StepsCheckHook',
     'SummaryHook',
+    'TeacherCheckHook',
     'VocabularyCheckHook',
 ]

@@ -10,8 +10,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
-from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
+from mmlgd.checkpoints.files import read_checkpoint
+from mmlgd.checkpoints.parts import state_dict_of
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.errors import ConfigError
 from mmlgd.models import BaseTeacher
@@ -71,17 +71,22 @@ class FrozenModel(BaseModel):
         self.eval()
 
     @classmethod
-    def of_student(cls, student: Student, head: Optional[nn.Linear] = None) -> 'FrozenModel':
+    def of_student(cls, student: Student) -> 'FrozenModel':
         """Make a frozen model of a student.
 
         Args:
-            student (Student): The student; its modules are shared.
-            head (nn.Linear, optional): Head of a supervised classifier. Defaults to None.
+            student (Student): The student; its modules are copied.
 
         Returns:
             FrozenModel: In eval mode.
+
+        Raises:
+            ConfigError: The student's ``out_indices`` end with another stage than in training.
         """
-        parts = (student.backbone, student.neck, student.bank, student.names, student.data_preprocessor)
+        if student.neck is not None:
+            student.require_embeddings()
+        modules = student.backbone, student.neck, student.bank, student.names, student.data_preprocessor, student.head
+        *parts, head = copy.deepcopy(modules)
         return cls(*parts, student.config, student.teacher_id, head)
 
     @torch.no_grad()
@@ -115,7 +120,7 @@ class _Last(nn.Module):
 
 def load_frozen(
     source: Union[str, Path, Student],
-    vocabulary: Union[str, list, dict, None] = None,
+    vocabulary: Union[str, Path, list, dict, None] = None,
     backbone: Union[dict, None] = None,
     teacher: Optional[dict] = None,
 ) -> FrozenModel:
@@ -129,7 +134,7 @@ def load_frozen(
             classifier; - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'``
             for a random
               start: weights of ``backbone``.
-        vocabulary (str | list | dict, optional): Class names of an LGD student. Defaults to None: the names of
+        vocabulary (str | Path | list | dict, optional): Class names of an LGD student. Defaults to None: the names of
             training, which need no teacher.
         backbone (dict, optional): Config of the backbone, for a source without a config. Defaults to None.
         teacher (dict, optional): Config of the teacher, for names other than the names of training; without a ``type``,
@@ -150,16 +155,15 @@ def load_frozen(
         >>> model(torch.rand(2, 3, 64, 64)).features.shape
         torch.Size([2, 512])
     """
+    if not isinstance(source, Student):
+        source = str(source)
+        content = {} if source == 'none' or not _is_file_or_url(source) else read_checkpoint(source)
+        meta = content.get('meta')
+        has_config = isinstance(meta, dict) and isinstance(meta.get('cfg'), str)
+        if has_config or 'textual_bank.bank' in state_dict_of(content):
+            source = Student(SavedStudent(content, source), device='cpu')
     if isinstance(source, Student):
-        return FrozenModel.of_student(source if source.bank is None else source.with_names(vocabulary))
-    source = str(source)
-    content = {} if source == 'none' or not _is_file_or_url(source) else read_checkpoint(source)
-    state, meta = state_dict_of(content), content.get('meta')
-    if 'textual_bank.bank' in state or (isinstance(meta, dict) and isinstance(meta.get('cfg'), str)):
-        student = Student(SavedStudent(content, source), device='cpu', teacher=teacher)
-        if student.bank is not None:
-            return FrozenModel.of_student(student.with_names(vocabulary))
-        return FrozenModel.of_student(student, _linear_head(state, student.config['model'], source))
+        return FrozenModel.of_student(source if source.bank is None else source.with_names(vocabulary, teacher=teacher))
     if backbone is None:
         raise ConfigError(
             f'{source!r} does not define its backbone. Add a checkpoint of LGD training to the students, or give '
@@ -222,22 +226,6 @@ def extract(models: dict[str, FrozenModel], batches: Iterable[dict]) -> dict[str
     if not all(parts.values()):
         raise ConfigError('There are no images to evaluate.')
     return {name: Features(*(_joined(column) for column in zip(*rows))) for name, rows in parts.items()}
-
-
-def _linear_head(state: dict[str, Tensor], model: ConfigDict, source: str) -> Optional[nn.Linear]:
-    """Find the linear layer of a classifier that reads the features of :class:`Features`."""
-    parts = (model.get(part) for part in ('neck', 'head'))
-    neck, head = (str(part.get('type')).split('.')[-1] if isinstance(part, dict) else '' for part in parts)
-    if (neck, head) != ('GlobalAveragePooling', 'LinearClsHead'):
-        return None
-    weights = part_weights(state, 'head.fc', source)
-    shape = tuple(getattr(weights.get('weight'), 'shape', ()))
-    if len(shape) != 2:
-        raise CheckpointError(f'{source} has a head.fc.weight of shape {shape}, expected (classes, channels).')
-    layer = nn.Linear(shape[1], shape[0])
-    check_weights(layer, weights, source)
-    layer.load_state_dict(weights)
-    return layer.requires_grad_(False)
 
 
 def _joined(parts: tuple) -> Optional[Tensor]:

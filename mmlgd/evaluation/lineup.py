@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Optional, Union
 
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.runner import Runner
 from mmpretrain.registry import TRANSFORMS
 from torch.utils.data import DataLoader
 
-from mmlgd.errors import MissingFileError
 from mmlgd.student import Student
 from mmlgd.student.image_size import reading_pipeline, resized
 from mmlgd.student.saved import backbone_of
+from mmlgd.utils.configs import read_config
 
 from .frozen import FrozenModel, load_frozen, load_teacher
 from .splits import Split
@@ -24,7 +23,7 @@ Source = Union[str, Path, Student]
 
 def load_models(
     students: dict[str, Source],
-    names: Union[str, list, dict, None] = None,
+    names: Union[str, Path, list, dict, None] = None,
     backbone: Union[str, Path, None] = None,
     with_teacher: bool = False,
     teacher: Optional[dict] = None,
@@ -33,7 +32,7 @@ def load_models(
 
     Args:
         students (Dict[str, str | Path | Student]): Sources by name, as for :func:`load_frozen`.
-        names (str | list | dict, optional): Class names. Defaults to None: the names of training.
+        names (str | Path | list | dict, optional): Class names. Defaults to None: the names of training.
         backbone (str | Path, optional): Config with the backbone for sources that define none. Defaults to None: the
             backbone of the first source that defines one.
         with_teacher (bool): Load the first student's teacher as well, as ``'teacher'``. Defaults to False.
@@ -48,9 +47,7 @@ def load_models(
     models: dict[str, FrozenModel] = {}
     settings = None
     if backbone is not None:
-        if not Path(backbone).is_file():
-            raise MissingFileError(f'There is no config at {str(backbone)!r}, which --backbone gives.')
-        settings = backbone_of(Config.fromfile(backbone), backbone)
+        settings = backbone_of(read_config(backbone), backbone)
     # Load sources with a config first: the others may use their backbone.
     for name in sorted(students, key=lambda name: _is_start(students[name])):
         with torch.random.fork_rng():

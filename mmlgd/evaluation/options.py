@@ -7,7 +7,7 @@ from typing import Union
 from mmlgd.datasets.sizes import LARGEST
 from mmlgd.errors import ConfigError, brief
 from mmlgd.student import Student
-from mmlgd.utils.validation import require, whole
+from mmlgd.utils.validation import listed, require, whole
 
 RANGES = dict(
     size=whole('size in pixels', 8, LARGEST),
@@ -38,9 +38,9 @@ def students_of(
         {'student': 'a.pth', 'random': 'none'}
     """
     pairs = list(students.items()) if isinstance(students, dict) else []
-    for one in students if isinstance(students, (list, tuple)) else []:
+    for one in [] if students is None or pairs else listed(students):
         require(
-            re.fullmatch(r'[^=]+=.+', one) is not None,
+            isinstance(one, str) and re.fullmatch(r'[^=]+=.+', one) is not None,
             f'--students takes NAME=SOURCE, got {brief(one)!r}; for example random=none.',
         )
         pairs.append(tuple(one.split('=', 1)))

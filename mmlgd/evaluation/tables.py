@@ -15,8 +15,8 @@ from mmlgd.errors import ConfigError
 from mmlgd.student import Student
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.files import require_writable, write_whole
-from mmlgd.utils.seeds import seed_number
-from mmlgd.utils.validation import above_zero, require
+from mmlgd.utils.seeds import seed_number, seeded
+from mmlgd.utils.validation import above_zero, listed, require
 
 from .figures import as_markdown, measure
 from .frozen import Features, extract
@@ -27,12 +27,13 @@ from .splits import check_classes, drawn, load_split
 logger = logging.getLogger(__name__)
 
 
+@seeded(0)  # data loaders draw numbers: the caller's generators stay as they are
 def evaluate(
     checkpoint: Union[str, Path, Student, None] = None,
     *,
     data: Union[str, Path],
     students: Union[list[str], dict, None] = None,
-    names: Union[list[str], str, dict, None] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
     teacher: bool = False,
     teacher_options: Optional[dict] = None,
     backbone: Union[str, Path, None] = None,
@@ -58,8 +59,8 @@ def evaluate(
         students (List[str] | dict, optional): Several students, as NAME=SOURCE; SOURCE is a checkpoint, ``none`` or
             ``torchvision://NAME``. In Python it can also be a dict of sources or of :class:`~mmlgd.Student`. Defaults
             to None.
-        names (List[str] | str | dict, optional): Vocabulary in label order: a text file, a known set, or the names
-            themselves. Defaults to None: the names of training.
+        names (List[str] | str | Path | dict, optional): Vocabulary in label order: a text file, a known set, or the
+            names themselves. Defaults to None: the names of training.
         teacher (bool): Evaluate the first student's teacher as well. Defaults to False.
         teacher_options (dict, optional): Changes to the teachers' configs, such as pretrained=FILE. Defaults to None.
         backbone (str | Path, optional): Config with the backbone of ``none`` and ``torchvision://``. Defaults to the
@@ -99,7 +100,7 @@ def evaluate(
     size, k, batch_size, workers = (
         RANGES[name](value) if value is not None else None for name, value in options.items()
     )
-    labels, seeds = [share(one) for one in labels], [seed_number(seed) for seed in seeds]
+    labels, seeds = [share(one) for one in listed(labels)], [seed_number(seed) for seed in listed(seeds)]
     c = None if c is None else above_zero(c)
     require_once(labels=labels, seeds=seeds)
     for split in ('train', 'val'):
@@ -107,7 +108,7 @@ def evaluate(
     if find_spec('sklearn') is None:  # before any work
         raise ConfigError('The linear probes need scikit-learn: `pip install "mmlgd[evaluation]"`.')
     require_writable(out)
-    names = load_vocabulary(names[0] if isinstance(names, list) and len(names) == 1 else names) if names else None
+    names = None if names is None else load_vocabulary(names)
 
     started = time.time()
     with DefaultScope.overwrite_default_scope('mmpretrain'):

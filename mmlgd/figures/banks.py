@@ -1,6 +1,5 @@
 """Figures of both banks: similarities of their rows, and drift of the prototypes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Union
 
@@ -14,7 +13,7 @@ from mmlgd.evaluation import unit_rows
 from mmlgd.models.banks import read_text_state, read_visual_state
 from mmlgd.utils.files import require_writable
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
-from mmlgd.utils.validation import require
+from mmlgd.utils.validation import listed, require
 
 from .looking import save
 
@@ -40,7 +39,7 @@ class Banks(NamedTuple):
     visited: np.ndarray
 
 
-def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -> list[Path]:
+def draw_banks(checkpoints: Union[list[str], str, Path], *, out_dir: Union[str, Path] = '.') -> list[Path]:
     """Draw both banks of a run: similarities of their rows and, with several checkpoints, drift of the prototypes.
 
     banks.png shows the latest checkpoint; with two or more checkpoints, drift.png is drawn, too. Neither teacher nor
@@ -48,7 +47,7 @@ def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -
     default_hooks.checkpoint.max_keep_ckpts=-1.
 
     Args:
-        checkpoints (Sequence[str]): Checkpoints of one run, in any order.
+        checkpoints (List[str] | str | Path): Checkpoints of one run, in any order.
         out_dir (str | Path): Folder for the figures. Defaults to the current folder.
 
     Returns:
@@ -56,7 +55,7 @@ def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -
 
     Raises:
         CheckpointError: A checkpoint has no banks, or a queue of images instead of the visual bank.
-        ConfigError: The checkpoints have different class names.
+        ConfigError: There are no checkpoints, or they have different class names.
         WriteError: The folder is not writable; this is checked first.
 
     Examples:
@@ -65,6 +64,8 @@ def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -
     """
     out_dir = Path(out_dir)
     require_writable(out_dir)
+    checkpoints = listed(checkpoints)
+    require(bool(checkpoints), 'There are no banks to draw: give at least one checkpoint.')
     run = sorted((read_banks(file) for file in checkpoints), key=lambda banks: banks.epoch)
     require(
         all(banks.names == run[0].names for banks in run),
@@ -77,11 +78,11 @@ def draw_banks(checkpoints: Sequence[str], *, out_dir: Union[str, Path] = '.') -
     return drawn
 
 
-def read_banks(file: str) -> Banks:
+def read_banks(file: Union[str, Path]) -> Banks:
     """Read the banks of a checkpoint.
 
     Args:
-        file (str): A checkpoint of LGD training.
+        file (str | Path): A checkpoint of LGD training.
 
     Returns:
         Banks: Its banks.

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Optional, Union
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.device import get_device
 from torch import Tensor
 
+from mmlgd.errors import ConfigError
 from mmlgd.evaluation import FrozenModel, extract, load_teacher
 from mmlgd.student import Student
 from mmlgd.student.images import ImageSource, batches, find_images, preparation
+from mmlgd.utils.files import require_writable
 
 
 @dataclass
@@ -35,28 +38,28 @@ class Seen:
 
 
 def look(
-    checkpoint: str,
-    images: Union[str, Sequence[str]],
+    checkpoint: Union[str, Path],
+    images: Union[str, Path, Sequence[str]],
     limit: int,
     with_teacher: bool,
-    names: Optional[str] = None,
+    names: Union[str, Path, list, dict, None] = None,
     teacher_options: Optional[dict] = None,
 ) -> Seen:
     """Embed images.
 
     Args:
-        checkpoint (str): A checkpoint of LGD training, or its published file.
-        images (str | Sequence[str]): Files or folders.
+        checkpoint (str | Path): A checkpoint of LGD training, or its published file.
+        images (str | Path | Sequence[str]): Files or folders.
         limit (int): Maximum number of images, evenly spread over all.
         with_teacher (bool): Whether to run the teacher, too.
-        names (str, optional): Vocabulary. Defaults to None: the names of training.
+        names (str | Path | list | dict, optional): Vocabulary. Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the teacher's config. Defaults to None.
 
     Returns:
         Seen: The readable images, at least one.
     """
     student = Student(checkpoint, teacher=teacher_options).with_names(names)
-    sources = find_images([images] if isinstance(images, str) else list(images))
+    sources = find_images(images)
     if len(sources) > limit:
         sources = [sources[i] for i in np.linspace(0, len(sources) - 1, limit).astype(int)]
     models = dict(student=FrozenModel.of_student(student))
@@ -80,12 +83,34 @@ def look(
     )
 
 
+def require_figure(out: Union[str, Path]) -> Path:
+    """Refuse a file that a figure cannot be written to, before the work starts.
+
+    Args:
+        out (str | Path): The file.
+
+    Returns:
+        Path: The same file.
+
+    Raises:
+        ConfigError: It is a folder, or its suffix is not that of a format of matplotlib.
+        WriteError: Its folder is not writable.
+    """
+    out = Path(out)
+    known = FigureCanvasAgg.filetypes
+    if out.is_dir() or out.suffix[1:].lower() not in known:
+        kind = 'a folder' if out.is_dir() else f'a file that ends with {out.suffix!r}'
+        raise ConfigError(f'A figure goes into a file such as figure.png or figure.pdf; {str(out)!r} is {kind}.')
+    require_writable(out.parent)
+    return out
+
+
 def save(figure: Figure, file: Path) -> Path:
     """Write a figure; create its folder if needed.
 
     Args:
         figure (Figure): The figure.
-        file (Path): The PNG to write.
+        file (Path): The file to write.
 
     Returns:
         Path: The same file.

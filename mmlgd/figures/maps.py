@@ -1,6 +1,5 @@
 """A map of images as student and teacher embed them, coloured by the teacher's pseudo class."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Optional, Union
 
@@ -12,22 +11,21 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from mmlgd.errors import ConfigError
-from mmlgd.utils.files import require_writable
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.style import CLASSES, FAINT, INK, STUDENT, STYLE, TEACHER, clipped
 from mmlgd.utils.validation import whole
 
-from .looking import Seen, look, save
+from .looking import Seen, look, require_figure, save
 
 OTHERS = '#d5d8dc'
 SCATTERED = 0.5  # median distance from the middle, in spreads of the map: above this, a class is not one cluster
 
 
 def draw_map(
-    checkpoint: str,
-    images: Sequence[str],
+    checkpoint: Union[str, Path],
+    images: Union[list[str], str, Path],
     *,
-    names: Optional[str] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
     teacher_options: Optional[dict] = None,
     method: Literal['tsne', 'umap'] = 'tsne',
     max_images: int = 2000,
@@ -42,23 +40,24 @@ def draw_map(
     scikit-learn's; umap needs ``pip install umap-learn``.
 
     Args:
-        checkpoint (str): A checkpoint of LGD training, or its published file.
-        images (Sequence[str]): Files or folders.
-        names (str, optional): Vocabulary: a text file or a known set. Defaults to None: the names of training.
+        checkpoint (str | Path): A checkpoint of LGD training, or its published file.
+        images (List[str] | str | Path): Files or folders.
+        names (List[str] | str | Path | dict, optional): Vocabulary: a text file, a known set, or the names themselves.
+            Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the teacher's config, such as pretrained=FILE. Defaults to None.
         method (str): tsne or umap. Defaults to tsne.
         max_images (int): Maximum number of images, evenly spread. Defaults to 2000.
         classes (int): Number of the most frequent pseudo classes that get a colour, at most 12; the others are grey.
             Defaults to 12.
         seed (int): Seed of the layouts. Defaults to 0.
-        out (str | Path): The PNG to write. Defaults to embeddings.png.
+        out (str | Path): The file to write, ``.png`` or another format of matplotlib. Defaults to embeddings.png.
 
     Returns:
-        Path: The PNG.
+        Path: The file.
 
     Raises:
         CheckpointError: The checkpoint is not from LGD training.
-        ConfigError: A number is out of its range, or there are too few images for a map.
+        ConfigError: ``out`` is no file for a figure, a number is out of its range, or there are too few images.
         ImportError: The library of the method is not installed.
         WriteError: The folder is not writable; this is checked first.
 
@@ -68,10 +67,10 @@ def draw_map(
     """
     max_images, classes = whole('images', 10, 10**6)(max_images), whole('classes', 0, len(CLASSES))(classes)
     seed = seed_number(seed)
-    require_writable(Path(out).parent)
+    out = require_figure(out)
     seen = look(checkpoint, images, max_images, True, names, teacher_options)
     with rc_context(STYLE):
-        return save(_draw(seen, method, classes, seed), Path(out))
+        return save(_draw(seen, method, classes, seed), out)
 
 
 def layout(embeddings: Tensor, method: str, seed: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """A figure of images with their nearest class names and prototypes in the joint space."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, Union
 
@@ -12,20 +11,19 @@ from mmlgd.checkpoints import read_checkpoint, state_dict_of
 from mmlgd.evaluation import unit_rows
 from mmlgd.models.banks import read_text_state, read_visual_state
 from mmlgd.models.base_bank import PROTOTYPES, saved_role
-from mmlgd.utils.files import require_writable
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
 from mmlgd.utils.validation import whole
 
-from .looking import Seen, look, save
+from .looking import Seen, look, require_figure, save
 
 COLUMNS = 2  # images side by side
 
 
 def draw_neighbours(
-    checkpoint: str,
-    images: Sequence[str],
+    checkpoint: Union[str, Path],
+    images: Union[list[str], str, Path],
     *,
-    names: Optional[str] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
     teacher_options: Optional[dict] = None,
     max_images: int = 12,
     topk: int = 4,
@@ -37,21 +35,22 @@ def draw_neighbours(
     bank: means of the images that the teacher assigned to a class. Other names change only the class names.
 
     Args:
-        checkpoint (str): A checkpoint of LGD training, or its published file.
-        images (Sequence[str]): Files or folders.
-        names (str, optional): Vocabulary: a text file or a known set. Defaults to None: the names of training.
+        checkpoint (str | Path): A checkpoint of LGD training, or its published file.
+        images (List[str] | str | Path): Files or folders.
+        names (List[str] | str | Path | dict, optional): Vocabulary: a text file, a known set, or the names themselves.
+            Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, such as
             pretrained=FILE. Defaults to None.
         max_images (int): Maximum number of images, evenly spread. Defaults to 12.
         topk (int): Number of nearest names and of nearest prototypes. Defaults to 4.
-        out (str | Path): The PNG to write. Defaults to neighbours.png.
+        out (str | Path): The file to write, ``.png`` or another format of matplotlib. Defaults to neighbours.png.
 
     Returns:
-        Path: The PNG.
+        Path: The file.
 
     Raises:
         CheckpointError: The checkpoint is not from LGD training.
-        ConfigError: A number is out of its range.
+        ConfigError: ``out`` is no file for a figure, a number is out of its range.
         WriteError: The folder is not writable; this is checked first.
 
     Examples:
@@ -59,10 +58,10 @@ def draw_neighbours(
         >>> mmlgd.draw_neighbours('work_dirs/lgd/epoch_200.pth', ['photos'])  # doctest: +SKIP
     """
     max_images, topk = whole('images', 1, 10**4)(max_images), whole('neighbours', 1, 100)(topk)
-    require_writable(Path(out).parent)
+    out = require_figure(out)
     seen = look(checkpoint, images, max_images, False, names, teacher_options)
     with rc_context(STYLE):
-        return save(_draw(seen, read_prototypes(checkpoint), topk), Path(out))
+        return save(_draw(seen, read_prototypes(checkpoint), topk), out)
 
 
 def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:

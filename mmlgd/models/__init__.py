@@ -1,17 +1,19 @@
 """Models: the LGD algorithm and its parts."""
 
 from .augmentation import MoCoV2Augmentation
+from .bankless_terms import CosineTerm, RegressionTerm, SimilarityTerm
 from .banks import TextualSemanticsBank, VisualSemanticsBank
 from .base_bank import Bank, BankRows
 from .embedded import Embedded
 from .lgd import LGD
 from .losses import CosineLoss, DistillationLoss, LGDLoss
 from .necks import ProjectionNeck
+from .places import StudentPlaces, place_map
 from .precision import auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
-from .terms import CosineTerm, CrossEntropyTerm, Term
+from .terms import CrossEntropyTerm, Term
 
 __all__ = [
     'LGD',
@@ -30,8 +32,12 @@ __all__ = [
     'PretrainDataPreprocessor',
     'ProjectionNeck',
     'QueueBank',
+    'RegressionTerm',
+    'SimilarityTerm',
+    'StudentPlaces',
     'Term',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
     'auto_optim_wrapper',
+    'place_map',
 ]

@@ -107,7 +107,7 @@ class TextualSemanticsBank(Bank):
 
     Args:
         teacher (BaseTeacher): Provides the text tower; not kept.
-        vocabulary (str | list | dict): Class names, see :func:`~mmlgd.text.load_vocabulary`. Row k is label k.
+        vocabulary (str | Path | list | dict): Class names, see :func:`~mmlgd.text.load_vocabulary`. Row k is label k.
         templates (str | list): Prompt templates, see :func:`~mmlgd.text.load_templates`. Defaults to
             ``'openai-imagenet-80'``, as published.
         transfer (bool): Keep this bank when a checkpoint with other names or templates is loaded. This allows zero-shot
@@ -129,7 +129,7 @@ class TextualSemanticsBank(Bank):
     def __init__(
         self,
         teacher: BaseTeacher,
-        vocabulary: Union[str, list, dict],
+        vocabulary: Union[str, Path, list, dict],
         templates: Union[str, list] = DEFAULT_TEMPLATES,
         transfer: bool = False,
         cache_dir: Optional[str] = None,

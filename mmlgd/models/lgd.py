@@ -16,9 +16,12 @@ from mmlgd.utils.validation import checked_settings, require
 
 from .base_bank import PROTOTYPES, QUEUED, Bank, saved_role
 from .compilation import compile_module
+from .embedded import Embedded
 from .losses import DistillationLoss
 from .necks import fit_neck
+from .places import fit_places
 from .teachers import BaseTeacher
+from .teachers.base import no_places
 from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
 
@@ -30,10 +33,14 @@ class LGD(BaseSelfSupervisor):
 
         x = preprocess(images)  # (N, 3, H, W)
         s = neck(backbone(x))  # (N, D) unit, the student, trained
-        t = teacher.encode_image(x)  # (N, D) unit, frozen
+        t = teacher.encode(x)  # (N, D) unit, frozen
         loss = sum(term(s, t, banks[term.bank]) for term in terms)
         #    = a * H(t~[VSB, t], s~[VSB, t]) + (1 - a) * H(t~TSB, s~TSB) of the paper's two terms
         VSB = LGKA(VSB, t, TSB)  # after the losses
+
+    With terms on places (dense LGD), s and t also have an embedding of each place of the last feature map,
+    (N, h, w, D) unit, from the same passes and the same neck. P of these places, the same of s and t, are drawn in each
+    step; they go through the same terms, and those of t into a queue of places.
 
     The teacher is not a sub-module: it follows ``.to(device)``, but the optimizer, DDP, ``train()``, ``init_weights()``
     and the checkpoint never see it.
@@ -51,6 +58,10 @@ class LGD(BaseSelfSupervisor):
             ``'mmlgd.VisualSemanticsBank'``, its size comes from the textual bank. Defaults to the published values.
         queue (dict, optional): The bank ``'queue'`` of the terms; at least one term must read it. ``type`` defaults to
             ``'mmlgd.QueueBank'``. Defaults to None: no queue.
+        place_queue (dict, optional): The bank ``'place_queue'`` of terms on places, likewise; it gets the drawn places
+            of the teacher. Defaults to None: no such queue.
+        places (dict, optional): Where the student's places lie; ``type`` defaults to ``'mmlgd.StudentPlaces'``. Only
+            with terms on places. Defaults to None: on the last feature map.
         predict_teacher (bool): Let :meth:`predict` score with the teacher too, so that the log shows both side by
             side. Defaults to True.
         channels_last (bool): Keep images, student and teacher in channels-last memory, which makes convolutions faster
@@ -63,7 +74,8 @@ class LGD(BaseSelfSupervisor):
 
     Raises:
         ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension, a term reads a bank that the model
-            lacks, or no term reads the queue; the message names both.
+            lacks, or no term reads a queue; a term compares places that student or teacher do not have, or no term
+            does and there is ``places``. The message names both.
     """
 
     @checked_settings
@@ -76,6 +88,8 @@ class LGD(BaseSelfSupervisor):
         loss: Optional[dict] = None,
         visual_bank: Optional[dict] = None,
         queue: Optional[dict] = None,
+        place_queue: Optional[dict] = None,
+        places: Optional[dict] = None,
         predict_teacher: bool = True,
         channels_last: bool = False,
         compile: Union[bool, str] = False,
@@ -105,13 +119,21 @@ class LGD(BaseSelfSupervisor):
         self.visual_bank = build_part(
             visual_bank, 'model.visual_bank', 'mmlgd.VisualSemanticsBank', offered=dict(num_classes=k), embed_dim=d
         )
-        self.queue = None if queue is None else build_part(queue, 'model.queue', 'mmlgd.QueueBank', embed_dim=d)
+        self.queue = _queue(queue, 'model.queue', d)
+        self.place_queue = _queue(place_queue, 'model.place_queue', d)
         self.criterion: DistillationLoss = build_part(loss, 'model.loss', 'mmlgd.LGDLoss')
         require(
             isinstance(self.criterion, DistillationLoss),
             f'model.loss is a {type(self.criterion).__name__}, which is not a list of terms.',
         )
         self.criterion.check_banks(self.banks)
+        compared = ', '.join(self.criterion.needs_places)
+        if compared and not teacher.has_places:
+            raise no_places(teacher.tower_name)
+        require(
+            places is None or bool(compared), 'No term compares places: leave model.places out, or add on="places".'
+        )
+        self.places = fit_places(places, student, backbone, self.neck) if compared else None
         self.predict_teacher = predict_teacher
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.backbone.to(memory_format=self.memory_format)
@@ -134,7 +156,7 @@ class LGD(BaseSelfSupervisor):
     @property
     def banks(self) -> dict[str, Bank]:
         """Dict[str, Bank]: All banks, by the names that terms use."""
-        banks = dict(text=self.textual_bank, visual=self.visual_bank, queue=self.queue)
+        banks = dict(text=self.textual_bank, visual=self.visual_bank, queue=self.queue, place_queue=self.place_queue)
         return {name: bank for name, bank in banks.items() if bank is not None}
 
     @property
@@ -159,10 +181,11 @@ class LGD(BaseSelfSupervisor):
         data_samples: Optional[list[DataSample]] = None,
         mode: str = 'tensor',
         teacher_embeddings: Optional[Tensor] = None,
+        teacher_places: Optional[Tensor] = None,
     ):
         """Run one of ``'tensor'`` (backbone features), ``'loss'`` and ``'predict'``, as mmengine asks."""
         if mode == 'loss':
-            return self.loss(inputs, data_samples, teacher_embeddings)
+            return self.loss(inputs, data_samples, teacher_embeddings, teacher_places)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)
@@ -172,6 +195,7 @@ class LGD(BaseSelfSupervisor):
         inputs: Tensor,
         data_samples: Optional[list[DataSample]] = None,
         teacher_embeddings: Optional[Tensor] = None,
+        teacher_places: Optional[Tensor] = None,
     ) -> dict[str, Tensor]:
         """Compute the terms of a step, then update the banks that they read.
 
@@ -180,22 +204,42 @@ class LGD(BaseSelfSupervisor):
             data_samples (List[DataSample], optional): Not used; LGD needs no labels.
             teacher_embeddings (Tensor, optional): (N, D) of these very views, from a store. Defaults to None: the
                 teacher computes them.
+            teacher_places (Tensor, optional): (N, h, w, D) of these very views, beside ``teacher_embeddings``, if terms
+                compare places. Defaults to None.
 
         Returns:
             Dict[str, Tensor]: A scalar for each term, for the paper's ``loss_visual`` and ``loss_textual``; they sum
             to the loss.
+
+        Raises:
+            ConfigError: Terms compare places, and the embeddings come without them.
         """
         inputs = self._checked(inputs)
-        s = self.embed(inputs)  # (N, D)
-        if teacher_embeddings is None:
-            t = self.teacher.encode_image(inputs)  # (N, D)
-        else:
-            t = F.normalize(teacher_embeddings.float(), dim=-1)  # (N, D), stored in half precision
+        s = self._learned(inputs)  # (N, D), places (N, h, w, D)
+        t = self._taught(inputs, teacher_embeddings, teacher_places)  # (N, D), places (N, h', w', D)
         banks = self.read_banks
         losses = self.criterion(s, t, {name: bank.rows() for name, bank in banks.items()})
-        for bank in banks.values():
-            bank.update(t, self.textual_bank.bank)
+        for name, bank in banks.items():
+            bank.update(t.drawn_places() if name == 'place_queue' else t.image, self.textual_bank.bank)
         return losses
+
+    def _learned(self, inputs: Tensor) -> Embedded:
+        feats = self.extract_feat(inputs)
+        places = None if self.places is None else self.places(feats, self.backbone, self.neck, inputs.shape[-2:])
+        return Embedded(self.neck(feats), places)
+
+    def _taught(self, inputs: Tensor, image: Optional[Tensor], places: Optional[Tensor]) -> Embedded:
+        compared = self.criterion.needs_places
+        if image is None:
+            t = self.teacher.encode(inputs, places=bool(compared))
+        elif compared and places is None:
+            raise ConfigError(
+                f'{", ".join(compared)} compare places, but the stored embeddings come without. Train with the live '
+                f'teacher, or take the terms on places out.'
+            )
+        else:  # stored in half precision
+            t = Embedded(*(None if x is None else F.normalize(x.float(), dim=-1) for x in (image, places)))
+        return t.draw(self.criterion.places) if self.criterion.places else t
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None) -> list[DataSample]:
@@ -249,6 +293,10 @@ class LGD(BaseSelfSupervisor):
     def _apply(self, fn, *args, **kwargs):
         self.teacher._apply(fn, *args, **kwargs)  # .to(), .cuda(), .half(): the teacher follows the student
         return super()._apply(fn, *args, **kwargs)
+
+
+def _queue(settings: Optional[dict], where: str, embed_dim: int) -> Optional[Bank]:
+    return None if settings is None else build_part(settings, where, 'mmlgd.QueueBank', embed_dim=embed_dim)
 
 
 def _check_joint_space(neck: dict, embed_dim: int) -> None:

@@ -10,18 +10,25 @@ from mmlgd.registry import MODELS
 from mmlgd.utils.building import build_part
 from mmlgd.utils.validation import checked_settings, require
 
+from .bankless_terms import CosineTerm
 from .base_bank import BankRows
-from .terms import CosineTerm, CrossEntropyTerm, Term
+from .embedded import Embedded
+from .places import to_grid
+from .terms import CrossEntropyTerm, Term
 
-# What to do about a missing bank, for the error message.
-_GIVE = dict(queue='Give it one, model.queue=dict(size=8192), or take the term out.')
+# The banks that a model has only if its config says so, for error messages.
+_QUEUES = dict(
+    queue=('model.queue', 'dict(bank="queue", self_logit=True)'),
+    place_queue=('model.place_queue', 'dict(bank="place_queue", on="places", self_logit=True)'),
+)
 
 
 @MODELS.register_module()
 class DistillationLoss(nn.Module):
     """A loss as the list of its terms.
 
-    SEED is one term, the paper's LGD two (:class:`~mmlgd.LGDLoss`), LGD with a queue three.
+    SEED is one term, the paper's LGD two (:class:`~mmlgd.LGDLoss`), LGD with a queue three. Dense LGD adds terms on
+    places; all of them compare the same places, which are drawn once a step.
 
     Args:
         terms (list): Settings, whose ``type`` defaults to ``'mmlgd.CrossEntropyTerm'``, or instances of
@@ -60,6 +67,16 @@ class DistillationLoss(nn.Module):
         return frozenset(term.bank for term in self.terms if term.bank is not None and term.weight > 0)
 
     @property
+    def needs_places(self) -> tuple[str, ...]:
+        """Tuple[str]: Names of the terms with a weight that compare places; empty if images are enough."""
+        return tuple(term.name for term in self.terms if term.on == 'places' and term.weight > 0)
+
+    @property
+    def places(self) -> int:
+        """int: How many places a step are drawn: as many as the term with most of them compares; 0 without such."""
+        return max((term.places for term in self.terms if term.weight > 0), default=0)
+
+    @property
     def student_temperature(self) -> float:
         """float: Temperature of class-name scores: of the term over class names, else of the first term, else 0.2."""
         return next((term.student_temperature for term in self._sharpened()), 0.2)
@@ -76,29 +93,36 @@ class DistillationLoss(nn.Module):
             banks (Collection[str]): Names of the model's banks.
 
         Raises:
-            ConfigError: The model lacks a bank that a term reads, or no term reads its queue.
+            ConfigError: The model lacks a bank that a term reads, or no term reads one of its queues.
         """
         kind = type(self).__name__
         for bank in sorted(self.reads - {*banks, *self.optional_banks}):
-            hint = _GIVE.get(bank, 'Change the bank of the term.')
+            hint = 'Change the bank of the term.'
+            if bank in _QUEUES:
+                hint = f'Give it one, {_QUEUES[bank][0]}=dict(size=8192), or take the term out.'
             raise ConfigError(
                 f'model.loss, a {kind}, has a term over the bank {bank!r}, which the model lacks: it has '
                 f'{", ".join(banks)}. {hint}'
             )
-        require(
-            'queue' not in banks or 'queue' in self.reads,
-            f'model.queue is a bank that no term of model.loss, a {kind}, reads. Leave model.queue out, or add the '
-            f'term dict(bank="queue", self_logit=True).',
-        )
+        for bank, (setting, term) in _QUEUES.items():
+            require(
+                bank not in banks or bank in self.reads,
+                f'{setting} is a bank that no term of model.loss, a {kind}, reads. Leave {setting} out, or add the '
+                f'term {term}.',
+            )
 
     def forward(
-        self, student: Tensor, teacher: Tensor, banks: Optional[Mapping[str, BankRows]] = None
+        self,
+        student: Union[Tensor, Embedded],
+        teacher: Union[Tensor, Embedded],
+        banks: Optional[Mapping[str, BankRows]] = None,
     ) -> dict[str, Tensor]:
         """Compare student and teacher, term by term.
 
         Args:
-            student (Tensor): (N, D), unit rows, with gradient.
-            teacher (Tensor): (N, D), unit rows.
+            student (Tensor | Embedded): (N, D), unit rows, with gradient; with places, if a term compares them.
+            teacher (Tensor | Embedded): (N, D), unit rows, and likewise. The student's places are brought to its grid.
+                If it has not drawn places, they are drawn here.
             banks (Mapping[str, BankRows], optional): Rows (K, D) by the name of their bank. Defaults to None: no banks.
 
         Returns:
@@ -106,20 +130,44 @@ class DistillationLoss(nn.Module):
 
         Raises:
             ValueError: Dimensions do not fit.
-            ConfigError: A bank is missing.
+            ConfigError: A bank is missing, or places are.
         """
         banks = banks or {}
-        _check_shapes(student, teacher, banks)
+        s, t = (x if isinstance(x, Embedded) else Embedded(x) for x in (student, teacher))
+        _check_shapes(s.image, t.image, banks)
+        compared = dict(image=(s.image, t.image))
+        if self.needs_places:
+            s, t = self._aligned(s, t)
+            compared['grids'] = s.places.flatten(1, 2), t.places.flatten(1, 2)  # (N, h*w, D) both
+            if self.places:
+                compared['places'] = s.drawn_places(), t.drawn_places()  # (P, D) both
         return {
-            term.name: term(student, teacher, banks.get(term.bank))
+            term.name: term(*_of_term(term, compared), banks.get(term.bank))
             for term in self.terms
             if term.bank in banks or term.bank not in self.optional_banks
         }
 
+    def _aligned(self, s: Embedded, t: Embedded) -> tuple[Embedded, Embedded]:
+        """Bring the student's places to the teacher's grid, and draw the same of both."""
+        for who, x in (('student', s), ('teacher', t)):
+            require(
+                x.places is not None,
+                f'{", ".join(self.needs_places)} compare places, but the {who} comes without: pass '
+                f'Embedded(image, places).',
+            )
+        if (s.places.shape[0], s.places.shape[-1]) != (t.places.shape[0], t.places.shape[-1]):
+            raise ValueError(
+                f'Expected places of the same images (N, h, w, D), got student {tuple(s.places.shape)}, teacher '
+                f'{tuple(t.places.shape)}.'
+            )
+        if t.drawn is None and self.places:
+            t = t.draw(self.places)
+        return Embedded(s.image, to_grid(s.places.float(), t.places.shape[1:3]), t.drawn), t
+
     def _sharpened(self) -> list[Term]:
         """List the terms with temperatures, terms over class names first."""
         terms = [term for term in self.terms if term.student_temperature is not None]
-        return sorted(terms, key=lambda term: term.bank != 'text')
+        return sorted(terms, key=lambda term: (term.bank != 'text', term.on != 'image'))
 
 
 @MODELS.register_module()
@@ -195,8 +243,8 @@ class LGDLoss(DistillationLoss):
 
     def forward(
         self,
-        student: Tensor,
-        teacher: Tensor,
+        student: Union[Tensor, Embedded],
+        teacher: Union[Tensor, Embedded],
         textual_bank: Union[Tensor, Mapping[str, BankRows]],
         visual_bank: Optional[Tensor] = None,
         visited: Optional[Tensor] = None,
@@ -206,8 +254,8 @@ class LGDLoss(DistillationLoss):
         r"""Compare student and teacher over the banks.
 
         Args:
-            student (Tensor): (N, D), unit rows, with gradient.
-            teacher (Tensor): (N, D), unit rows.
+            student (Tensor | Embedded): (N, D), unit rows, with gradient.
+            teacher (Tensor | Embedded): (N, D), unit rows.
             textual_bank (Tensor | Mapping[str, BankRows]): (K, D), unit rows; or all banks by name, as in any
                 :class:`DistillationLoss`, without the arguments below.
             visual_bank (Tensor, optional): (K, D), or (M, D) if it is a queue. Defaults to None: see above.
@@ -234,7 +282,7 @@ class LGDLoss(DistillationLoss):
 
 @MODELS.register_module()
 class CosineLoss(DistillationLoss):
-    r"""Regression of the teacher's embedding without a bank: one :class:`~mmlgd.models.terms.CosineTerm`.
+    r"""Regression of the teacher's embedding without a bank: one :class:`~mmlgd.models.bankless_terms.CosineTerm`.
 
     Examples:
         >>> import torch
@@ -253,6 +301,16 @@ def _built(term: Any, where: str) -> Term:
         term = build_part(term, where, 'mmlgd.CrossEntropyTerm')
     require(isinstance(term, Term), f'{where} is a {type(term).__name__}, which is not a loss term.')
     return term
+
+
+def _of_term(term: Term, compared: dict[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Pick what a term compares: images, drawn places (the first ones, if it takes fewer), or all places."""
+    if term.on == 'image' or not term.weight:  # without weight it is a constant 0, and there may be no places
+        return compared['image']
+    if not term.draws:
+        return compared['grids']
+    s, t = compared['places']
+    return s[: term.places], t[: term.places]
 
 
 def _check_shapes(student: Tensor, teacher: Tensor, banks: Mapping[str, BankRows]) -> None:

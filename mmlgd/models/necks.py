@@ -45,8 +45,7 @@ def channels_of(backbone: nn.Module, size: int) -> int:
     """Find the width of a backbone's last feature with one pass of zeros.
 
     Args:
-        backbone (nn.Module): Takes (N, 3, H, W), returns a tuple of features. It is not changed: the pass runs in eval
-            mode, so that batch norm statistics stay the same.
+        backbone (nn.Module): See :func:`features_of_zeros`.
         size (int): Height and width of the zeros in pixels.
 
     Returns:
@@ -60,6 +59,23 @@ def channels_of(backbone: nn.Module, size: int) -> int:
         >>> channels_of(ResNet(18), 32)
         512
     """
+    return pooled(features_of_zeros(backbone, size)).shape[1]
+
+
+def features_of_zeros(backbone: nn.Module, size: int) -> tuple[Tensor, ...]:
+    """Pass one image of zeros through a backbone, to see what it returns.
+
+    Args:
+        backbone (nn.Module): Takes (N, 3, H, W), returns a tuple of features. It is not changed: the pass runs in eval
+            mode, so that batch norm statistics stay the same.
+        size (int): Height and width of the zeros in pixels.
+
+    Returns:
+        Tuple[Tensor]: Its features.
+
+    Raises:
+        ConfigError: The backbone cannot take such images.
+    """
     is_training, kind = backbone.training, type(backbone).__name__
     if 'NHWC' in str(getattr(getattr(backbone, 'timm_model', None), 'output_fmt', '')):
         raise ConfigError(
@@ -69,7 +85,7 @@ def channels_of(backbone: nn.Module, size: int) -> int:
     backbone.eval()
     try:
         with torch.no_grad():
-            return pooled(backbone(next(backbone.parameters()).new_zeros(1, 3, size, size))).shape[1]
+            return backbone(next(backbone.parameters()).new_zeros(1, 3, size, size))
     except ConfigError:
         raise
     except Exception as error:  # each backbone has its own error for a size that it does not support
@@ -99,10 +115,23 @@ def fit_neck(neck: dict, backbone: nn.Module, settings: dict, embed_dim: int) ->
     neck = {'type': 'mmlgd.ProjectionNeck', 'out_channels': embed_dim, **neck}
     kind = MODELS.get(neck['type']) if isinstance(neck['type'], str) else neck['type']
     if 'in_channels' not in neck and kind is not None and 'in_channels' in inspect.signature(kind).parameters:
-        patches = getattr(getattr(backbone, 'timm_model', None), 'patch_embed', None)
-        size = settings.get('img_size') or getattr(patches, 'img_size', None) or 224
-        neck['in_channels'] = channels_of(backbone, size if isinstance(size, int) else max(size))
+        neck['in_channels'] = channels_of(backbone, size_of(backbone, settings))
     return neck
+
+
+def size_of(backbone: nn.Module, settings: dict) -> int:
+    """Find an image size that a backbone takes: its own ``img_size``, else 224.
+
+    Args:
+        backbone (nn.Module): The backbone.
+        settings (dict): Its config.
+
+    Returns:
+        int: Side in pixels.
+    """
+    patches = getattr(getattr(backbone, 'timm_model', None), 'patch_embed', None)
+    size = settings.get('img_size') or getattr(patches, 'img_size', None) or 224
+    return size if isinstance(size, int) else max(size)
 
 
 @MODELS.register_module()

@@ -12,7 +12,9 @@ from mmlgd.utils.validation import checked_settings, require
 
 from .base_bank import BankRows
 
-ON = ('image',)  # what a term can compare
+ON = ('image', 'places')  # what a term can compare
+PLACES = 1024  # places a step of a term on places: 5 images' worth of 14 x 14
+_OTHERS = dict(queue='places', place_queue='image')  # what cannot be compared with the latest images, and latest places
 
 
 class Term(nn.Module):
@@ -20,39 +22,63 @@ class Term(nn.Module):
 
     Args:
         name (str): Name in the log; must contain ``'loss'``, because mmengine adds up the values with such names.
-        bank (str, optional): The bank that it compares over: ``'text'``, ``'visual'`` or ``'queue'``. Defaults to None:
-            no bank.
-        on (str): What it compares. Defaults to ``'image'``, one embedding per image.
+        bank (str, optional): The bank that it compares over: ``'text'``, ``'visual'``, ``'queue'`` (the latest images)
+            or ``'place_queue'`` (the latest places). Defaults to None: no bank.
+        on (str): What it compares: ``'image'``, one embedding per image, or ``'places'``, one per place. Defaults to
+            ``'image'``.
         weight (float): >= 0. A term of weight 0 is not computed, and is logged as 0. Defaults to 1.0.
+        places (int, optional): > 0, how many places a step of each rank it compares, drawn at random from all images.
+            All terms see the same draw; a term with fewer takes the first of them. Defaults to None: 1024 with
+            ``on='places'``; not for images.
 
     Attributes:
         student_temperature (float, optional): The student's temperature, also for class-name scores; None if the term
             has none.
         teacher_temperature (float, optional): Likewise.
+        draws (bool): Whether a term on places compares drawn places (P, D). False: all places of each image,
+            (N, h·w, D).
 
     Raises:
-        ConfigError: ``name`` does not contain ``'loss'``, ``on`` is unknown, or ``weight`` is negative.
+        ConfigError: ``name`` does not contain ``'loss'``, ``on`` is unknown or does not go with the bank, ``weight`` is
+            negative, or ``places`` is not positive or has no use.
     """
 
     student_temperature: Optional[float] = None
     teacher_temperature: Optional[float] = None
+    draws: bool = True
 
-    def __init__(self, name: str, bank: Optional[str] = None, on: str = 'image', weight: float = 1.0):
+    def __init__(
+        self,
+        name: str,
+        bank: Optional[str] = None,
+        on: str = 'image',
+        weight: float = 1.0,
+        places: Optional[int] = None,
+    ):
         super().__init__()
         require('loss' in name, f'Expected a name with "loss" in it (mmengine adds up only these), got {name!r}.')
+        require(on in ON, f'Expected on={" or ".join(map(repr, ON))}, got on={on!r}.')
         require(
-            on in ON,
-            f'Expected on={" or ".join(map(repr, ON))}, got on={on!r}. Terms on places are not supported yet.',
+            _OTHERS.get(bank) != on,
+            f'{name} compares on={on!r} over the bank {bank!r}: the queue holds the latest images, place_queue the '
+            f"latest places. Change one of the two; 'text' and 'visual' go with both.",
         )
         require(weight >= 0, f'Expected a weight of at least 0, got {weight}.')
+        require(
+            places is None or (on == 'places' and self.draws and places > 0),
+            f'{name} has places={places}: expected a number above 0, for a term on="places" that draws some of them. '
+            f'Leave places out elsewhere.',
+        )
         self.name, self.bank, self.on, self.weight = name, bank, on, weight
+        self.places = (places or PLACES) if on == 'places' and self.draws else 0
 
     def forward(self, student: Tensor, teacher: Tensor, bank: Optional[BankRows] = None) -> Tensor:
         """Compare in float32, under any autocast: similarities divided by 0.01 do not survive half precision.
 
         Args:
-            student (Tensor): (N, D), unit rows, with gradient.
-            teacher (Tensor): (N, D), unit rows.
+            student (Tensor): (N, D), unit rows, with gradient: images, or P drawn places; (N, h·w, D) for a term on all
+                places.
+            teacher (Tensor): The same of the teacher.
             bank (BankRows, optional): (K, D) rows. Defaults to None, for a term without a bank.
 
         Returns:
@@ -73,19 +99,25 @@ class Term(nn.Module):
         """Compare float32 embeddings.
 
         Args:
-            s (Tensor): (N, D), unit rows, with gradient.
-            t (Tensor): (N, D), unit rows, without.
+            s (Tensor): (N, D), unit rows, with gradient; see :meth:`forward`.
+            t (Tensor): Likewise, without.
             bank (BankRows, optional): Rows of the term's bank.
 
         Returns:
-            Tensor: Scalar, averaged over the batch, without the weight.
+            Tensor: Scalar, averaged over images or places, without the weight.
         """
         raise NotImplementedError
 
     def extra_repr(self) -> str:
         """Describe name, place and weight, for ``print(model)``."""
         over = '' if self.bank is None else f'bank={self.bank}, '
-        return f'{self.name}: {over}on={self.on}, weight={self.weight:g}'
+        on = f'{self.places} places' if self.places else self.on
+        return f'{self.name}: {over}on={on}, weight={self.weight:g}'
+
+
+def name_in_log(what: str, on: str) -> str:
+    """Name a term by what it compares: ``loss_queue`` on images, ``loss_place_queue`` on places."""
+    return f'loss_{"place_" if on == "places" else ""}{what}'
 
 
 @MODELS.register_module()
@@ -99,20 +131,27 @@ class CrossEntropyTerm(Term):
     :math:`L_\text{TEX}`, over the visual bank with the self logit :math:`L_\text{VIS}`, over a queue with it the loss
     of SEED.
 
+    Dense LGD adds the same on places: s and t are then embeddings of a place p, drawn anew in each step, and the
+    average is over the P drawn places,
+
+    .. math:: \frac{1}{P} \sum_p H\big(\sigma(t_p \cdot B / \tau_T),\ \sigma(s_p \cdot B / \tau_S)\big)
+
     Args:
-        bank (str): B: ``'text'`` (class names), ``'visual'`` (a prototype of each) or ``'queue'`` (the latest images).
-        on (str): What is compared. Defaults to ``'image'``, the only choice so far.
+        bank (str): B: ``'text'`` (class names), ``'visual'`` (a prototype of each), ``'queue'`` (the latest images) or
+            ``'place_queue'`` (the latest places).
+        on (str): What is compared: ``'image'`` or ``'places'``. Defaults to ``'image'``.
         weight (float): >= 0. Defaults to 1.0.
         student_temperature (float): :math:`\tau_S` > 0. Defaults to 0.2, as published.
         teacher_temperature (float): :math:`\tau_T` > 0. Defaults to 0.01, as published.
         self_logit (bool): Add the self logit. Defaults to False.
         mask_unvisited (bool): Ignore rows that are still random: classes that no image has visited, and the unfilled
             part of a queue. Defaults to False, as published.
-        name (str, optional): Name in the log. Defaults to None: ``loss_textual``, ``loss_visual`` or ``loss_queue``.
+        name (str, optional): Name in the log. Defaults to None: ``loss_textual``, ``loss_visual`` or ``loss_queue``, on
+            places ``loss_place_textual``, ``loss_place_visual`` or ``loss_place_queue``.
+        places (int, optional): > 0, places a step; only with ``on='places'``. Defaults to None: 1024.
 
     Raises:
-        ConfigError: A temperature is not positive, ``weight`` is negative, ``on`` is unknown, or ``mask_unvisited`` is
-            set for the text bank.
+        ConfigError: A temperature is not positive, ``mask_unvisited`` is set for the text bank, or see :class:`Term`.
 
     Examples:
         >>> import torch
@@ -133,8 +172,10 @@ class CrossEntropyTerm(Term):
         self_logit: bool = False,
         mask_unvisited: bool = False,
         name: Optional[str] = None,
+        places: Optional[int] = None,
     ):
-        super().__init__(name or f'loss_{"textual" if bank == "text" else bank}', bank, on, weight)
+        what = dict(text='textual', place_queue='queue').get(bank, bank)
+        super().__init__(name or name_in_log(what, on), bank, on, weight, places)
         require(
             min(student_temperature, teacher_temperature) > 0,
             f'Expected positive temperatures, got student_temperature={student_temperature} and '
@@ -176,28 +217,3 @@ class CrossEntropyTerm(Term):
         return ', '.join(
             [super().extra_repr(), f'τ_S={self.student_temperature:g}', f'τ_T={self.teacher_temperature:g}', *options]
         )
-
-
-@MODELS.register_module()
-class CosineTerm(Term):
-    r"""Regression of the teacher's embedding, without a bank: :math:`1 - s \cdot t`, averaged over the batch.
-
-    Args:
-        on (str): What is compared. Defaults to ``'image'``, the only choice so far.
-        weight (float): >= 0. Defaults to 1.0.
-        name (str): Name in the log. Defaults to ``'loss_cosine'``.
-
-    Examples:
-        >>> import torch
-        >>> from mmlgd import CosineTerm
-        >>> CosineTerm(weight=0.5)(torch.eye(2), -torch.eye(2))
-        tensor(1.)
-    """
-
-    @checked_settings
-    def __init__(self, on: str = 'image', weight: float = 1.0, name: str = 'loss_cosine'):
-        super().__init__(name, None, on, weight)
-
-    def compare(self, s: Tensor, t: Tensor, bank: None = None) -> Tensor:
-        """Compute half the squared distance of unit vectors, see :meth:`Term.compare`."""
-        return 1 - (s * t).sum(dim=-1).mean()

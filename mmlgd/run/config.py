@@ -1,9 +1,7 @@
-"""The config of a run, from a file, a name or an object, and checks before anything is built."""
+"""The config of a run: its work dir, and checks before anything is built."""
 
-import copy
 import itertools
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional, Union
 
@@ -14,57 +12,17 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmlgd.checkpoints.resume import refuse_moved
-from mmlgd.errors import MissingFileError
-from mmlgd.utils.paths import place_of
 from mmlgd.utils.substitution import refuse_substitution
 from mmlgd.utils.validation import require
 
 _STARTED = itertools.count()
 
 
-def read_config(config: Union[str, Path, Config]) -> Config:
-    """Read a config.
-
-    Args:
-        config (str | Path | Config): A file, a name in an installed package such as ``'mmlgd::lgd/NAME.py'``, or a
-            config, which is copied.
-
-    Returns:
-        Config: A config that may be changed.
-
-    Raises:
-        MissingFileError: There is no such config.
-
-    Examples:
-        >>> read_config('mmlgd::lgd/lgd_resnet18_1xb256-coslr-200e_images.py').model.type
-        'mmlgd.LGD'
-    """
-    if isinstance(config, Config):
-        return copy.deepcopy(config)
-    package, named, name = str(config).partition('::')
-    file = _configs_of(package) / name if named else Path(config)
-    if not file.is_file():
-        raise MissingFileError(
-            f'There is no config at {str(file)!r}. The configs of mmlgd are in {str(place_of("configs"))!r}.'
-        )
-    return Config.fromfile(file)
-
-
-def _configs_of(package: str) -> Path:
-    """Find the configs of a package. mmengine's own function may install another version of the package."""
-    if package == 'mmlgd':
-        return place_of('configs')
-    spec = find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.origin:
-        raise MissingFileError(f'{package!r} is not installed. Install it, or give the path of a config.')
-    return Path(spec.origin).parent / '.mim' / 'configs'
-
-
 def set_work_dir(cfg: Config, work_dir: Optional[Union[str, Path]]) -> None:
     """Set where a run writes, in place.
 
     Args:
-        cfg (Config): From :func:`read_config`.
+        cfg (Config): From :func:`~mmlgd.utils.configs.read_config`.
         work_dir (str | Path, optional): The work dir. None uses the config's own, or ``work_dirs/CONFIG_NAME``.
 
     Raises:

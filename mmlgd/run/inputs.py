@@ -97,13 +97,13 @@ def check_cards(gpus: int) -> None:
 
 
 def check_places(
-    images: Path, vocabulary: Union[str, dict], teacher: dict, work_dir: Path, store: Optional[Path]
+    images: Path, vocabulary: Union[str, list, dict], teacher: dict, work_dir: Path, store: Optional[Path]
 ) -> None:
     """Refuse output inside the folder of images, and paths in which mmengine would substitute config variables.
 
     Args:
         images (Path): Folder of images.
-        vocabulary (str | dict): Class names.
+        vocabulary (str | list | dict): Class names.
         teacher (dict): Config of the teacher.
         work_dir (Path): Work dir of the run.
         store (Path, optional): The teacher store.
@@ -131,15 +131,14 @@ def check_places(
     )
 
 
-def vocabulary_of(names: Union[str, Path, list, tuple, dict]) -> Union[str, dict]:
+def vocabulary_of(names: Union[str, Path, list, tuple, dict]) -> Union[str, list, dict]:
     """Read the class names in advance, so that errors in them show immediately.
 
     Args:
-        names (str | Path | list | dict): Text files and known sets, which are joined; or, as a dict, any vocabulary
-            that :func:`~mmlgd.text.load_vocabulary` reads.
+        names (str | Path | list | dict): Any vocabulary that :func:`~mmlgd.text.load_vocabulary` reads.
 
     Returns:
-        str | dict: Value for ``model.text.vocabulary``, with absolute paths.
+        str | list | dict: Value for ``model.text.vocabulary``, with absolute paths.
 
     Raises:
         MissingFileError: A name is neither a file nor a known set.
@@ -147,13 +146,7 @@ def vocabulary_of(names: Union[str, Path, list, tuple, dict]) -> Union[str, dict
     """
     from mmlgd.text import VocabularyError, load_vocabulary
 
-    if isinstance(names, dict):
-        vocabulary = names
-    else:
-        members = [_source(name) for name in ([names] if isinstance(names, (str, Path)) else names)]
-        if not members:
-            raise ConfigError('--names is empty. Give a text file of class names, one per line, or a known set.')
-        vocabulary = members[0] if len(members) == 1 else dict(union=members)
+    vocabulary = _placed(names)
     if len(found := load_vocabulary(vocabulary)) < 2:
         raise VocabularyError(
             f'--names has a single class name, {found[0]!r}. A student learns to distinguish names, so give two or '
@@ -162,10 +155,21 @@ def vocabulary_of(names: Union[str, Path, list, tuple, dict]) -> Union[str, dict
     return vocabulary
 
 
+def _placed(names: Union[str, Path, list, tuple, dict]) -> Union[str, list, dict]:
+    """Make the paths in a vocabulary absolute: training reads the files again."""
+    from mmlgd.text import load_vocabulary
+
+    if isinstance(names, (str, Path)):
+        return _source(names)
+    if isinstance(names, dict) and isinstance(names.get('union'), (list, tuple)):
+        return dict(names, union=[_placed(member) for member in names['union']])
+    return load_vocabulary(names)
+
+
 def _source(name: Union[str, Path]) -> str:
     from mmlgd.text import list_vocabularies
 
-    if name in list_vocabularies():
+    if str(name) in list_vocabularies():
         return str(name)
     path = path_of(name)
     if not path.is_file():
@@ -173,7 +177,7 @@ def _source(name: Union[str, Path]) -> str:
         got = f'{str(name)!r} is {kind}' if kind else f'there is no file {str(name)!r}'
         raise MissingFileError(
             f'--names expects a text file, one name per line, or one of {tuple(list_vocabularies())}; {got}. Write '
-            f'the names into a regular file: training reads it again.'
+            f'the names into a regular file, which training reads again; in Python, a list of names will do.'
         )
     return str(path.resolve())
 
@@ -210,6 +214,27 @@ def teacher_settings(teacher: Union[str, dict]) -> dict:
     if kind == 'hf-hub':
         return dict(type='mmlgd.OpenCLIPTeacher', model=teacher)
     return dict(type='mmlgd.OpenCLIPTeacher', model=kind, pretrained=_weights(kind, place))
+
+
+def check_dense(teacher: dict, store: Optional[Path]) -> None:
+    """Refuse a dense pre-training whose teacher has no places; the teacher is built once to see it.
+
+    Args:
+        teacher (dict): Config of the teacher.
+        store (Path, optional): The teacher store.
+
+    Raises:
+        ConfigError: There is a store, which keeps no places.
+        TeacherError: The teacher has no places.
+    """
+    from mmlgd.models.teachers.base import no_places
+    from mmlgd.utils.building import build_part
+
+    if store is not None:
+        raise ConfigError('--dense needs places of each view, and a teacher store has none: omit --store or --dense.')
+    built = build_part(teacher, '--teacher')
+    if not built.has_places:
+        raise no_places(built.tower_name)
 
 
 def _weights(model: str, place: str) -> str:

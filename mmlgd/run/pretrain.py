@@ -10,8 +10,17 @@ from typing import Any, Literal, Optional, Union
 from mmlgd.errors import ConfigError, shown
 
 from .child import RunError, run
-from .inputs import check_cards, check_places, check_step, count_images, path_of, teacher_settings, vocabulary_of
-from .recipes import BASES, FIRST_RUN, LONG, Plan, check_recipe, plan_run, recipe_settings
+from .inputs import (
+    check_cards,
+    check_dense,
+    check_places,
+    check_step,
+    count_images,
+    path_of,
+    teacher_settings,
+    vocabulary_of,
+)
+from .recipes import FIRST_RUN, LONG, Plan, check_recipe, plan_run, recipe_settings
 from .students import NAMED, student_settings
 from .written import config_text, write_config
 
@@ -44,10 +53,11 @@ class PretrainResult:
 def pretrain(
     *,
     images: Path,
-    names: Union[str, list[str]],
+    names: Union[list[str], str, Path, dict],
     student: str = 'resnet18',
     teacher: str = 'RN50:openai',
     recipe: Optional[Literal['paper', 'small-data']] = None,
+    dense: bool = False,
     epochs: Optional[int] = None,
     batch_size: Optional[int] = None,
     size: Optional[int] = None,
@@ -73,8 +83,9 @@ def pretrain(
 
     Args:
         images (Path): Folder of images; sub-folders count.
-        names (str | List[str]): Class names: a text file, one per line, or a known set: in1k, caltech256, coco,
-            lvis-v1, cityscapes, ade20k. Several are joined.
+        names (List[str] | str | Path | dict): Class names: a text file, one per line, or a known set: in1k, caltech256,
+            coco, lvis-v1, cityscapes, ade20k. The command joins several of them. In Python, a list holds the names
+            themselves, and dict(union=[...]) joins.
         student (str): The backbone to train: resnet18, mobilenetv2, timm:NAME or mmpretrain:NAME; --list-students
             shows all. Defaults to resnet18.
         teacher (str): MODEL[:TAG[:FILE]], an open_clip model and its tag, or the tag and a file of its weights;
@@ -82,12 +93,14 @@ def pretrain(
             In Python it can also be a config. Defaults to RN50:openai.
         recipe (str, optional): paper: the published recipe, for millions of views; small-data: the recipe of our study,
             for a few thousand images. By default images x epochs decides; the reason is printed.
+        dense (bool): Add names and a queue for every place of an image to the recipe, for detectors and segmentors. The
+            teacher must have places. Defaults to False.
         epochs (int, optional): Number of epochs, from 1 to 100000. Defaults to 200; on a CPU with the small-data
             recipe, to as many as take about ten minutes.
         batch_size (int, optional): Images per step and GPU, 2 or more; the learning rate is scaled with it. Defaults to
-            256 (paper) or 64 (small-data), and at most the number of images.
+            256 (paper) or 64 (small-data; 32 in a short run), and at most the number of images.
         size (int, optional): Side of the images in pixels, from 32 to 4096. Defaults to 224; on a CPU with the
-            small-data recipe, to 64.
+            small-data recipe, to 64, or 128 with dense.
         workers (int, optional): Processes per GPU that read images, from 0 to 512. Defaults to 8, and at most the
             number of cores.
         bad_images (str): skip leaves out unreadable or truncated images and reports them; raise stops at the first.
@@ -100,7 +113,8 @@ def pretrain(
             images read them. Defaults to none.
         views (int, optional): With a store: augmented views per image, from 1 to 100000. Defaults to the number in the
             store, and to 8 for a new store.
-        work_dir (Path, optional): Folder for config, log and checkpoints. Defaults to work_dirs/lgd_STUDENT_IMAGES.
+        work_dir (Path, optional): Folder for config, log and checkpoints. Defaults to work_dirs/lgd_STUDENT_IMAGES, or
+            dense_STUDENT_IMAGES.
         resume (bool | str): Continue from the last complete checkpoint in the work dir, or from the given one. Defaults
             to False.
         amp (bool): Use mixed precision also on GPUs without bf16. Defaults to False.
@@ -118,7 +132,7 @@ def pretrain(
 
     Examples:
         >>> import mmlgd
-        >>> result = mmlgd.pretrain(images='photos', names=['coco', 'mine.txt'], teacher='conse')  # doctest: +SKIP
+        >>> result = mmlgd.pretrain(images='photos', names=['cat', 'dog'], teacher='conse')  # doctest: +SKIP
         >>> backbone = mmlgd.get_student(result.checkpoint)  # doctest: +SKIP
     """
     images, store = path_of(images), None if store is None else path_of(store)
@@ -128,17 +142,19 @@ def pretrain(
     if overwrite and resume:
         raise ConfigError('--overwrite starts another run, but --resume continues one: give only one of them.')
     dataset = dict(data_root=str(images.resolve()), **_bad_images(bad_images, max_bad_images))
-    plan = _plan(images, recipe, numbers, teacher)
+    plan = _plan(images, recipe, numbers, teacher, dense)
     if not dry_run:
         check_cards(gpus)
     vocabulary, teacher_config = vocabulary_of(names), teacher_settings(teacher)
-    usual = Path('work_dirs') / f'lgd_{student.replace(":", "-")}_{images.resolve().name}'
+    usual = Path('work_dirs') / f'{"dense" if dense else "lgd"}_{student.replace(":", "-")}_{images.resolve().name}'
     work_dir = usual if work_dir is None else path_of(work_dir)
     check_places(images, vocabulary, teacher_config, work_dir, store)
+    if dense:
+        check_dense(teacher_config, store)
     backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # None: the base's own
     workers = min(8, _cores()) if workers is None else workers
     settings = recipe_settings(plan, teacher_config, vocabulary, backbone, dataset, workers, seed)
-    text = config_text(BASES[plan.recipe], settings, cfg_options or {})
+    text = config_text(plan.base, settings, cfg_options or {})
 
     train_args = [
         *(['--resume', *([resume] if isinstance(resume, str) and resume != 'auto' else [])] if resume else [])
@@ -209,7 +225,7 @@ def _store_arguments(store: Path, views: Optional[int]) -> Optional[list[str]]:
     return [*seed, '--views', str(views or VIEWS), '--out', str(store)]
 
 
-def _plan(images: Path, recipe: Optional[str], numbers: dict, teacher: Union[str, dict]) -> Plan:
+def _plan(images: Path, recipe: Optional[str], numbers: dict, teacher: Union[str, dict], dense: bool) -> Plan:
     import torch
 
     epochs, batch_size, gpus = numbers['epochs'], numbers['batch_size'], numbers['gpus']
@@ -219,7 +235,7 @@ def _plan(images: Path, recipe: Optional[str], numbers: dict, teacher: Union[str
         check_step(images, count, batch_size or 2, gpus)
     is_slow = 'ConSE' not in teacher.get('type', '') if isinstance(teacher, dict) else teacher != 'conse'
     has_card = torch.cuda.is_available() or gpus > 1
-    return plan_run(count, recipe, epochs, batch_size, numbers['size'], gpus, has_card, is_slow)
+    return plan_run(count, recipe, epochs, batch_size, numbers['size'], gpus, has_card, is_slow, dense)
 
 
 def _check_numbers(numbers: dict, seed: int, views: Optional[int], store: Optional[Path]) -> None:

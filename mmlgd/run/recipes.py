@@ -10,8 +10,14 @@ BASES = {
     'paper': 'lgd/lgd_resnet18_1xb256-coslr-200e_images.py',
     'small-data': 'small/lgd_resnet18_1xb64-onecycle_images.py',
 }
+# The same with terms on places.
+DENSE = {
+    'paper': 'lgd/dense_resnet18_1xb256-coslr-200e_images.py',
+    'small-data': 'small/dense_resnet18_1xb64-onecycle_images.py',
+}
 LONG = 10_000_000  # views of images; with at least so many, the paper's schedule is long enough: 39,000 steps of 256
 FIRST_RUN = 32_000  # views; ten minutes on one core at 64 px, for ResNet-18 with ConSE
+SHORT = 64_000  # views; with fewer, 32 images a step teach a student more than 64: docs/pretrain.md
 FEW_STEPS = 150  # after 180 steps, students of 30 classes were clearly above random in every column: docs/pretrain.md
 WHAT = {
     'paper': "SGD with a cosine, temperatures 0.2 and 0.01, both banks of names, MoCo-v2's views",
@@ -31,6 +37,7 @@ class Plan:
         images (int): Number of images, or the limit of the count.
         gpus (int): Number of GPUs.
         reasons (List[str]): The choices, their reasons, and what to expect.
+        dense (bool): Compare places, too.
     """
 
     recipe: str
@@ -40,6 +47,12 @@ class Plan:
     images: int
     gpus: int
     reasons: list[str]
+    dense: bool = False
+
+    @property
+    def base(self) -> str:
+        """str: The recipe's config, below ``configs/``."""
+        return (DENSE if self.dense else BASES)[self.recipe]
 
 
 def plan_run(
@@ -51,6 +64,7 @@ def plan_run(
     gpus: int = 1,
     has_card: bool = True,
     is_slow_teacher: bool = False,
+    dense: bool = False,
 ) -> Plan:
     """Choose the settings of a run that were not given.
 
@@ -60,12 +74,14 @@ def plan_run(
             have at least :data:`LONG` views, else small-data.
         epochs (int, optional): Defaults to None: 200; on a CPU, except with the paper's recipe, as many as take about
             ten minutes.
-        batch_size (int, optional): Images per step and GPU. Defaults to None: 256 or 64, and at most the number of
-            images.
-        size (int, optional): Image side in pixels. Defaults to None: 224; on a CPU with the small-data recipe, 64.
+        batch_size (int, optional): Images per step and GPU. Defaults to None: 256; small-data 64, or 32 with fewer than
+            :data:`SHORT` views per GPU. At most the number of images.
+        size (int, optional): Image side in pixels. Defaults to None: 224; on a CPU with the small-data recipe, 64, or
+            128 if it is dense: an image of 64 px has 4 places.
         gpus (int): Number of GPUs. Defaults to 1.
         has_card (bool): Whether there is a GPU. Defaults to True.
         is_slow_teacher (bool): Whether the teacher takes most of the time on a CPU. Defaults to False.
+        dense (bool): Compare places, too. Defaults to False.
 
     Returns:
         Plan: The plan, with reasons to print.
@@ -73,7 +89,7 @@ def plan_run(
     Examples:
         >>> plan = plan_run(3000, has_card=False)
         >>> plan.recipe, plan.epochs, plan.batch_size, plan.size
-        ('small-data', 10, 64, 64)
+        ('small-data', 10, 32, 64)
         >>> plan_run(1_281_167).recipe
         'paper'
     """
@@ -81,7 +97,8 @@ def plan_run(
     given_epochs = epochs
     if epochs is None:
         is_first = not has_card and recipe != 'paper'
-        epochs = min(200, max(1, FIRST_RUN // images)) if is_first else 200
+        views = FIRST_RUN // 4 if dense else FIRST_RUN  # of twice the side
+        epochs = min(200, max(1, views // images)) if is_first else 200
     if recipe is None:
         recipe = 'paper' if images * epochs >= LONG else 'small-data'
         than = 'at least' if recipe == 'paper' else 'fewer than'
@@ -90,13 +107,15 @@ def plan_run(
             f'--recipe {"small-data" if recipe == "paper" else "paper"} chooses the other: {_OTHER[recipe]}.'
         )
     if size is None:
-        size = 64 if recipe == 'small-data' and not has_card else 224
+        size = (128 if dense else 64) if recipe == 'small-data' and not has_card else 224
     if batch_size is None:
-        batch_size = max(2, min(256 if recipe == 'paper' else 64, images // gpus))
+        usual = 256 if recipe == 'paper' else 32 if images * epochs < SHORT * gpus else 64
+        batch_size = max(2, min(usual, images // gpus))
     if not has_card and given_epochs is None and recipe == 'small-data':
         reasons.append(
-            f'No GPU: this is a first run of {epochs} epochs at {size} px, about ten CPU minutes. With more time, '
-            f'increase --epochs first (four times as many help a lot), then --size.'
+            f'No GPU: this is a first run of {epochs} epochs at {size} px, about ten CPU minutes; after some steps the '
+            f'log has the remaining time as measured here (eta). With more time, increase --epochs first (four times '
+            f'as many help a lot), then --size.'
         )
     if not has_card and is_slow_teacher:
         reasons.append(
@@ -110,7 +129,7 @@ def plan_run(
             f'This run has {steps} steps, and its student will hardly be better than a random one. This helps: '
             f'--epochs {enough} or more, a smaller --batch-size, more images (without labels they cost nothing).'
         )
-    return Plan(recipe, epochs, batch_size, size, images, gpus, reasons)
+    return Plan(recipe, epochs, batch_size, size, images, gpus, reasons, dense)
 
 
 _OTHER = {'paper': WHAT['small-data'], 'small-data': WHAT['paper']}
@@ -130,7 +149,7 @@ def recipe_settings(
     Args:
         plan (Plan): The plan of the run.
         teacher (dict): Config of the teacher.
-        vocabulary (str | dict): Class names.
+        vocabulary (str | list | dict): Class names.
         student (dict, optional): Config of the backbone. None: the backbone of the base.
         dataset (dict): Settings of the data set: folder, and the policy for bad images.
         workers (int): Processes per GPU that read images.
@@ -139,7 +158,7 @@ def recipe_settings(
     Returns:
         dict: Settings that mmengine merges into the base.
     """
-    text = dict(vocabulary=vocabulary if isinstance(vocabulary, str) else dict(vocabulary, _delete_=True))
+    text = dict(vocabulary=dict(vocabulary, _delete_=True) if isinstance(vocabulary, dict) else vocabulary)
     is_conse = teacher['type'].endswith('ConSETeacher')
     if is_conse:
         text['templates'] = 'plain'  # a sentence encoder was not trained on captions
@@ -177,10 +196,24 @@ def _small_data(plan: Plan, model: dict, is_conse: bool) -> dict:
         if plan.size <= 128:
             model['teacher'].setdefault('image_size', (128, 128))
         model['loss'] = dict(teacher_temperature=0.0125)
+        if plan.dense:
+            # It sees an image at twice the size, and names four places where the student has one.
+            model['teacher'].setdefault('places_size', 2 * plan.size)
+            model['loss'] = dict(terms=_with_names_at(0.0125, plan.base))
     lr = _rounded(2e-3 * (plan.batch_size * plan.gpus / 64) ** 0.5)
     cycle = dict(type='OneCycleLR', eta_max=lr, total_steps=plan.epochs, pct_start=0.15)
     cycle.update(by_epoch=True, convert_to_iter_based=True)
     return dict(optim_wrapper=dict(optimizer=dict(lr=lr)), param_scheduler=[cycle])
+
+
+def _with_names_at(temperature: float, base: str) -> list[dict]:
+    """Read the terms of a config, and set the teacher's temperature of names and prototypes."""
+    from mmlgd.run.written import base_of  # reads the config by a large package, which the help does not need
+
+    terms = base_of(base)['model']['loss']['terms']
+    return [
+        dict(term, teacher_temperature=temperature) if term['bank'] in ('text', 'visual') else term for term in terms
+    ]
 
 
 def _rounded(lr: float) -> float:

@@ -8,16 +8,15 @@ from typing import Literal, Optional, Union
 import torch
 from mmengine import dist
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
+from mmlgd.utils.configs import read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import whole
-
-from .config import read_config
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,13 @@ def store_teacher(
     cfg = read_config(config)
     cfg.merge_from_dict(cfg_options or {})
     fill_in(cfg)
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if launcher != 'none' and not dist.is_distributed():
         if torch.cuda.is_available():
             dist.init_dist(launcher)
         else:
             torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
     started = time.time()
-    with loading_safely():
+    with loading_safely(), DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
         store = write_store(cfg, out, views, seed, verify)
     return StoreResult(
         folder=Path(out),

@@ -6,14 +6,17 @@ from typing import Literal, Optional, Union
 import mmengine
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
+from mmengine.registry import DefaultScope
 
+from mmlgd.checkpoints.files import require_source
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.student.evaluated import use_student_of
 from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
+from mmlgd.utils.configs import read_config
 
-from .config import build_runner, check_run, read_config, set_work_dir
+from .config import build_runner, check_run, set_work_dir
 
 
 def test(
@@ -54,10 +57,11 @@ def test(
     options = dict(locals())
     with loading_safely():
         cfg = test_config(**options)
-        runner = build_runner(cfg)
-        if out and Path(out).suffix == '.pkl':
-            runner.test_evaluator.metrics.append(DumpResults(out_file_path=str(out)))
-        metrics = runner.test()
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):  # the caller's stays
+            runner = build_runner(cfg)
+            if out and Path(out).suffix == '.pkl':
+                runner.test_evaluator.metrics.append(DumpResults(out_file_path=str(out)))
+            metrics = runner.test()
     if out and Path(out).suffix == '.json':
         mmengine.dump(metrics, str(out))
     return metrics
@@ -85,6 +89,7 @@ def test_config(
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
     cfg.launcher = launcher
+    require_source(checkpoint)
     if not Path(checkpoint).is_file() and '://' not in str(checkpoint):
         raise MissingFileError(f'There is no checkpoint at {str(checkpoint)!r}.')
     if out and Path(out).suffix not in ('.pkl', '.json'):
@@ -96,8 +101,9 @@ def test_config(
     fill_in(cfg)
     use_student_of(cfg, cfg.load_from)
     size_evaluation(cfg)
-    compare_sizes(cfg, cfg.load_from)
-    compare_statistics(cfg, cfg.load_from)
+    if cfg.load_from:  # a zero-shot segmentor reads its student itself, with its size and statistics
+        compare_sizes(cfg, cfg.load_from)
+        compare_statistics(cfg, cfg.load_from)
     check_run(cfg)
     return cfg
 

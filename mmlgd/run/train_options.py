@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 
+from mmlgd.checkpoints.files import require_source
 from mmlgd.checkpoints.resume import save_whole
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
@@ -14,10 +15,12 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.precision import mixed_precision
 from mmlgd.store.writer import use_store
 from mmlgd.student.image_size import compare_statistics, size_evaluation
+from mmlgd.utils.configs import read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
-from .config import check_run, read_config, set_work_dir
+from .config import check_run, set_work_dir
+from .rates import refuse_overridden_rates
 
 
 def train_config(
@@ -42,8 +45,9 @@ def train_config(
 
     Raises:
         MissingFileError: The config does not exist.
-        ConfigError: ``auto_scale_lr`` without ``auto_scale_lr.base_batch_size`` in the config, an invalid seed, more
-            processes than GPUs, mixed precision without a GPU, or a value that mmengine would not read back.
+        ConfigError: ``auto_scale_lr`` without ``auto_scale_lr.base_batch_size`` in the config, a schedule that
+            overrides the rates of parts of the model, an invalid seed, more processes than GPUs, mixed precision
+            without a GPU, or a value that mmengine would not read back.
     """
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
@@ -55,6 +59,7 @@ def train_config(
         cfg.load_from = None if resume is True else str(resume)
     cfg.merge_from_dict(cfg_options or {})
     fill_in(cfg)
+    refuse_overridden_rates(cfg)
     if no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if auto_scale_lr:
@@ -62,6 +67,8 @@ def train_config(
     if store:
         use_store(cfg, store)
     size_evaluation(cfg)
+    if student is not None:
+        require_source(student)
     start_from(cfg, student and str(student))
     if student:
         compare_statistics(cfg, str(student))

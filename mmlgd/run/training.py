@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Optional, Union
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmlgd.checkpoints.loaders import loading_safely
@@ -95,8 +96,9 @@ def train(
         rank = os.environ.get(_RANKS.get(cfg.launcher, ''), '0')
         with sole_writer(cfg.work_dir) if rank == '0' else nullcontext():
             resume_whole(cfg)
-            runner = build_runner(cfg)
-            runner.train()
+            with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):  # the caller's stays
+                runner = build_runner(cfg)
+                runner.train()
     return _result(runner)
 
 

@@ -17,8 +17,15 @@ class OtherConfigError(MMLGDError, FileExistsError):
     """The work dir has the config of another run."""
 
 
-def _base_of(name: str) -> dict:
-    """Read one of our configs by its path below ``configs/``."""
+def base_of(name: str) -> dict:
+    """Read one of our configs.
+
+    Args:
+        name (str): Its path below ``configs/``.
+
+    Returns:
+        dict: The config, with its bases.
+    """
     from mmengine.config import Config
 
     from mmlgd.utils.paths import place_of
@@ -49,7 +56,7 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
     from mmlgd.utils.paths import is_installed, place_of
 
     if options:
-        settings = _changed(_base_of(name), settings, options)
+        settings = _changed(base_of(name), settings, options)
     base = f'mmlgd::{name}' if is_installed() else str(place_of('configs') / name)
     return _HEAD + _python(dict(_base_=base, **settings))
 

@@ -22,9 +22,9 @@ from .views import SeededViews
 class StoredTeacherDataset(SeededViews):
     """Replay the views of a teacher store, each with the teacher's embedding of it.
 
-    An image that was bad when the store was written has no embedding. It stays out, even if it has been repaired since.
-    An image that is bad now stays out as well, and so does one whose file has changed since the store was written. The
-    image in its place comes with its own embedding.
+    An image that was bad when the store was written has no embedding. The data set leaves it out, even if the image has
+    been repaired since. It also leaves out images that are bad now, and images whose files have changed since the store
+    was written. A replacement comes with its own embedding.
 
     Args:
         store (str | Path): Folder of a store that ``mmlgd store`` has written.
@@ -52,8 +52,8 @@ class StoredTeacherDataset(SeededViews):
             ),
             'dataset',
         )
-        # The first format also probed replacements of bad images. Later formats do not: comparing their probes needs
-        # no embedding, so that no shard has to be read as a whole.
+        # Format 1 also probed replacements of bad images. Later formats probe only good images: comparing these probes
+        # needs no embedding, so it need not read whole shards.
         first = told['format'] == 1
         views = self if first else SeededViews(self.images, self.num_views, self.seed, self.noise)
         if found := found or difference_of_views(told, views, augmentation):
@@ -106,7 +106,7 @@ class ViewSampler(DefaultSampler):
     Args:
         dataset (SeededViews): N images, V views.
         shuffle (bool): Defaults to True.
-        seed (int, optional): Of the order; equal on all ranks. Defaults to None, which takes mmengine's.
+        seed (int, optional): Seed of the order, equal on all ranks. Defaults to None: the seed of mmengine.
         round_up (bool): See mmengine's ``DefaultSampler``. Defaults to True.
     """
 

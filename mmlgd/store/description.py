@@ -9,9 +9,9 @@ from typing import Any, Callable
 from mmlgd.errors import MMLGDError, brief
 from mmlgd.utils.files import read_small
 
-# Few enough to keep all of them open; many enough to share the work, and to lose little of it by a stop.
+# Few enough to keep all open; many enough to share the work among ranks, and to lose little work when writing stops.
 MOST_SHARDS = 512
-_LARGEST = 2**40  # rows; beyond any disk
+_LARGEST = 2**40  # rows: more than a disk can hold
 
 
 class StoreError(MMLGDError, ValueError):

@@ -83,7 +83,7 @@ def survey_images(dataset: Sized) -> dict:
 
 
 def _size(path: str) -> int:
-    """Return a file's size; 0 for a remote file, whose size is costly, and for a missing one, which is a bad image."""
+    """Return a file's size; 0 for a remote file (to read its size takes long), and for a missing one (a bad image)."""
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
@@ -147,7 +147,7 @@ def difference_of_views(told: dict, views: Sized, augmentation: Optional[dict] =
                 difference(told['libraries'].get(name), here.get(name), f'library.{name}')
                 for name in sorted({*told['libraries'], *here})
             ]
-            known = ', '.join(filter(None, found)) or 'no version of a library differs; its build may'
+            known = ', '.join(filter(None, found)) or 'the versions of the libraries are equal; their builds may differ'
             return f'replayed views have other pixels than stored ones ({known}): {fault}'
     return ''
 
@@ -184,7 +184,7 @@ def _finishing(augmentation: Optional[dict]) -> Callable[[dict], np.ndarray]:
     def finish(sample: dict) -> np.ndarray:
         batch = {key: sample[key][None] for key in ('inputs', 'augmentation_noise') if key in sample}
         view = preprocess(batch, training=True)['inputs'][0]  # (3, H, W) RGB, 0..255
-        # Single pixels: means over parts of the view would hide a blur.
+        # Single pixels, because means over parts of the view would hide a blur.
         rows, columns = (_spread(side, _POINTS) for side in view.shape[1:])
         return view[:, rows][:, :, columns].round().clamp(0, 255).to(torch.uint8).numpy()
 

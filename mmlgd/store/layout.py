@@ -83,7 +83,7 @@ class TeacherStore:
         return cls(folder)
 
     def origin(self) -> dict:
-        """Return the description, after a check that it says how the rows were made, and not only where they are.
+        """Check that the description says how the rows were made, not only where they are, and return it.
 
         Returns:
             dict: Teacher, images, pipeline, augmentation, probes and the rest, of the right types.
@@ -123,7 +123,7 @@ class TeacherStore:
         """List the missing shards.
 
         Args:
-            verify (bool): Read all others and list the damaged ones too. Defaults to False.
+            verify (bool): Read all existing shards, and list the damaged ones as well. Defaults to False.
 
         Returns:
             List[int]: Their numbers, in order.
@@ -237,7 +237,7 @@ class TeacherStore:
             StoreError: Its shard is missing or damaged. The first read of a shard compares its checksum.
         """
         embeddings, _, place = self._opened(row)
-        return np.asarray(embeddings[place])  # a plain array: a memmap would carry the file along
+        return np.asarray(embeddings[place])  # a plain array: a memmap would keep the file open
 
     def file_digest(self, row: int) -> Optional[int]:
         """Read the digest of the image file that an embedding was made from.
@@ -265,7 +265,7 @@ class TeacherStore:
         return *self._shards[shard], place
 
     def _fault(self, shard: int) -> str:
-        """Open a shard and compare it with its checksum; say what is wrong with it, or nothing."""
+        """Open a shard and compare it with its checksum; return what is wrong with it, empty if nothing is."""
         if not self._checksum_file(shard).is_file() or not self._file(shard).is_file():
             return 'is missing'
         try:

@@ -21,7 +21,7 @@ from .layout import TeacherStore
 
 @MODELS.register_module(name=['CachedTeacher', 'StoredTeacher'])  # the latter in configs before November 2026
 class CachedTeacher(BaseTeacher):
-    """A teacher that reads its store, and uses the live teacher for everything that is not in the store.
+    """A teacher that reads its store, and uses the live teacher for embeddings that the store lacks.
 
     Embeddings of class names are read from the store. Embeddings of the training images come with the batch, see
     :class:`~mmlgd.store.StoredTeacherDataset`. The live teacher is built at its first use: for other names, or other
@@ -66,7 +66,7 @@ class CachedTeacher(BaseTeacher):
         folder = self.text_cache
         told = buildable(self._told['config'], 'teacher', folder)
         print_log(f'The store in {folder!r} lacks some of the embeddings: building its teacher.', 'current')
-        with torch.inference_mode(False):  # the first caller may be in that mode; others use the weights later
+        with torch.inference_mode(False):  # the first caller may be in inference mode, later ones may not
             live = build_known_teacher(
                 teacher_to_build(told, self._named, folder), self.identity, f'The store in {folder!r} was written by'
             )
@@ -89,7 +89,7 @@ class CachedTeacher(BaseTeacher):
         return self.live.has_places
 
     def free_text_tower(self) -> None:
-        """Drop the live teacher, which was built for names; the next one is built for images, without a text tower."""
+        """Drop the live teacher, which was built for names. The next one is for images and has no text tower."""
         self.live, self._needs_text = None, False
 
     def _encode_text(self, prompts: list[str]) -> Tensor:

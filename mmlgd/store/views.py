@@ -14,7 +14,7 @@ from mmlgd.utils.validation import whole
 
 from .fingerprint import file_digest
 
-MOST_VIEWS = 100_000  # of each image; a run sees one in each epoch
+MOST_VIEWS = 100_000  # views of each image; a run uses one in each epoch
 
 
 @DATASETS.register_module()
@@ -56,7 +56,7 @@ class SeededViews(Dataset):
         return self.images.metainfo
 
     def name_of(self, index: int) -> str:
-        """Say which view an item is, for errors.
+        """Name the view of an item, for errors.
 
         Args:
             index (int): ``view * images + image``.
@@ -81,7 +81,7 @@ class SeededViews(Dataset):
         return self.num_images * self.num_views
 
     def __getitem__(self, index: int) -> dict:
-        """Replay one view of an image, or of another one in its place.
+        """Replay one view of an image, or of its replacement.
 
         Args:
             index (int): ``view * images + image``.

@@ -54,7 +54,7 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
     Raises:
         ConfigError: The folder lies inside the folder of images, or ``views`` or ``seed`` is out of its range.
         StoreError: The folder holds a different store, or the teacher gives a zero or broken embedding.
-        BadImageError: An image is bad, and the data set's policy is not to leave it out.
+        BadImageError: An image is bad, and the data set's policy is ``'raise'``.
         TooManyBadImagesError: More images are bad than may be left out.
         LockedError: Another run writes there.
         WriteError: The disk is full, or the folder not writable. Existing shards stay, and the next run continues.
@@ -114,7 +114,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     """Make a config train from a teacher store, in place; its teacher is used only for names that the store lacks.
 
     The data loader replays the store's views, one of each image in each epoch, with their embeddings. The evaluation
-    drops the teacher's own accuracy: nothing else would need the teacher.
+    omits the teacher's accuracy, because only this would need the teacher.
 
     Args:
         cfg (Config): Of LGD pre-training.
@@ -124,7 +124,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         StoreError: The store was written by another teacher or with another batched augmentation; the message names
             the difference. Images and pipeline are compared when the data set is built.
     """
-    folder = os.path.abspath(folder)  # kept in checkpoints, which are read from other places
+    folder = os.path.abspath(folder)  # absolute: a checkpoint keeps it, and is read from other folders
     told = TeacherStore(folder).origin()
     found = difference(
         dict(teacher=_placed(told['teacher']['config']), augmentation=told['augmentation']),
@@ -190,7 +190,7 @@ def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, 
         return
     there = TeacherStore(folder).description
     told, here = there.get('teacher'), description['teacher']
-    if isinstance(told, dict) and same_teacher(str(told.get('id')), here['id']):  # by another path, or version
+    if isinstance(told, dict) and same_teacher(str(told.get('id')), here['id']):  # by another path or version
         description = dict(description, teacher=dict(here, id=told['id'], config=told.get('config')))
     if found := difference({key: there.get(key) for key in description}, plain(description), 'store'):
         raise StoreError(
@@ -218,7 +218,7 @@ def _report_bad(store: TeacherStore, dataset: SeededViews) -> None:
 
 
 def _write_shards(cfg: Config, store: TeacherStore, pending: list[int], dataset: SeededViews, model) -> None:
-    """Share the shards among the ranks; they proceed together, so that none works for hours after another failed."""
+    """Share the shards among the ranks. All ranks proceed together, so a failure of one stops the others soon."""
     rank, world_size = dist.get_dist_info()
     shards = _full_shards(cfg, store, pending[rank::world_size], dataset, model)
     for _ in pending[::world_size]:

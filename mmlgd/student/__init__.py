@@ -3,7 +3,18 @@
 from .backbone import get_student
 from .inferencer import ZeroShotInferencer
 from .predict import predict
+from .segment import Segmentation, Segmenter
+from .segmentor import ZeroShotSegmentor
 from .student import Student
 from .zero_shot import get_zero_shot_classifier
 
-__all__ = ['Student', 'ZeroShotInferencer', 'get_student', 'get_zero_shot_classifier', 'predict']
+__all__ = [
+    'Segmentation',
+    'Segmenter',
+    'Student',
+    'ZeroShotInferencer',
+    'ZeroShotSegmentor',
+    'get_student',
+    'get_zero_shot_classifier',
+    'predict',
+]

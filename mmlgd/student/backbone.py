@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Union
 
 from mmengine.config import Config
-from mmengine.hub import get_config
 from torch import nn
 
 from mmlgd.checkpoints.files import read_checkpoint
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.utils.building import build_part
+from mmlgd.utils.configs import read_config
 
 from .saved import SavedStudent, backbone_of
 
@@ -43,9 +43,9 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
         [(1, 256, 4, 4), (1, 512, 2, 2)]
     """
     source = config_or_checkpoint
-    if not isinstance(source, Config) and not str(source).endswith('.py'):
+    if isinstance(source, (str, Path)) and not str(source).endswith('.py'):
         return SavedStudent.read(source).build('backbone', **options)
-    config = _read_config(source)
+    config = read_config(source)
     settings = {'_scope_': config.get('default_scope', 'mmpretrain'), **backbone_of(config, source), **options}
     checkpoint = config.get('load_from')
     if checkpoint and settings.get('pretrained'):
@@ -59,9 +59,3 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
         student.init_weights()
     student.eval()  # on its own line: eval() of mmpretrain's backbones returns None
     return student
-
-
-def _read_config(source: Union[str, Path, Config]) -> Config:
-    if isinstance(source, Config):
-        return source
-    return get_config(str(source)) if '::' in str(source) else Config.fromfile(source)

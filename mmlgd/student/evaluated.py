@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 
 from mmlgd.checkpoints.configs import buildable, model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
@@ -15,7 +16,8 @@ def use_student_of(cfg: Config, source: Optional[str]) -> None:
     """Put the backbone, neck and image size of a checkpoint's student into an evaluation config, in place.
 
     This changes only LGD configs without training data, and only evaluation sets without a pipeline. A checkpoint
-    without a config changes nothing.
+    without a config changes nothing. A :class:`~mmlgd.ZeroShotSegmentor` gets the checkpoint and, if it has no names,
+    the classes of the test set.
 
     Args:
         cfg (Config): An evaluation config, for example ``configs/benchmarks/classification/zero-shot_in1k.py``.
@@ -24,6 +26,9 @@ def use_student_of(cfg: Config, source: Optional[str]) -> None:
     Raises:
         CheckpointError: The student in the checkpoint would run code, or its image size is invalid.
     """
+    if str((cfg.get('model') or {}).get('type')).endswith('ZeroShotSegmentor') and source:
+        _segment_with(cfg, source)
+        return
     is_evaluation = 'teacher' in (cfg.get('model') or {}) and not cfg.get('train_dataloader')
     if not is_evaluation or not source or not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
         return
@@ -39,3 +44,14 @@ def use_student_of(cfg: Config, source: Optional[str]) -> None:
         dataset = (cfg.get(loader) or {}).get('dataset')
         if dataset and 'pipeline' not in dataset:
             dataset.pipeline = [dict(type='mmlgd.LoadImageFromFile'), *resized(image_size(trained))]
+
+
+def _segment_with(cfg: Config, source: str) -> None:
+    cfg.model.checkpoint, cfg.load_from = source, None
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
+    if cfg.model.get('names') is None and dataset:
+        classes = (dataset.get('metainfo') or {}).get('classes')
+        if classes is None:
+            kind = dataset.type if '.' in dataset.type else f'{cfg.get("default_scope", "mmseg")}.{dataset.type}'
+            classes = getattr(DATASETS.get(kind), 'METAINFO', {}).get('classes')
+        cfg.model.names = classes and list(classes)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 from urllib.parse import urlparse
 
 import numpy as np
@@ -30,6 +30,11 @@ class ImageSource:
     def __str__(self):
         return shown(self.source) if isinstance(self.source, str) else f'an array {self.source.shape}'
 
+    @property
+    def path(self) -> Optional[str]:
+        """Str | None: Its file or URL; None for an array."""
+        return self.source if isinstance(self.source, str) else None
+
     def read(self) -> np.ndarray:
         """Read it as (H, W, 3), BGR; errors of decoders and networks become one error that names the image."""
         if not isinstance(self.source, str):
@@ -45,21 +50,21 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
 
     Args:
         inputs (str | Path | ndarray | list): A file, a URL, a folder (searched with its sub-folders), an array
-            (H, W, 3) in BGR order, or a list of these.
+            (H, W, 3) of uint8 in BGR order, or a list of these.
 
     Returns:
         List[ImageSource]: At least one.
 
     Raises:
         FileNotFoundError: A path is missing.
-        ConfigError: A folder has no images, an array has another shape, or the list is empty.
-        TypeError: An input has another type.
+        ConfigError: A folder has no images, an array is not (H, W, 3) of uint8, an input has another type, or the list
+            is empty.
 
     Examples:
-        >>> [str(one) for one in find_images(['http://host/cat.jpg', np.zeros((8, 8, 3))])]
+        >>> [str(one) for one in find_images(['http://host/cat.jpg', np.zeros((8, 8, 3), np.uint8)])]
         ['http://host/cat.jpg', 'an array (8, 8, 3)']
     """
-    inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    inputs = inputs if isinstance(inputs, (list, tuple, Iterator)) else [inputs]
     found = [image for one in inputs for image in _images_of(one)]
     if not found:
         raise ConfigError('Expected at least one image, got an empty list.')
@@ -100,6 +105,26 @@ def batches(
             yield default_collate(list(group))
 
 
+def output_files(images: list[ImageSource], folder: Union[str, Path]) -> list[Path]:
+    """Choose a PNG file for what is drawn of each image: one file each, and never one of the images themselves.
+
+    Args:
+        images (List[ImageSource]): From :func:`find_images`.
+        folder (str | Path): Where to write; sub-folders are kept.
+
+    Returns:
+        List[Path]: A file for each image.
+    """
+    targets, taken = [], {Path(one.source).resolve() for one in images if isinstance(one.source, str)}
+    for index, one in enumerate(images):
+        target = Path(folder, one.name or str(index)).with_suffix('.png')
+        if target.resolve() in taken:  # a.jpg beside a.png, or the folder is that of the images
+            target = target.with_name(f'{target.stem}_{index}.png')
+        taken.add(target.resolve())
+        targets.append(target)
+    return targets
+
+
 def _prepared(images: Iterable[ImageSource], prepare: Callable[[dict], dict], skip: bool) -> Iterator[dict]:
     for index, image in enumerate(images):
         try:
@@ -110,8 +135,7 @@ def _prepared(images: Iterable[ImageSource], prepare: Callable[[dict], dict], sk
             warnings.warn(f'{error} It is skipped.', stacklevel=2)
             continue
         sample = prepare(dict(img=array, img_shape=array.shape[:2], ori_shape=array.shape[:2]))
-        path = image.source if isinstance(image.source, str) else None
-        sample['data_samples'].set_metainfo(dict(index=index, img_path=path))
+        sample['data_samples'].set_metainfo(dict(index=index, img_path=image.path))
         yield sample
 
 
@@ -119,14 +143,17 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
     if isinstance(source, ImageSource):
         return [source]
     if isinstance(source, np.ndarray):
-        if source.ndim != 3 or source.shape[2] != 3:
+        if source.ndim != 3 or source.shape[2] != 3 or not source.size or source.dtype != np.uint8:
             raise ConfigError(
-                f'Expected an array (height, width, 3) in BGR order, got shape {source.shape}. Give several images '
-                f'as a list of arrays.'
+                f'Expected an array (height, width, 3) of uint8, from 0 to 255, in BGR order; got shape {source.shape} '
+                f'of {source.dtype}. Give several images as a list of arrays.'
             )
         return [ImageSource(source)]
     if not isinstance(source, (str, Path)):
-        raise TypeError(f'An image is a path, a URL, a folder or an array, got a {type(source).__name__}.')
+        raise ConfigError(
+            f'An image is a path, a URL, a folder or an array, got a {type(source).__name__}. From PIL: '
+            f"np.asarray(image.convert('RGB'))[..., ::-1]."
+        )
     if '://' in str(source):
         name = PurePosixPath(urlparse(str(source)).path).name
         return [ImageSource(str(source), '' if name == '..' or '\\' in name else name)]

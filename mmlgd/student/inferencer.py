@@ -18,7 +18,8 @@ from rich.progress import track
 
 from mmlgd.errors import ConfigError
 
-from .images import ImageSource, batches, find_images, preparation
+from .images import ImageSource, batches, find_images, output_files, preparation
+from .student import Student
 from .zero_shot import get_zero_shot_classifier
 
 
@@ -29,9 +30,10 @@ class ZeroShotInferencer(ImageClassificationInferencer):
     they get the training size: the short side is resized to 8/7 of it, then the centre is cropped.
 
     Args:
-        checkpoint (str | Path): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL.
-        vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
-            None: the names of training, which need no teacher.
+        checkpoint (str | Path | Student): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL; or a
+            student, which is copied.
+        vocabulary (str | Path | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults
+            to None: the names of training, which need no teacher.
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher (dict, optional): Config of the teacher whose text tower embeds new names, or changes to the config of
             training: see :func:`~mmlgd.get_zero_shot_classifier`. Defaults to None: the teacher of training.
@@ -58,8 +60,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
     def __init__(
         self,
-        checkpoint: Union[str, Path],
-        vocabulary: Union[str, list, dict, None] = None,
+        checkpoint: Union[str, Path, Student],
+        vocabulary: Union[str, Path, list, dict, None] = None,
         templates: Union[str, list, None] = None,
         teacher: Optional[dict] = None,
         device: Union[str, torch.device, None] = None,
@@ -158,7 +160,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         if not show and show_dir is None:
             return
         self.visualizer = self.visualizer or UniversalVisualizer()
-        targets = [None] * len(inputs) if show_dir is None else _targets(inputs, show_dir)
+        targets = [None] * len(inputs) if show_dir is None else output_files(inputs, show_dir)
         for pred in preds:
             source, target = inputs[pred.index], targets[pred.index]
             try:
@@ -194,15 +196,3 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             best = [(self.classes[label], score) for label, score in zip(labels.tolist(), scores.tolist())]
             result.update(index=pred.index, img_path=pred.img_path, topk=best)
         return results
-
-
-def _targets(inputs: list[ImageSource], show_dir: Union[str, Path]) -> list[Path]:
-    """Choose a file for each drawn image: one file each, and never one of the input images."""
-    targets, taken = [], {Path(one.source).resolve() for one in inputs if isinstance(one.source, str)}
-    for index, one in enumerate(inputs):
-        target = Path(show_dir, one.name or str(index)).with_suffix('.png')
-        if target.resolve() in taken:  # a.jpg beside a.png, or show_dir is the folder itself
-            target = target.with_name(f'{target.stem}_{index}.png')
-        taken.add(target.resolve())
-        targets.append(target)
-    return targets

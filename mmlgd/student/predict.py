@@ -4,52 +4,76 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Literal, Optional, Union
+from typing import Any, Literal, Optional, Union
+
+from mmengine.device import get_device
 
 from mmlgd.errors import ConfigError
 from mmlgd.utils.files import require_writable, write_whole
-from mmlgd.utils.validation import whole
+from mmlgd.utils.validation import require, whole
 
 from .inferencer import ZeroShotInferencer
+from .segment_files import segment_files
+from .student import Student
+from .zero_shot import get_zero_shot_classifier
 
 
 def predict(
-    checkpoint: str,
-    images: list[str],
+    checkpoint: Union[str, Path, Student],
+    images: Union[list[str], str, Path],
     *,
-    names: Union[list[str], str, dict, None] = None,
-    templates: Optional[str] = None,
+    names: Union[list[str], str, Path, dict, None] = None,
+    templates: Union[str, list, None] = None,
     teacher_options: Optional[dict] = None,
     topk: int = 5,
-    batch_size: int = 32,
+    batch_size: Optional[int] = None,
     on_error: Literal['skip', 'raise'] = 'skip',
     device: Optional[str] = None,
     show_dir: Union[str, Path, None] = None,
     out: Union[str, Path, None] = None,
+    segment: bool = False,
+    size: Optional[int] = None,
+    window: Optional[int] = None,
+    stride: Optional[int] = None,
+    background: Optional[float] = None,
+    scores: bool = False,
 ) -> list[dict]:
-    """Classify images with a student and any class names.
+    """Classify images with a student and any class names, or with ``segment`` each of their pixels.
 
-    Images are prepared as in the evaluation of the student's training, at its own size.
+    To classify, images are prepared as in the evaluation of the student's training, at its own size. To segment, they
+    are resized by their aspect ratio, and label maps have the images' own sizes.
 
     Args:
-        checkpoint (str): A checkpoint of LGD training or its published file, as a file or URL.
-        images (List[str]): Files, URLs, and folders, which are searched with their sub-folders.
-        names (List[str] | str | dict, optional): A text file, a known set, or the names themselves. Defaults to the
-            names of training, which need no teacher.
-        templates (str, optional): Prompt templates. Defaults to the templates of training.
+        checkpoint (str | Path | Student): A checkpoint of LGD training or its published file, as a file or URL.
+        images (List[str] | str | Path): Files, URLs, and folders, which are searched with their sub-folders.
+        names (List[str] | str | Path | dict, optional): A text file, a known set, or the names themselves. Defaults to
+            the names of training, which need no teacher. ``'sky|clouds'`` is one class with two phrasings.
+        templates (str | list, optional): Prompt templates. Defaults to the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, for example
             pretrained=FILE. A teacher in a file or folder must be named. Defaults to None.
         topk (int): Names per image, at most. Defaults to 5.
-        batch_size (int): Images per batch. Defaults to 32.
+        batch_size (int, optional): Images per batch, to classify. Defaults to 32.
         on_error (str): ``skip`` skips unreadable images with a warning that names them; ``raise`` stops before any
             prediction. Defaults to ``skip``.
         device (str, optional): Where to compute. Defaults to the accelerator if there is one.
-        show_dir (str | Path, optional): Folder for copies of the images with their best name. Defaults to None.
-        out (str | Path, optional): File to write, ``.csv`` or ``.json``. Defaults to None.
+        show_dir (str | Path, optional): To classify: folder for copies of the images with their best name. Defaults to
+            None.
+        out (str | Path, optional): File to write, ``.csv`` or ``.json``; with ``segment``, the folder for label maps,
+            overlays and scores. Defaults to None.
+        segment (bool): Name each pixel. Defaults to False.
+        size (int, optional): To segment: pixels of the short side of the resized image. Larger sizes give finer maps.
+            Defaults to the student's own size.
+        window (int, optional): To segment: height and width of sliding windows in pixels of the resized image. Defaults
+            to the whole image, or for a large image to the student's own size.
+        stride (int, optional): To segment: pixels from window to window. Defaults to two thirds of the window.
+        background (float, optional): To segment: pixels whose best score is lower, 0 to 1, get no name and label 255.
+            Defaults to None: each pixel gets a name.
+        scores (bool): To segment: write the scores of all names, too. Defaults to False.
 
     Returns:
         List[dict]: For each image that could be read, ``image`` and ``names``, a list of (name, score), best first;
-        the scores of all names sum to 1.
+        the scores of all names sum to 1. With ``segment``, ``names`` has shares of the pixels instead of scores, and
+        ``labels`` is the label map's file.
 
     Raises:
         MissingFileError: A file or folder does not exist.
@@ -61,20 +85,36 @@ def predict(
         >>> mmlgd.predict('epoch_200.pth', ['cat.jpg'], names=['cat', 'dog'])  # doctest: +SKIP
         [{'image': 'cat.jpg', 'names': [('cat', 0.93), ('dog', 0.07)]}]
     """
-    topk, batch_size = whole('topk', 1, 10**6)(topk), whole('batch size', 1, 10**5)(batch_size)
+    topk = whole('topk', 1, 10**6)(topk)
+    of_segments = dict(size=size, window=window, stride=stride, background=background)
+    images = [images] if isinstance(images, (str, Path)) else list(images)
+    if segment:
+        _refuse('with --segment', batch_size=batch_size, show_dir=show_dir)
+        require(not scores or out is not None, '--scores writes into the folder --out: give one.')
+        student = get_zero_shot_classifier(checkpoint, names, templates, teacher_options).to(device or get_device())
+        segmenter, folder = student.segmenter(**of_segments), None if out is None else Path(out)
+        return [
+            dict(image=source.path, names=one.shares()[:topk], labels=None if file is None else str(file))
+            for source, one, file in segment_files(segmenter, images, folder, scores, on_error == 'skip')
+        ]
+    _refuse('without --segment', **of_segments, scores=scores or None)
+    batch_size = whole('batch size', 1, 10**5)(32 if batch_size is None else batch_size)
     if out is not None:
         if Path(out).suffix not in _WRITERS:
             raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}, got {str(out)!r}.')
         require_writable(Path(out).parent)
-    names = names[0] if isinstance(names, list) and len(names) == 1 else names
-    inferencer = ZeroShotInferencer(checkpoint, names or None, templates, teacher_options, device)
-    images = [images] if isinstance(images, (str, Path)) else list(images)
+    inferencer = ZeroShotInferencer(checkpoint, names, templates, teacher_options, device)
     found = inferencer(images, batch_size=batch_size, topk=topk, on_error=on_error, show_dir=show_dir)
     results = [dict(image=one['img_path'], names=one['topk']) for one in found]
     if out is not None:
         # A path need not be UTF-8.
         write_whole(out, _WRITERS[Path(out).suffix](results).encode(errors='backslashreplace'))
     return results
+
+
+def _refuse(where: str, **options: Any) -> None:
+    given = [f'--{name.replace("_", "-")}' for name, value in options.items() if value is not None]
+    require(not given, f'{", ".join(given)} has no meaning {where}. Leave it out.')
 
 
 def _as_csv(results: list[dict]) -> str:

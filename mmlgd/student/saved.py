@@ -5,6 +5,7 @@ import copy
 from pathlib import Path
 from typing import Any, Optional, Union
 
+import torch
 from mmengine.config import Config
 from torch import nn
 
@@ -14,14 +15,17 @@ from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
-from mmlgd.models.necks import fit_neck
+from mmlgd.models.necks import features_of_zeros, fit_neck, pooled, size_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
+from mmlgd.utils.seeds import seeded
 
 from .sized_build import no_larger_than
 
 # Defaults for configs without a value, as in our configs and in mmpretrain's.
-_TYPES = dict(neck='mmlgd.ProjectionNeck', data_preprocessor='mmpretrain.ClsDataPreprocessor')
+_TYPES = dict(
+    neck='mmlgd.ProjectionNeck', places='mmlgd.StudentPlaces', data_preprocessor='mmpretrain.ClsDataPreprocessor'
+)
 
 
 class SavedStudent:
@@ -62,8 +66,8 @@ class SavedStudent:
         """Build a part with its weights.
 
         Args:
-            part (str): ``'backbone'`` or ``'neck'``.
-            below (nn.Module, optional): The backbone before a neck, which defines the neck's channels. Defaults to
+            part (str): ``'backbone'``, ``'neck'`` or ``'places'``.
+            below (nn.Module, optional): The backbone before a neck or places, which defines their channels. Defaults to
                 None: the config defines them.
             **settings: Changes to its config.
 
@@ -79,7 +83,10 @@ class SavedStudent:
         if settings.get('pretrained'):
             settings['pretrained'] = False  # timm would download what the checkpoint replaces
         weights = part_weights(self.state, part, self.source)
-        if below is not None:
+        if part == 'places' and below is not None:
+            feats = features_of_zeros(below, size_of(below, backbone_of(self.config, self.source)))
+            settings['channels'] = [x.shape[2 if x.ndim == 3 else 1] for x in feats]
+        elif below is not None:
             settings = fit_neck(settings, below, backbone_of(self.config, self.source), settings.get('out_channels'))
         with self._guarded(weights):
             module = build_part(settings, f'model.{part}', _TYPES.get(part))
@@ -87,6 +94,41 @@ class SavedStudent:
         module.load_state_dict(weights, strict=False)  # all keys are present; some modules have extra tables
         module.eval()  # on its own line: eval() of mmpretrain's backbones returns None
         return module
+
+    def ends_alike(self, backbone: nn.Module, size: tuple[int, int]) -> bool:
+        """Check whether a backbone of other ``out_indices`` ends with the feature of training, by one pass of both.
+
+        Args:
+            backbone (nn.Module): From :meth:`build`.
+            size (Tuple[int, int]): Height and width of an image.
+
+        Returns:
+            bool: Whether the neck can read its output.
+        """
+        image = torch.linspace(-2, 2, 3 * size[0] * size[1]).view(1, 3, *size)
+        with torch.no_grad():
+            chosen, trained = (pooled(one(image)) for one in (backbone, self.build('backbone')))
+        return chosen.shape == trained.shape and torch.allclose(chosen, trained, equal_nan=True)
+
+    def head(self) -> Optional[nn.Linear]:
+        """Build the linear head of a classifier that reads the averaged last feature; None without such a head.
+
+        Raises:
+            CheckpointError: Its weights do not fit.
+        """
+        parts = (self.config['model'].get(part) for part in ('neck', 'head'))
+        kinds = [str(part.get('type')).split('.')[-1] if isinstance(part, dict) else '' for part in parts]
+        if kinds != ['GlobalAveragePooling', 'LinearClsHead'] or not self.has('head.fc'):
+            return None
+        weights = part_weights(self.state, 'head.fc', self.source)
+        shape = tuple(getattr(weights.get('weight'), 'shape', ()))
+        if len(shape) != 2:
+            raise CheckpointError(f'{self.source} has a head.fc.weight of shape {shape}, expected (classes, channels).')
+        with self._guarded(weights):
+            layer = nn.Linear(shape[1], shape[0])
+        check_weights(layer, weights, self.source)
+        layer.load_state_dict(weights)
+        return layer.requires_grad_(False)
 
     def preprocessor(self) -> nn.Module:
         """Build the data preprocessor with the image statistics of its training, or ImageNet's, RGB.
@@ -101,14 +143,17 @@ class SavedStudent:
         with self._guarded({}):
             return build_part(settings, 'model.data_preprocessor', _TYPES['data_preprocessor'])
 
-    def temperature(self) -> float:
-        """Read τ_S, the student's temperature in its training.
+    def temperature(self, of: str = 'student') -> float:
+        """Read a temperature over names in its training.
+
+        Args:
+            of (str): ``'student'`` for τ_S, ``'teacher'`` for τ_T. Defaults to ``'student'``.
 
         Raises:
             ConfigError: It is not a number above 0.
         """
         settings = self._settings(self.config['model'].get('loss') or {}, 'loss')
-        return build_part(settings, 'model.loss', 'mmlgd.LGDLoss').student_temperature
+        return getattr(build_part(settings, 'model.loss', 'mmlgd.LGDLoss'), f'{of}_temperature')
 
     def text(self) -> Optional[dict]:
         """Read the names: ``class_names``, ``templates``, ``teacher_id`` and the ``bank`` (K, D); None without a bank.
@@ -127,7 +172,8 @@ class SavedStudent:
 
     @contextlib.contextmanager
     def _guarded(self, weights: dict):
-        with plain_files(), no_larger_than(weights, self.source):
+        # What is drawn is replaced by the weights, so the caller's random numbers stay as they are.
+        with plain_files(), seeded(0), no_larger_than(weights, self.source):
             yield
 
 

@@ -1,8 +1,7 @@
 """The trained student with its names, image statistics and image size."""
 
 import copy
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -17,13 +16,17 @@ from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import TextualSemanticsBank
+from mmlgd.models.places import StudentPlaces
 from mmlgd.models.zero_shot import set_scores, zero_shot_scores
 from mmlgd.text import load_templates, load_vocabulary
+from mmlgd.utils.seeds import seeded
 
 from .image_size import image_size, reading_pipeline
 from .images import batches, find_images, preparation
 from .live_teacher import build_live_teacher
-from .saved import SavedStudent, backbone_of
+from .saved import SavedStudent
+from .segment import Segmentation, Segmenter
+from .windows import Tower, find_tower
 
 
 class Student(BaseModel):
@@ -39,7 +42,7 @@ class Student(BaseModel):
         checkpoint (str | Path | SavedStudent): A checkpoint of LGD training or of ``mmlgd publish``, as a file or URL.
             Other mmengine checkpoints that hold their config provide a backbone, but no names.
         out_indices (Tuple[int], optional): Stages that ``backbone`` returns. Defaults to None: the stages of training.
-            Embeddings need the last stage.
+            Embeddings need the last stage of training.
         device (str | torch.device, optional): Where to compute. Defaults to None: the accelerator if there is one.
         teacher (dict, optional): Config of the teacher whose text tower embeds other names; without a ``type``, changes
             to the config of training, for example ``dict(pretrained='openai:/new/place/weights.pt')``. Defaults to
@@ -51,6 +54,7 @@ class Student(BaseModel):
     Attributes:
         backbone (nn.Module): The backbone in eval mode; it takes normalised images and returns a tuple of features.
         neck (nn.Module | None): The projection of these features into the joint space.
+        head (nn.Linear | None): Of a supervised classifier's checkpoint: its classes from the averaged last feature.
         bank (Tensor | None): (K, D) float32, unit rows: the embeddings of the names in the joint space.
         names (List[str] | None): K names, row k of the bank is name k.
         templates (List[str] | None): The prompt templates of the bank.
@@ -84,15 +88,16 @@ class Student(BaseModel):
         super().__init__(data_preprocessor=saved.preprocessor())
         self.source, self.config = saved.source, saved.config
         self.backbone = saved.build('backbone', **({} if out_indices is None else dict(out_indices=out_indices)))
-        self._ends_as_trained = out_indices is None or _ends_alike(
-            out_indices, backbone_of(self.config, self.source).get('out_indices'), type(self.backbone)
-        )
+        is_alike = out_indices is None or saved.ends_alike(self.backbone, self.image_size)
+        self._other_stages = None if is_alike else out_indices
+        self.head = saved.head() if is_alike else None
         bank = text.get('bank')
         self.neck = None
         if bank is not None:
             self.neck = saved.build('neck', self.backbone, out_channels=bank.shape[1])
         elif saved.has('neck') and _is_ours(self.config['model'].get('neck')):  # as in the published code
             self.neck = saved.build('neck', self.backbone)
+        self.place_path = saved.build('places', self.backbone) if saved.has('places') else StudentPlaces()
         self.register_buffer('bank', bank)
         self.names, self.templates = text.get('class_names'), text.get('templates')
         self.teacher_id = text.get('teacher_id')
@@ -117,18 +122,21 @@ class Student(BaseModel):
         return reading_pipeline(self.config)
 
     def with_names(
-        self, names: Union[str, list, dict, None] = None, templates: Union[str, list, None] = None
+        self,
+        names: Union[str, Path, list, dict, None] = None,
+        templates: Union[str, list, None] = None,
+        teacher: Optional[dict] = None,
     ) -> 'Student':
         """Make a student with other names, embedded by its teacher.
 
         Args:
-            names (str | list | dict, optional): See :func:`~mmlgd.text.load_vocabulary`. Defaults to None: the names of
-                training.
+            names (str | Path | list | dict, optional): See :func:`~mmlgd.text.load_vocabulary`. Defaults to None: the
+                names of training.
             templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
+            teacher (dict, optional): Config of the teacher, as above. Defaults to None: the one given there.
 
         Returns:
-            Student: A student with the same modules. Without names and templates it is this student, and no teacher is
-            needed.
+            Student: A copy with these names. Without names and templates it is this student, and no teacher is needed.
 
         Raises:
             CheckpointError: It has no textual bank, or its teacher must be named.
@@ -138,12 +146,16 @@ class Student(BaseModel):
         self._require_names()
         if names is None and templates is None:
             return self
-        prompts = load_vocabulary(names or self.names), load_templates(templates or self.templates)
-        with plain_files():
-            teacher = build_live_teacher(self.config, self.teacher_id, self._teacher, self.source)
-            text = TextualSemanticsBank(teacher, *prompts)
-        other = copy.copy(self)
-        other._buffers = {**self._buffers, 'bank': text.bank.to(self.bank.device)}
+        prompts = (
+            load_vocabulary(self.names if names is None else names),
+            load_templates(self.templates if templates is None else templates),
+        )
+        with plain_files(), seeded(0):
+            live = build_live_teacher(self.config, self.teacher_id, teacher or self._teacher, self.source)
+            text = TextualSemanticsBank(live, *prompts)
+        other = copy.deepcopy(self)
+        other._teacher = teacher or self._teacher
+        other.bank = text.bank.to(self.bank.device)
         other.names, other.templates = text.class_names, text.templates
         return other
 
@@ -156,9 +168,12 @@ class Student(BaseModel):
 
         Returns:
             Tuple[Tensor]: Of each stage of ``out_indices``, (N, C, h, w).
+
+        Raises:
+            ConfigError: The pipeline keeps images at several sizes, and so do the features.
         """
         levels = zip(*(self.backbone(batch) for batch in self._batches(images)))
-        return tuple(torch.cat(level) for level in levels)
+        return tuple(self._joined(level) for level in levels)
 
     @torch.no_grad()
     def embed(self, images: Any) -> Tensor:
@@ -175,13 +190,13 @@ class Student(BaseModel):
         """
         return torch.cat([self._embed(batch) for batch in self._batches(images)])
 
-    def scores(self, images: Any, names: Union[str, list, dict, None] = None) -> Tensor:
+    def scores(self, images: Any, names: Union[str, Path, list, dict, None] = None) -> Tensor:
         """Score images against names.
 
         Args:
             images (Any): N images, as above.
-            names (str | list | dict, optional): K names. Defaults to None, its own. For many calls with the same names
-                ask :meth:`with_names` once: the teacher is loaded each time.
+            names (str | Path | list | dict, optional): K names. Defaults to None, its own. For many calls with the same
+                names ask :meth:`with_names` once: the teacher is loaded each time.
 
         Returns:
             Tensor: (N, K) float32, rows that sum to 1.
@@ -191,6 +206,67 @@ class Student(BaseModel):
         """
         student = self.with_names(names)
         return zero_shot_scores(student.embed(images), student.bank, student.temperature)
+
+    @torch.no_grad()
+    def places(self, images: Any) -> Tensor:
+        """Embed each place of images in the joint space: the neck at each position of the feature map.
+
+        Args:
+            images (Any): N images, as above.
+
+        Returns:
+            Tensor: (N, h, w, D) float32, unit rows, row by row from the top left.
+
+        Raises:
+            CheckpointError: The checkpoint has a backbone alone.
+            ConfigError: The backbone gives pooled features, which have no places; or as for :meth:`features`.
+        """
+        return self._joined([self._places(batch) for batch in self._batches(images)])
+
+    def segment(
+        self, images: Any, names: Union[str, Path, list, dict, None] = None, *, scores: bool = False, **options
+    ) -> list[Segmentation]:
+        """Find the best name for each pixel of images, at their own sizes.
+
+        Args:
+            images (Any): N images, as above; here they are not cropped, and may have several sizes.
+            names (str | Path | list | dict, optional): K names, at most 255; ``'sky|clouds'`` is one name with two
+                phrasings. Defaults to None, its own.
+            scores (bool): Keep the scores of all names. Defaults to False.
+            **options: ``size``, ``window``, ``stride`` and ``background``, see :meth:`segmenter`.
+
+        Returns:
+            List[Segmentation]: One for each image, at its size: ``labels``, ``score``, ``names``, ``scores``.
+
+        Raises:
+            CheckpointError: It has no textual bank, or its teacher must be named.
+            ConfigError: A number is out of its range.
+        """
+        segmenter = self.segmenter(names, **options)
+        images = images.to(self.data_preprocessor.device) if isinstance(images, Tensor) else find_images(images)
+        arrays = (image if isinstance(image, Tensor) else image.read() for image in images)
+        return [segmenter.segment(array, scores) for array in arrays]
+
+    def segmenter(self, names: Union[str, Path, list, dict, None] = None, **options) -> Segmenter:
+        """Prepare for segmentation with the same names and options many times.
+
+        Args:
+            names (str | Path | list | dict, optional): K names. Defaults to None, its own.
+            **options: ``size``, the short side of a resized image in pixels, by default its own; ``window`` and
+                ``stride`` of sliding windows in pixels, see :class:`~mmlgd.student.windows.Windows`; ``background``,
+                the threshold below which a pixel gets label 255.
+
+        Returns:
+            Segmenter: Its ``segment`` takes one image.
+        """
+        named = self.with_names(names)
+        named._require_names()
+        return Segmenter(self.tower, named.bank, named.names, named.temperature, named.data_preprocessor, **options)
+
+    @cached_property
+    def tower(self) -> Tower:
+        """Tower: How large its places are."""
+        return find_tower(self._places, self.image_size, next(self.backbone.parameters()))
 
     def forward(self, inputs: Tensor, data_samples: Optional[list[DataSample]] = None, mode: str = 'tensor'):
         """Score normalised images, as a model of mmengine.
@@ -208,7 +284,7 @@ class Student(BaseModel):
             ValueError: ``mode`` is neither; there is nothing to train here.
         """
         self._require_names()
-        scores = zero_shot_scores(self._embed(inputs), self.bank, self.temperature)
+        scores = zero_shot_scores(self._embed(self._prepared(inputs)), self.bank, self.temperature)
         if mode == 'tensor':
             return scores
         if mode != 'predict':
@@ -217,25 +293,60 @@ class Student(BaseModel):
         set_scores(data_samples, scores)
         return data_samples
 
-    def _embed(self, inputs: Tensor) -> Tensor:
+    def require_embeddings(self) -> None:
+        """Refuse a student without embeddings.
+
+        Raises:
+            CheckpointError: The checkpoint has a backbone alone.
+            ConfigError: ``out_indices`` end with another stage than in training.
+        """
         if self.neck is None:
             raise CheckpointError(
                 f'{self.source} has no neck, and so no place in the joint space: it is a backbone alone. Give the '
                 f'checkpoint of LGD training, or its published file.'
             )
-        if not self._ends_as_trained:
+        if self._other_stages is not None:
             raise ConfigError(
-                f'{self.source} was loaded with out_indices={self.backbone.out_indices}, which do not end with the '
+                f'{self.source} was loaded with out_indices={self._other_stages}, which do not end with the '
                 f'stage that its neck was trained on: it has no embeddings. Load it once more without out_indices.'
             )
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        self.require_embeddings()
         return self.neck(self.backbone(inputs))
+
+    def _places(self, inputs: Tensor) -> Tensor:
+        self.require_embeddings()
+        if not hasattr(self.neck, 'project'):
+            raise ConfigError(
+                f'{self.source} has a {type(self.neck).__name__} as its neck, which embeds whole images alone: it has '
+                f'no places. Train with a mmlgd.ProjectionNeck.'
+            )
+        return self.place_path(self.backbone(inputs), self.backbone, self.neck, tuple(inputs.shape[-2:]))
+
+    def _joined(self, maps: Sequence[Tensor]) -> Tensor:
+        if len(shapes := {tuple(batch.shape[1:]) for batch in maps}) > 1:
+            raise ConfigError(
+                f'The pipeline of {self.source} does not resize images to one size: their feature maps have shapes '
+                f'{sorted(shapes)[:3]}, which one tensor cannot hold. Give images of one size, or one at a time.'
+            )
+        return torch.cat(list(maps))
 
     def _batches(self, images: Any) -> Iterator[Tensor]:
         if isinstance(images, Tensor):
-            yield images.to(self.data_preprocessor.device)
+            yield self._prepared(images)
             return
         for batch in batches(find_images(images), preparation(self.pipeline)):
             yield self.data_preprocessor(batch, False)['inputs']
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        is_batch = images.ndim == 4 and images.shape[1] == 3 and images.numel() and images.is_floating_point()
+        if not is_batch:
+            raise ConfigError(
+                f'A tensor of images is (N, 3, height, width), of normalised floats, with N > 0; got shape '
+                f'{tuple(images.shape)} of {images.dtype}. Give pixels as arrays (height, width, 3), or normalise them.'
+            )
+        return images.to(next(self.backbone.parameters()))
 
     def _require_names(self) -> None:
         if self.bank is None:
@@ -243,15 +354,6 @@ class Student(BaseModel):
                 f'{self.source} has no textual bank, so it cannot name what it sees: it is a backbone alone. Give the '
                 f'checkpoint of LGD training, or its published file.'
             )
-
-
-def _ends_alike(chosen: tuple[int, ...], trained: Optional[tuple[int, ...]], kind: type) -> bool:
-    """Tell whether chosen stages end with the last one of training, which is the backbone's default if none was set."""
-    if trained is None:
-        parameter = inspect.signature(kind).parameters.get('out_indices')
-        trained = parameter.default if parameter else chosen
-    last = [stages[-1] if isinstance(stages, (list, tuple)) and stages else stages for stages in (chosen, trained)]
-    return last[0] == last[1]
 
 
 def _is_ours(neck: Any) -> bool:

@@ -1,5 +1,6 @@
 """A zero-shot classifier, out of a checkpoint and a vocabulary."""
 
+import copy
 from pathlib import Path
 from typing import Optional, Union
 
@@ -7,17 +8,17 @@ from .student import Student
 
 
 def get_zero_shot_classifier(
-    checkpoint: Union[str, Path],
-    vocabulary: Union[str, list, dict, None] = None,
+    checkpoint: Union[str, Path, Student],
+    vocabulary: Union[str, Path, list, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher: Optional[dict] = None,
 ) -> Student:
     """Get a student with names, on the CPU.
 
     Args:
-        checkpoint (str | Path): Of LGD training or of ``mmlgd publish``; a file or URL.
-        vocabulary (str | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults to
-            None: the names and the bank of training, for which no teacher is needed.
+        checkpoint (str | Path | Student): Of LGD training or of ``mmlgd publish``; a file or URL. A student is copied.
+        vocabulary (str | Path | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults
+            to None: the names and the bank of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.
         teacher (dict, optional): Config of the teacher that embeds new names, or changes to that of training: see
             :class:`~mmlgd.Student`. Defaults to None, that of training.
@@ -31,4 +32,8 @@ def get_zero_shot_classifier(
         VocabularyError: The vocabulary is empty, or holds a duplicate, empty or non-string name.
         ValueError: The teacher is not the one that the student was distilled from.
     """
+    if isinstance(checkpoint, Student):
+        student = copy.deepcopy(checkpoint.with_names(vocabulary, templates, teacher)).cpu()
+        student.eval()
+        return student
     return Student(checkpoint, device='cpu', teacher=teacher).with_names(vocabulary, templates)

@@ -1,7 +1,8 @@
-"""Does pre-training help? One downstream config from several starts, over seeds."""
+"""Does pre-training help? One downstream config from several starts, in several ways, over seeds."""
 
 import json
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Optional, Union
 
@@ -12,10 +13,12 @@ from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import listed
 
-from .runs import contents, mean_and_spread, named, refuse_other, run
+from .runs import contents, mean_and_spread, named, refuse_other, run, split_options
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
+_CHANGES, _WAY = r'[\w.]+=.*', 'frozen=backbone_rate=0'
 
 
 def compare(
@@ -24,6 +27,7 @@ def compare(
     starts: Sequence[str],
     metric: str,
     seeds: Sequence[int] = (0, 1, 2),
+    ways: Sequence[str] = (),
     work_dir: Optional[Union[str, Path]] = None,
     cfg_options: Sequence[str] = (),
 ) -> dict[str, dict[int, float]]:
@@ -38,14 +42,18 @@ def compare(
         starts (Sequence[str]): NAME=START, with START as in ``mmlgd train --student``: none, a checkpoint, or a URL.
         metric (str): Name of the metric in the log, for example coco/bbox_mAP or mIoU.
         seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
+        ways (Sequence[str]): NAME=key=value,key=value: changes to the config; each start is trained in each way, for
+            example frozen=backbone_rate=0 tuned=backbone_rate=0.1. Defaults to one way: the config as it is.
         work_dir (str | Path, optional): Folder for the runs. Defaults to None: work_dirs/starts_CONFIG_NAME.
         cfg_options (Sequence[str]): KEY=VALUE changes to the config of every run. Defaults to none.
 
     Returns:
-        Dict[str, Dict[int, float]]: The metric of the last evaluation, by start and seed.
+        Dict[str, Dict[int, float]]: The metric of the last evaluation, by start and seed; with several ways, by
+        ``START, WAY`` and seed.
 
     Raises:
-        ConfigError: A start or seed is invalid, an existing run is a different one, or no evaluation has the metric.
+        ConfigError: A start, a way or a seed is invalid, an existing run is a different one, or no evaluation has the
+            metric.
         RunError: A run failed; the message says where its output is.
 
     Examples:
@@ -57,13 +65,16 @@ def compare(
         ... )  # doctest: +SKIP
     """
     sources = named(starts, 'starts', '.+', 'random=none')
-    seeds = [seed_number(seed) for seed in seeds]
+    changes = {way: split_options(text) for way, text in named(ways, 'ways', _CHANGES, _WAY).items()} if ways else {}
+    seeds = [seed_number(seed) for seed in listed(seeds)]
     work_dir = Path(work_dir or Path('work_dirs') / f'starts_{Path(config).stem}')
     results: dict[str, dict[int, float]] = {}
     for seed in seeds:
-        for name, source in sources.items():
-            options = ['--cfg-options', f'randomness.seed={seed}', *cfg_options]
-            value = _train(config, source, options, work_dir / f'{name}_seed{seed}', metric)
+        for (start, source), way in product(sources.items(), changes or ['']):
+            options = ['--cfg-options', f'randomness.seed={seed}', *listed(cfg_options), *changes.get(way, [])]
+            folder = '_'.join(filter(None, (start, way, f'seed{seed}')))
+            value = _train(config, source, options, work_dir / folder, metric)
+            name = f'{start}, {way}' if way else start
             results.setdefault(name, {})[seed] = value
             print_log(f'{name}, seed {seed}: {metric} {value:.4g}', 'current')
     (work_dir / 'table.md').write_text(table(results, metric) + '\n')

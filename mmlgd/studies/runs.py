@@ -11,9 +11,9 @@ from typing import Optional, Union
 
 from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
-from mmlgd.run.config import read_config
 from mmlgd.store import DESCRIPTION
-from mmlgd.utils.validation import require
+from mmlgd.utils.configs import read_config
+from mmlgd.utils.validation import listed, require
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
 
@@ -40,6 +40,22 @@ def run(verb: str, arguments: list[str], output: Path) -> list[str]:
         tail = '\n'.join(output.read_text().splitlines()[-5:])
         raise RunError(f'The run in {output.parent} failed; its output is in {output} and ends with\n{tail}')
     return command
+
+
+def split_options(text: str) -> list[str]:
+    """Split ``key=value,key=value``; a comma inside a value, as in ``[a,b]``, has no key after it.
+
+    Args:
+        text (str): Options in one word.
+
+    Returns:
+        List[str]: ``key=value`` options; an empty text has none.
+
+    Examples:
+        >>> split_options('backbone_rate=0,model.names=[a,b]')
+        ['backbone_rate=0', 'model.names=[a,b]']
+    """
+    return re.split(r',(?=[\w.]+=)', text) if text else []
 
 
 def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, str]:
@@ -118,7 +134,7 @@ def named(pairs: Union[Mapping[str, str], Sequence[str]], option: str, pattern: 
     Raises:
         ConfigError: There are no pairs, a pair is invalid, or a name is duplicate.
     """
-    pairs = [f'{name}={value}' for name, value in pairs.items()] if isinstance(pairs, Mapping) else list(pairs)
+    pairs = [f'{name}={value}' for name, value in pairs.items()] if isinstance(pairs, Mapping) else listed(pairs)
     found: dict[str, str] = {}
     for pair in pairs:
         match = re.fullmatch(rf'([\w.+-]+)=({pattern})', pair)

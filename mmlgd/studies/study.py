@@ -8,13 +8,16 @@ from typing import NamedTuple, Optional, Union
 
 from mmengine.logging import print_log
 
+from mmlgd.errors import brief
 from mmlgd.evaluation.options import RANGES, require_once, share
 from mmlgd.run.child import RunError
-from mmlgd.run.config import read_config
+from mmlgd.text import load_vocabulary
+from mmlgd.utils.configs import read_config
 from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import listed, require
 
 from .report import draw, summarise, table
-from .runs import contents, named, refuse_other, run
+from .runs import contents, named, refuse_other, run, split_options
 
 C = '0.01'  # one inverse penalty for all linear probes: rows are compared with each other and with older studies
 
@@ -39,7 +42,7 @@ def study(
     seeds: Sequence[int] = (0, 1, 2),
     labels: Sequence[str] = ('1', '10', '100%'),
     draws: Sequence[int] = (0, 1, 2),
-    names: Optional[str] = None,
+    names: Union[str, Path, None] = None,
     size: Optional[int] = None,
     workers: int = 2,
     cfg_options: Sequence[str] = (),
@@ -62,7 +65,8 @@ def study(
         labels (Sequence[str]): Labelled images of the linear probes: a number per class, or a share such as 10%.
             Defaults to 1 10 100%.
         draws (Sequence[int]): Seeds of the draws of these labels. Defaults to 0 1 2.
-        names (str, optional): Vocabulary of the zero-shot evaluation. Defaults to None: the names of training.
+        names (str | Path, optional): Vocabulary of the zero-shot evaluation: a text file or a known set.
+            Defaults to None: the names of training.
         size (int, optional): Image side in pixels for evaluation. Defaults to None: each student's own.
         workers (int): Processes that read images in evaluation. Defaults to 2.
         cfg_options (Sequence[str]): KEY=VALUE changes to all configs. Defaults to none.
@@ -79,11 +83,19 @@ def study(
         >>> import mmlgd
         >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
     """
-    chosen = read_variants(variants)
-    seeds, draws = [seed_number(seed) for seed in seeds], [seed_number(draw) for draw in draws]
+    chosen, cfg_options = read_variants(variants), listed(cfg_options)
+    seeds, draws = [seed_number(seed) for seed in listed(seeds)], [seed_number(draw) for draw in listed(draws)]
     # Check now, not after hours of training.
-    labels, workers, size = [share(one) for one in labels], RANGES['workers'](workers), size and RANGES['size'](size)
+    labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
+    size = None if size is None else RANGES['size'](size)
     require_once(labels=labels, seeds=seeds, draws=draws)
+    if names is not None:
+        is_source = isinstance(names, (str, Path))
+        require(
+            is_source, f'--names takes a text file or a known set here, got {brief(names)}: write them into a file.'
+        )
+        load_vocabulary(names)
+        names = str(names)
     work_dir, store = Path(work_dir), store and str(store)
     how = ['--data', str(data), '--labels', *labels, '--seeds', *map(str, draws)]
     how += ['--workers', str(workers), '--c', C]
@@ -138,8 +150,7 @@ def read_variants(variants: Sequence[str]) -> dict[str, Variant]:
     found = {}
     for name, text in named(variants, 'variants', r'.+?\.py(?::.+)?', 'lgd=a.py:model.loss.alpha=0.3').items():
         config, _, options = re.fullmatch(r'(.+?\.py)(:(.+))?', text).groups()
-        # A comma inside a value, as in [a,b], has no key after it.
-        found[name] = Variant(config, re.split(r',(?=[\w.]+=)', options) if options else [])
+        found[name] = Variant(config, split_options(options or ''))
     return found
 
 

@@ -1,6 +1,7 @@
 """Text: vocabularies, prompt templates and their text embeddings."""
 
 from .embedding import embed_class_names, keep_embeddings
+from .phrasings import phrasings
 from .templates import DEFAULT_TEMPLATES, TemplateError, fill, load_templates
 from .vocabularies import VocabularyError, list_vocabularies, load_vocabulary
 
@@ -14,4 +15,5 @@ __all__ = [
     'list_vocabularies',
     'load_templates',
     'load_vocabulary',
+    'phrasings',
 ]

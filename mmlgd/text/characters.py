@@ -20,7 +20,7 @@ _UNSEEN = re.compile('[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\
 
 
 def unreadable(text: str) -> str:
-    """Say why a text cannot be a name or a prompt for a text tower.
+    """Find the reason why a text cannot be a name or a prompt for a text tower.
 
     Args:
         text (str): A name or a sentence.

@@ -1,4 +1,4 @@
-"""From class names to text embeddings, computed once for each teacher, vocabulary and set of templates."""
+"""Text embeddings of class names, computed once for each teacher, vocabulary and set of templates."""
 
 import hashlib
 import json
@@ -22,9 +22,10 @@ from mmlgd.errors import MMLGDError
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import UnreadableError, own_folder, require_file, write_whole
 
+from .phrasings import SEPARATOR, phrasings
 from .templates import fill
 
-_BATCH = 256  # prompts in a forward pass: enough to keep the text tower busy, also on a CPU
+_BATCH = 256  # prompts per forward pass: enough to keep the text tower busy, also on a CPU
 _HEADER = 2**16  # bytes; safetensors needs a few hundred here
 
 
@@ -46,8 +47,9 @@ def embed_class_names(
 
     .. math:: e_k = \text{unit}\Big(\sum_p \text{unit}\big(f(\text{template}_p(\text{name}_k))\big)\Big)
 
-    The result is kept in a file keyed by teacher, names and templates, so that a restart reads it; in a
-    distributed run the main process reads or computes it and sends it to the others.
+    where the sum runs over the phrasings of the name, too: see :func:`~mmlgd.text.phrasings`. The result is kept in a
+    file keyed by teacher, names and templates, so that a restart reads it; in a distributed run the main process reads
+    or computes it and sends it to the others.
 
     Args:
         encode_text (Callable): M prompts to (M, D) unit rows.
@@ -75,7 +77,7 @@ def embed_class_names(
             is_kept, embeddings = [kept is not None], embeddings if kept is None else kept
     broadcast_object_list(is_kept)
     if not is_kept[0]:
-        prepare()  # on all ranks: what it builds may talk to the others
+        prepare()  # on all ranks: it may build parts that communicate
         with fail_together():
             if is_main_process():
                 embeddings = _encode(encode_text, teacher_id, names, templates)
@@ -104,20 +106,22 @@ def keep_embeddings(
 def _encode(
     encode_text: Callable[[list[str]], Tensor], teacher_id: str, names: list[str], templates: list[str]
 ) -> Tensor:
-    prompts = [fill(template, name) for name in names for template in templates]  # K*P, names outermost
+    told = [[fill(template, one) for one in phrasings(name) for template in templates] for name in names]
+    prompts = [prompt for of_class in told for prompt in of_class]  # names outermost
     print_log(f'Encoding {len(prompts)} prompts ({len(names)} names, {len(templates)} templates).', 'current')
     starts = tqdm(range(0, len(prompts), _BATCH), desc='text bank', unit_scale=_BATCH, disable=None)
-    rows = torch.cat([encode_text(prompts[i : i + _BATCH]).float().cpu() for i in starts])  # (K*P, D)
-    rows = rows.view(len(names), len(templates), -1)  # (K, P, D)
-    means = rows.mean(dim=1)  # (K, D)
-    usable = torch.cat([_usable(rows), _usable(means)[:, None]], dim=1)  # (K, P+1)
-    if not usable.all():
-        k, p = (~usable).nonzero()[0].tolist()
-        prompt = f'the prompt {fill(templates[p], names[k])!r}' if p < len(templates) else 'the mean of its prompts'
-        raise EmbeddingError(
-            f'The text tower gives no usable embedding for the class {names[k]!r}: {prompt} is zero, NaN or Inf. The '
-            f'teacher is {teacher_id}; its weights are broken, or half precision overflows.'
-        )
+    rows = torch.cat([encode_text(prompts[i : i + _BATCH]).float().cpu() for i in starts])  # (prompts, D)
+    rows = rows.split([len(of_class) for of_class in told])  # K of (phrasings * P, D)
+    means = torch.stack([of_class.mean(dim=0) for of_class in rows])  # (K, D)
+    for name, of_class, embeddings, mean in zip(names, told, rows, means):
+        usable = [*_usable(embeddings).tolist(), bool(_usable(mean))]
+        if not all(usable):
+            p = usable.index(False)
+            prompt = f'the prompt {of_class[p]!r}' if p < len(of_class) else 'the mean of its prompts'
+            raise EmbeddingError(
+                f'The text tower gives no usable embedding for the class {name!r}: {prompt} is zero, NaN or Inf. The '
+                f'teacher is {teacher_id}; its weights are broken, or half precision overflows.'
+            )
     return F.normalize(means, dim=-1)
 
 
@@ -127,7 +131,8 @@ def _usable(rows: Tensor) -> Tensor:
 
 def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str]) -> Path:
     folder = Path(cache_dir or os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
-    key = hashlib.sha256(json.dumps([teacher_key(teacher_id), names, templates]).encode()).hexdigest()[:32]
+    told = [phrasings(name) if SEPARATOR in name else name for name in names]
+    key = hashlib.sha256(json.dumps([teacher_key(teacher_id), told, templates]).encode()).hexdigest()[:32]
     return folder / 'text' / f'{key}.safetensors'
 
 
@@ -157,7 +162,7 @@ def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
 
 
 def _fault(embeddings: Tensor, shape: tuple, checksum: Optional[str]) -> str:
-    """Say what is wrong with kept embeddings, or nothing; files of earlier versions have no checksum."""
+    """Return what is wrong with kept embeddings, empty if nothing is; files of earlier versions have no checksum."""
     if embeddings.shape != shape or embeddings.dtype != torch.float32:
         return f'{embeddings.dtype} {tuple(embeddings.shape)} instead of torch.float32 {tuple(shape)}'
     if not ((embeddings.norm(dim=-1) - 1).abs() < 1e-3).all():  # also True for NaN

@@ -63,7 +63,7 @@ def load_templates(templates: Union[str, list[str]]) -> list[str]:
 
 
 def fill(template: str, name: str) -> str:
-    """Put a class name into a template by plain replacement, so that braces in a name do nothing.
+    """Put a class name into a template by plain replacement: braces in a name have no meaning.
 
     Args:
         template (str): A sentence with one ``{}``.

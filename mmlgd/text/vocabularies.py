@@ -5,10 +5,11 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Union
 
-from mmlgd.errors import MissingFileError, MMLGDError, shown
+from mmlgd.errors import MissingFileError, MMLGDError, brief, shown
 from mmlgd.utils.files import read_small
 
 from .characters import look, unreadable
+from .phrasings import SEPARATOR, phrasing_fault, phrasings
 
 # Name -> (module, class) whose METAINFO has the class names in label order.
 _METAINFO: dict[str, tuple[str, str]] = {
@@ -38,26 +39,27 @@ def list_vocabularies() -> list[str]:
     return sorted([*_METAINFO, 'caltech256', 'in1k'])
 
 
-def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
-    """Read class names; row k of the bank, and label k of an evaluation, is the k-th of them.
+def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str]:
+    """Read class names; name k belongs to row k of the bank and to label k of an evaluation.
 
     Args:
-        vocabulary (str | list | dict): One of
+        vocabulary (str | Path | list | dict): One of
 
             - the name of a data set (:func:`list_vocabularies`), read from open_clip, mmdet or mmseg where these
               are installed and from mmlgd otherwise;
             - the path of a UTF-8 text file, one name a line; a line ``key<TAB>name`` counts as its name, as in the
               ``wnid<TAB>name`` files of ImageNet-like sets;
-            - a list of names;
-            - ``dict(union=[...])`` of any of these: a name that several of them hold counts once, where it
-              comes first.
+            - a list of names, which may have one name alone; a name may have several phrasings, ``'sky|clouds'``: see
+              :func:`~mmlgd.text.phrasings`;
+            - ``dict(union=[...])`` of any of these: a name that occurs in several counts once, at its first place.
 
     Returns:
         List[str]: Unique names without surrounding blanks.
 
     Raises:
         VocabularyError: No names, or a duplicate, empty or non-string one, or one with control or invisible
-            characters; the message names it. Names that look the same are duplicates, however they are encoded.
+            characters; the message names it. Names that look the same are duplicates, however they are encoded. Also a
+            list that has only known sets and text files: these are joined by ``dict(union=[...])``.
         UnreadableError: The text file has more than 64 MiB.
         MissingFileError: A string that is neither a known data set nor a file. It is a ``FileNotFoundError``.
 
@@ -67,8 +69,8 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
         >>> len(load_vocabulary(dict(union=['coco', 'cityscapes', ['unicorn']])))
         92
     """
-    if isinstance(vocabulary, str):
-        return _from_string(vocabulary)
+    if isinstance(vocabulary, (str, Path)):
+        return _from_string(str(vocabulary))
     if isinstance(vocabulary, dict):
         if set(vocabulary) != {'union'} or not isinstance(vocabulary['union'], (list, tuple)):
             raise VocabularyError(
@@ -80,11 +82,20 @@ def load_vocabulary(vocabulary: Union[str, list, tuple, dict]) -> list[str]:
             first.setdefault(look(name), name)
         return _checked(first.values(), 'the union')
     if isinstance(vocabulary, (list, tuple)):
-        return _checked(vocabulary, 'the list in the config')
+        if vocabulary and all(map(_is_source, vocabulary)):
+            raise VocabularyError(
+                f'A list holds the names themselves, but {brief(list(vocabulary))} are known sets or files. Give one '
+                f'of them without the list, or join several: dict(union=[...]).'
+            )
+        return _checked(vocabulary, 'the list of names')
     raise VocabularyError(
         f'A vocabulary is a data set name, a text file, a list of names or dict(union=[...]), got '
         f'{type(vocabulary).__name__}.'
     )
+
+
+def _is_source(one: object) -> bool:
+    return isinstance(one, Path) or isinstance(one, str) and (one in list_vocabularies() or one.endswith('.txt'))
 
 
 def _from_string(vocabulary: str) -> list[str]:
@@ -119,7 +130,7 @@ def _dataset_names(vocabulary: str) -> list[str]:
     module, dataset = _METAINFO[vocabulary]
     try:
         return list(getattr(import_module(module), dataset).METAINFO['classes'])
-    except (ImportError, AssertionError):  # not installed, or at odds with the installed mmcv
+    except (ImportError, AssertionError):  # not installed, or incompatible with the installed mmcv
         return _packaged_names(vocabulary)  # the same names: a test compares the two
 
 
@@ -142,7 +153,7 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
                 f'{unit.capitalize()} {position} of {source} is {name!r}, a {type(name).__name__}; a class name '
                 f'is a string. Quote it.'
             )
-        stripped = name.strip()
+        stripped = SEPARATOR.join(phrasings(name))
         if fault := unreadable(stripped):
             raise VocabularyError(
                 f'{unit.capitalize()} {position} of {source} {fault}: is this a list of class names? Take it out, or '
@@ -151,12 +162,17 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
         seen = look(stripped)
         if not seen:
             raise VocabularyError(f'{unit.capitalize()} {position} of {source} is empty. Remove it or name the class.')
+        if SEPARATOR in stripped and (fault := phrasing_fault(stripped)):
+            raise VocabularyError(
+                f'{unit.capitalize()} {position} of {source}, {stripped!r}, {fault}. Write the phrasings of a class as '
+                f"'sky{SEPARATOR}clouds', each of them once."
+            )
         earlier = first_seen.setdefault(seen, position)
         if earlier != position:
             different = '' if checked[earlier - 1] == stripped else ' (they look the same, but their characters differ)'
             raise VocabularyError(
                 f'{source} holds {stripped!r} twice, as {unit} {earlier} and {position}{different}. Each class needs a '
-                f'name of its own: remove one or tell them apart.'
+                f'different name: remove or rename one.'
             )
         checked.append(stripped)
     if not checked:

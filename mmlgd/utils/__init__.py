@@ -1,1 +1,1 @@
-"""Files, numbers, processes, paths and checks that all other packages of mmlgd use."""
+"""Helpers that all other packages of mmlgd use: files, numbers, processes, paths and checks."""

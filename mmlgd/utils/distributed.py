@@ -1,4 +1,4 @@
-"""What the processes of a distributed run tell each other when something goes wrong."""
+"""An error in one process of a distributed run stops all processes, with its reason."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ from mmlgd.errors import MMLGDError, reason_of
 
 
 class OtherRankError(MMLGDError, RuntimeError):
-    """Another process of this run failed, and this one did not; the message has the reason of the other one."""
+    """Another process of this run failed; the message has its reason."""
 
 
 @contextmanager
 def fail_together() -> Iterator[None]:
-    """Make all ranks leave a block with an error if one of them does, instead of waiting for that one forever.
+    """If one rank leaves the block with an error, make all ranks leave it with an error instead of waiting forever.
 
-    All ranks have to enter the block. Inside, none may communicate with the others. Outside a distributed run it does
+    All ranks must enter the block, and must not communicate inside it. Outside a distributed run, the block does
     nothing.
 
     Raises:

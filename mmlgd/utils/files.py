@@ -24,8 +24,8 @@ except ImportError:  # Windows
     fcntl = None
 
 _LOCK = '.lock'
-# What a run or the writer of a store writes under names that are known beforehand: mmengine's copy of the config and
-# its log folders, and our own folders.
+# Paths that a run or the writer of a store always writes: mmengine's copy of the config, its log folders, and our own
+# folders.
 _LOGS = '[0-9]*_[0-9]*'
 _WRITTEN = ('*.py', _LOGS, f'{_LOGS}/*', f'{_LOGS}/vis_data/*', 'broken_steps', 'recipe', 'shards')
 SMALL = 2**26  # bytes: far more than any text file that people write, such as settings, lists and class names
@@ -33,7 +33,7 @@ _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 class WriteError(MMLGDError, OSError):
-    """A file that could not be written; what was there before is untouched."""
+    """A file that could not be written; existing files are unchanged."""
 
 
 class LockedError(MMLGDError, RuntimeError):
@@ -57,17 +57,17 @@ class UnreadableError(MMLGDError, ValueError):
         """Write the message.
 
         Args:
-            file (str | Path): What was to be read.
+            file (str | Path): The file.
             reason (str): What is wrong with it.
 
         Returns:
-            UnreadableError: To be raised.
+            UnreadableError: The error to raise.
         """
         return cls(f'{shown(file)} cannot be read: {reason}. Copy it again from its source.', reason)
 
 
 def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
-    """Read a file that may come from somebody else; refuse pipes and devices, which may never end.
+    """Read an untrusted file; refuse pipes and devices, which may never end.
 
     Args:
         file (str | Path): The file. A link is followed.
@@ -77,7 +77,7 @@ def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
         bytes: All of it.
 
     Raises:
-        UnreadableError: It is a pipe or a device, or larger. Nothing of it was read.
+        UnreadableError: It is a pipe, a device or larger than ``most``; nothing is read.
         OSError: It does not exist, or is not readable.
 
     Examples:
@@ -87,7 +87,7 @@ def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
         >>> read_small(file)
         b'cat'
     """
-    # Opening a pipe does not wait for its writer, and the check is of the very file that was opened.
+    # O_NONBLOCK: opening a pipe does not wait for its writer. The check uses the open file, which cannot be exchanged.
     handle = os.open(file, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
     found = os.fstat(handle)
     try:
@@ -100,10 +100,10 @@ def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
 
 
 def require_file(file: Union[str, Path], most: float = math.inf) -> None:
-    """Refuse a file before a library opens it by its name, and waits forever for it or fills the memory with it.
+    """Refuse a pipe, a device or a large file before a library opens it: it would wait forever or fill the memory.
 
     Args:
-        file (str | Path): What is about to be read. A link is followed.
+        file (str | Path): The file that a library is about to read. A link is followed.
         most (float): Largest size in bytes. Defaults to no limit.
 
     Raises:
@@ -124,13 +124,13 @@ def _require(file: Union[str, Path], found: os.stat_result, most: float) -> None
 def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], shared: bool = False) -> None:
     """Write a file as a whole: readers see all of it or nothing, also after a kill, a full disk or a power failure.
 
-    The content goes into a file beside it, which is synchronised with the disk and then renamed.
+    The content goes into a temporary file in the same folder, which is synchronised with the disk and then renamed.
 
     Args:
         file (str | Path): Its folder has to exist. A file of this name is replaced.
         content (bytes | memoryview): All of it.
         shared (bool): Other processes may write the same file at the same moment; the last one wins. Defaults to
-            False: the next writer then overwrites what a killed one left (``.part``).
+            False: the next writer then overwrites the temporary file of a killed one (``.part``).
 
     Raises:
         WriteError: The disk is full, or the folder not writable; the message names the bytes and what to do.
@@ -154,12 +154,12 @@ def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], share
     except OSError as error:
         raise _explained(error, file, len(content)) from error
     finally:
-        with suppress(OSError):  # there is none after the renaming
+        with suppress(OSError):  # after the renaming it no longer exists
             part.unlink()
 
 
 def open_anew(file: Path) -> IO[bytes]:
-    """Open a new file for writing. Remove what has this name first, so that no link is followed.
+    """Open a new file for writing. Remove an existing file or link of this name first, so that no link is followed.
 
     Args:
         file (Path): Its folder has to exist.
@@ -171,7 +171,7 @@ def open_anew(file: Path) -> IO[bytes]:
         OSError: A folder has this name, or the folder is not writable.
     """
     file.unlink(missing_ok=True)
-    return file.open('xb')  # which follows no link
+    return file.open('xb')  # this mode follows no link
 
 
 def own_folder(folder: Path) -> Path:
@@ -181,7 +181,7 @@ def own_folder(folder: Path) -> Path:
     may be a link.
 
     Args:
-        folder (Path): The folder that is about to be written to.
+        folder (Path): The folder that a run is about to write to.
 
     Returns:
         Path: The same.
@@ -199,7 +199,7 @@ def refuse_link(path: Path) -> None:
     """Refuse to write through a link.
 
     Args:
-        path (Path): What is about to be written to, there or not.
+        path (Path): The path that a run is about to write to; it need not exist.
 
     Raises:
         WriteError: It is a link; the message says where it leads.
@@ -222,7 +222,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _explained(error: OSError, file: Path, size: int = 0) -> WriteError:
-    """Say what could not be written, and what to do about it."""
+    """Make an error that names the file, the missing space if the disk is full, and the next step."""
     figures = ''
     if error.errno in _FULL:
         free = 'an unknown number of'
@@ -233,7 +233,7 @@ def _explained(error: OSError, file: Path, size: int = 0) -> WriteError:
     else:
         advice = 'Give a folder that can be written to, or allow writing there'
     told = WriteError(
-        f'Cannot write {file}: {error.strerror or error}. {figures}What was there before is untouched. {advice}, '
+        f'Cannot write {file}: {error.strerror or error}. {figures}Existing files are unchanged. {advice}, '
         f'and run the same command again (a training: with --resume).'
     )
     told.errno = error.errno
@@ -241,10 +241,10 @@ def _explained(error: OSError, file: Path, size: int = 0) -> WriteError:
 
 
 def require_writable(folder: Union[str, Path]) -> None:
-    """Refuse a folder that cannot be created or written to, before the work starts whose result goes there.
+    """Refuse an output folder that cannot be created or written to, before the work starts.
 
     Args:
-        folder (str | Path): It need not exist, and nothing is left in it.
+        folder (str | Path): It need not exist; the check leaves no file in it.
 
     Raises:
         WriteError: It, or the nearest path above it that exists, is not a folder or not writable.
@@ -264,7 +264,7 @@ def require_writable(folder: Union[str, Path]) -> None:
 
 @contextmanager
 def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
-    """Lock a folder, so that a second run that would write there is refused.
+    """Lock a folder, so that a second run cannot write there.
 
     The operating system releases the lock when this process ends, however it ends: a killed run never blocks the next
     one. Where the file system (or Windows) has no such locks, a warning says so.
@@ -274,8 +274,8 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
 
     Raises:
         LockedError: Another process holds the lock; the message names process and host.
-        WriteError: The folder cannot be written to, a path in it that would be written to is a link, or its disk is
-            full, also if another library meets that inside the block.
+        WriteError: The folder is not writable, a path that a run writes in it is a link, or its disk is full. A full
+            disk raises this error also when another library writes inside the block.
 
     Examples:
         >>> import tempfile
@@ -293,7 +293,7 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
     except OSError as error:
         raise _explained(error, file) from error
     with handle:
-        # A record lock: unlike with flock, a data loader's process does not inherit it and keep it after a kill.
+        # A record lock. With flock, a data loader's process would inherit the lock and keep it after a kill.
         try:
             if fcntl is None:
                 raise OSError(errno.ENOSYS, 'no locks on this system')
@@ -309,24 +309,24 @@ def sole_writer(folder: Union[str, Path]) -> Iterator[None]:
             print_log(
                 f'Cannot lock {folder} ({error.strerror}): make sure that no second run writes there.', 'current', 30
             )
-        with suppress(OSError):  # a full disk: the lock holds without the note
+        with suppress(OSError):  # if the disk is full, the lock still holds, without this text
             handle.truncate(0)
             handle.write(f'process {os.getpid()} on {socket.gethostname()}, since {time.ctime()}\n')
             handle.flush()
         try:
             yield
-        except OSError as error:  # a log, for example, which mmengine writes
+        except OSError as error:  # for example when mmengine writes a log
             if error.errno in _FULL and not isinstance(error, WriteError):
                 raise _explained(error, Path(error.filename or folder)) from error
             raise
 
 
 def _open_lock(file: Path) -> IO[str]:
-    """Open the lock file; refuse anything else that somebody may have put there under its name."""
-    follow_none = getattr(os, 'O_NOFOLLOW', 0)  # Windows has none
+    """Open the lock file; refuse a link or a pipe of its name."""
+    follow_none = getattr(os, 'O_NOFOLLOW', 0)  # Windows has no such flag
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | follow_none, 0o666)
     found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # a hard link may be to any file
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # a hard link may lead to any file
         os.close(handle)
         raise WriteError(f'{file} is a link, a hard link or a pipe. Remove it, so that a lock can be made.')
     return os.fdopen(handle, 'a+')

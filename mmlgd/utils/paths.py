@@ -1,4 +1,4 @@
-"""Where the tools and configs lie: in the installed package, or in the source tree that is being run."""
+"""The folders of the tools and configs: in the installed package, or in the source tree in use."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def place_of(name: str) -> Path:
         Path: The folder, absolute: in ``mmlgd/.mim`` of an installed package, beside ``mmlgd`` in a source tree.
 
     Raises:
-        FileNotFoundError: Neither is there.
+        FileNotFoundError: Neither folder exists.
 
     Examples:
         >>> (place_of('tools') / 'train.py').is_file()
@@ -33,7 +33,7 @@ def place_of(name: str) -> Path:
 
 
 def is_installed() -> bool:
-    """Tell whether mmengine finds our configs as ``'mmlgd::...'``: it looks only into an installed package.
+    """Check whether mmengine finds our configs as ``'mmlgd::...'``: it searches only an installed package.
 
     Returns:
         bool: False in a source tree that is only on the path.

@@ -9,7 +9,7 @@ import torch
 
 from .validation import whole
 
-MOST_SEED = 2**32 - 1  # numpy's generators take no more
+MOST_SEED = 2**32 - 1  # the limit of numpy's seeds
 seed_number = whole('a seed', 0, MOST_SEED)
 
 
@@ -58,7 +58,7 @@ def seed_all(*numbers: int) -> None:
 
 
 def _seed_python_and_numpy(numbers: tuple[int, ...]) -> int:
-    """Seed two of the three generators, and return a seed for torch's, which each caller sets in its own way."""
+    """Seed Python's and numpy's generators, and return a seed for torch's; each caller sets that one differently."""
     for_python, for_numpy, for_torch = np.random.SeedSequence(numbers).generate_state(3).tolist()
     random.seed(for_python)
     np.random.seed(for_numpy)

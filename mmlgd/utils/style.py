@@ -2,7 +2,7 @@
 
 STUDENT, TEACHER, TEXT, INK, FAINT = '#0b7a75', '#d1782c', '#6c5fc7', '#22252b', '#8a8f98'
 RIGHT, WRONG = '#1a7f37', '#c62828'
-# For up to twelve classes; dark enough for white text on it, and told apart by most eyes.
+# For up to twelve classes: dark enough for white text, and different for most kinds of colour vision.
 CLASSES = (
     *('#1f77b4', '#d9730d', '#2a8f3c', '#c62f3a', '#7d55b4', '#7a4a3f'),
     *('#d0559f', '#5a6270', '#9a9a10', '#0f97a8', '#12355b', '#e0a100'),
@@ -10,7 +10,7 @@ CLASSES = (
 STYLE = {
     'font.size': 11,
     'text.color': INK,
-    'text.parse_math': False,  # names come from files: a $ is a $
+    'text.parse_math': False,  # names come from files, so $ must not start a formula
     'axes.labelcolor': INK,
     'axes.edgecolor': '#c9ccd1',
     'axes.titlesize': 12.5,

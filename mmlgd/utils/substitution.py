@@ -14,9 +14,9 @@ _START = re.compile(r'\{\{\s*(?:file(?:Dirname|Basename|Extname)|_base_\.|[\'"]?
 def refuse_substitution(values: Any) -> None:
     """Refuse values that mmengine would change when it reads them from a config file.
 
-    mmengine replaces templates anywhere in the text of a config, also inside of a string: a folder of such a name would
-    become another one, and the default of an environment variable can hold code. mmengine writes the config of each
-    run into the work dir without escaping, so that no spelling in our configs would be safe.
+    mmengine replaces templates anywhere in the text of a config, also inside a string. The name of a folder would
+    change, and the default of an environment variable can hold code. mmengine writes the config of each run into the
+    work dir without escaping, so escaping in our configs would not help.
 
     Args:
         values (Any): A config, or values that will be written into one: dicts, lists and strings.

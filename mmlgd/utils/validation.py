@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, Callable, Union, get_args, get_origin, get_type_hints
 
@@ -18,7 +18,7 @@ class NumberError(ConfigError, argparse.ArgumentTypeError):
 
 
 def checked_settings(init: Callable) -> Callable:
-    """Make a constructor refuse unknown settings, and values of another type than its annotations say.
+    """Make a constructor refuse unknown settings, and values whose type differs from its annotation.
 
     Configs come from files and command lines, where people easily write ``'0.5'`` and ``True`` for 0.5 and 1. The
     constructor itself checks ranges.
@@ -70,6 +70,22 @@ def require(holds: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+def listed(values: Any) -> list:
+    """Take a single value for a list of one: a string is never a list of its letters.
+
+    Args:
+        values (Any): A value, or a list, tuple or another iterable of values.
+
+    Returns:
+        list: The values.
+
+    Examples:
+        >>> listed('10%'), listed(3), listed(('a', 'b'))
+        (['10%'], [3], ['a', 'b'])
+    """
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes, dict)) else [values]
+
+
 def whole(name: str, least: int, most: int) -> Callable[[Union[int, str]], int]:
     """Make a check for whole numbers, for configs and as the ``type`` of a command-line argument.
 
@@ -109,7 +125,7 @@ def above_zero(value: Union[float, str]) -> float:
         float: The number.
 
     Raises:
-        NumberError: It is not such a number.
+        NumberError: The value is not a finite number above 0.
 
     Examples:
         >>> above_zero('0.01')

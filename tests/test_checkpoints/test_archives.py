@@ -90,7 +90,7 @@ def shared(state):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
-def test_what_torch_writes_is_read_as_torch_reads_it(data, tmp_path):
+def test_read_checkpoint_equals_torch_load(data, tmp_path):
     kinds = st.tuples(st.sampled_from(KINDS), st.lists(st.sampled_from(VIEWS), max_size=4))
     state = OrderedDict()
     for kind, views in data.draw(st.lists(kinds, max_size=4)):
@@ -105,7 +105,7 @@ def test_what_torch_writes_is_read_as_torch_reads_it(data, tmp_path):
 
 
 @pytest.mark.parametrize('writer', ['zip', 'legacy'])
-def test_the_state_of_a_training(writer, tmp_path):
+def test_a_training_state_is_read(writer, tmp_path):
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     optimizer = torch.optim.AdamW(model.parameters(), amsgrad=True)
     model(torch.ones(2, 3, 8, 8)).sum().backward()
@@ -145,7 +145,7 @@ def old_tensor(*part, size=(2,), location='cpu'):
 MEMORY = (4, struct.pack('<4f', 1, 2, 3, 4))
 
 
-def test_what_versions_before_wrote(tmp_path):
+def test_files_of_earlier_torch_versions_are_read(tmp_path):
     """Parts of a memory, dicts as lists of pairs, and parameters with a state."""
     one, other = old_tensor('k', 4, ('v', 1, 2)), old_tensor('k', 4)
     parameter = Call(nn.Parameter, old_tensor('k', 4, None), state=(False, False, OrderedDict()))
@@ -165,10 +165,10 @@ def test_what_versions_before_wrote(tmp_path):
 
 WEIGHT = dict(a=old_tensor('k', 4))
 BROKEN = dict(
-    not_filled=(parts(WEIGHT, [], []), 'the list differs'),
-    another=(parts(WEIGHT, ['x'], [MEMORY]), 'the list differs'),
-    twice=(parts(WEIGHT, ['k', 'k'], [MEMORY] * 2), 'the list differs'),
-    no_list=(parts(WEIGHT, 'k', [MEMORY]), 'the list differs'),
+    not_filled=(parts(WEIGHT, [], []), 'list of memories'),
+    another=(parts(WEIGHT, ['x'], [MEMORY]), 'list of memories'),
+    twice=(parts(WEIGHT, ['k', 'k'], [MEMORY] * 2), 'list of memories'),
+    no_list=(parts(WEIGHT, 'k', [MEMORY]), 'list of memories'),
     another_count=(parts(WEIGHT, ['k'], [(3, MEMORY[1])]), 'are missing'),
     negative=(parts(WEIGHT, ['k'], [(-1, MEMORY[1])]), 'are missing'),
     cut=(parts(WEIGHT, ['k'], [MEMORY])[:-1], 'are missing'),
@@ -182,14 +182,14 @@ BROKEN = dict(
 
 
 @pytest.mark.parametrize('name', BROKEN)
-def test_memories_of_the_format_before_zip_are_those_of_the_tensors(name, tmp_path):
+def test_storages_of_the_old_format_must_match_its_tensors(name, tmp_path):
     content, told = BROKEN[name]
     (tmp_path / 'a.pth').write_bytes(content)
     with pytest.raises(CheckpointError, match=told):
         read_checkpoint(tmp_path / 'a.pth')
 
 
-def test_where_tensors_go(tmp_path):
+def test_map_location_decides_the_device(tmp_path):
     """A GPU that the file names is not needed, and others are asked as torch asks them."""
     content = parts(dict(a=old_tensor('k', 4, location='cuda:3')), ['k'], [MEMORY])
     (tmp_path / 'a.pth').write_bytes(content)
@@ -205,7 +205,7 @@ def test_where_tensors_go(tmp_path):
     assert moved['a'].tolist() == [1, 2]
 
 
-def test_another_order_of_bytes(tmp_path):
+def test_big_endian_files_are_refused(tmp_path):
     for order in (b'little', b'big'):
         members = {'data/0': bytes(16), 'byteorder': order}
         write_archive(dict(a=claimed(4, (4,), (1,))), tmp_path / f'{order}.pth', members)
@@ -215,7 +215,7 @@ def test_another_order_of_bytes(tmp_path):
 
 
 @pytest.mark.filterwarnings('ignore:Duplicate name')
-def test_two_parts_of_the_same_name(tmp_path):
+def test_two_archive_members_of_the_same_name_are_refused(tmp_path):
     write_archive(dict(a=1), tmp_path / 'a.pth')
     with zipfile.ZipFile(tmp_path / 'a.pth', 'a') as archive:
         archive.writestr('archive/data/0', bytes(16))
@@ -223,7 +223,7 @@ def test_two_parts_of_the_same_name(tmp_path):
         read_checkpoint(tmp_path / 'a.pth')
 
 
-def test_a_changed_weight_is_no_weight(tmp_path):
+def test_a_changed_weight_fails_its_checksum(tmp_path):
     torch.save(dict(a=torch.full((50,), 3.0)), tmp_path / 'a.pth')
     content = (tmp_path / 'a.pth').read_bytes()
     (tmp_path / 'a.pth').write_bytes(content.replace(struct.pack('<f', 3), struct.pack('<f', 4)))
@@ -231,7 +231,7 @@ def test_a_changed_weight_is_no_weight(tmp_path):
         read_checkpoint(tmp_path / 'a.pth')
 
 
-def test_an_archive_with_two_directories(tmp_path):
+def test_an_archive_with_two_directories_is_refused(tmp_path):
     """One says that all is stored; readers that start at the other unpack a thousand times of the file."""
     file = tmp_path / 'a.pth'
     write_archive(dict(a='a' * (20 << 20)), file, compression=zipfile.ZIP_DEFLATED)
@@ -312,7 +312,7 @@ def test_a_small_file_takes_little_time_and_memory(name, tmp_path):
     assert said.startswith('refused') and len(said) < 1000, said
 
 
-def test_a_huge_memo_of_a_script(tmp_path):
+def test_a_huge_memo_index_takes_no_memory(tmp_path):
     content = b'\x80\x02' + MODULE + b'}r' + struct.pack('<I', 1 << 30) + b'b.'
     write_archive({}, tmp_path / 'a.pt', {'data.pkl': content, 'constants.pkl': b'\x80\x02).'})
     assert within_limits(read_torchscript, tmp_path / 'a.pt') == 'read dict'
@@ -331,7 +331,7 @@ def test_the_parts_of_a_pickle_are_counted(tmp_path, monkeypatch):
     'opcodes',
     [b'(i__main__\nA\n', b'(cbuiltins\nset\no', b'\x82\x01', b'P1\n', b')}\x92', b'\x8f', b'2', b'I1\n', b'}.}'],
 )
-def test_opcodes_that_torch_does_not_write(opcodes, tmp_path):
+def test_opcodes_that_torch_does_not_write_are_refused(opcodes, tmp_path):
     write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02' + opcodes + b'.'})
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / 'a.pth')
@@ -340,7 +340,7 @@ def test_opcodes_that_torch_does_not_write(opcodes, tmp_path):
 @pytest.mark.parametrize(
     'opcodes', [b']K\x01K\x02s', b'}(K\x01u', b'NK\x01a', b'N)R', b'K\x01Q', b'h\x05', b'\x86', b'e', b'N}b', b'R', b'']
 )
-def test_what_no_pickle_says(opcodes, tmp_path):
+def test_malformed_pickles_are_refused(opcodes, tmp_path):
     write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02' + opcodes + b'.'})
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / 'a.pth')
@@ -377,7 +377,7 @@ ENTRIES = dict(
 
 
 @pytest.mark.parametrize('name', ENTRIES)
-def test_an_archive_that_is_none_of_torch(name, tmp_path):
+def test_archives_of_other_kinds_are_refused(name, tmp_path):
     """Python has five kinds of errors for it; a run goes on from the checkpoint before."""
     torch.save(dict(a=torch.ones(4)), tmp_path / 'epoch_1.pth')
     file = tmp_path / 'epoch_2.pth'
@@ -408,7 +408,7 @@ RARE = ['uint16', 'uint32', 'uint64', 'float8_e4m3fn', 'float8_e5m2', 'complex32
 
 @pytest.mark.filterwarnings('ignore:ComplexHalf')
 @pytest.mark.parametrize('kind', RARE)
-def test_kinds_without_a_class_of_storages(kind, tmp_path):
+def test_dtypes_without_a_storage_class_are_read(kind, tmp_path):
     values = torch.arange(12, dtype=torch.float32).reshape(3, 4).to(getattr(torch, kind))
     torch.save(dict(a=values, b=values[1:, ::2]), tmp_path / 'a.pth')
     ours, theirs = read_checkpoint(tmp_path / 'a.pth'), torch.load(tmp_path / 'a.pth', weights_only=True)
@@ -433,7 +433,7 @@ def of_rare_kind(count, kind, size, memory=torch.UntypedStorage):
         of_rare_kind(4, torch.uint16, 2, torch.FloatStorage),
     ],
 )
-def test_memories_of_rare_kinds_are_checked_as_others(value, tmp_path):
+def test_storages_of_rare_dtypes_are_checked(value, tmp_path):
     write_archive(dict(a=value), tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='holds more than weights'):
         read_checkpoint(tmp_path / 'a.pth')
@@ -445,7 +445,7 @@ def claimed_of(key, location='cpu'):
     return Call(torch._utils._rebuild_tensor_v2, claim, 0, (4,), (1,), False, OrderedDict())
 
 
-def test_what_a_file_says_is_short_and_plain_in_a_message(tmp_path):
+def test_text_from_a_file_is_short_and_printable_in_messages(tmp_path):
     contents = dict(
         key=(dict(a=claimed_of('k' * 10**6)), 'It has no archive/data/kkk'),
         location=(dict(a=claimed_of('0', '\x1b[2J' * 10**5)), 'on the device'),
@@ -459,7 +459,7 @@ def test_what_a_file_says_is_short_and_plain_in_a_message(tmp_path):
         assert len(str(caught.value)) < 2000 and '\x1b' not in str(caught.value)
 
 
-def test_what_is_wrong_is_not_called_damage(tmp_path, monkeypatch):
+def test_a_clear_fault_is_not_reported_as_damage(tmp_path, monkeypatch):
     write_archive(dict(a=claimed_of('0', 'meta')), tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='"meta", which has no numbers'):
         read_checkpoint(tmp_path / 'a.pth', map_location=None)

@@ -130,7 +130,7 @@ def half_a_write(name):
     builtins.open = open_
 
 
-def test_mmengines_own_hook_leaves_none(tmp_path):
+def test_mmengines_hook_leaves_no_checkpoint_after_a_kill(tmp_path):
     """The reason for ours; where this fails, it may go."""
     folder = tmp_path / 'run'
     fault = (half_a_write, 'epoch_3.pth')
@@ -140,7 +140,7 @@ def test_mmengines_own_hook_leaves_none(tmp_path):
 
 
 @pytest.mark.parametrize('keep, left', [(-1, 4), (1, 1), (3, 3)])
-def test_as_many_are_kept_as_with_mmengines_own(tmp_path, keep, left):
+def test_max_keep_ckpts_works_as_in_mmengine(tmp_path, keep, left):
     for hook in (AtomicCheckpointHook, CheckpointHook):
         folder = tmp_path / hook.__name__
         code, log = children.run(some_kept, folder, hook, keep, log=tmp_path / 'log')
@@ -153,14 +153,14 @@ def best_kept(folder, *fault):
     train(folder, 3, *fault, max_keep_ckpts=1, save_best='acc', rule='greater')
 
 
-def test_the_best_one_outlives_a_kill_in_the_next_best(tmp_path):
+def test_the_best_checkpoint_survives_a_kill_while_the_next_is_written(tmp_path):
     folder = tmp_path / 'run'
     code, log = children.run(best_kept, folder, children.die_in_write, 'best_acc_epoch_3.pth*', log=tmp_path / 'log')
     assert code == -9, log
     assert {'best_acc_epoch_2.pth', 'epoch_3.pth'} <= set(there(folder))
 
 
-def test_the_best_one_replaces_the_one_before(tmp_path):
+def test_a_new_best_checkpoint_replaces_the_old_one(tmp_path):
     folder = tmp_path / 'run'
     code, log = children.run(best_kept, folder, log=tmp_path / 'log')
     assert code == 0, log
@@ -185,7 +185,7 @@ def begun(tmp_path_factory):
 
 
 @pytest.mark.parametrize('is_moved', [False, True])
-def test_a_resumed_run_goes_on_replacing_its_own(begun, tmp_path, is_moved):
+def test_a_resumed_run_removes_its_own_old_checkpoints(begun, tmp_path, is_moved):
     folder = tmp_path / 'run'
     shutil.copytree(begun, folder)
     if is_moved:
@@ -207,7 +207,7 @@ def told(begun, file, **info):
     'best', ['Photos', 'notes.pth', 'best_notes.pth', 'best_acc_epoch_1.pth', '../run/epoch_1.pth']
 )
 @pytest.mark.parametrize('is_outside', [True, False])
-def test_what_a_resumed_file_names_is_not_removed(begun, tmp_path, best, is_outside):
+def test_files_named_by_a_resumed_checkpoint_are_not_removed(begun, tmp_path, best, is_outside):
     """Were it a file from somebody: a folder beside it, a file that is none of a run's, a link."""
     folder, outside = tmp_path / 'run', tmp_path / 'outside'
     for place in (folder, outside):
@@ -226,7 +226,7 @@ def test_what_a_resumed_file_names_is_not_removed(begun, tmp_path, best, is_outs
     assert not {path for path in before if not path.is_symlink() and not path.is_file()}
 
 
-def test_a_note_of_the_last_one_is_not_written_through_a_link(tmp_path):
+def test_last_checkpoint_is_not_written_through_a_link(tmp_path):
     (tmp_path / 'last_checkpoint').symlink_to(tmp_path / 'target')
     with pytest.raises(WriteError, match='last_checkpoint is a link'):
         AtomicCheckpointHook().before_train(SimpleNamespace(work_dir=str(tmp_path)))
@@ -251,12 +251,12 @@ NEW = 'load_from=FILE` instead of --resume'
 @pytest.mark.parametrize(
     'missing, model, words',
     [
-        (('message_hub', 'optimizer', 'param_schedulers'), Line, [NEW, 'no message_hub of a training', 'published']),
-        (('meta', 'message_hub'), Line, [NEW, 'no epoch, iter, message_hub']),
+        (('message_hub', 'optimizer', 'param_schedulers'), Line, [NEW, 'message_hub', 'published']),
+        (('meta', 'message_hub'), Line, [NEW, 'epoch, iter, message_hub']),
         ((), Plane, [NEW, 'line does not fit Linear', 'line', 'weight (1, 1) instead of (2, 1)']),
     ],
 )
-def test_what_cannot_be_resumed_is_named_before_the_run(begun, tmp_path, missing, model, words):
+def test_an_unfit_checkpoint_is_refused_before_the_run(begun, tmp_path, missing, model, words):
     checkpoint = read_checkpoint(begun / 'epoch_3.pth')
     torch.save({key: value for key, value in checkpoint.items() if key not in missing}, tmp_path / 'other.pth')
     words = [word.replace('FILE', f'{tmp_path}/other.pth') for word in words]
@@ -265,8 +265,8 @@ def test_what_cannot_be_resumed_is_named_before_the_run(begun, tmp_path, missing
     assert not there(tmp_path / 'run')
 
 
-def test_a_work_dir_whose_name_is_no_utf_8_has_checkpoints_to_resume_from(tmp_path):
-    """As that of images in such a folder has."""
+def test_a_run_resumes_in_a_work_dir_whose_name_is_not_utf_8(tmp_path):
+    """A folder of images with such a name works as well."""
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b'/run_\xff'))
     log = tmp_path / 'log'
     assert children.run(train, folder, 2, log=log)[0] == 0, log.read_text()

@@ -30,7 +30,7 @@ def digest(content):
 
 
 @pytest.mark.parametrize('read', [read_checkpoint, CheckpointLoader.load_checkpoint])
-def test_right_bytes_are_read_and_wrong_ones_are_not(read, served, content, hub, loads_safely):
+def test_a_download_with_a_wrong_hash_is_refused(read, served, content, hub, loads_safely):
     folder, host = served
     name = f'student_20260102-{digest(content)[:8]}.pth'
     (folder / name).write_bytes(content)
@@ -43,7 +43,7 @@ def test_right_bytes_are_read_and_wrong_ones_are_not(read, served, content, hub,
     assert not list(hub.iterdir())  # nothing of it stays
 
 
-def test_a_hash_of_ones_own(served, content, hub):
+def test_a_hash_in_the_address_is_compared(served, content, hub):
     folder, host = served
     (folder / 'student.pth').write_bytes(content)
     assert read_checkpoint(f'{host}/student.pth#sha256={digest(content)}')
@@ -58,7 +58,7 @@ def test_a_hash_of_ones_own(served, content, hub):
     assert read_checkpoint(f'{host}/student-00000000.pth#sha256={digest(content)}')
 
 
-def test_what_lies_in_the_cache_is_compared_as_well(served, content, hub):
+def test_a_cached_download_is_compared_again(served, content, hub):
     folder, host = served
     name = f'student-{digest(content)[:8]}.pth'
     (folder / name).write_bytes(content)
@@ -68,7 +68,7 @@ def test_what_lies_in_the_cache_is_compared_as_well(served, content, hub):
     assert (hub / name).read_bytes() == content
 
 
-def test_an_address_without_a_hash_has_a_file_of_its_own(served, hub, monkeypatch):
+def test_an_address_without_a_hash_has_its_own_folder(served, hub, monkeypatch):
     folder, host = served
     warnings = []
     monkeypatch.setattr('mmlgd.checkpoints.files.print_log', lambda text, *arguments: warnings.append(text))
@@ -88,7 +88,7 @@ def test_an_address_without_a_hash_has_a_file_of_its_own(served, hub, monkeypatc
     assert read_checkpoint(f'{host}/{name}') == good and (hub / name).is_file()
 
 
-def test_a_file_that_is_named_as_published(content, tmp_path):
+def test_a_local_file_with_a_published_name_is_compared(content, tmp_path):
     good = tmp_path / f'student_20260102-{digest(content)[:8]}.pth'
     good.write_bytes(content)
     assert read_checkpoint(good)
@@ -102,7 +102,7 @@ def test_a_file_that_is_named_as_published(content, tmp_path):
 
 
 @pytest.mark.parametrize('size', [0, 100, -1])
-def test_a_download_that_is_cut_off_says_where_it_lies(size, served, content):
+def test_the_error_of_a_truncated_download_names_the_cached_file(size, served, content):
     folder, host = served
     (folder / 'cut.pth').write_bytes(content[:size])
     with pytest.raises(CheckpointError, match=r'kept in .*cut\.pth'):
@@ -113,7 +113,7 @@ def test_a_download_that_is_cut_off_says_where_it_lies(size, served, content):
     'address',
     ['{host}/none.pth', 'http://127.0.0.1:9/a.pth', 'http:///a.pth', 'http://[/a.pth', 'http://host:x/a.pth'],
 )
-def test_what_is_not_there(address, served):
+def test_unreachable_and_invalid_addresses_are_refused(address, served):
     with pytest.raises(MMLGDError):
         read_checkpoint(address.format(host=served[1]))
 
@@ -139,13 +139,13 @@ def test_an_address_does_not_choose_the_folder(tail, served, content, hub, tmp_p
 
 
 @pytest.mark.parametrize('name', ['~nobody_of_this_name/a.pth', 'a' * 5000, 'a\0b', ''])
-def test_names_that_no_file_has(name):
+def test_impossible_file_names_are_refused(name):
     with pytest.raises(MissingFileError):
         read_checkpoint(name)
 
 
 @pytest.mark.parametrize('name', ['a.pth', 'a_20261125-00000000.pth'])
-def test_a_file_that_may_not_be_read(name, tmp_path, monkeypatch):
+def test_a_file_without_permission_is_refused(name, tmp_path, monkeypatch):
     """Root may read all of them."""
 
     def refuse(self, *args, **kwargs):

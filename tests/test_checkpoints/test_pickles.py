@@ -42,7 +42,7 @@ COPYING = dict(
 
 
 @pytest.mark.parametrize('kind', COPYING)
-def test_what_is_said_once_is_copied_a_few_times(kind, tmp_path, monkeypatch):
+def test_copies_of_repeated_data_are_limited(kind, tmp_path, monkeypatch):
     monkeypatch.setattr('mmlgd.checkpoints.pickles._MOST_PARTS', 100_000)
     monkeypatch.setattr('mmlgd.checkpoints.pickles._SLACK', 1000)
     function, given = COPYING[kind]
@@ -61,7 +61,7 @@ def test_what_is_said_once_is_copied_a_few_times(kind, tmp_path, monkeypatch):
     assert 'more than 100000 parts' in read[1]
 
 
-def test_a_state_is_given_once(tmp_path):
+def test_a_second_state_for_an_object_is_refused(tmp_path):
     states = name('numpy', 'ndarray') + b')R' + ARRAY_STATE + b'q\x02b' + b'h\x02b'
     write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02}' + text('a') + states + b's.'})
     with pytest.raises(CheckpointError, match='with two states'):
@@ -81,8 +81,8 @@ def test_a_state_is_given_once(tmp_path):
         lambda keys: [{key: 1} for key in keys],
     ],
 )
-def test_few_keys_are_numbers_of_the_files_choice(of, keys, tmp_path, monkeypatch):
-    """Their hashes are chosen with them: a dict of n such may take n * n steps."""
+def test_the_count_of_number_keys_is_limited(of, keys, tmp_path, monkeypatch):
+    """An author can choose numbers with colliding hashes: a dict of n such keys may take n * n steps."""
     monkeypatch.setattr('mmlgd.checkpoints.pickles._MOST_NUMBERS', 19)
     write_archive(dict(a=of(keys)), tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='more than 19 numbers as keys'):
@@ -92,7 +92,7 @@ def test_few_keys_are_numbers_of_the_files_choice(of, keys, tmp_path, monkeypatc
     assert read_checkpoint(tmp_path / 'a.pth')['b'] == counts
 
 
-def test_a_size_is_as_large_as_it_is_long():
+def test_a_torch_size_counts_its_length():
     assert plain_values([torch.Size([1])] * 2, 0) == [torch.Size([1])] * 2
     rows = [torch.Size([1] * 10_000)] * 1000
     with pytest.raises(Exception, match='would take .* bytes'):

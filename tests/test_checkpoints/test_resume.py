@@ -26,7 +26,7 @@ def note(folder, text):
     (folder / 'last_checkpoint').write_text(str(text))
 
 
-def test_the_named_one_is_taken_though_an_older_run_left_higher_numbers(tmp_path):
+def test_last_checkpoint_counts_even_if_older_files_have_higher_numbers(tmp_path):
     save(tmp_path, 'epoch_2.pth', 'epoch_3.pth', 'epoch_200.pth', 'best_epoch_9.pth')
     note(tmp_path, tmp_path / 'epoch_3.pth')
     assert last_whole_checkpoint(tmp_path).name == 'epoch_3.pth'
@@ -35,7 +35,7 @@ def test_the_named_one_is_taken_though_an_older_run_left_higher_numbers(tmp_path
 
 
 @pytest.mark.parametrize('text', ['', 'epoch_7.pth', '/gone/away/epoch_7.pth', 'epo', '\0\0\0'])
-def test_where_the_note_is_lost_or_broken_the_highest_number_counts(tmp_path, text):
+def test_without_last_checkpoint_the_highest_number_counts(tmp_path, text):
     save(tmp_path, 'epoch_9.pth', 'epoch_10.pth')
     (tmp_path / 'epoch_11.pth.part').write_bytes(b'half')
     note(tmp_path, text)
@@ -61,7 +61,7 @@ def test_a_new_work_dir_has_nothing_to_resume_and_one_with_lost_checkpoints_says
     assert last_whole_checkpoint(tmp_path) is None and last_whole_checkpoint(tmp_path / 'new') is None
     note(tmp_path, tmp_path / 'epoch_7.pth')
     with pytest.raises(
-        CheckpointError, match=r"no complete checkpoint in .*epoch_7.pth' is not there.*without --resume"
+        CheckpointError, match=r"no complete checkpoint in .*epoch_7.pth' does not exist.*without --resume"
     ):
         last_whole_checkpoint(tmp_path)
     note(tmp_path, '')  # which may have named a checkpoint in another folder
@@ -78,7 +78,7 @@ def checkpoint():
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
-def test_no_cut_file_and_no_changed_weight_passes_for_whole(tmp_path_factory, checkpoint, data):
+def test_truncated_and_changed_files_are_found(tmp_path_factory, checkpoint, data):
     file = tmp_path_factory.mktemp('damaged') / 'epoch_2.pth'
     file.with_name('epoch_1.pth').write_bytes(checkpoint)
     damaged = bytearray(checkpoint)
@@ -104,7 +104,7 @@ def test_resuming_names_the_checkpoint_in_the_config(tmp_path):
     assert not cfg.resume and cfg.load_from == 'student.pth'
 
 
-def test_a_named_checkpoint_has_to_be_whole(tmp_path):
+def test_a_named_checkpoint_must_be_complete(tmp_path):
     save(tmp_path, 'epoch_1.pth')
     cfg = Config(dict(resume=True, load_from=str(tmp_path / 'epoch_1.pth')))
     resume_whole(cfg)

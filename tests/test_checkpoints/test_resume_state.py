@@ -52,7 +52,7 @@ def saved_of(run):
         ),
     ],
 )
-def test_a_run_goes_on_as_if_it_had_not_stopped(kind, options, groups):
+def test_a_resumed_run_equals_an_uninterrupted_run(kind, options, groups):
     first, second = trained(kind, 4, groups, **options), trained(kind, 2, groups, **options)
     resumed = trained(kind, 0, groups, **options)
     for mine, theirs in zip(resumed.params, second.params):
@@ -69,7 +69,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(kind, options, groups):
     assert all(torch.equal(*pair) for pair in zip(first.params, resumed.params))
 
 
-def test_the_run_says_how_a_step_is_computed_and_the_file_how_large():
+def test_settings_of_computation_come_from_the_run_and_step_sizes_from_the_file():
     run, saved = trained(**SGD, fused=True), saved_of(trained(**SGD))
     saved['param_groups'][0].update(lr=0.25, foreach=True, maximize=True, differentiable=True, evil='x' * 1000)
     fitted = fitted_optimizer(saved, run.wrapper)
@@ -80,7 +80,7 @@ def test_the_run_says_how_a_step_is_computed_and_the_file_how_large():
     assert fitted_optimizer(saved, trained(**SGD).wrapper)['param_groups'][0]['fused'] is None
 
 
-def test_a_state_has_memory_of_its_own():
+def test_loaded_states_share_no_memory():
     saved = saved_of(trained(**SGD))
     saved['state'][1]['momentum_buffer'] = torch.zeros(1).expand(2, 3)
     state = fitted_optimizer(saved, trained(**SGD, fused=True).wrapper)['state'][1]['momentum_buffer']
@@ -144,7 +144,7 @@ def test_an_optimizer_of_another_kind_or_size_is_refused(name, fused):
 
 
 @pytest.mark.parametrize('name', ['exp_avg', 'exp_avg_sq', 'max_exp_avg_sq'])
-def test_only_what_is_one_number_may_be_one(name):
+def test_only_known_scalar_states_may_be_scalars(name):
     options = dict(kind=torch.optim.AdamW, lr=0.1, amsgrad=True)
     saved = saved_of(trained(**options))
     saved['state'][0][name] = torch.zeros(())
@@ -215,7 +215,7 @@ def test_a_scale_of_losses(change):
         {5: 1},
     ],
 )
-def test_a_schedule_has_no_attributes_of_the_files_choice(change):
+def test_unknown_attributes_of_a_schedule_are_refused(change):
     run = trained(**SGD)
     saved = [copy.deepcopy(one.state_dict()) for one in run.schedules]
     saved[0].update(change)
@@ -239,7 +239,7 @@ def test_steps_of_a_schedule(milestones):
         check_schedules(saved, run.schedules)
 
 
-def test_a_curve_is_the_schedules_own():
+def test_the_curve_of_a_schedule_comes_from_the_run():
     run = trained(**SGD)
     cycle = OneCycleLR(run.wrapper, 0.5, total_steps=10)
     saved = cycle.state_dict()
@@ -281,7 +281,7 @@ HALF = dict(
 
 @pytest.mark.parametrize('name', HALF)
 @pytest.mark.parametrize('fused', [False, True])
-def test_a_state_that_no_step_could_go_on_from(name, fused):
+def test_an_optimizer_state_unfit_for_a_step_is_refused(name, fused):
     change, told = HALF[name]
     saved = saved_of(trained(torch.optim.Adam, lr=0.1, fused=fused))
     run = trained(torch.optim.Adam, 0, lr=0.1, fused=fused)
@@ -291,7 +291,7 @@ def test_a_state_that_no_step_could_go_on_from(name, fused):
         fitted_optimizer(saved, run.wrapper)
 
 
-def test_states_that_are_not_begun_yet():
+def test_optimizer_states_without_entries_are_accepted():
     """A parameter that had no gradient; a momentum of SGD before its first step; a step as older versions wrote it."""
     saved = saved_of(trained(torch.optim.Adam, lr=0.1))
     saved['state'][0] = {}

@@ -32,7 +32,7 @@ def test_a_checkpoint_of_pretraining(lgd_checkpoint):
     assert cfg.model.backbone == SMALL
 
 
-def test_it_replaces_every_earlier_start(lgd_checkpoint):
+def test_a_student_replaces_earlier_starts_of_the_config(lgd_checkpoint):
     cfg = config(pretrained='open-mmlab://resnet18_v1c', init_cfg=dict(type='Pretrained', checkpoint='old.pth'))
     cfg.model.pretrained = 'open-mmlab://resnet18_v1c'
     start_from(cfg, str(lgd_checkpoint))
@@ -83,12 +83,12 @@ def test_a_name_without_a_network(monkeypatch):
         start_from(config(), 'torchvision://resnet18')
 
 
-def test_a_name_that_nobody_knows():
+def test_an_unknown_name_of_weights_is_refused():
     with pytest.raises(CheckpointError, match="no weights named 'torchvision://resnet19'.*Give a name as"):
         start_from(config(), 'torchvision://resnet19')
 
 
-def test_what_cannot_be_a_start(lgd_checkpoint, tmp_path):
+def test_unfit_starts_are_refused(lgd_checkpoint, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no checkpoint at .*epoch_9.pth'):
         start_from(config(), str(tmp_path / 'epoch_9.pth'))
     torch.save({'visual.conv1.weight': torch.zeros(1), 'token_embedding.weight': torch.zeros(1)}, tmp_path / 'clip.pth')

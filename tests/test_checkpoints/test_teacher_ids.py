@@ -32,7 +32,7 @@ CONSE = 'conse/mmpretrain:/home/me/net.py/top10/visual0.9/classes-01234567'
         ('mine/one', f'open_clip/RN50/openai/{A}', False),
     ],
 )
-def test_names_and_places_do_not_matter(one, other, same):
+def test_teachers_are_compared_without_names_and_places(one, other, same):
     assert same_teacher(one, other) == same_teacher(other, one) == same
 
 
@@ -54,14 +54,14 @@ def test_caches_are_keyed_by_what_is_compared_and_old_files_are_found():
         dict(type='mmlgd.ConSETeacher', templates='a photo/drawing of a {}.'),
     ],
 )
-def test_names_that_libraries_know_are_taken(settings, tmp_path, monkeypatch):
+def test_names_known_to_the_libraries_are_accepted(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in ('openai', 'RN50'):  # of the reader's own; no library takes them for weights
         (tmp_path / folder).mkdir()
     assert teacher_to_build(settings) == settings
 
 
-def test_a_store_is_taken_and_the_teacher_behind_it_is_not():
+def test_a_store_is_accepted_but_the_place_of_its_teacher_is_refused():
     """What is known of that comes from the store, when it is asked, and from the caller."""
     told = dict(type='mmlgd.CachedTeacher', store='/my/store', teacher=dict(model='local-dir:/theirs'))
     assert teacher_to_build(told) == dict(told, teacher={})

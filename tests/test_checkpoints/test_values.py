@@ -145,7 +145,7 @@ ATTACKS = dict(
 
 
 @pytest.mark.parametrize('name', ATTACKS)
-def test_nothing_else_is_let_in(name, tmp_path):
+def test_unknown_names_in_a_pickle_are_refused(name, tmp_path):
     methods = dict(HistoryBuffer._statistics_methods)
     write_archive(dict(state_dict={}, meta=ATTACKS[name]), tmp_path / 'a.pth')
     with pytest.raises(CheckpointError):
@@ -156,7 +156,7 @@ def test_nothing_else_is_let_in(name, tmp_path):
 @pytest.mark.parametrize(
     'name', ['pointer', 'object_scalar', 'objects_of_bytes', 'log_of_text', 'uninitialised', 'sparse']
 )
-def test_nor_in_the_format_before_zip(name, tmp_path):
+def test_unknown_names_in_the_old_format_are_refused(name, tmp_path):
     with pytest.raises(CheckpointError):
         saved(ATTACKS[name], tmp_path, WRITERS['legacy'])
 
@@ -166,22 +166,22 @@ def test_an_expanded_tensor_in_the_format_before_zip(tmp_path):
         saved(torch.zeros(1).expand(10**6, 10**6), tmp_path, WRITERS['legacy'])
 
 
-def test_a_log_brings_no_method(tmp_path):
+def test_a_log_takes_no_methods_from_a_file(tmp_path):
     """mmengine would take it for all logs of the process."""
     write_archive(dict(log=log_of(statistics_methods=dict(mean=5, mine=7))), tmp_path / 'a.pth')
     assert read_checkpoint(tmp_path / 'a.pth')['log'].statistics('mean') == 1
     assert 'mine' not in HistoryBuffer._statistics_methods
 
 
-def test_many_names_for_the_same_memory(tmp_path):
-    """Each is small; copied one by one, as a model's are, they would fill the memory."""
+def test_tensors_that_share_memory_are_limited(tmp_path):
+    """Each tensor is small, but copies of all of them, as in a model, would fill the memory."""
     views = [claimed(10**5, (10**5,), (1,)) for _ in range(200)]
     write_archive(dict(state_dict={}, views=views), tmp_path / 'a.pth', {'data/0': bytes(4 * 10**5)})
     with pytest.raises(CheckpointError, match='would take .* bytes'):
         read_checkpoint(tmp_path / 'a.pth')
 
 
-# By hand: Python's own pickler knows no such depth.
+# Written by hand, because Python's own pickler cannot write such a depth.
 DEEP = dict(
     a_few_lists=b'X\x01\x00\x00\x00a' + b']' * 101 + b'a' * 100 + b's',
     lists=b'X\x01\x00\x00\x00a' + b']' * 200_000 + b'a' * 199_999 + b's',
@@ -191,7 +191,7 @@ DEEP = dict(
 
 
 @pytest.mark.parametrize('name', DEEP)
-def test_what_is_nested_too_deep(name, tmp_path):
+def test_deep_nesting_is_refused(name, tmp_path):
     write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02}' + DEEP[name] + b'.'})
     with pytest.raises(CheckpointError, match='nested deeper|as a key'):
         read_checkpoint(tmp_path / 'a.pth')
@@ -202,14 +202,14 @@ IN_ITSELF = dict(list=b']q\x00h\x00a', tangled=b']q\x00\x85q\x01h\x00h\x01a\x86'
 
 
 @pytest.mark.parametrize('name', IN_ITSELF)
-def test_what_is_in_itself(name, tmp_path):
+def test_content_that_contains_itself_is_refused(name, tmp_path):
     write_archive({}, tmp_path / 'a.pth', {'data.pkl': b'\x80\x02}X\x01\x00\x00\x00a' + IN_ITSELF[name] + b's.'})
     with pytest.raises(CheckpointError, match='a (tuple|list) that contains itself'):
         read_checkpoint(tmp_path / 'a.pth')
 
 
-def test_what_is_deep_by_its_parts(tmp_path):
-    """Each list is met where it is not deep: before the one that it is in."""
+def test_depth_counts_shared_parts(tmp_path):
+    """The reader meets each list at a small depth first, before the list that contains it."""
     lists = [[]]
     for _ in range(200):
         lists.append([lists[-1]])
@@ -221,7 +221,7 @@ def test_what_is_deep_by_its_parts(tmp_path):
 
 
 @pytest.mark.parametrize('share', [lambda one: [one, one], lambda one: (one, one), lambda one: dict(a=one, b=one)])
-def test_what_would_fill_the_memory_when_it_is_written_out(share, tmp_path):
+def test_content_that_expands_too_much_is_refused(share, tmp_path):
     value = 'text'
     for _ in range(60):
         value = share(value)
@@ -256,7 +256,7 @@ class Own:
     """A class that a program has made torch trust, for its own checkpoints."""
 
 
-def test_what_the_program_trusts_is_neither_read_nor_changed(tmp_path):
+def test_add_safe_globals_is_ignored_and_unchanged(tmp_path):
     """Nor while a file is read: another thread then is as free as before."""
 
     def look(memory, location):
@@ -283,7 +283,7 @@ def test_what_the_program_trusts_is_neither_read_nor_changed(tmp_path):
         torch.serialization.add_safe_globals([one for one in trusted if one not in before])
 
 
-def test_a_checkpoint_encodes_bytes_and_nothing_that_grows(tmp_path):
+def test_only_latin1_encodings_are_read(tmp_path):
     assert saved(bytes(range(256)), tmp_path) == bytes(range(256))
     with pytest.raises(CheckpointError, match="as 'utf_32'.*latin1"):
         saved(Call(codecs.encode, 'a' * 9, 'utf_32'), tmp_path)

@@ -36,10 +36,10 @@ def test_words_come_back_and_old_checkpoints_are_read():
         torch.zeros(2, 2, dtype=torch.uint8).to_sparse(),
     ],
 )
-def test_what_is_none_is_empty(value):
+def test_other_values_give_no_words(value):
     assert words_of(value) == {}
 
 
-def test_no_more_is_read_than_any_model_has(monkeypatch):
+def test_long_words_are_not_read(monkeypatch):
     monkeypatch.setattr(words, 'SMALL', 10)
     assert words_of(tensor_of(TOLD)) == {} and words_of(tensor_of(dict(a=1))) == dict(a=1)

@@ -50,7 +50,7 @@ def call():
 
 
 def test_what_is_not_given_has_the_default_of_the_function(call):
-    assert call('a.py', '--names', 'cat') == dict(config='a.py', names=['cat'], launcher='none', seeds=(0,), lr=0.1)
+    assert call('a.py', '--names', 'cat') == dict(config='a.py', names='cat', launcher='none', seeds=(0,), lr=0.1)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ SWIN = dict(arch=dict(embed_dims=24, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 2]
     'backbone',
     [dict(type='ShuffleNetV2', widen_factor=0.5), dict(type='SwinTransformer', **SWIN)],
 )
-def test_a_student_that_mmdet_has_not_or_builds_otherwise_goes_there_as_mmpretrains(write_student, backbone, tmp_path):
+def test_students_that_mmdet_lacks_are_written_as_mmpretrain_backbones(write_student, backbone, tmp_path):
     pytest.importorskip('mmdet')
     checkpoint = write_student(backbone)
     written = mmlgd.export(checkpoint, tmp_path / 'out.pth', to='mmdet')
@@ -122,7 +122,7 @@ def test_a_student_that_mmdet_has_not_or_builds_otherwise_goes_there_as_mmpretra
 
 
 @pytest.mark.parametrize('library', ['torchvision', 'timm'])
-def test_a_width_that_the_library_has_not(lgd_checkpoint, write_student, library, tmp_path):
+def test_a_width_that_the_library_lacks_is_refused(lgd_checkpoint, write_student, library, tmp_path):
     pytest.importorskip(library)
     with pytest.raises(CheckpointError, match=f'base_channels=8; {library} has it with 64 only. Use --to mmpretrain'):
         mmlgd.export(lgd_checkpoint, tmp_path / 'out.pth', to=library)
@@ -153,7 +153,7 @@ def test_a_bad_checkpoint_leaves_no_file(bad_checkpoint, fault, message, tmp_pat
         ('nan', r'NaN or infinite numbers in 1 of its \d+ ResNet tensors; the first is conv1.weight'),
     ],
 )
-def test_names_that_fit_are_not_enough(write_student, students, what, message, tmp_path):
+def test_equal_key_names_with_other_features_are_refused(write_student, students, what, message, tmp_path):
     backbone = copy.deepcopy(STUDENTS['resnet18'][0])
     checkpoint = students['resnet18']
     if what == 'eps':

@@ -68,12 +68,38 @@ def test_another_vocabulary(lgd_checkpoint, tiny_clip, tmp_path):
     assert json.loads(metadata['class_names']) == ['boat', 'Köln']
 
 
+@torch.no_grad()
+def test_segmentation_takes_images_of_any_size(lgd_checkpoint, tiny_clip, tmp_path):
+    options = dict(names=['boat', 'red hen|hen', 'sky'], teacher_options=dict(model=tiny_clip))
+    written = mmlgd.export(lgd_checkpoint, tmp_path / 'out.onnx', to='onnx', part='segmentation', size=64, **options)
+    assert 'H, W in steps of 32, 32' in written.content
+    student = mmlgd.Student(lgd_checkpoint, device='cpu', teacher=dict(model=tiny_clip)).with_names(options['names'])
+    for shape in ((1, 3, 224, 224), (2, 3, 256, 352)):
+        images = torch.randn(*shape)
+        output, metadata = run(tmp_path / 'out.onnx', images)
+        expected = torch.stack([one.scores for one in student.segment(images, scores=True, size=shape[2])])
+        torch.testing.assert_close(output, expected, rtol=1e-3, atol=1e-4)
+    assert json.loads(metadata['class_names']) == options['names'] and metadata['part'] == 'segmentation'
+
+
+@torch.no_grad()
+def test_segmentation_of_a_transformer_keeps_the_size_of_its_tokens(write_student, tmp_path):
+    small = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
+    vit = dict(type='mmpretrain.VisionTransformer', arch=small, img_size=64, patch_size=16, out_type='raw')
+    checkpoint = write_student(vit, 16)
+    mmlgd.export(checkpoint, tmp_path / 'out.onnx', to='onnx', part='segmentation', size=64)
+    images = torch.randn(2, 3, 64, 64)
+    output, _ = run(tmp_path / 'out.onnx', images)
+    expected = [one.scores for one in mmlgd.Student(checkpoint, device='cpu').segment(images, scores=True, size=64)]
+    torch.testing.assert_close(output, torch.stack(expected), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(part='backbone', names='coco'), 'are for the part zero-shot'),
-        (dict(teacher_options=dict(pretrained='x')), 'teacher_options are for the part zero-shot; backbone has no'),
-        (dict(part='head'), "part is 'head', expected one of backbone, embedding, zero-shot"),
+        (dict(part='backbone', names='coco'), 'are for the part zero-shot or segmentation'),
+        (dict(teacher_options=dict(pretrained='x')), 'teacher_options are for the part .*; backbone has no'),
+        (dict(part='head'), "part is 'head', expected one of backbone, embedding, zero-shot, segmentation"),
         (dict(size=0), 'pixels from 1 to 4096'),
         (dict(opset=999), "version 999 of ONNX's operators"),
     ],

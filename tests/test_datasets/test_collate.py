@@ -22,6 +22,6 @@ def test_images_of_one_size_are_stacked():
         ([dict(img_path='a.jpg'), dict(img_path='b.jpg')], 'no pipeline that reads its images'),
     ],
 )
-def test_what_cannot_be_stacked_is_explained(batch, message):
+def test_images_of_different_sizes_are_refused_with_a_hint(batch, message):
     with pytest.raises(ConfigError, match=message):
         default_collate(batch)

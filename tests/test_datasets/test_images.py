@@ -53,7 +53,7 @@ def name(sample):
     return sample['data_samples'].img_path[-6:]
 
 
-def test_the_first_bad_image_stops_all_unless_it_is_asked_for(folder):
+def test_the_first_bad_image_stops_a_run_by_default(folder):
     """The class is strict; our configs ask."""
     for options in (dict(bad_images='raise'), {}):
         strict = Images(data_root=str(folder), pipeline=PIPELINE, **PLAIN, **options)
@@ -62,7 +62,7 @@ def test_the_first_bad_image_stops_all_unless_it_is_asked_for(folder):
             strict[5]
 
 
-def test_a_good_image_takes_the_place_and_tells(folder):
+def test_a_bad_image_is_replaced_and_reported(folder):
     images = dataset(folder)
     for k in range(GOOD):
         sample = images[k]
@@ -74,7 +74,7 @@ def test_a_good_image_takes_the_place_and_tells(folder):
             assert name(sample) == f'{k:02d}.jpg' and not told
 
 
-def test_what_takes_the_place_is_the_same_in_every_process_and_state(folder):
+def test_the_replacement_is_the_same_in_every_process(folder):
     first = {k: name(dataset(folder)[k]) for k in (5, 11, 17)}
     images = pickle.loads(pickle.dumps(dataset(folder)))
     np.random.seed(7), torch.manual_seed(7)
@@ -118,7 +118,7 @@ def test_the_limit(most, images, limit):
 
 
 @pytest.mark.parametrize('most', [0, -1, 1.5, float('nan'), '1%', True, None])
-def test_a_limit_that_is_none_is_refused(most):
+def test_an_invalid_limit_is_refused(most):
     with pytest.raises(ValueError, match='max_bad_images is a number'):
         BadImages('skip', most)
 
@@ -128,7 +128,7 @@ def test_an_unknown_policy_is_refused(folder):
         dataset(folder, bad_images='ignore')
 
 
-def test_evaluation_is_of_all_images_or_of_none(folder):
+def test_evaluation_never_skips_images(folder):
     with pytest.raises(ValueError, match='test_mode=True'):
         dataset(folder, test_mode=True)
     for evaluated in (

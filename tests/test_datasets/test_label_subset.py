@@ -88,7 +88,7 @@ def test_more_labels_hold_the_fewer(folder):
 
 
 @pytest.mark.parametrize('percent', [0, -1, 101])
-def test_a_share_must_be_one(folder, percent):
+def test_shares_out_of_range_are_refused(folder, percent):
     with pytest.raises(ValueError, match='percentage in'):
         draw(folder, percent=percent)
 

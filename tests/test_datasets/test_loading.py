@@ -27,7 +27,7 @@ REASONS = {
     'page': "begins with b'<!DOCTYPE html><'",
     'postscript': 'not a readable image',
     'twelve': '16 bits a channel but uses only the lowest',
-    'invisible': 'transparent everywhere',
+    'invisible': 'transparent',
     'floats': 'float32 from 0 to 1',
 }
 
@@ -59,7 +59,7 @@ def test_an_unusual_image_looks_as_it_is_meant_to(name, tmp_path):
     assert difference.mean() < (4 if content.startswith(b'\xff\xd8') else 1)  # JPEG is lossy; rounding
 
 
-def test_a_cmyk_file_without_adobes_marker_is_no_negative():
+def test_a_cmyk_file_without_adobes_marker_is_not_inverted():
     """Its values are not inverted, and OpenCV takes them for inverted ones."""
     rgb = photo()
     adobe = encode(ImageChops.invert(Image.fromarray(rgb).convert('CMYK')), 'JPEG', quality=95)
@@ -150,7 +150,7 @@ def test_the_limit_of_pixels_is_an_option_and_leaves_pillows_alone(tmp_path):
         decode(bytes(content))
 
 
-def test_what_is_no_file_is_bad(tmp_path):
+def test_paths_that_are_not_files_are_bad_images(tmp_path):
     (tmp_path / 'folder.jpg').mkdir()
     (tmp_path / 'loop.jpg').symlink_to('loop.jpg')
     (tmp_path / 'file').write_bytes(b'')
@@ -167,7 +167,7 @@ def test_a_file_that_may_not_be_read_is_bad(tmp_path):
         load(tmp_path / 'secret.png')
 
 
-def test_a_fault_of_the_machine_is_no_bad_image(tmp_path):
+def test_errors_of_the_machine_are_not_bad_images(tmp_path):
     """Too many open files: every image would seem bad, and none is."""
     (tmp_path / 'plain.png').write_bytes(encode(photo(), 'PNG'))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)

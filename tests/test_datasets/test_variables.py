@@ -11,6 +11,7 @@ CONFIGS = ROOT / 'configs'
 OWN = {
     'small/detector_bccd.py': ['data_root'],
     'small/detector_coco128.py': ['data_root'],
+    'small/detector_runway.py': ['data_root'],
     'small/segmentor_camvid.py': ['data_root'],
     'small/lgd_resnet18-half_images.py': ['data_root', 'names'],
     'small/baselines/supervised_resnet18-half_tiny-imagenet.py': ['data_root', 'names'],
@@ -19,6 +20,7 @@ OWN = {
     'benchmarks/classification/zero-shot_folder.py': ['data_root', 'names'],
     'benchmarks/classification/linear_resnet18_1xb256-steplr-100e_folder.py': ['data_root', 'names'],
     'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py': ['data_root', 'names'],
+    'benchmarks/zero_shot_segmentation/masks.py': ['data_root', 'names'],
     'benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py': ['data_root', 'names'],
 }
 PARTS = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator')
@@ -62,6 +64,17 @@ def test_a_variable_reaches_every_place(config, tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
+@pytest.mark.parametrize('config', [name for name in OWN if 'small/detector' in name or 'small/segmentor' in name])
+def test_schedule_rate_and_labels_are_variables(config, tmp_path):
+    cfg = Config.fromfile(CONFIGS / config)
+    cfg.merge_from_dict(dict(data_root=str(tmp_path), iterations=77, backbone_rate=0.3, label_percent=5))
+    fill_in(cfg)
+    found = dict(item for part in ('optim_wrapper', 'train_cfg', 'default_hooks') for item in settings(cfg[part]))
+    assert (found['lr_mult'], found['max_iters'], found['val_interval']) == (0.3, 77, 77)
+    assert cfg.default_hooks.checkpoint.interval == cfg.param_scheduler[-1].end == 77
+    assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin and cfg.train_dataloader.sampler.percent == 5
+
+
 def test_the_value_without_a_label_reaches_masks_losses_and_metrics():
     pytest.importorskip('mmseg')
     cfg = Config.fromfile(CONFIGS / 'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py')
@@ -90,7 +103,7 @@ def test_other_configs_stay_as_they_are():
     assert cfg.to_dict() == before
 
 
-def test_names_that_are_nowhere(tmp_path):
+def test_a_missing_file_of_names_is_refused(tmp_path):
     cfg = Config(dict(data_root=str(tmp_path), names='names.txt', model=dict(num_classes=None)))
     with pytest.raises((VocabularyError, FileNotFoundError), match='names.txt'):
         fill_in(cfg)

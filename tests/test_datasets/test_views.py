@@ -49,6 +49,6 @@ def test_a_pipeline_takes_the_place_of_a_view(images, mmpretrain_scope):
         (dict(view='moco-v2', crop=(0, 1)), '0 < smallest'),
     ],
 )
-def test_what_is_no_view_is_refused(settings, message):
+def test_unknown_views_are_refused(settings, message):
     with pytest.raises(MMLGDError, match=message):
         pipeline_of(settings)

@@ -94,7 +94,7 @@ def test_the_end_of_an_animation_counts_for_its_first_image():
         decode(content[: end - 300] + bytes(300) + content[end:])
 
 
-def test_a_white_image_is_no_damaged_one():
+def test_a_white_image_is_not_damaged():
     """Its WebP file ends in zeros, and is whole."""
     for side in (64, 1000):
         content = encode(np.full((side, side, 3), 255, np.uint8), 'WEBP')

@@ -31,6 +31,18 @@ def test_other_names(lgd_checkpoint, tiny_clip):
     assert load_frozen(str(lgd_checkpoint), vocabulary=['cow', 'hen'], teacher=teacher).bank.shape == (2, 32)
 
 
+def test_a_student_of_the_caller_stays_as_it_was(lgd_checkpoint, tiny_clip):
+    student = mmlgd.Student(lgd_checkpoint, device='cpu').train()
+    for names in (None, ['cow', 'hen']):
+        frozen = load_frozen(student, names, teacher=dict(model=tiny_clip)).to('meta')  # teacher: for this call alone
+        assert frozen.bank.shape[0] == (2 if names else 5)
+        assert {tensor.device.type for tensor in student.state_dict().values()} == {'cpu'}
+        assert student.training and student.backbone.training and len(student.names) == 5
+    other = mmlgd.Student(lgd_checkpoint, out_indices=(0,), device='cpu')
+    with pytest.raises(ValueError, match='without out_indices'):
+        load_frozen(other)
+
+
 def test_the_teacher_is_that_of_training(lgd_checkpoint, lgd_config, tiny_clip):
     student = load_frozen(str(lgd_checkpoint))
     with pytest.raises(ValueError, match='has a teacher with model=.*--teacher-options model='):
@@ -78,9 +90,12 @@ def test_a_classifier_brings_its_head(tmp_path):
     torch.save(dict(meta=dict(cfg=Config(dict(model=model)).pretty_text), state_dict=classifier.state_dict()), path)
     frozen = load_frozen(str(path))
     torch.testing.assert_close(frozen.head(frozen(X).features), classifier(X, mode='tensor'))
+    again = load_frozen(mmlgd.Student(path, device='cpu'))
+    assert torch.equal(again.head.weight, frozen.head.weight)
+    mmlgd.publish(path, path.parent / 'out', name='a')  # without its head it is still a backbone
     model['neck'] = None  # the features of another classifier are not what its head reads
     torch.save(dict(meta=dict(cfg=Config(dict(model=model)).pretty_text), state_dict=classifier.state_dict()), path)
-    assert load_frozen(str(path)).head is None
+    assert load_frozen(str(path)).head is None and mmlgd.Student(path, device='cpu').head is None
 
 
 def test_several_models_see_each_image_once(lgd_checkpoint):

@@ -48,7 +48,9 @@ def run(tmp_path):
 
     def run(checkpoint=None, **options):
         options = {**dict(labels=['1'], seeds=[0], c=0.01, size=64, workers=0, out=tmp_path / 'out'), **options}
+        before = torch.get_rng_state()
         report = mmlgd.evaluate(checkpoint, **options)
+        assert torch.equal(torch.get_rng_state(), before)
         assert json.loads((tmp_path / 'out/table.json').read_text()) == json.loads(json.dumps(report))
         return report, (tmp_path / 'out/table.md').read_text()
 
@@ -91,6 +93,13 @@ def test_the_figures_are_those_of_the_features(run, named, world):
     assert result['linear']['3']['5'] == pytest.approx(probe)
 
 
+def test_a_student_has_the_row_of_its_checkpoint(run, lgd_checkpoint, world):
+    by_path, _ = run(lgd_checkpoint, data=world / 'objects', labels='2', seeds=0)  # one value counts as a list
+    student = mmlgd.Student(lgd_checkpoint, device='cpu')
+    by_student, _ = run(student, data=world / 'objects', labels='2', seeds=0)
+    assert by_path['results'] == by_student['results'] and list(by_path['results']['student']['linear']) == ['2']
+
+
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_a_bad_image_stops_the_evaluation(run, named, world, tmp_path, split):
     """Half a JPEG file, which OpenCV 4 takes for an image; under the name of a PNG file, which is no matter."""
@@ -107,7 +116,8 @@ def test_a_bad_image_stops_the_evaluation(run, named, world, tmp_path, split):
 def test_a_random_start_of_a_given_backbone_is_the_same_each_time(run, world, tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(f'model = dict(backbone={TINY})')
-    first, again = (run(students=dict(random='none'), backbone=config, data=world / 'objects')[0] for _ in range(2))
+    kinds = dict(random='none'), 'random=none'
+    first, again = (run(students=one, backbone=config, data=world / 'objects')[0] for one in kinds)
     assert first['results'] == again['results']
     assert first['results']['random']['zero_shot'] is None and 0 <= first['results']['random']['knn'] <= 100
 
@@ -126,7 +136,9 @@ def test_a_classifier_has_the_accuracy_of_its_own_head(run, world, tmp_path, cla
     torch.save(
         dict(meta=dict(cfg=Config(dict(model=model)).pretty_text), state_dict=state), tmp_path / 'supervised.pth'
     )
-    report, text = run(tmp_path / 'supervised.pth', data=world / 'objects')
+    file = tmp_path / 'supervised.pth'
+    report, text = run(file, data=world / 'objects')
+    assert run(mmlgd.Student(file), data=world / 'objects')[0]['results'] == report['results']
     result = report['results']['student']
     assert result['zero_shot'] is None
     if classes == 10:  # as many as the data has

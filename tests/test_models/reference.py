@@ -70,3 +70,62 @@ def seed_loss(s, t, queue, tau_s, tau_t):
         entries = [ti, *queue]
         loss += cross_entropy([dot(ti, w) / tau_t for w in entries], [dot(si, w) / tau_s for w in entries])
     return loss / len(s)
+
+
+def bilinear(grid, h, w):
+    """Rows (h0, w0, D) brought to another grid, position by position, each scaled to unit length."""
+    out = torch.zeros(h, w, grid.shape[-1])
+    for i in range(h):
+        for j in range(w):
+            cell = torch.zeros(grid.shape[-1])
+            for row, share_i in _neighbours(i, h, grid.shape[0]):
+                for column, share_j in _neighbours(j, w, grid.shape[1]):
+                    cell += share_i * share_j * grid[row, column]
+            out[i, j] = cell / math.sqrt(dot(cell, cell))
+    return out
+
+
+def _neighbours(i, size, old):
+    """The two old positions around the middle of new cell i, with their shares; beyond the edge, the edge."""
+    at = min(max((i + 0.5) * old / size - 0.5, 0), old - 1)
+    low = math.floor(at)
+    return [(low, 1 - (at - low)), (min(low + 1, old - 1), at - low)]
+
+
+def place_losses(s, t, picks, tsb, queue, weight=0.75, tau_s=0.05, tau_t=0.0125, tau_q=0.01):
+    """H over names and H over a queue of places with the self logit, averaged over the picked places."""
+    names = latest = 0.0
+    _, h, w, _ = t.shape
+    for pick in picks:
+        image, row, column = int(pick) // (h * w), int(pick) // w % h, int(pick) % w
+        tp = t[image, row, column]
+        sp = bilinear(s[image], h, w)[row, column]
+        names += cross_entropy([dot(tp, b) / tau_t for b in tsb], [dot(sp, b) / tau_s for b in tsb])
+        entries = [*queue, tp]
+        latest += cross_entropy([dot(tp, b) / tau_q for b in entries], [dot(sp, b) / tau_s for b in entries])
+    return weight * names / len(picks), latest / len(picks)
+
+
+def regression(s, t, share=0.1):
+    """(1 - share) of 1 - cosine and share of the smooth L1 distance, at components of about unit size."""
+    total = 0.0
+    for si, ti in zip(s, t):
+        d, smooth = len(si), 0.0
+        for a, b in zip(si, ti):
+            gap = abs(float(a) - float(b)) * math.sqrt(d)
+            smooth += 0.5 * gap**2 if gap < 1 else gap - 0.5
+        total += (1 - share) * (1 - dot(si, ti)) + share * smooth / d
+    return total / len(s)
+
+
+def similarity(s, t, tau=0.07):
+    """KL of each place's similarities to all places of its image, averaged over places and images."""
+    total, count = 0.0, 0
+    for si, ti in zip(s, t):
+        for sp, tp in zip(si, ti):
+            p = softmax([dot(tp, other) / tau for other in ti])
+            log_p = log_softmax([dot(tp, other) / tau for other in ti])
+            log_q = log_softmax([dot(sp, other) / tau for other in si])
+            total += sum(a * (b - c) for a, b, c in zip(p, log_p, log_q))
+            count += 1
+    return total / count

@@ -78,7 +78,15 @@ def test_a_term_of_ones_own():
 @pytest.mark.parametrize(
     'options, said',
     [
-        (dict(bank='text', on='places'), "on='image', got on='places'"),
+        (dict(bank='text', on='patches'), "on='image' or 'places', got on='patches'"),
+        (dict(bank='text', places=9), 'has places=9: expected a number above 0, for a term on="places"'),
+        (dict(bank='text', on='places', places=0), 'has places=0'),
+        (dict(bank='queue', on='places'), "on='places' over the bank 'queue'"),
+        (dict(bank='place_queue'), "on='image' over the bank 'place_queue'"),
+        (dict(type='mmlgd.RegressionTerm', smooth_l1=1.5), r'in \[0, 1\], got 1.5'),
+        (dict(type='mmlgd.SimilarityTerm', on='image'), "SimilarityTerm compares places.*got on='image'"),
+        (dict(type='mmlgd.SimilarityTerm', temperature=0.0), 'positive temperature, got 0'),
+        (dict(type='mmlgd.SimilarityTerm', places=9), 'SimilarityTerm has no setting places'),
         (dict(bank='text', weight=-0.5), 'weight of at least 0, got -0.5'),
         (dict(bank='text', student_temperature=0.0), 'positive temperatures'),
         (dict(bank='text', teacher_temperature=-1.0), 'positive temperatures'),

@@ -17,6 +17,7 @@ import mmlgd
 from mmlgd.checkpoints import model_config, read_checkpoint
 from mmlgd.checkpoints.resume import refuse_moved
 from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
 from mmlgd.run.inputs import check_step, count_images, teacher_settings
 from mmlgd.store.writer import write_store
@@ -72,6 +73,26 @@ def test_the_recipe_that_is_asked_for_is_written(pretrain, recipe):
     assert cfg.model.loss.student_temperature == (0.2 if is_paper else 0.05)
     assert ('queue' in cfg.model) == (not is_paper)
     assert cfg.param_scheduler[0].type == ('LinearLR' if is_paper else 'OneCycleLR')
+
+
+@pytest.mark.parametrize('recipe', ['paper', 'small-data'])
+def test_dense_adds_terms_on_places_to_the_recipe(pretrain, recipe):
+    result = pretrain(recipe=recipe, dense=True)
+    assert result.work_dir.name.startswith('dense_resnet18_')
+    loss = MODELS.build(Config.fromfile(result.config).model.loss)
+    assert loss.needs_places == ('loss_place_textual', 'loss_place_queue') and loss.places == 1024
+    plain = MODELS.build(Config.fromfile(pretrain(recipe=recipe).config).model.loss)
+    kept = [repr(term) for term in loss.terms if term.on == 'image']
+    assert kept == [repr(term) for term in plain.terms][: len(kept)]
+
+
+def test_dense_without_places_is_refused_by_name_before_anything_is_written(pretrain, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match='a teacher store has none: omit --store or --dense'):
+        pretrain(dense=True, store=tmp_path / 'store')
+    monkeypatch.setattr('mmlgd.models.teachers.openclip.open_clip_places', lambda *_, **__: None)
+    with pytest.raises(MMLGDError, match='The image tower of .* has no places'):
+        pretrain(dense=True)
+    assert not (tmp_path / 'work_dirs').exists()
 
 
 def test_a_student_by_name_and_options_have_the_last_word(pretrain):
@@ -146,10 +167,13 @@ def test_what_is_counted_is_what_is_trained(pretrain, images, tmp_path):
 
 
 def test_names_are_joined(pretrain, names):
-    file = pretrain(names=[names, 'coco']).config
+    file = pretrain(names=dict(union=[names, 'coco'])).config
     assert Config.fromfile(file).model.text.vocabulary == dict(union=[str(names), 'coco'])
-    given = pretrain(names=dict(union=[['cat', 'dog']]), work_dir='listed').config
-    assert Config.fromfile(given).model.text.vocabulary == dict(union=[['cat', 'dog']])
+
+
+def test_names_in_a_list_are_the_names_themselves(pretrain):
+    given = pretrain(names=('cat', 'red panda')).config
+    assert Config.fromfile(given).model.text.vocabulary == ['cat', 'red panda']
 
 
 @pytest.mark.parametrize(
@@ -165,7 +189,8 @@ def test_names_are_joined(pretrain, names):
         (dict(names='ONE'), "a single class name, 'cat'"),
         (dict(names='PIPE'), 'is a pipe or a device'),
         (dict(names='EMPTY'), 'is a folder'),
-        (dict(names=[]), '--names is empty'),
+        (dict(names=[]), 'holds no names'),
+        (dict(names=['coco', 'NONE.txt']), 'dict(union='),
         (dict(teacher='RN51'), "open_clip has no model 'RN51'"),
         (dict(teacher='RN50:opnai'), "neither a file nor a tag of 'RN50'"),
         (dict(teacher='RN50:openai:nothing.pt'), "There is no file '"),

@@ -3,7 +3,7 @@
 import pytest
 
 from mmlgd.errors import ConfigError
-from mmlgd.run.recipes import BASES, FEW_STEPS, check_recipe, plan_run, recipe_settings
+from mmlgd.run.recipes import BASES, DENSE, FEW_STEPS, SHORT, check_recipe, plan_run, recipe_settings
 
 
 def test_the_recipe_follows_images_and_epochs_with_a_reason():
@@ -18,7 +18,7 @@ def test_the_recipe_follows_images_and_epochs_with_a_reason():
 
 def test_a_first_run_on_a_cpu_is_short_and_one_with_a_card_is_not():
     cpu, card = plan_run(3000, has_card=False), plan_run(3000)
-    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 64) and 'ten CPU minutes' in cpu.reasons[-1]
+    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 32) and 'ten CPU minutes' in cpu.reasons[-1]
     assert (card.epochs, card.size, card.batch_size) == (200, 224, 64)
     published = plan_run(3000, 'paper', has_card=False)
     assert (published.epochs, published.size, published.batch_size) == (200, 224, 256)
@@ -38,6 +38,13 @@ def test_a_run_of_few_steps_is_told_what_helps():
 @pytest.mark.parametrize('images, gpus, batch', [(12, 1, 12), (12, 4, 3), (3, 2, 2), (10**4, 2, 64)])
 def test_a_step_has_no_more_images_than_there_are(images, gpus, batch):
     assert plan_run(images, gpus=gpus).batch_size == batch
+
+
+def test_a_short_run_takes_smaller_steps_and_more_of_them():
+    assert plan_run(SHORT // 10, epochs=10).batch_size == 64
+    assert plan_run(SHORT // 10 - 1, epochs=10).batch_size == plan_run(SHORT // 10, epochs=10, gpus=2).batch_size == 32
+    assert plan_run(1000, 'paper', epochs=10).batch_size == 256
+    assert plan_run(1000, epochs=10, batch_size=64).batch_size == 64
 
 
 def settings_of(plan, teacher='mmlgd.OpenCLIPTeacher'):
@@ -66,6 +73,25 @@ def test_conse_says_more_than_names_to_small_data_alone():
     assert small['loss'] == dict(teacher_temperature=0.0125) and small['queue'] == dict(size=3000)
     assert 'visual_share' not in paper['teacher'] and not {'loss', 'queue'} & set(paper)
     assert 'image_size' not in settings_of(plan_run(3000, size=224), 'mmlgd.ConSETeacher')['model']['teacher']
+
+
+def test_a_dense_run_is_the_recipe_with_terms_on_places():
+    plan = plan_run(3000, dense=True, has_card=False)
+    assert plan.base == DENSE['small-data'] and (plan.size, plan.epochs) == (128, 2)
+    assert plan_run(3000, 'paper', dense=True).base == DENSE['paper'] and plan_run(3000, 'paper').base == BASES['paper']
+    assert 'loss' not in settings_of(plan)['model']
+    model = settings_of(plan, 'mmlgd.ConSETeacher')['model']
+    assert model['teacher']['places_size'] == 256 and model['teacher']['image_size'] == (128, 128)
+    found = [(term['bank'], term.get('on', 'image'), term['teacher_temperature']) for term in model['loss']['terms']]
+    assert found == [
+        ('visual', 'image', 0.0125),
+        ('text', 'image', 0.0125),
+        ('queue', 'image', 0.01),
+        ('text', 'places', 0.0125),
+        ('place_queue', 'places', 0.01),
+    ]
+    paper = settings_of(plan_run(3000, 'paper', dense=True), 'mmlgd.ConSETeacher')['model']
+    assert 'loss' not in paper and 'places_size' not in paper['teacher']
 
 
 def test_a_recipe_that_is_none_is_refused():

@@ -10,8 +10,9 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 
 import mmlgd
 from mmlgd.errors import ConfigError, MissingFileError
-from mmlgd.run.config import read_config, set_work_dir
+from mmlgd.run.config import set_work_dir
 from mmlgd.run.train_options import train_config
+from mmlgd.utils.configs import read_config
 from mmlgd.utils.paths import place_of
 from mmlgd.utils.validation import NumberError
 
@@ -146,7 +147,7 @@ def test_where_a_run_goes(config):
 def test_a_work_dir_that_was_moved(tmp_path):
     (tmp_path / 'moved/recipe').mkdir(parents=True)
     file = tmp_path / 'moved/recipe/pretrain.py'
-    file.write_text(f"work_dir = r'{tmp_path / 'run'}'\n")
+    file.write_text(f"model, work_dir = dict(), r'{tmp_path / 'run'}'\n")
     move = partial(set_work_dir, read_config(file))
     with pytest.raises(ConfigError, match=f'was it moved or copied.*--work-dir {tmp_path}/moved'):
         move(None)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
 import mmlgd
@@ -78,10 +79,13 @@ def test_resume_continues(trained, recipe):
 def test_a_config_object_trains_and_stays_as_it_is(recipe, tmp_path):
     cfg = Config.fromfile(recipe)
     cfg.train_cfg.max_epochs = 1
-    before, loaders = cfg.to_dict(), dict(CheckpointLoader._schemes)
+    before, loaders, scopes = cfg.to_dict(), dict(CheckpointLoader._schemes), set(DefaultScope._instance_dict)
     result = mmlgd.train(cfg, work_dir=tmp_path, no_validate=True)
     assert result.checkpoint == tmp_path / 'epoch_1.pth' and result.metrics == {}
     assert cfg.to_dict() == before and CheckpointLoader._schemes == loaders
+    mmlgd.test(cfg, result.checkpoint, work_dir=tmp_path / 'test')
+    mmlgd.store_teacher(cfg, out=tmp_path / 'store', views=1)
+    assert set(DefaultScope._instance_dict) == scopes  # mmengine's scope of names is that of the caller
 
 
 def test_two_runs_of_one_second_have_figures_of_their_own(recipe, tmp_path, monkeypatch):

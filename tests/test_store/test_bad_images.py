@@ -100,7 +100,7 @@ def test_a_store_leaves_bad_images_out_and_replays_others_with_their_own_embeddi
         assert image not in BAD and (row % IMAGES in BAD or image == row % IMAGES)
 
 
-def test_what_was_mended_or_broken_since_has_no_embedding_of_another(cfg, model, folder, tmp_path):
+def test_images_repaired_or_damaged_since_get_no_foreign_embedding(cfg, model, folder, tmp_path):
     """Files of the same size, so that the survey of sizes cannot see it."""
     store = write_store(cfg, tmp_path / 'store', 3, seed=3)
     dataset = replayed(cfg, store)
@@ -129,7 +129,7 @@ def first_format(store):
     (store.folder / 'store.json').write_text(json.dumps(told))
 
 
-def test_an_image_that_is_another_one_by_now_has_no_embedding_of_the_old_one(cfg, model, folder, tmp_path):
+def test_a_changed_image_does_not_get_the_old_embedding(cfg, model, folder, tmp_path):
     """Two files exchanged and one replaced, at equal size and under good names."""
     cfg.train_dataloader.dataset.max_bad_images = 6
     store = write_store(cfg, tmp_path / 'store', 3, seed=3)
@@ -172,7 +172,7 @@ def test_a_store_of_the_first_format_is_read_as_before(cfg, model, folder, tmp_p
     assert TeacherStore(store.folder).file_digest(0) is None and not TeacherStore(store.folder).missing(verify=True)
 
 
-def test_a_mended_image_of_another_size_is_another_data_set(cfg, folder, tmp_path):
+def test_a_repaired_image_of_another_size_makes_another_data_set(cfg, folder, tmp_path):
     store = write_store(cfg, tmp_path / 'store', 1)
     (folder / '02.jpg').write_bytes(encode(photo(2), 'JPEG'))
     with pytest.raises(StoreError, match='images.sizes'):

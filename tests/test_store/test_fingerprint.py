@@ -13,7 +13,7 @@ values = st.recursive(
 
 
 @given(values, values)
-def test_difference_is_empty_for_equals_alone(a, b):
+def test_difference_is_empty_only_for_equal_values(a, b):
     assert difference(a, plain(a)) == ''
     assert bool(difference(a, b)) == (a != b)
 
@@ -53,5 +53,5 @@ def test_a_data_set_without_files_is_refused():
         survey_images(Made())
 
 
-def test_libraries_names_what_decodes_and_augments():
+def test_libraries_lists_decoders_and_augmentations():
     assert {'python', 'torch', 'pillow'} <= set(libraries())

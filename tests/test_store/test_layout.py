@@ -155,7 +155,7 @@ def test_rows_of_another_number_or_length_are_refused(tmp_path):
         store.write(0, unit(19))
 
 
-def test_no_store_another_format_and_a_damaged_description_are_refused(tmp_path):
+def test_missing_damaged_and_foreign_stores_are_refused(tmp_path):
     with pytest.raises(StoreError, match='no teacher store.*mmlgd store'):
         TeacherStore(tmp_path)
     (tmp_path / 'store.json').write_text('{"format": 7}')

@@ -48,13 +48,13 @@ def renamed(store, tmp_path):
     return rename
 
 
-def test_what_the_store_has_needs_no_tower(cfg):
+def test_embeddings_in_the_store_need_no_live_teacher(cfg):
     model = MODELS.build(cfg.model)
     assert model.teacher.live is None and not list(model.teacher.parameters())
     assert model.class_names == ['cat', 'dog', 'tree']
 
 
-def test_names_and_images_that_it_lacks_are_asked_of_the_live_one(cfg, store, live):
+def test_missing_names_and_images_come_from_the_live_teacher(cfg, store, live):
     cfg.model.text.vocabulary = ['zebra', 'lake']
     files = sorted(store.rglob('*'))
     model = MODELS.build(cfg.model).train()
@@ -107,7 +107,7 @@ def test_another_teacher_than_that_of_the_store_is_refused(renamed, tiny_clip):
         teacher.encode_image(torch.rand(1, 3, 64, 64))
 
 
-def test_a_store_behind_a_store_is_none(renamed, store):
+def test_a_store_as_the_live_teacher_is_refused(renamed, store):
     teacher = CachedTeacher(renamed(config=dict(type='mmlgd.CachedTeacher', store=str(store))))
     with pytest.raises(StoreError, match='names a store as its teacher'):
         teacher.encode_text(PROMPTS)

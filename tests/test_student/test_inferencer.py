@@ -157,7 +157,10 @@ def test_what_is_wrong_is_named_at_once(inferencer, folder, tmp_path, monkeypatc
         ([folder / 'a.png', folder / 'missing.png'], FileNotFoundError, "'.*missing.png'"),
         ([folder / 'a.png', tmp_path / 'nothing'], ValueError, "no images .* in '.*nothing'"),
         ([folder / 'a.png', np.zeros((2, 8, 8, 3))], ValueError, r'got shape \(2, 8, 8, 3\)'),
-        ([folder / 'a.png', None], TypeError, 'got a NoneType'),
+        (np.zeros((0, 5, 3), np.uint8), ValueError, r'got shape \(0, 5, 3\)'),
+        *((np.zeros((8, 8, 3), kind), ValueError, f'of {kind}') for kind in ('float32', 'bool', 'int64')),
+        (torch.zeros(3, 8, 8), ValueError, 'got a Tensor'),
+        ([folder / 'a.png', None], ValueError, 'got a NoneType'),
         ([], ValueError, 'empty list'),
     ):
         with pytest.raises(error, match=message):

@@ -45,7 +45,7 @@ def test_other_names_by_the_command(lgd_checkpoint, images, tiny_clip, tmp_path)
     again = mmlgd.predict(
         lgd_checkpoint,
         images / 'class0',
-        names=[str(tmp_path / 'names.txt')],
+        names=tmp_path / 'names.txt',
         teacher_options=dict(model=tiny_clip),
         show_dir=tmp_path / 'shown',
     )

@@ -1,15 +1,19 @@
 """One student: what it is read out of its checkpoint, and what it says of images however they are given."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.registry import MODELS
 from mmlgd.student.saved import SavedStudent
+from mmlgd.text import TemplateError
 
 X = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -60,21 +64,153 @@ def test_an_image_that_cannot_be_read_is_an_error(student, tmp_path):
         student.embed(tmp_path)
 
 
-def test_other_names_share_its_modules(student):
+def test_other_names_leave_it_as_it_was(student):
     new = student.with_names(['boat', 'dog', 'cat'])
-    assert new.backbone is student.backbone and len(student.names) == len(student.bank) == 5
+    assert len(student.names) == len(student.bank) == 5
+    assert not {p.data_ptr() for p in new.parameters()} & {p.data_ptr() for p in student.parameters()}
     torch.testing.assert_close(new.bank[[1, 2]], student.bank[[1, 0]])
     torch.testing.assert_close(student.scores(X, ['boat', 'dog', 'cat']), new.scores(X))
     assert student.with_names() is student
     assert new.state_dict().keys() == student.state_dict().keys()
 
 
+def test_names_are_a_file_a_set_or_a_list_wherever_they_are_given(student, lgd_checkpoint, tiny_clip, tmp_path, images):
+    (tmp_path / 'boat.txt').write_text('boat\ncat\n')
+    one = student.with_names(['boat'])  # a list is never a file
+    assert one.names == ['boat'] and one.scores(X).tolist() == [[1.0], [1.0]]
+    assert student.with_names(tmp_path / 'boat.txt').names == ['boat', 'cat']
+    options = dict(teacher_options=dict(model=tiny_clip), device='cpu')
+    (result,) = mmlgd.predict(lgd_checkpoint, images / 'class0/0.png', names=['boat'], **options)
+    assert result['names'] == [('boat', 1.0)]
+    inferencer = mmlgd.ZeroShotInferencer(lgd_checkpoint, ('boat', 'cat'), teacher=dict(model=tiny_clip), device='cpu')
+    assert inferencer.classes == ['boat', 'cat']
+
+
+@pytest.mark.parametrize('none', [[], (), '', dict(union=[])])
+def test_no_names_are_not_those_of_training(student, lgd_checkpoint, images, tmp_path, none):
+    calls = [
+        lambda: student.with_names(none),
+        lambda: student.scores(X, none),
+        lambda: mmlgd.predict(lgd_checkpoint, images, names=none),
+        lambda: mmlgd.ZeroShotInferencer(lgd_checkpoint, none),
+        lambda: mmlgd.evaluate(lgd_checkpoint, data=images, names=none, out=tmp_path),
+        lambda: mmlgd.draw_neighbours(lgd_checkpoint, images, names=none, out=tmp_path / 'a.png'),
+        lambda: mmlgd.study(variants=['a=a.py'], data=images, names=none, work_dir=tmp_path),
+        lambda: mmlgd.export(lgd_checkpoint, tmp_path / 'a.onnx', to='onnx', names=none, part='zero-shot'),
+        lambda: mmlgd.export(lgd_checkpoint, tmp_path / 'a.onnx', to='onnx', names=none),
+    ]
+    for call in calls:
+        with pytest.raises(MMLGDError, match='holds no names|neither a file nor|are for the part|takes a text file'):
+            call()
+    with pytest.raises(TemplateError, match='is empty'):
+        student.with_names(templates=[])
+
+
 def test_stages_of_the_backbone(lgd_checkpoint):
     student = mmlgd.Student(lgd_checkpoint, out_indices=(0, 3), device='cpu')
     assert [x.shape[1] for x in student.features(X)] == [8, 64] and student.embed(X).shape == (2, 32)
-    for stages in ((0,), (3, 0)):  # also where another stage has as many channels, as in a ViT
+    for stages in ((0,), (0, 2)):
         with pytest.raises(ConfigError, match='without out_indices'):
             mmlgd.Student(lgd_checkpoint, out_indices=stages, device='cpu').embed(X)
+
+
+@pytest.mark.parametrize(
+    'backbone, width, trained, last, other',
+    [
+        (dict(type='VisionTransformer', arch='deit-t', img_size=32, out_type='avg_featmap'), 192, -1, (11, 3), (3, 10)),
+        (dict(type='TIMMBackbone', model_name='resnet10t', features_only=True), 512, [4], (1, 4), (4, 3, 2)),
+    ],
+)
+def test_the_last_stage_is_known_however_it_is_written(tmp_path, backbone, width, trained, last, other):
+    settings = dict(backbone, _scope_='mmpretrain', out_indices=trained)
+    weights = {f'backbone.{k}': v for k, v in MODELS.build(dict(settings)).state_dict().items()}
+    neck = MODELS.build(dict(type='mmlgd.ProjectionNeck', in_channels=width, out_channels=8))
+    weights.update({f'neck.{k}': v for k, v in neck.state_dict().items()})
+    data = dict(test_dataloader=dict(dataset=dict(pipeline=[dict(type='Resize', scale=(32, 32))])))
+    model = dict(backbone=settings, neck=dict(type='mmlgd.ProjectionNeck', out_channels=8))
+    text = Config(dict(model=model, **data)).pretty_text
+    torch.save(dict(meta=dict(cfg=text), state_dict=weights), tmp_path / 'a.pth')
+    student = mmlgd.Student(tmp_path / 'a.pth', out_indices=last, device='cpu')
+    x = X[..., :32, :32]
+    torch.testing.assert_close(student.embed(x), mmlgd.Student(tmp_path / 'a.pth', device='cpu').embed(x))
+    changed = mmlgd.Student(tmp_path / 'a.pth', out_indices=other, device='cpu')
+    if other[0] == 4:  # features come in the order of the network
+        torch.testing.assert_close(changed.embed(x), student.embed(x))
+    else:
+        with pytest.raises(ConfigError, match='without out_indices'):
+            changed.embed(x)
+
+
+def test_a_tensor_is_images_or_refused(student):
+    torch.testing.assert_close(student.embed(X.double()), student.embed(X))
+    for bad in (X[0], X[:, :1], X[:0], X[..., :0], X.mul(255).byte(), X.long(), X > 0.5, X[None]):
+        for ask in (student.embed, student.features, student.scores, student):
+            with pytest.raises(ConfigError, match=r'\(N, 3, height, width\).*got shape'):
+                ask(bad)
+
+
+def test_an_array_is_pixels_or_refused(student):
+    bad = [np.zeros((0, 5, 3), np.uint8), *(np.zeros((8, 8, 3), kind) for kind in (float, bool, np.int64))]
+    for array in bad:
+        for ask in (student.embed, student.features, student.scores):
+            with pytest.raises(ConfigError, match='of uint8.*got shape'):
+                ask(array)
+
+
+def test_features_of_several_sizes_are_refused(lgd_checkpoint, tmp_path):
+    def keep_sizes(content):
+        data = Config(dict(test_dataloader=dict(dataset=dict(pipeline=[dict(type='PackInputs')]))))
+        content['meta']['cfg'] += data.pretty_text
+
+    other = mmlgd.Student(changed(lgd_checkpoint, tmp_path / 'a.pth', keep_sizes), device='cpu')
+    pixels = [np.zeros((64, side, 3), np.uint8) for side in (64, 96)]
+    assert other.embed(pixels).shape == (2, 32)
+    with pytest.raises(ConfigError, match='one tensor cannot hold'):
+        other.features(pixels)
+
+
+def test_a_student_is_taken_for_its_checkpoint_or_refused(student, images, tmp_path):
+    (result,) = mmlgd.predict(student, images / 'class0/0.png', device='cpu')
+    names, scores = zip(*result['names'])
+    expected = dict(zip(student.names, student.scores(images / 'class0/0.png')[0].tolist()))
+    assert list(scores) == pytest.approx([expected[name] for name in names])
+    inferencer = mmlgd.ZeroShotInferencer(student, ['boat', 'cat'], device='cpu')
+    assert inferencer.classes == ['boat', 'cat'] and len(student.names) == 5 and not hasattr(student, '_config')
+    calls = [
+        lambda: mmlgd.export(student, tmp_path / 'a.pth', to='mmdet'),
+        lambda: mmlgd.publish(student, tmp_path),
+        lambda: mmlgd.convert(student, tmp_path / 'a.pth'),
+        lambda: mmlgd.draw_banks(student, out_dir=tmp_path),
+        lambda: mmlgd.draw_neighbours(student, images, out=tmp_path / 'a.png'),
+        lambda: mmlgd.Student(student),
+        lambda: mmlgd.test(Config(dict(model=dict(type='A'))), student, work_dir=tmp_path),
+        lambda: mmlgd.train(Config(dict(model=dict(type='A'))), student=student, work_dir=tmp_path),
+    ]
+    for call in calls:
+        with pytest.raises(CheckpointError, match='is a file or a URL, got a Student.*its .source'):
+            call()
+
+
+def random_state():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_the_random_numbers_of_the_caller_stay(lgd_checkpoint, tiny_clip, images, tmp_path):
+    teacher = dict(model=tiny_clip)
+    names = dict(names=['boat', 'cat'], teacher_options=teacher)
+    uses = [
+        lambda: mmlgd.Student(lgd_checkpoint, out_indices=(0, 3)).embed(images),
+        lambda: mmlgd.Student(lgd_checkpoint, teacher=teacher).scores(X, ['boat', 'cat']),
+        lambda: mmlgd.get_student(lgd_checkpoint),
+        lambda: mmlgd.predict(lgd_checkpoint, images, **names),
+        lambda: mmlgd.export(lgd_checkpoint, tmp_path / 'a.pth', to='mmdet'),
+        lambda: mmlgd.draw_neighbours(lgd_checkpoint, images, out=tmp_path / 'a.png', **names),
+    ]
+    for use in uses:
+        before = random_state()
+        use()
+        assert random_state() == before
 
 
 def test_a_backbone_alone_has_features(lgd_checkpoint, tmp_path):

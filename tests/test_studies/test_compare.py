@@ -60,6 +60,30 @@ def test_mean_and_spread_over_seeds(compare, tmp_path):
     assert '| random | 10 | 12 | 14 | 12 ± 2 |' in printed
 
 
+def test_each_start_is_trained_in_each_way(compare, tmp_path):
+    ways = tmp_path / 'ways.txt'
+    ways.write_text('--ways  # of training\nfrozen=backbone_rate=0\nfew=backbone_rate=0.1,model.sizes=[1,2]\n')
+    arguments = [
+        'c.py',
+        '--metric',
+        'mIoU',
+        '--work-dir',
+        'runs',
+        '--seeds',
+        '0',
+        '2',
+        f'@{ways}',
+        '--starts',
+        'a=none',
+    ]
+    printed = CliRunner().invoke(main, ['compare', *arguments, 'b=b.pth', '--cfg-options', 'data_root=d']).output
+    assert '| a, frozen | 10 | 12 | 11 ± 1.4 |' in printed and '| b, few | 20 | 22 | 21 ± 1.4 |' in printed
+    command = json.loads((tmp_path / 'runs/b_few_seed2/result.json').read_text())['command']
+    assert command[-4:] == ['randomness.seed=2', 'data_root=d', 'backbone_rate=0.1', 'model.sizes=[1,2]']
+    with pytest.raises(ConfigError, match='ways takes NAME=VALUE.*frozen=backbone_rate=0'):
+        compare('c.py', metric='mIoU', starts=['a=none'], ways=['backbone_rate=0'])
+
+
 def test_a_failing_run_is_named_with_its_last_words(compare, tmp_path):
     with pytest.raises(RuntimeError, match='output.txt and ends with\nCheckpointError: broken has no backbone'):
         compare('c.py', metric='mIoU', work_dir=tmp_path / 'runs', starts=['bad=broken'])
@@ -70,7 +94,8 @@ def test_wrong_arguments(compare, tmp_path):
         compare('c.py', metric='AP', work_dir=tmp_path / 'runs', starts=dict(random='none'))
     with pytest.raises(MissingFileError, match='no config'):
         compare('nope.py', metric='AP', starts=dict(random='none'))
-    for starts, said in ((['none'], 'NAME=VALUE'), ([], 'empty'), (['a=none', 'a=b.pth'], "the name 'a' twice")):
+    twice = ['a=none', 'a=b.pth'], "the name 'a' twice"
+    for starts, said in ((['none'], 'NAME=VALUE'), ('none', "NAME=VALUE, got 'none'"), ([], 'empty'), twice):
         with pytest.raises(ConfigError, match=said):
             compare('c.py', metric='AP', starts=starts)
 
@@ -152,6 +177,6 @@ def test_the_log_of_a_run_that_was_stopped_gives_no_figure(compare, arguments, t
 
 
 @pytest.mark.parametrize('seed', [-1, 2**32, 1.5])
-def test_a_seed_that_is_none_is_refused_before_the_first_run(compare, arguments, seed):
+def test_an_invalid_seed_is_refused_before_the_first_run(compare, arguments, seed):
     with pytest.raises(ConfigError, match='expected a seed from 0 to 4294967295'):
         compare(**{**arguments, 'seeds': [seed]})

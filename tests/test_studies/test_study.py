@@ -113,7 +113,7 @@ def test_a_table_of_means(study, arguments, tmp_path):
     assert len(calls(folder / 'lgd_seed1')) == 1 and len(calls(folder / 'lgd_seed1/evaluation')) == 2
 
 
-def test_a_variant_takes_an_option_for_all_back(study, arguments, tmp_path):
+def test_a_variant_removes_a_common_option(study, arguments, tmp_path):
     supervised = f'supervised={tmp_path}/plain.py:model.neck.in_channels=,model.head.in_channels=8'
     common = ['model.neck.in_channels=8', 'model.neck.in_channels_of=9']
     study(**{**arguments, 'variants': [*arguments['variants'], supervised], 'cfg_options': common})
@@ -132,7 +132,7 @@ def test_a_run_that_failed_is_named_and_resumed(study, arguments, tmp_path):
     assert '--resume' not in first and second == [first[0], '--resume', *first[1:]]
 
 
-def test_a_variant_that_never_trained_may_be_mended(study, arguments):
+def test_a_variant_without_a_checkpoint_may_be_changed(study, arguments):
     with pytest.raises(RuntimeError, match='typo'):
         study(**{**arguments, 'variants': [f'{arguments["variants"][0]},model.typo=True']})
     study(**arguments)

@@ -31,7 +31,7 @@ def test_a_restart_reads_what_the_first_start_computed(tmp_path):
     assert torch.equal(embed_class_names(second, *arguments), rows) and not second.prompts
 
 
-def test_what_comes_with_the_teacher_is_read_first_and_never_written(tmp_path):
+def test_embeddings_of_a_store_are_read_first_and_never_written(tmp_path):
     arguments, tower = (8, 'teacher-1', ['cat'], ['a {}']), Tower()
     rows = embed_class_names(Tower(), *arguments, str(tmp_path / 'kept'))
     assert torch.equal(embed_class_names(tower, *arguments, str(tmp_path / 'cache'), str(tmp_path / 'kept')), rows)

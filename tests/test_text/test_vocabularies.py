@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,8 @@ def test_a_missing_stack_leaves_the_names_of_the_package(monkeypatch):
 def test_text_files(tmp_path):
     file = tmp_path / 'names.txt'
     file.write_text('\ufeffcat\n red panda \nn01443537\tgoldfish\n\n', encoding='utf-8')
-    assert load_vocabulary(str(file)) == ['cat', 'red panda', 'goldfish']
+    assert load_vocabulary(str(file)) == load_vocabulary(file) == ['cat', 'red panda', 'goldfish']
+    assert load_vocabulary(Path('coco')) == load_vocabulary('coco')
 
 
 def test_a_union_counts_a_name_once_where_it_comes_first():
@@ -64,6 +66,9 @@ def test_a_union_counts_a_name_once_where_it_comes_first():
         (dict(union='coco'), r'dict\(union'),
         (dict(union=[['cat', 'cat']]), "'cat' twice"),
         (3, 'got int'),
+        (['coco'], 'known sets or files'),
+        (['coco', 'mine.txt'], r'dict\(union'),
+        ([Path('mine')], 'known sets or files'),
         (['red\u2028panda'], r"Name 1 .* has the line separator '.u2028' .LINE SEPARATOR. in it"),
         (['red\u2029panda'], 'paragraph separator'),
         *((['cat', f'red{c}panda'], 'Name 2 .* control character') for c in '\v\f\x1c\x85'),

@@ -34,7 +34,7 @@ def benchmark(monkeypatch, capsys, tmp_path):
         init_default_scope(before.scope_name)
 
 
-def test_what_ours_is_compared_with_is_the_published_maths():
+def test_the_published_step_has_the_published_maths():
     tsb, t, s = unit(5, 8), unit(12, 8, 1), unit(12, 8, 2)
     vsb, visited = unit(5, 8, 3), torch.tensor([True, False, True, True, False])
     expected, flags = lgka(vsb, visited, t, tsb)
@@ -64,6 +64,13 @@ def test_step(benchmark, tiny_clip):
         'LGD, stored teacher',
         'supervised ResNet-18 (floor)',
     ]
+
+
+def test_dense(benchmark, tiny_clip):
+    small = ('--device', 'cpu', '--teacher', tiny_clip, '--size', 64, '--batch', 2, '--classes', 3)
+    told, figures = benchmark('dense', *small)
+    assert 'Places: ' in told and list(figures['seconds']) == ['images alone', 'images and places']
+    assert figures['ratio'] > 0
 
 
 def test_teacher(benchmark, tiny_clip):

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from safetensors.torch import load_file, save_file
 
@@ -33,14 +33,6 @@ def said_by(function, *arguments):
 
 
 # --------------------------------------------------------------------------------------------- what they run
-
-
-@pytest.fixture(autouse=True)
-def own_scope():
-    before = DefaultScope.get_current_instance()
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
 
 
 def config(recipe, work_dir, distributed=True):
@@ -152,7 +144,7 @@ def pair(tmp_path_factory, recipe):
     return folder, outcomes(faults, folder, recipe)
 
 
-def test_a_fault_on_one_rank_is_one_on_all_and_the_reason_is_told(pair):
+def test_an_error_on_one_rank_stops_all_with_its_reason(pair):
     _, (first, second) = pair
     assert first['first'] == second['second'] == "KeyError: 'a reason'"
     assert (
@@ -169,7 +161,7 @@ def test_a_store_that_the_main_process_refuses_is_refused_by_all(pair):
     )
 
 
-def test_a_disk_that_fails_one_rank_stops_all_and_what_is_whole_stays(pair):
+def test_a_full_disk_on_one_rank_stops_all_and_keeps_complete_shards(pair):
     folder, (first, second) = pair
     assert second['disk'].startswith('WriteError: Cannot write')
     assert first['disk'].startswith('OtherRankError: Rank 1') and '00001.npy' in first['disk']
@@ -212,7 +204,7 @@ def test_a_nan_on_one_rank_stops_all_in_the_same_step(pair, tiny_clip):
     ]
 
 
-def test_batches_that_do_not_come_out_even_leave_equal_banks(pair):
+def test_uneven_batches_leave_equal_banks(pair):
     """The sampler fills up, to 12 images; the last batch is smaller, on both ranks."""
     _, (first, second) = pair
     assert first['banks'].keys() == second['banks'].keys()
@@ -242,7 +234,7 @@ def equal(ours, theirs):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_run_of_two_goes_on_alone_and_then_as_two_again(pair, recipe, tmp_path):
+def test_a_run_resumes_with_another_number_of_processes(pair, recipe, tmp_path):
     folder, (first, _) = pair
     work_dir = folder / 'uneven'
     assert not warnings_in(work_dir)
@@ -289,7 +281,7 @@ def test_a_rank_that_dies_or_hangs_ends_the_other_with_an_error(recipe, tmp_path
     assert all(value.isfinite().all() for value in left.values() if isinstance(value, torch.Tensor))
 
 
-def test_alone_an_error_is_what_it_was():
+def test_without_other_ranks_an_error_passes_unchanged():
     with pytest.raises(KeyError), fail_together():
         raise KeyError
     assert issubclass(OtherRankError, RuntimeError)

@@ -46,7 +46,7 @@ def kill_before_the_name_changes():
 
 
 @pytest.mark.parametrize('fault', [(children.die_in_write, 'note.txt*'), (kill_before_the_name_changes,)])
-def test_what_was_there_outlives_a_kill(tmp_path, fault):
+def test_an_existing_file_survives_a_kill(tmp_path, fault):
     file = tmp_path / 'note.txt'
     code, log = children.run(write_two, file, *fault, log=tmp_path / 'log')
     assert code == -9, log
@@ -85,7 +85,7 @@ def fill_a_disk(folder):
         write_whole(file, b'x' * 60_000)
     assert caught.value.errno == errno.ENOSPC and 'Make room there' in str(caught.value)
     assert file.read_bytes() == bytes(30_000) and os.listdir(folder) == ['epoch_1.pth']
-    said = r'Cannot write .*/disk: No space left on device\. \d+ bytes are free\. What was there'
+    said = r'Cannot write .*/disk: No space left on device\. \d+ bytes are free\. '
     with pytest.raises(WriteError, match=said), sole_writer(folder), (folder / 'log').open('w') as log:
         log.write('x' * 60_000)
     assert file.read_bytes() == bytes(30_000)
@@ -182,7 +182,7 @@ def test_a_planted_link_is_replaced_and_its_target_stays(tmp_path, name, plant, 
 
 
 @pytest.mark.parametrize('plant', [link_to, hard_link_to, lambda target: os.mkfifo])
-def test_a_lock_that_is_something_else_is_refused(tmp_path, plant):
+def test_a_lock_file_that_is_a_link_or_pipe_is_refused(tmp_path, plant):
     target, folder = tmp_path / 'target', tmp_path / 'run'
     target.write_text('precious')
     folder.mkdir()
@@ -204,7 +204,7 @@ def test_a_planted_link_where_a_run_writes_is_refused(tmp_path, name):
         pass
 
 
-def test_links_of_the_users_own_stay_good(tmp_path):
+def test_links_above_the_work_dir_are_followed(tmp_path):
     """The work dir itself, a folder above it, and what no run writes to."""
     (tmp_path / 'disk/runs/one').mkdir(parents=True)
     (tmp_path / 'runs').symlink_to(tmp_path / 'disk/runs')
@@ -227,7 +227,7 @@ def test_a_folder_is_tried_before_the_work(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'nowhere']
 
 
-def test_a_small_file_is_read_and_nothing_that_only_looks_like_one(tmp_path):
+def test_only_regular_files_of_limited_size_are_read(tmp_path):
     (tmp_path / 'plain').write_bytes(b'content')
     (tmp_path / 'link').symlink_to('plain')
     (tmp_path / 'device').symlink_to('/dev/zero')

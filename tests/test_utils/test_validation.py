@@ -23,14 +23,14 @@ from mmlgd.utils.building import build_part
         (dict(self_logit='no'), 'takes bool as self_logit'),
     ],
 )
-def test_what_the_loss_refuses(settings, message):
+def test_settings_of_wrong_name_or_type_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         mmlgd.LGDLoss(**settings)
     with pytest.raises(ConfigError, match=message):  # mmengine keeps the class, and adds where it was
         MODELS.build(dict(settings, type='mmlgd.LGDLoss'))
 
 
-def test_what_configs_hold_is_taken():
+def test_values_as_configs_have_them_are_accepted():
     assert mmlgd.LGDLoss(alpha=1, student_temperature=1).alpha == 1  # a whole number is a number
     assert mmlgd.MoCoV2Augmentation(sigma=[0.1, 2]).sigma == (0.1, 2)  # JSON has no tuples
     assert build_part(ConfigDict(alpha=0.25), 'model.loss', 'mmlgd.LGDLoss').alpha == 0.25
@@ -63,7 +63,7 @@ def test_the_part_is_named(part, settings, lgd_config):
         MODELS.build({**lgd_config, part: settings})
 
 
-def test_a_tool_ends_with_the_message_and_a_fault_with_its_traceback():
+def test_expected_errors_show_a_message_and_bugs_a_traceback():
     def refuse():
         raise MissingFileError('There is no such file.')
 

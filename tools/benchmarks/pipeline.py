@@ -2,8 +2,8 @@ r"""How many images a second does one core prepare? The published pipeline, our 
 
     python tools/benchmarks/pipeline.py --images /my/images --device cpu --json work_dirs/pipeline.json
 
-All run in one thread, in turns, on the same files. With the batched pipeline, a dataloader's workers only decode and
-crop; the last row adds the augmentation of whole batches on --device.
+All pipelines run in one thread, in turns, on the same files. With the batched pipeline, a dataloader's workers only
+decode and crop; the last row adds the augmentation of whole batches on --device.
 """
 
 import argparse

@@ -2,8 +2,9 @@ r"""How fast is a whole training step?
 
     python tools/benchmarks/step.py --classes 80 1000 21841 --batch 256 --size 224
 
-The published step, ours through mmengine's optimizer wrapper with the teacher live and from a store, and the floor: a
-plain supervised step of the same student, precision and compilation. Images are synthetic and already on the device.
+The script times the published step; our step through mmengine's optimizer wrapper, with a live teacher and with a
+store; and the floor: a plain supervised step with the same student, precision and compilation. Images are synthetic and
+already on the device.
 """
 
 import statistics

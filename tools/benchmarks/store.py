@@ -2,8 +2,8 @@ r"""When does a teacher store pay off? Measures its size, the cost of reading an
 
     python tools/benchmarks/store.py --images /my/images --teacher RN50 --also ViT-L-14
 
-Writes a store of some images into a temporary folder with the published recipe and random teacher weights. The
-figures of ``--also`` are computed: its FLOPs against the measured teacher's, at the same FLOPs a second.
+The script writes a store of some images into a temporary folder, with the published recipe and random teacher weights.
+The figures of ``--also`` are not measured: they follow from its FLOPs, at the FLOPs per second of the measured teacher.
 """
 
 import statistics

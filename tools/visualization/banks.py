@@ -1,4 +1,4 @@
-"""``mmlgd show banks``."""
+"""``mmlgd show banks`` as a script."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``mmlgd show map``."""
+"""``mmlgd show map`` as a script."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``mmlgd show neighbours``."""
+"""``mmlgd show neighbours`` as a script."""
 
 import sys
 

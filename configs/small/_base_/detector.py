@@ -1,8 +1,7 @@
 # A detector that a CPU trains in minutes: mmdetection's ATSS on a narrow ResNet-18, strides 8, 16 and 32.
-_base_ = ['../../benchmarks/_base_/checks.py', '../../_base_/imagenet_statistics.py']
+_base_ = ['fine_tuning.py', '../../_base_/imagenet_statistics.py']
 
 default_scope = 'mmdet'
-default_hooks = _base_.checks
 
 width = 32  # width of the backbone's first stage; 64 in a full ResNet-18
 model = dict(
@@ -44,9 +43,6 @@ model = dict(
 # A config of a data set gives data_root, json files, image folders and classes. A None below is filled in from `data_root`;
 # images fit into a square of 256 px.
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='CocoDataset',
         data_root=None,
@@ -78,6 +74,4 @@ val_dataloader = dict(
 val_evaluator = dict(type='CocoMetric', metric='bbox', ann_file=None)  # the same file as the data set's
 val_cfg = dict()
 
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05), clip_grad=dict(max_norm=10)
-)
+optim_wrapper = dict(clip_grad=dict(max_norm=10))

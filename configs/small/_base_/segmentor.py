@@ -1,8 +1,7 @@
 # A segmentor that a CPU trains in minutes: mmsegmentation's FPN head on a narrow ResNet-18.
-_base_ = ['../../benchmarks/_base_/checks.py', '../../_base_/imagenet_statistics.py']
+_base_ = ['fine_tuning.py', '../../_base_/imagenet_statistics.py']
 
 default_scope = 'mmseg'
-default_hooks = _base_.checks
 
 width = 32  # width of the backbone's first stage; 64 in a full ResNet-18
 model = dict(
@@ -44,9 +43,6 @@ model = dict(
 # A config of a data set gives data_root, folders, suffixes, classes and pipelines. A None below is filled in from
 # `data_root`.
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='BaseSegDataset',
         data_root=None,
@@ -71,6 +67,3 @@ val_dataloader = dict(
 )
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 val_cfg = dict()
-
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05))
-log_processor = dict(by_epoch=False)

@@ -20,12 +20,12 @@ MAX_MASKS = 1000
 
 @HOOKS.register_module()
 class AnnotationCheckHook(Hook):
-    """Refuse, before the first step, annotations that the libraries would silently misread.
+    """Refuse annotations that the libraries would silently misread, before the first step.
 
     - COCO-like sets: mmdet drops the categories that are not among the class names, and takes the order of labels
       from the file, not from the names.
-    - Index masks: a value beyond the classes is a crash on the CPU and a device assertion on a GPU. All masks are read;
-      of more than 1000, an evenly spread 1000 are read.
+    - Index masks: a value beyond the classes is a crash on the CPU and a device assertion on a GPU. The check reads all
+      masks, or 1000 evenly spread ones if there are more.
     - Heads: their ``num_classes`` must be the number of names.
 
     Examples:

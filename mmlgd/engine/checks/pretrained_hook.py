@@ -11,7 +11,7 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class PretrainedCheckHook(Hook):
-    """Refuse, before weights are initialised, a checkpoint with a missing or unexpected key or a wrong shape.
+    """Refuse a checkpoint with a missing or unexpected key or a wrong shape, before weights are initialised.
 
     mmengine loads what fits and only logs the rest: with a wrong prefix, a detector would train from random weights.
 

@@ -20,7 +20,7 @@ _SHAPE = ('start_factor', 'end_factor', 'factor', 'gamma', 'power', 'eta_min', '
 
 @HOOKS.register_module()
 class StepsCheckHook(Hook):
-    """Refuse, before the first step, ranks with unequal batches; warn if a resumed run has other batches than before.
+    """Refuse ranks with unequal batches before the first step; warn if a resumed run has other batches than before.
 
     Ranks wait for each other in each step, and the banks gather equally many embeddings from all ranks. A rank with
     another number of steps, or another size of the last batch, would leave the others waiting. mmengine's samplers give
@@ -102,10 +102,10 @@ class StepsCheckHook(Hook):
         before = {**here, **_told_by(dict(message_hub=dict(runtime_info=runner.message_hub.runtime_info)))}
         if any(before[key] != here[key] for key in ('processes', 'batch', 'steps')):
             runner.logger.warning(
-                f'This run continues with {_shown(here)}, but began with {_shown(before)}. Weights, optimizer, banks '
-                f'and queue come from the checkpoint, on all ranks. So do the learning rate, which suits the old '
-                f'number of images per step, and its schedule, which counts steps: with more steps per epoch it ends '
-                f'before the run, with fewer it never ends. Keep processes x train_dataloader.batch_size to keep both.'
+                f'This run continues with {_shown(here)}, but began with {_shown(before)}. Weights, optimizer, banks, '
+                f'queue, learning rate and schedule come from the checkpoint, on all ranks. The learning rate fits the '
+                f'old number of images per step. The schedule counts steps: with more steps per epoch it ends before '
+                f'the run, with fewer it never ends. Keep processes x train_dataloader.batch_size to keep both.'
             )
         if any(before[key] != images[key] for key in images):
             runner.logger.warning(
@@ -131,7 +131,7 @@ def _counts_epochs(runner: Runner) -> bool:
 
 
 def _told_by(checkpoint: dict) -> dict:
-    """Read what this hook saved in a checkpoint."""
+    """Read the values that this hook has saved in a checkpoint."""
     value: Any = checkpoint
     for key in ('message_hub', 'runtime_info', _KEY):
         value = value.get(key) if isinstance(value, dict) else None

@@ -10,7 +10,7 @@ from mmlgd.registry import HOOKS
 
 @HOOKS.register_module()
 class VocabularyCheckHook(Hook):
-    """Refuse, before the first step, an evaluation set whose number of classes differs from the bank's number of names.
+    """Refuse an evaluation set whose number of classes differs from the bank's number of names, before the first step.
 
     Row k of the textual bank is label k of the evaluation set. A bank with other names would give a low accuracy
     without an error.

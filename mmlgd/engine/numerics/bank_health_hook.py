@@ -22,7 +22,8 @@ class BankHealthHook(Hook):
       :math:`H\big(\text{softmax}(\text{unit}(\text{VSB}_k) \cdot \text{TSB} / \tau_T)\big) / \ln K`. At 0, each
       prototype stands for one name; at 1, for none.
 
-    They go to the log, to every backend of the visualizer (TensorBoard and others by config) and into the message hub.
+    The hook writes both to the log, to every backend of the visualizer (TensorBoard and others by config) and to the
+    message hub.
     The hook does nothing, and logs this, if the model has no ``visual_bank``, if the bank has no classes (a queue of
     images), or if the loss does not read it.
 

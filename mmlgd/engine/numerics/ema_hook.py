@@ -14,11 +14,11 @@ from mmlgd.registry import HOOKS
 class EMAHook(BaseEMAHook):
     """``mmpretrain.EMAHook`` that averages only trained parts, without teacher and banks.
 
-    mmengine's hook works as well. But it copies the whole model including the teacher; with ``update_buffers`` it
-    averages the rows of banks and queues but not their state (visited rows, a pointer); and it resumes from averages of
-    any model, or NaN. This hook copies and averages only the parts with trained weights, and checks the averages when
-    it resumes. As with mmengine's hook, the checkpoint has both values. Evaluation and downstream tasks get the
-    averaged student.
+    mmengine's hook works as well, with three disadvantages. It copies the whole model including the teacher. With
+    ``update_buffers`` it averages the rows of banks and queues, but not their state (visited rows, a pointer). It
+    resumes from averages of any model, also from NaN. This hook copies and averages only the parts with trained
+    weights, and checks the averages when it resumes. As with mmengine's hook, the checkpoint has trained and averaged
+    weights. Evaluation and downstream tasks get the averaged student.
 
     Args:
         **kwargs: Arguments of mmpretrain's hook: ``momentum``, ``begin_epoch``, ``update_buffers`` (the statistics of

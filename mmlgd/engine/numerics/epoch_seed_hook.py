@@ -12,10 +12,10 @@ from mmlgd.utils.seeds import seed_all
 class EpochSeedHook(DistSamplerSeedHook):
     """``DistSamplerSeedHook`` that also seeds the random generators in each epoch, not only the order of the images.
 
-    mmengine seeds only once, at the start: a run resumed in epoch e draws what the uninterrupted run drew in its first
-    epoch. With this hook, the generators of Python, numpy and torch (also on the GPU) start each epoch from (seed,
-    epoch, rank). With ``worker_init_fn=dict(type='mmlgd.keep_torch_seeds')`` and without persistent workers, the data
-    loader's workers follow: torch draws their seeds, which differ, from the main process's generator.
+    mmengine seeds only once, at the start: a run resumed in epoch e repeats the random numbers of the first epoch. With
+    this hook, the generators of Python, numpy and torch (also on the GPU) start each epoch from (seed, epoch, rank).
+    The data loader's workers follow if ``worker_init_fn=dict(type='mmlgd.keep_torch_seeds')`` is set and workers are
+    not persistent: torch draws a different seed for each worker from the main process's generator.
 
     Examples:
         >>> default_hooks = dict(sampler_seed=dict(type='mmlgd.EpochSeedHook'))

@@ -15,11 +15,16 @@ from mmlgd.errors import MMLGDError
 from mmlgd.models.lgd import LGD
 from mmlgd.models.precision import precision_settings
 from mmlgd.registry import HOOKS
-from mmlgd.utils.numerics import usable_rows
 
 from .step_record import StepRecord
 
-_SAID = dict(teacher="the teacher's embedding", student="the student's embedding", weights='the weights after it')
+_SAID = dict(
+    teacher="the teacher's embedding",
+    student="the student's embedding",
+    teacher_places="the teacher's embeddings of places",
+    student_places="the student's embeddings of places",
+    weights='the weights after it',
+)
 
 
 class NonFiniteError(MMLGDError, FloatingPointError):
@@ -30,13 +35,13 @@ class NonFiniteError(MMLGDError, FloatingPointError):
 class FiniteCheckHook(Hook):
     """Stop at the first step with a NaN or Inf in a loss or an embedding, or with a zero embedding from the teacher.
 
-    The error names step, part, teacher and images. The step is saved in ``WORK_DIR/broken_steps/`` with the weights
-    before it, for :func:`mmlgd.replay`. No checkpoint with broken weights is written, and no older one is removed for
-    it. Gradients that overflow in half precision do not stop the run: the loss scaler handles them.
+    The error names step, part, teacher and images. The hook saves the step in ``WORK_DIR/broken_steps/`` with the
+    weights before it, for :func:`mmlgd.replay`. It prevents a checkpoint with broken weights and keeps the older ones.
+    Gradients that overflow in half precision do not stop the run: the loss scaler handles them.
 
-    On a GPU the host sees a step's result one step later, so that it never waits; the banks ignore broken embeddings by
-    themselves. The last three steps (on a CPU two) are kept in memory, each with its inputs and a copy of student and
-    banks.
+    On a GPU the host reads a step's result one step later, so that it never waits; meanwhile the banks ignore broken
+    embeddings. The hook keeps the last three steps (on a CPU two) in memory, each with its inputs and a copy of student
+    and banks.
 
     Examples:
         >>> default_hooks = dict(finite=dict(type='mmlgd.FiniteCheckHook'))
@@ -146,7 +151,7 @@ class FiniteCheckHook(Hook):
 
     @staticmethod
     def _delay_on(device: torch.device) -> int:
-        """Return after how many further steps a step's result is available without waiting."""
+        """Return the number of steps until a step's result is available without waiting."""
         return 1 if device.type == 'cuda' else 0
 
     def _see_inputs(self, model: LGD, args: tuple, kwargs: dict) -> None:
@@ -182,7 +187,7 @@ class FiniteCheckHook(Hook):
             f'Step {record.place["iter"] + 1} (epoch {record.place["epoch"] + 1}, batch {record.place["batch"] + 1})'
         )
         parts = ', '.join(_SAID.get(part, part) for part in anywhere)
-        said = [f'{where} has NaN or Inf{" (or 0)" if "teacher" in anywhere else ""} in {parts}.']
+        said = [f'{where} has NaN or Inf{" (or 0)" if {"teacher", "teacher_places"} & {*anywhere} else ""} in {parts}.']
         if not own:
             said.append('This was found on another rank, whose message says more; this rank stops as well.')
             return ' '.join(said)
@@ -201,7 +206,7 @@ class FiniteCheckHook(Hook):
         """Name the images with broken pixels, and the images with broken embeddings."""
         paths, teacher = record.paths(), self._model.teacher
         images = _names(~record.inputs['inputs'].flatten(1).isfinite().all(dim=1), paths)
-        embeddings = _names(~usable_rows(record.outputs['teacher']), paths)
+        embeddings = _names(~record.taught, paths)
         said = []
         if images:
             said.append(f'NaN or Inf is in the pixels of {images}: check the train pipeline.')

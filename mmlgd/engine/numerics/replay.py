@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Optional, Union
 
 import torch
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmlgd.checkpoints.configs import buildable, model_config
@@ -13,16 +13,19 @@ from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.teacher_ids import teacher_to_build
 from mmlgd.errors import MMLGDError, brief
+from mmlgd.models.embedded import Embedded
 from mmlgd.models.lgd import LGD
 from mmlgd.utils.building import build_part
-from mmlgd.utils.numerics import broken_parts
+
+from .step_record import broken_parts
 
 
 class Replay(NamedTuple):
     """The broken parts of a step, in the run and in its replay.
 
     Attributes:
-        recorded (List[str]): Parts that were broken in the run: ``teacher``, ``student``, loss names, ``weights``.
+        recorded (List[str]): Parts that were broken in the run: ``teacher``, ``student``, both with
+            ``_places``, loss names, ``weights``.
         broken (List[str]): Parts that are broken in the replay.
         losses (Dict[str, float]): Losses of the replay.
         gradients (List[str]): Parameters whose gradient has NaN or Inf.
@@ -66,8 +69,8 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
     device = get_device()
     precision = _precision(settings, device, file)
     if model is None:
-        init_default_scope(settings.get('default_scope', 'mmpretrain'))
-        with plain_files():
+        scope = settings.get('default_scope', 'mmpretrain')
+        with plain_files(), DefaultScope.overwrite_default_scope(scope):
             parts = buildable(settings['model'], 'model', file)
             parts['teacher'] = teacher_to_build(parts.get('teacher'), teacher, file)
             model = build_part(parts, 'model')
@@ -76,20 +79,19 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
             f'{file} holds a step of LGD, which a {type(model).__name__} cannot run: give an LGD model.'
         )
     model = model.to(device).train()
-    seen: dict[str, Tensor] = {}
-    handle = model.criterion.register_forward_hook(
-        lambda module, args, losses: seen.update(student=args[0].detach(), teacher=args[1])
-    )
-    stored = step['teacher_embeddings']
+    seen: list[Embedded] = []  # the student's, the teacher's
+    handle = model.criterion.register_forward_hook(lambda module, args, losses: seen.extend(args[:2]))
+    stored = {
+        name: None if step.get(name) is None else step[name].to(device)
+        for name in ('teacher_embeddings', 'teacher_places')
+    }
     try:
         model.load_state_dict(content['state_dict'])
         with torch.random.fork_rng(), precision:
             torch.set_rng_state(step['rng']['cpu'])
             if device == 'cuda' and 'cuda' in step['rng']:
                 torch.cuda.set_rng_state(step['rng']['cuda'])
-            losses = model(
-                step['inputs'].to(device), mode='loss', teacher_embeddings=None if stored is None else stored.to(device)
-            )
+            losses = model(step['inputs'].to(device), mode='loss', **stored)
         model.zero_grad()
         sum(value for name, value in losses.items() if 'loss' in name).backward()
     except (MMLGDError, torch.OutOfMemoryError):
@@ -103,11 +105,12 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
         handle.remove()
     return Replay(
         recorded=step['broken'],
-        broken=[name for name, bad in broken_parts(**seen, losses=losses).items() if bad],
+        broken=[name for name, bad in broken_parts(*seen, losses).items() if bad],
         losses={name: value.item() for name, value in losses.items()},
         gradients=[name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()],
         paths=step['paths'],
-        **seen,
+        student=seen[0].image.detach(),
+        teacher=seen[1].image,
     )
 
 
@@ -120,25 +123,28 @@ def _checked_step(content: dict, file: Union[str, Path]) -> dict:
         )
     step = content['step'] if isinstance(content['step'], dict) else {}
     rng = step.get('rng') if isinstance(step.get('rng'), dict) else {}
-    inputs, stored = step.get('inputs'), step.get('teacher_embeddings')
+    inputs = step.get('inputs')
+    stored, places = step.get('teacher_embeddings'), step.get('teacher_places')
     expected = {
         'state_dict, the weights by their names': isinstance(content.get('state_dict'), dict),
         'step.inputs, images (N, 3, H, W)': _are_numbers(inputs, 4) and inputs.shape[1] == 3 and inputs.numel() > 0,
         'step.teacher_embeddings, (N, D) or none': 'teacher_embeddings' in step
         and (stored is None or _are_numbers(stored, 2)),
+        'step.teacher_places, (N, h, w, D) or none': places is None or _are_numbers(places, 4),
         'step.rng, states of random generators': 'cpu' in rng and all(map(_is_rng_state, rng.values())),
         'step.broken, names of parts': _are_words(step.get('broken')),
         'step.paths, one for each image': _are_words(step.get('paths')),
     }
     if faults := [name for name, found in expected.items() if not found]:
         raise CheckpointError(
-            f'{file} is not a broken step as a run saves it. It lacks {"; ".join(faults)}. Give the file as it was '
-            f'written.'
+            f'{file} is not a broken step as a run saves it. It lacks {"; ".join(faults)}. Give the file as the run '
+            f'wrote it.'
         )
-    if len(step['paths']) != len(inputs) or (stored is not None and len(stored) != len(inputs)):
+    if len(step['paths']) != len(inputs) or any(x is not None and len(x) != len(inputs) for x in (stored, places)):
+        counts = ('no' if x is None else len(x) for x in (stored, places))
         raise CheckpointError(
             f'{file} is not a broken step as a run saves it: it has {len(inputs)} images, {len(step["paths"])} paths '
-            f'and {"no" if stored is None else len(stored)} embeddings of them. Give the file as it was written.'
+            f'and {next(counts)} embeddings of them, and places of {next(counts)}. Give the file as it was written.'
         )
     return step
 

@@ -10,8 +10,48 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmlgd.errors import shown
+from mmlgd.models.embedded import Embedded
 from mmlgd.utils.files import open_anew, own_folder
-from mmlgd.utils.numerics import broken_parts
+from mmlgd.utils.numerics import usable_rows
+
+
+def taught_images(teacher: Embedded) -> Tensor:
+    """Tell images with an embedding of about unit length, and of each place if there are places.
+
+    Args:
+        teacher (Embedded): The teacher's embeddings of N images.
+
+    Returns:
+        Tensor: (N,) bool.
+    """
+    usable = usable_rows(teacher.image)
+    return usable if teacher.places is None else usable & usable_rows(teacher.places).flatten(1).all(dim=1)
+
+
+def broken_parts(student: Embedded, teacher: Embedded, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Say which parts of a step are broken, without waiting for the device.
+
+    Args:
+        student (Embedded): The student's embeddings; broken where one is NaN or Inf.
+        teacher (Embedded): The teacher's embeddings; broken where one is zero, NaN or Inf.
+        losses (Dict[str, Tensor]): Parts of the loss; broken where they are NaN or Inf.
+
+    Returns:
+        Dict[str, Tensor]: Scalars, bool: ``teacher``, ``student``, both with ``_places`` if there are places, and the
+        losses by their names.
+
+    Examples:
+        >>> student, teacher = Embedded(torch.eye(2)), Embedded(torch.zeros(1, 2))
+        >>> parts = broken_parts(student, teacher, dict(loss_visual=torch.tensor(1.0)))
+        >>> [name for name, broken in parts.items() if broken]
+        ['teacher']
+    """
+    parts = dict(teacher=~usable_rows(teacher.image).all(), student=~student.image.isfinite().all())
+    if teacher.places is not None:
+        parts['teacher_places'] = ~usable_rows(teacher.places).all()
+    if student.places is not None:
+        parts['student_places'] = ~student.places.isfinite().all()
+    return {**parts, **{name: ~value.isfinite().all() for name, value in losses.items()}}
 
 
 class StepRecord:
@@ -27,6 +67,7 @@ class StepRecord:
     Attributes:
         place (Dict[str, int]): Epoch, step of the epoch and iteration, from 0.
         examined (bool): Whether :meth:`broken` has answered.
+        taught (Tensor): (N,) bool, images for which the teacher gave embeddings of about unit length.
     """
 
     def __init__(self, model: BaseModel):
@@ -48,6 +89,7 @@ class StepRecord:
         self.place = place
         self.inputs: dict[str, Any] = {}
         self.outputs: dict[str, Any] = {}
+        self._parts: dict[str, Tensor] = {}
         self.examined = False
 
     @torch.no_grad()
@@ -65,25 +107,26 @@ class StepRecord:
         for copies, originals in self._by_type.values():
             torch._foreach_copy_(copies, originals)
 
-    def see_outputs(self, student: Tensor, teacher: Tensor, losses: dict[str, Tensor]) -> None:
-        """Keep the inputs and outputs of the loss.
+    def see_outputs(self, student: Embedded, teacher: Embedded, losses: dict[str, Tensor]) -> None:
+        """Check the inputs and outputs of the loss, and keep them, except the places, which are large.
 
         Args:
-            student (Tensor): (N, D).
-            teacher (Tensor): (N, D).
+            student (Embedded): (N, D), and the places if the loss has terms on them.
+            teacher (Embedded): Likewise.
             losses (Dict[str, Tensor]): The losses by name.
         """
         losses = {name: value.detach() for name, value in losses.items()}
-        self.outputs = dict(student=student.detach(), teacher=teacher, losses=losses)
+        self.outputs = dict(student=student.image.detach(), teacher=teacher.image, losses=losses)
+        self.taught = taught_images(teacher)
+        self._parts = broken_parts(student, teacher, losses)
 
     def finish(self) -> None:
-        """Check the outputs and share the result among the ranks; the host reads it in :meth:`broken`."""
-        parts = broken_parts(**self.outputs) if self.outputs else {}
-        self._names = list(parts)
-        if not parts:
+        """Share the result of the checks among the ranks; the host reads it in :meth:`broken`."""
+        self._names = list(self._parts)
+        if not self._parts:
             self.examined = True
             return
-        own = torch.stack(list(parts.values())).float()  # (parts,)
+        own = torch.stack(list(self._parts.values())).float()  # (parts,)
         anywhere = own.clone()
         all_reduce(anywhere, 'max')
         found = torch.stack([own, anywhere])  # (2, parts)
@@ -137,6 +180,7 @@ class StepRecord:
         step = dict(
             inputs=_on_host(self.inputs['inputs']),
             teacher_embeddings=_on_host(self.inputs.get('teacher_embeddings')),
+            teacher_places=_on_host(self.inputs.get('teacher_places')),
             paths=self.paths(),
             rng=self.rng,
             broken=broken,

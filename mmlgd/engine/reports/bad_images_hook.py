@@ -16,9 +16,9 @@ from .summary_hook import SummaryHook
 class BadImagesHook(Hook):
     """Report each bad image once, stop the run if there are more than allowed, and count them at the end.
 
-    A data loader's workers do not know of each other's bad images; the batches carry the reports, see
-    :class:`~mmlgd.datasets.Images`. Ranks exchange theirs at the end of an epoch. Until then, each rank applies the
-    limit by itself, and the main rank reports only its own batches.
+    A data loader's workers do not know each other's bad images, so the batches carry the reports, see
+    :class:`~mmlgd.datasets.Images`. The ranks exchange their reports at the end of an epoch. Until then, each rank
+    applies the limit by itself, and the main rank reports only its own batches.
 
     Examples:
         >>> default_hooks = dict(bad_images=dict(type='mmlgd.BadImagesHook'))

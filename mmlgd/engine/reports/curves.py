@@ -29,6 +29,19 @@ _PANELS = [
             ('loss_textual', 'class names', TEXT, '-'),
             ('loss_queue', 'queue', INK, '-'),
             ('loss_cosine', '1 - cosine', STUDENT, '-'),
+            ('loss_regression', 'regression', TEXT, '--'),
+        ],
+    ),
+    (
+        'Losses on places',
+        (0, None),
+        [
+            ('loss_place_visual', 'visual bank', STUDENT, '-'),
+            ('loss_place_textual', 'class names', TEXT, '-'),
+            ('loss_place_queue', 'queue', INK, '-'),
+            ('loss_place_cosine', '1 - cosine', STUDENT, '--'),
+            ('loss_place_regression', 'regression', TEXT, '--'),
+            ('loss_place_similarity', 'similarity', INK, '--'),
         ],
     ),
     (
@@ -117,7 +130,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_idle(key: str, values: np.ndarray) -> bool:
-    """Check whether this is a loss term without weight: all its values are 0."""
+    """Check whether this is a loss term of weight 0: all its values are 0."""
     return key.startswith('loss_') and not np.any(values)
 
 
@@ -130,7 +143,7 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
         title (str): Title of the figure.
 
     Raises:
-        ValueError: There is none of these curves.
+        ValueError: The log has no such curve.
     """
     from matplotlib import rc_context  # takes half a second: import only to draw
     from matplotlib.figure import Figure

@@ -161,7 +161,8 @@ class ConSETeacher(BaseTeacher):
         return self._vote(self.classifier(images))
 
     def _encode_places(self, images: Tensor) -> Embedded:
-        return Embedded(*map(self._vote, super()._encode_places(images)))
+        found = super()._encode_places(images)
+        return Embedded(self._vote(found.image), self._vote(found.places))
 
     def _vote(self, logits: Tensor) -> Tensor:
         """Combine class embeddings, (..., classes) to (..., D)."""

@@ -76,8 +76,8 @@ def test_categories_that_are_left_out(coco, caplog):
     assert 'categories that are not trained: dust' in caplog.text
 
 
-def test_labels_that_do_not_go_by_names(coco, caplog):
-    """LVIS takes all categories in the order of the file, and mmdet spells one of them otherwise."""
+def test_lvis_labels_pass_the_order_check(coco, caplog):
+    """LVIS uses all categories in the order of the file, and mmdet spells one of them differently."""
     dataset = coco(['red cell', 'white cell', 'platelett'])
     dataset.cat_ids = [1, 2, 3]
     check(dataset)

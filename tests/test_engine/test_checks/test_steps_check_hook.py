@@ -34,7 +34,7 @@ def hub(request):
     return MessageHub.get_instance(request.node.name)
 
 
-def test_the_same_steps_are_no_news_and_others_are(hub):
+def test_only_changed_steps_give_a_warning(hub):
     images = range(10)
     assert not check(DataLoader(images, batch_size=4, drop_last=True), hub)
     assert not check(DataLoader(images, batch_size=4, drop_last=True), hub)
@@ -58,7 +58,7 @@ def test_a_batch_sampler_of_ones_own_and_a_run_by_iterations_pass(hub):
     assert not check(None, hub, IterBasedTrainLoop)
 
 
-def test_another_size_of_images_is_told(hub):
+def test_another_size_of_images_gives_a_warning(hub):
     assert not check(DataLoader(range(4), batch_size=2), hub)
     (warning,) = check(DataLoader(range(4), batch_size=2), hub, size=96)
     assert 'images of [96, 96] pixels, but began with [64, 64]' in warning
@@ -75,7 +75,7 @@ class Images(list):
     'names, said',
     [('abcdefghij', ''), ('abcdefghijk', '11 images .*10 images'), ('abcdefghix', '10 images .*10 images')],
 )
-def test_other_images_in_as_many_steps_are_told(hub, names, said):
+def test_other_images_give_a_warning_even_if_steps_are_equal(hub, names, said):
     assert not check(DataLoader(Images('abcdefghij'), batch_size=5, drop_last=True), hub)
     warnings = check(DataLoader(Images(names), batch_size=5, drop_last=True), hub)
     assert len(warnings) == bool(said)
@@ -83,7 +83,7 @@ def test_other_images_in_as_many_steps_are_told(hub, names, said):
         assert re.search(f'other images: {said}', warning)
 
 
-def test_a_checkpoint_of_before_says_nothing_of_images(hub):
+def test_an_old_checkpoint_without_images_gives_no_warning(hub):
     hub.update_info('mmlgd_steps', dict(processes=1, batch=5, steps=2))
     assert not check(DataLoader(Images('abcdefghij'), batch_size=5), hub)
     assert len(check(DataLoader(Images('abcdefghik'), batch_size=5), hub)) == 1

@@ -15,12 +15,12 @@ from mmlgd.engine.numerics.bank_health_hook import bank_health
 from mmlgd.registry import MODELS
 
 
-def test_prototypes_that_are_their_names():
+def test_prototypes_equal_to_their_names_have_entropy_0():
     health = bank_health(3 * torch.eye(5), torch.tensor([True] * 4 + [False]), torch.eye(5), temperature=0.01)
     assert health == dict(visited=pytest.approx(0.8), prototype_entropy=pytest.approx(0, abs=1e-6))
 
 
-def test_prototypes_that_are_no_name_in_particular():
+def test_prototypes_equally_near_to_all_names_have_entropy_1():
     health = bank_health(torch.ones(5, 5), torch.ones(5, dtype=torch.bool), torch.eye(5), temperature=0.01)
     assert health == dict(visited=1, prototype_entropy=pytest.approx(1))
 
@@ -32,7 +32,7 @@ def test_before_a_first_visit_there_is_no_entropy():
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 10**6), k=st.integers(2, 12), temperature=st.floats(0.005, 10))
-def test_both_are_shares(seed, k, temperature):
+def test_visited_and_entropy_are_in_0_to_1(seed, k, temperature):
     generator = torch.Generator().manual_seed(seed)
     bank, text = torch.randn(2, k, 8, generator=generator)
     health = bank_health(bank, torch.rand(k, generator=generator) < 0.5, F.normalize(text, dim=-1), temperature)
@@ -44,7 +44,7 @@ def runner(model):
     return SimpleNamespace(model=model, message_hub=hub, visualizer=Mock(), logger=Mock(), epoch=3)
 
 
-def test_it_is_logged_everywhere(lgd_config):
+def test_the_state_of_the_bank_goes_to_log_hub_and_visualizer(lgd_config):
     model = MODELS.build(lgd_config)
     model.loss(torch.randn(3, 3, 64, 64))
     one = runner(model)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
@@ -20,15 +19,7 @@ from mmlgd.engine.numerics.ema_hook import EMAHook
 STUDENT = ('backbone.', 'neck.')
 
 
-@pytest.fixture(autouse=True, scope='module')
-def own_scope():
-    before = DefaultScope.get_current_instance()
-    with pytest.MonkeyPatch.context() as patch:
-        # Half of a short run's time goes into the layout of its config's text.
-        patch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
-        yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('short_runs')
 
 
 class Watch(Hook):
@@ -101,7 +92,7 @@ def test_the_student_is_averaged_and_the_banks_are_not(recipe, unbroken, tmp_pat
     assert_equal({name: saved['ema_state_dict'][f'module.{name}'] for name in trained}, last)
 
 
-def test_a_resumed_run_is_the_unbroken_one(recipe, unbroken, tmp_path):
+def test_a_resumed_run_with_averages_equals_an_uninterrupted_run(recipe, unbroken, tmp_path):
     runner, expected = unbroken
     file = Path(runner.work_dir, 'epoch_1.pth')
     resumed, watch = train(recipe, tmp_path, 'second', resume=file, update_buffers=True)
@@ -110,7 +101,7 @@ def test_a_resumed_run_is_the_unbroken_one(recipe, unbroken, tmp_path):
     assert_equal(watch.evaluated[-1], expected.evaluated[-1])
 
 
-def test_a_run_without_averages_goes_on_with_them(recipe, unbroken, tmp_path):
+def test_a_run_without_averages_can_resume_with_them(recipe, unbroken, tmp_path):
     saved = read_checkpoint(Path(unbroken[0].work_dir, 'epoch_1.pth'))
     del saved['ema_state_dict']
     torch.save(saved, tmp_path / 'plain.pth')

@@ -102,7 +102,7 @@ def test_the_order_of_the_images_follows_the_epoch():
         (2, dict(OURS, persistent_workers=True), 'persistent_workers=True'),
     ],
 )
-def test_a_loader_that_would_not_follow_is_named(workers, options, said, caplog):
+def test_a_loader_with_other_seeds_is_reported(workers, options, said, caplog):
     with caplog.at_level(logging.WARNING, 'mmlgd.test'):
         EpochSeedHook().before_train(runner_of(loader_of(workers, **options), 0))
     assert said in caplog.text if said else not caplog.text

@@ -24,15 +24,7 @@ from mmlgd.store import TeacherStore
 from mmlgd.store.writer import use_store, write_store
 from tests.test_models.test_step import NoWaiting, batch, wrapper
 
-
-@pytest.fixture(autouse=True)
-def own_scope(monkeypatch):
-    # Half of a short run's time goes into the layout of its config's text.
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
-    before = DefaultScope.get_current_instance()
-    yield
-    if before is not None:
-        init_default_scope(before.scope_name)
+pytestmark = pytest.mark.usefixtures('short_runs')
 
 
 @pytest.fixture
@@ -46,6 +38,9 @@ def cfg(recipe, tmp_path):
     cfg.default_hooks.checkpoint.max_keep_ckpts = 1
     cfg.custom_hooks = [dict(type='mmlgd.FiniteCheckHook')]
     return cfg
+
+
+PLACES = dict(type='mmlgd.DistillationLoss', terms=[dict(bank='place_queue', on='places', places=9)])
 
 
 class LateCheck(FiniteCheckHook):
@@ -130,7 +125,9 @@ def test_a_nan_in_the_pixels_stops_the_run_before_anything_of_it_is_kept(cfg, ho
     if step == 4:
         for name, value in last['state_dict'].items():
             assert not isinstance(value, torch.Tensor) or torch.equal(kept['state_dict'][name], value)
+    scopes = set(DefaultScope._instance_dict)
     again = replay_step(file, teacher=dict(model=cfg.model.teacher.model))
+    assert set(DefaultScope._instance_dict) == scopes
     assert again.recorded == again.broken == ['teacher', 'student', 'loss_visual', 'loss_textual']
     k = next(k for k, path in enumerate(again.paths) if path.endswith('class1/7.png'))
     # Batch norm carries the student's over the batch; the teacher's stays with the image.
@@ -154,7 +151,7 @@ def overflow(model):
 
 
 @pytest.mark.parametrize('hook', [None, LateCheck()])
-def test_of_a_gradient_that_breaks_the_weights_its_own_step_is_kept(cfg, hook):
+def test_the_step_whose_gradient_breaks_the_weights_is_saved(cfg, hook):
     told, _ = stopped(cfg, 3, overflow, hook)
     assert told.startswith('Step 5') and 'neck.mlp.0.weight' in told and 'previous step broke' in told
     assert replayed(cfg, 'iter_5').broken == ['student', 'loss_visual', 'loss_textual']
@@ -210,9 +207,9 @@ def test_a_run_without_a_fault_is_the_same_run_and_leaves_nothing(cfg):
     assert not watched.model._forward_pre_hooks and not watched.model.criterion._forward_hooks
 
 
-@pytest.mark.parametrize('queue', [None, dict(size=8)])
-def test_watching_never_waits_for_the_device(lgd_config, queue):
-    lgd_config['queue'] = queue
+@pytest.mark.parametrize('more', [{}, dict(queue=dict(size=8)), dict(place_queue=dict(size=8), loss=PLACES)])
+def test_watching_never_waits_for_the_device(lgd_config, more):
+    lgd_config.update(more)
     model = MODELS.build(lgd_config).train()
     hook, runner = LateCheck(), SimpleNamespace(model=model, epoch=0, iter=0, hooks=[])
     hook.before_train(runner)
@@ -241,7 +238,7 @@ def test_a_full_disk_does_not_hide_the_fault(cfg):
     assert 'in loss_' in told and 'could not be saved' in told
 
 
-def test_a_step_is_kept_over_no_other_file(cfg, tmp_path):
+def test_a_step_never_overwrites_a_linked_file(cfg, tmp_path):
     folder, target = Path(cfg.work_dir) / 'broken_steps', tmp_path / 'target'
     target.write_text('precious')
     folder.mkdir(parents=True)
@@ -282,6 +279,64 @@ def test_a_replay_has_the_stored_embeddings_and_the_precision_of_the_run(cfg, tm
     half = replay_step(file)
     assert not torch.equal(half.student, again.student)
     torch.testing.assert_close(half.student, again.student, atol=0.1, rtol=0)  # of unit vectors
+
+
+def dense(cfg):
+    """The same run with terms on places."""
+    terms = [
+        dict(bank='text'),
+        dict(bank='text', on='places', places=9),
+        dict(bank='place_queue', on='places', places=9, self_logit=True),
+    ]
+    cfg.model.place_queue = dict(size=11)
+    cfg.model.loss = dict(type='mmlgd.DistillationLoss', terms=terms)
+    cfg.train_dataloader.dataset.size = 64  # 2 x 2 places
+    return cfg
+
+
+def test_a_replay_draws_the_places_of_the_run(cfg):
+    told, _ = stopped(dense(cfg), 4, lambda model: model.place_queue.bank[0].fill_(float('nan')))
+    assert told.startswith('Step 5') and 'has NaN or Inf in loss_place_queue.' in told
+    content = torch.load(Path(cfg.work_dir) / 'broken_steps/iter_5_rank_0.pth', weights_only=True)
+    for _ in range(2):  # bit by bit, whatever the state of the generators
+        torch.rand(3)
+        again = replayed(cfg, 'iter_5')
+        assert again.recorded == again.broken == ['loss_place_queue']
+        for name in ('loss_textual', 'loss_place_textual'):
+            assert again.losses[name] == content['step']['losses'][name].item()
+
+
+def test_places_without_an_embedding_are_named_with_their_image(cfg):
+    def break_a_place(model):
+        encode = model.teacher._encode_places
+
+        def broken(images):
+            found = encode(images)
+            found.places[1, 0, 1] = 0
+            return found
+
+        model.teacher._encode_places = broken
+
+    told, runner = stopped(dense(cfg), 1, break_a_place)
+    assert "NaN or Inf (or 0) in the teacher's embeddings of places" in told
+    assert 'gives a zero, NaN or Inf for 1 of 4 images' in told
+    assert runner.model.place_queue.bank.norm(dim=1).min() > 0.99  # a queue takes no such row
+
+
+def test_a_dense_run_that_is_resumed_is_the_run_that_never_stopped(cfg):
+    cfg = dense(cfg)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = -1
+    cfg.custom_hooks.append(dict(type='mmlgd.EMAHook', momentum=0.5))
+    whole = Runner.from_cfg(cfg)
+    whole.train()
+    cfg.load_from, cfg.resume = str(Path(cfg.work_dir) / 'epoch_1.pth'), True
+    cfg.work_dir, cfg.experiment_name = f'{cfg.work_dir}_resumed', 'resumed'
+    resumed = Runner.from_cfg(cfg)
+    resumed.train()
+    state = resumed.model.state_dict()
+    assert state['place_queue.visited'].all() and state['place_queue.pointer'] == 54 % 11
+    for name, value in whole.model.state_dict().items():
+        assert not isinstance(value, torch.Tensor) or torch.equal(state[name], value), name
 
 
 def test_a_model_of_another_kind_is_left_alone():

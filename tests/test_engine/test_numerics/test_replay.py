@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.engine.numerics.replay import replay_step
 from mmlgd.engine.numerics.step_record import StepRecord
+from mmlgd.models import Embedded
 from mmlgd.registry import MODELS
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
@@ -26,7 +27,7 @@ def step(model, lgd_model, tmp_path_factory):
     record = StepRecord(model)
     record.start(epoch=0, batch=0, iter=0)
     record.see_inputs(dict(inputs=torch.randn(2, 3, 64, 64), data_samples=[dict(img_path='a.jpg')] * 2))
-    record.see_outputs(torch.eye(32)[:2], torch.eye(32)[:2], dict(loss_visual=torch.tensor(1.0)))
+    record.see_outputs(Embedded(torch.eye(32)[:2]), Embedded(torch.eye(32)[:2]), dict(loss_visual=torch.tensor(1.0)))
     config = Config(dict(model=copy.deepcopy(lgd_model), optim_wrapper=dict(type='OptimWrapper')))
     record.save(file, model.state_dict(), dict(cfg=config.pretty_text), ['student'])
     return file
@@ -66,7 +67,7 @@ MALFORMED = {
     'one image alone': (having(inputs=torch.ones(3, 64, 64)), 'lacks step.inputs'),
     'four channels': (having(inputs=torch.ones(2, 4, 64, 64)), 'lacks step.inputs'),
     'no images': (having(inputs=torch.ones(0, 3, 64, 64), paths=[]), 'lacks step.inputs'),
-    'sparse inputs': (having(inputs=torch.ones(2, 3, 8, 8).to_sparse()), 'is no checkpoint, or holds more'),
+    'sparse inputs': (having(inputs=torch.ones(2, 3, 8, 8).to_sparse()), 'holds more than weights'),
     'no random numbers': (lacking('rng'), 'lacks step.rng'),
     'random numbers of another kind': (having(rng=dict(cpu=torch.ones(5056))), 'lacks step.rng'),
     'a state of no generator': (having(rng=dict(cpu=torch.zeros(7, dtype=torch.uint8))), 'cannot run'),
@@ -75,6 +76,8 @@ MALFORMED = {
     'no parts': (having(broken=None), 'lacks step.broken'),
     'no word on embeddings': (lacking('teacher_embeddings'), 'lacks step.teacher_embeddings'),
     'embeddings of another teacher': (having(teacher_embeddings=torch.ones(2, 7)), 'cannot run'),
+    'places without a grid': (having(teacher_places=torch.ones(2, 7)), 'lacks step.teacher_places'),
+    'places of fewer images': (having(teacher_places=torch.ones(1, 2, 2, 32)), 'and places of 1'),
     'embeddings of fewer images': (having(teacher_embeddings=torch.ones(1, 32)), '2 paths and 1 embeddings'),
     'no precision': (of_config("type='OptimWrapper'", "type='AmpOptimWrapper', dtype='load'"), 'without a precision'),
     'a wrapper that is none': (of_config("dict(type='OptimWrapper')", '[1]'), 'no valid optim_wrapper'),
@@ -82,7 +85,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize('name', MALFORMED)
-def test_what_is_wrong_with_a_step_is_named(model, step, tmp_path, name):
+def test_the_error_names_the_fault_of_a_step_file(model, step, tmp_path, name):
     change, said = MALFORMED[name]
     content = torch.load(step, weights_only=True)
     change(content)

@@ -92,7 +92,7 @@ def log_of(folder):
     ],
     ids=['plain', 'with a summary', 'repeated', 'views'],
 )
-def test_each_is_reported_once_with_path_and_reason_and_counted_in_the_end(folder, wrap, hooks):
+def test_each_bad_image_is_reported_once_and_counted_at_the_end(folder, wrap, hooks):
     Runner.from_cfg(config(folder, wrap, hooks, bad_images='skip', max_bad_images=3)).train()
     log = log_of(folder)
     told = dict(re.findall(r'WARNING - Bad image left out: (\S+): (.*)', log))
@@ -120,7 +120,7 @@ def test_the_limit_is_of_all_workers_together(folder):
     assert all(str(folder / name) in str(caught.value) for name in BAD)
 
 
-def test_the_first_stops_the_run_where_that_is_the_policy(folder):
+def test_with_the_policy_raise_the_first_bad_image_stops_the_run(folder):
     cfg = config(folder, bad_images='raise')
     cfg.train_dataloader.sampler.shuffle = False
     with pytest.raises(
@@ -141,7 +141,7 @@ def on_rank(rank, folder, options):
     torch.distributed.destroy_process_group()
 
 
-def test_two_ranks_report_each_once(folder):
+def test_two_ranks_report_each_bad_image_once(folder):
     """Without shuffling, rank 0 reads images 0, 2, ...: two of three bad ones are the other's."""
     mp.start_processes(on_rank, (folder, dict(max_bad_images=3)), nprocs=2, start_method='fork')
     log = log_of(folder)

@@ -65,13 +65,13 @@ def test_no_log_no_curves(tmp_path):
 
 
 @pytest.mark.parametrize('records', [[train(10, 3.0)], [train(10, 3.0), train(20, 2.0), val(1, 40.0), val(2, 50.0)]])
-def test_there_is_an_image_of_whatever_there_is(tmp_path, records):
+def test_available_curves_are_drawn_without_the_others(tmp_path, records):
     log(tmp_path, '20260101_000000', *records)
     draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
     assert min(Image.open(tmp_path / 'curves.png').size) > 300
 
 
-def test_a_part_of_the_loss_without_weight_is_no_curve(tmp_path, monkeypatch):
+def test_a_loss_term_of_weight_0_has_no_curve(tmp_path, monkeypatch):
     from matplotlib.axes import Axes
 
     drawn, plot = [], Axes.plot
@@ -114,7 +114,7 @@ def test_a_log_without_end_is_left_out(tmp_path, kind):
 
 
 @pytest.mark.parametrize('record', [dict(step=1, lr=0.1), train(10, 3.0)])
-def test_a_finished_training_is_no_failure_for_its_curves(tmp_path, record):
+def test_an_error_in_drawing_does_not_fail_a_finished_run(tmp_path, record):
     """One has no curves of distillation, of the other the drawing cannot be written."""
     log(tmp_path, '20260101_000000', record)
     (tmp_path / 'curves.png.part').mkdir()

@@ -97,7 +97,7 @@ def test_an_interval_below_one():
         ProgressHook(interval=0)
 
 
-def test_the_last_words(run, tmp_path, monkeypatch):
+def test_the_summary_has_time_checkpoint_and_next_commands(run, tmp_path, monkeypatch):
     screen, _ = run([dict(type='mmlgd.SummaryHook')], StringIO(), 'summary')
     assert re.search(r'Done: 2 epochs\. This run took 0:00:0\d; \d+ % of a step is waiting for images\.', screen)
     assert 'summary/epoch_2.pth' in screen

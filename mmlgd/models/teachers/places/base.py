@@ -98,14 +98,14 @@ def find_places(
             f'{name} cannot take places_size={places_size}: {error} Its own images have {image_size}; a multiple of '
             f'that fits most towers.'
         ) from error
-    return places
+    return places.eval()
 
 
 def _checked(family: Family, tower: nn.Module, image_size: tuple[int, int]) -> Optional[PlacesTower]:
     try:
         places = family(tower)
         if places is not None and same_output(tower, lambda images: places(images).image, image_size):
-            return places
+            return places.eval()  # its own containers start in training mode
     except Exception:  # a tower of another structure can fail anywhere in it
         pass
     return None

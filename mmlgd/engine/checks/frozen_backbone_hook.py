@@ -1,0 +1,69 @@
+"""A backbone whose learning rate is 0 stays as it is."""
+
+from typing import Optional
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import Runner
+
+from mmlgd.errors import ConfigError
+from mmlgd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FrozenBackboneHook(Hook):
+    """Freeze a backbone whose learning rate is 0, whatever its library: no gradients, and norms keep their statistics.
+
+    A rate of 0 alone would leave the running statistics of its batch norms to change. Without gradients, a step takes
+    about a third of the backbone's time. A backbone with another rate is left alone.
+
+    Examples:
+        >>> default_hooks = dict(frozen=dict(type='mmlgd.FrozenBackboneHook'))
+        >>> optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.0))))
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Find out whether the backbone is frozen, after the optimizer is built.
+
+        Args:
+            runner (Runner): The runner.
+
+        Raises:
+            ConfigError: It is, in a run of several processes, which wait for the gradients of each parameter.
+        """
+        self._backbone = None
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        backbone = getattr(model, 'backbone', None)
+        if backbone is None:
+            return
+        own = {id(parameter) for parameter in backbone.parameters()}
+        wrappers = runner.optim_wrapper
+        rates = [
+            group.get('initial_lr', group['lr'])
+            for wrapper in (wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers])
+            for group in wrapper.optimizer.param_groups
+            if any(id(parameter) in own for parameter in group['params'])
+        ]
+        if not rates or any(rates):
+            return
+        if is_model_wrapper(runner.model):
+            raise ConfigError(
+                'The learning rate of the backbone is 0, and processes of a distributed run wait for gradients of '
+                'every parameter. Train in one process, or freeze the stages in the config: '
+                'model.backbone.frozen_stages=4 model.backbone.norm_eval=True for a ResNet.'
+            )
+        backbone.requires_grad_(False)
+        self._backbone = backbone
+        runner.logger.info('The backbone is frozen: its learning rate is 0. Its norms keep their statistics.')
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
+        """Keep a frozen backbone in evaluation mode; mmengine has put the whole model into training mode.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Not used.
+            data_batch (dict, optional): Not used.
+        """
+        if self._backbone is not None:
+            self._backbone.eval()

@@ -1,0 +1,94 @@
+"""Segmentation of many images into files: label maps, scores, and overlays with a legend."""
+
+import io
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.utils.files import write_whole
+
+from .images import ImageSource, find_images, output_files
+from .overlays import overlay, palette
+from .segment import IGNORED, Segmentation, Segmenter
+
+
+def segment_files(
+    segmenter: Segmenter, images: Any, out: Optional[Path] = None, scores: bool = False, skip: bool = True
+) -> Iterator[tuple[ImageSource, Segmentation, Optional[Path]]]:
+    """Segment images one by one, and write each into a folder.
+
+    ``names.json`` has the names in label order. For each image, ``labels/NAME.png`` is a label map whose values are
+    labels and whose palette is that of the overlays, 255 where there is no name; ``overlays/NAME.png`` is the drawing,
+    and ``scores/NAME.npy`` has the scores of all names, (K, H, W) float16.
+
+    Args:
+        segmenter (Segmenter): From :meth:`mmlgd.Student.segmenter`.
+        images (Any): Files, URLs, folders and arrays.
+        out (Path, optional): The folder. Defaults to None: nothing is written.
+        scores (bool): Write scores, too. Defaults to False.
+        skip (bool): Skip unreadable images with a warning. Defaults to True.
+
+    Yields:
+        Tuple[ImageSource, Segmentation, Path | None]: Each image, its names, and its label map.
+
+    Raises:
+        ConfigError: An image cannot be read, or none of them can.
+    """
+    sources = find_images(images)
+    if not skip:
+        for source in sources:
+            source.read()
+    if out is not None:
+        told = dict(
+            names=segmenter.names,
+            no_name=IGNORED,
+            colors=palette(len(segmenter.names))[: len(segmenter.names)].tolist(),
+        )
+        _save(out / 'names.json', lambda file: file.write((json.dumps(told, ensure_ascii=False) + '\n').encode()))
+    targets = [None] * len(sources) if out is None else output_files(sources, out / 'labels')
+    console, read = Console(stderr=True), 0
+    pairs = list(zip(sources, targets))
+    for source, target in track(pairs, 'Images', console=console, transient=True, disable=not console.is_terminal):
+        try:
+            image = source.read()
+            found = segmenter.segment(image, scores)
+        except MMLGDError as error:
+            if not skip:
+                raise
+            reason = error if str(source) in str(error) else f'{source}: {error}'
+            warnings.warn(f'{reason} It is skipped.', stacklevel=2)
+            continue
+        read += 1
+        if target is not None:
+            _write(image, found, target, out)
+        yield source, found, target
+    if not read:
+        raise ConfigError(
+            f'None of {len(sources)} images can be segmented; the first is {sources[0]}. The warnings say why.'
+        )
+
+
+def _write(image: np.ndarray, found: Segmentation, target: Path, out: Path) -> None:
+    labels = Image.fromarray(found.labels.numpy()).convert('P')
+    labels.putpalette(palette(len(found.names)).tobytes())
+    _save(target, lambda file: labels.save(file, format='PNG'))
+    place = target.relative_to(out / 'labels')
+    _save(out / 'overlays' / place, lambda file: overlay(image, found).save(file, format='PNG'))
+    if found.scores is not None:
+        values = found.scores.numpy().astype(np.float16)
+        _save((out / 'scores' / place).with_suffix('.npy'), lambda file: np.save(file, values))
+
+
+def _save(file: Path, write: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    write(content)
+    write_whole(file, content.getvalue())

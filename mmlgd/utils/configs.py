@@ -1,0 +1,89 @@
+"""Reads configs: from files, by name in an installed package, and as objects."""
+
+import copy
+import traceback
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Union
+
+from mmengine.config import Config
+
+from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError, brief
+
+from .paths import place_of
+
+
+def read_config(config: Union[str, Path, Config]) -> Config:
+    """Read a config.
+
+    Args:
+        config (str | Path | Config): A file, a name in an installed package such as ``'mmlgd::lgd/NAME.py'``, or a
+            config, which is copied.
+
+    Returns:
+        Config: A config that may be changed, with a ``model``.
+
+    Raises:
+        MissingFileError: There is no such config.
+        MissingPackageError: It imports what is not installed.
+        ConfigError: It is not a config, cannot be read, or has no ``model``.
+
+    Examples:
+        >>> read_config('mmlgd::lgd/lgd_resnet18_1xb256-coslr-200e_images.py').model.type
+        'mmlgd.LGD'
+    """
+    if not isinstance(config, (str, Path, Config)):
+        raise ConfigError(
+            f'A config is a file, a name such as mmlgd::lgd/NAME.py, or a Config of mmengine; got a '
+            f'{type(config).__name__}, {brief(config)}. Of a dict, make one: mmengine.config.Config(dict(model=...)).'
+        )
+    read = copy.deepcopy(config) if isinstance(config, Config) else _of_file(_file_of(str(config)))
+    if not isinstance(read.get('model'), dict):
+        name = 'The config' if isinstance(config, Config) else config
+        got = f'model={brief(read.model)}' if 'model' in read else f'the settings {brief(list(read))}'
+        raise ConfigError(
+            f'{name} has no model, a dict of settings; it has {got}. Give the config of a model, or name one as _base_.'
+        )
+    return read
+
+
+def _file_of(config: str) -> Path:
+    package, named, name = config.partition('::')
+    file = _configs_of(package) / name if named else Path(config)
+    if not file.is_file():
+        raise MissingFileError(
+            f'There is no config at {str(file)!r}. The configs of mmlgd are in {str(place_of("configs"))!r}.'
+        )
+    return file
+
+
+def _configs_of(package: str) -> Path:
+    """Find the configs of a package. mmengine's own function may install another version of the package."""
+    if package == 'mmlgd':
+        return place_of('configs')
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.origin:
+        raise MissingFileError(f'{package!r} is not installed. Install it, or give the path of a config.')
+    return Path(spec.origin).parent / '.mim' / 'configs'
+
+
+def _of_file(file: Path) -> Config:
+    try:
+        return Config.fromfile(file)
+    except MMLGDError:
+        raise
+    except Exception as error:  # a config is Python: it can raise anything
+        kind = MissingPackageError if isinstance(error, ImportError) else ConfigError
+        told = f'{type(error).__name__}: {" ".join(str(error).split())[:500]}'
+        raise kind(f'{_place_of(error, file)} cannot be read as a config: {told}. Mend it there.') from error
+
+
+def _place_of(error: Any, file: Path) -> str:
+    """Find the line that raised an error: of this config, or of one of its bases."""
+    line = getattr(error, 'lineno', None) or getattr(error.__context__, 'lineno', None)  # of the syntax
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get('__name__') == Config.__module__:
+            file = frame.f_locals.get('filename', file)
+        elif frame.f_code.co_filename == str(file):
+            line = number
+    return f'{file}, line {line},' if line else str(file)

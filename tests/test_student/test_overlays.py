@@ -1,0 +1,39 @@
+"""Overlays show each name in its colour, with a legend that fits."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmlgd.student.overlays import overlay, palette
+from mmlgd.student.segment import Segmentation
+
+
+def drawn(labels, names, shape=None):
+    labels = torch.as_tensor(labels, dtype=torch.uint8)
+    image = np.full((*(shape or labels.shape), 3), (200, 100, 0), dtype=np.uint8)  # BGR
+    return overlay(image, Segmentation(labels, torch.ones(labels.shape), names))
+
+
+def test_pixels_have_the_colour_of_their_name_and_those_without_stay():
+    labels = np.zeros((400, 400))
+    labels[:, 200:] = 1
+    labels[300:] = 255
+    image = np.asarray(drawn(labels, ['cat', 'dog|hound']))
+    for place, k in (((100, 100), 0), ((100, 300), 1)):
+        np.testing.assert_allclose(image[place], 0.45 * np.array([0, 100, 200]) + 0.55 * palette(2)[k], atol=1)
+    assert image[390, 200].tolist() == [0, 100, 200]
+    legend = image[:, 400:].reshape(-1, 3)
+    assert all((legend == color).all(axis=1).any() for color in palette(2)[:2])
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (3, 900), (40, 48), (5000, 30)])
+def test_images_of_any_shape(shape):
+    image = drawn(np.zeros(shape), ['a' * 300])
+    assert image.height >= 40 and image.width < 2200
+
+
+@pytest.mark.parametrize('names', [2, 12, 150, 255])
+def test_the_legend_fits(names):
+    labels = np.arange(names, dtype=np.uint8).repeat(-(-90000 // names))[:90000].reshape(300, 300)
+    image = drawn(labels, [f'name {k}' for k in range(names)])
+    assert image.height == 360  # enlarged; no legend is longer than the image
