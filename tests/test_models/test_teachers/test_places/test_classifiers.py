@@ -60,13 +60,12 @@ def test_classifiers_of_every_library(name, side, grid, is_linear):
         return
     x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        logits, at_places = places(x)
-        expected = classifier(x)
+        found, expected = places(x), classifier(x)
     scale = expected.abs().max().item()
-    torch.testing.assert_close(logits, expected, atol=1e-4 * scale, rtol=1e-3)
-    assert at_places.shape == (2, grid, grid, expected.shape[-1])
+    torch.testing.assert_close(found.image, expected, atol=1e-4 * scale, rtol=1e-3)
+    assert found.places.shape == (2, grid, grid, expected.shape[-1])
     if is_linear:
-        torch.testing.assert_close(at_places.mean((1, 2)), expected, atol=1e-4 * scale, rtol=1e-3)
+        torch.testing.assert_close(found.places.mean((1, 2)), expected, atol=1e-4 * scale, rtol=1e-3)
     if side < 160:
         wide = classifier_places(classifier, size, (side, 2 * side))
         with torch.no_grad():
