@@ -70,6 +70,17 @@ def test_missing_names_and_images_come_from_the_live_teacher(cfg, store, live):
     assert sorted(store.rglob('*')) == files  # a store is read, not written
 
 
+def test_places_are_asked_of_the_live_one(store, live, tiny_clip):
+    cached = CachedTeacher(store, dict(model=tiny_clip))
+    images = torch.rand(2, 3, 48, 48) * 255
+    found, expected = cached.encode(images, places=True), live.encode(images, places=True)
+    assert cached.has_places and torch.equal(found.places, expected.places)
+    assert torch.equal(found.image, expected.image) and torch.equal(cached.encode_places(images), found.places)
+    cached = CachedTeacher(store)
+    with pytest.raises(CheckpointError, match='has a teacher with model='):  # nobody but the store names it
+        cached.encode_places(images)
+
+
 def test_a_model_that_will_ask_it_builds_it_at_once(cfg, store):
     cfg.model.predict_teacher = True
     model = MODELS.build(cfg.model)

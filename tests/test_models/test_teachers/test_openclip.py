@@ -12,7 +12,6 @@ from torchvision.transforms.functional import normalize
 from mmlgd import OpenCLIPTeacher
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.models.teachers import weights
-from mmlgd.models.teachers.openclip import PooledTokenAttention
 from mmlgd.models.teachers.weights import find_weights
 from mmlgd.registry import MODELS
 
@@ -61,12 +60,6 @@ def test_the_teacher_sees_the_image_whatever_the_student_sees(teacher, to_rgb, k
     expected = teacher.encode_image(loaded.flip(1))  # 0..255, RGB: what it expects at first
     teacher.expect_pixels_of(preprocessor)
     torch.testing.assert_close(teacher.encode_image(inputs), expected, atol=1e-5, rtol=1e-4)
-
-
-def test_pooled_token_attention_is_attention_pooling():
-    pool = open_clip.modified_resnet.AttentionPool2d(3, 64, 4, 16).eval()
-    x = torch.randn(2, 64, 3, 3)
-    torch.testing.assert_close(PooledTokenAttention(pool)(x), pool(x), atol=1e-5, rtol=1e-4)
 
 
 def test_the_text_tower_is_freed(teacher):
