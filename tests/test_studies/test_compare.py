@@ -122,7 +122,7 @@ def arguments(tmp_path):
         (lambda folder, given: given.update(config='c.py'), 'train config.py .*requested was `mmlgd train c.py'),
         (lambda folder, given: given.update(cfg_options={'model.depth': 1}), r'seed=0 model.depth=1`'),
         (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'other contents of a.pth'),
-        (lambda folder, given: (folder / 'config.py').write_text('model = 1'), 'other contents of config.py'),
+        (lambda folder, given: (folder / 'config.py').write_text('model = dict(a=1)'), 'other contents of config.py'),
         (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'not recorded'),
     ],
     ids=['checkpoint', 'config', 'options', 'weights', 'settings', 'record'],
