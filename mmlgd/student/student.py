@@ -131,7 +131,7 @@ class Student(BaseModel):
             templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
 
         Returns:
-            Student: A student with the same modules. Without names and templates it is this student, and no teacher is
+            Student: A student with the same modules. With its own names and templates it is this student, and no teacher is
             needed.
 
         Raises:
@@ -143,6 +143,8 @@ class Student(BaseModel):
         if names is None and templates is None:
             return self
         prompts = load_vocabulary(names or self.names), load_templates(templates or self.templates)
+        if prompts == (self.names, self.templates):
+            return self
         with plain_files():
             teacher = build_live_teacher(self.config, self.teacher_id, self._teacher, self.source)
             text = TextualSemanticsBank(teacher, *prompts)

@@ -65,7 +65,7 @@ def test_other_names_share_its_modules(student):
     assert new.backbone is student.backbone and len(student.names) == len(student.bank) == 5
     torch.testing.assert_close(new.bank[[1, 2]], student.bank[[1, 0]])
     torch.testing.assert_close(student.scores(X, ['boat', 'dog', 'cat']), new.scores(X))
-    assert student.with_names() is student
+    assert student.with_names() is student and student.with_names(student.names) is student
     assert new.state_dict().keys() == student.state_dict().keys()
 
 
