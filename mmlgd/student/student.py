@@ -131,8 +131,8 @@ class Student(BaseModel):
             templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
 
         Returns:
-            Student: A student with the same modules. With its own names and templates it is this student, and no teacher is
-            needed.
+            Student: A student with the same modules. With its own names and templates it is this student, and no
+            teacher is needed.
 
         Raises:
             CheckpointError: It has no textual bank, or its teacher must be named.
