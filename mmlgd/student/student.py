@@ -137,7 +137,8 @@ class Student(BaseModel):
             teacher (dict, optional): Config of the teacher, as above. Defaults to None: the one given there.
 
         Returns:
-            Student: A copy with these names. Without names and templates it is this student, and no teacher is needed.
+            Student: A copy with these names. With its own names and templates it is this student, and no teacher is
+            needed.
 
         Raises:
             CheckpointError: It has no textual bank, or its teacher must be named.
@@ -151,6 +152,8 @@ class Student(BaseModel):
             load_vocabulary(self.names if names is None else names),
             load_templates(self.templates if templates is None else templates),
         )
+        if prompts == (self.names, self.templates):
+            return self
         with plain_files(), seeded(0):
             live = build_live_teacher(self.config, self.teacher_id, teacher or self._teacher, self.source)
             text = TextualSemanticsBank(live, *prompts)

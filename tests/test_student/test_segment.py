@@ -51,7 +51,7 @@ def test_places_are_unit_rows_and_their_neck_is_the_neck_of_images(student, imag
 
 
 def test_places_on_several_stages_are_those_of_training(lgd_config, tmp_path):
-    places = dict(bank='text', on='places', name='places', student_temperature=0.05, teacher_temperature=0.0125)
+    places = dict(bank='text', on='places', name='loss_places', student_temperature=0.05, teacher_temperature=0.0125)
     loss = dict(type='mmlgd.DistillationLoss', terms=[dict(bank='text'), places])
     lgd_config.update(loss=loss, places=dict(stages=[0, 1]))
     lgd_config['backbone']['out_indices'] = (2, 3)
