@@ -1,8 +1,12 @@
 """A backbone at rate 0 stays as it is, bit by bit; another one learns."""
 
+import logging
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.model import BaseModel, MMDistributedDataParallel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -59,6 +63,24 @@ def test_a_backbone_with_a_rate_learns_at_it(tmp_path):
     assert changed == {'backbone', 'head'}
     rates = [group['initial_lr'] for group in runner.optim_wrapper.optimizer.param_groups]
     assert rates == pytest.approx([0.01] * 4 + [0.1] * 4)
+
+
+def test_parts_with_optimizers_of_their_own():
+    model = Detector()
+    rates = dict(backbone=0.0, head=0.1)
+    wrappers = {part: OptimWrapper(torch.optim.SGD(getattr(model, part).parameters(), rates[part])) for part in rates}
+    runner = SimpleNamespace(model=model, optim_wrapper=OptimWrapperDict(**wrappers), logger=logging.getLogger())
+    hook = FrozenBackboneHook()
+    hook.before_train(runner)
+    hook.before_train_iter(runner, 0)
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters()) and model.head.training
+    assert not model.backbone.training and all(parameter.requires_grad for parameter in model.head.parameters())
+
+
+def test_a_model_without_a_backbone_passes():
+    hook = FrozenBackboneHook()
+    hook.before_train(SimpleNamespace(model=torch.nn.Linear(1, 1)))
+    hook.before_train_iter(None, 0)
 
 
 def test_several_processes_are_refused(tmp_path, monkeypatch):
