@@ -63,6 +63,7 @@ def to_grid(places: Tensor, grid: tuple[int, int]) -> Tensor:
         Tensor: (N, h', w', D), unit rows; ``places`` itself if the grid is theirs.
 
     Examples:
+        >>> import torch
         >>> to_grid(torch.nn.functional.normalize(torch.rand(2, 3, 3, 8), dim=-1), (5, 6)).shape
         torch.Size([2, 5, 6, 8])
     """
