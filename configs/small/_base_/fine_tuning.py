@@ -5,7 +5,7 @@ _base_ = '../../benchmarks/_base_/checks.py'
 
 backbone_rate = 1.0  # times the rate of the head; 0.1 keeps more of a start, 0 freezes the backbone, norms included
 label_percent = 100.0  # per cent of the training images, the same steps for every share
-iterations = 600  # the last one is evaluated and saved
+iterations = 600  # the last one is evaluated and saved; how it was chosen: README.md of this folder
 
 optim_wrapper = dict(
     type='OptimWrapper',
