@@ -1,6 +1,7 @@
 """``mmlgd predict``: class names for images."""
 
 import click
+from mmengine.logging import MMLogger
 
 from mmlgd.errors import shown
 from mmlgd.student.predict import predict as _predict
@@ -16,3 +17,5 @@ def show(results: list[dict]) -> None:
 
 
 predict = verb(_predict, show)
+
+MMLogger.get_current_instance().setLevel('WARNING')  # its lines would be among the results

@@ -174,7 +174,7 @@ def compare_sizes(cfg: Config, source: str) -> None:
     if own != shown:
         print_log(
             f'{source} has a student for images of {_text(own)} pixels; this config uses {_text(shown)}. '
-            f"Without a pipeline in test_dataloader.dataset, tools/test.py resizes images to the student's size.",
+            f"Without a pipeline in test_dataloader.dataset, mmlgd test resizes images to the student's size.",
             'current',
             logging.WARNING,
         )

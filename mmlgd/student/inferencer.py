@@ -72,7 +72,6 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         model = get_zero_shot_classifier(checkpoint, vocabulary, templates, teacher)
         model._config = model.config  # where mmpretrain's inferencers look for it
         super().__init__(model, device=device, classes=model.class_names)
-        self.show_progress = False  # mmengine's bar goes to stdout, among the results; ours is in preprocess
 
     def __call__(
         self,
@@ -116,7 +115,13 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         if drawing.get('show_dir') is not None:
             require_writable(drawing['show_dir'])
             Path(drawing['show_dir']).mkdir(parents=True, exist_ok=True)
-        results = super().__call__(inputs, return_datasamples, batch_size, topk=topk, on_error=on_error, **drawing)
+        # The steps of mmpretrain's __call__, whose bar would be on standard output, among the results.
+        given = self._dispatch_kwargs(topk=topk, on_error=on_error, **drawing)
+        for_preprocess, for_forward, for_visualize, for_postprocess = given
+        found = self.preprocess(inputs, batch_size=batch_size, **for_preprocess)
+        preds = [pred for batch in found for pred in self.forward(batch, **for_forward)]
+        drawn = self.visualize(inputs, preds, **for_visualize)
+        results = self.postprocess(preds, drawn, return_datasamples, **for_postprocess)
         if not results:
             raise ConfigError(
                 f'None of {len(inputs)} images can be read; the first is {inputs[0]}. The warnings say why.'

@@ -13,7 +13,7 @@ def summarise(found: dict[str, dict[str, dict]]) -> Summary:
     """Compute mean and spread of all runs.
 
     Args:
-        found (Dict[str, Dict[str, dict]]): Results of tools/evaluate.py by variant and seed, in per cent.
+        found (Dict[str, Dict[str, dict]]): Results of ``mmlgd evaluate`` by variant and seed, in per cent.
 
     Returns:
         Dict[str, Dict[str, dict]]: ``mean``, ``spread`` (sample standard deviation) and ``values`` by seed, for each

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -71,3 +73,10 @@ def test_a_file_is_no_folder_for_drawn_images(tmp_path):
     (tmp_path / 'mine.png').touch()
     with pytest.raises(WriteError, match='mine.png: Not a directory'):
         mmlgd.predict('no.pth', 'no.png', show_dir=tmp_path / 'mine.png')
+
+
+def test_nothing_but_results_is_on_standard_output(lgd_checkpoint, images, tiny_clip, tmp_path):
+    arguments = ['predict', lgd_checkpoint, images / 'class0', '--names', 'boat', 'hen', '--show-dir', tmp_path / 'a']
+    command = [sys.executable, '-m', 'mmlgd.cli', *arguments, '--teacher-options', f'model={tiny_clip}']
+    told = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+    assert [line.split(': ')[0] for line in told.splitlines()] == sorted(map(str, (images / 'class0').iterdir()))

@@ -10,7 +10,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmlgd.registry import HOOKS
-from mmlgd.utils.paths import place_of
 
 from .progress_hook import data_wait
 
@@ -80,11 +79,10 @@ def next_commands(checkpoint: str) -> list[str]:
         >>> len(next_commands('work_dirs/RUN/epoch_200.pth'))
         4
     """
-    tools, student = place_of('tools'), shlex.quote(checkpoint)
-    evaluate, train = (shlex.quote(_short(str(tools / name))) for name in ('evaluate.py', 'train.py'))
+    student = shlex.quote(checkpoint)
     return [
-        f'python {evaluate} {student} --data DATA --names NAMES',
-        f'python {train} YOUR_DETECTOR_OR_SEGMENTOR.py --student {student}',
+        f'mmlgd evaluate {student} --data DATA --names NAMES',
+        f'mmlgd train YOUR_DETECTOR_OR_SEGMENTOR.py --student {student}',
         f"init_cfg=dict(type='Pretrained', checkpoint={checkpoint!r}, prefix='backbone.')  # in its model.backbone",
         f'mmlgd export {student} student.pth --to torchvision',
     ]

@@ -102,8 +102,8 @@ def test_the_summary_has_time_checkpoint_and_next_commands(run, tmp_path, monkey
     assert re.search(r'Done: 2 epochs\. This run took 0:00:0\d; \d+ % of a step is waiting for images\.', screen)
     assert 'summary/epoch_2.pth' in screen
     for part in (
-        'evaluate.py',
-        'train.py YOUR_DETECTOR_OR_SEGMENTOR.py --student',
+        'mmlgd evaluate',
+        'mmlgd train YOUR_DETECTOR_OR_SEGMENTOR.py --student',
         "prefix='backbone.'",
         '--to torchvision',
     ):
