@@ -59,8 +59,8 @@ class TeacherCheckHook(Hook):
         if math.log(told) < _ENOUGH * math.log(min(len(names), len(t))):
             runner.logger.warning(
                 f'{text} This is little: names will hardly teach the student anything here, and its zero-shot answers '
-                f'will stay near chance. This helps: images cropped to the objects, if these are small; names of what '
-                f'the images show, and no near-synonyms; another teacher.'
+                f'will stay near chance. This helps: images cropped to the objects, or a larger --size, if the objects '
+                f'are small; names of what the images show, and no near-synonyms; another teacher.'
             )
         else:
             runner.logger.info(text)
