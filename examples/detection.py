@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[1]
 STUDENT = next((ROOT / 'zoo').glob('lgd_resnet18-tiny_demo_*.pth'))
 
 
-def main(work_dir: Path, student: str, scenes: int, epochs: int) -> dict:
+def main(work_dir: Path, student: str, scenes: int, iterations: int) -> dict:
     """Fine-tune and evaluate.
 
     Args:
         work_dir (Path): Folder for the images, the log and the checkpoint.
         student (str): A checkpoint, ``'none'``, or a name such as ``'torchvision://resnet18'``.
         scenes (int): Images to train with, at least 10.
-        epochs (int): Epochs of fine-tuning.
+        iterations (int): Iterations of fine-tuning, more than the 50 of the warm-up.
 
     Returns:
         dict: The metrics of mmdetection.
@@ -38,18 +38,15 @@ def main(work_dir: Path, student: str, scenes: int, epochs: int) -> dict:
 
     # 2. An ordinary config of mmdetection. Yours works as well.
     cfg = Config.fromfile(ROOT / 'configs/demo/detector_resnet18-tiny_demo.py')
-    cfg.data_root = str(work_dir / 'world')
-    fill_in(cfg)  # put a variable of our configs into every data set
+    cfg.data_root, cfg.iterations = str(work_dir / 'world'), iterations
+    fill_in(cfg)  # put the variables of our configs into every data set and the schedule
     cfg.work_dir = str(work_dir / 'run')
     cfg.randomness = dict(seed=0)
 
     # 3. The only line of mmlgd: the start of the backbone, with all keys checked.
     start_from(cfg, student)
 
-    # 4. A schedule for this budget, and train.
-    cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
-    cfg.param_scheduler[0].total_steps = epochs
-    cfg.default_hooks.checkpoint.interval = epochs
+    # 4. Train.
     runner = Runner.from_cfg(cfg)
     runner.train()
 
@@ -64,6 +61,6 @@ if __name__ == '__main__':
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/example_detection'))
     parser.add_argument('--student', default=str(STUDENT))
     parser.add_argument('--scenes', type=int, default=400)
-    parser.add_argument('--epochs', type=int, default=8)
+    parser.add_argument('--iterations', type=int, default=400)
     arguments = parser.parse_args()
-    main(arguments.work_dir, arguments.student, arguments.scenes, arguments.epochs)
+    main(arguments.work_dir, arguments.student, arguments.scenes, arguments.iterations)

@@ -28,7 +28,7 @@ def main(work_dir: Path, student: str, scenes: int, iterations: int) -> dict:
         work_dir (Path): Folder for the images, the log and the checkpoint.
         student (str): A checkpoint, ``'none'``, or a name such as ``'torchvision://resnet18'``.
         scenes (int): Images to train with, at least 10.
-        iterations (int): Iterations of fine-tuning.
+        iterations (int): Iterations of fine-tuning, more than the 50 of the warm-up.
 
     Returns:
         dict: The metrics of mmsegmentation.
@@ -38,18 +38,15 @@ def main(work_dir: Path, student: str, scenes: int, iterations: int) -> dict:
 
     # 2. An ordinary config of mmsegmentation. Yours works as well.
     cfg = Config.fromfile(ROOT / 'configs/demo/segmentor_resnet18-tiny_demo.py')
-    cfg.data_root = str(work_dir / 'world')
-    fill_in(cfg)  # put a variable of our configs into every data set
+    cfg.data_root, cfg.iterations = str(work_dir / 'world'), iterations
+    fill_in(cfg)  # put the variables of our configs into every data set and the schedule
     cfg.work_dir = str(work_dir / 'run')
     cfg.randomness = dict(seed=0)
 
     # 3. The only line of mmlgd: the start of the backbone, with all keys checked.
     start_from(cfg, student)
 
-    # 4. A schedule for this budget, and train.
-    cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
-    cfg.param_scheduler[0].total_steps = iterations
-    cfg.default_hooks.checkpoint.interval = iterations
+    # 4. Train.
     runner = Runner.from_cfg(cfg)
     runner.train()
 

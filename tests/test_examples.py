@@ -37,14 +37,14 @@ def test_classification_names_most_images(tmp_path, capsys):
 def test_detection_starts_from_the_student(tmp_path):
     pytest.importorskip('mmdet')
     detection = example('detection')
-    metrics = detection.main(tmp_path, str(detection.STUDENT), scenes=10, epochs=1)
+    metrics = detection.main(tmp_path, str(detection.STUDENT), scenes=10, iterations=51)
     assert all(0 <= value <= 1 for key, value in metrics.items() if key.startswith('coco/') and value >= 0)
-    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+    assert (tmp_path / 'run' / 'iter_51.pth').is_file()
 
 
 def test_segmentation_starts_from_the_student_and_from_nothing(tmp_path):
     pytest.importorskip('mmseg')
     segmentation = example('segmentation')
     for student in (str(segmentation.STUDENT), 'none'):
-        assert 0 <= segmentation.main(tmp_path, student, scenes=10, iterations=2)['mIoU'] <= 100
-    assert (tmp_path / 'run' / 'iter_2.pth').is_file()
+        assert 0 <= segmentation.main(tmp_path, student, scenes=10, iterations=51)['mIoU'] <= 100
+    assert (tmp_path / 'run' / 'iter_51.pth').is_file()

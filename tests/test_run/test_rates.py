@@ -14,7 +14,7 @@ SCALED = [dict(type='LinearLR', end=50), dict(type='CosineAnnealingLR', begin=50
 
 
 def config(schedule, **paramwise):
-    return Config(dict(param_scheduler=schedule, optim_wrapper=dict(paramwise_cfg=paramwise)))
+    return Config(dict(model=dict(), param_scheduler=schedule, optim_wrapper=dict(paramwise_cfg=paramwise)))
 
 
 @pytest.mark.parametrize(
