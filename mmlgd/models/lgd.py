@@ -235,7 +235,7 @@ class LGD(BaseSelfSupervisor):
         elif compared and places is None:
             raise ConfigError(
                 f'{", ".join(compared)} compare places, but the stored embeddings come without. Train with the live '
-                f'teacher, or take the terms on places out.'
+                f'teacher or a store with places, or take the terms on places out.'
             )
         else:  # stored in half precision
             t = Embedded(*(None if x is None else F.normalize(x.float(), dim=-1) for x in (image, places)))

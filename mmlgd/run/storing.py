@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
+from mmlgd.store.places import check_grid
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
 from mmlgd.utils.configs import read_config
@@ -28,7 +29,7 @@ class StoreResult:
         images (int): Number of images.
         views (int): Augmented views per image.
         bad_images (int): Unreadable images, which were skipped.
-        size (int): Size of all embeddings in bytes.
+        size (int): Size of all embeddings in bytes, those of places included.
         seconds (float): Duration.
     """
 
@@ -47,6 +48,7 @@ def store_teacher(
     views: int,
     seed: int = 0,
     verify: bool = False,
+    places: Optional[str] = None,
     cfg_options: Optional[dict] = None,
     launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
 ) -> StoreResult:
@@ -63,6 +65,8 @@ def store_teacher(
         views (int): Augmented views per image, from 1 to 100,000; epochs use them in turn.
         seed (int): Seed of the views. Defaults to 0.
         verify (bool): Read existing shards, and write damaged ones again.
+        places (str, optional): Keep the teacher's embeddings of the places of each view, too, for terms on places: a
+            grid of rows x columns such as 7x7, or own, the grid of the teacher. Defaults to None: no places.
         cfg_options (dict, optional): Changes to the config, ``key.subkey=value``; a list is ``key="[a,b]"``, without
             spaces.
         launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
@@ -73,6 +77,7 @@ def store_teacher(
     Raises:
         MissingFileError: There is no such config.
         NumberError: ``views`` or ``seed`` is out of its range.
+        ConfigError: ``places`` is no grid.
         StoreError: The folder has another store.
 
     Examples:
@@ -81,6 +86,8 @@ def store_teacher(
         3000
     """
     views, seed = whole('views', 1, MOST_VIEWS)(views), seed_number(seed)
+    if places is not None:
+        check_grid(places)
     cfg = read_config(config)
     cfg.merge_from_dict(cfg_options or {})
     fill_in(cfg)
@@ -91,12 +98,12 @@ def store_teacher(
             torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
     started = time.time()
     with loading_safely(), DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        store = write_store(cfg, out, views, seed, verify)
+        store = write_store(cfg, out, views, seed, verify, places)
     return StoreResult(
         folder=Path(out),
         images=store.num_images,
         views=store.num_views,
         bad_images=len(store.bad_images()),
-        size=sum(file.stat().st_size for file in Path(out, 'shards').glob('*.npy')),
+        size=sum(file.stat().st_size for kind in ('npy', 'places') for file in Path(out, 'shards').glob(f'*.{kind}')),
         seconds=time.time() - started,
     )

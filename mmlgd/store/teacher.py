@@ -42,7 +42,8 @@ class CachedTeacher(BaseTeacher):
 
     @checked_settings
     def __init__(self, store: Union[str, Path], teacher: Optional[dict] = None):
-        self._told = TeacherStore(store).origin()['teacher']
+        kept = TeacherStore(store)
+        self._told, self._places = kept.origin()['teacher'], kept.places
         super().__init__(*(self._told[key] for key in ('embed_dim', 'image_size', 'mean', 'std')))
         self.text_cache = str(store)
         self._named = teacher
@@ -84,7 +85,9 @@ class CachedTeacher(BaseTeacher):
 
     @property
     def has_places(self) -> bool:
-        """bool: Whether the live teacher has places; it is built for the answer."""
+        """bool: Whether the teacher has places; the live one is built for the answer if the store keeps none."""
+        if self._places:
+            return True
         self.prepare()
         return self.live.has_places
 
