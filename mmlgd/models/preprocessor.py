@@ -54,8 +54,8 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
 
         Args:
             data (dict): ``inputs`` (N, 3, H, W) BGR in 0..255; optionally ``data_samples``,
-                ``teacher_embeddings`` (N, D) and ``teacher_places`` (N, h, w, D), and ``augmentation_noise`` (N, M) on
-                the CPU, from which the augmentation makes the views.
+                ``teacher_embeddings`` (N, D) and ``teacher_places`` (N, h, w, D) or names, and ``augmentation_noise``
+                (N, M) on the CPU, from which the augmentation makes the views.
             training (bool): Augment. Defaults to False.
 
         Returns:

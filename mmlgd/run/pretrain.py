@@ -215,7 +215,7 @@ def commands_of(
 def _store_arguments(store: Path, views: Optional[int], dense: bool) -> Optional[list[str]]:
     """Return the options to write the store before training; None if it has all its shards."""
     from mmlgd.store import DESCRIPTION, StoreError, TeacherStore
-    from mmlgd.store.places import OWN
+    from mmlgd.store.asked_places import OWN
 
     seed, places = [], ['--places', OWN] if dense else []
     if (store / DESCRIPTION).is_file():

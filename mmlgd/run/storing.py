@@ -12,7 +12,6 @@ from mmengine.registry import DefaultScope
 
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
-from mmlgd.store.places import check_grid
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
 from mmlgd.utils.configs import read_config
@@ -49,6 +48,7 @@ def store_teacher(
     seed: int = 0,
     verify: bool = False,
     places: Optional[str] = None,
+    places_form: Optional[Literal['embeddings', 'names']] = None,
     cfg_options: Optional[dict] = None,
     launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
 ) -> StoreResult:
@@ -65,8 +65,10 @@ def store_teacher(
         views (int): Augmented views per image, from 1 to 100,000; epochs use them in turn.
         seed (int): Seed of the views. Defaults to 0.
         verify (bool): Read existing shards, and write damaged ones again.
-        places (str, optional): Keep the teacher's embeddings of the places of each view, too, for terms on places: a
-            grid of rows x columns such as 7x7, or own, the grid of the teacher. Defaults to None: no places.
+        places (str, optional): Keep the teacher's places of each view, too, for terms on places: a grid of rows x
+            columns such as 7x7, or own, the grid of the teacher. Defaults to None: no places.
+        places_form (str, optional): What is kept of a place: embeddings, for any terms and names; or names, the 8 most
+            likely names, in far fewer bytes, if all terms on places read class names. Defaults to None: embeddings.
         cfg_options (dict, optional): Changes to the config, ``key.subkey=value``; a list is ``key="[a,b]"``, without
             spaces.
         launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
@@ -77,7 +79,7 @@ def store_teacher(
     Raises:
         MissingFileError: There is no such config.
         NumberError: ``views`` or ``seed`` is out of its range.
-        ConfigError: ``places`` is no grid.
+        ConfigError: ``places`` is no grid, or the loss of the config needs more than names of places.
         StoreError: The folder has another store.
 
     Examples:
@@ -86,8 +88,6 @@ def store_teacher(
         3000
     """
     views, seed = whole('views', 1, MOST_VIEWS)(views), seed_number(seed)
-    if places is not None:
-        check_grid(places)
     cfg = read_config(config)
     cfg.merge_from_dict(cfg_options or {})
     fill_in(cfg)
@@ -98,7 +98,7 @@ def store_teacher(
             torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
     started = time.time()
     with loading_safely(), DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        store = write_store(cfg, out, views, seed, verify, places)
+        store = write_store(cfg, out, views, seed, verify, places, places_form)
     return StoreResult(
         folder=Path(out),
         images=store.num_images,

@@ -81,7 +81,7 @@ class StoredTeacherDataset(SeededViews):
 
         Returns:
             dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length; with ``places``,
-            ``teacher_places`` (h, w, D) likewise.
+            ``teacher_places`` (h, w, D) likewise, or (h, w, M, 2) names.
 
         Raises:
             BadImageError: The image is bad, was bad when the store was written, or has changed since.
@@ -94,7 +94,7 @@ class StoredTeacherDataset(SeededViews):
         if image in self._left_out and not embedding.any():
             reason = self._left_out[image]
             raise BadImageError.of(path, f'it was left out when the teacher store was written ({reason})')
-        places = None if self._kept is None else self.store.places_of(row).copy()
+        places = None if self._kept is None else self.store.places_of(row)
         usable = usable_rows(embedding[None]).all() and (places is None or self._kept.usable(places[None]).all())
         if not usable:
             raise StoreError(
@@ -111,7 +111,7 @@ class StoredTeacherDataset(SeededViews):
             )
         sample['teacher_embeddings'] = embedding
         if places is not None:
-            sample['teacher_places'] = torch.from_numpy(places)
+            sample['teacher_places'] = self._kept.tensor_of(places)
         return sample
 
 

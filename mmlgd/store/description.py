@@ -55,7 +55,7 @@ _SIZES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'views': ('a whole number > 0', _whole(1)),
     'images.count': ('a whole number > 0', _whole(1)),
     'teacher.embed_dim': ('a whole number > 0', _whole(1, 2**20)),
-    'places': ('null, or a grid of two whole numbers > 0 and a form', are_kept_places),
+    'places': ('null, or a grid of two whole numbers > 0 and a form, with its names', are_kept_places),
 }
 # Training from a store reads these entries as well.
 _ORIGIN: dict[str, tuple[str, Callable[[Any], bool]]] = {

@@ -40,7 +40,7 @@ class TeacherStore:
 
         store.json          how the rows were made: teacher, images, augmentation, probes
         shards/00000.npy    float16 (rows, D), in order; memory-mapped
-        shards/00000.places float16 (rows, h, w, D), only in a store with places; likewise
+        shards/00000.places float16 (rows, h, w, D), or names (rows, h, w, M); only in a store with places; likewise
         shards/00000.files  uint32, for each row the digest of its image file
         shards/00000.crc32  the checksums of all, written when the shard is complete
         shards/00000.bad    only if some of its images were bad: their numbers and the reasons; their rows are zero
@@ -202,8 +202,8 @@ class TeacherStore:
                 their numbers.
             files (np.ndarray, optional): (rows,), for each row the digest of its file, see
                 :func:`~mmlgd.store.file_digest`. Defaults to None: later changes of files cannot be detected.
-            places (np.ndarray, optional): (rows, h, w, D) float16, unit rows, for a store with places. Defaults to
-                None: the store has none.
+            places (np.ndarray, optional): (rows, h, w, D) float16, unit rows, or (rows, h, w, M) names, for a store
+                with places. Defaults to None: the store has none.
 
         Raises:
             StoreError: A row or place is zero or not finite; the message names teacher, image and view.
@@ -270,7 +270,7 @@ class TeacherStore:
             row (int): ``view * images + image``, of a store with places.
 
         Returns:
-            np.ndarray: (h, w, D) float16, of about unit length.
+            np.ndarray: (h, w, D) float16, of about unit length; or (h, w, M) names and their probabilities.
 
         Raises:
             StoreError: As for the embedding.
@@ -317,11 +317,12 @@ class TeacherStore:
             written = read_small(self._checksum_file(shard), _CHECKSUMS).decode()
         except Exception as error:  # damaged bytes can fail anywhere in the parser of the header
             return f'cannot be read ({error})'
-        for part, expected in zip((rows, places), self._shapes(shard)):
+        dtypes = np.float16, self.places and self.places.dtype
+        for part, expected, dtype in zip((rows, places), self._shapes(shard), dtypes):
             if part is None:
                 continue
-            if part.shape != expected or part.dtype != np.float16 or not part.flags.c_contiguous:
-                return f'has rows {part.dtype} {part.shape} instead of float16 {expected}'
+            if part.shape != expected or part.dtype != dtype or not part.flags.c_contiguous:
+                return f'has rows {part.dtype} {part.shape} instead of {np.dtype(dtype)} {expected}'
         if _checksums(rows, files, places) != written.strip() or (files is not None and len(files) != len(rows)):
             return 'differs from its checksum'
         self._shards[shard] = _Shard(rows, files, places)

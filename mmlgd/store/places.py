@@ -1,21 +1,49 @@
 """What a store keeps of the places of each view, beside the embedding of the view."""
 
-import re
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, Optional
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmlgd.errors import ConfigError, brief
+from mmlgd.errors import ConfigError
+from mmlgd.models.place_names import BEST, best_names, usable_places
 from mmlgd.models.places import to_grid
-from mmlgd.models.teachers import BaseTeacher
-from mmlgd.models.teachers.base import no_places
-from mmlgd.utils.numerics import usable_rows
 
-_MOST = 1024  # rows or columns of a grid
-OWN = 'own'  # stands for the grid of the teacher
+FORMS = ('embeddings', 'names')
+MOST = 1024  # rows or columns of a grid
+_NAME = np.dtype([('name', '<u2'), ('probability', '<f2')])
+MOST_NAMES = 2**16
+
+
+@dataclass(frozen=True)
+class KeptNames:
+    """The names by which places are kept.
+
+    Attributes:
+        count (int): K, how many class names there are.
+        digest (str): Of the class names and their templates.
+        temperature (float): The teacher's temperature, of which the probabilities are.
+    """
+
+    count: int
+    digest: str
+    temperature: float
+
+    @classmethod
+    def of(cls, loss: nn.Module, text: nn.Module) -> 'KeptNames':
+        """Read them from the loss and the textual bank of a model.
+
+        Raises:
+            ConfigError: The loss needs more than names, see :meth:`~mmlgd.DistillationLoss.names_temperature`.
+        """
+        texts = json.dumps([text.class_names, text.templates])
+        digest = hashlib.sha256(texts.encode(errors='surrogateescape')).hexdigest()[:16]
+        return cls(len(text.class_names), digest, loss.names_temperature())
 
 
 @dataclass(frozen=True)
@@ -25,106 +53,129 @@ class KeptPlaces:
     Attributes:
         grid (Tuple[int, int]): h and w.
         embed_dim (int): D of the teacher.
+        names (KeptNames, optional): Keep the most likely of these names of each place. None: its embedding.
     """
 
     grid: tuple[int, int]
     embed_dim: int
+    names: Optional[KeptNames] = None
 
     @classmethod
     def of(cls, description: dict) -> Optional['KeptPlaces']:
         """Read them from the content of ``store.json``; None for a store without places."""
         told = description.get('places')
-        return told and cls(tuple(told['grid']), description['teacher']['embed_dim'])
+        if not told:
+            return None
+        names = KeptNames(**told['names']) if told['form'] == 'names' else None
+        return cls(tuple(told['grid']), description['teacher']['embed_dim'], names)
 
     def told(self) -> dict:
         """Describe them for ``store.json``."""
-        return dict(grid=list(self.grid), form='embeddings')
+        names = dict(names=asdict(self.names)) if self.names else {}
+        return dict(grid=list(self.grid), form=self.form, **names)
+
+    @property
+    def form(self) -> str:
+        """str: ``'embeddings'`` or ``'names'``."""
+        return FORMS[self.names is not None]
 
     @property
     def options(self) -> list[str]:
         """List[str]: Options of ``mmlgd store`` that keep the same."""
-        return ['--places', '{}x{}'.format(*self.grid)]
+        return ['--places', '{}x{}'.format(*self.grid), '--places-form', self.form]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Tuple[int, ...]: What is kept of one view."""
-        return (*self.grid, self.embed_dim)
+        """Tuple[int, ...]: What is kept of one view: (h, w, D), or (h, w, M) names."""
+        return (*self.grid, min(BEST, self.names.count) if self.names else self.embed_dim)
 
-    def rows_of(self, places: Tensor) -> np.ndarray:
+    @property
+    def dtype(self) -> np.dtype:
+        """np.dtype: Float16; or a name, its number as uint16 and its probability as float16."""
+        return _NAME if self.names else np.dtype(np.float16)
+
+    def rows_of(self, places: Tensor, bank: Tensor) -> np.ndarray:
         """Bring places of the teacher to what is kept.
 
         Args:
             places (Tensor): (N, h', w', D), unit rows.
+            bank (Tensor): (K, D), embeddings of the class names.
 
         Returns:
-            np.ndarray: (N, h, w, D) float16.
+            np.ndarray: (N, h, w, D) float16, or (N, h, w, M) names.
         """
-        return to_grid(places, self.grid).half().cpu().numpy()
+        places = to_grid(places, self.grid)
+        if not self.names:
+            return places.half().cpu().numpy()
+        best = best_names(places, bank, self.names.temperature).cpu().numpy()
+        rows = np.empty(best.shape[:-1], self.dtype)
+        rows['name'], rows['probability'] = best[..., 0], best[..., 1]
+        return rows
 
-    def usable(self, rows: np.ndarray) -> np.ndarray:
-        """Check for each view that all of its places have about unit length.
+    def tensor_of(self, rows: np.ndarray) -> Tensor:
+        """Bring what is kept to what a loss takes.
 
         Args:
-            rows (np.ndarray): (N, h, w, D) float16.
+            rows (np.ndarray): Of :meth:`rows_of`; any number of axes before.
+
+        Returns:
+            Tensor: (..., h, w, D) float16, or (..., h, w, M, 2) float32 names, see
+            :func:`~mmlgd.models.place_names.best_names`.
+        """
+        if not self.names:
+            return torch.from_numpy(rows.copy())
+        return torch.from_numpy(np.stack([rows['name'], rows['probability']], axis=-1).astype(np.float32))
+
+    def usable(self, rows: np.ndarray) -> np.ndarray:
+        """Check for each view that all of its places are embeddings of about unit length, or names that there are.
+
+        Args:
+            rows (np.ndarray): (N, h, w, D), see :meth:`rows_of`.
 
         Returns:
             np.ndarray: (N,) bool.
         """
-        return usable_rows(torch.from_numpy(rows)).flatten(1).all(dim=1).numpy()
+        known = (rows['name'] < self.names.count).all(axis=(1, 2, 3)) if self.names else True
+        # View by view: a shard can fill much of the memory, and this takes a copy.
+        return known & np.array([bool(usable_places(self.tensor_of(one)[None]).all()) for one in rows])
+
+    def check(self, loss: nn.Module, text: nn.Module) -> None:
+        """Refuse a loss that needs more than what is kept, or other names.
+
+        Args:
+            loss (nn.Module): The list of terms of a model.
+            text (nn.Module): Its textual bank.
+
+        Raises:
+            ConfigError: Names are kept, and a term needs embeddings; or the names or their temperature are others, the
+                message says which.
+        """
+        if not self.names:
+            return
+        here, found = KeptNames.of(loss, text), ''
+        if here.temperature != self.names.temperature:
+            found = f'at the teacher_temperature {self.names.temperature:g}, and this run has {here.temperature:g}'
+        elif here != self.names:
+            found = f'of {self.names.count} class names, and this run has {here.count} others, or other templates'
+        if found:
+            raise ConfigError(
+                f'The store keeps names of places {found}. Use the settings that it was written with, or write another '
+                f'store with mmlgd store --places-form names, or embeddings, which go with any names.'
+            )
 
 
 def are_kept_places(value: Any) -> bool:
-    """Check the entry ``places`` of ``store.json``: None, or a grid and a form."""
+    """Check the entry ``places`` of ``store.json``: None, or a grid and a form, and names for names."""
     if value is None:
         return True
-    grid = value.get('grid') if isinstance(value, dict) else None
-    sides = isinstance(grid, list) and len(grid) == 2 and all(type(x) is int and 0 < x <= _MOST for x in grid)
-    return sides and value.get('form') == 'embeddings'
+    grid, form = (value.get('grid'), value.get('form')) if isinstance(value, dict) else (None, None)
+    sides = isinstance(grid, list) and len(grid) == 2 and all(type(x) is int and 0 < x <= MOST for x in grid)
+    return sides and (form == 'embeddings' or form == 'names' and _are_names(value.get('names')))
 
 
-def check_grid(places: str) -> None:
-    """Refuse a grid that cannot be read.
-
-    Args:
-        places (str): ``'7x7'``, or ``'own'`` for the grid of the teacher.
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    _grid_of(places)
-
-
-def kept_places(places: str, teacher: BaseTeacher) -> KeptPlaces:
-    """Decide what a store keeps of the places of a teacher.
-
-    Args:
-        places (str): The grid, see :func:`check_grid`.
-        teacher (BaseTeacher): The teacher.
-
-    Returns:
-        KeptPlaces: With the grid in numbers.
-
-    Raises:
-        ConfigError: The grid cannot be read.
-        TeacherError: The teacher has no places.
-    """
-    grid = _grid_of(places)
-    if not teacher.has_places:
-        raise no_places(teacher.tower_name)
-    if grid is None:  # a teacher brings images of any size to its own
-        image = torch.zeros(1, 3, *teacher.image_size, device=teacher.mean.device)
-        grid = tuple(teacher.encode_places(image).shape[1:3])
-    return KeptPlaces(grid, teacher.embed_dim)
-
-
-def _grid_of(places: str) -> Optional[tuple[int, int]]:
-    if places == OWN:
-        return None
-    found = re.fullmatch(r'(\d{1,4})x(\d{1,4})', places)
-    grid = tuple(map(int, found.groups())) if found else (0, 0)
-    if not all(0 < side <= _MOST for side in grid):
-        raise ConfigError(
-            f'--places: expected rows x columns such as 7x7, up to {_MOST}x{_MOST}, or {OWN} for the grid of the '
-            f'teacher; got {brief(places)!r}.'
-        )
-    return grid
+def _are_names(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) != {'count', 'digest', 'temperature'}:
+        return False
+    count, digest, temperature = (value[key] for key in ('count', 'digest', 'temperature'))
+    is_count = type(count) is int and 0 < count <= MOST_NAMES
+    return is_count and isinstance(digest, str) and isinstance(temperature, Real) and 0 < temperature < 1e6

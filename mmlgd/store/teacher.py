@@ -5,7 +5,7 @@ from typing import Optional, Union
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmlgd.checkpoints.configs import buildable
 from mmlgd.checkpoints.teacher_ids import teacher_to_build
@@ -90,6 +90,23 @@ class CachedTeacher(BaseTeacher):
             return True
         self.prepare()
         return self.live.has_places
+
+    def check_places(self, loss: nn.Module, text: nn.Module) -> None:
+        """Refuse what the places in the store are not enough for; without such, ask the live teacher.
+
+        Args:
+            loss (nn.Module): The model's list of terms.
+            text (nn.Module): Its textual bank.
+
+        Raises:
+            ConfigError: The store keeps names of places, and a term needs embeddings, or the run has other names or
+                another temperature.
+            TeacherError: The store keeps no places, and the live teacher has none.
+        """
+        if self._places:
+            self._places.check(loss, text)
+        else:
+            super().check_places(loss, text)
 
     def free_text_tower(self) -> None:
         """Drop the live teacher, which was built for names. The next one is for images and has no text tower."""

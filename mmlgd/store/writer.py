@@ -31,10 +31,10 @@ from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
 
+from .asked_places import check_places, kept_places
 from .description import StoreError
 from .fingerprint import difference, difference_of_views, libraries, plain, probe_views, survey_images
 from .layout import DESCRIPTION, TeacherStore
-from .places import kept_places
 from .views import SeededViews
 
 
@@ -45,6 +45,7 @@ def write_store(
     seed: int = 0,
     verify: bool = False,
     places: Optional[str] = None,
+    places_form: Optional[str] = None,
 ) -> TeacherStore:
     """Run a config's teacher over V augmented views of each of its images, and keep the embeddings.
 
@@ -57,15 +58,17 @@ def write_store(
         views (int): V > 0.
         seed (int): Another seed gives other views; from 0 to 2**32 - 1. Defaults to 0.
         verify (bool): Read existing shards and write damaged ones again. Defaults to False.
-        places (str, optional): Keep embeddings of the places of each view, too, in a grid of rows x columns such as
-            ``'7x7'``, or ``'own'``, the grid of the teacher. Defaults to None: no places.
+        places (str, optional): Keep the places of each view, too, in a grid of rows x columns such as ``'7x7'``, or
+            ``'own'``, the grid of the teacher. Defaults to None: no places.
+        places_form (str, optional): ``'embeddings'``, or ``'names'``, the 8 most likely of each place, for a loss whose
+            terms on places read the text bank alone. Defaults to None: embeddings.
 
     Returns:
         TeacherStore: The store, complete.
 
     Raises:
         ConfigError: The folder lies inside the folder of images, ``views`` or ``seed`` is out of its range, or
-            ``places`` is no grid.
+            ``places`` is no grid, or the loss needs more than names of places.
         TeacherError: The teacher has no places.
         StoreError: The folder holds a different store, or the teacher gives a zero or broken embedding.
         BadImageError: An image is bad, and the data set's policy is ``'raise'``.
@@ -75,17 +78,24 @@ def write_store(
         OtherRankError: Another rank had one of these errors.
     """
     seed_number(seed)
+    check_places(places, places_form)
     if images := folder_of(cfg.train_dataloader.dataset):
         require_outside(folder, images, 'The store', '--out')
     with ExitStack() as held:
         with fail_together():
             if dist.is_main_process():
                 held.enter_context(sole_writer(folder))
-        return _write_store(cfg, folder, views, seed, verify, places)
+        return _write_store(cfg, folder, views, seed, verify, places, places_form)
 
 
 def _write_store(
-    cfg: Config, folder: Union[str, Path], views: int, seed: int, verify: bool, places: Optional[str]
+    cfg: Config,
+    folder: Union[str, Path],
+    views: int,
+    seed: int,
+    verify: bool,
+    places: Optional[str],
+    places_form: Optional[str],
 ) -> TeacherStore:
     model_cfg = copy.deepcopy(cfg.model)
     model_cfg.text.cache_dir = str(folder)
@@ -109,7 +119,7 @@ def _write_store(
         images=survey_images(dataset.images),
         pipeline=plain(pipeline_of(cfg.train_dataloader.dataset)),
         augmentation=plain(_augmentation(cfg)),
-        places=kept_places(places, model.teacher).told() if places else None,
+        places=kept_places(places, places_form, model).told() if places else None,
     )
     with fail_together():
         if dist.is_main_process():
@@ -292,7 +302,7 @@ def _full_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: S
                 inputs = inputs.contiguous(memory_format=model.memory_format)
                 t = model.teacher.encode(inputs, places=store.places is not None)
             files = np.array([sample.file_digest for sample in batch['data_samples']])
-            places = [store.places.rows_of(t.places)] if store.places else []
+            places = [store.places.rows_of(t.places, model.textual_bank.bank)] if store.places else []
             done.append((t.image.cpu().numpy(), files, *places))
             progress.update(len(inputs))
             while shards and sum(len(parts[0]) for parts in done) >= (size := len(store.rows_of(shards[0]))):

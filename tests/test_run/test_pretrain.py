@@ -396,7 +396,18 @@ def test_a_store_of_a_dense_run_keeps_the_places_of_the_teacher(pretrain, tmp_pa
     assert len(pretrain(dense=True, recipe='paper', store=store, cfg_options=PLAIN).commands) == 1
     (store / 'shards/00000.crc32').unlink()  # a writer that was stopped goes on with the same grid
     command = pretrain(dense=True, recipe='paper', store=store, cfg_options=PLAIN).commands[0]
-    assert command[5:] == ['--seed', '0', '--places', '2x2', '--views', '1', '--out', str(store)]
+    assert command[5:] == [
+        '--seed',
+        '0',
+        '--places',
+        '2x2',
+        '--places-form',
+        'embeddings',
+        '--views',
+        '1',
+        '--out',
+        str(store),
+    ]
 
 
 def test_a_store_is_written_until_it_is_complete_and_keeps_its_views(pretrain, names, tmp_path):

@@ -1,6 +1,7 @@
 """A teacher store with places: what is kept comes back, survives kills, and gives the losses of the live teacher."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from mmlgd.models.places import to_grid
 from mmlgd.models.teachers.base import TeacherError
 from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import SeededViews, StoredTeacherDataset, StoreError, TeacherStore
-from mmlgd.store.places import check_grid, kept_places
+from mmlgd.store.asked_places import check_places, kept_places
 from mmlgd.store.writer import use_store, write_store
 from tests import ROOT, children
 
@@ -56,9 +57,18 @@ def stores(recipe, tmp_path_factory):
     return {grid: write_store(Config.fromfile(recipe), folder / grid, VIEWS, places=grid) for grid in ('own', '3x1')}
 
 
-def create(folder, images=700, grid=(2, 3), d=4):
+@pytest.fixture
+def by_name(cfg):
+    """The config without terms that need more of the teacher's places than their names."""
+    del cfg.model['place_queue']
+    cfg.model.loss.terms = [dict(bank='text'), NAMES]
+    return cfg
+
+
+def create(folder, images=700, grid=(2, 3), d=4, form='embeddings'):
     described = dict(views=2, images=dict(count=images), teacher=dict(embed_dim=d))
-    return TeacherStore.create(folder, dict(described, places=dict(grid=list(grid), form='embeddings')))
+    names = dict(names=dict(count=9, digest='0', temperature=0.1)) if form == 'names' else {}
+    return TeacherStore.create(folder, dict(described, places=dict(grid=list(grid), form=form, **names)))
 
 
 def places_of(n, grid=(2, 3), d=4, seed=0):
@@ -82,6 +92,31 @@ def test_places_come_back_in_half_precision(tmp_path):
     expected = np.concatenate([places_of(len(store.rows_of(k)), seed=k) for k in range(2)])
     assert all(np.array_equal(store.places_of(row), expected[row]) for row in (0, 1023, 1024, 1399))
     assert store.missing(verify=True) == [] and store.places.grid == (2, 3)
+
+
+def names_of(n, grid=(2, 3), seed=0):
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((n, *grid, 8), [('name', '<u2'), ('probability', '<f2')])
+    rows['name'], rows['probability'] = rng.integers(0, 9, rows.shape), rng.dirichlet(np.ones(8), rows.shape[:-1])
+    return rows
+
+
+def test_names_come_back_with_their_probabilities(tmp_path):
+    store, expected = create(tmp_path, form='names'), names_of(1024)
+    store.write(0, unit(1024), places=expected)
+    read = TeacherStore(tmp_path)
+    assert all(np.array_equal(read.places_of(row), expected[row]) for row in (0, 500, 1023))
+    assert 0 < (tmp_path / 'shards/00000.places').stat().st_size - 1024 * 6 * 32 < 300  # 32 bytes for each place
+    loaded = read.places.tensor_of(expected[:3])
+    assert loaded.shape == (3, 2, 3, 8, 2) and np.array_equal(loaded[..., 0].numpy(), expected[:3]['name'])
+    expected['name'][7, 1, 1, 3] = 9
+    with pytest.raises(StoreError, match='for 1 views of shard 0, first for image 7, view 0'):
+        store.write(0, unit(1024), places=expected)
+    for damaged in (names_of(1024, (3, 2)), places_of(1024)):
+        with (tmp_path / 'shards/00000.places').open('wb') as file:
+            np.save(file, damaged)
+        with pytest.raises(StoreError, match='(?s)Shard 0 .* has rows .* instead of'):
+            TeacherStore(tmp_path).places_of(0)
 
 
 @children.in_one_worker
@@ -136,7 +171,17 @@ def test_an_unusable_place_is_named_and_not_stored(tmp_path, value):
     assert store.missing() == [0]
 
 
-@pytest.mark.parametrize('places', [dict(grid=[0, 2], form='embeddings'), dict(grid=[2, 2], form='x'), [2, 2], {}])
+UNREADABLE = [
+    dict(grid=[0, 2], form='embeddings'),
+    dict(grid=[2, 2], form='x'),
+    dict(grid=[2, 2], form='names'),
+    dict(grid=[2, 2], form='names', names=dict(count=9, digest='0', temperature='hot')),
+    [2, 2],
+    {},
+]
+
+
+@pytest.mark.parametrize('places', UNREADABLE)
 def test_a_damaged_description_is_refused(tmp_path, places):
     create(tmp_path)
     file = tmp_path / 'store.json'
@@ -145,10 +190,17 @@ def test_a_damaged_description_is_refused(tmp_path, places):
         TeacherStore(tmp_path)
 
 
+@pytest.mark.parametrize('form', ['embeddings', 'names'])
 @pytest.mark.parametrize('grid', ['own', '3x1'])
-def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, stores, grid, monkeypatch):
+def test_stored_training_has_the_loss_of_live_training_on_the_same_views(
+    request, cfg, stores, grid, form, monkeypatch, tmp_path
+):
     """Steps of both, banks included, on replayed views; stored numbers differ by half precision's rounding."""
     store = stores[grid]
+    if form == 'names':
+        request.getfixturevalue('by_name')
+        store = write_store(cfg, tmp_path, VIEWS, places=grid, places_form=form)
+        assert store.places.form == 'names' and store.places.shape[-1] == 3  # three names, and all of them are kept
     assert store.places.grid == {'own': (2, 2), '3x1': (3, 1)}[grid]
     live = MODELS.build(cfg.model).train()
     encode = live.teacher.encode
@@ -175,7 +227,8 @@ def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, st
         assert set(expected) == set(losses) and 'loss_place_textual' in losses
         for key in expected:
             torch.testing.assert_close(losses[key], expected[key], rtol=3e-3, atol=3e-3)
-    torch.testing.assert_close(stored.place_queue.bank, live.place_queue.bank, rtol=0, atol=2e-3)
+    if form == 'embeddings':
+        torch.testing.assert_close(stored.place_queue.bank, live.place_queue.bank, rtol=0, atol=2e-3)
     assert stored.teacher.live is None
 
 
@@ -220,10 +273,45 @@ def test_a_store_without_places_is_refused_with_the_command_that_writes_them(cfg
         StoredTeacherDataset(tmp_path, cfg.train_dataloader.dataset, places=True)
 
 
+def test_names_are_refused_where_they_are_not_enough_or_others(cfg, by_name, recipe, tmp_path):
+    store = tmp_path / 'store'
+    with pytest.raises(ConfigError, match='loss_place_queue, .* need embeddings of places.*--places-form embeddings'):
+        write_store(Config.fromfile(recipe), store, 1, places='own', places_form='names')
+    assert not (store / 'store.json').exists()
+    write_store(by_name, store, 1, places='own', places_form='names')
+    dense = Config.fromfile(recipe)
+    use_store(by_name, store), use_store(dense, store)
+    assert MODELS.build(by_name.model).teacher.live is None
+    with pytest.raises(ConfigError, match='loss_place_queue, .* need embeddings of places.*--places-form embeddings'):
+        MODELS.build(dense.model)
+    by_name.model.loss.terms[1].teacher_temperature = 0.02
+    with pytest.raises(ConfigError, match='at the teacher_temperature 0.0125, and this run has 0.02'):
+        MODELS.build(by_name.model)
+    by_name.model.loss.terms[1].teacher_temperature = 0.0125
+    by_name.model.text.vocabulary = ['cat', 'tree', 'dog']
+    with pytest.raises(ConfigError, match='of 3 class names, and this run has 3 others, or other templates'):
+        MODELS.build(by_name.model)
+
+
+def test_training_from_names(by_name, tmp_path):
+    mmlgd.store_teacher(by_name, out=tmp_path / 'store', views=1, places='2x1', places_form='names')
+    by_name.train_cfg.max_epochs = 1
+    result = mmlgd.train(by_name, store=tmp_path / 'store', work_dir=tmp_path / 'run')
+    assert result.checkpoint.is_file()
+
+
+def test_a_form_needs_a_grid(cfg, tmp_path):
+    with pytest.raises(ConfigError, match='--places-form names needs a grid: add --places 7x7'):
+        mmlgd.store_teacher(cfg, out=tmp_path / 'store', views=1, places_form='names')
+    with pytest.raises(ConfigError, match="expected embeddings or names, got 'pixels'"):
+        write_store(cfg, tmp_path / 'store', 1, places='2x2', places_form='pixels')
+    assert not (tmp_path / 'store').exists()
+
+
 @pytest.mark.parametrize('grid', ['7', '7x', '0x7', '7x2000', '7 x 7', '-1x2', ''])
 def test_what_is_no_grid_is_refused(cfg, grid, tmp_path):
     with pytest.raises(ConfigError, match='expected rows x columns such as 7x7'):
-        check_grid(grid)
+        check_places(grid, None)
     with pytest.raises(ConfigError, match='expected rows x columns such as 7x7'):
         mmlgd.store_teacher(cfg, out=tmp_path / 'store', views=1, places=grid)
     assert not (tmp_path / 'store').exists()
@@ -232,7 +320,7 @@ def test_what_is_no_grid_is_refused(cfg, grid, tmp_path):
 def test_a_teacher_without_places_is_refused_by_name(cfg, monkeypatch):
     monkeypatch.setattr('mmlgd.models.teachers.openclip.open_clip_places', lambda *_, **__: None)
     with pytest.raises(TeacherError, match=r'The image tower of .* has no places'):
-        kept_places('2x2', MODELS.build(cfg.model.teacher))
+        kept_places('2x2', None, SimpleNamespace(teacher=MODELS.build(cfg.model.teacher)))
 
 
 def test_places_of_a_bad_image_are_zero(tmp_path):
