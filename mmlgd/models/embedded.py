@@ -13,7 +13,8 @@ class Embedded(NamedTuple):
 
     Attributes:
         image (Tensor): (N, D), unit rows.
-        places (Tensor, optional): (N, h, w, D), unit rows, row by row from the top left. None if nobody asked for them.
+        places (Tensor, optional): (N, h, w, D), unit rows, row by row from the top left; of a teacher from a store of
+            names also (N, h, w, M, 2), see :func:`~mmlgd.models.place_names.best_names`. None if nobody asked for them.
     """
 
     image: Tensor
@@ -30,7 +31,7 @@ class Embedded(NamedTuple):
         Returns:
             Drawn: The same embeddings, and the draw.
         """
-        total = self.places.shape[:-1].numel()
+        total = self.places.shape[:3].numel()
         return Drawn(*self, torch.randperm(total, device=self.places.device)[:count])
 
 
@@ -39,7 +40,7 @@ class Drawn(NamedTuple):
 
     Attributes:
         image (Tensor): (N, D), unit rows.
-        places (Tensor): (N, h, w, D), unit rows.
+        places (Tensor): (N, h, w, D), unit rows, or names of a teacher, likewise.
         rows (Tensor): (P,) int64, the drawn rows of all N·h·w places.
 
     Examples:
@@ -58,6 +59,6 @@ class Drawn(NamedTuple):
         """Pick the drawn places.
 
         Returns:
-            Tensor: (P, D), unit rows, in the order of the draw.
+            Tensor: (P, D), unit rows, or (P, M, 2) names, in the order of the draw.
         """
         return self.places.flatten(0, 2).index_select(0, self.rows)

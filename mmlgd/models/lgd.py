@@ -19,9 +19,9 @@ from .compilation import compile_module
 from .embedded import Drawn, Embedded
 from .losses import DistillationLoss
 from .necks import fit_neck
+from .place_names import are_names
 from .places import fit_places
 from .teachers import BaseTeacher
-from .teachers.base import no_places
 from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
 
@@ -128,8 +128,8 @@ class LGD(BaseSelfSupervisor):
         )
         self.criterion.check_banks(self.banks)
         compared = ', '.join(self.criterion.needs_places)
-        if compared and not teacher.has_places:
-            raise no_places(teacher.tower_name)
+        if compared:
+            teacher.check_places(self.criterion, self.textual_bank)
         require(
             places is None or bool(compared), 'No term compares places: leave model.places out, or add on="places".'
         )
@@ -205,7 +205,7 @@ class LGD(BaseSelfSupervisor):
             teacher_embeddings (Tensor, optional): (N, D) of these very views, from a store. Defaults to None: the
                 teacher computes them.
             teacher_places (Tensor, optional): (N, h, w, D) of these very views, beside ``teacher_embeddings``, if terms
-                compare places. Defaults to None.
+                compare places; or their names (N, h, w, M, 2), if terms need no more. Defaults to None.
 
         Returns:
             Dict[str, Tensor]: A scalar for each term, for the paper's ``loss_visual`` and ``loss_textual``; they sum
@@ -235,10 +235,12 @@ class LGD(BaseSelfSupervisor):
         elif compared and places is None:
             raise ConfigError(
                 f'{", ".join(compared)} compare places, but the stored embeddings come without. Train with the live '
-                f'teacher, or take the terms on places out.'
+                f'teacher or a store with places, or take the terms on places out.'
             )
         else:  # stored in half precision
-            t = Embedded(*(None if x is None else F.normalize(x.float(), dim=-1) for x in (image, places)))
+            if places is not None and not are_names(places):
+                places = F.normalize(places.float(), dim=-1)
+            t = Embedded(F.normalize(image.float(), dim=-1), places)
         return t.draw(self.criterion.places) if compared else t
 
     @torch.no_grad()

@@ -13,6 +13,7 @@ from mmlgd.utils.validation import checked_settings, require
 from .bankless_terms import CosineTerm
 from .base_bank import BankRows
 from .embedded import Drawn, Embedded
+from .place_names import are_names
 from .places import to_grid
 from .terms import CrossEntropyTerm, Term
 
@@ -86,6 +87,31 @@ class DistillationLoss(nn.Module):
         """float: The same for the teacher's scores, else 0.01."""
         return next((term.teacher_temperature for term in self._sharpened()), 0.01)
 
+    def names_temperature(self) -> float:
+        """Find the temperature of the teacher's names of places, for a loss that needs nothing else of its places.
+
+        Returns:
+            float: The teacher's temperature of the terms on places.
+
+        Raises:
+            ConfigError: No term compares places, one of them needs embeddings, or they have several temperatures.
+        """
+        terms = [term for term in self.terms if term.on == 'places' and term.weight > 0]
+        others = [term.name for term in terms if not term.takes_names]
+        require(bool(terms), 'No term compares places: add dict(bank="text", on="places"), or keep no names of places.')
+        require(
+            not others,
+            f'{", ".join(others)} need embeddings of places, and names of them do for dict(bank="text", on="places") '
+            f'alone. Write a store with --places-form embeddings, or take these terms out.',
+        )
+        temperatures = sorted({term.teacher_temperature for term in terms})
+        require(
+            len(temperatures) == 1,
+            f'{", ".join(term.name for term in terms)} have the teacher_temperature {temperatures}, and names of '
+            f'places are kept at one. Set the same, or write a store with --places-form embeddings.',
+        )
+        return temperatures[0]
+
     def check_banks(self, banks: Collection[str]) -> None:
         """Check the terms against the banks of a model when it is built.
 
@@ -155,7 +181,8 @@ class DistillationLoss(nn.Module):
                 f'{", ".join(self.needs_places)} compare places, but the {who} comes without: pass '
                 f'Embedded(image, places).',
             )
-        if (s.places.shape[0], s.places.shape[-1]) != (t.places.shape[0], t.places.shape[-1]):
+        fits = len(s.places) == len(t.places) and (are_names(t.places) or s.places.shape[-1] == t.places.shape[-1])
+        if not fits:
             raise ValueError(
                 f'Expected places of the same images (N, h, w, D), got student {tuple(s.places.shape)}, teacher '
                 f'{tuple(t.places.shape)}.'

@@ -54,12 +54,13 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
 
         Args:
             data (dict): ``inputs`` (N, 3, H, W) BGR in 0..255; optionally ``data_samples``,
-                ``teacher_embeddings`` (N, D), and ``augmentation_noise`` (N, M) on the CPU, from which the augmentation
-                makes the views.
+                ``teacher_embeddings`` (N, D) and ``teacher_places`` (N, h, w, D) or names, and ``augmentation_noise``
+                (N, M) on the CPU, from which the augmentation makes the views.
             training (bool): Augment. Defaults to False.
 
         Returns:
-            dict: ``inputs`` (N, 3, H, W) float32, and ``data_samples`` and ``teacher_embeddings`` if they were given.
+            dict: ``inputs`` (N, 3, H, W) float32, and ``data_samples``, ``teacher_embeddings`` and ``teacher_places``
+            if they were given.
 
         Raises:
             TypeError: There is an augmentation, and ``inputs`` are not a stacked batch.
@@ -79,8 +80,9 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
             views = super().forward(pair, training)
         if 'data_samples' not in data:
             del views['data_samples']
-        if 'teacher_embeddings' in data:
-            views['teacher_embeddings'] = data['teacher_embeddings'].to(self.device, non_blocking=True)
+        for name in ('teacher_embeddings', 'teacher_places'):
+            if name in data:
+                views[name] = data[name].to(self.device, non_blocking=True)
         return views
 
     def _augment(self, inputs: Tensor, noise: Optional[Tensor]) -> Tensor:

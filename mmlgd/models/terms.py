@@ -11,6 +11,7 @@ from mmlgd.registry import MODELS
 from mmlgd.utils.validation import checked_settings, require
 
 from .base_bank import BankRows
+from .place_names import entropy_of_names
 
 ON = ('image', 'places')  # what a term can compare
 PLACES = 1024  # places a step of a term on places: 5 images' worth of 14 x 14
@@ -37,6 +38,7 @@ class Term(nn.Module):
         teacher_temperature (float, optional): Likewise.
         draws (bool): Whether a term on places compares drawn places (P, D). False: all places of each image,
             (N, h·w, D).
+        takes_names (bool): Whether a term on places needs only the most likely names of the teacher's places.
 
     Raises:
         ConfigError: ``name`` does not contain ``'loss'``, ``on`` is unknown or does not go with the bank, ``weight`` is
@@ -46,6 +48,7 @@ class Term(nn.Module):
     student_temperature: Optional[float] = None
     teacher_temperature: Optional[float] = None
     draws: bool = True
+    takes_names: bool = False
 
     def __init__(
         self,
@@ -78,14 +81,14 @@ class Term(nn.Module):
         Args:
             student (Tensor): (N, D), unit rows, with gradient: images, or P drawn places; (N, h·w, D) for a term on all
                 places.
-            teacher (Tensor): The same of the teacher.
+            teacher (Tensor): The same of the teacher, or (P, M, 2), names of its places.
             bank (BankRows, optional): (K, D) rows. Defaults to None, for a term without a bank.
 
         Returns:
             Tensor: Float32 scalar, with the weight applied.
 
         Raises:
-            ConfigError: The bank is missing.
+            ConfigError: The bank is missing, or the teacher's places are names, and the term needs embeddings.
         """
         with torch.autocast(student.device.type, enabled=False):
             s, t = student.float(), teacher.detach().float()
@@ -93,6 +96,11 @@ class Term(nn.Module):
                 return s.new_zeros(())
             if self.bank is not None and bank is None:
                 raise ConfigError(f'{self.name} compares over the bank {self.bank!r}. Pass it among the banks.')
+            require(
+                t.ndim == s.ndim or self.takes_names,
+                f'{self.name} needs embeddings of places, but the teacher comes with names of them. Use a store of '
+                f'embeddings, or the live teacher.',
+            )
             return self.weight * self.compare(s, t, bank)
 
     def compare(self, s: Tensor, t: Tensor, bank: Optional[BankRows]) -> Tensor:
@@ -100,7 +108,7 @@ class Term(nn.Module):
 
         Args:
             s (Tensor): (N, D), unit rows, with gradient; see :meth:`forward`.
-            t (Tensor): Likewise, without.
+            t (Tensor): Likewise, without; (P, M, 2) names only if ``takes_names``.
             bank (BankRows, optional): Rows of the term's bank.
 
         Returns:
@@ -189,6 +197,7 @@ class CrossEntropyTerm(Term):
         self.teacher_temperature = teacher_temperature
         self.self_logit = self_logit
         self.mask_unvisited = mask_unvisited
+        self.takes_names = on == 'places' and bank == 'text' and not self_logit
 
     def compare(self, s: Tensor, t: Tensor, bank: BankRows) -> Tensor:
         """Compute the cross-entropy, see :meth:`Term.compare`.
@@ -196,6 +205,8 @@ class CrossEntropyTerm(Term):
         Raises:
             ValueError: ``mask_unvisited`` is set, but the bank does not record visited rows.
         """
+        if t.ndim > s.ndim:  # names of places, which have the temperature in them
+            return entropy_of_names(s / self.student_temperature @ bank.rows.float().T, t)
         # Dividing here reads and writes (N, D) once, instead of each (N, K) below.
         sharp_s, sharp_t = s / self.student_temperature, t / self.teacher_temperature
         rows, there = bank.rows.float(), 1.0

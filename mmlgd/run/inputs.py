@@ -224,14 +224,18 @@ def check_dense(teacher: dict, store: Optional[Path]) -> None:
         store (Path, optional): The teacher store.
 
     Raises:
-        ConfigError: There is a store, which keeps no places.
+        StoreError: There is a store, and it has no places.
         TeacherError: The teacher has no places.
     """
     from mmlgd.models.teachers.base import no_places
+    from mmlgd.store import DESCRIPTION, StoreError, TeacherStore
     from mmlgd.utils.building import build_part
 
-    if store is not None:
-        raise ConfigError('--dense needs places of each view, and a teacher store has none: omit --store or --dense.')
+    if store is not None and (store / DESCRIPTION).is_file() and not TeacherStore(store).places:
+        raise StoreError(
+            f'--dense compares places, and the teacher store in {str(store)!r} has none. Give another folder as '
+            f'--store: a new store gets places.'
+        )
     built = build_part(teacher, '--teacher')
     if not built.has_places:
         raise no_places(built.tower_name)

@@ -110,7 +110,7 @@ def pretrain(
         gpus (int): GPUs of this machine. Defaults to 1; without a GPU, the CPU is used.
         seed (int): Seed of weights, order and augmentation, from 0 to 4294967295. Defaults to 0.
         store (Path, optional): Run the teacher once and keep its embeddings in this folder; later runs with the same
-            images read them. Defaults to None.
+            images read them. With dense, it keeps the places of the teacher's own grid, too. Defaults to None.
         views (int, optional): With a store: augmented views per image, from 1 to 100000. Defaults to the number in the
             store, and to 8 for a new store.
         work_dir (Path, optional): Folder for config, log and checkpoints. Defaults to work_dirs/lgd_STUDENT_IMAGES, or
@@ -158,8 +158,9 @@ def pretrain(
 
     train_args = [*(['--resume', *([str(resume)] if isinstance(resume, (str, Path)) else [])] if resume else [])]
     train_args += ['--amp'] if amp else []
-    config = write_config(work_dir, text, overwrite, lambda file: commands_of(file, gpus, store, views, train_args)[-1])
-    result = PretrainResult(config, work_dir, commands_of(config, gpus, store, views, train_args))
+    stored = (gpus, store, views, train_args, dense)
+    config = write_config(work_dir, text, overwrite, lambda file: commands_of(file, *stored)[-1])
+    result = PretrainResult(config, work_dir, commands_of(config, *stored))
     print('\n'.join([*plan.reasons, '', f'{shown(config)}:', '', config.read_text(encoding='utf-8')]))
     for command in result.commands:
         told = shown(shlex.join(command))
@@ -173,7 +174,12 @@ def pretrain(
 
 
 def commands_of(
-    config: Path, gpus: int, store: Optional[Path], views: Optional[int], train_args: list[str]
+    config: Path,
+    gpus: int,
+    store: Optional[Path],
+    views: Optional[int],
+    train_args: list[str],
+    dense: bool = False,
 ) -> list[list[str]]:
     """List the commands to run.
 
@@ -183,6 +189,7 @@ def commands_of(
         store (Path, optional): The teacher store; it is written first unless it has all its shards.
         views (int, optional): Views per image in the store.
         train_args (List[str]): Arguments for ``mmlgd train``.
+        dense (bool): A new store keeps places. Defaults to False.
 
     Returns:
         List[List[str]]: Commands.
@@ -197,7 +204,7 @@ def commands_of(
         launcher = ['--launcher', 'pytorch']
     commands = []
     if store is not None:
-        written = _store_arguments(store, views)
+        written = _store_arguments(store, views, dense)
         if written is not None:
             commands.append([*command, 'store', str(config), *written, *launcher])
         train_args = ['--store', str(store), *train_args]
@@ -205,11 +212,12 @@ def commands_of(
     return commands
 
 
-def _store_arguments(store: Path, views: Optional[int]) -> Optional[list[str]]:
+def _store_arguments(store: Path, views: Optional[int], dense: bool) -> Optional[list[str]]:
     """Return the options to write the store before training; None if it has all its shards."""
     from mmlgd.store import DESCRIPTION, StoreError, TeacherStore
+    from mmlgd.store.asked_places import OWN
 
-    seed = []
+    seed, places = [], ['--places', OWN] if dense else []
     if (store / DESCRIPTION).is_file():
         told = TeacherStore(store)
         if views not in (None, told.num_views):
@@ -220,7 +228,8 @@ def _store_arguments(store: Path, views: Optional[int]) -> Optional[list[str]]:
         if not told.missing():
             return None
         views, seed = told.num_views, ['--seed', str(told.origin()['seed'])]
-    return [*seed, '--views', str(views or VIEWS), '--out', str(store)]
+        places = told.places.options if told.places else []  # a writer that was stopped goes on with them
+    return [*seed, *places, '--views', str(views or VIEWS), '--out', str(store)]
 
 
 def _plan(images: Path, recipe: Optional[str], numbers: dict, teacher: Union[str, dict], dense: bool) -> Plan:

@@ -28,7 +28,7 @@ class StoreResult:
         images (int): Number of images.
         views (int): Augmented views per image.
         bad_images (int): Unreadable images, which were skipped.
-        size (int): Size of all embeddings in bytes.
+        size (int): Size of all embeddings in bytes, those of places included.
         seconds (float): Duration.
     """
 
@@ -47,6 +47,8 @@ def store_teacher(
     views: int,
     seed: int = 0,
     verify: bool = False,
+    places: Optional[str] = None,
+    places_form: Optional[Literal['embeddings', 'names']] = None,
     cfg_options: Optional[dict] = None,
     launcher: Literal['none', 'pytorch', 'slurm', 'mpi'] = 'none',
 ) -> StoreResult:
@@ -63,6 +65,10 @@ def store_teacher(
         views (int): Augmented views per image, from 1 to 100,000; epochs use them in turn.
         seed (int): Seed of the views. Defaults to 0.
         verify (bool): Read existing shards, and write damaged ones again.
+        places (str, optional): Keep the teacher's places of each view, too, for terms on places: a grid of rows x
+            columns such as 7x7, or own, the grid of the teacher. Defaults to None: no places.
+        places_form (str, optional): What is kept of a place: embeddings, for any terms and names; or names, the 8 most
+            likely names, in far fewer bytes, if all terms on places read class names. Defaults to None: embeddings.
         cfg_options (dict, optional): Changes to the config, ``key.subkey=value``; a list is ``key="[a,b]"``, without
             spaces.
         launcher (str): The launcher of this process: none, pytorch (torchrun), slurm or mpi. Defaults to none.
@@ -73,6 +79,7 @@ def store_teacher(
     Raises:
         MissingFileError: There is no such config.
         NumberError: ``views`` or ``seed`` is out of its range.
+        ConfigError: ``places`` is no grid, or the loss of the config needs more than names of places.
         StoreError: The folder has another store.
 
     Examples:
@@ -91,12 +98,12 @@ def store_teacher(
             torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
     started = time.time()
     with loading_safely(), DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        store = write_store(cfg, out, views, seed, verify)
+        store = write_store(cfg, out, views, seed, verify, places, places_form)
     return StoreResult(
         folder=Path(out),
         images=store.num_images,
         views=store.num_views,
         bad_images=len(store.bad_images()),
-        size=sum(file.stat().st_size for file in Path(out, 'shards').glob('*.npy')),
+        size=sum(file.stat().st_size for kind in ('npy', 'places') for file in Path(out, 'shards').glob(f'*.{kind}')),
         seconds=time.time() - started,
     )

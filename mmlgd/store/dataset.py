@@ -31,15 +31,25 @@ class StoredTeacherDataset(SeededViews):
         dataset (dict): The images and the pipeline that the store was written from.
         augmentation (dict, optional): The augmentation of the model's data preprocessor, which finishes the views.
             Defaults to None: there is none.
+        places (bool): Give the teacher's places of each view, too. Defaults to False.
 
     Raises:
         StoreError: The store is unfinished or damaged, or was written from other images, another pipeline or
-            augmentation, or with libraries that give other pixels; the message names the difference.
+            augmentation, or with libraries that give other pixels; the message names the difference. Or it has no
+            places.
     """
 
-    def __init__(self, store: Union[str, Path], dataset: dict, augmentation: Optional[dict] = None):
+    def __init__(
+        self, store: Union[str, Path], dataset: dict, augmentation: Optional[dict] = None, places: bool = False
+    ):
         self.store = TeacherStore(store)
         self.store.require_complete()
+        self._kept = self.store.places if places else None
+        if places and not self._kept:
+            raise StoreError(
+                f'The teacher store in {str(store)!r} has no places. Write one with mmlgd store --places own, or leave '
+                f'places out of this data set.'
+            )
         self._left_out = self.store.bad_images()
         told = self.store.origin()
         super().__init__(dataset, told['views'], told['seed'], told['noise'])
@@ -70,11 +80,13 @@ class StoredTeacherDataset(SeededViews):
             image (int): In 0..N-1.
 
         Returns:
-            dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length.
+            dict: What the pipeline packs, and ``teacher_embeddings`` (D,) float16, of unit length; with ``places``,
+            ``teacher_places`` (h, w, D) likewise, or (h, w, M, 2) names.
 
         Raises:
             BadImageError: The image is bad, was bad when the store was written, or has changed since.
-            StoreError: The stored embedding is zero or not finite; the message names image and teacher.
+            StoreError: The stored embedding, or one of a place, is zero or not finite; the message names image and
+                teacher.
         """
         row = view * self.num_images + image
         embedding = torch.from_numpy(self.store[row].copy())
@@ -82,7 +94,9 @@ class StoredTeacherDataset(SeededViews):
         if image in self._left_out and not embedding.any():
             reason = self._left_out[image]
             raise BadImageError.of(path, f'it was left out when the teacher store was written ({reason})')
-        if not usable_rows(embedding[None]).all():
+        places = None if self._kept is None else self.store.places_of(row)
+        usable = usable_rows(embedding[None]).all() and (places is None or self._kept.usable(places[None]).all())
+        if not usable:
             raise StoreError(
                 f'The teacher store in {str(self.store.folder)!r} has a zero, NaN or Inf embedding for '
                 f'{self.name_of(row)}, by the teacher {self.store.description["teacher"].get("id")}. Write the store '
@@ -96,6 +110,8 @@ class StoredTeacherDataset(SeededViews):
                 'image: put the old file back, or write another store',
             )
         sample['teacher_embeddings'] = embedding
+        if places is not None:
+            sample['teacher_places'] = self._kept.tensor_of(places)
         return sample
 
 

@@ -9,6 +9,8 @@ from typing import Any, Callable
 from mmlgd.errors import MMLGDError, brief
 from mmlgd.utils.files import read_small
 
+from .places import are_kept_places
+
 # Few enough to keep all open; many enough to share the work among ranks, and to lose little work when writing stops.
 MOST_SHARDS = 512
 _LARGEST = 2**40  # rows: more than a disk can hold
@@ -53,6 +55,7 @@ _SIZES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'views': ('a whole number > 0', _whole(1)),
     'images.count': ('a whole number > 0', _whole(1)),
     'teacher.embed_dim': ('a whole number > 0', _whole(1, 2**20)),
+    'places': ('null, or a grid of two whole numbers > 0 and a form, with its names', are_kept_places),
 }
 # Training from a store reads these entries as well.
 _ORIGIN: dict[str, tuple[str, Callable[[Any], bool]]] = {

@@ -4,7 +4,7 @@ import io
 import json
 import zlib
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
@@ -13,14 +13,24 @@ from mmlgd.utils.files import own_folder, read_small, write_whole
 from mmlgd.utils.numerics import usable_rows
 
 from .description import MOST_SHARDS, StoreError, check_origin, read_description
+from .places import KeptPlaces
 
 FORMAT = 2
-_READABLE = (1, FORMAT)  # format 1 has no digests of files, and only digests of views
+FORMAT_WITH_PLACES = 3  # of stores with places, which earlier versions cannot read
+_READABLE = (1, FORMAT, FORMAT_WITH_PLACES)  # format 1 has no digests of files, and only digests of views
 DESCRIPTION = 'store.json'
 _FEWEST_ROWS = 1024
 _DIGEST = np.dtype('<u4')
 _NPY = (1, 0)  # the version of the format that numpy writes here; later ones allow headers of up to 4 GiB
 _CHECKSUMS = 100  # bytes
+
+
+class _Shard(NamedTuple):
+    """An open shard, whose checksum has been compared."""
+
+    rows: np.ndarray
+    files: Optional[np.ndarray]
+    places: Optional[np.ndarray]
 
 
 class TeacherStore:
@@ -30,8 +40,9 @@ class TeacherStore:
 
         store.json          how the rows were made: teacher, images, augmentation, probes
         shards/00000.npy    float16 (rows, D), in order; memory-mapped
+        shards/00000.places float16 (rows, h, w, D), or names (rows, h, w, M); only in a store with places; likewise
         shards/00000.files  uint32, for each row the digest of its image file
-        shards/00000.crc32  the checksums of both, written when the shard is complete
+        shards/00000.crc32  the checksums of all, written when the shard is complete
         shards/00000.bad    only if some of its images were bad: their numbers and the reasons; their rows are zero
         text/*.safetensors  embeddings of the class names
 
@@ -40,6 +51,7 @@ class TeacherStore:
 
     Attributes:
         description (dict): The content of ``store.json``.
+        places (KeptPlaces, optional): What is kept of the places of each view; None for a store without places.
 
     Raises:
         StoreError: There is no store, or it is damaged or has another format.
@@ -62,7 +74,8 @@ class TeacherStore:
                 f'`mmlgd store CONFIG --views 8 --out {folder}`.'
             )
         self.description = read_description(file, _READABLE)
-        self._shards: dict[int, tuple[np.ndarray, Optional[np.ndarray]]] = {}
+        self.places = KeptPlaces.of(self.description)
+        self._shards: dict[int, _Shard] = {}
 
     @classmethod
     def create(cls, folder: Union[str, Path], description: dict) -> 'TeacherStore':
@@ -70,14 +83,16 @@ class TeacherStore:
 
         Args:
             folder (str | Path): Created if it does not exist.
-            description (dict): With ``views``, ``images.count`` and ``teacher.embed_dim`` at least; plain JSON.
+            description (dict): With ``views``, ``images.count`` and ``teacher.embed_dim`` at least, and ``places`` for
+                a store with places; plain JSON.
 
         Returns:
             TeacherStore: Without a shard.
         """
         rows = description['views'] * description['images']['count']
         shard_rows = max(_FEWEST_ROWS, -(-rows // MOST_SHARDS))
-        text = json.dumps(dict(format=FORMAT, shard_rows=shard_rows, **description), indent=1)
+        number = FORMAT_WITH_PLACES if description.get('places') else FORMAT
+        text = json.dumps(dict(format=number, shard_rows=shard_rows, **description), indent=1)
         own_folder(Path(folder) / 'shards')
         write_whole(Path(folder) / DESCRIPTION, (text + '\n').encode())
         return cls(folder)
@@ -175,6 +190,7 @@ class TeacherStore:
         bad: Optional[dict[int, str]] = None,
         name_of: Optional[Callable[[int], str]] = None,
         files: Optional[np.ndarray] = None,
+        places: Optional[np.ndarray] = None,
     ) -> None:
         """Write one shard; a reader sees all of it or nothing.
 
@@ -186,43 +202,51 @@ class TeacherStore:
                 their numbers.
             files (np.ndarray, optional): (rows,), for each row the digest of its file, see
                 :func:`~mmlgd.store.file_digest`. Defaults to None: later changes of files cannot be detected.
+            places (np.ndarray, optional): (rows, h, w, D) float16, unit rows, or (rows, h, w, M) names, for a store
+                with places. Defaults to None: the store has none.
 
         Raises:
-            StoreError: A row is zero or not finite; the message names teacher, image and view.
+            StoreError: A row or place is zero or not finite; the message names teacher, image and view.
             WriteError: The disk is full, or the folder not writable. Existing shards stay.
         """
         rows = np.ascontiguousarray(embeddings, dtype=np.float16)
-        expected = (len(self.rows_of(shard)), self.embed_dim)
-        if rows.shape != expected:
-            raise StoreError(f'Shard {shard} takes rows of shape {expected}, got {rows.shape}.')
-        wrong = np.flatnonzero(~usable_rows(torch.from_numpy(rows)).numpy())
-        if len(wrong):
-            first = self.rows_of(shard)[int(wrong[0])]
-            view, image = divmod(first, self.num_images)
-            name = name_of(first) if name_of else f'image {image}, view {view}'
-            raise StoreError(
-                f'The teacher {self.description["teacher"].get("id")} gives {len(wrong)} embeddings of shard {shard} a '
-                f'length other than 1, the first {np.linalg.norm(rows[wrong[0]].astype(np.float32))} for {name}. Zero '
-                f'or NaN comes from broken weights, or from an overflow of half precision: check the weights, or write '
-                f'the store in float32 or bfloat16.'
-            )
+        for kind, part, expected in zip(('rows', 'places'), (rows, places), self._shapes(shard)):
+            found = None if part is None else part.shape
+            if found != expected:
+                raise StoreError(f'Shard {shard} takes {kind} of shape {expected}, got {found}.')
+        wrong = ~usable_rows(torch.from_numpy(rows)).numpy()
+        if places is not None:
+            wrong |= ~self.places.usable(places)
+        self._refuse_unusable(shard, np.flatnonzero(wrong), name_of)
         own_folder(self._file(shard).parent)
         if bad:
-            rows = rows.copy()
-            rows[[row - self.rows_of(shard).start for row in bad]] = 0
+            left_out = [row - self.rows_of(shard).start for row in bad]
+            rows, places = (None if part is None else _without(part, left_out) for part in (rows, places))
             told = {row % self.num_images: reason for row, reason in bad.items()}
             write_whole(self._bad_file(shard), json.dumps(told, indent=1).encode())
         else:
             self._bad_file(shard).unlink(missing_ok=True)
-        content = io.BytesIO()
-        np.save(content, rows, allow_pickle=False)
-        write_whole(self._file(shard), content.getvalue())
+        write_whole(self._file(shard), _npy(rows))
+        if places is not None:
+            write_whole(self._places_file(shard), _npy(places))
         if files is None:
             self._digests_file(shard).unlink(missing_ok=True)
         else:
             files = np.ascontiguousarray(files, dtype=_DIGEST)
             write_whole(self._digests_file(shard), files.tobytes())
-        write_whole(self._checksum_file(shard), f'{_checksums(rows, files)}\n'.encode())
+        write_whole(self._checksum_file(shard), f'{_checksums(rows, files, places)}\n'.encode())
+
+    def _refuse_unusable(self, shard: int, wrong: np.ndarray, name_of: Optional[Callable[[int], str]]) -> None:
+        if not len(wrong):
+            return
+        first = self.rows_of(shard)[int(wrong[0])]
+        view, image = divmod(first, self.num_images)
+        name = name_of(first) if name_of else f'image {image}, view {view}'
+        raise StoreError(
+            f'The teacher {self.description["teacher"].get("id")} gives embeddings of a length other than 1 for '
+            f'{len(wrong)} views of shard {shard}, first for {name}. Zero or NaN comes from broken weights, or from an '
+            f'overflow of half precision: check the weights, or write the store in float32 or bfloat16.'
+        )
 
     def __getitem__(self, row: int) -> np.ndarray:
         """Read one embedding.
@@ -236,8 +260,23 @@ class TeacherStore:
         Raises:
             StoreError: Its shard is missing or damaged. The first read of a shard compares its checksum.
         """
-        embeddings, _, place = self._opened(row)
-        return np.asarray(embeddings[place])  # a plain array: a memmap would keep the file open
+        shard, place = self._opened(row)
+        return np.asarray(shard.rows[place])  # a plain array: a memmap would keep the file open
+
+    def places_of(self, row: int) -> np.ndarray:
+        """Read the places of one view.
+
+        Args:
+            row (int): ``view * images + image``, of a store with places.
+
+        Returns:
+            np.ndarray: (h, w, D) float16, of about unit length; or (h, w, M) names and their probabilities.
+
+        Raises:
+            StoreError: As for the embedding.
+        """
+        shard, place = self._opened(row)
+        return np.asarray(shard.places[place])
 
     def file_digest(self, row: int) -> Optional[int]:
         """Read the digest of the image file that an embedding was made from.
@@ -251,28 +290,26 @@ class TeacherStore:
         Raises:
             StoreError: As for the embedding.
         """
-        _, files, place = self._opened(row)
-        return None if files is None else int(files[place])
+        shard, place = self._opened(row)
+        return None if shard.files is None else int(shard.files[place])
 
-    def _opened(self, row: int) -> tuple[np.ndarray, Optional[np.ndarray], int]:
-        """The embeddings and digests of a row's shard, and its place in them."""
+    def _opened(self, row: int) -> tuple[_Shard, int]:
+        """The shard of a row, and the row's place in it."""
         shard, place = divmod(row, self.description['shard_rows'])
         if shard not in self._shards and (fault := self._fault(shard)):
             raise StoreError(
                 f'Shard {shard} of the teacher store in {str(self.folder)!r} {fault}. Run the mmlgd store command that '
                 f'wrote the store with --verify: it writes this shard again.'
             )
-        return *self._shards[shard], place
+        return self._shards[shard], place
 
     def _fault(self, shard: int) -> str:
         """Open a shard and compare it with its checksum; return what is wrong with it, empty if nothing is."""
-        if not self._checksum_file(shard).is_file() or not self._file(shard).is_file():
+        arrays = [self._file(shard), *([self._places_file(shard)] if self.places else [])]
+        if not all(file.is_file() for file in (self._checksum_file(shard), *arrays)):
             return 'is missing'
         try:
-            with self._file(shard).open('rb') as content:
-                if np.lib.format.read_magic(content) != _NPY:
-                    return 'cannot be read (its header has another version of the format)'
-            rows = np.lib.format.open_memmap(self._file(shard), mode='r')  # refuses pickles, takes only plain arrays
+            rows, places = [*map(_mapped, arrays), None][:2]
             files = None
             if self._digests_file(shard).exists():
                 most = len(self.rows_of(shard)) * _DIGEST.itemsize
@@ -280,13 +317,21 @@ class TeacherStore:
             written = read_small(self._checksum_file(shard), _CHECKSUMS).decode()
         except Exception as error:  # damaged bytes can fail anywhere in the parser of the header
             return f'cannot be read ({error})'
-        expected = (len(self.rows_of(shard)), self.embed_dim)
-        if rows.shape != expected or rows.dtype != np.float16 or not rows.flags.c_contiguous:
-            return f'has rows {rows.dtype} {rows.shape} instead of float16 {expected}'
-        if _checksums(rows, files) != written.strip() or (files is not None and len(files) != len(rows)):
+        dtypes = np.float16, self.places and self.places.dtype
+        for part, expected, dtype in zip((rows, places), self._shapes(shard), dtypes):
+            if part is None:
+                continue
+            if part.shape != expected or part.dtype != dtype or not part.flags.c_contiguous:
+                return f'has rows {part.dtype} {part.shape} instead of {np.dtype(dtype)} {expected}'
+        if _checksums(rows, files, places) != written.strip() or (files is not None and len(files) != len(rows)):
             return 'differs from its checksum'
-        self._shards[shard] = rows, files
+        self._shards[shard] = _Shard(rows, files, places)
         return ''
+
+    def _shapes(self, shard: int) -> tuple[tuple[int, ...], Optional[tuple[int, ...]]]:
+        """Shapes of a shard's embeddings and places."""
+        count = len(self.rows_of(shard))
+        return (count, self.embed_dim), (count, *self.places.shape) if self.places else None
 
     def __getstate__(self) -> dict:
         """Do not pickle open shards: a worker process maps its own."""
@@ -304,6 +349,29 @@ class TeacherStore:
     def _bad_file(self, shard: int) -> Path:
         return self._file(shard).with_suffix('.bad')
 
+    def _places_file(self, shard: int) -> Path:
+        return self._file(shard).with_suffix('.places')
 
-def _checksums(rows: np.ndarray, files: Optional[np.ndarray]) -> str:
-    return '\n'.join(f'{zlib.crc32(part):08x}' for part in (rows, files) if part is not None)
+
+def _checksums(*parts: Optional[np.ndarray]) -> str:
+    return '\n'.join(f'{zlib.crc32(part):08x}' for part in parts if part is not None)
+
+
+def _npy(array: np.ndarray) -> memoryview:
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    return content.getbuffer()
+
+
+def _mapped(file: Path) -> np.ndarray:
+    """Map an array; pickles are refused, and headers that need not be small."""
+    with file.open('rb') as content:
+        if np.lib.format.read_magic(content) != _NPY:
+            raise ValueError('its header has another version of the format')
+    return np.lib.format.open_memmap(file, mode='r')
+
+
+def _without(rows: np.ndarray, left_out: list[int]) -> np.ndarray:
+    rows = rows.copy()
+    rows[left_out] = 0
+    return rows

@@ -5,7 +5,7 @@ from typing import Optional, Union
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmlgd.checkpoints.configs import buildable
 from mmlgd.checkpoints.teacher_ids import teacher_to_build
@@ -42,7 +42,8 @@ class CachedTeacher(BaseTeacher):
 
     @checked_settings
     def __init__(self, store: Union[str, Path], teacher: Optional[dict] = None):
-        self._told = TeacherStore(store).origin()['teacher']
+        kept = TeacherStore(store)
+        self._told, self._places = kept.origin()['teacher'], kept.places
         super().__init__(*(self._told[key] for key in ('embed_dim', 'image_size', 'mean', 'std')))
         self.text_cache = str(store)
         self._named = teacher
@@ -84,9 +85,28 @@ class CachedTeacher(BaseTeacher):
 
     @property
     def has_places(self) -> bool:
-        """bool: Whether the live teacher has places; it is built for the answer."""
+        """bool: Whether the teacher has places; the live one is built for the answer if the store keeps none."""
+        if self._places:
+            return True
         self.prepare()
         return self.live.has_places
+
+    def check_places(self, loss: nn.Module, text: nn.Module) -> None:
+        """Refuse what the places in the store are not enough for; without such, ask the live teacher.
+
+        Args:
+            loss (nn.Module): The model's list of terms.
+            text (nn.Module): Its textual bank.
+
+        Raises:
+            ConfigError: The store keeps names of places, and a term needs embeddings, or the run has other names or
+                another temperature.
+            TeacherError: The store keeps no places, and the live teacher has none.
+        """
+        if self._places:
+            self._places.check(loss, text)
+        else:
+            super().check_places(loss, text)
 
     def free_text_tower(self) -> None:
         """Drop the live teacher, which was built for names. The next one is for images and has no text tower."""

@@ -14,6 +14,7 @@ from mmengine import dist
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
 from tqdm import tqdm
@@ -25,17 +26,27 @@ from mmlgd.datasets.views import pipeline_of
 from mmlgd.models.precision import precision_settings
 from mmlgd.registry import MODELS
 from mmlgd.text import keep_embeddings
+from mmlgd.utils.building import build_part
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
 
+from .asked_places import check_places, kept_places
 from .description import StoreError
 from .fingerprint import difference, difference_of_views, libraries, plain, probe_views, survey_images
 from .layout import DESCRIPTION, TeacherStore
 from .views import SeededViews
 
 
-def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0, verify: bool = False) -> TeacherStore:
+def write_store(
+    cfg: Config,
+    folder: Union[str, Path],
+    views: int,
+    seed: int = 0,
+    verify: bool = False,
+    places: Optional[str] = None,
+    places_form: Optional[str] = None,
+) -> TeacherStore:
     """Run a config's teacher over V augmented views of each of its images, and keep the embeddings.
 
     Existing shards stay: a run that was stopped continues with the next shard. In a distributed run, the ranks share
@@ -47,12 +58,18 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         views (int): V > 0.
         seed (int): Another seed gives other views; from 0 to 2**32 - 1. Defaults to 0.
         verify (bool): Read existing shards and write damaged ones again. Defaults to False.
+        places (str, optional): Keep the places of each view, too, in a grid of rows x columns such as ``'7x7'``, or
+            ``'own'``, the grid of the teacher. Defaults to None: no places.
+        places_form (str, optional): ``'embeddings'``, or ``'names'``, the 8 most likely of each place, for a loss whose
+            terms on places read the text bank alone. Defaults to None: embeddings.
 
     Returns:
         TeacherStore: The store, complete.
 
     Raises:
-        ConfigError: The folder lies inside the folder of images, or ``views`` or ``seed`` is out of its range.
+        ConfigError: The folder lies inside the folder of images, ``views`` or ``seed`` is out of its range, or
+            ``places`` is no grid, or the loss needs more than names of places.
+        TeacherError: The teacher has no places.
         StoreError: The folder holds a different store, or the teacher gives a zero or broken embedding.
         BadImageError: An image is bad, and the data set's policy is ``'raise'``.
         TooManyBadImagesError: More images are bad than may be left out.
@@ -61,16 +78,25 @@ def write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int = 0
         OtherRankError: Another rank had one of these errors.
     """
     seed_number(seed)
+    check_places(places, places_form)
     if images := folder_of(cfg.train_dataloader.dataset):
         require_outside(folder, images, 'The store', '--out')
     with ExitStack() as held:
         with fail_together():
             if dist.is_main_process():
                 held.enter_context(sole_writer(folder))
-        return _write_store(cfg, folder, views, seed, verify)
+        return _write_store(cfg, folder, views, seed, verify, places, places_form)
 
 
-def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, verify: bool) -> TeacherStore:
+def _write_store(
+    cfg: Config,
+    folder: Union[str, Path],
+    views: int,
+    seed: int,
+    verify: bool,
+    places: Optional[str],
+    places_form: Optional[str],
+) -> TeacherStore:
     model_cfg = copy.deepcopy(cfg.model)
     model_cfg.text.cache_dir = str(folder)
     model = MODELS.build(model_cfg).to(get_device()).eval()
@@ -93,6 +119,7 @@ def _write_store(cfg: Config, folder: Union[str, Path], views: int, seed: int, v
         images=survey_images(dataset.images),
         pipeline=plain(pipeline_of(cfg.train_dataloader.dataset)),
         augmentation=plain(_augmentation(cfg)),
+        places=kept_places(places, places_form, model).told() if places else None,
     )
     with fail_together():
         if dist.is_main_process():
@@ -122,10 +149,12 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
 
     Raises:
         StoreError: The store was written by another teacher or with another batched augmentation; the message names
-            the difference. Images and pipeline are compared when the data set is built.
+            the difference. Or terms compare places, and it has none. Images and pipeline are compared when the data set
+            is built.
     """
     folder = os.path.abspath(folder)  # absolute: a checkpoint keeps it, and is read from other folders
-    told = TeacherStore(folder).origin()
+    store = TeacherStore(folder)
+    told = store.origin()
     found = difference(
         dict(teacher=_placed(told['teacher']['config']), augmentation=told['augmentation']),
         dict(teacher=_placed(_teacher_config(cfg)), augmentation=plain(_augmentation(cfg))),
@@ -136,12 +165,19 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             f'The teacher store in {folder!r} does not fit this config: {found}. Use the value in the store, or '
             f'write another store with mmlgd store.'
         )
+    compared = _needs_places(cfg)
+    if compared and not store.places:
+        raise StoreError(
+            f'{", ".join(compared)} compare places, and the teacher store in {folder!r} has none. Write one with '
+            f'places into another folder: mmlgd store CONFIG --views {told["views"]} --places own --out DIR.'
+        )
     loader = cfg.train_dataloader
     loader.dataset = dict(
         type='mmlgd.StoredTeacherDataset',
         store=folder,
         dataset=loader.dataset,
         augmentation=_augmentation(cfg),
+        **(dict(places=True) if compared else {}),
     )
     loader.sampler = dict(type='mmlgd.ViewSampler', shuffle=True)
     cfg.model.teacher = dict(type='mmlgd.CachedTeacher', store=folder, teacher=cfg.model.teacher)
@@ -156,6 +192,13 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
 
 def _asks_teacher(metric: dict) -> bool:
     return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
+
+
+def _needs_places(cfg: Config) -> tuple[str, ...]:
+    """List the terms of the loss that compare places."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+        loss = build_part(cfg.model.get('loss'), 'model.loss', 'mmlgd.LGDLoss')
+    return getattr(loss, 'needs_places', ())  # the model refuses what is no list of terms
 
 
 def _augmentation(cfg: Config) -> Optional[dict]:
@@ -223,16 +266,15 @@ def _write_shards(cfg: Config, store: TeacherStore, pending: list[int], dataset:
     shards = _full_shards(cfg, store, pending[rank::world_size], dataset, model)
     for _ in pending[::world_size]:
         with fail_together():
-            for shard, embeddings, bad, files in islice(shards, 1):
-                store.write(shard, embeddings, bad, dataset.name_of, files)
+            for shard, bad, embeddings, files, *places in islice(shards, 1):
+                store.write(shard, embeddings, bad, dataset.name_of, files, *places)
 
 
-def _full_shards(
-    cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model
-) -> Iterator[tuple[int, np.ndarray, dict[int, str], np.ndarray]]:
+def _full_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: SeededViews, model) -> Iterator[tuple]:
     """Embed the views of some shards, in order.
 
-    Yield each shard when it is full, with the faults of its bad images, by row, and the digests of its files.
+    Yield each shard when it is full, with the faults of its bad images, by row, its embeddings, the digests of its
+    files and, in a store with places, these.
     """
     rows = [row for shard in shards for row in store.rows_of(shard)]
     if not rows:
@@ -242,8 +284,7 @@ def _full_shards(
     loader = dict(cfg.train_dataloader, dataset=dataset, sampler=rows, drop_last=False, persistent_workers=False)
     batches = Runner.build_dataloader(loader)
     precision = _precision(cfg)
-    done: list[np.ndarray] = []
-    files: list[int] = []
+    done: list[tuple[np.ndarray, ...]] = []  # embeddings, digests of files and places, by batch
     bad: dict[int, str] = {}  # what was wrong with images that have no embedding, by row
     found: dict[str, str] = {}  # the same, by path
     coming = iter(rows)
@@ -259,12 +300,13 @@ def _full_shards(
             with torch.no_grad(), autocast(dtype=getattr(torch, precision)) if precision else nullcontext():
                 inputs = model.data_preprocessor(batch, training=True)['inputs']
                 inputs = inputs.contiguous(memory_format=model.memory_format)
-                done.append(model.teacher.encode_image(inputs).cpu().numpy())
-            files += [sample.file_digest for sample in batch['data_samples']]
+                t = model.teacher.encode(inputs, places=store.places is not None)
+            files = np.array([sample.file_digest for sample in batch['data_samples']])
+            places = [store.places.rows_of(t.places, model.textual_bank.bank)] if store.places else []
+            done.append((t.image.cpu().numpy(), files, *places))
             progress.update(len(inputs))
-            while shards and sum(map(len, done)) >= len(store.rows_of(shards[0])):
-                full = np.concatenate(done)
-                size = len(store.rows_of(shards[0]))
+            while shards and sum(len(parts[0]) for parts in done) >= (size := len(store.rows_of(shards[0]))):
+                full = [np.concatenate(parts) for parts in zip(*done)]
                 in_it = {k: bad[k] for k in store.rows_of(shards[0]) if k in bad}
-                yield shards[0], full[:size], in_it, np.array(files[:size])
-                shards, done, files = shards[1:], [full[size:]], files[size:]
+                yield shards[0], in_it, *(part[:size] for part in full)
+                shards, done = shards[1:], [tuple(part[size:] for part in full)]

@@ -69,11 +69,11 @@ def test_what_comes_is_handed_along_and_nothing_else(batch, training):
     preprocess = PretrainDataPreprocessor(augmentation=AUGMENTATION, **PIXELS)
     del batch['data_samples']
     assert set(preprocess(batch, training)) == {'inputs'}
-    batch.update(augmentation_noise=torch.rand(4, MoCoV2Augmentation.num_noise), teacher_embeddings=torch.rand(4, 8))
+    stored = dict(teacher_embeddings=torch.rand(4, 8), teacher_places=torch.rand(4, 2, 2, 8))
+    batch.update(augmentation_noise=torch.rand(4, MoCoV2Augmentation.num_noise), **stored)
     kept = dict(batch)
     found = preprocess(batch, training)
-    assert set(found) == {'inputs', 'teacher_embeddings'}
-    assert torch.equal(found['teacher_embeddings'], batch['teacher_embeddings'])
+    assert set(found) == {'inputs', *stored} and all(torch.equal(found[name], value) for name, value in stored.items())
     assert batch == kept  # the dataloader's dict is not changed
 
 

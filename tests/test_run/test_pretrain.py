@@ -87,7 +87,8 @@ def test_dense_adds_terms_on_places_to_the_recipe(pretrain, recipe):
 
 
 def test_dense_without_places_is_refused_by_name_before_anything_is_written(pretrain, tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match='a teacher store has none: omit --store or --dense'):
+    write_store(Config.fromfile(pretrain(work_dir='plain').config), tmp_path / 'store', views=1)
+    with pytest.raises(MMLGDError, match='compares places, and the teacher store .* has none. Give another folder'):
         pretrain(dense=True, store=tmp_path / 'store')
     monkeypatch.setattr('mmlgd.models.teachers.openclip.open_clip_places', lambda *_, **__: None)
     with pytest.raises(MMLGDError, match='The image tower of .* has no places'):
@@ -385,6 +386,28 @@ def test_several_cards_and_a_store(tmp_path):
 
 
 PLAIN = {'model.text.templates': 'plain'}
+
+
+def test_a_store_of_a_dense_run_keeps_the_places_of_the_teacher(pretrain, tmp_path):
+    store = tmp_path / 'store'
+    result = pretrain(dense=True, recipe='paper', store=store, cfg_options=PLAIN)
+    assert result.commands[0][5:] == ['--places', 'own', '--views', '8', '--out', str(store)]
+    write_store(Config.fromfile(result.config), store, views=1, places='own')
+    assert len(pretrain(dense=True, recipe='paper', store=store, cfg_options=PLAIN).commands) == 1
+    (store / 'shards/00000.crc32').unlink()  # a writer that was stopped goes on with the same grid
+    command = pretrain(dense=True, recipe='paper', store=store, cfg_options=PLAIN).commands[0]
+    assert command[5:] == [
+        '--seed',
+        '0',
+        '--places',
+        '2x2',
+        '--places-form',
+        'embeddings',
+        '--views',
+        '1',
+        '--out',
+        str(store),
+    ]
 
 
 def test_a_store_is_written_until_it_is_complete_and_keeps_its_views(pretrain, names, tmp_path):

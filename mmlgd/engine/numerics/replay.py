@@ -130,7 +130,9 @@ def _checked_step(content: dict, file: Union[str, Path]) -> dict:
         'step.inputs, images (N, 3, H, W)': _are_numbers(inputs, 4) and inputs.shape[1] == 3 and inputs.numel() > 0,
         'step.teacher_embeddings, (N, D) or none': 'teacher_embeddings' in step
         and (stored is None or _are_numbers(stored, 2)),
-        'step.teacher_places, (N, h, w, D) or none': places is None or _are_numbers(places, 4),
+        'step.teacher_places, (N, h, w, D), (N, h, w, M, 2) or none': places is None
+        or _are_numbers(places, 4)
+        or _are_numbers(places, 5),
         'step.rng, states of random generators': 'cpu' in rng and all(map(_is_rng_state, rng.values())),
         'step.broken, names of parts': _are_words(step.get('broken')),
         'step.paths, one for each image': _are_words(step.get('paths')),

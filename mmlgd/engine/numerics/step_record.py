@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmlgd.errors import shown
 from mmlgd.models.embedded import Drawn, Embedded
+from mmlgd.models.place_names import usable_places
 from mmlgd.utils.files import open_anew, own_folder
 from mmlgd.utils.numerics import usable_rows
 
@@ -25,7 +26,7 @@ def taught_images(teacher: Union[Embedded, Drawn]) -> Tensor:
         Tensor: (N,) bool.
     """
     usable = usable_rows(teacher.image)
-    return usable if teacher.places is None else usable & usable_rows(teacher.places).flatten(1).all(dim=1)
+    return usable if teacher.places is None else usable & usable_places(teacher.places).flatten(1).all(dim=1)
 
 
 def broken_parts(student: Embedded, teacher: Union[Embedded, Drawn], losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -48,7 +49,7 @@ def broken_parts(student: Embedded, teacher: Union[Embedded, Drawn], losses: dic
     """
     parts = dict(teacher=~usable_rows(teacher.image).all(), student=~student.image.isfinite().all())
     if teacher.places is not None:
-        parts['teacher_places'] = ~usable_rows(teacher.places).all()
+        parts['teacher_places'] = ~usable_places(teacher.places).all()
     if student.places is not None:
         parts['student_places'] = ~student.places.isfinite().all()
     return {**parts, **{name: ~value.isfinite().all() for name, value in losses.items()}}

@@ -201,6 +201,19 @@ class BaseTeacher(nn.Module):
         """bool: Whether :meth:`encode_places` works; known as soon as the teacher is built."""
         return self.places_tower is not None
 
+    def check_places(self, loss: nn.Module, text: nn.Module) -> None:
+        """Refuse a loss on places that this teacher does not have; called when a model is built.
+
+        Args:
+            loss (nn.Module): The model's list of terms, some of which compare places.
+            text (nn.Module): Its textual bank.
+
+        Raises:
+            TeacherError: This teacher has no places.
+        """
+        if not self.has_places:
+            raise no_places(self.tower_name)
+
     def settings_id(self, *choices: Any) -> str:
         """Compute a digest of all settings that change an embedding: size, statistics, interpolation and ``choices``.
 

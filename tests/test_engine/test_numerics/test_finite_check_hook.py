@@ -307,6 +307,23 @@ def test_a_replay_draws_the_places_of_the_run(cfg):
             assert again.losses[name] == content['step']['losses'][name].item()
 
 
+@pytest.mark.parametrize('form', ['embeddings', 'names'])
+def test_a_replay_has_the_places_of_the_store(cfg, form, tmp_path):
+    cfg.model.queue = dict(size=7)
+    terms = [dict(bank='queue', self_logit=True), dict(bank='text', on='places', places=9)]
+    cfg.model.loss = dict(type='mmlgd.DistillationLoss', terms=terms)
+    cfg.train_dataloader.dataset.size = 64
+    live = dict(model=cfg.model.teacher.model)
+    use_store(cfg, write_store(cfg, tmp_path / 'store', 1, places='own', places_form=form).folder)
+    told, runner = stopped(cfg, 1, lambda model: model.queue.bank[0].fill_(float('nan')))
+    assert 'has NaN or Inf in loss_queue.' in told and runner.model.teacher.live is None
+    (file,) = (Path(cfg.work_dir) / 'broken_steps').iterdir()
+    content = torch.load(file, weights_only=True)
+    again = replay_step(file, teacher=live)
+    assert again.recorded == again.broken == ['loss_queue']
+    assert again.losses['loss_place_textual'] == content['step']['losses']['loss_place_textual'].item()
+
+
 def test_places_without_an_embedding_are_named_with_their_image(cfg):
     def break_a_place(model):
         encode = model.teacher._encode_places
