@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 from mmengine.dataset import Compose, default_collate
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
 
 from mmlgd.checkpoints.file_handlers import plain_files
@@ -80,7 +81,8 @@ def preparation(pipeline: list[dict]) -> Compose:
     Returns:
         Compose: The transforms, for :func:`batches`.
     """
-    with plain_files():
+    # The host may work in the scope of another library.
+    with plain_files(), DefaultScope.overwrite_default_scope('mmpretrain'):
         return Compose([TRANSFORMS.build(dict(step)) for step in pipeline if not is_loading(step)])
 
 
