@@ -53,7 +53,6 @@ class ZeroShotSegmentor(BaseModel):
 
     Examples:
         >>> from mmlgd.registry import MODELS
-    from mmlgd.text import load_vocabulary
         >>> segmentor = dict(type='mmlgd.ZeroShotSegmentor', checkpoint='epoch_200.pth', names='ade20k')
         >>> MODELS.build(segmentor).class_names[0]  # doctest: +SKIP
         'wall'
