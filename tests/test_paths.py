@@ -9,7 +9,7 @@ from torch import nn
 import mmlgd
 from mmlgd.datasets.label_subset import from_list
 from mmlgd.errors import MMLGDError
-from mmlgd.student.images import find_images, output_files
+from mmlgd.student.images import ImageSource, find_images, output_files
 from mmlgd.text import embed_class_names
 from tests import ROOT
 from tests.words import change_words
@@ -59,6 +59,12 @@ def test_drawn_images_stay_in_their_folder(lgd_checkpoint, tmp_path):
 def test_addresses_of_images_stay_there_too(tail, tmp_path):
     (target,) = output_files(find_images(f'http://host{tail}'), tmp_path / 'out')
     assert target.parent == tmp_path / 'out' and '\\' not in target.name and target.suffix == '.png'
+
+
+def test_images_of_one_name_have_a_file_each(tmp_path):
+    names = ['a_2.jpg', 'a.jpg', 'a.png', 'a.gif', 'a_3.jpg']
+    targets = output_files([ImageSource(f'{k}/{name}', name) for k, name in enumerate(names)], tmp_path)
+    assert len(set(targets)) == len(names) and [one.stem for one in targets[:2]] == ['a_2', 'a']
 
 
 @pytest.mark.parametrize('line', ['../../secret_1.JPEG', 'n01/../../secret_1.JPEG', '/n01/x_1.JPEG', 'n01/n01_1.JPEG'])

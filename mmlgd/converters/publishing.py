@@ -1,4 +1,4 @@
-"""Publishes a checkpoint of training: only student, neck, both banks, class names and config.
+"""Publishes a checkpoint of training: only student, neck, path of places, both banks, class names and config.
 
 Optimizer, schedulers, logs and SEED's queues of images are dropped. The file is named CONFIG_YYYYMMDD-HASH8.pth after
 its own SHA-256, which torch checks on download; it loads with `weights_only=True` even without mmlgd.
@@ -22,7 +22,7 @@ from mmlgd.version import __version__
 
 from .written import Written, whole_output
 
-KEPT = ('backbone', 'neck', 'textual_bank', 'visual_bank')
+KEPT = ('backbone', 'neck', 'places', 'textual_bank', 'visual_bank')
 
 
 def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Optional[str] = None) -> Written:

@@ -9,6 +9,9 @@ from mmengine.dataset import InfiniteSampler
 from mmlgd.errors import ConfigError
 from mmlgd.registry import DATA_SAMPLERS
 
+# Data sets of OpenMMLab around another one, whose indices do not each stand for one image of their own.
+_WRAPPERS = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
+
 
 @DATA_SAMPLERS.register_module()
 class LabelSampler(InfiniteSampler):
@@ -25,7 +28,8 @@ class LabelSampler(InfiniteSampler):
         seed (int, optional): Seed of draw and order. Defaults to None: the seed of the run.
 
     Raises:
-        ConfigError: A share outside (0, 100].
+        ConfigError: A share outside (0, 100]; or less than 100 per cent of a data set that repeats or mixes images,
+            which would show more of them.
 
     Examples:
         >>> few, more = (LabelSampler(range(100), percent, seed=0).chosen for percent in (5, 10))
@@ -36,6 +40,8 @@ class LabelSampler(InfiniteSampler):
     def __init__(self, dataset: Sized, percent: float = 100, shuffle: bool = True, seed: Optional[int] = None) -> None:
         if not 0 < percent <= 100:
             raise ConfigError(f'LabelSampler takes a share of the images in (0, 100] per cent, got percent={percent}.')
+        if percent < 100:
+            _refuse_wrappers(dataset)
         super().__init__(dataset, shuffle=shuffle, seed=seed)
         number = random.Random(self.seed).random  # Python guarantees this sequence, but not shuffle() and sample()
         ranks = [number() for _ in range(self.size)]
@@ -45,3 +51,13 @@ class LabelSampler(InfiniteSampler):
     def _infinite_indices(self) -> Iterator[int]:
         """Map positions in the share to images."""
         return (self.chosen[k] for k in super()._infinite_indices())
+
+
+def _refuse_wrappers(dataset: Optional[Sized]) -> None:
+    while dataset is not None:
+        if (kind := type(dataset).__name__) in _WRAPPERS:
+            raise ConfigError(
+                f'LabelSampler would show more images than its share of a {kind}, which repeats images or mixes them '
+                f'with others. Give it the data set inside; the sampler itself goes on without end.'
+            )
+        dataset = getattr(dataset, 'dataset', None)

@@ -43,7 +43,8 @@ def place_map(feats: Sequence[Tensor], backbone: nn.Module, image_shape: tuple[i
         raise ConfigError(
             f'The backbone {kind} has no places: its feature has shape {shape}, expected (N, C, h, w) or tokens '
             f"(N, T, C). Set model.backbone.out_type='featmap' for a transformer of mmpretrain, "
-            f"model.backbone.global_pool='' for a timm model, or choose another backbone."
+            f"model.backbone.gap_before_final_norm=False for its ConvNeXt, model.backbone.global_pool='' for a timm "
+            f'model, or choose another backbone.'
         )
     if x.ndim == 4:
         return x
@@ -53,7 +54,9 @@ def place_map(feats: Sequence[Tensor], backbone: nn.Module, image_shape: tuple[i
 
 
 def to_grid(places: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Bring places to another grid, bilinearly.
+    """Bring places to another grid, bilinearly; a grid that is more than twice as fine is averaged.
+
+    Bilinear weights alone would reach 2 x 2 places of each cell, and the others would have no part in a loss.
 
     Args:
         places (Tensor): (N, h, w, D), unit rows.
@@ -69,7 +72,9 @@ def to_grid(places: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     if tuple(places.shape[1:3]) == tuple(grid):
         return places
-    moved = F.interpolate(places.permute(0, 3, 1, 2), tuple(grid), mode='bilinear')  # (N, D, h', w')
+    least = [to if own > 2 * to else own for own, to in zip(places.shape[1:3], grid)]
+    means = F.adaptive_avg_pool2d(places.permute(0, 3, 1, 2), least)  # the same places, unless they are so fine
+    moved = F.interpolate(means, tuple(grid), mode='bilinear')  # (N, D, h', w')
     return F.normalize(moved.permute(0, 2, 3, 1), dim=-1)
 
 

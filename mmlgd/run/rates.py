@@ -32,10 +32,13 @@ def refuse_overridden_rates(cfg: Config) -> None:
         Traceback (most recent call last):
         mmlgd.errors.ConfigError: optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult is 0.1, but OneCycleLR ...
     """
+    schedules = dict(_settings(cfg.get('param_scheduler'), 'param_scheduler'))
     cycles = [
         value
-        for key, value in _settings(cfg.get('param_scheduler'), 'param_scheduler')
-        if key.endswith('.type') and getattr(value, '__name__', str(value)).split('.')[-1].startswith('OneCycle')
+        for key, value in schedules.items()
+        if key.endswith('.type')
+        and getattr(value, '__name__', str(value)).split('.')[-1].startswith('OneCycle')
+        and schedules.get(f'{key[: -len("type")]}param_name', 'lr') == 'lr'  # not of the momentum
     ]
     wrappers = _settings(cfg.get('optim_wrapper'), 'optim_wrapper')
     rates = [

@@ -120,8 +120,9 @@ def output_files(images: list[ImageSource], folder: Union[str, Path]) -> list[Pa
     targets, taken = [], {Path(one.source).resolve() for one in images if isinstance(one.source, str)}
     for index, one in enumerate(images):
         target = Path(folder, one.name or str(index)).with_suffix('.png')
-        if target.resolve() in taken:  # a.jpg beside a.png, or the folder is that of the images
-            target = target.with_name(f'{target.stem}_{index}.png')
+        stem = target.stem
+        while target.resolve() in taken:  # a.jpg beside a.png, or the folder is that of the images
+            target, index = target.with_name(f'{stem}_{index}.png'), index + len(images)
         taken.add(target.resolve())
         targets.append(target)
     return targets

@@ -12,8 +12,10 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.datasets.folder import require_outside
+from mmlgd.errors import ConfigError, MMLGDError, shown
 from mmlgd.utils.files import write_whole
+from mmlgd.utils.validation import require
 
 from .images import ImageSource, find_images, output_files
 from .overlays import overlay, palette
@@ -40,13 +42,15 @@ def segment_files(
         Tuple[ImageSource, Segmentation, Path | None]: Each image, its names, and its label map.
 
     Raises:
-        ConfigError: An image cannot be read, or none of them can.
+        ConfigError: An image cannot be read, or none of them can; or the folder is among the images, which a next run
+            would read or this one overwrite.
     """
     sources = find_images(images)
     if not skip:
         for source in sources:
             source.read()
     if out is not None:
+        _check_place(out, images, sources)
         told = dict(
             names=segmenter.names,
             no_name=IGNORED,
@@ -73,6 +77,20 @@ def segment_files(
     if not read:
         raise ConfigError(
             f'None of {len(sources)} images can be segmented; the first is {sources[0]}. The warnings say why.'
+        )
+
+
+def _check_place(out: Path, images: Any, sources: list[ImageSource]) -> None:
+    parts = [out / part for part in ('labels', 'overlays', 'scores')]
+    for one in images if isinstance(images, (list, tuple)) else [images]:
+        if isinstance(one, (str, Path)) and Path(one).expanduser().is_dir():
+            for part in parts:
+                require_outside(part, Path(one).expanduser(), 'The output', '--out')
+    written = {part.resolve() for part in parts}
+    for source in sources:
+        require(
+            source.path is None or written.isdisjoint(Path(source.path).resolve().parents),
+            f'{source} lies in the output of a run, {shown(out)}, which would be overwritten. Give another --out.',
         )
 
 

@@ -24,7 +24,7 @@ from mmlgd.utils.seeds import seeded
 from .image_size import image_size, reading_pipeline
 from .images import batches, find_images, preparation
 from .live_teacher import build_live_teacher
-from .saved import SavedStudent
+from .saved import SavedStudent, backbone_of
 from .segment import Segmentation, Segmenter
 from .windows import Tower, find_tower
 
@@ -98,7 +98,7 @@ class Student(BaseModel):
             self.neck = saved.build('neck', self.backbone, out_channels=bank.shape[1])
         elif saved.has('neck') and _is_ours(self.config['model'].get('neck')):  # as in the published code
             self.neck = saved.build('neck', self.backbone)
-        self.place_path = saved.build('places', self.backbone) if saved.has('places') else StudentPlaces()
+        self.place_path = _place_path(saved, self.backbone, out_indices)
         self.register_buffer('bank', bank)
         self.names, self.templates = text.get('class_names'), text.get('templates')
         self.teacher_id = text.get('teacher_id')
@@ -247,7 +247,7 @@ class Student(BaseModel):
             ConfigError: A number is out of its range.
         """
         segmenter = self.segmenter(names, **options)
-        images = images.to(self.data_preprocessor.device) if isinstance(images, Tensor) else find_images(images)
+        images = self._prepared(images) if isinstance(images, Tensor) else find_images(images)
         arrays = (image if isinstance(image, Tensor) else image.read() for image in images)
         return [segmenter.segment(array, scores) for array in arrays]
 
@@ -326,6 +326,11 @@ class Student(BaseModel):
                 f'{self.source} has a {type(self.neck).__name__} as its neck, which embeds whole images alone: it has '
                 f'no places. Train with a mmlgd.ProjectionNeck.'
             )
+        if self.place_path is None:
+            raise ConfigError(
+                f'{self.source} was loaded with other out_indices than those of training, whose stages its places '
+                f'join: it has no places. Load it once more without out_indices.'
+            )
         return self.place_path(self.backbone(inputs), self.backbone, self.neck, tuple(inputs.shape[-2:]))
 
     def _joined(self, maps: Sequence[Tensor]) -> Tensor:
@@ -358,6 +363,17 @@ class Student(BaseModel):
                 f'{self.source} has no textual bank, so it cannot name what it sees: it is a backbone alone. Give the '
                 f'checkpoint of LGD training, or its published file.'
             )
+
+
+def _place_path(
+    saved: SavedStudent, backbone: torch.nn.Module, out_indices: Optional[tuple[int, ...]]
+) -> Optional[StudentPlaces]:
+    """Build the path to the places; None for one over stages of training, if the backbone returns others."""
+    if not saved.has('places'):
+        return StudentPlaces()
+    trained = backbone_of(saved.config, saved.source).get('out_indices')
+    is_own = out_indices is None or (isinstance(trained, (list, tuple)) and tuple(trained) == tuple(out_indices))
+    return saved.build('places', backbone) if is_own else None
 
 
 def _is_ours(neck: Any) -> bool:

@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import BaseDataset, ConcatDataset, InfiniteSampler, RepeatDataset
 from mmengine.registry import DATA_SAMPLERS
 
 from mmlgd.datasets import LabelSampler
@@ -40,3 +40,22 @@ def test_all_labels_come_in_the_order_of_mmengine():
 def test_a_share_that_is_none(percent):
     with pytest.raises(ConfigError, match=r'in \(0, 100\] per cent, got percent='):
         LabelSampler(range(9), percent)
+
+
+def test_a_data_set_that_would_show_more_images_is_refused():
+    class MultiImageMixDataset:  # mmdet's, whose mosaics read any image
+        def __init__(self, dataset):
+            self.dataset = dataset
+
+        def __len__(self):
+            return len(self.dataset)
+
+    images = BaseDataset(lazy_init=True, serialize_data=False)
+    images.data_list, images._fully_initialized = [dict(k=k) for k in range(9)], True
+    repeated = RepeatDataset(images, 4)
+    with pytest.raises(ConfigError, match='its share of a RepeatDataset'):
+        LabelSampler(repeated, 10)
+    assert len(LabelSampler(repeated, 100)) == 36
+    with pytest.raises(ConfigError, match='its share of a MultiImageMixDataset'):
+        LabelSampler(MultiImageMixDataset(images), 50)
+    assert len(LabelSampler(ConcatDataset([images, images]), 50)) == 9

@@ -113,6 +113,17 @@ def test_another_grid_is_bilinear_and_of_unit_length():
     torch.testing.assert_close(to_grid(same, (5, 2)), places[:, :1, :1].expand(-1, 5, 2, -1))
 
 
+@pytest.mark.parametrize('shape, grid', [((9, 12), (3, 4)), ((16, 16), (5, 5)), ((12, 4), (3, 6))])
+def test_each_place_of_a_much_finer_grid_has_its_part(shape, grid):
+    places = F.normalize(rand(1, *shape, 8), dim=-1).requires_grad_()
+    coarse = to_grid(places, grid)
+    coarse.sum().backward()
+    assert coarse.shape == (1, *grid, 8) and (places.grad.norm(dim=-1) > 0).all()
+    if shape == (9, 12):
+        mean = places.unflatten(1, (3, 3)).unflatten(3, (4, 3)).mean((2, 4))
+        torch.testing.assert_close(coarse, F.normalize(mean, dim=-1))
+
+
 def test_places_are_float32_under_autocast():
     neck, x = ProjectionNeck(16, 8), rand(2, 16, 3, 3)
     with torch.autocast('cpu', dtype=torch.bfloat16):

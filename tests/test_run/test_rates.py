@@ -47,6 +47,8 @@ def test_what_has_its_rates_is_trained():
     refuse_overridden_rates(config([CYCLE]))
     refuse_overridden_rates(config([CYCLE], norm_decay_mult=0.0, custom_keys=dict(backbone=dict(lr_mult=1.0))))
     refuse_overridden_rates(config(SCALED, custom_keys=dict(backbone=dict(lr_mult=0.1))))
+    momentum = dict(CYCLE, type='OneCycleParamScheduler', param_name='momentum')
+    refuse_overridden_rates(config([*SCALED, momentum], custom_keys=dict(backbone=dict(lr_mult=0.1))))
     refuse_overridden_rates(Config(dict(param_scheduler=[CYCLE])))
     refuse_overridden_rates(Config(dict(param_scheduler=None, optim_wrapper=None)))
 
@@ -61,6 +63,7 @@ def test_no_config_of_ours_overrides_its_rates():
 
 def test_training_refuses_it_before_anything_is_built(tmp_path):
     cfg = config([CYCLE], custom_keys=dict(backbone=dict(lr_mult=0.1)))
+    cfg.model = dict(type='mmpretrain.ImageClassifier')
     with pytest.raises(ConfigError, match='gives all parameters the same rate'):
         train_config(cfg, work_dir=tmp_path / 'run')
     assert not (tmp_path / 'run').exists()

@@ -65,6 +65,14 @@ def test_places_on_several_stages_are_those_of_training(lgd_config, tmp_path):
     with torch.no_grad():
         expected = model.places(model.backbone(x), model.backbone, model.neck, (64, 96))
     torch.testing.assert_close(student.places(x), expected)
+    published = mmlgd.publish(tmp_path / 'a.pth', tmp_path / 'zoo', name='dense').file
+    torch.testing.assert_close(mmlgd.Student(published, device='cpu').places(x), expected)
+    assert len(mmlgd.Student(published, device='cpu', out_indices=(2, 3)).places(x)) == 2
+    wider = mmlgd.Student(published, device='cpu', out_indices=(0, 1, 2, 3))  # as a detector has them
+    assert len(wider.features(x)) == 4
+    torch.testing.assert_close(wider.embed(x), student.embed(x))
+    with pytest.raises(ConfigError, match='it has no places. Load it once more without out_indices'):
+        wider.places(x)
 
 
 @pytest.mark.parametrize('shape', [(64, 64), (50, 70), (200, 90)])
@@ -137,6 +145,14 @@ def test_images_in_any_form_have_names_at_their_own_size(student, images, tmp_pa
     (tmp_path / 'a.png').write_bytes(b'no image')
     with pytest.raises(ConfigError, match='a.png cannot be read'):
         student.segment(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'images', [torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, 8, 8), torch.zeros(1, 8, 8, 3)]
+)
+def test_a_tensor_that_is_no_batch_of_normalised_images(student, images):
+    with pytest.raises(ConfigError, match='A tensor of images is'):
+        student.segment(images)
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,19 @@ def test_without_a_folder_nothing_is_written(lgd_checkpoint, images, tmp_path, m
     assert len(result['names']) <= 2 and result['labels'] is None and not list(tmp_path.iterdir())
 
 
-def test_the_images_themselves_are_not_overwritten(lgd_checkpoint, images, tmp_path):
-    folder = tmp_path / 'labels'
-    folder.mkdir()
+@pytest.mark.parametrize('of_images, out', [('labels', '.'), ('overlays', '.'), ('photos', 'photos/out')])
+def test_output_among_the_images_is_refused(of_images, out, lgd_checkpoint, images, tmp_path):
+    file = tmp_path / of_images / '0.png'
+    file.parent.mkdir()
     content = (images / 'class0/0.png').read_bytes()
-    (folder / '0.png').write_bytes(content)
-    (result,) = mmlgd.predict(lgd_checkpoint, folder, segment=True, device='cpu', out=tmp_path)
-    assert (folder / '0.png').read_bytes() == content and result['labels'] == str(folder / '0_0.png')
+    file.write_bytes(content)
+    options = dict(segment=True, device='cpu', out=tmp_path / out)
+    with pytest.raises(ConfigError, match='lies in the folder of images'):
+        mmlgd.predict(lgd_checkpoint, file.parent, **options)
+    if out == '.':  # the file alone would be overwritten
+        with pytest.raises(ConfigError, match='0.png lies in the output of a run'):
+            mmlgd.predict(lgd_checkpoint, file, **options)
+    assert [one for one in tmp_path.rglob('*') if one.is_file()] == [file] and file.read_bytes() == content
 
 
 def test_an_unreadable_image_stops_before_any_file(lgd_checkpoint, tmp_path):
