@@ -86,7 +86,13 @@ def bilinear(grid, h, w):
 
 
 def _neighbours(i, size, old):
-    """The two old positions around the middle of new cell i, with their shares; beyond the edge, the edge."""
+    """The two old positions around the middle of new cell i, with their shares; beyond the edge, the edge.
+
+    If the old grid is more than twice as fine, all old positions that cell i touches, in equal parts.
+    """
+    if old > 2 * size:
+        touched = range(i * old // size, math.ceil((i + 1) * old / size))
+        return [(k, 1 / len(touched)) for k in touched]
     at = min(max((i + 0.5) * old / size - 0.5, 0), old - 1)
     low = math.floor(at)
     return [(low, 1 - (at - low)), (min(low + 1, old - 1), at - low)]
