@@ -41,10 +41,12 @@ class Verb(click.Command):
         except click.BadParameter as error:
             if not (hint := self._swallowed(ctx, error, taken)):
                 raise
-            raise click.UsageError(f'{error.format_message()} {hint}', ctx) from error
+            raise click.UsageError(f'{error.format_message().rstrip(".")}. {hint}', ctx) from error
 
     def _swallowed(self, ctx: click.Context, error: click.BadParameter, taken: dict[str, list[str]]) -> str:
         """Explain an error whose reason may be an option that took an argument as its value."""
+        if not self._arguments(ctx):  # nothing to take by mistake
+            return ''
         missing = isinstance(error.param, click.Argument) and isinstance(error, click.MissingParameter)
         options = taken if missing else [name for name in taken if name in getattr(error.param, 'opts', ())]
         told = '; '.join(f'{name} has taken {" ".join(taken[name])!r}' for name in options)

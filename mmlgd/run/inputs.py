@@ -20,11 +20,13 @@ def path_of(value: Union[str, Path]) -> Path:
         Path: The path without ``~``.
 
     Raises:
-        ConfigError: There is no such user.
+        ConfigError: There is no such user, or the value is empty or no path.
     """
+    if value == '':  # an unset variable of a shell; for Path it would be the current folder
+        raise ConfigError("A path is empty. Give a file or a folder; '.' is the current folder.")
     try:
         return Path(value).expanduser()
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ConfigError(f'{str(value)!r} is not a valid path: {error}') from error
 
 

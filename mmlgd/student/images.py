@@ -157,6 +157,8 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
             f'An image is a path, a URL, a folder or an array, got a {type(source).__name__}. From PIL: '
             f"np.asarray(image.convert('RGB'))[..., ::-1]."
         )
+    if not str(source):  # an unset variable of a shell; Path('') is the current folder, '.'
+        raise ConfigError("The path of an image is empty. Give a file, a URL or a folder; '.' is the current folder.")
     if '://' in str(source):
         name = PurePosixPath(urlparse(str(source)).path).name
         return [ImageSource(str(source), '' if name == '..' or '\\' in name else name)]

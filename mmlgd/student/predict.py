@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
+import numpy as np
 from mmengine.device import get_device
 
 from mmlgd.errors import ConfigError
@@ -88,10 +90,13 @@ def predict(
     """
     topk = whole('topk', 1, 10**6)(topk)
     of_segments = dict(size=size, window=window, stride=stride, background=background)
-    images = [images] if isinstance(images, (str, Path)) else list(images)
+    if isinstance(images, Iterable) and not isinstance(images, (str, np.ndarray)):
+        images = list(images)  # also of a set or a column of a table
     if segment:
         _refuse('with --segment', batch_size=batch_size, show_dir=show_dir)
         require(not scores or out is not None, '--scores writes into the folder --out: give one.')
+        if out is not None:
+            require_writable(out)
         student = get_zero_shot_classifier(checkpoint, names, templates, teacher_options).to(device or get_device())
         segmenter, folder = student.segmenter(**of_segments), None if out is None else Path(out)
         return [
@@ -110,6 +115,7 @@ def predict(
     found = inferencer(images, batch_size=batch_size, topk=topk, on_error=on_error, show_dir=show_dir)
     results = [dict(image=one['img_path'], names=one['topk']) for one in found]
     if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
         # A path need not be UTF-8.
         write_whole(out, _WRITERS[Path(out).suffix](results).encode(errors='backslashreplace'))
     return results

@@ -38,6 +38,7 @@ def test_bad_input_is_one_paragraph(command):
     result = command(teacher='RN51')
     assert result.exit_code == 1 and result.output.startswith("error: open_clip has no model 'RN51'")
     assert command('--recipe', 'mine').exit_code == 2
+    assert 'has taken' not in command('--cfg-options', 'a').output  # this verb has no arguments to take
 
 
 @pytest.mark.parametrize(

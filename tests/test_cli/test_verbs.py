@@ -94,6 +94,7 @@ def test_options_are_read_as_the_function_takes_them(call, arguments, expected, 
         (['--names', 'cat', 'a.py'], "--names has taken 'cat a.py'"),
         (['--names', 'cat', '--resume', 'a.py'], 'Give the arguments first: sample CONFIG [IMAGES]... --names'),
         (['--names', 'cat', '--seeds', '0', 'a.py'], "--seeds has taken '0 a.py'"),
+        (['a.py', '--names', 'cat', '--cfg-options', 'a'], "got 'a'. --cfg-options has taken"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(call, arguments, words):

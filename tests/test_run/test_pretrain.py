@@ -19,7 +19,7 @@ from mmlgd.checkpoints.resume import refuse_moved
 from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
-from mmlgd.run.inputs import check_step, count_images, teacher_settings
+from mmlgd.run.inputs import check_step, count_images, path_of, teacher_settings
 from mmlgd.store.writer import write_store
 from mmlgd.student.image_size import evaluation_pipeline, image_size
 from mmlgd.utils.files import sole_writer
@@ -471,3 +471,9 @@ def test_it_trains_past_every_kind_of_bad_image(pretrain, tmp_path, monkeypatch)
     counted, images = map(int, re.search(r'(\d+) of (\d+) images were bad and left out\.', log).groups())
     assert counted == len(told) and images == len(bad) + len(unusual)
     assert counted >= len(bad) - 2  # the last batch of an epoch, which is not whole, is dropped
+
+
+@pytest.mark.parametrize('value, message', [('', 'is empty'), (['a'], 'no.* a valid path'), (None, 'a valid path')])
+def test_what_is_no_path_is_refused(value, message):
+    with pytest.raises(ConfigError, match=message):
+        path_of(value)

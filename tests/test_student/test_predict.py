@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -69,10 +70,22 @@ def test_bad_options_are_named_before_the_work(options, message):
         mmlgd.predict('x.pth', 'images', **options)
 
 
+def test_one_array_is_one_image_and_what_is_no_image_is_refused(lgd_checkpoint, tmp_path):
+    pixels = np.zeros((40, 48, 3), np.uint8)
+    (one,) = mmlgd.predict(lgd_checkpoint, pixels, device='cpu', out=tmp_path / 'new/folder/a.csv')
+    assert mmlgd.predict(lgd_checkpoint, {pixels.tobytes(): pixels}.values(), device='cpu') == [one]
+    assert (tmp_path / 'new/folder/a.csv').is_file()
+    for images, message in ((None, 'got a NoneType'), (Image.new('RGB', (8, 8)), 'From PIL'), ('', 'is empty')):
+        with pytest.raises(ConfigError, match=message):
+            mmlgd.predict(lgd_checkpoint, images, device='cpu')
+
+
 def test_a_file_is_no_folder_for_drawn_images(tmp_path):
     (tmp_path / 'mine.png').touch()
     with pytest.raises(WriteError, match='mine.png: Not a directory'):
         mmlgd.predict('no.pth', 'no.png', show_dir=tmp_path / 'mine.png')
+    with pytest.raises(WriteError, match='mine.png: Not a directory'):
+        mmlgd.predict('no.pth', 'no.png', segment=True, out=tmp_path / 'mine.png')
 
 
 def test_nothing_but_results_is_on_standard_output(lgd_checkpoint, images, tiny_clip, tmp_path):
