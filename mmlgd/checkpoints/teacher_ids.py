@@ -1,11 +1,12 @@
 """Which teachers are the same, and which teacher an untrusted checkpoint or store may have built."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from mmlgd.errors import brief
+from mmlgd.utils.validation import require
 
 from .files import CheckpointError
 
@@ -88,6 +89,10 @@ def teacher_to_build(
         >>> teacher_to_build(dict(type='mmlgd.OpenCLIPTeacher', model='local-dir:/x'), dict(model='local-dir:/mine'))
         {'type': 'mmlgd.OpenCLIPTeacher', 'model': 'local-dir:/mine'}
     """
+    require(
+        named is None or isinstance(named, Mapping),
+        f'Expected the settings of a teacher as a dict, such as dict(pretrained=FILE), got {brief(named)}.',
+    )
     named = dict(named or {})
     if 'type' in named:
         return named

@@ -113,9 +113,11 @@ def plan_run(
         usual = 256 if recipe == 'paper' else 32 if images * epochs < SHORT * gpus else 64
         batch_size = max(2, min(usual, images // gpus))
     if not has_card and given_epochs is None and recipe == 'small-data':
+        minutes = max(1, round(10 * images * epochs / FIRST_RUN))
+        known = f'At 64 px, ResNet-18 with --teacher conse takes about {minutes} CPU minutes for it; larger images, '
+        known += 'students and teachers take longer. '
         reasons.append(
-            f'No GPU: this is a first run of {epochs} epochs at {size} px. At 64 px, ResNet-18 with --teacher conse '
-            f'takes about ten CPU minutes for it; larger images, students and teachers take longer. After some steps '
+            f'No GPU: this is a first run of {epochs} epochs at {size} px. {"" if dense else known}After some steps '
             f'the log has the remaining time as measured here (eta). With more time, increase --epochs first (four '
             f'times as many help a lot), then --size.'
         )

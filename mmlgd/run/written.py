@@ -66,7 +66,7 @@ def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
     whole = Config(Config._merge_a_into_b(copy.deepcopy(settings), copy.deepcopy(base)))
     try:
         whole.merge_from_dict(options)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the first if they are no dict
         raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {error}') from error
     changed = dict(settings)
     for key in dict.fromkeys(option.split('.')[0] for option in options):

@@ -11,7 +11,7 @@ from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
 from mmlgd.utils.building import build_part
 from mmlgd.utils.configs import read_config
 
-from .saved import SavedStudent, backbone_of
+from .saved import SavedStudent, backbone_of, check_stages
 
 
 def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn.Module:
@@ -58,4 +58,6 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
     else:
         student.init_weights()
     student.eval()  # on its own line: eval() of mmpretrain's backbones returns None
+    if 'out_indices' in options:
+        check_stages(student, settings)
     return student

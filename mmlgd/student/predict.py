@@ -106,7 +106,7 @@ def predict(
     _refuse('without --segment', **of_segments, scores=scores or None)
     batch_size = whole('batch size', 1, 10**5)(32 if batch_size is None else batch_size)
     if out is not None:
-        if Path(out).suffix not in _WRITERS:
+        if Path(out).suffix.lower() not in _WRITERS:
             raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}, got {str(out)!r}.')
         require_writable(Path(out).parent)
     if show_dir is not None:
@@ -117,7 +117,7 @@ def predict(
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         # A path need not be UTF-8.
-        write_whole(out, _WRITERS[Path(out).suffix](results).encode(errors='backslashreplace'))
+        write_whole(out, _WRITERS[Path(out).suffix.lower()](results).encode(errors='backslashreplace'))
     return results
 
 

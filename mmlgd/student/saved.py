@@ -20,6 +20,7 @@ from mmlgd.models.necks import features_of_zeros, fit_neck, pooled, size_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
 from mmlgd.utils.seeds import seeded
+from mmlgd.utils.validation import require
 
 from .sized_build import no_larger_than
 
@@ -63,14 +64,14 @@ class SavedStudent:
         """Check whether there are tensors of a part."""
         return any(key.startswith(f'{part}.') for key in self.state)
 
-    def build(self, part: str, below: Optional[nn.Module] = None, **settings: Any) -> nn.Module:
+    def build(self, part: str, below: Optional[nn.Module] = None, **chosen: Any) -> nn.Module:
         """Build a part with its weights.
 
         Args:
             part (str): ``'backbone'``, ``'neck'`` or ``'places'``.
             below (nn.Module, optional): The backbone before a neck or places, which defines their channels. Defaults to
                 None: the config defines them.
-            **settings: Changes to its config.
+            **chosen: Changes to its config.
 
         Returns:
             nn.Module: The part in eval mode, on the CPU.
@@ -80,7 +81,7 @@ class SavedStudent:
             ConfigError: It cannot be built.
         """
         own = backbone_of(self.config, self.source) if part == 'backbone' else self.config['model'].get(part)
-        settings = {**self._settings(own or {}, part), **settings}
+        settings = {**self._settings(own or {}, part), **chosen}
         if settings.get('pretrained'):
             settings['pretrained'] = False  # timm would download what the checkpoint replaces
         weights = part_weights(self.state, part, self.source)
@@ -94,6 +95,8 @@ class SavedStudent:
         check_weights(module, weights, self.source)
         module.load_state_dict(weights, strict=False)  # all keys are present; some modules have extra tables
         module.eval()  # on its own line: eval() of mmpretrain's backbones returns None
+        if part == 'backbone' and 'out_indices' in chosen:
+            check_stages(module, settings)
         return module
 
     def ends_alike(self, backbone: nn.Module, size: tuple[int, int]) -> bool:
@@ -176,6 +179,26 @@ class SavedStudent:
         # What is drawn is replaced by the weights, so the caller's random numbers stay as they are.
         with plain_files(), seeded(0), no_larger_than(weights, self.source):
             yield
+
+
+def check_stages(backbone: nn.Module, settings: dict) -> None:
+    """Refuse a backbone that does not return each of its ``out_indices``; some ignore those that they do not have.
+
+    Args:
+        backbone (nn.Module): In eval mode.
+        settings (dict): Its config, with ``out_indices``.
+
+    Raises:
+        ConfigError: It returns another number of features.
+    """
+    stages = settings['out_indices']
+    count = len(stages) if isinstance(stages, (list, tuple)) else 1
+    found = len(features_of_zeros(backbone, size_of(backbone, settings)))
+    require(
+        found == count,
+        f'out_indices={stages} names {count} stages, but a {type(backbone).__name__} returns {found} features for it. '
+        f'Count the stages from 0.',
+    )
 
 
 def backbone_of(config: Config, source: Union[str, Path, Config]) -> dict:

@@ -477,3 +477,8 @@ def test_it_trains_past_every_kind_of_bad_image(pretrain, tmp_path, monkeypatch)
 def test_what_is_no_path_is_refused(value, message):
     with pytest.raises(ConfigError, match=message):
         path_of(value)
+
+
+def test_options_of_another_type_are_refused(pretrain):
+    with pytest.raises(ConfigError, match='cannot be merged into the config'):
+        pretrain(cfg_options=['a=b'])

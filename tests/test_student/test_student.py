@@ -265,3 +265,14 @@ def test_a_file_that_is_read_already_is_not_read_again(lgd_checkpoint, monkeypat
     monkeypatch.setattr('mmlgd.student.saved.read_checkpoint', lambda *_: pytest.fail('it was read again'))
     assert saved.has('neck') and not saved.has('head')
     assert mmlgd.Student(saved, device='cpu').source == lgd_checkpoint
+
+
+@pytest.mark.parametrize('build', [mmlgd.get_student, mmlgd.Student])
+def test_stages_that_a_backbone_ignores_are_refused(build, lgd_checkpoint):
+    with pytest.raises(ConfigError, match=r'out_indices=\(-1,\) names 1 stages, but a ResNet returns 0'):
+        build(lgd_checkpoint, out_indices=(-1,))
+
+
+def test_settings_of_a_teacher_are_a_dict(student):
+    with pytest.raises(ConfigError, match='as a dict, .*got x'):
+        student.with_names(['boat', 'hen'], teacher='x')
