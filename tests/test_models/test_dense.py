@@ -235,7 +235,7 @@ def test_a_dense_checkpoint_and_a_plain_one_load_each_other(lgd_config):
     assert torch.equal(again.place_queue.bank, rich.place_queue.bank) and again.place_queue.pointer == 9
 
 
-def test_what_is_published_is_the_student_without_queues_and_path(lgd_config, tmp_path):
+def test_what_is_published_is_the_student_without_queues(lgd_config, tmp_path):
     config = dense(lgd_config)
     config['backbone']['out_indices'] = (2, 3)
     config['places'] = dict(stages=[0, 1])
@@ -244,7 +244,7 @@ def test_what_is_published_is_the_student_without_queues_and_path(lgd_config, tm
     torch.save(dict(meta=meta, state_dict=model.state_dict()), tmp_path / 'epoch_2.pth')
     written = mmlgd.publish(tmp_path / 'epoch_2.pth', tmp_path / 'zoo', name='dense')
     state = read_checkpoint(written.file)['state_dict']
-    assert {key.split('.')[0] for key in state} == {'backbone', 'neck', 'textual_bank', 'visual_bank'}
+    assert {key.split('.')[0] for key in state} == {'backbone', 'neck', 'places', 'textual_bank', 'visual_bank'}
     student = mmlgd.Student(written.file, device='cpu')
     assert student.names == model.class_names
     x = batch(2)
