@@ -182,7 +182,7 @@ class SavedStudent:
 
 
 def check_stages(backbone: nn.Module, settings: dict) -> None:
-    """Refuse a backbone that does not return each of its ``out_indices``; some ignore those that they do not have.
+    """Refuse a backbone that does not return each of its ``out_indices``; some ignore negative ones.
 
     Args:
         backbone (nn.Module): In eval mode.
@@ -192,7 +192,10 @@ def check_stages(backbone: nn.Module, settings: dict) -> None:
         ConfigError: It returns another number of features.
     """
     stages = settings['out_indices']
-    count = len(stages) if isinstance(stages, (list, tuple)) else 1
+    chosen = stages if isinstance(stages, (list, tuple)) else [stages]
+    if all(isinstance(stage, int) and stage >= 0 for stage in chosen):
+        return  # a backbone refuses those that it does not have
+    count = len(chosen)
     found = len(features_of_zeros(backbone, size_of(backbone, settings)))
     require(
         found == count,
