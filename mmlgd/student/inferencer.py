@@ -12,14 +12,12 @@ from mmengine.config import ConfigDict
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
-from rich.console import Console
-from rich.progress import track
 
 from mmlgd.errors import ConfigError
 from mmlgd.utils.devices import usable_device
 from mmlgd.utils.files import require_writable
 
-from .images import ImageSource, batches, find_images, output_files, preparation
+from .images import ImageSource, batches, find_images, output_files, preparation, with_progress
 from .student import Student
 from .zero_shot import get_zero_shot_classifier
 
@@ -145,9 +143,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         Returns:
             Iterator[dict]: ``inputs`` and ``data_samples``, images of one size.
         """
-        console = Console(stderr=True)
-        shown = track(inputs, 'Images', console=console, transient=True, disable=not console.is_terminal)
-        return batches(shown, self.pipeline, batch_size, skip=on_error == 'skip')
+        return batches(with_progress(inputs), self.pipeline, batch_size, skip=on_error == 'skip')
 
     def visualize(
         self,

@@ -9,15 +9,13 @@ from typing import Any, Optional
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from mmlgd.datasets.folder import require_outside
 from mmlgd.errors import ConfigError, MMLGDError, shown
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.validation import require
 
-from .images import ImageSource, find_images, output_files
+from .images import ImageSource, find_images, output_files, with_progress
 from .overlays import overlay, palette
 from .segment import IGNORED, Segmentation, Segmenter
 
@@ -58,9 +56,8 @@ def segment_files(
         )
         _save(out / 'names.json', lambda file: file.write((json.dumps(told, ensure_ascii=False) + '\n').encode()))
     targets = [None] * len(sources) if out is None else output_files(sources, out / 'labels')
-    console, read = Console(stderr=True), 0
-    pairs = list(zip(sources, targets))
-    for source, target in track(pairs, 'Images', console=console, transient=True, disable=not console.is_terminal):
+    read = 0
+    for source, target in with_progress(list(zip(sources, targets))):
         try:
             image = source.read()
             found = segmenter.segment(image, scores)
