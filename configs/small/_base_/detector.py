@@ -1,26 +1,12 @@
 # A detector that a CPU trains in minutes: mmdetection's ATSS on a narrow ResNet-18, strides 8, 16 and 32.
-_base_ = ['fine_tuning.py', '../../_base_/imagenet_statistics.py', 'efficientnet-lite0.py']
+_base_ = ['fine_tuning.py', 'backbones.py']
 
 default_scope = 'mmdet'
 
-width = 32  # width of the backbone's first stage; 64 in a full ResNet-18
 # `--cfg-options arch=lite0` chooses the other backbone.
 arch = 'resnet18'
 archs = dict(
-    resnet18=dict(
-        model=dict(
-            backbone=dict(
-                type='ResNet',
-                depth=18,
-                base_channels=width,
-                stem_channels=width,
-                zero_init_residual=False,
-                norm_eval=False,
-            ),
-            data_preprocessor=_base_.imagenet_statistics,
-            neck=dict(in_channels=[width, 2 * width, 4 * width, 8 * width]),
-        )
-    ),
+    resnet18=dict(model=dict(**_base_.resnet18, neck=dict(in_channels=_base_.resnet18_channels))),
     lite0=dict(model=dict(**_base_.lite0, neck=dict(in_channels=_base_.lite0_channels))),
 )
 model = dict(
