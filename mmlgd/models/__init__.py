@@ -9,7 +9,7 @@ from .lgd import LGD
 from .losses import CosineLoss, DistillationLoss, LGDLoss
 from .necks import ProjectionNeck
 from .places import StudentPlaces, place_map
-from .precision import auto_optim_wrapper
+from .precision import Bfloat16OptimWrapper, auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
 from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
@@ -20,6 +20,7 @@ __all__ = [
     'Bank',
     'BankRows',
     'BaseTeacher',
+    'Bfloat16OptimWrapper',
     'ConSETeacher',
     'CosineLoss',
     'CosineTerm',

@@ -113,6 +113,6 @@ def _check_precision(cfg: Config) -> None:
     require(
         not str(wrapper.get('type')).endswith('AmpOptimWrapper') or any(found),  # mmengine's own condition
         f'Mixed precision (--amp, or AmpOptimWrapper in the config) needs a GPU, but this machine has none that torch '
-        f'{torch.__version__} can use. Train without it: leave --amp out, or set optim_wrapper.type=OptimWrapper. '
-        f'`mmlgd doctor` checks the GPU.',
+        f'{torch.__version__} can use. Train without it: leave --amp out, or set optim_wrapper.type=OptimWrapper; '
+        f'type=mmlgd.Bfloat16OptimWrapper is for CPUs that multiply bf16. `mmlgd doctor` checks the GPU.',
     )

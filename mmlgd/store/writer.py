@@ -23,7 +23,7 @@ from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.datasets.images import bad_images_of, count_text, report_text
 from mmlgd.datasets.views import pipeline_of
-from mmlgd.models.precision import precision_settings
+from mmlgd.models.precision import autocast_dtype, precision_settings
 from mmlgd.registry import MODELS
 from mmlgd.text import keep_embeddings
 from mmlgd.utils.building import build_part
@@ -221,8 +221,7 @@ def _placed(teacher: dict) -> dict:
 
 def _precision(cfg: Config) -> Optional[str]:
     """Return the precision of training, which the teacher shares: a dtype of autocast, or None for float32."""
-    wrapper = precision_settings(cfg.optim_wrapper)
-    return wrapper.get('dtype', 'float16') if wrapper.get('type') == 'AmpOptimWrapper' else None
+    return autocast_dtype(precision_settings(cfg.optim_wrapper))
 
 
 def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, augmentation: Optional[dict]) -> None:

@@ -8,7 +8,7 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 from torch import nn
 
 from mmlgd.models import precision
-from mmlgd.models.precision import mixed_precision, precision_settings
+from mmlgd.models.precision import autocast_dtype, mixed_precision, precision_settings
 from tests import ROOT
 
 CONFIG = ROOT / 'configs/_base_/schedules/sgd_coslr_90e.py'
@@ -29,6 +29,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: bf16)
         monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda **_: bf16)
         monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: bf16)
+        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')  # a first logger asks for the number of the card
 
     return have
 
@@ -68,3 +69,23 @@ def test_a_config_on_top_names_its_precision(machine, mine, tmp_path):
     settings.optimizer.fused = False
     assert type(build_optim_wrapper(nn.Linear(2, 2), settings)).__name__ == mine['type']
     assert precision_settings(settings) == settings
+
+
+def test_bf16_on_a_cpu_computes_in_bf16_and_keeps_float32(machine):
+    machine(False)
+    layer = nn.Linear(4, 4)
+    settings = dict(type='mmlgd.Bfloat16OptimWrapper', optimizer=dict(type='SGD', lr=0.5), clip_grad=dict(max_norm=1.0))
+    wrapper = build_optim_wrapper(layer, settings)
+    before = layer.weight.detach().clone()
+    with wrapper.optim_context(layer):
+        output = layer(torch.ones(2, 4))
+        loss = output.float().square().sum()
+    assert output.dtype is torch.bfloat16 and not torch.is_autocast_enabled('cpu')
+    wrapper.update_params(loss)
+    assert layer.weight.dtype is torch.float32 and not torch.equal(layer.weight, before)
+    assert autocast_dtype(settings) == 'bfloat16'
+
+
+@pytest.mark.parametrize('precision', ['bfloat16', 'float16', None])
+def test_mmengine_s_wrapper_says_its_precision(precision):
+    assert autocast_dtype(dict(type='AmpOptimWrapper', dtype=precision)) == (precision or 'float16')

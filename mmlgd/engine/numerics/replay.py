@@ -15,6 +15,7 @@ from mmlgd.checkpoints.teacher_ids import teacher_to_build
 from mmlgd.errors import MMLGDError, brief
 from mmlgd.models.embedded import Drawn, Embedded
 from mmlgd.models.lgd import LGD
+from mmlgd.models.precision import autocast_dtype
 from mmlgd.utils.building import build_part
 
 from .step_record import broken_parts
@@ -167,8 +168,8 @@ def _are_words(value: Any) -> bool:
 def _precision(settings: dict, device: str, file: Union[str, Path]) -> torch.autocast:
     """Set autocast as mmengine's optimizer wrapper does."""
     wrapper = settings.get('optim_wrapper') or {}
-    half = isinstance(wrapper, dict) and wrapper.get('type') == 'AmpOptimWrapper'
-    dtype = getattr(torch, str(wrapper.get('dtype') or 'float16'), None) if half else None
-    if not isinstance(wrapper, dict) or (half and not isinstance(dtype, torch.dtype)):
+    name = autocast_dtype(wrapper) if isinstance(wrapper, dict) else None
+    dtype = name and getattr(torch, str(name), None)
+    if not isinstance(wrapper, dict) or (name and not isinstance(dtype, torch.dtype)):
         raise CheckpointError(f'{file} has no valid optim_wrapper, or one without a precision: {brief(wrapper, 200)}.')
-    return torch.autocast(device, dtype=dtype, enabled=half)
+    return torch.autocast(device, dtype=dtype, enabled=bool(name))
