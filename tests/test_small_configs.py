@@ -132,6 +132,9 @@ PARTS = {
     'cosine': dict(loss_cosine=True),
     'two-banks': dict(loss_visual=True, loss_textual=True),
     'supervised': dict(loss=True),
+    'images': dict(loss_textual=True, loss_queue=True),
+    'places-regression': dict(loss_textual=True, loss_queue=True, loss_place_regression=True),
+    'queue-only': dict(loss_queue=True, loss_place_queue=True),
 }
 
 
@@ -156,13 +159,14 @@ def test_a_baseline_has_its_parts_of_the_loss(path, step):
         assert model.queue.bank.shape == (8192, 32)
     if name != 'supervised':
         self_logits = {term.bank for term in model.criterion.terms if getattr(term, 'self_logit', False)}
-        assert self_logits & {'visual', 'queue'} == (set() if name == 'kway' else model.criterion.reads - {'text'})
+        assert self_logits & {'visual', 'queue', 'place_queue'} == (set() if name == 'kway' else model.criterion.reads - {'text'})
 
 
 @pytest.mark.parametrize('path', BASELINES, ids=lambda p: p.stem)
 def test_a_baseline_differs_in_its_model_alone(path):
     _, student = path.stem.split('_', 1)
-    ours, theirs = (Config.fromfile(file) for file in (SMALL / f'lgd_{student}.py', path))
+    recipe = 'dense' if student == 'resnet18-half_images' else 'lgd'
+    ours, theirs = (Config.fromfile(file) for file in (SMALL / f'{recipe}_{student}.py', path))
     if 'supervised' in path.stem:
         for cfg in (ours, theirs):
             cfg.names = ['sky', 'road', 'car']

@@ -41,6 +41,7 @@ def compare(
     Args:
         config (str): Downstream config.
         starts (Sequence[str]): NAME=START, with START as in ``mmlgd train --student``: none, a checkpoint, or a URL.
+            {seed} in it stands for the seed of the run, for students that were pre-trained over the same seeds.
         metric (str): Name of the metric in the log, for example coco/bbox_mAP or mIoU.
         seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
         ways (Sequence[str]): NAME=key=value,key=value: changes to the config; each start is trained in each way, for
@@ -75,7 +76,8 @@ def compare(
         for (start, source), way in product(sources.items(), changes or ['']):
             changed = {'randomness.seed': seed, **(cfg_options or {}), **changes.get(way, {})}
             folder = '_'.join(filter(None, (start, way, f'seed{seed}')))
-            value = _train(config, source, ['--cfg-options', *write_options(changed)], work_dir / folder, metric)
+            student = source.replace('{seed}', str(seed))
+            value = _train(config, student, ['--cfg-options', *write_options(changed)], work_dir / folder, metric)
             name = f'{start}, {way}' if way else start
             results.setdefault(name, {})[seed] = value
             print_log(f'{name}, seed {seed}: {metric} {value:.4g}', 'current')

@@ -60,6 +60,13 @@ def test_mean_and_spread_over_seeds(compare, tmp_path):
     assert '| random | 10 | 12 | 14 | 12 ± 2 |' in printed
 
 
+def test_a_start_may_have_a_student_for_each_seed(compare, tmp_path):
+    values = compare('c.py', metric='mIoU', seeds=[0, 2], starts=['own=own_{seed}.pth'], work_dir='runs')
+    assert values == {'own': {0: 20, 2: 22}}
+    commands = [json.loads((tmp_path / f'runs/own_seed{seed}/result.json').read_text())['command'] for seed in (0, 2)]
+    assert [command[5] for command in commands] == ['own_0.pth', 'own_2.pth']
+
+
 def test_each_start_is_trained_in_each_way(compare, tmp_path):
     ways = tmp_path / 'ways.txt'
     ways.write_text('--ways  # of training\nfrozen=backbone_rate=0\nfew=backbone_rate=0.1,model.sizes=[1,2]\n')
