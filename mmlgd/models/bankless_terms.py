@@ -13,7 +13,12 @@ from .terms import Term, name_in_log
 
 @MODELS.register_module()
 class CosineTerm(Term):
-    r"""Regression of the teacher's embedding, without a bank: :math:`1 - s \cdot t`, averaged over the batch.
+    r"""Regression of the teacher's embedding by angle, without a bank.
+
+    .. math:: 1 - s \cdot t = \tfrac12 \lVert s - t \rVert^2
+
+    averaged over images or places: the squared distance by which FitNets learn their teacher's features (Romero et al.,
+    ICLR 2015, arXiv 1412.6550), here of unit vectors.
 
     Args:
         on (str): What is compared: ``'image'`` or ``'places'``. Defaults to ``'image'``.
@@ -104,7 +109,8 @@ class SimilarityTerm(Term):
     .. math:: \frac{1}{M} \sum_p \text{KL}\big(\sigma(t_p \cdot T / \tau)\ \|\ \sigma(s_p \cdot S / \tau)\big)
 
     averaged over images. The student may have any basis here: only which places belong together counts. It compares all
-    places of the teacher's grid, so it takes memory for N·M·M similarities.
+    places of the teacher's grid, so it takes memory for N·M·M similarities. Pair-wise distillation of segmentors (Liu
+    et al., CVPR 2019, arXiv 1903.04197) compares the same similarities by their squared difference.
 
     Args:
         on (str): What is compared: ``'places'``, the only choice. Defaults to ``'places'``.

@@ -26,7 +26,7 @@ _QUEUES = dict(
 
 @MODELS.register_module()
 class DistillationLoss(nn.Module):
-    """A loss as the list of its terms.
+    r"""A loss as the list of its terms: :math:`L = \sum_i w_i L_i`.
 
     SEED is one term, the paper's LGD two (:class:`~mmlgd.LGDLoss`), LGD with a queue three. Dense LGD adds terms on
     places; all of them compare the same places, which are drawn once a step.

@@ -110,8 +110,8 @@ def fit_places(settings: Optional[dict], backbone: nn.Module, backbone_settings:
 class StudentPlaces(nn.Module):
     r"""Embed each place of an image with the student: its neck, at each position of a feature map.
 
-    With stages :math:`F_0, \dots, F_n` the map is a light top-down path, which is trained with the student and which no
-    later task needs:
+    With stages :math:`F_0, \dots, F_n` the map is a light top-down path (as in FPN, Lin et al., CVPR 2017, arXiv
+    1612.03144), which is trained with the student and which no later task needs:
 
     .. math:: M_n = F_n, \qquad M_i = \text{upsample}(M_{i+1}) + W_i F_i
 

@@ -1,4 +1,4 @@
-"""A bank without classes: the teacher's embeddings of the latest images."""
+"""A bank without classes: the teacher's embeddings of the latest images, or of the latest places."""
 
 from typing import Optional
 
@@ -17,7 +17,8 @@ from .base_bank import QUEUED, Bank
 class QueueBank(Bank):
     r"""Queue of the teacher's embeddings of the latest images (SEED, Fang et al., ICLR 2021, arXiv 2101.04731).
 
-    A term over it, with the self logit, is SEED's loss. With N embeddings :math:`t_0, t_1, \dots` in a step and the
+    As ``model.queue`` it takes the images of each step, as ``model.place_queue`` the places that were drawn in it. A
+    term over it, with the self logit, is SEED's loss. With N embeddings :math:`t_0, t_1, \dots` in a step and the
     pointer p,
 
     .. math:: Q_{(p + i) \bmod M} \leftarrow t_i, \qquad p \leftarrow (p + N) \bmod M
@@ -27,7 +28,7 @@ class QueueBank(Bank):
     buffers: a resumed run continues with the same queue.
 
     Args:
-        size (int): M > 0, in images.
+        size (int): M > 0, in images or in places.
         embed_dim (int): D; LGD fills it in.
 
     Attributes:
@@ -52,7 +53,7 @@ class QueueBank(Bank):
     @checked_settings
     def __init__(self, size: int, embed_dim: int):
         super().__init__()
-        require(size > 0, f'Expected a queue of at least one image, got size={size}.')
+        require(size > 0, f'Expected a queue of at least one row, got size={size}.')
         require(embed_dim > 0, f'Expected an embed_dim of at least 1, got embed_dim={embed_dim}.')
         self._start_random(size, embed_dim)
         self.register_buffer('pointer', torch.zeros((), dtype=torch.int64))

@@ -135,12 +135,16 @@ class CrossEntropyTerm(Term):
     .. math:: H\big(\sigma(t \cdot B / \tau_T),\ \sigma(s \cdot B / \tau_S)\big)
 
     with softmax :math:`\sigma` and :math:`H(p, q) = -\sum p \log q`, averaged over the batch. With the self logit, the
-    teacher's own embedding t of the image is one more row of B. Over the text bank it is the paper's
-    :math:`L_\text{TEX}`, over the visual bank with the self logit :math:`L_\text{VIS}`, over a queue with it the loss
-    of SEED.
+    teacher's own embedding t of the image is one more row of B:
 
-    Dense LGD adds the same on places: s and t are then embeddings of a place p, drawn anew in each step, and the
-    average is over the P drawn places,
+    .. math:: H\big(\sigma([t \cdot B,\ t \cdot t] / \tau_T),\ \sigma([s \cdot B,\ s \cdot t] / \tau_S)\big)
+
+    Over the text bank it is :math:`L_\text{TEX}` of LGD (Li et al., T-MM 2024, arXiv 2406.11689), over the visual bank
+    with the self logit its :math:`L_\text{VIS}`, and over a queue with the self logit the loss of SEED (Fang et al.,
+    ICLR 2021, arXiv 2101.04731).
+
+    Dense LGD, which is ours and not the paper's, adds the same on places: s and t are then embeddings of a place p,
+    drawn anew in each step, and the average is over the P drawn places,
 
     .. math:: \frac{1}{P} \sum_p H\big(\sigma(t_p \cdot B / \tau_T),\ \sigma(s_p \cdot B / \tau_S)\big)
 

@@ -70,7 +70,7 @@ def test_dense(benchmark, tiny_clip):
     small = ('--device', 'cpu', '--teacher', tiny_clip, '--size', 64, '--batch', 2, '--classes', 3)
     told, figures = benchmark('dense', *small)
     assert 'Places: ' in told and list(figures['seconds']) == ['images alone', 'images and places']
-    assert figures['ratio'] > 0
+    assert figures['ratio'] > 0 and figures['teacher_ratio'] > 0
 
 
 def test_teacher(benchmark, tiny_clip):

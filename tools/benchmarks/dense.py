@@ -3,8 +3,9 @@ r"""What do terms on places cost?
     python tools/benchmarks/dense.py --teacher RN50 --batch 256 --size 224
 
 The step of the paper's recipe, and the same step with the terms on places of configs/_base_/dense.py, in turns in one
-process: places come from the passes of student and teacher that are paid already. Images are synthetic and already on
-the device. Weights are random, except with `--teacher conse`.
+process; then the teacher alone, asked for images and for their places as well. Places come from the passes of student
+and teacher that are paid already. Images are synthetic and already on the device. Weights are random, except with
+`--teacher conse`.
 """
 
 import statistics
@@ -15,7 +16,7 @@ import torch
 from mmengine.config import Config
 
 from mmlgd.benchmarks.ours import add_compile_option, build_lgd, optimizer_of
-from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
+from mmlgd.benchmarks.timing import Times, benchmark_parser, measure, report, table
 from mmlgd.utils.paths import place_of
 
 
@@ -37,11 +38,26 @@ def main(argv: Optional[list[str]] = None) -> None:
     for name, more in {'images alone': {}, 'images and places': parts}.items():
         model = build_lgd(args.classes, args.teacher, args.device, args.compile, **more)
         ways[name] = partial(model.train_step, batch, optimizer_of(model, args.device))
-    times = measure(ways, args)
-    alone, dense = (statistics.median(seconds) for seconds in times.values())
+    inputs = model.data_preprocessor(batch)['inputs']
+    autocast = torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.device.startswith('cuda'))
+
+    def ask(places: bool) -> None:
+        with autocast:
+            model.teacher.encode(inputs, places)
+
+    asked = {'teacher, images alone': partial(ask, False), 'teacher, images and places': partial(ask, True)}
+    steps, passes = measure(ways, args), measure(asked, args)
+    of_step, of_teacher = (_ratio(times) for times in (steps, passes))
     title = f'Step with and without terms on places, ResNet-18, teacher {args.teacher}, batch {args.batch}'
-    told = f'{table(times, args.batch)}\n\nPlaces: {dense / alone:.2f} times as long (target: 1.25 at most).'
-    report(f'{title}, {args.size} px, K = {args.classes}', told, dict(seconds=times, ratio=dense / alone), args)
+    told = f'{table(steps, args.batch)}\n\nPlaces: {of_step:.2f} times as long (target: 1.25 at most).\n\n'
+    told += f'{table(passes, args.batch)}\n\nPlaces of the teacher alone: {of_teacher:.2f} times as long.'
+    figures = dict(seconds=steps, ratio=of_step, teacher_seconds=passes, teacher_ratio=of_teacher)
+    report(f'{title}, {args.size} px, K = {args.classes}', told, figures, args)
+
+
+def _ratio(times: Times) -> float:
+    alone, with_places = (statistics.median(seconds) for seconds in times.values())
+    return with_places / alone
 
 
 if __name__ == '__main__':

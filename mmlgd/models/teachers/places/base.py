@@ -18,7 +18,7 @@ class PlacesTower(nn.Module):
     r"""A tower that embeds images and their places in one pass.
 
     A place's embedding is what the tower says if its pooling sees that place alone. It is exact for a pooling by the
-    mean, and the value path for a pooling by attention (MaskCLIP, Zhou et al., ECCV 2022).
+    mean, and the value path for a pooling by attention (MaskCLIP, Zhou et al., ECCV 2022, arXiv 2112.01071).
 
     Args:
         tower (nn.Module): The frozen tower. It is not changed.
