@@ -1,6 +1,6 @@
 # Dense LGD: names for every place of an image, and a queue of places, with the temperatures of the terms on images. A
 # config with this base takes `dense` as its model. Add dict(type='mmlgd.RegressionTerm', on='places') or
-# dict(type='mmlgd.SimilarityTerm') to the list for more.
+# dict(type='mmlgd.SimilarityTerm') to the list for more. The queue holds the places of 8 steps of one GPU, 1024 each.
 dense = dict(
     place_queue=dict(type='mmlgd.QueueBank', size=8192),
     loss=dict(
