@@ -96,13 +96,15 @@ class DistillationLoss(nn.Module):
         Raises:
             ConfigError: No term compares places, one of them needs embeddings, or they have several temperatures.
         """
-        terms = [term for term in self.terms if term.on == 'places' and term.weight > 0]
+        listed = [(i, term) for i, term in enumerate(self.terms) if term.on == 'places' and term.weight > 0]
+        terms = [term for _, term in listed]
         others = [term.name for term in terms if not term.takes_names]
+        off = ' '.join(f'model.loss.terms.{i}.weight=0' for i, term in listed if not term.takes_names)
         require(bool(terms), 'No term compares places: add dict(bank="text", on="places"), or keep no names of places.')
         require(
             not others,
             f'{", ".join(others)} need embeddings of places, and names of them do for dict(bank="text", on="places") '
-            f'alone. Write a store with --places-form embeddings, or take these terms out.',
+            f'alone. Write a store with --places-form embeddings, or train without these terms: --cfg-options {off}',
         )
         temperatures = sorted({term.teacher_temperature for term in terms})
         require(
