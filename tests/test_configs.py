@@ -115,7 +115,8 @@ def test_a_dense_recipe_is_the_recipe_and_its_terms_once_more_on_places(path):
     names, latest = listed.terms[2:]
     assert repr(names) == repr(preset.terms[1]).replace('loss_', 'loss_place_').replace('on=image', 'on=1024 places')
     assert repr(latest) == repr(preset.terms[2]).replace('queue', 'place_queue').replace('on=image', 'on=1024 places')
-    assert ours.model.pop('place_queue') == dict(type='mmlgd.QueueBank', size=8192)
+    a_step = latest.places * int(re.search(r'_(\d+)xb256', path.stem)[1])  # of all processes
+    assert ours.model.pop('place_queue') == dict(type='mmlgd.QueueBank', size=8 * a_step)
     ours.pop('dense')
     assert ours.to_dict() == theirs.to_dict()
 

@@ -1,3 +1,3 @@
-_base_ = ['lgd_resnet18_8xb256-coslr-90e_in1k.py', '../_base_/dense.py']
+_base_ = ['lgd_resnet18_8xb256-coslr-90e_in1k.py', '../_base_/dense_8gpus.py']
 
 model = _base_.dense

@@ -13,11 +13,11 @@ model = dict(
             dict(bank='visual', weight=0.25, student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
             dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.01),
             dict(bank='queue', weight=1.0, student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
-            dict(bank='text', on='places', weight=0.75, student_temperature=0.05, teacher_temperature=0.01),
+            dict(bank='text', on='places', weight=1.5, student_temperature=0.05, teacher_temperature=0.01),
             dict(
                 bank='place_queue',
                 on='places',
-                weight=1.0,
+                weight=2.0,
                 student_temperature=0.05,
                 teacher_temperature=0.01,
                 self_logit=True,

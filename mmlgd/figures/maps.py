@@ -42,7 +42,7 @@ def draw_map(
     Args:
         checkpoint (str | Path): A checkpoint of LGD training, or its published file.
         images (List[str] | str | Path): Files or folders.
-        names (List[str] | str | Path | dict, optional): Class names: a text file, a known set, or the names themselves.
+        names (List[str] | str | Path | dict, optional): Class names: a text file, a known set, or two or more names.
             Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the teacher's config, such as pretrained=FILE. Defaults to None.
         method (str): Layout. Defaults to tsne.

@@ -37,7 +37,7 @@ def draw_neighbours(
     Args:
         checkpoint (str | Path): A checkpoint of LGD training, or its published file.
         images (List[str] | str | Path): Files or folders.
-        names (List[str] | str | Path | dict, optional): Class names: a text file, a known set, or the names themselves.
+        names (List[str] | str | Path | dict, optional): Class names: a text file, a known set, or two or more names.
             Defaults to None: the names of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, such as
             pretrained=FILE. Defaults to None.

@@ -131,7 +131,8 @@ class LGD(BaseSelfSupervisor):
         if compared:
             teacher.check_places(self.criterion, self.textual_bank)
         require(
-            places is None or bool(compared), 'No term compares places: leave model.places out, or add on="places".'
+            places is None or any(term.on == 'places' for term in self.criterion.terms),
+            'No term compares places: leave model.places out, or add on="places".',
         )
         self.places = fit_places(places, student, backbone, self.neck) if compared else None
         self.predict_teacher = predict_teacher

@@ -96,13 +96,15 @@ class DistillationLoss(nn.Module):
         Raises:
             ConfigError: No term compares places, one of them needs embeddings, or they have several temperatures.
         """
-        terms = [term for term in self.terms if term.on == 'places' and term.weight > 0]
+        listed = [(i, term) for i, term in enumerate(self.terms) if term.on == 'places' and term.weight > 0]
+        terms = [term for _, term in listed]
         others = [term.name for term in terms if not term.takes_names]
+        off = ' '.join(f'model.loss.terms.{i}.weight=0' for i, term in listed if not term.takes_names)
         require(bool(terms), 'No term compares places: add dict(bank="text", on="places"), or keep no names of places.')
         require(
             not others,
             f'{", ".join(others)} need embeddings of places, and names of them do for dict(bank="text", on="places") '
-            f'alone. Write a store with --places-form embeddings, or take these terms out.',
+            f'alone. Write a store with --places-form embeddings, or train without these terms: --cfg-options {off}',
         )
         temperatures = sorted({term.teacher_temperature for term in terms})
         require(
@@ -119,9 +121,10 @@ class DistillationLoss(nn.Module):
             banks (Collection[str]): Names of the model's banks.
 
         Raises:
-            ConfigError: The model lacks a bank that a term reads, or no term reads one of its queues.
+            ConfigError: The model lacks a bank that a term reads, or no term is over one of its queues. A term of
+                weight 0 counts: a study may sweep a weight through 0.
         """
-        kind = type(self).__name__
+        kind, listed = type(self).__name__, {term.bank for term in self.terms}
         for bank in sorted(self.reads - {*banks, *self.optional_banks}):
             hint = 'Change the bank of the term.'
             if bank in _QUEUES:
@@ -132,7 +135,7 @@ class DistillationLoss(nn.Module):
             )
         for bank, (setting, term) in _QUEUES.items():
             require(
-                bank not in banks or bank in self.reads,
+                bank not in banks or bank in listed,
                 f'{setting} is a bank that no term of model.loss, a {kind}, reads. Leave {setting} out, or add the '
                 f'term {term}.',
             )
@@ -219,13 +222,13 @@ class LGDLoss(DistillationLoss):
             paper's figure shows none. Defaults to True.
         mask_unvisited (bool): Ignore rows that are still random: classes that no image has visited, and the unfilled
             part of a queue. Defaults to False, as published.
-        queue_weight (float): :math:`\lambda` > 0, the weight of the queue's part, if there is a queue. Defaults to 1.0,
-            as much as the other two together.
+        queue_weight (float): :math:`\lambda` >= 0, the weight of the queue's part, if there is a queue. Defaults to
+            1.0, as much as the other two together.
         queue_teacher_temperature (float, optional): The teacher's temperature in that part, > 0. The latest images lie
             closer to each other than class names do, and need a sharper target. Defaults to None, :math:`\tau_T`.
 
     Raises:
-        ConfigError: A temperature or ``queue_weight`` is not positive, or ``alpha`` is outside [0, 1].
+        ConfigError: A temperature is not positive, ``queue_weight`` is negative, or ``alpha`` is outside [0, 1].
 
     Examples:
         >>> import torch
@@ -249,10 +252,7 @@ class LGDLoss(DistillationLoss):
         queue_teacher_temperature: Optional[float] = None,
     ):
         require(0 <= alpha <= 1, f'Expected alpha, the weight of the visual part, in [0, 1], got {alpha}.')
-        require(
-            queue_weight > 0,
-            f'Expected a positive queue_weight, got {queue_weight}. To leave this part out, give the model no queue.',
-        )
+        require(queue_weight >= 0, f'Expected a queue_weight of at least 0, got {queue_weight}.')
         both = dict(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
         images = dict(both, self_logit=self_logit, mask_unvisited=mask_unvisited)
         of_queue = dict(images)

@@ -42,14 +42,12 @@ def place_map(feats: Sequence[Tensor], backbone: nn.Module, image_shape: tuple[i
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise ConfigError(
             f'The backbone {kind} has no places: its feature has shape {shape}, expected (N, C, h, w) or tokens '
-            f"(N, T, C). Set model.backbone.out_type='featmap' for a transformer of mmpretrain, "
-            f"model.backbone.gap_before_final_norm=False for its ConvNeXt, model.backbone.global_pool='' for a timm "
-            f'model, or choose another backbone.'
+            f'(N, T, C). {_cure(backbone)}'
         )
     if x.ndim == 4:
         return x
     prefix = _prefix_tokens(backbone)
-    h, w = _grid(x.shape[1] - prefix, image_shape, kind)
+    h, w = _grid(x.shape[1] - prefix, image_shape, backbone)
     return x[:, prefix:].transpose(1, 2).unflatten(2, (h, w))  # (N, C, h, w)
 
 
@@ -187,14 +185,30 @@ def _prefix_tokens(backbone: nn.Module) -> int:
     return getattr(timm_model, 'num_prefix_tokens', 0) if timm_model else getattr(backbone, 'num_extra_tokens', 0)
 
 
-def _grid(tokens: int, image_shape: tuple[int, int], kind: str) -> tuple[int, int]:
+# Settings that make a backbone give a map: what tells that it has the setting, and the setting itself.
+_CURES = {
+    'gap_before_final_norm': 'gap_before_final_norm=False',  # mmpretrain: ConvNeXt, EdgeNeXt, HorNet, TinyViT
+    'reshape_last_feat': 'reshape_last_feat=True',  # EfficientFormer
+    'out_type': "out_type='featmap'",  # all transformers of mmpretrain with a class token
+}
+
+
+def _cure(backbone: nn.Module) -> str:
+    """Name the setting with which a backbone gives a map of places."""
+    found = next((setting for name, setting in _CURES.items() if hasattr(backbone, name)), None)
+    if found is None:
+        return 'Choose a backbone with a feature map (N, C, h, w), such as ResNet, MobileNetV2 or ConvNeXt.'
+    return f'Set model.backbone.{found}.'
+
+
+def _grid(tokens: int, image_shape: tuple[int, int], backbone: nn.Module) -> tuple[int, int]:
     """Find the grid of so many tokens that has the ratio of the image, up to one row of padding."""
     ratio = image_shape[0] / image_shape[1]
     grids = [(h, tokens // h) for h in range(1, tokens + 1) if tokens % h == 0]
     h, w = min(grids, key=lambda grid: abs(grid[0] - ratio * grid[1]), default=(0, 0))
     if not h or min(abs(h - ratio * w), abs(w - h / ratio)) >= 1:
         raise ConfigError(
-            f'The {tokens} tokens of {kind} are no grid with the ratio of {image_shape[0]} x {image_shape[1]} pixels. '
-            f'Choose a backbone with one token for each patch, or one with a feature map (N, C, h, w).'
+            f'The {tokens} tokens of {type(backbone).__name__} are no grid with the ratio of {image_shape[0]} x '
+            f'{image_shape[1]} pixels. {_cure(backbone)}'
         )
     return h, w

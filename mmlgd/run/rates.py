@@ -1,27 +1,32 @@
 """Learning rates of parts of a model, and schedules that would override them."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 from mmengine.config import Config
 
+from mmlgd.errors import ConfigError
 from mmlgd.utils.validation import require
 
 # Settings of paramwise_cfg that give parameters a rate of their own; *decay_rate lowers it layer by layer.
 _RATES = ('lr_mult', 'decay_rate')
+# Settings of a schedule that are a lowest rate of all parameters, whatever their multipliers.
+_FLOORS = ('eta_min', 'min_value')
 
 
 def refuse_overridden_rates(cfg: Config) -> None:
     """Refuse a schedule that gives all parameters one rate in a config that gives some of them another.
 
-    mmengine's ``OneCycleLR`` sets the rate of each parameter from ``eta_max``. The multipliers of ``paramwise_cfg``
-    would be lost without a word: a backbone at 0.1 or 0 times the rate would learn at the full rate.
+    mmengine's ``OneCycleLR`` sets the rate of each parameter from ``eta_max``: the multipliers of ``paramwise_cfg``
+    would be lost without a word, and a backbone at 0.1 or 0 times the rate would learn at the full rate. ``eta_min`` of
+    other schedules is the last rate of all parameters: where it is above the rate of a part, that part's rate would
+    rise to it. Each optimizer of a model with several is compared with its own schedules.
 
     Args:
         cfg (Config): The complete config of a run.
 
     Raises:
-        ConfigError: It has both; the message names them, and the schedules to use instead.
+        ConfigError: It has both; the message names them, and what to do instead.
 
     Examples:
         >>> schedule = [dict(type='OneCycleLR', eta_max=0.002, total_steps=300, by_epoch=False)]
@@ -32,28 +37,102 @@ def refuse_overridden_rates(cfg: Config) -> None:
         Traceback (most recent call last):
         mmlgd.errors.ConfigError: optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult is 0.1, but OneCycleLR ...
     """
-    schedules = dict(_settings(cfg.get('param_scheduler'), 'param_scheduler'))
-    cycles = [
-        value
-        for key, value in schedules.items()
-        if key.endswith('.type')
-        and getattr(value, '__name__', str(value)).split('.')[-1].startswith('OneCycle')
-        and schedules.get(f'{key[: -len("type")]}param_name', 'lr') == 'lr'  # not of the momentum
-    ]
-    wrappers = _settings(cfg.get('optim_wrapper'), 'optim_wrapper')
-    rates = [
-        (key, value)
-        for key, value in wrappers
-        if '.paramwise_cfg.' in key and ((key.endswith(_RATES) and value != 1) or key.endswith('.lr'))
-    ]
-    for place, rate in rates:
-        require(
-            not cycles,
-            f'{place} is {rate}, but OneCycleLR of this config gives all parameters the same rate, from its eta_max: '
-            f'the multiplier would have no effect. Use schedules that scale the rates of all groups: LinearLR for the '
-            f'warm-up, then CosineAnnealingLR, with the largest rate as optim_wrapper.optimizer.lr, as in '
-            f'configs/small/_base_/fine_tuning.py.',
-        )
+    for place, wrapper, schedules in _optimizers(cfg):
+        own = {
+            key: value
+            for key, value in _settings(wrapper.get('paramwise_cfg'), f'{place}.paramwise_cfg')
+            if (key.endswith(_RATES) and value != 1) or key.endswith('.lr')
+        }
+        full = (wrapper.get('optimizer') or {}).get('lr')
+        for where, schedule in schedules:
+            for key, value in own.items():
+                _refuse_one_rate(key, value, schedule)
+                if not _is_frozen(key, value, cfg):
+                    _refuse_floor(key, value, full, where, schedule)
+
+
+def rate_schedules(cfg: Config) -> Iterator[tuple[str, dict]]:
+    """List the schedules of learning rates of a config, of one optimizer or of several.
+
+    Args:
+        cfg (Config): The complete config of a run.
+
+    Yields:
+        Tuple[str, dict]: The place of each in the config, as ``--cfg-options`` write it, and its settings.
+
+    Examples:
+        >>> [place for place, _ in rate_schedules(Config(dict(param_scheduler=[dict(type='StepLR', step_size=1)])))]
+        ['param_scheduler.0']
+    """
+    yield from _rate_schedules(cfg.get('param_scheduler'), 'param_scheduler')
+
+
+def _rate_schedules(value: Any, place: str) -> Iterator[tuple[str, dict]]:
+    if isinstance(value, dict) and 'type' in value:
+        if value.get('param_name', 'lr') == 'lr' and 'Momentum' not in _kind(value):
+            yield place, value
+    else:
+        keys = value.items() if isinstance(value, dict) else enumerate(value or ())
+        for key, inner in keys:
+            yield from _rate_schedules(inner, f'{place}.{key}')
+
+
+def _optimizers(cfg: Config) -> Iterator[tuple[str, dict, list[tuple[str, dict]]]]:
+    """List the optimizers with their place and their schedules, paired as mmengine's runner pairs them."""
+    wrapper, schedulers = cfg.get('optim_wrapper') or {}, cfg.get('param_scheduler')
+    if 'optimizer' in wrapper or 'paramwise_cfg' in wrapper:
+        yield 'optim_wrapper', wrapper, list(rate_schedules(cfg))
+        return
+    by_name = isinstance(schedulers, dict) and 'type' not in schedulers
+    for name, each in wrapper.items():
+        if isinstance(each, dict):
+            own = _rate_schedules(schedulers.get(name), f'param_scheduler.{name}') if by_name else rate_schedules(cfg)
+            yield f'optim_wrapper.{name}', each, list(own)
+
+
+def _refuse_one_rate(key: str, value: Any, schedule: dict) -> None:
+    require(
+        not _kind(schedule).startswith('OneCycle'),
+        f'{key} is {value}, but OneCycleLR of this config gives all parameters the same rate, from its eta_max: '
+        f'the multiplier would have no effect. Use schedules that scale the rates of all groups: LinearLR for the '
+        f'warm-up, then CosineAnnealingLR, with the largest rate as optim_wrapper.optimizer.lr, as in '
+        f'configs/small/_base_/fine_tuning.py.',
+    )
+
+
+def _refuse_floor(key: str, value: Any, full: Any, where: str, schedule: dict) -> None:
+    rate = _rate(key, value, full)
+    for name in _FLOORS:
+        floor = schedule.get(name)
+        if rate is not None and isinstance(floor, (int, float)) and rate < floor:
+            ratio = ', or give eta_min_ratio instead' if _kind(schedule).startswith('Cosine') else ''
+            raise ConfigError(
+                f'{key} is {value}, a rate of {rate:g}, but {_kind(schedule)} of this config ends all rates at '
+                f'{name}={floor}: this one would rise to it. Set {where}.{name}=0{ratio}. To freeze a backbone, set '
+                f'its lr_mult to 0 and add default_hooks.frozen.type=mmlgd.FrozenBackboneHook.'
+            )
+
+
+def _rate(key: str, value: Any, full: Any) -> Optional[float]:
+    """Compute the rate that a setting gives its parameters; None if it takes the model to know it."""
+    if key.endswith('decay_rate') or not isinstance(value, (int, float)):
+        return None
+    if key.endswith('.lr') or value == 0:
+        return float(value)
+    return full * value if isinstance(full, (int, float)) else None
+
+
+def _is_frozen(key: str, value: Any, cfg: Config) -> bool:
+    """Tell whether a hook keeps the backbone as it is: without gradients, no schedule moves it."""
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    frozen = any(isinstance(hook, dict) and _kind(hook) == 'FrozenBackboneHook' for hook in hooks)
+    return frozen and value == 0 and key.endswith('.custom_keys.backbone.lr_mult')
+
+
+def _kind(settings: dict) -> str:
+    """Name a class that a config gives as a string, with or without a scope, or as the class itself."""
+    kind = settings.get('type')
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
 def _settings(value: Any, place: str) -> Iterator[tuple[str, Any]]:

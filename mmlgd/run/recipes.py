@@ -19,6 +19,7 @@ LONG = 10_000_000  # views of images; with at least so many, the paper's schedul
 FIRST_RUN = 32_000  # views; ten minutes on one core at 64 px, for ResNet-18 with ConSE
 SHORT = 64_000  # views; with fewer, 32 images a step teach a student more than 64: docs/pretrain.md
 FEW_STEPS = 150  # after 180 steps, students of 30 classes were clearly above random in every column: docs/pretrain.md
+PLACES = 8192  # of each GPU in the queue of places, of 8 steps or more: a step adds 1024 of each GPU at most
 WHAT = {  # {} is the teacher's temperature
     'paper': "SGD with a cosine, temperatures 0.2 and {}, both banks of names, MoCo-v2's views",
     'small-data': 'AdamW in one cycle, temperatures 0.05 and {}, both banks of names and a queue, light views',
@@ -171,6 +172,8 @@ def recipe_settings(
     model['text'] = text
     if student is not None:
         model['backbone'] = dict(student, _delete_=True)
+    if plan.dense and plan.gpus > 1:
+        model['place_queue'] = dict(size=PLACES * plan.gpus)
     settings = dict(model=model, train_dataloader=dict(batch_size=plan.batch_size, num_workers=workers))
     settings['train_dataloader']['dataset'] = {**dataset, 'size': plan.size}
     settings['auto_scale_lr'] = dict(base_batch_size=plan.batch_size * plan.gpus)

@@ -20,7 +20,7 @@ from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
 from .config import check_run, set_work_dir
-from .rates import refuse_overridden_rates
+from .rates import rate_schedules, refuse_overridden_rates
 
 
 def train_config(
@@ -93,8 +93,7 @@ def scale_lr(cfg: Config) -> None:
         raise ConfigError(
             f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...), missing in {cfg.filename or "the config"}.'
         )
-    schedulers = cfg.get('param_scheduler') or []
-    for schedule in [schedulers] if isinstance(schedulers, dict) else schedulers:
+    for _, schedule in rate_schedules(cfg):
         require(
             'eta_max' not in schedule,
             f'--auto-scale-lr scales the learning rate of the optimizer, but {schedule.get("type")} of this config '

@@ -17,6 +17,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
+from torch import nn
 from tqdm import tqdm
 
 from mmlgd.checkpoints.teacher_ids import same_teacher
@@ -79,6 +80,8 @@ def write_store(
     """
     seed_number(seed)
     check_places(places, places_form)
+    if places_form == 'names':
+        _loss(cfg).names_temperature()  # refused before the teacher is built
     if images := folder_of(cfg.train_dataloader.dataset):
         require_outside(folder, images, 'The store', '--out')
     with ExitStack() as held:
@@ -151,6 +154,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         StoreError: The store was written by another teacher or with another batched augmentation; the message names
             the difference. Or terms compare places, and it has none. Images and pipeline are compared when the data set
             is built.
+        ConfigError: It keeps names of places, and a term needs embeddings.
     """
     folder = os.path.abspath(folder)  # absolute: a checkpoint keeps it, and is read from other folders
     store = TeacherStore(folder)
@@ -165,12 +169,15 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             f'The teacher store in {folder!r} does not fit this config: {found}. Use the value in the store, or '
             f'write another store with mmlgd store.'
         )
-    compared = _needs_places(cfg)
+    loss = _loss(cfg)
+    compared = getattr(loss, 'needs_places', ())  # the model refuses what is no list of terms
     if compared and not store.places:
         raise StoreError(
             f'{", ".join(compared)} compare places, and the teacher store in {folder!r} has none. Write one with '
             f'places into another folder: mmlgd store CONFIG --views {told["views"]} --places own --out DIR.'
         )
+    if compared and store.places.names:
+        loss.names_temperature()
     loader = cfg.train_dataloader
     loader.dataset = dict(
         type='mmlgd.StoredTeacherDataset',
@@ -194,11 +201,9 @@ def _asks_teacher(metric: dict) -> bool:
     return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
 
 
-def _needs_places(cfg: Config) -> tuple[str, ...]:
-    """List the terms of the loss that compare places."""
+def _loss(cfg: Config) -> nn.Module:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        loss = build_part(cfg.model.get('loss'), 'model.loss', 'mmlgd.LGDLoss')
-    return getattr(loss, 'needs_places', ())  # the model refuses what is no list of terms
+        return build_part(cfg.model.get('loss'), 'model.loss', 'mmlgd.LGDLoss')
 
 
 def _augmentation(cfg: Config) -> Optional[dict]:

@@ -48,8 +48,9 @@ def predict(
     Args:
         checkpoint (str | Path | Student): A checkpoint of LGD training or its published file, as a file or URL.
         images (List[str] | str | Path): Files, URLs, and folders, which are searched with their sub-folders.
-        names (List[str] | str | Path | dict, optional): A text file, a known set, or the names themselves. Defaults to
-            the names of training, which need no teacher. ``'sky|clouds'`` is one class with two phrasings.
+        names (List[str] | str | Path | dict, optional): A text file, a known set, or two or more names: one word is a
+            file or a set. Defaults to the names of training; these, or some of them, need no teacher. ``'sky|clouds'``
+            is one class with two phrasings.
         templates (str | list, optional): Prompt templates: openai-imagenet-80, openai-imagenet-7, plain, or sentences
             with one {} each. Defaults to the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, for example

@@ -137,8 +137,8 @@ class Student(BaseModel):
             teacher (dict, optional): Config of the teacher, as above. Defaults to None: the one given there.
 
         Returns:
-            Student: A copy with these names. With its own names and templates it is this student, and no teacher is
-            needed.
+            Student: A copy with these names. With its own names and templates it is this student. No teacher is needed
+            for its own names or some of them.
 
         Raises:
             CheckpointError: It has no textual bank, or its teacher must be named.
@@ -154,13 +154,17 @@ class Student(BaseModel):
         )
         if prompts == (self.names, self.templates):
             return self
-        with plain_files(), seeded(0):
-            live = build_live_teacher(self.config, self.teacher_id, teacher or self._teacher, self.source)
-            text = TextualSemanticsBank(live, *prompts)
+        names, templates = prompts
         other = copy.deepcopy(self)
         other._teacher = teacher or self._teacher
-        other.bank = text.bank.to(self.bank.device)
-        other.names, other.templates = text.class_names, text.templates
+        other.names, other.templates = names, templates
+        if templates == self.templates and set(names) <= set(self.names):  # a row depends on its own name alone
+            row_of = {name: row for row, name in enumerate(self.names)}
+            other.bank = self.bank[[row_of[name] for name in names]]
+            return other
+        with plain_files(), seeded(0):
+            live = build_live_teacher(self.config, self.teacher_id, other._teacher, self.source)
+            other.bank = TextualSemanticsBank(live, names, templates).bank.to(self.bank.device)
         return other
 
     @torch.no_grad()

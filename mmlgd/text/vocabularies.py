@@ -115,7 +115,9 @@ def _from_string(vocabulary: str) -> list[str]:
     if not is_file:
         raise MissingFileError(
             f'The vocabulary {vocabulary[:200]!r} is neither a file nor one of {list_vocabularies()}. Give one of '
-            f'these names, the path of a text file with one class name a line, or a list of names.'
+            f'these sets, the path of a text file with one class name a line, or the names themselves, two or more: '
+            f'`--names ball "red box"` on the command line, a list in a config or in Python. A single word is never a '
+            f'class name there: its score would be 1 for any image.'
         )
     try:
         lines = re.split('\r\n|\r|\n', read_small(path).decode('utf-8-sig'))

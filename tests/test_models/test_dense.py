@@ -290,6 +290,27 @@ def test_what_does_not_fit_is_refused_when_the_model_is_built(lgd_config, more, 
         MODELS.build({**lgd_config, **more})
 
 
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(place_queue=dict(size=8), loss=dict(type='mmlgd.DistillationLoss', terms=[dict(LATEST, weight=0.0)])),
+        dict(
+            queue=dict(size=8),
+            loss=dict(type='mmlgd.DistillationLoss', terms=[dict(bank='queue', weight=0.0), dict(bank='text')]),
+        ),
+        dict(queue=dict(size=8), loss=dict(queue_weight=0.0)),
+        dict(places=dict(), loss=dict(type='mmlgd.DistillationLoss', terms=[dict(NAMES, weight=0.0)])),
+    ],
+    ids=['place queue', 'queue', 'queue of the preset', 'places'],
+)
+def test_a_study_may_sweep_the_weight_of_an_only_term_through_0(lgd_config, changes):
+    model = MODELS.build({**lgd_config, **changes}).train()
+    losses = model(batch(2), mode='loss')
+    assert all(torch.isfinite(value) for value in losses.values())
+    for queue in (model.queue, model.place_queue):
+        assert queue is None or not queue.visited.any(), 'a bank that no term with a weight reads is not updated'
+
+
 def test_a_teacher_without_places_is_refused_by_name_when_the_model_is_built(lgd_config, monkeypatch):
     monkeypatch.setattr('mmlgd.models.teachers.openclip.open_clip_places', lambda *_, **__: None)
     with pytest.raises(TeacherError, match=r'The image tower of .* has no places'):

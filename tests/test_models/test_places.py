@@ -1,3 +1,6 @@
+import ast
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -64,10 +67,41 @@ def test_a_map_of_a_transformer_is_its_tokens():
     assert torch.equal(found, place_map(backbone(x), backbone, (32, 32)))
 
 
+ATTO = dict(depths=[1, 1, 1, 1], channels=[8, 16, 24, 32])
+CURES = [  # without its setting the backbone has no places; the size of an image
+    (dict(type='mmpretrain.VisionTransformer', arch='deit-tiny', img_size=32), 32),
+    (dict(type='mmpretrain.DistilledVisionTransformer', arch='deit-tiny', img_size=32), 32),
+    (dict(type='mmpretrain.BEiTViT', arch='deit-tiny', img_size=32), 32),
+    (dict(type='mmpretrain.ViTEVA02', arch='tiny', img_size=28), 28),
+    (dict(type='mmpretrain.XCiT', patch_size=16, embed_dims=16, depth=1, num_heads=2, layer_scale_init_value=1.0), 32),
+    (dict(type='mmpretrain.ConvNeXt', arch=ATTO), 64),
+    (dict(type='mmpretrain.EdgeNeXt', arch='xxsmall'), 64),
+    (dict(type='mmpretrain.HorNet', arch='tiny'), 64),
+    (dict(type='mmpretrain.TinyViT', arch='5m', img_size=(224, 224)), 224),
+    (dict(type='mmpretrain.EfficientFormer', arch='l1'), 224),
+]
+
+
+@pytest.mark.parametrize(
+    'settings, side', CURES, ids=lambda value: str(value['type']) if isinstance(value, dict) else ''
+)
+def test_the_error_names_the_setting_that_gives_places(settings, side):
+    x, backbone = rand(1, 3, side, side), built(**settings)
+    with pytest.raises(ConfigError, match=r'Set model\.backbone\.(\w+)=(.*)\.$') as refused, torch.no_grad():
+        place_map(backbone(x), backbone, (side, side))
+    name, value = re.search(r'model\.backbone\.(\w+)=(.*)\.$', str(refused.value)).groups()
+    cured = built(**{**settings, name: ast.literal_eval(value)})
+    with torch.no_grad():
+        found = place_map(cured(x), cured, (side, side))
+    assert found.ndim == 4 and found.shape[2] == found.shape[3] > 0
+
+
 def test_what_has_no_places_is_refused_by_name():
     backbone = built(**VIT, out_type='cls_token')
     with pytest.raises(ConfigError, match=r"VisionTransformer has no places: .*\(1, 192\).*out_type='featmap'"):
         place_map(backbone(rand(1, 3, 32, 32)), backbone, (32, 32))
+    with pytest.raises(ConfigError, match=r'Identity has no places: .*\(2, 5\).* Choose a backbone with a feature map'):
+        place_map((rand(2, 5),), torch.nn.Identity(), (32, 32))
     for tokens, shape in ((197, (224, 224)), (14, (64, 64)), (0, (64, 64))):  # a prefix too many, and no grid
         with pytest.raises(ConfigError, match=f'The {tokens} tokens of Identity are no grid'):
             place_map((rand(1, tokens, 4),), torch.nn.Identity(), shape)

@@ -1,9 +1,11 @@
 """Recipes: which one is chosen, with which numbers, and what is said about it."""
 
 import pytest
+from mmengine.config import Config
 
 from mmlgd.errors import ConfigError
-from mmlgd.run.recipes import BASES, DENSE, FEW_STEPS, SHORT, check_recipe, plan_run, recipe_settings
+from mmlgd.run.recipes import BASES, DENSE, FEW_STEPS, PLACES, SHORT, check_recipe, plan_run, recipe_settings
+from tests import ROOT
 
 
 def test_the_recipe_follows_images_and_epochs_with_a_reason():
@@ -95,6 +97,17 @@ def test_a_dense_run_is_the_recipe_with_terms_on_places():
     ]
     paper = settings_of(plan_run(3000, 'paper', dense=True), 'mmlgd.ConSETeacher')['model']
     assert 'loss' not in paper and 'places_size' not in paper['teacher']
+
+
+@pytest.mark.parametrize('recipe', DENSE)
+def test_the_queue_of_places_grows_with_the_places_of_a_step(recipe):
+    settings = dict(recipe=recipe, dense=True, batch_size=8)
+    assert 'place_queue' not in settings_of(plan_run(3000, **settings))['model']
+    assert settings_of(plan_run(3000, **settings, gpus=4))['model']['place_queue'] == dict(size=4 * 8192)
+    assert 'place_queue' not in settings_of(plan_run(3000, recipe, batch_size=8, gpus=4))['model']
+    base = Config.fromfile(ROOT / 'configs' / DENSE[recipe]).model  # of one GPU
+    places = max(term.get('places', 1024) for term in base.loss.terms)
+    assert base.place_queue.size == PLACES == 8 * places
 
 
 def test_a_recipe_that_is_none_is_refused():

@@ -1,6 +1,7 @@
 """A teacher store with places: what is kept comes back, survives kills, and gives the losses of the live teacher."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -273,17 +274,23 @@ def test_a_store_without_places_is_refused_with_the_command_that_writes_them(cfg
         StoredTeacherDataset(tmp_path, cfg.train_dataloader.dataset, places=True)
 
 
-def test_names_are_refused_where_they_are_not_enough_or_others(cfg, by_name, recipe, tmp_path):
-    store = tmp_path / 'store'
-    with pytest.raises(ConfigError, match='loss_place_queue, .* need embeddings of places.*--places-form embeddings'):
-        write_store(Config.fromfile(recipe), store, 1, places='own', places_form='names')
-    assert not (store / 'store.json').exists()
+def test_names_are_refused_where_they_are_not_enough_or_others(cfg, by_name, recipe, tmp_path, monkeypatch):
+    store, dense = tmp_path / 'store', Config.fromfile(recipe)
+    said = 'loss_place_queue, .* need embeddings of places.*--places-form embeddings, .*: --cfg-options (.*)'
+    with monkeypatch.context() as patched, pytest.raises(ConfigError, match=said) as refused:
+        patched.setattr('mmlgd.store.writer._write_store', None)  # before the teacher is built
+        write_store(dense, store, 1, places='own', places_form='names')
+    assert not store.exists()
     write_store(by_name, store, 1, places='own', places_form='names')
-    dense = Config.fromfile(recipe)
-    use_store(by_name, store), use_store(dense, store)
+    use_store(by_name, store)
     assert MODELS.build(by_name.model).teacher.live is None
-    with pytest.raises(ConfigError, match='loss_place_queue, .* need embeddings of places.*--places-form embeddings'):
-        MODELS.build(dense.model)
+    with pytest.raises(ConfigError, match=said):
+        use_store(dense, store)
+    advice = re.search(said, str(refused.value))[1].split()  # what it says helps
+    dense.merge_from_dict({key: float(value) for key, value in (option.split('=') for option in advice)})
+    use_store(dense, store)
+    assert dense.train_dataloader.dataset.type == 'mmlgd.StoredTeacherDataset'
+    assert MODELS.build(dense.model).teacher.live is None
     by_name.model.loss.terms[1].teacher_temperature = 0.02
     with pytest.raises(ConfigError, match='at the teacher_temperature 0.0125, and this run has 0.02'):
         MODELS.build(by_name.model)

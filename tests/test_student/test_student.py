@@ -75,6 +75,18 @@ def test_other_names_leave_it_as_it_was(student):
     assert new.state_dict().keys() == student.state_dict().keys()
 
 
+def test_some_of_its_own_names_need_no_teacher(student, monkeypatch):
+    expected = student.bank.clone()
+    some = [student.names[3], student.names[0]]
+    monkeypatch.setattr('mmlgd.student.student.build_live_teacher', None)
+    found = student.with_names(some)
+    assert found.names == some and torch.equal(found.bank, expected[[3, 0]])
+    assert torch.equal(student.bank, expected) and len(student.names) == 5
+    for names, templates in ((some, 'plain'), ([*some, 'boat'], None)):  # other templates, or another name among them
+        with pytest.raises(TypeError):
+            student.with_names(names, templates)
+
+
 def test_names_are_a_file_a_set_or_a_list_wherever_they_are_given(student, lgd_checkpoint, tiny_clip, tmp_path, images):
     (tmp_path / 'boat.txt').write_text('boat\ncat\n')
     one = student.with_names(['boat'])  # a list is never a file

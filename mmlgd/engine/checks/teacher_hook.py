@@ -104,4 +104,6 @@ def _teacher_embeddings(model, batch: dict) -> Tensor:
     data = model.data_preprocessor(batch, False)
     if (stored := data.get('teacher_embeddings')) is not None:
         return F.normalize(stored.float(), dim=-1)
-    return model.teacher.encode_image(data['inputs'].contiguous(memory_format=model.memory_format))
+    inputs = data['inputs'].contiguous(memory_format=model.memory_format)
+    # With terms on places, a step sees images at the teacher's places_size, in one pass for both.
+    return model.teacher.encode(inputs, places=bool(model.criterion.needs_places)).image

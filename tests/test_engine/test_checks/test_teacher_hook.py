@@ -16,6 +16,7 @@ from mmpretrain.structures import DataSample
 
 from mmlgd.engine import TeacherCheckHook
 from mmlgd.engine.checks.teacher_hook import SAMPLE, names_told_apart
+from mmlgd.models import Embedded
 from mmlgd.registry import MODELS
 
 
@@ -83,7 +84,8 @@ def test_a_teacher_that_always_says_the_same_is_a_warning(model):
 
 def test_the_live_teacher_answers_and_nothing_of_the_run_changes(model):
     asked = []
-    model.teacher.encode_image = lambda x: asked.append(len(x)) or F.normalize(torch.ones(len(x), 32), dim=1)
+    answer = F.normalize(torch.ones(48, 32), dim=1)
+    model.teacher.encode = lambda x, places: asked.append(len(x)) or Embedded(answer[: len(x)])
     before = {key: value.clone() for key, value in model.state_dict().items()}
     states = [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]
     level, text = said(model, Views(300), batch_size=48)
@@ -93,6 +95,22 @@ def test_the_live_teacher_answers_and_nothing_of_the_run_changes(model):
     asked.clear()
     said(model, Views(10), batch_size=48)
     assert asked == [10]
+
+
+@pytest.mark.parametrize('weight, size', [(1.0, 128), (0.0, 64)])
+def test_it_asks_the_teacher_as_a_step_does(lgd_config, weight, size):
+    """With terms on places, images have the teacher's places_size, and the image's embedding is of that pass."""
+    lgd_config['teacher']['places_size'] = 128
+    terms = [dict(bank='text'), dict(bank='text', on='places', weight=weight)]
+    lgd_config['loss'] = dict(type='mmlgd.DistillationLoss', terms=terms)
+    model = MODELS.build(lgd_config)
+    seen = []
+    for name in ('_encode_image', '_encode_places'):
+        encode = getattr(model.teacher, name)
+        setattr(model.teacher, name, lambda x, encode=encode: seen.append(x.shape[-1]) or encode(x))
+    said(model, Views(4), batch_size=4)
+    model(torch.rand(2, 3, 64, 64), mode='loss')
+    assert seen == [size, size]
 
 
 def test_a_loss_that_reads_no_names_is_left_alone(lgd_config):

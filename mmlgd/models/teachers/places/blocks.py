@@ -7,6 +7,8 @@ from timm.models.eva import EvaBlock, EvaBlockPostNorm
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from .values import has_value, value_alone
+
 Branch = Callable[[nn.Module, Tensor], Tensor]
 
 
@@ -14,26 +16,26 @@ def _scaled(scale: Optional[Tensor], x: Tensor) -> Tensor:
     return x if scale is None else scale * x
 
 
-# What each kind of block adds to its tokens: first by attention, then by its MLP.
+# What each kind of block adds to a token alone: first the projection of its value, then the output of its MLP.
 _BRANCHES: dict[type, tuple[Branch, Branch]] = {
     ResidualAttentionBlock: (
-        lambda block, x: block.ls_1(block.attention(block.ln_1(x))),
+        lambda block, x: block.ls_1(value_alone(block.attn, block.ln_1(x))),
         lambda block, x: block.ls_2(block.mlp(block.ln_2(x))),
     ),
     CustomResidualAttentionBlock: (
-        lambda block, x: block.ls_1(block.ln_attn(block.attn(block.ln_1(x)))),
+        lambda block, x: block.ls_1(block.ln_attn(value_alone(block.attn, block.ln_1(x)))),
         lambda block, x: block.ls_2(block.mlp(block.ln_2(x))),
     ),
     Block: (
-        lambda block, x: block.ls1(block.attn(block.norm1(x))),
+        lambda block, x: block.ls1(value_alone(block.attn, block.norm1(x))),
         lambda block, x: block.ls2(block.mlp(block.norm2(x))),
     ),
     EvaBlock: (
-        lambda block, x: _scaled(block.gamma_1, block.attn(block.norm1(x))),
+        lambda block, x: _scaled(block.gamma_1, value_alone(block.attn, block.norm1(x))),
         lambda block, x: _scaled(block.gamma_2, block.mlp(block.norm2(x))),
     ),
     EvaBlockPostNorm: (
-        lambda block, x: block.norm1(block.attn(x)),
+        lambda block, x: block.norm1(value_alone(block.attn, x)),
         lambda block, x: block.norm2(block.mlp(x)),
     ),
 }
@@ -46,9 +48,9 @@ def is_known(block: nn.Module) -> bool:
         block (nn.Module): A block of a transformer.
 
     Returns:
-        bool: Whether its kind is known.
+        bool: Whether its kind is known, and that of its attention.
     """
-    return type(block) in _BRANCHES
+    return type(block) in _BRANCHES and has_value(block.attn)
 
 
 def alone(block: nn.Module, tokens: Tensor, residual: bool = False, mlp: bool = False) -> Tensor:
@@ -66,10 +68,9 @@ def alone(block: nn.Module, tokens: Tensor, residual: bool = False, mlp: bool = 
         Tensor: (M, C). With ``residual`` and ``mlp`` the block's own output for a sequence of one token.
     """
     attention, feed_forward = _BRANCHES[type(block)]
-    x = tokens[:, None]  # (M, 1, C): sequences of one token, which attends to itself
-    y = attention(block, x)
+    y = attention(block, tokens)
     if residual:
-        y = x + y
+        y = tokens + y
     if mlp:
         y = y + feed_forward(block, y)
-    return y[:, 0]
+    return y

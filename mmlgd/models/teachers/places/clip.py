@@ -14,6 +14,7 @@ from mmlgd.models.teachers.base import TeacherError
 from .base import MeanPlaces, PlacesTower, find_places
 from .blocks import alone, is_known
 from .timm_models import timm_places
+from .values import value_alone
 
 
 def open_clip_places(
@@ -138,7 +139,5 @@ class _PoolerPlaces(_OfTokens):
         tower, pool = self.tower, self.tower.attn_pool
         x = self.embed(images, tower.transformer.resblocks)
         pooled, _ = tower._pool(x)
-        alone = pool.ln_k(x[:, 1:].flatten(0, 1))[:, None]  # (N * h * w, 1, C)
-        query = pool.ln_q(pool.query[:1]).expand(len(alone), 1, -1)  # any: it attends to the one token
-        places = tower.ln_post(pool.attn(query, alone, alone, need_weights=False)[0][:, 0])
+        places = tower.ln_post(value_alone(pool.attn, pool.ln_k(x[:, 1:].flatten(0, 1))))
         return Embedded(pooled @ tower.proj, self.to_grid(places @ tower.proj, images))

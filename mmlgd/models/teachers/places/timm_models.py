@@ -10,6 +10,7 @@ from mmlgd.models.embedded import Embedded
 
 from .base import MeanPlaces, PlacesTower
 from .blocks import alone, is_known
+from .values import has_value, value_alone
 
 
 def timm_places(model: nn.Module, head: nn.Module, residual: bool = False, mlp: bool = False) -> Optional[PlacesTower]:
@@ -27,7 +28,7 @@ def timm_places(model: nn.Module, head: nn.Module, residual: bool = False, mlp: 
     if not isinstance(model, (Eva, VisionTransformer)):
         return _MapPlaces(model, head)
     if model.attn_pool is not None:
-        return _PoolerPlaces(model, head)
+        return _PoolerPlaces(model, head) if has_value(model.attn_pool) else None
     if model.global_pool == 'avg':
         return _MeanTokenPlaces(model, head)
     known = model.global_pool == 'token' and len(model.blocks) > 1 and is_known(model.blocks[-1])
@@ -80,7 +81,7 @@ class _PoolerPlaces(_OfTokens):
 
     def forward(self, images: Tensor) -> Embedded:
         tokens = self.tower.forward_features(images)
-        places = self.tower.attn_pool(self.tokens_of_places(tokens)[:, None])  # each token is all that it attends to
+        places = value_alone(self.tower.attn_pool, self.tokens_of_places(tokens))
         return Embedded(self.after(self.tower.forward_head(tokens)), self.to_grid(self.head(places), images))
 
 

@@ -42,3 +42,6 @@ def test_attention_of_one_token_is_the_projection_of_its_value():
 
 def test_other_blocks_are_not_known():
     assert not is_known(AttentionPoolLatent(16)) and not is_known(nn.Linear(2, 2))
+    block = Block(16, 2)
+    block.attn = nn.Identity()
+    assert not is_known(block), 'its attention of one token may be more than a value'
