@@ -105,7 +105,7 @@ def test_seed_differs_from_lgd_by_its_queue_alone(student):
 
 
 @pytest.mark.parametrize('path', sorted((CONFIGS / 'lgd').glob('dense_*.py')), ids=lambda p: p.stem)
-def test_a_dense_recipe_is_the_recipe_and_its_terms_once_more_on_places(path):
+def test_a_dense_recipe_is_the_recipe_and_its_terms_on_places_at_twice_the_weight(path):
     plain = path.stem.removesuffix('_vit-b-16').replace('dense_', 'lgd_')
     ours, theirs = Config.fromfile(path), Config.fromfile(path.with_name(f'{plain}.py'))
     assert ours.model.teacher.pop('model') == ('ViT-B-16' if path.stem.endswith('vit-b-16') else 'RN50')
@@ -113,6 +113,8 @@ def test_a_dense_recipe_is_the_recipe_and_its_terms_once_more_on_places(path):
     preset, listed = MODELS.build(theirs.model.pop('loss')), MODELS.build(ours.model.pop('loss'))
     assert [repr(term) for term in listed.terms[:2]] == [repr(term) for term in preset.terms[:2]]
     names, latest = listed.terms[2:]
+    for term in preset.terms[1:]:
+        term.weight *= 2
     assert repr(names) == repr(preset.terms[1]).replace('loss_', 'loss_place_').replace('on=image', 'on=1024 places')
     assert repr(latest) == repr(preset.terms[2]).replace('queue', 'place_queue').replace('on=image', 'on=1024 places')
     a_step = latest.places * int(re.search(r'_(\d+)xb256', path.stem)[1])  # of all processes
