@@ -61,6 +61,26 @@ def reason_of(error: BaseException) -> str:
     return reason.strip()
 
 
+def sentence(cause: object, most: int = 500) -> str:
+    """Write a cause as one sentence on one line, so that advice can follow it.
+
+    Args:
+        cause (object): An error, of any library, or its text. An error without a message gives its class.
+        most (int): Characters, at most. Defaults to 500.
+
+    Returns:
+        str: With a full stop, unless it already ends as a sentence.
+
+    Examples:
+        >>> f'{sentence(ValueError("no such size"))} Give another.'
+        'no such size. Give another.'
+        >>> sentence(KeyError()), sentence('It is damaged.')
+        ('KeyError.', 'It is damaged.')
+    """
+    said = ' '.join(str(cause).split())[:most] or type(cause).__name__
+    return said if said.endswith(('.', '!', '?', '…')) else f'{said}.'
+
+
 class _Brief(Repr):
     """Writes the first few values of each container and of the containers in it, also of subclasses."""
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from mmlgd.cli.tool import run_tool
 from mmlgd.datasets import BadImageError
-from mmlgd.errors import MMLGDError, brief, reason_of
+from mmlgd.errors import MMLGDError, brief, reason_of, sentence
 
 
 def in_a_worker(error, cause=None):
@@ -43,6 +43,21 @@ def test_of_an_error_in_a_worker_the_reason_is_told(kind, cause):
     with pytest.raises(SystemExit) as stopped:
         run_tool(lambda: (_ for _ in ()).throw(error))
     assert stopped.value.code == f'error: {reason}'
+
+
+@pytest.mark.parametrize(
+    'cause, written',
+    [
+        (ValueError('no such size'), 'no such size.'),
+        (ValueError('It is damaged.'), 'It is damaged.'),
+        (RuntimeError('two\n  lines'), 'two lines.'),
+        (AssertionError(), 'AssertionError.'),
+        ('is it?', 'is it?'),
+        ('a' * 600, 'a' * 500 + '.'),
+    ],
+)
+def test_a_cause_is_one_sentence_that_advice_can_follow(cause, written):
+    assert sentence(cause) == written
 
 
 def test_a_fault_of_ours_keeps_its_traceback():

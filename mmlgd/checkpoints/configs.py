@@ -18,7 +18,7 @@ from mmengine.registry import MODELS, TRANSFORMS, DefaultScope, Registry
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import nn
 
-from mmlgd.errors import shown
+from mmlgd.errors import sentence, shown
 
 from .files import CheckpointError
 
@@ -148,7 +148,7 @@ def model_config(checkpoint: dict, source: Union[str, Path] = 'The checkpoint') 
 
 
 def _no_settings(source: Union[str, Path], error: Exception) -> CheckpointError:
-    return CheckpointError(f'The config in {source} is not plain settings: {str(error) or type(error).__name__}.')
+    return CheckpointError(f'The config in {source} is not plain settings: {sentence(error)}')
 
 
 def buildable(settings: Any, part: str, source: Union[str, Path] = 'The checkpoint') -> Any:

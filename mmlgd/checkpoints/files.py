@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlparse
 import torch
 from mmengine.logging import print_log
 
-from mmlgd.errors import DownloadError, MissingFileError, MMLGDError, brief, shown
+from mmlgd.errors import DownloadError, MissingFileError, MMLGDError, brief, sentence, shown
 
 from .archives import described
 from .values import named, plain_values
@@ -99,7 +99,7 @@ def _load(file: Path, source: str, map_location: Any) -> dict:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except CheckpointError as error:
-        raise CheckpointError(f'{source} cannot be read here: {error}') from error
+        raise CheckpointError(f'{source} cannot be read here: {sentence(error)}') from error
     except PermissionError as error:
         raise _unreadable(source, error) from error
     except Exception as error:  # damaged bytes can fail anywhere in the unpickler: KeyError, UnicodeDecodeError, ...

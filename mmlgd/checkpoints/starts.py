@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from mmlgd.errors import ConfigError, DownloadError
+from mmlgd.errors import ConfigError, DownloadError, sentence
 from mmlgd.registry import MODELS
 
 from .files import CheckpointError, read_checkpoint
@@ -89,8 +89,8 @@ def read_start(source: str) -> dict[str, Tensor]:
         return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location='cpu'))
     except URLError as error:
         raise DownloadError(
-            f'Cannot download {source}: {error.reason}. On a machine without a network, copy the file here and give '
-            f'its path.'
+            f'Cannot download {source}: {sentence(error.reason)} On a machine without a network, copy the '
+            f'file here and give its path.'
         ) from error
     except KeyError as error:
         raise CheckpointError(

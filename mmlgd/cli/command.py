@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import click
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, sentence
 from mmlgd.utils.files import read_small
 
 
@@ -101,10 +101,15 @@ class Argument(click.Argument):
 def _written_out(args: list[str]) -> Iterator[str]:
     for arg in args:
         if arg.startswith('@'):
+            if os.path.isdir(arg[1:]):
+                raise click.BadParameter(
+                    f'{arg} stands for the words in a text file, but {arg[1:]!r} is a folder. Give a file in it, or '
+                    f'leave out the @ if the folder itself is meant.'
+                )
             try:
                 lines = read_small(arg[1:]).decode().splitlines()
             except (MMLGDError, OSError, UnicodeDecodeError) as error:
-                raise click.BadParameter(f'{arg}: {error}') from error
+                raise click.BadParameter(f'{arg}: {sentence(error)}') from error
             yield from (word for line in lines for word in line.split('#')[0].split())
         else:
             yield arg

@@ -6,7 +6,7 @@ import re
 import time
 from typing import Callable, Optional
 
-from mmlgd.errors import MMLGDError, reason_of
+from mmlgd.errors import MMLGDError, reason_of, sentence
 
 _DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)')
 
@@ -40,9 +40,9 @@ def _death_of_worker(error: RuntimeError) -> Optional[str]:
     causes = {' '.join(str(one).split()) for one in (error, error.__cause__, error.__context__) if one is not None}
     told = '; '.join(sorted(cause for cause in causes if _DEAD_WORKER.search(cause)))
     return (
-        f'A process that reads images has died: {told} Usually the machine has run out of memory, or a container has '
-        f'run out of shared memory (docker run --shm-size). Reduce train_dataloader.num_workers or batch_size, and '
-        f'run the same command again; add --resume to continue training.'
+        f'A process that reads images has died: {sentence(told)} Usually the machine has run out of memory, or a '
+        f'container has run out of shared memory (docker run --shm-size). Reduce train_dataloader.num_workers or '
+        f'batch_size, and run the same command again; add --resume to continue training.'
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.datasets.sizes import LARGEST
-from mmlgd.errors import ConfigError, MissingPackageError
+from mmlgd.errors import ConfigError, MissingPackageError, sentence
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.student import Student
 from mmlgd.student.image_size import image_size
@@ -209,7 +209,7 @@ def _write(
         ) as error:  # unsupported operators raise either; the message has the graph
             raise ConfigError(
                 f"torch cannot write this student with version {opset} of ONNX's operators: "
-                f'{str(error).splitlines()[0][:200]} Try another opset.'
+                f'{sentence(str(error).splitlines()[0], 200)} Try another opset.'
             ) from error
     model = onnx.load(str(file))
     onnx.helper.set_model_props(model, metadata)

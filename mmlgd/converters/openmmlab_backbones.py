@@ -9,7 +9,7 @@ from typing import Callable
 from torch import Tensor
 
 from mmlgd.checkpoints import CheckpointError
-from mmlgd.errors import MissingPackageError
+from mmlgd.errors import MissingPackageError, sentence
 from mmlgd.student.saved import SavedStudent
 from mmlgd.version import __version__
 
@@ -102,7 +102,7 @@ def _target(name: str, library: str, registry, backbone: dict, weights: dict[str
     try:
         module = registry.build(dict(settings, type=name, **({'out_indices': chosen} if chosen else {})))
     except Exception as error:  # a class of the same name can raise anything for foreign settings
-        raise CheckpointError(f'{name} cannot be built with the settings of the student: {error}') from error
+        raise CheckpointError(f'{name} cannot be built with the settings of the student: {sentence(error)}') from error
     return LibraryModel(
         module=module,
         weights=weights,

@@ -4,7 +4,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Optional, Union
 
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.errors import ConfigError, MissingFileError, sentence
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -27,7 +27,7 @@ def path_of(value: Union[str, Path]) -> Path:
     try:
         return Path(value).expanduser()
     except (RuntimeError, TypeError) as error:
-        raise ConfigError(f'{str(value)!r} is not a valid path: {error}') from error
+        raise ConfigError(f'{str(value)!r} is not a valid path: {sentence(error)}') from error
 
 
 def count_images(images: Path, most: int) -> int:

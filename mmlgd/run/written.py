@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any, Callable
 
-from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.errors import ConfigError, MMLGDError, sentence
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -67,7 +67,7 @@ def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
     try:
         whole.merge_from_dict(options)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the first if they are no dict
-        raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {error}') from error
+        raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {sentence(error)}') from error
     changed = dict(settings)
     for key in dict.fromkeys(option.split('.')[0] for option in options):
         value = whole.to_dict()[key]

@@ -19,7 +19,7 @@ from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.loading import decode, read_bytes
 from mmlgd.datasets.sizes import is_loading
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.errors import ConfigError, MissingFileError, sentence, shown
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 
@@ -150,7 +150,7 @@ def _prepared(images: Iterable[ImageSource], prepare: Callable[[dict], dict], sk
         except ValueError as error:
             if not skip:
                 raise
-            warnings.warn(f'{error} It is skipped.', stacklevel=2)
+            warnings.warn(f'{sentence(error)} It is skipped.', stacklevel=2)
             continue
         sample = prepare(dict(img=array, img_shape=array.shape[:2], ori_shape=array.shape[:2]))
         sample['data_samples'].set_metainfo(dict(index=index, img_path=image.path))

@@ -13,7 +13,7 @@ from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, sentence
 from mmlgd.utils.devices import usable_device
 from mmlgd.utils.files import require_writable
 
@@ -171,7 +171,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             try:
                 image = np.ascontiguousarray(source.read()[..., ::-1])  # to RGB
             except ValueError as error:  # a URL that no longer answers
-                warnings.warn(f'{error} It is not drawn.', stacklevel=2)
+                warnings.warn(f'{sentence(error)} It is not drawn.', stacklevel=2)
                 continue
             drawing.update(name=str(source), out_file=None if target is None else str(target))
             with matplotlib.rc_context({'text.parse_math': False}):  # a $ in a name stays a $

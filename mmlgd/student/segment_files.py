@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mmlgd.datasets.folder import require_outside
-from mmlgd.errors import ConfigError, MMLGDError, shown
+from mmlgd.errors import ConfigError, MMLGDError, sentence, shown
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.validation import require
 
@@ -65,7 +65,7 @@ def segment_files(
             if not skip:
                 raise
             reason = error if str(source) in str(error) else f'{source}: {error}'
-            warnings.warn(f'{reason} It is skipped.', stacklevel=2)
+            warnings.warn(f'{sentence(reason)} It is skipped.', stacklevel=2)
             continue
         read += 1
         if target is not None:

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any, Optional
 
-from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.errors import ConfigError, MMLGDError, sentence
 from mmlgd.registry import MODELS
 
 
@@ -46,8 +46,7 @@ def build_part(
     except (MMLGDError, ImportError, OSError):
         raise
     except Exception as error:  # for bad settings, libraries raise KeyError, AssertionError, IndexError, ...
-        said = ' '.join(str(error).split()) or type(error).__name__
         raise ConfigError(
-            f'{where} cannot be built from these settings: {said[:500]} Compare its settings with the class that '
+            f'{where} cannot be built from these settings: {sentence(error)} Compare its settings with the class that '
             f'type={settings["type"]!r} names.'
         ) from error

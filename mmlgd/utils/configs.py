@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 from mmengine.config import Config
 
-from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError, brief
+from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError, brief, sentence
 
 from .files import read_small
 from .paths import RECIPE_HEAD, place_of
@@ -75,11 +75,11 @@ def _of_file(file: Path) -> Config:
         raise
     except Exception as error:  # a config is Python: it can raise anything
         kind = MissingPackageError if isinstance(error, ImportError) else ConfigError
-        told = f'{type(error).__name__}: {" ".join(str(error).split())[:500]}'
+        told = sentence(f'{type(error).__name__}: {error}')
         place, line = _place_of(error, file)
         where = f'{place}, line {line},' if line else str(place)
         raise kind(
-            f'{where} cannot be read as a config: {told}. {_advice(place if place.is_file() else file, error)}'
+            f'{where} cannot be read as a config: {told} {_advice(place if place.is_file() else file, error)}'
         ) from error
 
 

@@ -5,7 +5,7 @@ from typing import Union
 import torch
 from mmengine.device import get_device
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, sentence
 
 
 def usable_device(device: Union[str, torch.device, None]) -> torch.device:
@@ -30,7 +30,7 @@ def usable_device(device: Union[str, torch.device, None]) -> torch.device:
         found = torch.device(device)
         torch.zeros(1, device=found).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # AssertionError: a torch without CUDA
-        reason = str(error).splitlines()[0]
+        reason = sentence(str(error).splitlines()[0])
         raise ConfigError(
             f'device is {str(device)!r}, which torch {torch.__version__} cannot use here: {reason} Leave it out, or '
             f'give cpu; `mmlgd doctor` checks the GPU.'

@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, sentence
 from mmlgd.models.lgd import LGD
 from mmlgd.models.precision import precision_settings
 from mmlgd.registry import HOOKS
@@ -230,7 +230,7 @@ class FiniteCheckHook(Hook):
         try:
             record.save(file, self._model.state_dict(), meta, broken)
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a full disk
-            return f'The step could not be saved in {file}: {error}'
+            return f'The step could not be saved in {file}: {sentence(error)}'
         return f'The step is saved. Run it again with: mmlgd replay {shlex.quote(str(file))}'
 
 

@@ -6,7 +6,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, sentence
 from mmlgd.registry import HOOKS
 
 
@@ -44,6 +44,6 @@ class CurvesHook(Hook):
         try:
             draw_curves(file, curves, title=runner.experiment_name)
         except (MMLGDError, OSError) as error:  # the training has succeeded, even if drawing fails
-            runner.logger.warning(f'CurvesHook: no curves are drawn. {error}')
+            runner.logger.warning(f'CurvesHook: no curves are drawn. {sentence(error)}')
         else:
             runner.logger.info(f'The curves of this run: {file}')

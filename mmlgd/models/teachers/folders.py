@@ -11,7 +11,7 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from open_clip.pretrained import download_pretrained_from_hf
 from open_clip.transform import PreprocessCfg
 
-from mmlgd.errors import MissingFileError, brief
+from mmlgd.errors import MissingFileError, brief, sentence
 
 from .base import TeacherError
 from .foreign import foreign_code, read_settings, refuse_code
@@ -73,8 +73,8 @@ def open_folder(model: str, cache_dir: Optional[str] = None) -> tuple[Path, dict
         download_pretrained_from_hf(place, revision=folder.name, cache_dir=cache_dir)
     except OSError as error:
         raise MissingFileError(
-            f'Could not get {model!r}: {error} Download the repository on a machine with a network and give it as '
-            f"model='local-dir:/path/to/folder'."
+            f'Could not get {model!r}: {sentence(error)} Download the repository on a machine with a network and '
+            f"give it as model='local-dir:/path/to/folder'."
         ) from error
     return folder, settings
 

@@ -5,6 +5,7 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor, nn
 
+from mmlgd.errors import sentence
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.teachers.base import TeacherError, no_places
 from mmlgd.models.teachers.probing import same_output
@@ -95,8 +96,8 @@ def find_places(
             places(torch.zeros(1, 3, *places_size).to(like))
     except Exception as error:  # each library refuses a size in its own way
         raise TeacherError(
-            f'{name} cannot take places_size={places_size}: {error} Its own images have {image_size}; a multiple of '
-            f'that fits most towers.'
+            f'{name} cannot take places_size={places_size}: {sentence(error)} Its own images have {image_size}; '
+            f'a multiple of that fits most towers.'
         ) from error
     return _still(places)
 
