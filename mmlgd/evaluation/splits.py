@@ -11,6 +11,7 @@ from torch import Tensor
 from mmlgd.datasets import Images
 from mmlgd.datasets.label_subset import choose
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.text import phrasings
 from mmlgd.utils.files import read_small
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
@@ -189,8 +190,9 @@ def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val:
         if is_given:
             raise ConfigError(f'{text}. Give one name for each class, in the order of the sorted class folders.')
         return f'No zero-shot: {text} (the names of training). Give others with --names.'
-    if val.folders and val.folders != names and set(val.folders) == set(names):
-        k = next(k for k, (folder, name) in enumerate(zip(val.folders, names)) if folder != name)
+    first = [phrasings(name)[0] for name in names]
+    if val.folders and val.folders != first and set(val.folders) == set(first):
+        k = next(k for k, (folder, name) in enumerate(zip(val.folders, first)) if folder != name)
         raise ConfigError(
             f'The class names match the class folders, but in another order (folder {k} is {val.folders[k]!r}, name '
             f'{k} is {names[k]!r}). Labels follow the sorted folders: sort the names in the same way.'
