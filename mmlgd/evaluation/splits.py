@@ -198,3 +198,27 @@ def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val:
             f'{k} is {names[k]!r}). Labels follow the sorted folders: sort the names in the same way.'
         )
     return ''
+
+
+def check_synonyms(names: Optional[list[str]], synonyms: list[str]) -> str:
+    """Check that synonyms name the same classes.
+
+    Args:
+        names (List[str], optional): Class names of the students; None if no student has any.
+        synonyms (List[str]): Other names of the same classes.
+
+    Returns:
+        str: How many classes have other words.
+
+    Raises:
+        ConfigError: There are no class names, or another number of them.
+    """
+    if names is None:
+        raise ConfigError('--synonyms needs a student with class names: a checkpoint of LGD training.')
+    if len(names) != len(synonyms):
+        raise ConfigError(
+            f'--synonyms has {len(synonyms)} names, but there are {len(names)} classes. Give one for each class in the '
+            f'same order; a class without a synonym keeps its name.'
+        )
+    other = sum(set(phrasings(one)) != set(phrasings(two)) for one, two in zip(names, synonyms))
+    return f'{other} of {len(names)} classes have other words in the synonyms.'
