@@ -58,25 +58,27 @@ def confusable(bank: Tensor) -> Confusable:
     return Confusable(threshold, list(zip(*indices.tolist(), values[above].tolist())))
 
 
-def effective_names(bank: Tensor, temperature: float) -> float:
-    r"""Compute the effective number of names, which counts similar names as less than one each.
+def effective_names(bank: Tensor) -> float:
+    r"""Compute the effective number of names: how many unrelated names would spread as far as these.
 
-    .. math:: D = \exp\Big(-\frac{1}{K} \sum_i \log \frac{1}{K} \sum_j \exp\big((e_i \cdot e_j - 1) / \tau\big)\Big)
+    .. math:: D = 1 + \exp\Big(-\sum_i p_i \log p_i\Big), \quad p_i = \lambda_i / \sum_j \lambda_j
 
-    It is the diversity of order 1 of Leinster and Cobbold (Ecology, 2012) for equally frequent names. Equivalently, it
-    is K times the geometric mean of the probability that the softmax over names gives a name's own row.
+    with the eigenvalues :math:`\lambda` of the covariance of the rows. The second term is their effective rank (Roy and
+    Vetterli, EUSIPCO 2007, here of squared singular values). What all names have in common does not count, since it
+    changes no softmax over names. Copies of a name add no class.
 
     Args:
         bank (Tensor): (K, D), unit rows.
-        temperature (float): τ > 0.
 
     Returns:
-        float: From 1 (all names are the same) to K (all are far apart).
+        float: From 1 (all names are the same) to K (all are unrelated), and at most D + 1.
 
     Examples:
-        >>> round(effective_names(torch.tensor([[1.0, 0], [1, 0], [0, 1]]), 0.01), 3)
-        1.89
+        >>> round(effective_names(torch.eye(3)), 3), round(effective_names(torch.eye(3)[[0, 0, 1]]), 3)
+        (3.0, 2.0)
     """
     bank = bank.double()
-    own = (bank @ bank.T / temperature).log_softmax(dim=1).diagonal()
-    return len(bank) * own.mean().exp().item()
+    spread = torch.linalg.svdvals(bank - bank.mean(dim=0)).square()
+    if spread.sum() < 1e-12:
+        return 1.0
+    return 1 + torch.special.entr(spread / spread.sum()).sum().exp().item()

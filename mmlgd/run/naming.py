@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from mmlgd.utils.files import require_writable, write_whole
-from mmlgd.utils.validation import above_zero, whole
+from mmlgd.utils.validation import whole
 
 from .inputs import teacher_settings, vocabulary_of
 
@@ -59,7 +59,6 @@ def report_names(
     *,
     teacher: str = 'RN50:openai',
     templates: Union[list[str], str, None] = None,
-    temperature: float = 0.01,
     images: Union[list[str], str, Path, None] = None,
     max_images: int = 1000,
     out: Union[str, Path, None] = None,
@@ -75,8 +74,6 @@ def report_names(
         teacher (str): The teacher, as for `mmlgd pretrain`. In Python it can also be a config. Defaults to RN50:openai.
         templates (List[str] | str, optional): Prompt templates: a known set, or sentences with one {} each. By default
             those of `mmlgd pretrain`: plain for conse, else openai-imagenet-80.
-        temperature (float): Temperature τ_T of the teacher, for the effective number of classes, above 0. Defaults to
-            0.01, the paper's.
         images (List[str] | str | Path, optional): Files or folders of images. Defaults to None.
         max_images (int): Maximum number of images, evenly spread over all. Defaults to 1000.
         out (str | Path, optional): Folder for names.png and names.json. Defaults to work_dirs/names_SET, or
@@ -95,7 +92,7 @@ def report_names(
         >>> report.pairs  # doctest: +SKIP
         [('road', 'street', 0.78)]
     """
-    temperature, max_images = above_zero(temperature), whole('images', 1, 10**6)(max_images)
+    max_images = whole('images', 1, 10**6)(max_images)
     stem = f'names_{Path(names).stem}' if isinstance(names, (str, Path)) else 'names'
     out = Path(out or Path('work_dirs') / stem)
     require_writable(out)
@@ -133,7 +130,7 @@ def report_names(
         out=out,
         names=names,
         teacher=built.identity,
-        effective=effective_names(bank, temperature),
+        effective=effective_names(bank),
         threshold=found.threshold,
         pairs=[(names[i], names[j], cosine) for i, j, cosine in found.pairs],
         **_cuts(built, told, templates),

@@ -24,14 +24,15 @@ def test_two_names_have_no_pair_above_their_own():
     assert confusable(torch.eye(2)).pairs == []
 
 
-@pytest.mark.parametrize('bank, expected', [(torch.eye(4), 4), (torch.ones(4, 4) / 2, 1)])
+@pytest.mark.parametrize('bank, expected', [(torch.eye(4), 4), (torch.ones(4, 4) / 2, 1), (torch.eye(4)[:2], 2)])
 def test_effective_names_go_from_one_to_all(bank, expected):
-    assert effective_names(bank, 0.01) == pytest.approx(expected)
+    assert effective_names(bank) == pytest.approx(expected)
 
 
-def test_the_effective_number_is_the_diversity_of_its_formula():
+def test_neither_a_name_that_is_there_twice_nor_what_all_share_counts():
     torch.manual_seed(0)
-    bank = F.normalize(torch.randn(9, 4), dim=1).double()
-    similarity = ((bank @ bank.T - 1) / 0.2).exp()
-    diversity = similarity.mean(dim=1).log().mean().neg().exp().item()
-    assert effective_names(bank, 0.2) == pytest.approx(diversity)
+    bank = F.normalize(torch.randn(9, 16), dim=1)
+    number = effective_names(bank)
+    assert 5 < number < 9
+    assert effective_names(torch.cat([bank, bank])) == pytest.approx(number)
+    assert effective_names(bank + torch.randn(16)) == pytest.approx(number)

@@ -100,10 +100,11 @@ def test_a_student_has_the_row_of_its_checkpoint(run, lgd_checkpoint, world):
     assert by_path['results'] == by_student['results'] and list(by_path['results']['student']['linear']) == ['2']
 
 
-def test_synonyms_have_an_accuracy_and_a_drop(run, named, world):
+def test_synonyms_have_an_accuracy_and_a_drop(run, named, world, tiny_clip):
     """As of a student with these names; the teacher's, too, and none of a backbone alone."""
     synonyms = [f'{name} thing' for name in DEMO_CLASSES[:4]] + list(DEMO_CLASSES[4:])
     options = dict(data=world / 'objects', students=dict(random='none'), teacher=True)
+    options.update(teacher_options=dict(model=tiny_clip))
     report, text = run(named, **options, synonyms=synonyms)
     other, _ = run(named, **options, names=synonyms)
     results = report['results']

@@ -62,7 +62,6 @@ def test_the_command_shows_it(tiny_clip, images, tmp_path, monkeypatch):
         (dict(names=['cat']), 'give two or more'),
         (dict(names='no_such_set'), 'one of'),
         (dict(templates='none such'), 'Unknown set of prompt templates'),
-        (dict(temperature=0), 'a number above 0'),
         (dict(max_images=0), 'images from 1'),
         (dict(images='no/such/folder'), 'There is no image'),
         (dict(teacher='RN51'), 'open_clip has no model'),
