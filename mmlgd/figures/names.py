@@ -1,5 +1,7 @@
 """A figure of class names: the similarities of their rows, and the pairs that are hard to tell apart."""
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
@@ -10,21 +12,23 @@ from mmlgd.text import phrasings
 from mmlgd.utils.style import FAINT, INK, STYLE, TEACHER, TEXT, clipped
 
 from .banks import NAMED
+from .looking import save
 from .ordering import alike_together
 
 _PAIRS = 14  # bars that fit
 
 
-def draw_names(bank: Tensor, names: list[str], found: Confusable) -> Figure:
+def draw_names(bank: Tensor, names: list[str], found: Confusable, out: Path) -> Path:
     """Draw the matrix of cosines, their histogram, and the most similar pairs.
 
     Args:
         bank (Tensor): (K, D), unit rows.
         names (List[str]): The K names.
         found (Confusable): The pairs above the percentile.
+        out (Path): The file to write.
 
     Returns:
-        Figure: Ready to be saved.
+        Path: The same file.
     """
     labels = [clipped(phrasings(name)[0], 24) for name in names]
     with rc_context(STYLE):
@@ -34,7 +38,7 @@ def draw_names(bank: Tensor, names: list[str], found: Confusable) -> Figure:
         _draw_matrix(figure, axes['matrix'], bank, labels)
         _draw_pairs(axes['pairs'], labels, found)
         _draw_histogram(axes['histogram'], cosines(bank).numpy(), found)
-    return figure
+        return save(figure, out)
 
 
 def _draw_matrix(figure: Figure, axis, bank: Tensor, labels: list[str]) -> None:
@@ -63,7 +67,7 @@ def _draw_pairs(axis, labels: list[str], found: Confusable) -> None:
         axis.barh(row, value - left, left=left, color=TEXT, alpha=0.3, height=0.82)
         axis.text(left, row, f'  {labels[i]} – {labels[j]}', va='center', fontsize=9.5, color=INK)
         axis.text(1.0, row, f'{value:.2f}', va='center', ha='right', fontsize=9.5, color=FAINT)
-    axis.set(xlim=(left, 1), ylim=(max(len(pairs), 1) - 0.4, -0.6), yticks=[])
+    axis.set(xlim=(left, 1), ylim=(max(len(pairs), _PAIRS // 2) - 0.4, -0.6), yticks=[])
     axis.set_title(f'The closest of {len(found.pairs)} pairs above {found.threshold:.2f}')
     axis.grid(axis='y', visible=False)
     axis.spines['left'].set_visible(False)
@@ -72,13 +76,8 @@ def _draw_pairs(axis, labels: list[str], found: Confusable) -> None:
 def _draw_histogram(axis, values: np.ndarray, found: Confusable) -> None:
     axis.hist(values, bins=60 if len(values) > 200 else 20, color=TEXT, alpha=0.45)
     axis.axvline(found.threshold, color=TEACHER, lw=1.8)
-    axis.text(
-        found.threshold,
-        0.97,
-        f' {PERCENTILE}th percentile',
-        color=TEACHER,
-        transform=axis.get_xaxis_transform(),
-        va='top',
-    )
+    side = 'right' if found.threshold > sum(axis.get_xlim()) / 2 else 'left'  # the side that has more room
+    place = dict(transform=axis.get_xaxis_transform(), va='top', ha=side)
+    axis.text(found.threshold, 0.97, f' {PERCENTILE}th percentile ', color=TEACHER, **place)
     axis.set(xlabel='cosine', ylabel='pairs')
     axis.set_title('All pairs')

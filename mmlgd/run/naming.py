@@ -100,7 +100,6 @@ def report_names(
 
     from mmlgd.evaluation.distillation_metric import effective_classes
     from mmlgd.evaluation.similar_names import confusable, effective_names
-    from mmlgd.figures.looking import save
     from mmlgd.figures.names import draw_names
     from mmlgd.models.banks import TextualSemanticsBank
     from mmlgd.student.images import find_images, spread
@@ -137,7 +136,7 @@ def report_names(
         senses=several_senses(told),
         **looked,
     )
-    save(draw_names(bank, names, found), out / 'names.png')
+    draw_names(bank, names, found, out / 'names.png')
     write_whole(
         out / 'names.json', json.dumps({**asdict(report), 'out': str(out)}, indent=1, ensure_ascii=False).encode()
     )
