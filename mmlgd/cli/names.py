@@ -14,6 +14,8 @@ _LINES = 20  # of each list; names.json has all
 def show(report: NamesReport) -> None:
     """Print the report; lists that are empty are left out."""
     count = len(report.names)
+    pieces = sorted(report.in_pieces.items(), key=lambda one: -one[1])
+    senses = sorted(report.senses.items(), key=lambda one: -len(set(one[1])))  # first those of different kinds
     click.echo(f'{count} names, for the teacher {report.teacher}')
     click.echo(f'Effective number of classes, by the names alone: {report.effective:.1f} of {count}')
     if report.images:
@@ -25,11 +27,11 @@ def show(report: NamesReport) -> None:
     _list('Cut off: the text tower does not read these to their end', [shown(name) for name in report.cut_off])
     _list(
         'In pieces: words of several tokens, which are rare in the texts of the tokenizer',
-        [f'{shown(word)} ({pieces})' for word, pieces in _most(report.in_pieces)],
+        [f'{shown(word)} ({number})' for word, number in pieces],
     )
     _list(
         'Several senses, by WordNet',
-        [f'{shown(word)}: {", ".join(dict.fromkeys(kinds))} ({len(kinds)})' for word, kinds in report.senses.items()],
+        [f'{shown(word)}: {", ".join(dict.fromkeys(kinds))} ({len(kinds)})' for word, kinds in senses],
     )
     if report.images:
         _list(f'Nearest to none of {report.images} images', [shown(name) for name in report.unused])
@@ -43,10 +45,6 @@ def _list(title: str, lines: list[str]) -> None:
             click.echo(f'  {line}')
         if len(lines) > _LINES:
             click.echo(f'  ... and {len(lines) - _LINES} more')
-
-
-def _most(pieces: dict[str, int]) -> list[tuple[str, int]]:
-    return sorted(pieces.items(), key=lambda item: -item[1])
 
 
 names = verb(report_names, show)

@@ -1,13 +1,12 @@
 """A report on class names before a training: which of them will the teacher confuse, cut or never see?"""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 
 from mmlgd.utils.files import require_writable, write_whole
-from mmlgd.utils.validation import whole
+from mmlgd.utils.validation import require, whole
 
 from .inputs import teacher_settings, vocabulary_of
 
@@ -160,7 +159,7 @@ def _cuts(teacher, told: list[str], templates: list[str]) -> dict:
     )
 
 
-def _nearest(teacher, bank, sources: Iterable):
+def _nearest(teacher, bank, sources: list):
     """Find the name that is nearest to each readable image, by the teacher."""
     import torch
     from mmengine.device import get_device
@@ -177,4 +176,5 @@ def _nearest(teacher, bank, sources: Iterable):
     for batch in batches(sources, preparation(resized(teacher.image_size)), batch_size=64, skip=True):
         embeddings = teacher.encode_image(preprocessor(batch, False)['inputs'])
         found.append((embeddings.cpu() @ bank.T).argmax(dim=1))
+    require(bool(found), f'None of the {len(sources)} images can be read; the warnings say why.')
     return torch.cat(found)

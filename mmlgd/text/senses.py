@@ -20,7 +20,7 @@ def several_senses(words: Iterable[str]) -> dict[str, list[str]]:
         from nltk.corpus import wordnet
 
         wordnet.ensure_loaded()
-    except (ImportError, LookupError):
+    except (ImportError, LookupError, OSError):
         return {}
     found = {}
     for word in words:

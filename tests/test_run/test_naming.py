@@ -44,6 +44,16 @@ def test_each_image_has_a_nearest_name(report, images):
     assert 1 <= found.effective_answers <= 3
 
 
+@pytest.mark.filterwarnings('ignore:.*It is skipped')
+def test_images_that_cannot_be_read_are_skipped_but_not_all(report, images, tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    (folder / 'a.png').write_text('no image')
+    with pytest.raises(MMLGDError, match='None of the 1 images can be read'):
+        report(['cat', 'dog'], images=[str(folder)])
+    assert report(['cat', 'dog'], images=[str(folder), str(images)]).images == 12
+
+
 def test_the_command_shows_it(tiny_clip, images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'mine.txt').write_text(f'road | street\ncar\n{LONG}\n')
