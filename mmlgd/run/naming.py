@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional, Union
 
@@ -95,6 +96,7 @@ def report_names(
     stem = f'names_{Path(names).stem}' if isinstance(names, (str, Path)) else 'names'
     out = Path(out or Path('work_dirs') / stem)
     require_writable(out)
+    require(find_spec('scipy') is not None, 'The figure needs scipy: `pip install "mmlgd[evaluation]"`.')
     names, settings = vocabulary_of(names), teacher_settings(teacher)
 
     from mmlgd.evaluation.distillation_metric import effective_classes

@@ -10,6 +10,7 @@ import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import MMLGDError
 from mmlgd.models import OpenCLIPTeacher
+from mmlgd.run import naming
 from mmlgd.utils.files import WriteError
 
 LONG = 'a very long name of a red panda that goes on and on until no tower reads it'
@@ -82,6 +83,12 @@ def test_what_cannot_be_used_is_named_before_the_work(report, options, message, 
     options = {**dict(names=['cat', 'dog']), **options}
     with pytest.raises(MMLGDError, match=message):
         report(options.pop('names'), **options)
+
+
+def test_a_missing_package_is_named_before_the_work(report, monkeypatch):
+    monkeypatch.setattr(naming, 'find_spec', lambda name: None)
+    with pytest.raises(MMLGDError, match='needs scipy'):
+        report(['cat', 'dog'], teacher='no such teacher')
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(report, tmp_path):
