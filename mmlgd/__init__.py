@@ -48,6 +48,7 @@ _PLACES = {
     'pretrain': 'run.pretrain',
     'publish': 'converters',
     'replay': 'run.replaying',
+    'report_names': 'run.naming',
     'safe_loading': 'checkpoints',
     'store_teacher': 'run.storing',
     'study': 'studies',

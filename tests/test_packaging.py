@@ -186,6 +186,7 @@ VERBS = """
 
     images, teacher, done, expected = pathlib.Path('images'), sys.argv[1], set(), 0
     run('doctor', '--offline')
+    assert '3 names, for the teacher' in run('names', 'names.txt', '--teacher', teacher)
     run('store', 'mine.py', '--out', 'store', '--views', 1)
     run('train', 'mine.py', '--store', 'store', '--work-dir', 'run', '--no-validate')
     checkpoint = 'run/epoch_2.pth'

@@ -7,6 +7,7 @@ import click
 
 # For each verb, the module of its command and the first line of its help, so that listing verbs needs no import.
 VERBS = {
+    'names': ('mmlgd.cli.names', 'Show how a teacher understands class names.'),
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
     'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
     'test': ('mmlgd.cli.test', 'Evaluate a checkpoint on the test set of a config.'),
@@ -57,8 +58,8 @@ def main() -> None:
     @FILE is replaced by the words in FILE, wherever it stands; # starts a comment there.
 
     All verbs except doctor are Python functions, too: mmlgd.train is `mmlgd train`, mmlgd.store_teacher is `mmlgd
-    store`, mmlgd.draw_map is `mmlgd show map`. Configs are ordinary OpenMMLab configs: `mim train mmlgd CONFIG` trains
-    them as well.
+    store`, mmlgd.report_names is `mmlgd names`, mmlgd.draw_map is `mmlgd show map`. Configs are ordinary OpenMMLab
+    configs: `mim train mmlgd CONFIG` trains them as well.
 
     \b
     Completion by <TAB>, in bash (zsh_source and fish_source for the others):

@@ -13,7 +13,11 @@ from mmlgd.run.students import list_students
 
 from .verbs import verb
 
-SETS = ('ade20k', 'caltech256', 'cityscapes', 'coco', 'in1k', 'lvis-v1')  # a test compares with mmlgd.text
+# A test compares with mmlgd.text.
+SETS = (
+    *('ade20k', 'ade20k+phrasings', 'caltech256', 'cityscapes', 'cityscapes+phrasings', 'coco'),
+    *('in1k', 'in1k+phrasings', 'lvis-v1', 'lvis-v1+phrasings'),
+)
 
 
 def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

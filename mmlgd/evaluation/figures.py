@@ -35,12 +35,14 @@ def measure(
         is_named (bool): Whether there is a name for each label.
 
     Returns:
-        dict: ``zero_shot``, ``own_head``, ``knn``, ``linear`` and ``c``, see :func:`evaluate`.
+        dict: ``zero_shot``, ``synonyms``, ``own_head``, ``knn``, ``linear`` and ``c``, see :func:`evaluate`.
     """
     num_classes = int(max(train.labels.max(), val.labels.max())) + 1
-    result = dict(zero_shot=None, own_head=None)
-    if is_named and model.bank is not None:
-        result['zero_shot'] = top1(unseen.embeddings @ model.bank.cpu().T, val.labels)
+    result = dict(zero_shot=None, synonyms=None, own_head=None)
+    banks = dict(zero_shot=model.bank, synonyms=model.synonyms) if is_named else {}
+    for names, bank in banks.items():
+        if bank is not None:
+            result[names] = top1(unseen.embeddings @ bank.cpu().T, val.labels)
     if model.head is not None and model.head.out_features == num_classes:
         result['own_head'] = top1(model.head.cpu()(unseen.features), val.labels)
     result['knn'] = knn_accuracy(unit_rows(seen.features), train.labels, unit_rows(unseen.features), val.labels, k)
@@ -54,6 +56,23 @@ def measure(
     return result
 
 
+def drop_of(result: dict) -> Optional[float]:
+    """Compute how many points the zero-shot accuracy is lower with synonyms.
+
+    Args:
+        result (dict): From :func:`measure`; an earlier table has no ``synonyms``.
+
+    Returns:
+        float | None: Points; negative if it is higher. None without both accuracies.
+
+    Examples:
+        >>> drop_of(dict(zero_shot=40.0, synonyms=31.5)), drop_of(dict(zero_shot=40.0))
+        (8.5, None)
+    """
+    both = result['zero_shot'], result.get('synonyms')
+    return None if None in both else both[0] - both[1]
+
+
 def as_markdown(report: dict) -> str:
     """Write the results of :func:`evaluate` as a Markdown table.
 
@@ -61,15 +80,21 @@ def as_markdown(report: dict) -> str:
         report (dict): The return value of :func:`evaluate`.
 
     Returns:
-        str: A row for each model. The accuracy of a classifier's own head is in the first column, with a star.
+        str: A row for each model. The accuracy of a classifier's own head is in the first column, with a star. With
+        synonyms, two columns have the zero-shot accuracy with them and how many points it is lower.
     """
     results = report['results']
     labels = list(next(iter(results.values()))['linear'])
     probes = [f'linear, {one}' + ('' if one.endswith('%') else ' a class') for one in labels]
-    lines = [f'| | zero-shot | {report["k"]}-NN | {" | ".join(probes)} |', '|---' * (3 + len(probes)) + '|']
+    has_synonyms = any(drop_of(result) is not None for result in results.values())
+    titles = ['zero-shot', *(['with synonyms', 'drop'] if has_synonyms else []), f'{report["k"]}-NN', *probes]
+    lines = [f'| | {" | ".join(titles)} |', '|---' * (1 + len(titles)) + '|']
     for name, result in results.items():
         own = '–' if result['own_head'] is None else f'{result["own_head"]:.1f}*'
-        cells = [own if result['zero_shot'] is None else f'{result["zero_shot"]:.1f}', f'{result["knn"]:.1f}']
+        cells = [own if result['zero_shot'] is None else f'{result["zero_shot"]:.1f}']
+        if has_synonyms:
+            cells += ['–', '–'] if (drop := drop_of(result)) is None else [f'{result["synonyms"]:.1f}', f'{drop:.1f}']
+        cells.append(f'{result["knn"]:.1f}')
         for values in result['linear'].values():
             spread = f' ± {statistics.stdev(values.values()):.1f}' if len(values) > 1 else ''
             cells.append(f'{statistics.mean(values.values()):.1f}{spread}')

@@ -47,6 +47,7 @@ class FrozenModel(BaseModel):
         config (ConfigDict, optional): Config of its training. Defaults to None.
         teacher_id (str, optional): Identity of the teacher that it was distilled from. Defaults to None.
         head (nn.Linear, optional): Head of a supervised classifier on the averaged last feature. Defaults to None.
+        synonyms (Tensor, optional): (K, D), unit rows: embeddings of other names of the same classes. Defaults to None.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class FrozenModel(BaseModel):
         config: Optional[ConfigDict] = None,
         teacher_id: Optional[str] = None,
         head: Optional[nn.Linear] = None,
+        synonyms: Optional[Tensor] = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor or build_part(IMAGENET_RGB, 'model.data_preprocessor'))
         self.backbone = backbone
@@ -68,14 +70,16 @@ class FrozenModel(BaseModel):
         self.config = config
         self.teacher_id = teacher_id
         self.head = head
+        self.register_buffer('synonyms', synonyms)
         self.eval()
 
     @classmethod
-    def of_student(cls, student: Student) -> 'FrozenModel':
+    def of_student(cls, student: Student, synonyms: Optional[Tensor] = None) -> 'FrozenModel':
         """Make a frozen model of a student.
 
         Args:
             student (Student): The student; its modules are copied.
+            synonyms (Tensor, optional): As above. Defaults to None.
 
         Returns:
             FrozenModel: In eval mode.
@@ -87,7 +91,7 @@ class FrozenModel(BaseModel):
             student.require_embeddings()
         modules = student.backbone, student.neck, student.bank, student.names, student.data_preprocessor, student.head
         *parts, head = copy.deepcopy(modules)
-        return cls(*parts, student.config, student.teacher_id, head)
+        return cls(*parts, student.config, student.teacher_id, head, synonyms)
 
     @torch.no_grad()
     def forward(self, inputs: Tensor) -> Features:
@@ -123,6 +127,7 @@ def load_frozen(
     vocabulary: Union[str, Path, list, dict, None] = None,
     backbone: Union[dict, None] = None,
     teacher: Optional[dict] = None,
+    synonyms: Optional[list[str]] = None,
 ) -> FrozenModel:
     """Load a model for evaluation.
 
@@ -140,6 +145,7 @@ def load_frozen(
         teacher (dict, optional): Config of the teacher, for names other than the names of training; without a ``type``,
             changes to the config of training. Defaults to None: the teacher of training, see
             :func:`~mmlgd.student.live_teacher.live_teacher`.
+        synonyms (List[str], optional): Other names of the same classes, for an LGD student. Defaults to None.
 
     Returns:
         FrozenModel: In eval mode, on the CPU.
@@ -163,7 +169,10 @@ def load_frozen(
         if has_config or 'textual_bank.bank' in state_dict_of(content):
             source = Student(SavedStudent(content, source), device='cpu')
     if isinstance(source, Student):
-        return FrozenModel.of_student(source if source.bank is None else source.with_names(vocabulary, teacher=teacher))
+        if source.bank is None:
+            return FrozenModel.of_student(source)
+        other = None if synonyms is None else source.with_names(synonyms, teacher=teacher).bank
+        return FrozenModel.of_student(source.with_names(vocabulary, teacher=teacher), other)
     if backbone is None:
         raise ConfigError(
             f'{source!r} does not define its backbone. Add a checkpoint of LGD training to the students, or give '
@@ -200,6 +209,7 @@ def load_teacher(student: FrozenModel, teacher: Optional[dict] = None) -> Frozen
         student.class_names,
         copy.deepcopy(student.data_preprocessor),
         student.config,
+        synonyms=student.synonyms,
     )
     model.expect_pixels_of(tower.data_preprocessor)
     return tower

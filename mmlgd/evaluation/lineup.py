@@ -27,6 +27,7 @@ def load_models(
     backbone: Union[str, Path, None] = None,
     with_teacher: bool = False,
     teacher: Optional[dict] = None,
+    synonyms: Optional[list[str]] = None,
 ) -> dict[str, FrozenModel]:
     """Load all students, and optionally the teacher.
 
@@ -37,6 +38,7 @@ def load_models(
             backbone of the first source that defines one.
         with_teacher (bool): Load the first student's teacher as well, as ``'teacher'``. Defaults to False.
         teacher (dict, optional): Changes to the teachers' configs. Defaults to None.
+        synonyms (List[str], optional): Other names of the same classes. Defaults to None.
 
     Returns:
         Dict[str, FrozenModel]: Models by name, in the given order.
@@ -52,7 +54,7 @@ def load_models(
     for name in sorted(students, key=lambda name: _is_start(students[name])):
         with torch.random.fork_rng():
             torch.manual_seed(0)  # a random start is the same in every call
-            models[name] = load_frozen(students[name], names, settings, teacher)
+            models[name] = load_frozen(students[name], names, settings, teacher, synonyms)
         config = models[name].config
         if config and settings is None:
             settings = {key: value for key, value in config['model']['backbone'].items() if key != 'init_cfg'}

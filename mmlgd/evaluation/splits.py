@@ -11,6 +11,7 @@ from torch import Tensor
 from mmlgd.datasets import Images
 from mmlgd.datasets.label_subset import choose
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.text import phrasings
 from mmlgd.utils.files import read_small
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
@@ -189,10 +190,35 @@ def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val:
         if is_given:
             raise ConfigError(f'{text}. Give one name for each class, in the order of the sorted class folders.')
         return f'No zero-shot: {text} (the names of training). Give others with --names.'
-    if val.folders and val.folders != names and set(val.folders) == set(names):
-        k = next(k for k, (folder, name) in enumerate(zip(val.folders, names)) if folder != name)
+    first = [phrasings(name)[0] for name in names]
+    if val.folders and val.folders != first and set(val.folders) == set(first):
+        k = next(k for k, (folder, name) in enumerate(zip(val.folders, first)) if folder != name)
         raise ConfigError(
             f'The class names match the class folders, but in another order (folder {k} is {val.folders[k]!r}, name '
             f'{k} is {names[k]!r}). Labels follow the sorted folders: sort the names in the same way.'
         )
     return ''
+
+
+def check_synonyms(names: Optional[list[str]], synonyms: list[str]) -> str:
+    """Check that synonyms name the same classes.
+
+    Args:
+        names (List[str], optional): Class names of the students; None if no student has any.
+        synonyms (List[str]): Other names of the same classes.
+
+    Returns:
+        str: How many classes have other words.
+
+    Raises:
+        ConfigError: There are no class names, or another number of them.
+    """
+    if names is None:
+        raise ConfigError('--synonyms needs a student with class names: a checkpoint of LGD training.')
+    if len(names) != len(synonyms):
+        raise ConfigError(
+            f'--synonyms has {len(synonyms)} names, but there are {len(names)} classes. Give one for each class in the '
+            f'same order; a class without a synonym keeps its name.'
+        )
+    other = sum(set(phrasings(one)) != set(phrasings(two)) for one, two in zip(names, synonyms))
+    return f'{other} of {len(names)} classes have other words in the synonyms.'

@@ -22,7 +22,7 @@ from .figures import as_markdown, measure
 from .frozen import Features, extract
 from .lineup import alike, load_models, pipelines_of, reader
 from .options import RANGES, require_once, share, students_of
-from .splits import check_classes, drawn, load_split
+from .splits import check_classes, check_synonyms, drawn, load_split
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ def evaluate(
     data: Union[str, Path],
     students: Union[list[str], dict, None] = None,
     names: Union[list[str], str, Path, dict, None] = None,
+    synonyms: Union[list[str], str, Path, dict, None] = None,
     teacher: bool = False,
     teacher_options: Optional[dict] = None,
     backbone: Union[str, Path, None] = None,
@@ -61,6 +62,8 @@ def evaluate(
             Python it can also be a dict of sources or of :class:`~mmlgd.Student`. Defaults to None.
         names (List[str] | str | Path | dict, optional): Class names in label order: a text file, a known set, or the
             names themselves. Defaults to None: the names of training.
+        synonyms (List[str] | str | Path | dict, optional): Other names of the same classes, in the same order: the
+            zero-shot accuracy with them is shown, too, and the drop. Defaults to None.
         teacher (bool): Evaluate the first student's teacher as well. Defaults to False.
         teacher_options (dict, optional): Changes to the configs of the teachers, such as pretrained=FILE. Defaults to
             None.
@@ -78,9 +81,10 @@ def evaluate(
         out (str | Path, optional): Folder for table.md and table.json. Defaults to work_dirs/evaluate_DATA.
 
     Returns:
-        dict: The content of table.json. ``results`` has for each model ``zero_shot`` (None without names), ``own_head``
-        (None if it is not a linear classifier of these classes), ``knn`` and ``linear`` (by labels and seed), in
-        per cent; ``c`` is the inverse penalty of each probe. ``notes`` says what is missing in the table, and why.
+        dict: The content of table.json. ``results`` has for each model ``zero_shot`` (None without names), ``synonyms``
+        (zero-shot with synonyms; None without), ``own_head`` (None if it is not a linear classifier of these classes),
+        ``knn`` and ``linear`` (by labels and seed), in per cent; ``c`` is the inverse penalty of each probe. ``notes``
+        says what is missing in the table, and why, and how many classes have synonyms.
         :func:`~mmlgd.evaluation.as_markdown` formats it as a table.
 
     Raises:
@@ -109,15 +113,18 @@ def evaluate(
     if find_spec('sklearn') is None:  # before any work
         raise ConfigError('The linear probes need scikit-learn: `pip install "mmlgd[evaluation]"`.')
     require_writable(out)
-    names = None if names is None else load_vocabulary(names)
+    names, synonyms = (None if one is None else load_vocabulary(one) for one in (names, synonyms))
 
     started = time.time()
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        models = load_models(students, names, backbone, teacher, teacher_options)
+        models = load_models(students, names, backbone, teacher, teacher_options, synonyms)
         pipelines = pipelines_of(models, size)
         train, val = (load_split(data, split, next(iter(pipelines.values()))) for split in ('train', 'val'))
         own = next((model.class_names for model in models.values() if model.class_names), None)
         note = check_classes(own, names is not None, train, val)
+        notes = [note] if note else []
+        if synonyms is not None:
+            notes.append(check_synonyms(own, synonyms))
         most = len(train.files)
         require(k <= most, f'--k {k} nearest neighbours are more than the {most} training images.')
         draws = {one: {s: drawn(train, one, s) for s in (seeds[:1] if one == '100%' else seeds)} for one in labels}
@@ -136,10 +143,11 @@ def evaluate(
         out=str(out),
         images=dict(train=len(train.files), val=len(val.files)),
         names=names,
+        synonyms=synonyms,
         pipelines=pipelines,
         k=k,
         c=c,
-        notes=[note] if note else [],
+        notes=notes,
         seconds=dict(features=round(extracted - started, 1)),
         results={},
     )

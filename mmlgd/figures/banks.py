@@ -16,6 +16,7 @@ from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
 from mmlgd.utils.validation import listed, require
 
 from .looking import save
+from .ordering import alike_together
 
 NAMED = 40  # class names that fit on an axis
 UNVISITED = '#e4e6ea'
@@ -212,16 +213,8 @@ def _draw_drift(run: list[Banks]) -> Figure:
 
 def _alike_together(banks: Banks) -> np.ndarray:
     """Order rows so that similar prototypes are neighbours, and prototypes without a visit come last."""
-    try:
-        from scipy.cluster.hierarchy import leaves_list, linkage
-    except ImportError as error:
-        raise ImportError(f'{error}. Ordering rows needs scipy: `pip install "mmlgd[evaluation]"`.') from error
-
     visited = np.flatnonzero(banks.visited)
-    if len(visited) > 2:
-        rows = banks.visual[visited].astype(np.float64)
-        visited = visited[leaves_list(linkage(rows, method='average', metric='cosine', optimal_ordering=True))]
-    return np.concatenate([visited, np.flatnonzero(~banks.visited)])
+    return np.concatenate([visited[alike_together(banks.visual[visited])], np.flatnonzero(~banks.visited)])
 
 
 def _colors():

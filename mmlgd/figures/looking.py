@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.device import get_device
@@ -14,7 +13,7 @@ from torch import Tensor
 from mmlgd.errors import ConfigError
 from mmlgd.evaluation import FrozenModel, extract, load_teacher
 from mmlgd.student import Student
-from mmlgd.student.images import ImageSource, batches, find_images, preparation
+from mmlgd.student.images import ImageSource, batches, find_images, preparation, spread
 from mmlgd.utils.files import require_writable
 
 
@@ -59,9 +58,7 @@ def look(
         Seen: The readable images, at least one.
     """
     student = Student(checkpoint, teacher=teacher_options).with_names(names)
-    sources = find_images(images)
-    if len(sources) > limit:
-        sources = [sources[i] for i in np.linspace(0, len(sources) - 1, limit).astype(int)]
+    sources = spread(find_images(images), limit)
     models = dict(student=FrozenModel.of_student(student))
     if with_teacher:
         models['teacher'] = load_teacher(models['student'], teacher_options)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mmlgd.evaluation.figures import drop_of
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE
 
 from .runs import mean_and_spread
@@ -30,6 +31,9 @@ def summarise(found: dict[str, dict[str, dict]]) -> Summary:
                 first, own = figures['own_head'], True
             if first is not None:
                 columns.setdefault('zero-shot', {})[seed] = first
+            if (drop := drop_of(figures)) is not None:
+                columns.setdefault('with synonyms', {})[seed] = figures['synonyms']
+                columns.setdefault('drop', {})[seed] = drop
             columns.setdefault('20-NN', {})[seed] = figures['knn']
             for labels, draws in figures['linear'].items():
                 title = f'linear, {labels}' + ('' if labels.endswith('%') else ' a class')
@@ -44,8 +48,8 @@ def summarise(found: dict[str, dict[str, dict]]) -> Summary:
 def columns_of(summary: Summary) -> list[str]:
     """List the columns in table order."""
     titles = dict.fromkeys(title for figures in summary.values() for title in figures)
-    first = {'zero-shot': 0, '20-NN': 1}
-    return sorted(titles, key=lambda title: first.get(title, 2))
+    first = ['zero-shot', 'with synonyms', 'drop', '20-NN']
+    return sorted(titles, key=lambda title: first.index(title) if title in first else len(first))
 
 
 def table(summary: Summary) -> str:

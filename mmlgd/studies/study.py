@@ -44,6 +44,7 @@ def study(
     labels: Sequence[str] = ('1', '10', '100%'),
     draws: Sequence[int] = (0, 1, 2),
     names: Union[str, Path, None] = None,
+    synonyms: Union[str, Path, None] = None,
     size: Optional[int] = None,
     workers: int = 2,
     cfg_options: Optional[dict[str, Any]] = None,
@@ -68,6 +69,8 @@ def study(
         draws (Sequence[int]): Seeds of the draws of these labels. Defaults to 0 1 2.
         names (str | Path, optional): Class names of the zero-shot evaluation: a text file or a known set. Defaults to
             None: the names of training.
+        synonyms (str | Path, optional): Other names of the same classes, as for ``mmlgd evaluate``, likewise. Defaults
+            to None.
         size (int, optional): Image side in pixels for evaluation. Defaults to None: each student's own.
         workers (int): Processes that read images in evaluation. Defaults to 2.
         cfg_options (dict, optional): Changes to all configs, ``key.subkey=value``. Defaults to None.
@@ -90,17 +93,12 @@ def study(
     labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
     size = None if size is None else RANGES['size'](size)
     require_once(labels=labels, seeds=seeds, draws=draws)
-    if names is not None:
-        is_source = isinstance(names, (str, Path))
-        require(
-            is_source, f'--names takes a text file or a known set here, got {brief(names)}: write them into a file.'
-        )
-        load_vocabulary(names)
-        names = str(names)
+    names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
     work_dir, store = Path(work_dir), store and str(store)
     how = ['--data', str(data), '--labels', *labels, '--seeds', *map(str, draws)]
     how += ['--workers', str(workers), '--c', C]
     how += ['--names', names] if names else []
+    how += ['--synonyms', synonyms] if synonyms else []
     how += ['--size', str(size)] if size else []
     changes = {name: options_of(variant, cfg_options or {}) for name, variant in chosen.items()}
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
@@ -108,7 +106,7 @@ def study(
         for name, variant in chosen.items():
             options = [*write_options({'data_root': str(data), 'randomness.seed': seed}), *changes[name]]
             checkpoint = _train(variant.config, store, ['--cfg-options', *options], work_dir / f'{name}_seed{seed}')
-            figures = _evaluate(checkpoint, how, names)
+            figures = _evaluate(checkpoint, how, names, synonyms)
             found[name][str(seed)] = figures
             print_log(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', 'current')
         summary = summarise(found)
@@ -118,6 +116,7 @@ def study(
             labels=labels,
             draws=draws,
             names=names,
+            synonyms=synonyms,
             variants={name: variant._asdict() for name, variant in chosen.items()},
             runs=found,
             summary=summary,
@@ -192,12 +191,22 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     return work_dir / Path(last.read_text().strip()).name  # the folder may have been moved since
 
 
-def _evaluate(checkpoint: Path, how: list[str], names: Optional[str]) -> dict:
+def _source(option: str, names: Union[str, Path, None]) -> Optional[str]:
+    """Check a text file or a known set of names, before hours of training."""
+    if names is None:
+        return None
+    is_source = isinstance(names, (str, Path))
+    require(is_source, f'{option} takes a text file or a known set here, got {brief(names)}: write them into a file.')
+    load_vocabulary(names)
+    return str(names)
+
+
+def _evaluate(checkpoint: Path, how: list[str], names: Optional[str], synonyms: Optional[str]) -> dict:
     """Evaluate a checkpoint, unless the same evaluation exists, and return the results."""
     out = checkpoint.parent / 'evaluation'
     arguments = [str(checkpoint), *how, '--out', str(out)]
     record = out / 'arguments.json'
-    told = dict(arguments=arguments, contents=contents(None, str(checkpoint), names))
+    told = dict(arguments=arguments, contents=contents(None, str(checkpoint), names, synonyms))
     if not record.is_file() or json.loads(record.read_text()) != told:
         record.unlink(missing_ok=True)  # the record of the old table
         run('evaluate', arguments, out / 'output.txt')

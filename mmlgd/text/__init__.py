@@ -1,9 +1,10 @@
 """Text: vocabularies, prompt templates and their text embeddings."""
 
 from .embedding import embed_class_names, keep_embeddings
-from .phrasings import phrasings
+from .phrasings import joined, phrasings
+from .sets import list_vocabularies
 from .templates import DEFAULT_TEMPLATES, TemplateError, fill, load_templates
-from .vocabularies import VocabularyError, list_vocabularies, load_vocabulary
+from .vocabularies import VocabularyError, load_vocabulary
 
 __all__ = [
     'DEFAULT_TEMPLATES',
@@ -11,6 +12,7 @@ __all__ = [
     'VocabularyError',
     'embed_class_names',
     'fill',
+    'joined',
     'keep_embeddings',
     'list_vocabularies',
     'load_templates',

@@ -1,5 +1,7 @@
 """Phrasings of a class: several words for one thing, as one row of the bank."""
 
+from collections.abc import Iterable
+
 from .characters import look
 
 SEPARATOR = '|'
@@ -28,6 +30,22 @@ def phrasings(name: str) -> list[str]:
         (['sky', 'clouds'], ['red panda'])
     """
     return [phrasing.strip() for phrasing in name.split(SEPARATOR)]
+
+
+def joined(words: Iterable[str]) -> str:
+    """Write the phrasings of a class as one name, the inverse of :func:`phrasings`.
+
+    Args:
+        words (Iterable[str]): Phrasings.
+
+    Returns:
+        str: The class name.
+
+    Examples:
+        >>> joined(['sky', 'clouds'])
+        'sky|clouds'
+    """
+    return SEPARATOR.join(words)
 
 
 def phrasing_fault(name: str) -> str:

@@ -1,7 +1,6 @@
 """Vocabularies: the class names that guide the distillation, cleaned and in label order."""
 
 import re
-from importlib import import_module, resources
 from pathlib import Path
 from typing import Union
 
@@ -9,34 +8,12 @@ from mmlgd.errors import MissingFileError, MMLGDError, brief, shown
 from mmlgd.utils.files import read_small
 
 from .characters import look, unreadable
-from .phrasings import SEPARATOR, phrasing_fault, phrasings
-
-# Name -> (module, class) whose METAINFO has the class names in label order.
-_METAINFO: dict[str, tuple[str, str]] = {
-    'coco': ('mmdet.datasets', 'CocoDataset'),
-    'lvis-v1': ('mmdet.datasets', 'LVISV1Dataset'),
-    'ade20k': ('mmseg.datasets', 'ADE20KDataset'),
-    'cityscapes': ('mmseg.datasets', 'CityscapesDataset'),
-}
-# open_clip's ImageNet names say 'missile' and 'sunglasses' twice; the second of each pair here gets its WordNet name.
-_IN1K_RENAMED = {744: 'projectile', 836: 'sunglass'}
+from .phrasings import SEPARATOR, joined, phrasing_fault, phrasings
+from .sets import list_vocabularies, names_of
 
 
 class VocabularyError(MMLGDError, ValueError):
     """A vocabulary that cannot be used: empty, or with duplicate, empty or non-string names."""
-
-
-def list_vocabularies() -> list[str]:
-    """Names of the data sets whose class names mmlgd knows.
-
-    Returns:
-        List[str]: Sorted names, each of which :func:`load_vocabulary` takes.
-
-    Examples:
-        >>> list_vocabularies()
-        ['ade20k', 'caltech256', 'cityscapes', 'coco', 'in1k', 'lvis-v1']
-    """
-    return sorted([*_METAINFO, 'caltech256', 'in1k'])
 
 
 def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str]:
@@ -51,36 +28,34 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
               ``wnid<TAB>name`` files of ImageNet-like sets;
             - a list of names, which may have one name alone; a name may have several phrasings, ``'sky|clouds'``: see
               :func:`~mmlgd.text.phrasings`;
-            - ``dict(union=[...])`` of any of these: a name that occurs in several counts once, at its first place.
+            - a mapping of names to their other phrasings, ``{'road': ['street', 'asphalt'], 'sky': 'clouds', 'car':
+              []}``;
+            - ``dict(union=[...])`` of any of these: a class that occurs in several counts once, at its first place and
+              with all its phrasings.
 
     Returns:
-        List[str]: Unique names without surrounding blanks.
+        List[str]: Unique names without surrounding blanks; phrasings as in ``'sky|clouds'``.
 
     Raises:
         VocabularyError: No names, or a duplicate, empty or non-string one, or one with control or invisible
-            characters; the message names it. Names that look the same are duplicates, however they are encoded. Also a
-            list that has only known sets and text files: these are joined by ``dict(union=[...])``.
+            characters; the message names it. Names that look the same are duplicates, however they are encoded. So is a
+            phrasing of two classes. Also a list that has only known sets and text files: these are joined by
+            ``dict(union=[...])``.
         UnreadableError: The text file has more than 64 MiB.
         MissingFileError: A string that is neither a known data set nor a file. It is a ``FileNotFoundError``.
 
     Examples:
         >>> load_vocabulary('coco')[:3]
         ['person', 'bicycle', 'car']
+        >>> load_vocabulary(dict(road=['street', 'asphalt'], sky='clouds', car=[]))
+        ['road|street|asphalt', 'sky|clouds', 'car']
         >>> len(load_vocabulary(dict(union=['coco', 'cityscapes', ['unicorn']])))
         92
     """
     if isinstance(vocabulary, (str, Path)):
         return _from_string(str(vocabulary))
     if isinstance(vocabulary, dict):
-        if set(vocabulary) != {'union'} or not isinstance(vocabulary['union'], (list, tuple)):
-            raise VocabularyError(
-                f'A vocabulary given as a dict is dict(union=[...]), got keys {sorted(map(str, vocabulary))}.'
-            )
-        members = [load_vocabulary(member) for member in vocabulary['union']]
-        first: dict[str, str] = {}
-        for name in (name for names in members for name in names):
-            first.setdefault(look(name), name)
-        return _checked(first.values(), 'the union')
+        return _union(vocabulary['union']) if set(vocabulary) == {'union'} else _mapping(vocabulary)
     if isinstance(vocabulary, (list, tuple)):
         if vocabulary and all(map(_is_source, vocabulary)):
             raise VocabularyError(
@@ -89,9 +64,48 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
             )
         return _checked(vocabulary, 'the list of names')
     raise VocabularyError(
-        f'A vocabulary is a data set name, a text file, a list of names or dict(union=[...]), got '
-        f'{type(vocabulary).__name__}.'
+        f'A vocabulary is a data set name, a text file, a list of names, a mapping of names to phrasings or '
+        f'dict(union=[...]), got {type(vocabulary).__name__}.'
     )
+
+
+def _union(members: Union[list, tuple]) -> list[str]:
+    """Join vocabularies; classes that share a phrasing are one class."""
+    if not isinstance(members, (list, tuple)):
+        raise VocabularyError(
+            f'A union of vocabularies is dict(union=[...]) with a list, got a {type(members).__name__}.'
+        )
+    classes: list[list[str]] = []
+    owner: dict[str, int] = {}  # the class of a phrasing
+    for name in (name for member in members for name in load_vocabulary(member)):
+        words = phrasings(name)
+        known = sorted({owner[look(word)] for word in words if look(word) in owner})
+        if len(known) > 1:
+            one, other = (joined(classes[k]) for k in known[:2])
+            raise VocabularyError(
+                f'The union has the classes {one!r} and {other!r}, and {name!r} shares a phrasing with both. Give each '
+                f'phrasing to one class.'
+            )
+        place = known[0] if known else len(classes)
+        if not known:
+            classes.append([])
+        classes[place] += [word for word in words if look(word) not in owner]
+        owner.update((look(word), place) for word in words)
+    return _checked(map(joined, classes), 'the union')
+
+
+def _mapping(vocabulary: dict) -> list[str]:
+    """Read names and their other phrasings; a list may repeat the name."""
+    names = []
+    for name, others in vocabulary.items():
+        others = [others] if isinstance(others, str) else others
+        if not isinstance(others, (list, tuple)) or not all(isinstance(one, str) for one in (name, *others)):
+            raise VocabularyError(
+                f'A vocabulary given as a dict is dict(union=[...]), or maps each name to a list of its other '
+                f"phrasings, as in {{'road': ['street', 'asphalt'], 'car': []}}; got {brief({name: others})}."
+            )
+        names.append(joined([name, *(one for one in others if look(one) != look(name))]))
+    return _checked(names, 'the mapping')
 
 
 def _is_source(one: object) -> bool:
@@ -99,14 +113,8 @@ def _is_source(one: object) -> bool:
 
 
 def _from_string(vocabulary: str) -> list[str]:
-    if vocabulary == 'in1k':
-        from open_clip import IMAGENET_CLASSNAMES
-
-        return _checked((_IN1K_RENAMED.get(k, name) for k, name in enumerate(IMAGENET_CLASSNAMES)), 'in1k')
-    if vocabulary in _METAINFO:
-        return _checked(map(_clean, _dataset_names(vocabulary)), vocabulary)
     if vocabulary in list_vocabularies():
-        return _checked(_packaged_names(vocabulary), vocabulary)
+        return _checked(names_of(vocabulary), vocabulary)
     try:
         path = Path(vocabulary).expanduser()
         is_file = path.is_file()
@@ -128,24 +136,6 @@ def _from_string(vocabulary: str) -> list[str]:
     return _checked((line.split('\t')[-1] for line in lines), shown(path), unit='line')
 
 
-def _dataset_names(vocabulary: str) -> list[str]:
-    module, dataset = _METAINFO[vocabulary]
-    try:
-        return list(getattr(import_module(module), dataset).METAINFO['classes'])
-    except (ImportError, AssertionError):  # not installed, or incompatible with the installed mmcv
-        return _packaged_names(vocabulary)  # the same names: a test compares the two
-
-
-def _packaged_names(vocabulary: str) -> list[str]:
-    text = resources.files('mmlgd.text').joinpath('names', f'{vocabulary}.txt').read_text(encoding='utf-8')
-    return text.rstrip('\n').split('\n')
-
-
-def _clean(name: str) -> str:
-    """Turn LVIS' 'bow_(weapon)' into 'bow weapon': without the qualifiers, names would repeat."""
-    return ' '.join(re.sub(r'[_()]+', ' ', name).split())
-
-
 def _checked(names, source: str, unit: str = 'name') -> list[str]:
     first_seen: dict[str, int] = {}
     checked = []
@@ -155,28 +145,39 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
                 f'{unit.capitalize()} {position} of {source} is {name!r}, a {type(name).__name__}; a class name '
                 f'is a string. Quote it.'
             )
-        stripped = SEPARATOR.join(phrasings(name))
+        stripped = joined(phrasings(name))
         if fault := unreadable(stripped):
             raise VocabularyError(
                 f'{unit.capitalize()} {position} of {source} {fault}: is this a list of class names? Take it out, or '
                 f'give a UTF-8 text file with one name a line.'
             )
-        seen = look(stripped)
-        if not seen:
+        if not look(stripped):
             raise VocabularyError(f'{unit.capitalize()} {position} of {source} is empty. Remove it or name the class.')
         if SEPARATOR in stripped and (fault := phrasing_fault(stripped)):
             raise VocabularyError(
                 f'{unit.capitalize()} {position} of {source}, {stripped!r}, {fault}. Write the phrasings of a class as '
                 f"'sky{SEPARATOR}clouds', each of them once."
             )
-        earlier = first_seen.setdefault(seen, position)
-        if earlier != position:
-            different = '' if checked[earlier - 1] == stripped else ' (they look the same, but their characters differ)'
-            raise VocabularyError(
-                f'{source} holds {stripped!r} twice, as {unit} {earlier} and {position}{different}. Each class needs a '
-                f'different name: remove or rename one.'
-            )
+        for phrasing in phrasings(stripped):
+            earlier = first_seen.setdefault(look(phrasing), position)
+            if earlier != position:
+                raise VocabularyError(
+                    _repeated(phrasing, stripped, checked[earlier - 1], source, unit, earlier, position)
+                )
         checked.append(stripped)
     if not checked:
         raise VocabularyError(f'{source} holds no names. Give at least one class name.')
     return checked
+
+
+def _repeated(phrasing: str, name: str, other: str, source: str, unit: str, earlier: int, position: int) -> str:
+    if look(name) != look(other):
+        return (
+            f'{source} has the phrasing {phrasing!r} in two classes: {unit} {earlier} is {other!r}, {unit} {position} '
+            f'is {name!r}. It would pull their rows together: take it out of one of them.'
+        )
+    different = '' if name == other else ' (they look the same, but their characters differ)'
+    return (
+        f'{source} holds {name!r} twice, as {unit} {earlier} and {position}{different}. Each class needs a different '
+        f'name: remove or rename one.'
+    )

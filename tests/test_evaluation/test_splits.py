@@ -37,6 +37,8 @@ def test_names_of_another_order_or_number(folders):
     assert check_classes(sorted(DEMO_CLASSES), True, train, val) == ''
     with pytest.raises(MMLGDError, match="another order .folder 2 is 'cross', name 2 is 'star'"):
         check_classes(list(DEMO_CLASSES), True, train, val)
+    with pytest.raises(MMLGDError, match='another order'):  # a folder has the first phrasing as its name
+        check_classes([f'{name}|thing {name}' for name in DEMO_CLASSES], True, train, val)
     with pytest.raises(
         MMLGDError, match='has 10 classes, but the vocabulary has 2 names. Give one name for each class'
     ):

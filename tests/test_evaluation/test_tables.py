@@ -100,6 +100,33 @@ def test_a_student_has_the_row_of_its_checkpoint(run, lgd_checkpoint, world):
     assert by_path['results'] == by_student['results'] and list(by_path['results']['student']['linear']) == ['2']
 
 
+def test_synonyms_have_an_accuracy_and_a_drop(run, named, world, tiny_clip):
+    """As of a student with these names; the teacher's, too, and none of a backbone alone."""
+    synonyms = [f'{name} thing' for name in DEMO_CLASSES[:4]] + list(DEMO_CLASSES[4:])
+    options = dict(data=world / 'objects', students=dict(random='none'), teacher=True)
+    options.update(teacher_options=dict(model=tiny_clip))
+    report, text = run(named, **options, synonyms=synonyms)
+    other, _ = run(named, **options, names=synonyms)
+    results = report['results']
+    for name in ('student', 'teacher'):
+        assert results[name]['synonyms'] == other['results'][name]['zero_shot']
+    assert results['random']['synonyms'] is None and report['synonyms'] == synonyms
+    assert report['notes'] == ['4 of 10 classes have other words in the synonyms.']
+    assert '| | zero-shot | with synonyms | drop | 20-NN |' in text
+    drop = results['student']['zero_shot'] - results['student']['synonyms']
+    assert f'| {results["student"]["synonyms"]:.1f} | {drop:.1f} |' in text and '| random | – | – | – |' in text
+
+
+def test_synonyms_must_name_the_same_classes(run, named, world, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, 'extract', lambda *_: pytest.fail('it has begun to work'))
+    with pytest.raises(MMLGDError, match='--synonyms has 2 names, but there are 10 classes'):
+        run(named, data=world / 'objects', synonyms=['cat', 'dog'])
+    config = tmp_path / 'config.py'
+    config.write_text(f'model = dict(backbone={TINY})')
+    with pytest.raises(MMLGDError, match='--synonyms needs a student with class names'):
+        run(students=dict(random='none'), backbone=config, data=world / 'objects', synonyms=['cat', 'dog'])
+
+
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_a_bad_image_stops_the_evaluation(run, named, world, tmp_path, split):
     """Half a JPEG file, which OpenCV 4 takes for an image; under the name of a PNG file, which is no matter."""

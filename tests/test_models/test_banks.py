@@ -107,12 +107,13 @@ def test_rows_are_unit_means_over_templates(teacher):
 
 
 def test_a_checkpoint_keeps_names_templates_and_teacher(teacher, tmp_path):
-    bank = TextualSemanticsBank(teacher, ['cat', 'dog'], ['a {}'])
+    names = ['cat|kitty', 'dog']  # with all phrasings
+    bank = TextualSemanticsBank(teacher, names, ['a {}'])
     torch.save(bank.state_dict(), tmp_path / 'bank.pth')
     state = torch.load(tmp_path / 'bank.pth', weights_only=True)
-    told = dict(class_names=['cat', 'dog'], templates=['a {}'], teacher_id=teacher.identity)
+    told = dict(class_names=names, templates=['a {}'], teacher_id=teacher.identity)
     assert words_of(state['_extra_state']) == told
-    TextualSemanticsBank(teacher, ['cat', 'dog'], ['a {}']).load_state_dict(state)
+    TextualSemanticsBank(teacher, names, ['a {}']).load_state_dict(state)
 
 
 @pytest.mark.parametrize(

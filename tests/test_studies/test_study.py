@@ -51,6 +51,8 @@ EVALUATE = """
     figures = dict(zero_shot=None, own_head=50.0 + seed, knn=40.0, linear=linear)
     if 'supervised' not in run.name:
         figures.update(zero_shot=20.0 + seed, own_head=None)
+        if '--synonyms' in options:
+            figures.update(synonyms=15.0)
     out = pathlib.Path(options[options.index('--out') + 1])
     (out / 'table.json').write_text(json.dumps(dict(results=dict(student=figures))))
     with (out / 'calls.txt').open('a') as calls:
@@ -111,6 +113,21 @@ def test_a_table_of_means(study, arguments, tmp_path):
     evaluation = calls(folder / 'lgd_seed1/evaluation')[0]
     assert evaluation[evaluation.index('--c') + 1] == '0.01'  # the published figures are of one C
     assert len(calls(folder / 'lgd_seed1')) == 1 and len(calls(folder / 'lgd_seed1/evaluation')) == 2
+
+
+def test_synonyms_add_an_accuracy_and_its_drop(study, arguments, tmp_path):
+    synonyms = tmp_path / 'synonyms.txt'
+    synonyms.write_text('kitty\nhound\n')
+    arguments.update(variants=[*arguments['variants'], f'supervised={tmp_path}/plain.py'], seeds=[1, 3])
+    printed = table(study(**arguments, synonyms=synonyms)['summary'])
+    assert '| | zero-shot | with synonyms | drop | 20-NN | ' in printed
+    assert '| lgd | 22.0 ± 1.4 | 15.0 ± 0.0 | 7.0 ± 1.4 | ' in printed
+    assert '| supervised | 52.0 ± 1.4* | – | – | ' in printed
+    synonyms.write_text('cat\nhound\n')  # another file under this name is another evaluation
+    study(**arguments, synonyms=synonyms)
+    assert len(calls(tmp_path / 'study/lgd_seed1/evaluation')) == 2
+    with pytest.raises(ConfigError, match='--synonyms takes a text file or a known set'):
+        study(**arguments, synonyms=['kitty', 'hound'])
 
 
 def test_a_variant_removes_a_common_option(study, arguments, tmp_path):

@@ -175,6 +175,18 @@ class BaseTeacher(nn.Module):
         """
         return F.normalize(self._encode_text(prompts).float(), dim=-1)  # (M, D)
 
+    def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
+        """Count the tokens of prompts, those that mark beginning and end included.
+
+        Args:
+            prompts (List[str]): M sentences.
+
+        Returns:
+            Tuple[List[int], int] | None: M numbers, and the number of tokens that the text tower reads; it cuts off the
+            rest. None if this teacher does not know.
+        """
+        return None
+
     def train(self, mode: bool = True) -> 'BaseTeacher':
         """Stay in eval mode, whatever the student's mode: a teacher's batch norm and dropout are frozen."""
         return super().train(False)

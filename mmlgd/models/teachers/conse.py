@@ -142,6 +142,13 @@ class ConSETeacher(BaseTeacher):
         """str: ``conse/CLASSIFIER/TOP/[VISUAL/]CLASSES/SETTINGS/FINGERPRINT``."""
         return self._identity
 
+    def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
+        """Count the tokens of prompts: see :meth:`BaseTeacher.count_tokens`."""
+        tokenizer, most = (getattr(self.text_encoder, name, None) for name in ('tokenizer', 'max_seq_length'))
+        if tokenizer is None or most is None:  # a module of the user's
+            return None
+        return [len(tokenizer(prompt)['input_ids']) for prompt in prompts], most
+
     def free_text_tower(self) -> None:
         """Drop the sentence encoder; keep the embeddings of the classifier's classes."""
         self.text_encoder = None

@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import print_log
 from open_clip.factory import _find_checkpoint_in_dir, get_model_config
 from open_clip.modified_resnet import AttentionPool2d
-from open_clip.tokenizer import HFTokenizer
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
@@ -124,6 +124,14 @@ class OpenCLIPTeacher(BaseTeacher):
     def identity(self) -> str:
         """str: ``open_clip/LABEL/SETTINGS/FINGERPRINT``; the label names the origin of the weights."""
         return self._identity
+
+    def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
+        """Count the tokens of prompts: see :meth:`BaseTeacher.count_tokens`."""
+        if isinstance(self.tokenizer, SimpleTokenizer):
+            counts = [len(self.tokenizer.encode(prompt)) + 2 for prompt in prompts]  # with beginning and end
+        else:
+            counts = [len(self.tokenizer.tokenizer(prompt)['input_ids']) for prompt in prompts]
+        return counts, self.tokenizer.context_length
 
     def free_text_tower(self) -> None:
         """Drop the text tower and its tokenizer."""

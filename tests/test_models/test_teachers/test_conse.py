@@ -40,6 +40,13 @@ def teacher(**options):
     )
 
 
+def test_tokens_are_counted_if_the_encoder_tells_them():
+    assert teacher(top_k=1).count_tokens(['cat']) is None
+    encoder = Sentences()
+    encoder.tokenizer, encoder.max_seq_length = lambda text: dict(input_ids=[101, *text.split(), 102]), 8
+    assert teacher(text_encoder=encoder, top_k=1).count_tokens(['a cat', '']) == ([4, 2], 8)
+
+
 @pytest.mark.parametrize('top_k', [1, 2, 3])
 def test_embedding_is_the_convex_combination_of_class_embeddings(top_k):
     t = teacher(top_k=top_k)

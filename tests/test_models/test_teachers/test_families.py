@@ -44,6 +44,8 @@ def check(model, folder):
         text = F.normalize(clip.encode_text(tokenizer(PROMPTS)), dim=-1)
     torch.testing.assert_close(teacher.encode_image(x), image, atol=2e-4, rtol=1e-3)
     torch.testing.assert_close(teacher.encode_text(PROMPTS), text)
+    counts, most = teacher.count_tokens(PROMPTS)
+    assert most == tokenizer.context_length >= counts[0] > counts[1] > 0
     assert (text[0] - text[1]).abs().max() > 1e-4 and teacher.embed_dim == text.shape[1] == image.shape[1]
 
 

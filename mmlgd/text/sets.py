@@ -1,0 +1,96 @@
+"""The data sets whose class names mmlgd knows, in label order, and their phrasings."""
+
+import re
+from collections import Counter
+from importlib import import_module, resources
+
+from .characters import look
+from .phrasings import joined
+
+# Name -> (module, class) whose METAINFO has the class names in label order.
+METAINFO: dict[str, tuple[str, str]] = {
+    'coco': ('mmdet.datasets', 'CocoDataset'),
+    'lvis-v1': ('mmdet.datasets', 'LVISV1Dataset'),
+    'ade20k': ('mmseg.datasets', 'ADE20KDataset'),
+    'cityscapes': ('mmseg.datasets', 'CityscapesDataset'),
+}
+_PHRASED = '+phrasings'
+# open_clip's ImageNet names say 'missile' and 'sunglasses' twice; the second of each pair here gets its WordNet name.
+_IN1K_RENAMED = {744: 'projectile', 836: 'sunglass'}
+
+
+def list_vocabularies() -> list[str]:
+    """Names of the data sets whose class names mmlgd knows.
+
+    ``SET+phrasings`` has the same classes in the same order, each with several phrasings where there are some: for
+    ``in1k`` the synonyms of WordNet, for ``lvis-v1`` those of its annotations, for ``ade20k`` and ``cityscapes`` plain
+    words, which replace names that mean something else out of their data set ('earth', 'terrain').
+
+    Returns:
+        List[str]: Sorted names, each of which :func:`~mmlgd.text.load_vocabulary` takes.
+
+    Examples:
+        >>> [name for name in list_vocabularies() if '+' not in name]
+        ['ade20k', 'caltech256', 'cityscapes', 'coco', 'in1k', 'lvis-v1']
+        >>> 'ade20k+phrasings' in list_vocabularies()
+        True
+    """
+    phrased = [f'{name}{_PHRASED}' for name in ('ade20k', 'cityscapes', 'in1k', 'lvis-v1')]
+    return sorted([*METAINFO, 'caltech256', 'in1k', *phrased])
+
+
+def names_of(known: str) -> list[str]:
+    """Read the names of a known set.
+
+    Args:
+        known (str): One of :func:`list_vocabularies`.
+
+    Returns:
+        List[str]: Its class names in label order; phrasings of a class are joined as in a text file.
+
+    Examples:
+        >>> names_of('cityscapes+phrasings')[0]
+        'road|street'
+    """
+    if known == 'in1k':
+        from open_clip import IMAGENET_CLASSNAMES
+
+        return [_IN1K_RENAMED.get(k, name) for k, name in enumerate(IMAGENET_CLASSNAMES)]
+    if known == f'in1k{_PHRASED}':
+        return _with_wordnet(names_of('in1k'))
+    names = metainfo_names(known) if known in METAINFO else packaged_names(known)
+    return [clean(name) for name in names]
+
+
+def metainfo_names(known: str) -> list[str]:
+    """Read names from the library that has the data set, or from mmlgd if it is not installed."""
+    module, dataset = METAINFO[known]
+    try:
+        return list(getattr(import_module(module), dataset).METAINFO['classes'])
+    except (ImportError, AssertionError):  # not installed, or incompatible with the installed mmcv
+        return packaged_names(known)  # the same names: a test compares the two
+
+
+def packaged_names(known: str) -> list[str]:
+    """Read names from mmlgd's own files."""
+    text = resources.files('mmlgd.text').joinpath('names', f'{known}.txt').read_text(encoding='utf-8')
+    return text.rstrip('\n').split('\n')
+
+
+def clean(name: str) -> str:
+    """Turn LVIS' 'bow_(weapon)' into 'bow weapon': without the qualifiers, names would repeat."""
+    return ' '.join(re.sub(r'[_()]+', ' ', name).split())
+
+
+def _with_wordnet(names: list[str]) -> list[str]:
+    """Add WordNet's synonyms, which timm has for ImageNet's classes; a synonym of two classes belongs to none."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo('imagenet-1k')
+    synonyms = [info.index_to_description(k).split(', ') for k in range(len(names))]
+    count = Counter(seen for words in synonyms for seen in {look(word) for word in words})
+    taken = {look(name) for name in names}
+    return [
+        joined([name, *(word for word in words if count[look(word)] == 1 and look(word) not in taken)])
+        for name, words in zip(names, synonyms)
+    ]
