@@ -253,7 +253,7 @@ def test_functions_in_an_augmentation_are_not_called(load, with_config):
 
 def test_functions_in_a_teacher_or_pipeline_are_not_called(with_config):
     with pytest.raises(CheckpointError, match=r'os\.mkdir'):
-        get_zero_shot_classifier(with_config(_set('teacher', _call)), ['cat', 'dog'])
+        get_zero_shot_classifier(with_config(_set('teacher', _call)), ['cat', 'boat'])
     with pytest.raises(CheckpointError, match='would run code'):
         mmlgd.ZeroShotInferencer(with_config(_pipeline))
 
