@@ -10,15 +10,17 @@ from mmlgd.utils.validation import require
 
 from .files import CheckpointError
 
-# open_clip/LABEL/SETTINGS/FINGERPRINT and conse/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier versions wrote no SETTINGS.
-# The label is for people: it says where the weights came from. Equal weights may come from different places.
+# open_clip/LABEL/SETTINGS/FINGERPRINT, and conse or looks/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier versions wrote no
+# SETTINGS. The label is for people: it says where the weights came from. Equal weights may come from different places.
 _IDENTITY = re.compile(
-    r'(?P<kind>open_clip|conse)/(?P<label>.*?)'
-    r'(?P<choices>/top\d+/(visual[\d.e-]+/)?classes-[0-9a-f]{8})?'
+    r'(?P<kind>open_clip|conse|looks)/(?P<label>.*?)'
+    r'(?P<choices>/top\d+/(visual[\d.e-]+/)?classes-[0-9a-f]{8}|/dim\d+/stats-[0-9a-f]{8})?'
     r'(/settings-(?P<settings>[0-9a-f]{8}))?/(?P<weights>[0-9a-f]{16})'
 )
-# Settings whose texts are sentences.
-_WORDS = ('template', 'templates')
+_PAIR = re.compile(r'(?P<share>pair[\d.e-]+)/(?P<words>.+/[0-9a-f]{16})/(?P<looks>looks/.+?(?P<dim>/dim\d+)/stats-.+)')
+# Settings whose texts are sentences or numbers.
+_WORDS = ('template', 'templates', 'statistics')
+_HALVES = ('words', 'looks')  # of a pair, with settings of their own
 _SCHEMES = re.compile(r'local-dir:|hf[-_]hub:')
 
 
@@ -40,6 +42,9 @@ def same_teacher(one: str, other: str) -> bool:
         >>> same_teacher(old, 'open_clip/local-dir:clip/settings-0123abcd/0000000000000000')
         False
     """
+    a, b = _PAIR.fullmatch(one), _PAIR.fullmatch(other)
+    if a and b:
+        return a['share'] == b['share'] and all(same_teacher(a[half], b[half]) for half in _HALVES)
     a, b = _IDENTITY.fullmatch(one), _IDENTITY.fullmatch(other)
     if not a or not b:
         return one == other
@@ -55,7 +60,10 @@ def teacher_key(identity: str) -> str:
 
     Returns:
         str: The identity without the label. One of an earlier version is unchanged, so that its cached files are found.
+        Of a pair, that of its words and the dimensions of its looks: class names have no looks.
     """
+    if found := _PAIR.fullmatch(identity):
+        return f'{teacher_key(found["words"])}{found["dim"]}'
     found = _IDENTITY.fullmatch(identity)
     return '/'.join([*_compared(found), found['settings']]) if found and found['settings'] else identity
 
@@ -101,6 +109,9 @@ def teacher_to_build(
         # A store is read as data. If its teacher is needed, this function decides again, by the settings of the store
         # and of the caller; the settings in this file are not used.
         named = dict(store=named.pop('store', told['store']), teacher=named)
+    for half in _HALVES:
+        if isinstance(told.get(half), Mapping) and isinstance(named.get(half, {}), Mapping):
+            named[half] = teacher_to_build(told[half], named.get(half), f'{source}, in {half},')
     for key, value in told.items():
         if key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue

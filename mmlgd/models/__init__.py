@@ -12,7 +12,7 @@ from .places import StudentPlaces, place_map
 from .precision import auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
-from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
+from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher, TeacherPair
 from .terms import CrossEntropyTerm, Term
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     'RegressionTerm',
     'SimilarityTerm',
     'StudentPlaces',
+    'TeacherPair',
     'Term',
     'TextualSemanticsBank',
     'VisualSemanticsBank',
