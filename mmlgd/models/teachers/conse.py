@@ -106,7 +106,7 @@ class ConSETeacher(BaseTeacher):
         first, last = f'conse/{_short(label)}/top{top_k}', f'classes-{digest}/{self.settings_id()}/{fingerprint}'
         self._identity_parts = first, last
         self._check_classes(label, len(names), top_k)
-        self.classifier_name, self.top_k = label, top_k
+        self.classifier_name, self.top_k, self.compiles = label, top_k, compile
         self.tower_name = f'The classifier {label}'
         self.places_tower = classifier_places(self.classifier, self.image_size, self.places_size, name=self.tower_name)
         compile_module(self.classifier, "the teacher's classifier", compile)

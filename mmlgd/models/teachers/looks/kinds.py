@@ -256,8 +256,14 @@ def network_of(words: BaseTeacher) -> Optional[LooksNetwork]:
     """
     if not isinstance(words, ConSETeacher):
         return None
-    pixels = dict(mean=words.mean.flatten().tolist(), std=words.std.flatten().tolist())
-    network = LooksNetwork(words.classifier, image_size=words.image_size, places_size=words.places_size, **pixels)
+    network = LooksNetwork(
+        words.classifier,
+        image_size=words.image_size,
+        mean=words.mean.flatten().tolist(),
+        std=words.std.flatten().tolist(),
+        places_size=words.places_size,
+        compile=words.compiles,
+    )
     return None if network.head is None else network
 
 
