@@ -1,4 +1,4 @@
-"""Places of transformers with a class token: their patch tokens, which DINOv2 and its kind train for looks."""
+"""Places of networks without a head; of transformers with a class token, these are the patch tokens."""
 
 import copy
 from typing import Optional
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.places import place_map
-from mmlgd.models.teachers.places.base import PlacesTower
+from mmlgd.models.teachers.places.base import MeanPlaces, PlacesTower
 from mmlgd.models.teachers.places.classifiers import places_of_classifier
 
 
@@ -23,9 +23,13 @@ def places_of_network(network: nn.Module) -> Optional[PlacesTower]:
     """
     if getattr(network, 'num_prefix_tokens', 0) and hasattr(network, 'patch_embed'):
         return _TimmTokens(network)
-    if hasattr(getattr(getattr(network, 'model', None), 'backbone', None), 'num_extra_tokens'):
+    if not hasattr(getattr(network, 'model', None), 'extract_feat'):
+        return places_of_classifier(network)
+    if hasattr(network.model.backbone, 'num_extra_tokens'):
         return _MMPretrainTokens(network)
-    return places_of_classifier(network)
+    if network.model.with_head:
+        return places_of_classifier(nn.Sequential(*network.before, network.model))
+    return _MMPretrainMap(network)
 
 
 class _TimmTokens(PlacesTower):
@@ -50,3 +54,13 @@ class _MMPretrainTokens(PlacesTower):
         tokens = self.backbone(self.tower.before(images))  # ((N, T, C),)
         places = place_map(tokens, self.backbone, tuple(images.shape[-2:]))
         return Embedded(tokens[-1][:, 0], places.permute(0, 2, 3, 1))
+
+
+class _MMPretrainMap(MeanPlaces):
+    """mmpretrain's convolutional models without a head."""
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.tower.model.extract_feat(self.tower.before(images), stage='backbone')[-1].permute(0, 2, 3, 1)
+
+    def head(self, pooled: Tensor) -> Tensor:
+        return pooled
