@@ -73,7 +73,7 @@ def _compared(found: re.Match) -> tuple[str, str, str]:
 
 
 def teacher_to_build(
-    told: Optional[dict], named: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint'
+    told: Optional[dict], named: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint', half: str = ''
 ) -> dict:
     """Decide which teacher to build for a checkpoint or store, whose author chose the settings in ``told``.
 
@@ -83,8 +83,10 @@ def teacher_to_build(
     Args:
         told (dict, optional): Settings of the teacher, from the checkpoint or store.
         named (dict, optional): The caller's settings. With a ``type`` they are the whole teacher. Without one they
-            change the settings in ``told``; if that is a teacher behind a store, the teacher's. Defaults to None.
+            change the settings in ``told``; if that is a teacher behind a store, the teacher's. Those of a pair's
+            halves are in a dict, or have a dot in their name, ``words.model``. Defaults to None.
         source (str | Path): Where ``told`` comes from, for the error.
+        half (str): ``'words.'`` or ``'looks.'`` for a half of a pair, for the error. Defaults to ``''``.
 
     Returns:
         dict: Settings of the teacher.
@@ -101,7 +103,7 @@ def teacher_to_build(
         named is None or isinstance(named, Mapping),
         f'Expected the settings of a teacher as a dict, such as dict(pretrained=FILE), got {brief(named)}.',
     )
-    named = dict(named or {})
+    named = _nested(named or {})
     if 'type' in named:
         return named
     told = dict(told or {})
@@ -109,18 +111,30 @@ def teacher_to_build(
         # A store is read as data. If its teacher is needed, this function decides again, by the settings of the store
         # and of the caller; the settings in this file are not used.
         named = dict(store=named.pop('store', told['store']), teacher=named)
-    for half in _HALVES:
-        if isinstance(told.get(half), Mapping) and isinstance(named.get(half, {}), Mapping):
-            named[half] = teacher_to_build(told[half], named.get(half), f'{source}, in {half},')
+    for name in _HALVES:
+        if isinstance(told.get(name), Mapping) and isinstance(named.get(name, {}), Mapping):
+            named[name] = teacher_to_build(told[name], named.get(name), source, f'{name}.')
     for key, value in told.items():
         if key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue
+        in_python = f'dict({half[:-1]}=dict({key}=...))' if half else f'dict({key}=...)'
         raise CheckpointError(
-            f'{source} has a teacher with {key}={brief(value, 200)!r}. Its author chose this place, and mmlgd opens it '
-            f'only if you name it. If you trust it: teacher=dict({key}=...) in Python, or '
-            f'--teacher-options {key}=... on the command line.'
+            f'{source} has a teacher with {half}{key}={brief(value, 200)!r}. Its author chose this place, and mmlgd '
+            f'opens it only if you name it. If you trust it: teacher={in_python} in Python, or --teacher-options '
+            f'{half}{key}=... on the command line.'
         )
     return {**told, **named}
+
+
+def _nested(named: Mapping) -> dict:
+    nested: dict[str, Any] = {}
+    for key, value in named.items():
+        half, dot, rest = str(key).partition('.')
+        if dot and half in _HALVES:
+            nested[half] = {**nested.get(half, {}), rest: value}
+        else:
+            nested[key] = value
+    return nested
 
 
 def _texts(value: Any) -> Iterator[str]:

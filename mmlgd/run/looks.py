@@ -19,7 +19,7 @@ from mmlgd.datasets.collate import default_collate
 from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import DATASETS
-from mmlgd.store import DESCRIPTION, TeacherStore
+from mmlgd.store import TeacherStore
 from mmlgd.utils.building import build_part
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.seeds import seeded
@@ -33,18 +33,16 @@ def take_statistics(cfg: Config, source: Union[str, Path, None]) -> None:
 
     Args:
         cfg (Config): Of any model.
-        source (str | Path, optional): A checkpoint, or a folder. None, a folder without a store and a checkpoint
-            without a config change nothing.
+        source (str | Path, optional): A checkpoint, or the folder of a store. None and a checkpoint without a config
+            change nothing.
 
     Raises:
         StoreError: The store is damaged.
     """
     if not source or not _lacks(cfg):
         return
-    told = None
     if Path(source).is_dir():
-        if (Path(source) / DESCRIPTION).is_file():
-            told = TeacherStore(source).description['teacher'].get('config')
+        told = TeacherStore(source).description['teacher'].get('config')
     else:
         try:
             told = model_config(read_checkpoint(source), source)['model'].get('teacher')

@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
+from mmlgd.store import DESCRIPTION
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
 from mmlgd.utils.configs import read_config
@@ -95,7 +96,7 @@ def store_teacher(
     join_ranks(cfg)
     started = time.time()
     with loading_safely(), DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        take_statistics(cfg, out)
+        take_statistics(cfg, out if Path(out, DESCRIPTION).is_file() else None)
         settle_statistics(cfg)
         store = write_store(cfg, out, views, seed, verify, places, places_form)
     return StoreResult(
