@@ -29,6 +29,7 @@ _PLACES = {
     'QueueBank': 'models',
     'RegressionTerm': 'models',
     'SimilarityTerm': 'models',
+    'TeacherPair': 'models',
     'TextualSemanticsBank': 'models',
     'Student': 'student',
     'StudentPlaces': 'models',

@@ -152,7 +152,8 @@ PARTS = {
     'mmlgd.MoCoV2Augmentation': ['brightness', 'hue', 'sigma', 'flip_prob'],
     'mmlgd.CachedTeacher': ['store', 'teacher'],
     'mmlgd.OpenCLIPTeacher': ['model', 'pretrained', 'cache_dir', 'compile'],
-    'mmlgd.ConSETeacher': ['classifier', 'weights', 'top_k', 'visual_share', 'image_size', 'compile'],
+    'mmlgd.ConSETeacher': ['classifier', 'weights', 'top_k', 'image_size', 'compile'],
+    'mmlgd.TeacherPair': ['words', 'looks', 'looks_share'],
     'mmlgd.CosineLoss': ['alpha'],
     'mmlgd.DistillationLoss': ['terms'],
     'mmlgd.CrossEntropyTerm': [

@@ -5,16 +5,16 @@ _base_ = 'lgd_resnet18-half_images.py'
 
 epochs, batch, size = 40, 16, 192
 model = dict(
-    teacher=dict(visual_share=0.9, places_size=2 * size),
+    teacher=dict(words=dict(places_size=2 * size), looks_share=0.9),
     queue=dict(_delete_=True, type='mmlgd.QueueBank', size=8192),
     place_queue=dict(type='mmlgd.QueueBank', size=8192),
     loss=dict(
         _delete_=True,
         type='mmlgd.DistillationLoss',
         terms=[
-            dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.0125),
+            dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.04),
             dict(bank='queue', weight=1.0, student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
-            dict(bank='text', on='places', weight=1.5, student_temperature=0.05, teacher_temperature=0.0125),
+            dict(bank='text', on='places', weight=1.5, student_temperature=0.05, teacher_temperature=0.04),
             dict(
                 bank='place_queue',
                 on='places',

@@ -8,7 +8,7 @@ epochs, batch = 60, 32
 model = dict(
     text=dict(templates='plain'),
     # As in the runs of docs/results.md.
-    teacher=dict(visual_share=0.0),
+    teacher=dict(looks_share=0.0),
     queue=None,
     loss=dict(_delete_=True, type='mmlgd.LGDLoss', student_temperature=0.1, teacher_temperature=0.04, alpha=0.5),
 )

@@ -15,16 +15,23 @@ epochs, batch = 16, 64
 model = dict(
     backbone=dict(_delete_=True),  # the one of `arch`
     # The recipe of docs/study.md: a teacher that knows more than names, a queue beside both banks of names, and matching
-    # temperatures. The paper's recipe is in configs/lgd.
-    teacher=dict(image_size=(128, 128), visual_share=0.9),
+    # temperatures; over names and prototypes they follow the share of looks, to 0.0126. The paper's recipe is in
+    # configs/lgd.
+    teacher=dict(
+        _delete_=True,
+        type='mmlgd.TeacherPair',
+        words=dict(**_base_.model.teacher, image_size=(128, 128)),
+        looks='logits',
+        looks_share=0.9,
+    ),
     visual_bank=dict(momentum=0.99),
     queue=dict(type='mmlgd.QueueBank', size=8192),
     loss=dict(
         _delete_=True,
         type='mmlgd.DistillationLoss',
         terms=[
-            dict(bank='visual', weight=0.25, student_temperature=0.05, teacher_temperature=0.0125, self_logit=True),
-            dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.0125),
+            dict(bank='visual', weight=0.25, student_temperature=0.05, teacher_temperature=0.04, self_logit=True),
+            dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.04),
             dict(bank='queue', weight=1.0, student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
         ],
     ),

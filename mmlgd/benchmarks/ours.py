@@ -1,6 +1,7 @@
 """LGD as a config builds it, with random weights and meaningless class names."""
 
 import argparse
+from typing import Union
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +9,8 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmlgd.models import LGD, OpenCLIPTeacher
+from mmlgd.models import LGD, Embedded, OpenCLIPTeacher, TeacherPair
+from mmlgd.models.teachers.base import resized
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
 
@@ -31,12 +33,36 @@ def add_compile_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def build_lgd(classes: int, teacher: str, device: str, compile: bool, **parts: dict) -> LGD:
+@MODELS.register_module()
+class LooksAlone(TeacherPair):
+    """A pair whose words are not run: the benchmark measures its looks."""
+
+    def _embed(self, images: Tensor, places: bool) -> Embedded:
+        own = resized(images, self.looks.network.size_of(places))
+        found = self.looks.read(self.looks.signal(self._as_looks(own), places, self.words))
+        return Embedded(*(None if x is None else F.pad(x, (self.words.embed_dim, 0)) for x in found))
+
+
+def words_settings(teacher: str) -> dict:
+    """Settings of a teacher with random weights, or of ConSE.
+
+    Args:
+        teacher (str): An open_clip architecture, or ``'conse'``.
+
+    Returns:
+        dict: For ``model.teacher``.
+    """
+    if teacher == 'conse':
+        return dict(type='mmlgd.ConSETeacher')
+    return dict(type='mmlgd.WordlessTeacher', model=teacher, pretrained=None)
+
+
+def build_lgd(classes: int, teacher: Union[str, dict], device: str, compile: bool, **parts: dict) -> LGD:
     """Build the published model with ResNet-18, in channels-last memory as in our configs.
 
     Args:
         classes (int): K.
-        teacher (str): An open_clip architecture, or ``'conse'``.
+        teacher (str | dict): An open_clip architecture, ``'conse'``, or the settings of a teacher.
         device (str): The device, as for torch.
         compile (bool): Compile student and teacher.
         **parts (dict): Further parts of the model.
@@ -45,14 +71,12 @@ def build_lgd(classes: int, teacher: str, device: str, compile: bool, **parts: d
         LGD: The model in training mode, on the device.
     """
     init_default_scope('mmpretrain')
-    source = dict(type='mmlgd.WordlessTeacher', model=teacher, pretrained=None)
-    if teacher == 'conse':
-        source = dict(type='mmlgd.ConSETeacher')
+    source = teacher if isinstance(teacher, dict) else dict(words_settings(teacher), compile=compile)
     config = dict(
         type='mmlgd.LGD',
         backbone=dict(type='mmpretrain.ResNet', depth=18),
         neck=dict(in_channels=512),
-        teacher=dict(source, compile=compile),
+        teacher=source,
         text=dict(vocabulary=[f'class {k}' for k in range(classes)], templates='plain'),
         compile=compile,
         channels_last=True,

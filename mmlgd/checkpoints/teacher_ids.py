@@ -10,15 +10,17 @@ from mmlgd.utils.validation import require
 
 from .files import CheckpointError
 
-# open_clip/LABEL/SETTINGS/FINGERPRINT and conse/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier versions wrote no SETTINGS.
-# The label is for people: it says where the weights came from. Equal weights may come from different places.
+# open_clip/LABEL/SETTINGS/FINGERPRINT, and conse or looks/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier versions wrote no
+# SETTINGS. The label is for people: it says where the weights came from. Equal weights may come from different places.
 _IDENTITY = re.compile(
-    r'(?P<kind>open_clip|conse)/(?P<label>.*?)'
-    r'(?P<choices>/top\d+/(visual[\d.e-]+/)?classes-[0-9a-f]{8})?'
+    r'(?P<kind>open_clip|conse|looks)/(?P<label>.*?)'
+    r'(?P<choices>/top\d+/(visual[\d.e-]+/)?classes-[0-9a-f]{8}|/dim\d+/stats-[0-9a-f]{8})?'
     r'(/settings-(?P<settings>[0-9a-f]{8}))?/(?P<weights>[0-9a-f]{16})'
 )
-# Settings whose texts are sentences.
-_WORDS = ('template', 'templates')
+_PAIR = re.compile(r'(?P<share>pair[\d.e-]+)/(?P<words>.+/[0-9a-f]{16})/(?P<looks>looks/.+?(?P<dim>/dim\d+)/stats-.+)')
+# Settings whose texts are sentences or numbers.
+_WORDS = ('template', 'templates', 'statistics')
+_HALVES = ('words', 'looks')  # of a pair, with settings of their own
 _SCHEMES = re.compile(r'local-dir:|hf[-_]hub:')
 
 
@@ -40,6 +42,9 @@ def same_teacher(one: str, other: str) -> bool:
         >>> same_teacher(old, 'open_clip/local-dir:clip/settings-0123abcd/0000000000000000')
         False
     """
+    a, b = _PAIR.fullmatch(one), _PAIR.fullmatch(other)
+    if a and b:
+        return a['share'] == b['share'] and all(same_teacher(a[half], b[half]) for half in _HALVES)
     a, b = _IDENTITY.fullmatch(one), _IDENTITY.fullmatch(other)
     if not a or not b:
         return one == other
@@ -55,7 +60,10 @@ def teacher_key(identity: str) -> str:
 
     Returns:
         str: The identity without the label. One of an earlier version is unchanged, so that its cached files are found.
+        Of a pair, that of its words and the dimensions of its looks: class names have no looks.
     """
+    if found := _PAIR.fullmatch(identity):
+        return f'{teacher_key(found["words"])}{found["dim"]}'
     found = _IDENTITY.fullmatch(identity)
     return '/'.join([*_compared(found), found['settings']]) if found and found['settings'] else identity
 
@@ -65,7 +73,7 @@ def _compared(found: re.Match) -> tuple[str, str, str]:
 
 
 def teacher_to_build(
-    told: Optional[dict], named: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint'
+    told: Optional[dict], named: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint', half: str = ''
 ) -> dict:
     """Decide which teacher to build for a checkpoint or store, whose author chose the settings in ``told``.
 
@@ -75,8 +83,10 @@ def teacher_to_build(
     Args:
         told (dict, optional): Settings of the teacher, from the checkpoint or store.
         named (dict, optional): The caller's settings. With a ``type`` they are the whole teacher. Without one they
-            change the settings in ``told``; if that is a teacher behind a store, the teacher's. Defaults to None.
+            change the settings in ``told``; if that is a teacher behind a store, the teacher's. Those of a pair's
+            halves are in a dict, or have a dot in their name, ``words.model``. Defaults to None.
         source (str | Path): Where ``told`` comes from, for the error.
+        half (str): ``'words.'`` or ``'looks.'`` for a half of a pair, for the error. Defaults to ``''``.
 
     Returns:
         dict: Settings of the teacher.
@@ -93,7 +103,7 @@ def teacher_to_build(
         named is None or isinstance(named, Mapping),
         f'Expected the settings of a teacher as a dict, such as dict(pretrained=FILE), got {brief(named)}.',
     )
-    named = dict(named or {})
+    named = _nested(named or {})
     if 'type' in named:
         return named
     told = dict(told or {})
@@ -101,15 +111,30 @@ def teacher_to_build(
         # A store is read as data. If its teacher is needed, this function decides again, by the settings of the store
         # and of the caller; the settings in this file are not used.
         named = dict(store=named.pop('store', told['store']), teacher=named)
+    for name in _HALVES:
+        if isinstance(told.get(name), Mapping) and isinstance(named.get(name, {}), Mapping):
+            named[name] = teacher_to_build(told[name], named.get(name), source, f'{name}.')
     for key, value in told.items():
         if key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue
+        in_python = f'dict({half[:-1]}=dict({key}=...))' if half else f'dict({key}=...)'
         raise CheckpointError(
-            f'{source} has a teacher with {key}={brief(value, 200)!r}. Its author chose this place, and mmlgd opens it '
-            f'only if you name it. If you trust it: teacher=dict({key}=...) in Python, or '
-            f'--teacher-options {key}=... on the command line.'
+            f'{source} has a teacher with {half}{key}={brief(value, 200)!r}. Its author chose this place, and mmlgd '
+            f'opens it only if you name it. If you trust it: teacher={in_python} in Python, or --teacher-options '
+            f'{half}{key}=... on the command line.'
         )
     return {**told, **named}
+
+
+def _nested(named: Mapping) -> dict:
+    nested: dict[str, Any] = {}
+    for key, value in named.items():
+        half, dot, rest = str(key).partition('.')
+        if dot and half in _HALVES:
+            nested[half] = {**nested.get(half, {}), rest: value}
+        else:
+            nested[key] = value
+    return nested
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from .places import StudentPlaces, place_map
 from .precision import Bfloat16OptimWrapper, auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
-from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher
+from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher, TeacherPair
 from .terms import CrossEntropyTerm, Term
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     'RegressionTerm',
     'SimilarityTerm',
     'StudentPlaces',
+    'TeacherPair',
     'Term',
     'TextualSemanticsBank',
     'VisualSemanticsBank',

@@ -110,17 +110,20 @@ class SimilarityTerm(Term):
 
     averaged over images. The student may have any basis here: only which places belong together counts. It compares all
     places of the teacher's grid, so it takes memory for N·M·M similarities. Pair-wise distillation of segmentors (Liu
-    et al., CVPR 2019, arXiv 1903.04197) compares the same similarities by their squared difference.
+    et al., CVPR 2019, arXiv 1903.04197) compares the same similarities by their squared difference. With
+    ``on='looks'``, T is the map of looks of a :class:`~mmlgd.TeacherPair` with ``looks='similarity'``, on its own grid.
 
     Args:
-        on (str): What is compared: ``'places'``, the only choice. Defaults to ``'places'``.
+        on (str): What of the teacher is compared with the student's places: ``'places'``, or ``'looks'``. Defaults to
+            ``'places'``.
         weight (float): >= 0. Defaults to 1.0.
         temperature (float): :math:`\tau` > 0. Defaults to 0.07, of contrastive learning on images (MoCo, He et al.,
             CVPR 2020, arXiv 1911.05722).
-        name (str): Name in the log. Defaults to ``'loss_place_similarity'``.
+        name (str, optional): Name in the log. Defaults to None: ``loss_place_similarity``, of looks
+            ``loss_looks_similarity``.
 
     Raises:
-        ConfigError: ``on`` is not ``'places'``, ``temperature`` is not positive, or see :class:`Term`.
+        ConfigError: ``on`` is another word, ``temperature`` is not positive, or see :class:`Term`.
 
     Examples:
         >>> import torch
@@ -138,10 +141,9 @@ class SimilarityTerm(Term):
         on: str = 'places',
         weight: float = 1.0,
         temperature: float = 0.07,
-        name: str = 'loss_place_similarity',
+        name: Optional[str] = None,
     ):
-        super().__init__(name, None, on, weight)
-        require(on == 'places', f'A SimilarityTerm compares places of an image with each other, got on={on!r}.')
+        super().__init__(name or f'loss_{"looks" if on == "looks" else "place"}_similarity', None, on, weight)
         require(temperature > 0, f'Expected a positive temperature, got {temperature}.')
         self.temperature = temperature
 

@@ -15,10 +15,13 @@ class Embedded(NamedTuple):
         image (Tensor): (N, D), unit rows.
         places (Tensor, optional): (N, h, w, D), unit rows, row by row from the top left; of a teacher from a store of
             names also (N, h, w, M, 2), see :func:`~mmlgd.models.place_names.best_names`. None if nobody asked for them.
+        looks (Tensor, optional): (N, h', w', C), unit rows: what places look like, in a space of its own, of which only
+            the similarities count. Comes with the places of a :class:`~mmlgd.TeacherPair` that has such a map.
     """
 
     image: Tensor
     places: Optional[Tensor] = None
+    looks: Optional[Tensor] = None
 
     def draw(self, count: int) -> 'Drawn':
         """Draw places at random, without replacement, from all places of the N images together.
@@ -32,7 +35,7 @@ class Embedded(NamedTuple):
             Drawn: The same embeddings, and the draw.
         """
         total = self.places.shape[:3].numel()
-        return Drawn(*self, torch.randperm(total, device=self.places.device)[:count])
+        return Drawn(self.image, self.places, torch.randperm(total, device=self.places.device)[:count], self.looks)
 
 
 class Drawn(NamedTuple):
@@ -42,6 +45,7 @@ class Drawn(NamedTuple):
         image (Tensor): (N, D), unit rows.
         places (Tensor): (N, h, w, D), unit rows, or names of a teacher, likewise.
         rows (Tensor): (P,) int64, the drawn rows of all N·h·w places.
+        looks (Tensor, optional): As of :class:`Embedded`.
 
     Examples:
         >>> import torch
@@ -54,6 +58,7 @@ class Drawn(NamedTuple):
     image: Tensor
     places: Tensor
     rows: Tensor
+    looks: Optional[Tensor] = None
 
     def drawn_places(self) -> Tensor:
         """Pick the drawn places.

@@ -22,6 +22,8 @@ from .necks import fit_neck
 from .place_names import are_names
 from .places import fit_places
 from .teachers import BaseTeacher
+from .teachers.settings import build_teacher
+from .terms import CLASSES
 from .zero_shot import IMAGENET_RGB, set_scores, zero_shot_scores
 
 
@@ -49,7 +51,8 @@ class LGD(BaseSelfSupervisor):
         backbone (dict): The student, any backbone of mmpretrain (or ``mmpretrain.TIMMBackbone``).
         neck (dict): The student's projection; ``type`` defaults to ``'mmlgd.ProjectionNeck'``, ``out_channels`` to the
             teacher's dimension, and ``in_channels`` to the width that a pass of zeros through the backbone finds.
-        teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, or ``'mmlgd.CachedTeacher'``.
+        teacher (dict): ``'mmlgd.OpenCLIPTeacher'``, ``'mmlgd.ConSETeacher'``, a ``'mmlgd.TeacherPair'`` of one of
+            them and a teacher for looks, or ``'mmlgd.CachedTeacher'``.
         text (dict): The textual bank's vocabulary and templates; ``type`` defaults to
             ``'mmlgd.TextualSemanticsBank'``.
         loss (dict, optional): The terms: ``type`` defaults to ``'mmlgd.LGDLoss'``, the paper's, with temperatures,
@@ -74,8 +77,8 @@ class LGD(BaseSelfSupervisor):
 
     Raises:
         ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension, a term reads a bank that the model
-            lacks, or no term reads a queue; a term compares places that student or teacher do not have, or no term
-            does and there is ``places``. The message names both.
+            lacks, or no term reads a queue; a term compares places or looks that student or teacher do not have, or no
+            term does and there is ``places``, or a teacher with a map of looks. The message names both.
     """
 
     @checked_settings
@@ -96,10 +99,7 @@ class LGD(BaseSelfSupervisor):
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ):
-        teacher: BaseTeacher = build_part(teacher, 'model.teacher')
-        require(
-            isinstance(teacher, BaseTeacher), f'model.teacher is a {type(teacher).__name__}, which is not a teacher.'
-        )
+        teacher = build_teacher(teacher, 'model.teacher')
         _check_joint_space(neck, teacher.embed_dim)
         student = build_part(backbone, 'model.backbone')
         pixels = data_preprocessor or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
@@ -127,9 +127,12 @@ class LGD(BaseSelfSupervisor):
             f'model.loss is a {type(self.criterion).__name__}, which is not a list of terms.',
         )
         self.criterion.check_banks(self.banks)
+        self.criterion.scale_names(teacher.names_scale)
+        _tell_temperatures(self.criterion, teacher.names_scale)
         compared = ', '.join(self.criterion.needs_places)
         if compared:
             teacher.check_places(self.criterion, self.textual_bank)
+        _check_looks(self.criterion, teacher)
         require(
             places is None or any(term.on == 'places' for term in self.criterion.terms),
             'No term compares places: leave model.places out, or add on="places".',
@@ -300,6 +303,35 @@ class LGD(BaseSelfSupervisor):
 
 def _queue(settings: Optional[dict], where: str, embed_dim: int) -> Optional[Bank]:
     return None if settings is None else build_part(settings, where, 'mmlgd.QueueBank', embed_dim=embed_dim)
+
+
+def _tell_temperatures(loss: DistillationLoss, scale: float) -> None:
+    """Log the temperatures that follow a pair's similarities to names."""
+    if scale == 1:
+        return
+    told = ', '.join(
+        f'{term.name} {term.teacher_temperature:.4g}' for term in loss.terms if term.bank in CLASSES and term.weight
+    )
+    print_log(
+        f"Similarities to class names are {scale:.4g} times those of the words' teacher, and so is τ_T over names and "
+        f'prototypes: {told or "no term has one"}.',
+        'current',
+    )
+
+
+def _check_looks(loss: DistillationLoss, teacher: BaseTeacher) -> None:
+    terms = ', '.join(loss.needs_looks)
+    require(
+        not terms or teacher.has_looks,
+        f'{terms} compare places with a map of looks, and model.teacher, a {type(teacher).__name__}, has none. Give it '
+        f'one, dict(type="mmlgd.TeacherPair", words=..., looks="similarity"); a store keeps none, so train with the '
+        f'live teacher.',
+    )
+    require(
+        bool(terms) or not teacher.has_looks,
+        'No term of model.loss reads the similarities of model.teacher: add dict(type="mmlgd.SimilarityTerm", '
+        'on="looks", weight=0.1), or take looks="similarity" out.',
+    )
 
 
 def _check_joint_space(neck: dict, embed_dim: int) -> None:

@@ -70,7 +70,12 @@ class DistillationLoss(nn.Module):
     @property
     def needs_places(self) -> tuple[str, ...]:
         """Tuple[str]: Names of the terms with a weight that compare places; empty if images are enough."""
-        return tuple(term.name for term in self.terms if term.on == 'places' and term.weight > 0)
+        return tuple(term.name for term in self.terms if term.on != 'image' and term.weight > 0)
+
+    @property
+    def needs_looks(self) -> tuple[str, ...]:
+        """Tuple[str]: Names of those that compare them with the teacher's map of looks."""
+        return tuple(term.name for term in self.terms if term.on == 'looks' and term.weight > 0)
 
     @property
     def places(self) -> int:
@@ -87,6 +92,15 @@ class DistillationLoss(nn.Module):
         """float: The same for the teacher's scores, else 0.01."""
         return next((term.teacher_temperature for term in self._sharpened()), 0.01)
 
+    def scale_names(self, scale: float) -> None:
+        """Let the teacher's temperatures over class names and prototypes follow its similarities to names.
+
+        Args:
+            scale (float): ``names_scale`` of the teacher.
+        """
+        for term in self.terms:
+            term.names_scale = scale
+
     def names_temperature(self) -> float:
         """Find the temperature of the teacher's names of places, for a loss that needs nothing else of its places.
 
@@ -96,7 +110,7 @@ class DistillationLoss(nn.Module):
         Raises:
             ConfigError: No term compares places, one of them needs embeddings, or they have several temperatures.
         """
-        listed = [(i, term) for i, term in enumerate(self.terms) if term.on == 'places' and term.weight > 0]
+        listed = [(i, term) for i, term in enumerate(self.terms) if term.on != 'image' and term.weight > 0]
         terms = [term for _, term in listed]
         others = [term.name for term in terms if not term.takes_names]
         off = ' '.join(f'model.loss.terms.{i}.weight=0' for i, term in listed if not term.takes_names)
@@ -168,6 +182,8 @@ class DistillationLoss(nn.Module):
         if self.needs_places:
             s, t = self._aligned(s, t)
             compared['grids'] = s.places.flatten(1, 2), t.places.flatten(1, 2)  # (N, h*w, D) both
+            if self.needs_looks:
+                compared['looks'] = _with_looks(student, t, self.needs_looks)  # (N, M, D) and (N, M, C)
             if self.places:
                 compared['places'] = s.drawn_places(), t.drawn_places()  # (P, D) both
         return {
@@ -334,9 +350,19 @@ def _of_term(term: Term, compared: dict[str, tuple[Tensor, Tensor]]) -> tuple[Te
     if term.on == 'image' or not term.weight:  # without weight it is a constant 0, and there may be no places
         return compared['image']
     if not term.draws:
-        return compared['grids']
+        return compared['looks' if term.on == 'looks' else 'grids']
     s, t = compared['places']
     return s[: term.places], t[: term.places]
+
+
+def _with_looks(s: Embedded, t: Drawn, terms: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Bring the student's places to the grid of the teacher's map of looks."""
+    require(
+        t.looks is not None,
+        f'{", ".join(terms)} compare places with a map of looks, but the teacher comes without. Give it one: '
+        f'dict(type="mmlgd.TeacherPair", words=..., looks="similarity").',
+    )
+    return to_grid(s.places.float(), t.looks.shape[1:3]).flatten(1, 2), t.looks.flatten(1, 2)
 
 
 def _check_shapes(student: Tensor, teacher: Tensor, banks: Mapping[str, BankRows]) -> None:

@@ -13,7 +13,8 @@ from mmlgd.utils.validation import checked_settings, require
 from .base_bank import BankRows
 from .place_names import entropy_of_names
 
-ON = ('image', 'places')  # what a term can compare
+ON = ('image', 'places', 'looks')  # what a term can compare
+CLASSES = ('text', 'visual')  # banks whose rows stand for class names
 PLACES = 1024  # places a step of a term on places: 5 images' worth of 14 x 14
 _OTHERS = dict(queue='places', place_queue='image')  # what cannot be compared with the latest images, and latest places
 
@@ -25,8 +26,8 @@ class Term(nn.Module):
         name (str): Name in the log; must contain ``'loss'``, because mmengine adds up the values with such names.
         bank (str, optional): The bank that it compares over: ``'text'``, ``'visual'``, ``'queue'`` (the latest images)
             or ``'place_queue'`` (the latest places). Defaults to None: no bank.
-        on (str): What it compares: ``'image'``, one embedding per image, or ``'places'``, one per place. Defaults to
-            ``'image'``.
+        on (str): What it compares: ``'image'``, one embedding per image, ``'places'``, one per place, or ``'looks'``,
+            the student's places and the teacher's map of looks. Defaults to ``'image'``.
         weight (float): >= 0. A term of weight 0 is not computed, and is logged as 0. Defaults to 1.0.
         places (int, optional): > 0, how many places a step of each rank it compares, drawn at random from all images.
             All terms see the same draw; a term with fewer takes the first of them. Defaults to None: 1024 with
@@ -36,6 +37,7 @@ class Term(nn.Module):
         student_temperature (float, optional): The student's temperature, also for class-name scores; None if the term
             has none.
         teacher_temperature (float, optional): Likewise.
+        names_scale (float): Of the teacher, see :class:`~mmlgd.TeacherPair`; a model sets it when it is built.
         draws (bool): Whether a term on places compares drawn places (P, D). False: all places of each image,
             (N, h·w, D).
         takes_names (bool): Whether a term on places needs only the most likely names of the teacher's places.
@@ -47,6 +49,7 @@ class Term(nn.Module):
 
     student_temperature: Optional[float] = None
     teacher_temperature: Optional[float] = None
+    names_scale: float = 1.0
     draws: bool = True
     takes_names: bool = False
 
@@ -60,7 +63,8 @@ class Term(nn.Module):
     ):
         super().__init__()
         require('loss' in name, f'Expected a name with "loss" in it (mmengine adds up only these), got {name!r}.')
-        require(on in ON, f'Expected on={" or ".join(map(repr, ON))}, got on={on!r}.')
+        known = ON[:2] if self.draws else ON[1:]  # looks are a map, of which only similarities count
+        require(on in known, f'{name}: expected on={" or ".join(map(repr, known))}, got on={on!r}.')
         require(
             _OTHERS.get(bank) != on,
             f'{name} compares on={on!r} over the bank {bank!r}: the queue holds the latest images, place_queue the '
@@ -148,13 +152,21 @@ class CrossEntropyTerm(Term):
 
     .. math:: \frac{1}{P} \sum_p H\big(\sigma(t_p \cdot B / \tau_T),\ \sigma(s_p \cdot B / \tau_S)\big)
 
+    With a :class:`~mmlgd.TeacherPair`, similarities of images to class names are smaller than the words' teacher's. The
+    teacher's temperature over class names and their prototypes (``'text'``, ``'visual'``) follows,
+
+    .. math:: \tau_T \leftarrow \sqrt{1 - w}\ \tau_T
+
+    with the share w of looks, so that it is always given as for the words' teacher alone. Over the latest images and
+    places it does not: similarities between images do not shrink.
+
     Args:
         bank (str): B: ``'text'`` (class names), ``'visual'`` (a prototype of each), ``'queue'`` (the latest images) or
             ``'place_queue'`` (the latest places).
         on (str): What is compared: ``'image'`` or ``'places'``. Defaults to ``'image'``.
         weight (float): >= 0. Defaults to 1.0.
         student_temperature (float): :math:`\tau_S` > 0. Defaults to 0.2, as published.
-        teacher_temperature (float): :math:`\tau_T` > 0. Defaults to 0.01, as published.
+        teacher_temperature (float): :math:`\tau_T` > 0, of the words' teacher. Defaults to 0.01, as published.
         self_logit (bool): Add the self logit. Defaults to False.
         mask_unvisited (bool): Ignore rows that are still random: classes that no image has visited, and the unfilled
             part of a queue. Defaults to False, as published.
@@ -198,10 +210,15 @@ class CrossEntropyTerm(Term):
             'The text bank has no random rows. Leave mask_unvisited out of its term.',
         )
         self.student_temperature = student_temperature
-        self.teacher_temperature = teacher_temperature
+        self._teacher_temperature = teacher_temperature
         self.self_logit = self_logit
         self.mask_unvisited = mask_unvisited
         self.takes_names = on == 'places' and bank == 'text' and not self_logit
+
+    @property
+    def teacher_temperature(self) -> float:
+        r"""float: The effective :math:`\tau_T`."""
+        return self._teacher_temperature * (self.names_scale if self.bank in CLASSES else 1.0)
 
     def compare(self, s: Tensor, t: Tensor, bank: BankRows) -> Tensor:
         """Compute the cross-entropy, see :meth:`Term.compare`.

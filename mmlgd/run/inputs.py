@@ -230,15 +230,15 @@ def check_dense(teacher: dict, store: Optional[Path]) -> None:
         TeacherError: The teacher has no places.
     """
     from mmlgd.models.teachers.base import no_places
+    from mmlgd.models.teachers.settings import build_teacher
     from mmlgd.store import DESCRIPTION, StoreError, TeacherStore
-    from mmlgd.utils.building import build_part
 
     if store is not None and (store / DESCRIPTION).is_file() and not TeacherStore(store).places:
         raise StoreError(
             f'--dense compares places, and the teacher store in {str(store)!r} has none. Give another folder as '
             f'--store: a new store gets places.'
         )
-    built = build_part(teacher, '--teacher')
+    built = build_teacher(teacher, '--teacher')
     if not built.has_places:
         raise no_places(built.tower_name)
 

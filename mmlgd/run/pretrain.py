@@ -20,7 +20,7 @@ from .inputs import (
     teacher_settings,
     vocabulary_of,
 )
-from .recipes import FIRST_RUN, LONG, Plan, check_recipe, plan_run, recipe_settings
+from .recipes import FIRST_RUN, LONG, Plan, check_recipe, has_conse, plan_run, recipe_settings
 from .students import NAMED, student_settings
 from .written import config_text, write_config
 
@@ -240,7 +240,7 @@ def _plan(images: Path, recipe: Optional[str], numbers: dict, teacher: Union[str
     count = count_images(images, max(enough, FIRST_RUN, (batch_size or 256) * gpus))
     if batch_size or count < 2 * gpus:
         check_step(images, count, batch_size or 2, gpus)
-    is_conse = 'ConSE' in teacher.get('type', '') if isinstance(teacher, dict) else teacher == 'conse'
+    is_conse = has_conse(teacher) if isinstance(teacher, dict) else teacher == 'conse'
     has_card = torch.cuda.is_available() or gpus > 1
     return plan_run(count, recipe, epochs, batch_size, numbers['size'], gpus, has_card, is_conse, dense)
 

@@ -24,7 +24,7 @@ WHAT = {  # {} is the teacher's temperature
     'paper': "SGD with a cosine, temperatures 0.2 and {}, both banks of names, MoCo-v2's views",
     'small-data': 'AdamW in one cycle, temperatures 0.05 and {}, both banks of names and a queue, light views',
 }
-TEMPERATURE, CONSE_TEMPERATURE = 0.01, 0.0125  # of the teacher; the second with ConSE in the small-data recipe
+TEMPERATURE, CONSE_TEMPERATURE = 0.01, 0.04  # of the words' teacher; the second with ConSE in the small-data recipe
 
 
 @dataclass
@@ -165,10 +165,12 @@ def recipe_settings(
         dict: Settings that mmengine merges into the base.
     """
     text = dict(vocabulary=dict(vocabulary, _delete_=True) if isinstance(vocabulary, dict) else vocabulary)
-    is_conse = teacher['type'].endswith('ConSETeacher')
+    is_conse = has_conse(teacher)
     if is_conse:
         text['templates'] = 'plain'  # a sentence encoder was not trained on captions
-    model = dict(teacher={'_delete_': True, 'compile': 'auto', **teacher})
+    halves = [half for half in ('words', 'looks') if isinstance(teacher.get(half), dict)]
+    compiled = {half: {'compile': 'auto', **teacher[half]} for half in halves} or {'compile': 'auto'}
+    model = dict(teacher={'_delete_': True, **compiled, **{k: v for k, v in teacher.items() if k not in compiled}})
     model['text'] = text
     if student is not None:
         model['backbone'] = dict(student, _delete_=True)
@@ -198,20 +200,37 @@ def _small_data(plan: Plan, model: dict, is_conse: bool) -> dict:
     """Set the study's schedule: lr 2e-3 for 64 images per step, scaled by the square root; a queue that fills up."""
     model['queue'] = dict(size=min(8192, plan.images))
     if is_conse:
-        # This teacher also describes the look of an image; similarities to names shrink by sqrt(0.1), and so does the
-        # temperature. Its classifier gains nothing from enlarging small images to its own 224 px.
-        model['teacher'].setdefault('visual_share', 0.9)
-        if plan.size <= 128:
-            model['teacher'].setdefault('image_size', (128, 128))
+        # Looks beside names; similarities to names shrink by sqrt(0.1), and the temperature follows, to 0.0126.
+        words = model['teacher'].get('words')
+        if words is None:
+            words = {key: value for key, value in model['teacher'].items() if key != '_delete_'}
+            share = words.pop('visual_share', 0.9)  # as earlier versions called it
+            pair = dict(type='mmlgd.TeacherPair', words=words, looks='logits', looks_share=share)
+            model['teacher'] = dict(pair, _delete_=True)
+        if plan.size <= 128:  # the classifier gains nothing from enlarging small images to its own 224 px
+            words.setdefault('image_size', (128, 128))
         model['loss'] = dict(teacher_temperature=CONSE_TEMPERATURE)
         if plan.dense:
             # It sees an image at twice the size, and names four places where the student has one.
-            model['teacher'].setdefault('places_size', 2 * plan.size)
+            words.setdefault('places_size', 2 * plan.size)
             model['loss'] = dict(terms=_with_names_at(CONSE_TEMPERATURE, plan.base))
     lr = _rounded(2e-3 * (plan.batch_size * plan.gpus / 64) ** 0.5)
     cycle = dict(type='OneCycleLR', eta_max=lr, total_steps=plan.epochs, pct_start=0.15)
     cycle.update(by_epoch=True, convert_to_iter_based=True)
     return dict(optim_wrapper=dict(optimizer=dict(lr=lr)), param_scheduler=[cycle])
+
+
+def has_conse(teacher: dict) -> bool:
+    """Check whether a teacher, or the words of a pair, is ConSE.
+
+    Args:
+        teacher (dict): Its config.
+
+    Returns:
+        bool: Whether it is.
+    """
+    words = teacher.get('words')
+    return has_conse(words) if isinstance(words, dict) else str(teacher.get('type')).endswith('ConSETeacher')
 
 
 def _with_names_at(temperature: float, base: str) -> list[dict]:

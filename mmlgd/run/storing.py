@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Optional, Union
 
-import torch
-from mmengine import dist
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
+from mmlgd.store import DESCRIPTION
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
 from mmlgd.utils.configs import read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import whole
+
+from .looks import join_ranks, settle_statistics, take_statistics
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,12 @@ def store_teacher(
     cfg = read_config(config)
     cfg.merge_from_dict(cfg_options or {})
     fill_in(cfg)
-    if launcher != 'none' and not dist.is_distributed():
-        if torch.cuda.is_available():
-            dist.init_dist(launcher)
-        else:
-            torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
+    cfg.launcher = launcher
+    join_ranks(cfg)
     started = time.time()
     with loading_safely(), DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+        take_statistics(cfg, out if Path(out, DESCRIPTION).is_file() else None)
+        settle_statistics(cfg)
         store = write_store(cfg, out, views, seed, verify, places, places_form)
     return StoreResult(
         folder=Path(out),

@@ -18,6 +18,7 @@ from mmlgd.utils.configs import read_config
 from mmlgd.utils.files import require_writable
 
 from .config import build_runner, check_run, set_work_dir
+from .looks import take_statistics
 
 
 def test(
@@ -104,6 +105,7 @@ def test_config(
     fill_in(cfg)
     use_student_of(cfg, cfg.load_from)
     size_evaluation(cfg)
+    take_statistics(cfg, cfg.load_from)
     if cfg.load_from:  # a zero-shot segmentor reads its student itself, with its size and statistics
         compare_sizes(cfg, cfg.load_from)
         compare_statistics(cfg, cfg.load_from)

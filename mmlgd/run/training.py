@@ -16,6 +16,7 @@ from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.utils.files import read_small, sole_writer
 
 from .config import build_runner
+from .looks import settle_statistics, take_statistics
 from .train_options import train_config
 
 # The environment variables in which launchers pass the rank, before there is a process group.
@@ -96,6 +97,8 @@ def train(
         rank = os.environ.get(_RANKS.get(cfg.launcher, ''), '0')
         with sole_writer(cfg.work_dir) if rank == '0' else nullcontext():
             resume_whole(cfg)
+            take_statistics(cfg, cfg.get('load_from'))
+            settle_statistics(cfg)
             with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):  # the caller's stays
                 runner = build_runner(cfg)
                 runner.train()

@@ -12,6 +12,7 @@ from mmlgd.checkpoints.teacher_ids import teacher_to_build
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.teachers.base import BaseTeacher
 from mmlgd.models.teachers.known import build_known_teacher
+from mmlgd.models.teachers.settings import names_scale
 from mmlgd.registry import MODELS
 from mmlgd.utils.validation import checked_settings
 
@@ -48,6 +49,7 @@ class CachedTeacher(BaseTeacher):
         self.text_cache = str(store)
         self._named = teacher
         self._needs_text = True
+        self.names_scale = names_scale({**self._told['config'], **(teacher or {})})
         self.live: Optional[BaseTeacher] = None
 
     @property

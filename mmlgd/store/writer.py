@@ -2,11 +2,11 @@
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.datasets.images import bad_images_of, count_text, report_text
 from mmlgd.datasets.views import pipeline_of
 from mmlgd.models.precision import autocast_dtype, precision_settings
+from mmlgd.models.teachers.settings import updated, with_statistics_of
 from mmlgd.registry import MODELS
 from mmlgd.text import keep_embeddings
 from mmlgd.utils.building import build_part
@@ -159,9 +160,10 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     folder = os.path.abspath(folder)  # absolute: a checkpoint keeps it, and is read from other folders
     store = TeacherStore(folder)
     told = store.origin()
+    cfg.model.teacher = with_statistics_of(cfg.model.teacher, told['teacher']['config'])
     found = difference(
-        dict(teacher=_placed(told['teacher']['config']), augmentation=told['augmentation']),
-        dict(teacher=_placed(_teacher_config(cfg)), augmentation=plain(_augmentation(cfg))),
+        dict(teacher=_placed(updated(told['teacher']['config'])), augmentation=told['augmentation']),
+        dict(teacher=_placed(updated(_teacher_config(cfg))), augmentation=plain(_augmentation(cfg))),
         'model',
     )
     if found:
@@ -170,6 +172,11 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             f'write another store with mmlgd store.'
         )
     loss = _loss(cfg)
+    if looks := getattr(loss, 'needs_looks', ()):
+        raise StoreError(
+            f'{", ".join(looks)} compare places with a map of looks, and a teacher store keeps none. Train with the '
+            f'live teacher, without --store, or take the term and looks="similarity" out.'
+        )
     compared = getattr(loss, 'needs_places', ())  # the model refuses what is no list of terms
     if compared and not store.places:
         raise StoreError(
@@ -212,16 +219,29 @@ def _augmentation(cfg: Config) -> Optional[dict]:
 
 def _teacher_config(cfg: Config) -> dict:
     """Return the teacher's config without the settings that change only its speed."""
-    return {key: value for key, value in plain(cfg.model.teacher).items() if key not in ('compile', 'cache_dir')}
+    return _changed(plain(cfg.model.teacher), lambda key, value: value, ('compile', 'cache_dir'))
 
 
 def _placed(teacher: dict) -> dict:
     """Resolve the places in a teacher's config on this machine, so that two ways to write a folder compare as equal."""
-    placed = {}
-    for key, value in teacher.items():
-        scheme, colon, place = value.rpartition(':') if isinstance(value, str) else ('', '', '')
-        placed[key] = f'{scheme}{colon}{Path(place).resolve()}' if place and Path(place).exists() else value
-    return placed
+
+    def place(key: str, value: Any) -> Any:
+        scheme, colon, where = value.rpartition(':') if isinstance(value, str) else ('', '', '')
+        is_place = where and key != 'statistics' and Path(where).exists()
+        return f'{scheme}{colon}{Path(where).resolve()}' if is_place else value
+
+    return _changed(teacher, place)
+
+
+def _changed(settings: dict, change: Callable[[str, Any], Any], without: tuple[str, ...] = ()) -> dict:
+    """Change the settings of a teacher, and of both halves of a pair."""
+    return {
+        key: _changed(value, change, without)
+        if key in ('words', 'looks') and isinstance(value, dict)
+        else change(key, value)
+        for key, value in settings.items()
+        if key not in without
+    }
 
 
 def _precision(cfg: Config) -> Optional[str]:

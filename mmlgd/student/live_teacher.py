@@ -28,8 +28,8 @@ def live_teacher(config: dict, options: Optional[dict] = None, source: Union[str
 
     Examples:
         >>> config = dict(model=dict(teacher=dict(type='mmlgd.ConSETeacher')))
-        >>> live_teacher(config, dict(visual_share=0.9))
-        {'type': 'mmlgd.ConSETeacher', 'visual_share': 0.9}
+        >>> live_teacher(config, dict(top_k=5))
+        {'type': 'mmlgd.ConSETeacher', 'top_k': 5}
     """
     if 'type' in (options or {}):
         return dict(options)

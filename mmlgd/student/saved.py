@@ -147,17 +147,20 @@ class SavedStudent:
         with self._guarded({}):
             return build_part(settings, 'model.data_preprocessor', _TYPES['data_preprocessor'])
 
-    def temperature(self, of: str = 'student') -> float:
+    def temperature(self, of: str = 'student', names_scale: float = 1.0) -> float:
         """Read a temperature over names in its training.
 
         Args:
             of (str): ``'student'`` for τ_S, ``'teacher'`` for τ_T. Defaults to ``'student'``.
+            names_scale (float): Of the teacher, which τ_T follows. Defaults to 1.0.
 
         Raises:
             ConfigError: It is not a number above 0.
         """
         settings = self._settings(self.config['model'].get('loss') or {}, 'loss')
-        return getattr(build_part(settings, 'model.loss', 'mmlgd.LGDLoss'), f'{of}_temperature')
+        loss = build_part(settings, 'model.loss', 'mmlgd.LGDLoss')
+        loss.scale_names(names_scale)
+        return getattr(loss, f'{of}_temperature')
 
     def text(self) -> Optional[dict]:
         """Read the names: ``class_names``, ``templates``, ``teacher_id`` and the ``bank`` (K, D); None without a bank.

@@ -149,7 +149,7 @@ def _of_teacher(saved: SavedStudent, student: Student, names: Any, templates: An
     teacher.free_text_tower()
     teacher.expect_pixels_of(student.data_preprocessor)
     tower = find_tower(teacher.encode_places, teacher.places_size or teacher.image_size, teacher.mean)
-    temperature = saved.temperature('teacher')
+    temperature = saved.temperature('teacher', teacher.names_scale)
     return teacher, Segmenter(tower, text.bank, text.class_names, temperature, student.data_preprocessor, **view)
 
 

@@ -84,7 +84,7 @@ def test_a_term_of_ones_own():
         (dict(bank='queue', on='places'), "on='places' over the bank 'queue'"),
         (dict(bank='place_queue'), "on='image' over the bank 'place_queue'"),
         (dict(type='mmlgd.RegressionTerm', smooth_l1=1.5), r'in \[0, 1\], got 1.5'),
-        (dict(type='mmlgd.SimilarityTerm', on='image'), "SimilarityTerm compares places.*got on='image'"),
+        (dict(type='mmlgd.SimilarityTerm', on='image'), "expected on='places' or 'looks', got on='image'"),
         (dict(type='mmlgd.SimilarityTerm', temperature=0.0), 'positive temperature, got 0'),
         (dict(type='mmlgd.SimilarityTerm', places=9), 'SimilarityTerm has no setting places'),
         (dict(bank='text', weight=-0.5), 'weight of at least 0, got -0.5'),

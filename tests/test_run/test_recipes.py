@@ -15,7 +15,7 @@ def test_the_recipe_follows_images_and_epochs_with_a_reason():
     assert 'Recipe small-data: 3,000 images x 100 epochs' in reason
     for word in ('AdamW', 'temperatures', 'queue', 'cycle', '--recipe paper', 'SGD'):
         assert word in reason
-    assert 'temperatures 0.05 and 0.0125' in reason and 'temperatures 0.2 and 0.01,' in reason
+    assert 'temperatures 0.05 and 0.04' in reason and 'temperatures 0.2 and 0.01,' in reason
     assert 'temperatures 0.05 and 0.01,' in plan_run(3000, epochs=100, is_conse=False).reasons[0]
     assert not plan_run(3000, 'paper', epochs=100).reasons  # who asks for one is told nothing
 
@@ -74,10 +74,28 @@ def test_the_schedule_fills_the_run(recipe, epochs):
 def test_conse_says_more_than_names_to_small_data_alone():
     paper, small = (settings_of(plan_run(3000, recipe, size=64), 'mmlgd.ConSETeacher')['model'] for recipe in BASES)
     assert small['text']['templates'] == paper['text']['templates'] == 'plain'
-    assert small['teacher']['visual_share'] == 0.9 and small['teacher']['image_size'] == (128, 128)
-    assert small['loss'] == dict(teacher_temperature=0.0125) and small['queue'] == dict(size=3000)
-    assert 'visual_share' not in paper['teacher'] and not {'loss', 'queue'} & set(paper)
-    assert 'image_size' not in settings_of(plan_run(3000, size=224), 'mmlgd.ConSETeacher')['model']['teacher']
+    words = dict(type='mmlgd.ConSETeacher', compile='auto', image_size=(128, 128))
+    pair = dict(type='mmlgd.TeacherPair', words=words, looks='logits', looks_share=0.9)
+    assert small['teacher'] == dict(pair, _delete_=True)
+    assert small['loss'] == dict(teacher_temperature=0.04) and small['queue'] == dict(size=3000)
+    assert paper['teacher'] == dict(type='mmlgd.ConSETeacher', compile='auto', _delete_=True)
+    assert not {'loss', 'queue'} & set(paper)
+    larger = settings_of(plan_run(3000, size=224), 'mmlgd.ConSETeacher')['model']['teacher']
+    assert 'image_size' not in larger['words']
+
+
+@pytest.mark.parametrize(
+    'teacher, share',
+    [
+        (dict(type='mmlgd.ConSETeacher', visual_share=0.0), 0.0),
+        (dict(type='mmlgd.TeacherPair', words=dict(type='mmlgd.ConSETeacher'), looks='timm:resnet18'), None),
+    ],
+)
+def test_a_teacher_with_a_share_of_looks_keeps_it(teacher, share):
+    found = recipe_settings(plan_run(3000, 'small-data', size=64), teacher, 'coco', None, {}, 0, 0)['model']
+    assert found['teacher'].get('looks_share') == share and found['text']['templates'] == 'plain'
+    assert found['teacher']['words']['image_size'] == (128, 128) and found['teacher']['words']['compile'] == 'auto'
+    assert 'visual_share' not in found['teacher']['words']
 
 
 def test_a_dense_run_is_the_recipe_with_terms_on_places():
@@ -86,13 +104,14 @@ def test_a_dense_run_is_the_recipe_with_terms_on_places():
     assert plan_run(3000, 'paper', dense=True).base == DENSE['paper'] and plan_run(3000, 'paper').base == BASES['paper']
     assert 'loss' not in settings_of(plan)['model']
     model = settings_of(plan, 'mmlgd.ConSETeacher')['model']
-    assert model['teacher']['places_size'] == 256 and model['teacher']['image_size'] == (128, 128)
+    words = model['teacher']['words']
+    assert words['places_size'] == 256 and words['image_size'] == (128, 128)
     found = [(term['bank'], term.get('on', 'image'), term['teacher_temperature']) for term in model['loss']['terms']]
     assert found == [
-        ('visual', 'image', 0.0125),
-        ('text', 'image', 0.0125),
+        ('visual', 'image', 0.04),
+        ('text', 'image', 0.04),
         ('queue', 'image', 0.01),
-        ('text', 'places', 0.0125),
+        ('text', 'places', 0.04),
         ('place_queue', 'places', 0.01),
     ]
     paper = settings_of(plan_run(3000, 'paper', dense=True), 'mmlgd.ConSETeacher')['model']

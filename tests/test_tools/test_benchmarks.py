@@ -73,6 +73,13 @@ def test_dense(benchmark, tiny_clip):
     assert figures['ratio'] > 0 and figures['teacher_ratio'] > 0
 
 
+def test_pair(benchmark, tiny_clip):
+    small = ('--device', 'cpu', '--words', tiny_clip, '--size', 64, '--batch', 2, '--classes', 3)
+    told, figures = benchmark('pair', *small, '--looks', 'timm:test_resnet', '--looks-size', 64)
+    assert list(figures['seconds']) == ['words alone', 'looks alone', 'both', 'both, from a store']
+    assert 'Times as long as words alone: words alone 1.00' in told and figures['ratios']['both'] > 0
+
+
 def test_teacher(benchmark, tiny_clip):
     told, figures = benchmark('teacher', '--device', 'cpu', '--teacher', tiny_clip, '--batch', 1)
     assert 'one token pooled' in told and len(figures['seconds']) == 3

@@ -5,7 +5,7 @@ model = dict(
     place_queue=None,
     loss=dict(
         terms=[
-            dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.0125),
+            dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.04),
             dict(bank='queue', weight=1.0, student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
             dict(type='mmlgd.RegressionTerm', on='places'),
         ]

@@ -3,5 +3,6 @@
 from .base import BaseTeacher, TeacherError
 from .conse import ConSETeacher
 from .openclip import OpenCLIPTeacher
+from .pair import TeacherPair
 
-__all__ = ['BaseTeacher', 'ConSETeacher', 'OpenCLIPTeacher', 'TeacherError']
+__all__ = ['BaseTeacher', 'ConSETeacher', 'OpenCLIPTeacher', 'TeacherError', 'TeacherPair']

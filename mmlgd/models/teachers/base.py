@@ -47,9 +47,14 @@ class BaseTeacher(nn.Module):
         places_tower (nn.Module, optional): Maps images to the embeddings of images and places, in one pass and not
             normalised; see :class:`~mmlgd.models.teachers.places.base.PlacesTower`. None for a teacher without.
         tower_name (str): Name of the image tower for errors about places.
+        names_scale (float): How much smaller similarities to class names are than in a teacher of words alone. 1.0
+            except for :class:`~mmlgd.TeacherPair`; the loss scales its temperatures over names by it.
+        has_looks (bool): Whether places come with a map of looks beside them, for a ``SimilarityTerm(on='looks')``.
     """
 
     text_cache: Optional[str] = None
+    names_scale: float = 1.0
+    has_looks: bool = False
 
     def __init__(
         self,
@@ -66,7 +71,7 @@ class BaseTeacher(nn.Module):
             ('mean', mean, 3, -1e6),
             ('std', std, 3, 1e-6),
         ):
-            if not _are_numbers(value, count, low):
+            if not are_numbers(value, count, low):
                 raise TeacherError(
                     f'The teacher has {name}={brief(value)}, expected {count} numbers of at least {low:g}. Its files '
                     f'are damaged, or its config is not of a teacher.'
@@ -74,7 +79,7 @@ class BaseTeacher(nn.Module):
         self.embed_dim = embed_dim
         self.image_size = tuple(image_size)
         self.interpolation = interpolation
-        self.places_size = _own_size(places_size, self.image_size)
+        self.places_size = own_size(places_size, self.image_size)
         self.places_tower: Optional[nn.Module] = None
         self.tower_name = type(self).__name__
         self.register_buffer('mean', torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
@@ -151,14 +156,21 @@ class BaseTeacher(nn.Module):
             TeacherError: This teacher has no places.
         """
         with torch.inference_mode():
-            images = images.flip(1) if self.bgr else images
-            images = images * self.scale + self.shift  # (N, 3, H, W), RGB, in the teacher's statistics
-            size = (self.places_size if places else None) or self.image_size
-            if tuple(images.shape[-2:]) != size:
-                images = F.interpolate(images, size, mode=self.interpolation, antialias=True)
-            found = self._encode_places(images) if places else Embedded(self._encode_image(images))
+            found = self._embed(self.normalized(images), places)
         # Normal tensors: autograd cannot save inference tensors.
         return Embedded(*(None if x is None else F.normalize(x.float(), dim=-1).clone() for x in found))
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Bring images from the student's normalisation to the teacher's.
+
+        Args:
+            images (Tensor): (N, 3, H, W), as in :meth:`encode_image`.
+
+        Returns:
+            Tensor: (N, 3, H, W), RGB, in the teacher's statistics.
+        """
+        images = images.flip(1) if self.bgr else images
+        return images * self.scale + self.shift
 
     @torch.no_grad()
     def encode_text(self, prompts: list[str]) -> Tensor:
@@ -237,8 +249,12 @@ class BaseTeacher(nn.Module):
         """
         pixels = [list(self.image_size), self.mean.flatten().tolist(), self.std.flatten().tolist(), self.interpolation]
         places = [dict(places_size=self.places_size)] if self.places_size else []  # as before where nobody sets it
-        settings = json.dumps([pixels, *choices, *places])
-        return f'settings-{hashlib.sha256(settings.encode()).hexdigest()[:8]}'
+        return settings_digest([pixels, *choices, *places])
+
+    def _embed(self, images: Tensor, places: bool) -> Embedded:
+        """Embed images of any size, in the teacher's statistics; not normalised."""
+        images = resized(images, (self.places_size if places else None) or self.image_size, self.interpolation)
+        return self._encode_places(images) if places else Embedded(self._encode_image(images))
 
     def _encode_image(self, images: Tensor) -> Tensor:
         raise NotImplementedError
@@ -251,6 +267,22 @@ class BaseTeacher(nn.Module):
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         raise NotImplementedError
+
+
+def resized(images: Tensor, size: tuple[int, int], interpolation: str = 'bicubic') -> Tensor:
+    """Bring images to a size, with antialiasing.
+
+    Args:
+        images (Tensor): (N, 3, H, W).
+        size (Tuple[int, int]): Height and width in pixels.
+        interpolation (str): ``'bicubic'`` or ``'bilinear'``. Defaults to ``'bicubic'``.
+
+    Returns:
+        Tensor: (N, 3, height, width); the images themselves if they have this size.
+    """
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    return F.interpolate(images, size, mode=interpolation, antialias=True)
 
 
 def no_places(name: str) -> TeacherError:
@@ -269,16 +301,32 @@ def no_places(name: str) -> TeacherError:
     )
 
 
-def _own_size(size: Union[int, tuple[int, int], None], image_size: tuple[int, int]) -> Optional[tuple[int, int]]:
+def own_size(
+    size: Union[int, tuple[int, int], None], usual: Optional[tuple[int, int]], name: str = 'places_size'
+) -> Optional[tuple[int, int]]:
+    """Read a size in pixels that differs from the usual one.
+
+    Args:
+        size (int | Tuple[int, int], optional): A side, or height and width.
+        usual (Tuple[int, int], optional): The usual size.
+        name (str): Name of the setting, for the error. Defaults to ``'places_size'``.
+
+    Returns:
+        Tuple[int, int] | None: Height and width; None if it is the usual size, or not given.
+
+    Raises:
+        TeacherError: It is no size.
+    """
     if size is None:
         return None
     sides = (size, size) if isinstance(size, int) else size
-    if not _are_numbers(sides, 2, 1):
-        raise TeacherError(f'Expected places_size in pixels, a number or (height, width), got {brief(size)}.')
-    return None if tuple(sides) == image_size else tuple(sides)
+    if not are_numbers(sides, 2, 1):
+        raise TeacherError(f'Expected {name} in pixels, a number or (height, width), got {brief(size)}.')
+    return None if tuple(sides) == usual else tuple(sides)
 
 
-def _are_numbers(value, count: int, low: float) -> bool:
+def are_numbers(value: Any, count: int, low: float) -> bool:
+    """Check that a setting is a list of so many finite numbers of at least ``low``."""
     return (
         isinstance(value, (list, tuple))
         and len(value) == count
@@ -296,6 +344,18 @@ def freeze(module: nn.Module) -> nn.Module:
         nn.Module: The same module.
     """
     return module.eval().requires_grad_(False)
+
+
+def settings_digest(settings: list) -> str:
+    """Compute a digest of settings that change an embedding.
+
+    Args:
+        settings (list): As JSON can write them.
+
+    Returns:
+        str: ``settings-`` and 8 hexadecimal digits.
+    """
+    return f'settings-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]}'
 
 
 def weights_fingerprint(*modules: nn.Module) -> str:

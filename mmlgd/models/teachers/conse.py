@@ -1,13 +1,11 @@
 """A teacher made of a classifier and a sentence encoder: language guidance without CLIP."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, Union
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlgd.models.compilation import compile_module
@@ -22,8 +20,6 @@ from .folding import fold_batch_norm
 from .places import classifier_places
 from .sentences import load_sentence_encoder
 
-VISUAL_DIM = 128  # keeps angles to within about 0.1; a teacher store holds all of them for each view
-
 
 @MODELS.register_module()
 class ConSETeacher(BaseTeacher):
@@ -34,15 +30,8 @@ class ConSETeacher(BaseTeacher):
 
     .. math:: t = \sum_{k \in \text{top-}T} p_k \, \text{text}(\text{class}_k), \quad t \leftarrow t / \|t\|
 
-    so that images and *any* class name share the sentence encoder's space. This t describes only names. With a
-    ``visual_share`` w it also describes the look of an image, as CLIP's embeddings do, in additional dimensions where
-    class names are 0:
-
-    .. math:: t \leftarrow \big[\sqrt{1 - w} \; t,\ \sqrt{w} \; v\big], \quad v = Rz / \|Rz\|
-
-    with the classifier's centred logits z and a fixed random projection R to 128 dimensions, which keeps the angles
-    between them (Johnson and Lindenstrauss). Similarities to class names shrink by :math:`\sqrt{1 - w}`, and so should
-    :math:`\tau_T`.
+    so that images and *any* class name share the sentence encoder's space. This t describes only names;
+    :class:`~mmlgd.TeacherPair` adds what an image looks like.
 
     Args:
         classifier (str | nn.Module): ``'library:model'``, see
@@ -57,7 +46,6 @@ class ConSETeacher(BaseTeacher):
         templates (str | list): Prompt templates around those names. Defaults to ``'plain'``, the bare name: a
             sentence encoder was not trained on captions.
         top_k (int): T, in 1..classes. Defaults to 10, as in the paper.
-        visual_share (float): w in [0, 1), the share of the squared norm of t in the visual dimensions. Defaults to 0.
         image_size (Tuple[int, int], optional): Input height and width in pixels; required for a module. Defaults to
             None: the classifier's own.
         mean (Sequence[float], optional): RGB mean in 0..1, likewise. Defaults to None.
@@ -69,8 +57,8 @@ class ConSETeacher(BaseTeacher):
             None: ``image_size``.
 
     Raises:
-        TeacherError: The numbers of names and outputs differ, ``top_k`` or ``visual_share`` is out of range, a
-            module has no size and statistics, or the classifier cannot take images of ``places_size``.
+        TeacherError: The numbers of names and outputs differ, ``top_k`` is out of range, a module has no size
+            and statistics, or the classifier cannot take images of ``places_size``.
         ImportError: A needed package is not installed.
 
     Examples:
@@ -90,7 +78,6 @@ class ConSETeacher(BaseTeacher):
         class_names: Union[str, list, dict] = 'in1k',
         templates: Union[str, list] = 'plain',
         top_k: int = 10,
-        visual_share: float = 0.0,
         image_size: Optional[tuple[int, int]] = None,
         mean: Optional[Sequence[float]] = None,
         std: Optional[Sequence[float]] = None,
@@ -108,39 +95,42 @@ class ConSETeacher(BaseTeacher):
             )
         if isinstance(text_encoder, str):
             text_encoder = load_sentence_encoder(text_encoder)
-        if not 0 <= visual_share < 1:
-            raise TeacherError(
-                f'Expected visual_share in [0, 1), got {visual_share}. With 1, class names would have no weight.'
-            )
-        text_dim = len(_encode(text_encoder, ['one prompt to ask for the dimension'])[0])
-        embed_dim = text_dim + (VISUAL_DIM if visual_share else 0)
+        embed_dim = len(_encode(text_encoder, ['one prompt to ask for the dimension'])[0])
         super().__init__(embed_dim, image_size, mean, std, places_size=places_size)
-        self.visual_share = visual_share
 
         names, prompts = load_vocabulary(class_names), load_templates(templates)
         self.classifier = fold_batch_norm(freeze(classifier), self.image_size)
         self.text_encoder = freeze(text_encoder)
         digest = hashlib.sha256(repr([names, prompts]).encode()).hexdigest()[:8]
         fingerprint = weights_fingerprint(classifier, text_encoder)
-        visual = f'visual{visual_share}/' if visual_share else ''
-        self._identity = f'conse/{_short(label)}/top{top_k}/{visual}classes-{digest}/{self.settings_id()}/{fingerprint}'
+        first, last = f'conse/{_short(label)}/top{top_k}', f'classes-{digest}/{self.settings_id()}/{fingerprint}'
+        self._identity_parts = first, last
         self._check_classes(label, len(names), top_k)
-        self.top_k = top_k
+        self.classifier_name, self.top_k, self.compiles = label, top_k, compile
         self.tower_name = f'The classifier {label}'
         self.places_tower = classifier_places(self.classifier, self.image_size, self.places_size, name=self.tower_name)
         compile_module(self.classifier, "the teacher's classifier", compile)
         if self.places_tower is not None:
             compile_module(self.places_tower, "the teacher's classifier with places", compile)
-        class_embeddings = embed_class_names(self.encode_text, embed_dim, self._identity, names, prompts)
+        class_embeddings = embed_class_names(self.encode_text, embed_dim, self.identity, names, prompts)
         self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
-        if visual_share:
-            projection = torch.randn(len(names), VISUAL_DIM, generator=torch.Generator().manual_seed(0))
-            self.register_buffer('projection', projection)  # R is the same in every process and run
 
     @property
     def identity(self) -> str:
-        """str: ``conse/CLASSIFIER/TOP/[VISUAL/]CLASSES/SETTINGS/FINGERPRINT``."""
-        return self._identity
+        """str: ``conse/CLASSIFIER/TOP/CLASSES/SETTINGS/FINGERPRINT``."""
+        return self.identity_with()
+
+    def identity_with(self, *choices: str) -> str:
+        """Compute the identity of this teacher with further choices in it.
+
+        Args:
+            *choices (str): Parts without a slash.
+
+        Returns:
+            str: ``conse/CLASSIFIER/TOP/[CHOICES/]CLASSES/SETTINGS/FINGERPRINT``.
+        """
+        first, last = self._identity_parts
+        return '/'.join([first, *choices, last])
 
     def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
         """Count the tokens of prompts: see :meth:`BaseTeacher.count_tokens`."""
@@ -164,32 +154,45 @@ class ConSETeacher(BaseTeacher):
         if not 1 <= top_k <= num_outputs:
             raise TeacherError(f'Expected top_k in 1..{num_outputs}, the number of classes, got {top_k}.')
 
+    def logits(self, images: Tensor, places: bool) -> Embedded:
+        """Run the classifier.
+
+        Args:
+            images (Tensor): (N, 3, H, W), in the classifier's size and statistics.
+            places (bool): Compute the logits of places, too.
+
+        Returns:
+            Embedded: (N, classes), and (N, h, w, classes) with ``places``.
+
+        Raises:
+            TeacherError: The classifier has no places.
+        """
+        return super()._encode_places(images) if places else Embedded(self.classifier(images))
+
+    def vote(self, logits: Tensor) -> Tensor:
+        """Combine class embeddings: the formula above.
+
+        Args:
+            logits (Tensor): (..., classes).
+
+        Returns:
+            Tensor: (..., D) float32, not normalised.
+        """
+        with torch.autocast(logits.device.type, enabled=False):  # the classifier may run in 16 bits, this sum must not
+            belief, classes = logits.float().softmax(-1).topk(self.top_k)  # (..., T) both
+            return torch.einsum('...t,...td->...d', belief, self.class_embeddings[classes])
+
     def _encode_image(self, images: Tensor) -> Tensor:
-        return self._vote(self.classifier(images))
+        return self.vote(self.logits(images, False).image)
 
     def _encode_places(self, images: Tensor) -> Embedded:
-        found = super()._encode_places(images)
-        return Embedded(self._vote(found.image), self._vote(found.places))
-
-    def _vote(self, logits: Tensor) -> Tensor:
-        """Combine class embeddings, (..., classes) to (..., D)."""
-        with torch.autocast(logits.device.type, enabled=False):  # the classifier may run in 16 bits, this sum must not
-            return self._combine(logits.float())
-
-    def _combine(self, logits: Tensor) -> Tensor:
-        belief, classes = logits.softmax(-1).topk(self.top_k)  # (..., T) both
-        names = torch.einsum('...t,...td->...d', belief, self.class_embeddings[classes])  # (..., D)
-        if not self.visual_share:
-            return names
-        looks = (logits - logits.mean(-1, keepdim=True)) @ self.projection  # (..., 128)
-        names = math.sqrt(1 - self.visual_share) * F.normalize(names[..., :-VISUAL_DIM], dim=-1)
-        return torch.cat([names, math.sqrt(self.visual_share) * F.normalize(looks, dim=-1)], dim=-1)
+        found = self.logits(images, True)
+        return Embedded(self.vote(found.image), self.vote(found.places))
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         if self.text_encoder is None:
             raise RuntimeError('This teacher has freed its sentence encoder; build a new one to encode more prompts.')
-        embeddings = _encode(self.text_encoder, prompts).to(self.mean.device)
-        return F.pad(embeddings, (0, self.embed_dim - embeddings.shape[1]))
+        return _encode(self.text_encoder, prompts).to(self.mean.device)
 
 
 def _short(label: str) -> str:

@@ -5,9 +5,9 @@ import copy
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.errors import ConfigError, MMLGDError
-from mmlgd.utils.building import build_part
 
 from .base import BaseTeacher
+from .settings import build_teacher
 
 
 def build_known_teacher(settings: dict, teacher_id: str, said: str) -> BaseTeacher:
@@ -26,7 +26,7 @@ def build_known_teacher(settings: dict, teacher_id: str, said: str) -> BaseTeach
         ConfigError: It has another identity.
     """
     try:
-        teacher = build_part(copy.deepcopy(settings), 'model.teacher')
+        teacher = build_teacher(copy.deepcopy(settings), 'model.teacher')
     except CheckpointError:  # an untrusted file: another path to its weights would not help
         raise
     except MMLGDError as error:

@@ -60,7 +60,7 @@ def test_embedding_is_the_convex_combination_of_class_embeddings(top_k):
 
 
 def test_the_vote_is_float32_under_autocast():
-    t = teacher(top_k=2, visual_share=0.5)
+    t = teacher(top_k=2)
     logits = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
     t.classifier = nn.Identity()  # its own precision is the run's business
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -78,34 +78,16 @@ def test_joint_space_and_freedom_of_the_text_half():
     assert t.encode_image(torch.rand(1, 3, 8, 8)).shape == (1, 3)
 
 
-def test_a_share_of_the_embedding_says_what_an_image_looks_like():
-    x = torch.rand(4, 3, 8, 8) * 255
-    names, both = (teacher(top_k=2, visual_share=share) for share in (0.0, 0.75))
-    t = both.encode_image(x)
-    assert t.shape == (4, 3 + 128) and both.embed_dim == 3 + 128
-    torch.testing.assert_close(t.norm(dim=1), torch.ones(4))
-    torch.testing.assert_close(t[:, :3], 0.5 * names.encode_image(x))
-    text = both.encode_text(['a dog'])
-    torch.testing.assert_close(t @ text.T, 0.5 * names.encode_image(x) @ names.encode_text(['a dog']).T)
-    # Angles between logits survive the projection.
-    logits = both.classifier((x / 255 - 0.5) / 0.5)
-    logits = F.normalize(logits - logits.mean(1, keepdim=True))
-    looks = F.normalize(t[:, 3:])
-    torch.testing.assert_close(looks @ looks.T, logits @ logits.T, atol=0.3, rtol=0)
-    assert torch.equal(both.projection, teacher(top_k=1, visual_share=0.5).projection)
-
-
 def test_identity_follows_every_choice():
     identities = [
         teacher(top_k=1).identity,
         teacher(top_k=2).identity,
         teacher(top_k=1, class_names=['cat', 'dog', 'house']).identity,
         teacher(top_k=1, templates=['a {}']).identity,
-        teacher(top_k=1, visual_share=0.5).identity,
         teacher(top_k=1, classifier=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))).identity,
     ]
     assert identities[0] == teacher(top_k=1).identity
-    assert len(set(identities)) == 6
+    assert len(set(identities)) == 5
 
 
 @pytest.mark.parametrize(
@@ -113,7 +95,6 @@ def test_identity_follows_every_choice():
     [
         (dict(classifier=classifier(4)), '4 outputs.*3 names'),
         (dict(top_k=4), 'top_k in 1..3'),
-        (dict(visual_share=1.0), r'visual_share in \[0, 1\), got 1.0'),
         (dict(mean=None), 'image_size, mean and std'),
     ],
 )

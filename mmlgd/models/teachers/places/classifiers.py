@@ -37,10 +37,10 @@ def classifier_places(
         >>> classifier_places(layers, (8, 8))(torch.rand(2, 3, 8, 8)).places.shape
         torch.Size([2, 6, 6, 5])
     """
-    return find_places(classifier, _of_classifier, image_size, places_size, name)
+    return find_places(classifier, places_of_classifier, image_size, places_size, name)
 
 
-def _of_classifier(classifier: nn.Module) -> Optional[PlacesTower]:
+def places_of_classifier(classifier: nn.Module) -> Optional[PlacesTower]:
     last = classifier[-1] if isinstance(classifier, nn.Sequential) else classifier  # behind a change of channels
     if hasattr(classifier, 'forward_head'):
         places = timm_places(classifier, nn.Identity())

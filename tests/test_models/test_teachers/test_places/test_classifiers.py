@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmlgd import ConSETeacher
+from mmlgd import ConSETeacher, TeacherPair
 from mmlgd.models.teachers import TeacherError
 from mmlgd.models.teachers.classifiers import load_classifier
 from mmlgd.models.teachers.folding import fold_batch_norm
@@ -98,7 +98,7 @@ def conse(classifier=None, **options):
 
 @pytest.mark.parametrize('share', [0.0, 0.9])
 def test_each_place_is_a_combination_of_its_own(share):
-    teacher = conse(visual_share=share)
+    teacher = TeacherPair(conse(), 'logits', share)
     x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
     found = teacher.encode(x, places=True)
     assert torch.equal(found.image, teacher.encode_image(x)) and found.places.shape == (2, 8, 8, teacher.embed_dim)
@@ -130,7 +130,7 @@ def test_places_of_larger_images(tmp_path):
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_the_vote_of_places_is_float32_under_autocast(dtype):
-    teacher = conse(visual_share=0.5)
+    teacher = TeacherPair(conse(), 'logits', 0.5)
     x = torch.rand(2, 3, 8, 8) * 255
     with torch.autocast('cpu', dtype=dtype):
         found = teacher.encode(x, places=True)

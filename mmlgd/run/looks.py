@@ -1,0 +1,119 @@
+"""The statistics of a looks teacher: of the checkpoint or store that a run goes on with, or of its training images."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+import torch
+from mmengine import dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from mmlgd.checkpoints.configs import model_config
+from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+from mmlgd.datasets.collate import default_collate
+from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics_of
+from mmlgd.models.zero_shot import IMAGENET_RGB
+from mmlgd.registry import DATASETS
+from mmlgd.store import TeacherStore
+from mmlgd.utils.building import build_part
+from mmlgd.utils.distributed import fail_together
+from mmlgd.utils.seeds import seeded
+
+IMAGES = 256  # training images; their standard deviations are right to within 5 %
+_BATCH = 16
+
+
+def take_statistics(cfg: Config, source: Union[str, Path, None]) -> None:
+    """Take the statistics of a checkpoint or a store over into a config that lacks them, in place.
+
+    Args:
+        cfg (Config): Of any model.
+        source (str | Path, optional): A checkpoint, or the folder of a store. None and a checkpoint without a config
+            change nothing.
+
+    Raises:
+        StoreError: The store is damaged.
+    """
+    if not source or not _lacks(cfg):
+        return
+    if Path(source).is_dir():
+        told = TeacherStore(source).description['teacher'].get('config')
+    else:
+        try:
+            told = model_config(read_checkpoint(source), source)['model'].get('teacher')
+        except CheckpointError:  # weights of another library
+            return
+    if isinstance(told, dict):
+        cfg.model.teacher = with_statistics_of(cfg.model.teacher, told)
+
+
+def settle_statistics(cfg: Config) -> None:
+    """Measure the statistics of a looks teacher on training images, in place; a config that has them stays as it is.
+
+    256 images, spread evenly over the data set, are augmented as in training, with a seed of their own. The main
+    process measures; the others get its result.
+
+    Args:
+        cfg (Config): Of training.
+
+    Raises:
+        TeacherError: The teacher cannot be built, there are fewer than 16 images, or their features are not usable.
+        OtherRankError: The main process failed.
+    """
+    if not _lacks(cfg):
+        return
+    found = [None]
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
+        join_ranks(cfg)
+        with fail_together():
+            if dist.is_main_process():
+                found = [_measured(cfg)]
+        dist.broadcast_object_list(found)
+    looks = cfg.model.teacher.looks
+    looks = dict(looks) if isinstance(looks, dict) else dict(backbone=looks)
+    cfg.model.teacher = {**cfg.model.teacher, 'looks': dict(looks, statistics=found[0])}
+
+
+def join_ranks(cfg: Config) -> None:
+    """Start the communication between the processes of a launcher, unless it has been started.
+
+    Args:
+        cfg (Config): With ``launcher``, and mmengine's ``env_cfg``.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none' or dist.is_distributed():
+        return
+    if torch.cuda.is_available():
+        dist.init_dist(launcher, **(cfg.get('env_cfg') or {}).get('dist_cfg', {}))
+    else:
+        torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
+
+
+def _lacks(cfg: Config) -> bool:
+    teacher = (cfg.get('model') or {}).get('teacher')
+    return isinstance(teacher, dict) and lacks_statistics(teacher)
+
+
+def _measured(cfg: Config) -> str:
+    pixels = cfg.model.get('data_preprocessor') or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
+    preprocess = build_part(pixels, 'model.data_preprocessor', 'mmpretrain.SelfSupDataPreprocessor').to(get_device())
+    teacher = build_teacher(cfg.model.teacher, 'model.teacher')
+    teacher.free_text_tower()
+    teacher.expect_pixels_of(preprocess)
+    teacher.to(get_device())
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    rows = np.linspace(0, len(dataset) - 1, min(IMAGES, len(dataset))).astype(int).tolist()
+    print_log(f'Measuring the statistics of the looks on {len(rows)} training images.', 'current')
+    with seeded(0):
+        return teacher.measured(_batches(dataset, rows, preprocess))
+
+
+def _batches(dataset, rows: list[int], preprocess: nn.Module) -> Iterator[Tensor]:
+    for start in range(0, len(rows), _BATCH):
+        samples = [dataset[row] for row in rows[start : start + _BATCH]]
+        yield preprocess(default_collate(samples), training=True)['inputs']
