@@ -104,6 +104,7 @@ def _write_store(
     model_cfg = copy.deepcopy(cfg.model)
     model_cfg.text.cache_dir = str(folder)
     model = MODELS.build(model_cfg).to(get_device()).eval()
+    _refuse_looks(model.criterion)
     augmentation = getattr(model.data_preprocessor, 'augmentation', None)
     noise = augmentation.num_noise if augmentation else 0
     dataset = SeededViews(cfg.train_dataloader.dataset, views, seed, noise)
@@ -172,11 +173,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             f'write another store with mmlgd store.'
         )
     loss = _loss(cfg)
-    if looks := getattr(loss, 'needs_looks', ()):
-        raise StoreError(
-            f'{", ".join(looks)} compare places with a map of looks, and a teacher store keeps none. Train with the '
-            f'live teacher, without --store, or take the term and looks="similarity" out.'
-        )
+    _refuse_looks(loss)
     compared = getattr(loss, 'needs_places', ())  # the model refuses what is no list of terms
     if compared and not store.places:
         raise StoreError(
@@ -206,6 +203,14 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
 
 def _asks_teacher(metric: dict) -> bool:
     return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
+
+
+def _refuse_looks(loss: nn.Module) -> None:
+    if looks := getattr(loss, 'needs_looks', ()):
+        raise StoreError(
+            f'{", ".join(looks)} compare places with a map of looks, and a teacher store keeps none. Train with the '
+            f'live teacher, without --store, or take the term and looks="similarity" out.'
+        )
 
 
 def _loss(cfg: Config) -> nn.Module:

@@ -103,6 +103,24 @@ def test_a_store_keeps_them_too(recipe, tmp_path, monkeypatch):
         mmlgd.train(recipe, work_dir=tmp_path / 'other', store=tmp_path / 'store', cfg_options=options)
 
 
+def test_a_store_keeps_the_places_of_a_pair(recipe, tmp_path):
+    terms = [dict(bank='text'), dict(bank='text', on='places'), dict(type='mmlgd.RegressionTerm', on='places')]
+    options = {'model.loss': dict(_delete_=True, type='mmlgd.DistillationLoss', terms=terms)}
+    mmlgd.store_teacher(recipe, out=tmp_path / 'store', views=2, places='own', cfg_options=options)
+    kept = mmlgd.store.TeacherStore(tmp_path / 'store').places_of(0).astype('float32')
+    assert kept.shape == (2, 2, 48) and abs((kept[..., 32:] ** 2).sum(-1) - 0.75).max() < 1e-2
+    run = mmlgd.train(recipe, work_dir=tmp_path / 'run', store=tmp_path / 'store', cfg_options=options)
+    assert set(run.losses) == {'loss', 'loss_textual', 'loss_place_textual', 'loss_place_regression'}
+    similar = {'model.teacher.looks': 'similarity:timm:test_resnet', **options}
+    similar['model.loss'] = dict(options['model.loss'], terms=[*terms, dict(type='mmlgd.SimilarityTerm', on='looks')])
+    for call in (
+        lambda: mmlgd.store_teacher(recipe, out=tmp_path / 'other', views=2, cfg_options=similar),
+        lambda: mmlgd.train(recipe, work_dir=tmp_path / 'no', store=tmp_path / 'store', cfg_options=similar),
+    ):
+        with pytest.raises(MMLGDError):
+            call()
+
+
 def test_too_few_images_are_refused(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 16)
     with pytest.raises(MMLGDError, match='need a few hundred images, and at least 16; got 12'):

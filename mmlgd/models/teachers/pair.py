@@ -11,11 +11,11 @@ from torch import Tensor
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.places import to_grid
 from mmlgd.registry import MODELS
-from mmlgd.utils.validation import checked_settings, require
+from mmlgd.utils.validation import checked_settings
 
 from .base import BaseTeacher, TeacherError, resized
 from .looks import FeatureLooks, build_looks
-from .settings import SHARE, build_teacher
+from .settings import SHARE, build_teacher, names_scale
 
 
 @MODELS.register_module()
@@ -75,10 +75,7 @@ class TeacherPair(BaseTeacher):
         looks: Union[str, dict],
         looks_share: float = SHARE,
     ):
-        require(
-            0 <= looks_share < 1,
-            f'Expected looks_share in [0, 1), got {looks_share}. With 1, class names would have no weight.',
-        )
+        scale = names_scale(dict(type='TeacherPair', looks=looks, looks_share=looks_share))
         if isinstance(words, dict):
             words = build_teacher(words, 'model.teacher.words')
         if type(words)._encode_image is BaseTeacher._encode_image:
@@ -93,7 +90,7 @@ class TeacherPair(BaseTeacher):
         super().__init__(words.embed_dim + dim, words.image_size, mean, std, words.interpolation, words.places_size)
         self.words, self.looks, self.looks_share = words, built, looks_share
         self.has_looks = built is not None and not dim
-        self.names_scale = math.sqrt(1 - looks_share) if dim else 1.0
+        self.names_scale = scale
         self.tower_name = words.tower_name
         if words.has_places and not self.has_places:
             self.tower_name = f'The network {built.network.label}'

@@ -1,6 +1,7 @@
 """What a teacher's settings mean: those of a pair, those of earlier versions, and how a teacher is built from any."""
 
 import math
+from numbers import Real
 from typing import Any, NamedTuple, Union
 
 from mmlgd.errors import ConfigError, brief
@@ -105,6 +106,9 @@ def names_scale(settings: dict) -> float:
     Returns:
         float: In (0, 1].
 
+    Raises:
+        ConfigError: The share is no number from 0 to below 1.
+
     Examples:
         >>> round(names_scale(dict(type='mmlgd.TeacherPair', looks='timm:resnet18', looks_share=0.75)), 6)
         0.5
@@ -113,7 +117,12 @@ def names_scale(settings: dict) -> float:
         return names_scale(settings['teacher'])
     if _kind(settings) != 'TeacherPair' or looks_settings(settings.get('looks')).kind == 'similarity':
         return 1.0
-    return math.sqrt(1 - settings.get('looks_share', SHARE))
+    share = settings.get('looks_share', SHARE)
+    require(
+        isinstance(share, Real) and 0 <= share < 1,
+        f'Expected looks_share in [0, 1), got {brief(share)}. With 1, class names would have no weight.',
+    )
+    return math.sqrt(1 - share)
 
 
 def build_teacher(settings: Any, where: str) -> BaseTeacher:

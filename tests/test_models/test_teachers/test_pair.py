@@ -141,6 +141,9 @@ def test_conse_of_earlier_versions_is_the_same_teacher():
     assert teacher.identity.replace('visual0.9/', '') == words.identity
     assert teacher.names_scale == 1  # its configs have scaled their temperatures
     assert names_scale(updated(earlier)) == pytest.approx(0.1**0.5)
+    for share in (1, -0.1, 'much', None):  # in a foreign store
+        with pytest.raises(ConfigError, match=r'looks_share in \[0, 1\), got'):
+            names_scale(dict(type='mmlgd.TeacherPair', looks='logits', looks_share=share))
     none = build_teacher(dict(earlier, visual_share=0.0), 'x')
     assert none.identity == words.identity and none.embed_dim == 3
 
