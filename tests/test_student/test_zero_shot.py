@@ -84,7 +84,7 @@ def test_another_teacher_is_refused(lgd_checkpoint, lgd_model, tmp_path):
 
 def test_a_teacher_of_a_place_is_not_built_unasked(lgd_checkpoint, monkeypatch):
     """Whoever wrote the checkpoint has chosen the folder: it is not even looked at."""
-    monkeypatch.setattr('mmlgd.models.teachers.known.build_part', lambda *args: pytest.fail('it was built'))
+    monkeypatch.setattr('mmlgd.models.teachers.known.build_teacher', lambda *args: pytest.fail('it was built'))
     with pytest.raises(CheckpointError, match=r'epoch_2.pth has a teacher with model=.local-dir.*teacher=dict\(model='):
         mmlgd.get_zero_shot_classifier(lgd_checkpoint, ['a', 'b'])
 
