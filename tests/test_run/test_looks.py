@@ -50,7 +50,7 @@ def trained(recipe, tmp_path_factory):
 
 @pytest.fixture
 def measures_nothing(monkeypatch):
-    def refuse(cfg, teacher):
+    def refuse(cfg):
         raise AssertionError('measured again')
 
     monkeypatch.setattr(room, '_measured', refuse)
@@ -91,7 +91,7 @@ def test_a_store_keeps_them_too(recipe, tmp_path, monkeypatch):
     written = mmlgd.store_teacher(recipe, out=tmp_path / 'store', views=2)
     kept = json.loads((tmp_path / 'store/store.json').read_text())['teacher']
     assert len(kept['config']['looks']['statistics']) > 500 and kept['embed_dim'] == 48
-    monkeypatch.setattr(room, '_measured', lambda cfg, teacher: pytest.fail('measured again'))
+    monkeypatch.setattr(room, '_measured', lambda cfg: pytest.fail('measured again'))
     again = mmlgd.store_teacher(recipe, out=tmp_path / 'store', views=2)
     assert again.images == written.images == 12
     run = mmlgd.train(recipe, work_dir=tmp_path / 'run', store=tmp_path / 'store')
