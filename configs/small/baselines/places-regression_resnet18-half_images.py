@@ -1,13 +1,4 @@
 # Dense LGD with plain regression of places in place of names and a queue.
-_base_ = '../dense_resnet18-half_images.py'
+_base_ = 'images_resnet18-half_images.py'
 
-model = dict(
-    place_queue=None,
-    loss=dict(
-        terms=[
-            dict(bank='text', weight=0.75, student_temperature=0.05, teacher_temperature=0.04),
-            dict(bank='queue', weight=1.0, student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
-            dict(type='mmlgd.RegressionTerm', on='places'),
-        ]
-    ),
-)
+model = dict(loss=dict(terms=[*_base_.model.loss.terms, dict(type='mmlgd.RegressionTerm', on='places')]))
