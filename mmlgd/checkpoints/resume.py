@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.files import read_small
 
 from .archives import archive_fault
@@ -33,7 +34,7 @@ def save_whole(cfg: Config) -> None:
     hooks = cfg.get('default_hooks') or {}
     hook = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))  # mmengine's default; None switches it off
     # A config in pure Python has the class itself, or its full name.
-    if hook and getattr(hook['type'], '__name__', hook['type']).split('.')[-1] == 'CheckpointHook':
+    if hook and kind_of(hook) == 'CheckpointHook':
         cfg.default_hooks = {**hooks, 'checkpoint': {**hook, 'type': 'mmlgd.AtomicCheckpointHook'}}
 
 

@@ -6,6 +6,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from mmlgd.errors import ConfigError
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.validation import require
 
 # Settings of paramwise_cfg that give parameters a rate of their own; *decay_rate lowers it layer by layer.
@@ -69,7 +70,7 @@ def rate_schedules(cfg: Config) -> Iterator[tuple[str, dict]]:
 
 def _rate_schedules(value: Any, place: str) -> Iterator[tuple[str, dict]]:
     if isinstance(value, dict) and 'type' in value:
-        if value.get('param_name', 'lr') == 'lr' and 'Momentum' not in _kind(value):
+        if value.get('param_name', 'lr') == 'lr' and 'Momentum' not in kind_of(value):
             yield place, value
     else:
         keys = value.items() if isinstance(value, dict) else enumerate(value or ())
@@ -92,7 +93,7 @@ def _optimizers(cfg: Config) -> Iterator[tuple[str, dict, list[tuple[str, dict]]
 
 def _refuse_one_rate(key: str, value: Any, schedule: dict) -> None:
     require(
-        not _kind(schedule).startswith('OneCycle'),
+        not kind_of(schedule).startswith('OneCycle'),
         f'{key} is {value}, but OneCycleLR of this config gives all parameters the same rate, from its eta_max: '
         f'the multiplier would have no effect. Use schedules that scale the rates of all groups: LinearLR for the '
         f'warm-up, then CosineAnnealingLR, with the largest rate as optim_wrapper.optimizer.lr, as in '
@@ -105,9 +106,9 @@ def _refuse_floor(key: str, value: Any, full: Any, where: str, schedule: dict) -
     for name in _FLOORS:
         floor = schedule.get(name)
         if rate is not None and isinstance(floor, (int, float)) and rate < floor:
-            ratio = ', or give eta_min_ratio instead' if _kind(schedule).startswith('Cosine') else ''
+            ratio = ', or give eta_min_ratio instead' if kind_of(schedule).startswith('Cosine') else ''
             raise ConfigError(
-                f'{key} is {value}, a rate of {rate:g}, but {_kind(schedule)} of this config ends all rates at '
+                f'{key} is {value}, a rate of {rate:g}, but {kind_of(schedule)} of this config ends all rates at '
                 f'{name}={floor}: this one would rise to it. Set {where}.{name}=0{ratio}. To freeze a backbone, set '
                 f'its lr_mult to 0 and add default_hooks.frozen.type=mmlgd.FrozenBackboneHook.'
             )
@@ -125,14 +126,8 @@ def _rate(key: str, value: Any, full: Any) -> Optional[float]:
 def _is_frozen(key: str, value: Any, cfg: Config) -> bool:
     """Tell whether a hook keeps the backbone as it is: without gradients, no schedule moves it."""
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    frozen = any(isinstance(hook, dict) and _kind(hook) == 'FrozenBackboneHook' for hook in hooks)
+    frozen = any(isinstance(hook, dict) and kind_of(hook) == 'FrozenBackboneHook' for hook in hooks)
     return frozen and value == 0 and key.endswith('.custom_keys.backbone.lr_mult')
-
-
-def _kind(settings: dict) -> str:
-    """Name a class that a config gives as a string, with or without a scope, or as the class itself."""
-    kind = settings.get('type')
-    return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
 def _settings(value: Any, place: str) -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,23 @@ from .files import read_small
 from .paths import RECIPE_HEAD, place_of
 
 
+def kind_of(settings: dict) -> str:
+    """Name the class of a part.
+
+    Args:
+        settings (dict): Settings with a ``type``: a name, with or without a scope, or the class itself.
+
+    Returns:
+        str: The name without a scope.
+
+    Examples:
+        >>> kind_of(dict(type='mmlgd.LGD')), kind_of(dict(type=Path))
+        ('LGD', 'Path')
+    """
+    kind = settings.get('type')
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
+
+
 def read_config(config: Union[str, Path, Config]) -> Config:
     """Read a config.
 

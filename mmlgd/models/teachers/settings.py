@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Union
 
 from mmlgd.errors import ConfigError, brief
 from mmlgd.utils.building import build_part
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.validation import require
 
 from .base import BaseTeacher
@@ -82,7 +83,7 @@ def updated(settings: dict) -> dict:
     settings = dict(settings)
     if isinstance(settings.get('teacher'), dict):  # behind a store
         settings['teacher'] = updated(settings['teacher'])
-    kind, words = _kind(settings), settings.get('words')
+    kind, words = kind_of(settings), settings.get('words')
     if kind == 'TeacherPair' and settings.get('looks_share') == 0 and isinstance(words, dict):
         return updated(words)  # the same teacher, bit for bit
     if kind != 'ConSETeacher' or 'visual_share' not in settings:
@@ -115,7 +116,7 @@ def names_scale(settings: dict) -> float:
     """
     if isinstance(settings.get('teacher'), dict):
         return names_scale(settings['teacher'])
-    if _kind(settings) != 'TeacherPair' or looks_settings(settings.get('looks')).kind == 'similarity':
+    if kind_of(settings) != 'TeacherPair' or looks_settings(settings.get('looks')).kind == 'similarity':
         return 1.0
     share = settings.get('looks_share', SHARE)
     require(
@@ -161,7 +162,7 @@ def with_statistics_of(settings: dict, told: dict) -> dict:
         return {**settings, 'teacher': with_statistics_of(settings['teacher'], told)}
     if isinstance(told.get('teacher'), dict):
         return with_statistics_of(settings, told['teacher'])
-    if not lacks_statistics(settings) or _kind(told) != 'TeacherPair':
+    if not lacks_statistics(settings) or kind_of(told) != 'TeacherPair':
         return settings
     ours, theirs = (looks_settings(one['looks']) for one in (settings, told))
     known = dict(theirs.settings)
@@ -181,7 +182,7 @@ def lacks_statistics(settings: dict) -> bool:
     """
     if isinstance(settings.get('teacher'), dict):
         return lacks_statistics(settings['teacher'])
-    if _kind(settings) != 'TeacherPair' or not settings.get('looks_share', SHARE):
+    if kind_of(settings) != 'TeacherPair' or not settings.get('looks_share', SHARE):
         return False
     kind, looks = looks_settings(settings.get('looks'))
     return kind == 'features' and looks.get('statistics') is None
@@ -191,8 +192,3 @@ def _plain(settings: dict) -> dict:
     """Leave out what changes only the speed, and write tuples as lists."""
     settings = {key: value for key, value in settings.items() if key != 'compile'}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
-
-
-def _kind(settings: dict) -> str:
-    kind = settings.get('type')
-    return getattr(kind, '__name__', str(kind)).split('.')[-1]
