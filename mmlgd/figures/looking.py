@@ -13,8 +13,9 @@ from torch import Tensor
 from mmlgd.errors import ConfigError
 from mmlgd.evaluation import FrozenModel, extract, load_teacher
 from mmlgd.student import Student
-from mmlgd.student.images import ImageSource, batches, find_images, preparation, spread
+from mmlgd.student.images import ImageSource, batches, find_images, preparation
 from mmlgd.utils.files import require_writable
+from mmlgd.utils.spread import spread
 
 
 @dataclass

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
 
-import numpy as np
 import torch
 from mmengine import dist
 from mmengine.config import Config
@@ -23,6 +22,7 @@ from mmlgd.store import TeacherStore
 from mmlgd.utils.building import build_part
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.seeds import seeded
+from mmlgd.utils.spread import spread
 
 IMAGES = 256  # training images; their standard deviations are right to within 5 %
 _BATCH = 16
@@ -107,7 +107,7 @@ def _measured(cfg: Config) -> str:
     teacher.expect_pixels_of(preprocess)
     teacher.to(get_device())
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    rows = np.linspace(0, len(dataset) - 1, min(IMAGES, len(dataset))).astype(int).tolist()
+    rows = spread(range(len(dataset)), IMAGES)
     print_log(f'Measuring the statistics of the looks on {len(rows)} training images.', 'current')
     with seeded(0):
         return teacher.measured(_batches(dataset, rows, preprocess))

@@ -10,6 +10,7 @@ from mmlgd.utils.files import require_writable, write_whole
 from mmlgd.utils.validation import require, whole
 
 from .inputs import teacher_settings, vocabulary_of
+from .recipes import has_conse
 
 # Large packages are imported inside functions: the help of `mmlgd names`, which reads this module, must not wait for
 # them.
@@ -103,16 +104,17 @@ def report_names(
     from mmlgd.evaluation.similar_names import confusable, effective_names
     from mmlgd.figures.names import draw_names
     from mmlgd.models.banks import TextualSemanticsBank
-    from mmlgd.student.images import find_images, spread
+    from mmlgd.models.teachers.settings import build_teacher
+    from mmlgd.student.images import find_images
     from mmlgd.text import DEFAULT_TEMPLATES, load_templates, phrasings
     from mmlgd.text.senses import several_senses
-    from mmlgd.utils.building import build_part
+    from mmlgd.utils.spread import spread
 
     if templates is None:
-        templates = 'plain' if str(settings['type']).endswith('ConSETeacher') else DEFAULT_TEMPLATES
+        templates = 'plain' if has_conse(settings) else DEFAULT_TEMPLATES
     templates = load_templates(templates)
     sources = spread(find_images(images), max_images) if images is not None else []
-    built = build_part(settings, '--teacher')
+    built = build_teacher(settings, '--teacher')
     text = TextualSemanticsBank(built, names, templates)
     names, bank = text.class_names, text.bank
     told = [phrasing for name in names for phrasing in phrasings(name)]

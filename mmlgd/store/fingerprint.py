@@ -14,6 +14,7 @@ import torch
 
 from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.utils.building import build_part
+from mmlgd.utils.spread import spread
 
 _SURVEYED = 1000  # images whose file size is read
 _PROBED = 16  # views whose pixels are compared: enough for each kind of augmentation to occur
@@ -74,7 +75,7 @@ def survey_images(dataset: Sized) -> dict:
         )
     root = os.path.join(getattr(dataset, 'data_root', '') or '', '')
     names = hashlib.sha256('\n'.join(path.removeprefix(root) for path in paths).encode(errors='surrogateescape'))
-    sizes = [_size(paths[i]) for i in _spread(len(paths), _SURVEYED)]
+    sizes = [_size(path) for path in spread(paths, _SURVEYED)]
     return dict(
         count=len(paths),
         names=names.hexdigest()[:16],
@@ -116,7 +117,7 @@ def probe_views(views: Sized, augmentation: Optional[dict] = None) -> list[dict]
         evenly spread over all views.
     """
     finish = _finishing(augmentation)
-    return [_probe(views, row, finish) for row in _spread(len(views), _PROBED).tolist()]
+    return [_probe(views, row, finish) for row in spread(range(len(views)), _PROBED)]
 
 
 def _probe(views: Sized, row: int, finish: Callable[[dict], np.ndarray]) -> dict:
@@ -185,14 +186,10 @@ def _finishing(augmentation: Optional[dict]) -> Callable[[dict], np.ndarray]:
         batch = {key: sample[key][None] for key in ('inputs', 'augmentation_noise') if key in sample}
         view = preprocess(batch, training=True)['inputs'][0]  # (3, H, W) RGB, 0..255
         # Single pixels, because means over parts of the view would hide a blur.
-        rows, columns = (_spread(side, _POINTS) for side in view.shape[1:])
+        rows, columns = (spread(range(side), _POINTS) for side in view.shape[1:])
         return view[:, rows][:, :, columns].round().clamp(0, 255).to(torch.uint8).numpy()
 
     return finish
-
-
-def _spread(length: int, count: int) -> np.ndarray:
-    return np.linspace(0, length - 1, min(length, count)).astype(int)
 
 
 def _pixels(sample: dict) -> str:

@@ -74,21 +74,6 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
     return found
 
 
-def spread(images: list[ImageSource], most: int) -> list[ImageSource]:
-    """Choose some images, evenly spread over all.
-
-    Args:
-        images (List[ImageSource]): From :func:`find_images`.
-        most (int): How many, at most.
-
-    Returns:
-        List[ImageSource]: The chosen ones, in order.
-    """
-    if len(images) <= most:
-        return images
-    return [images[i] for i in np.linspace(0, len(images) - 1, most).astype(int)]
-
-
 def with_progress(images: Sequence) -> Iterable:
     """Show a bar on standard error while images are taken, if it is a terminal.
 

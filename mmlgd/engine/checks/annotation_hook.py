@@ -14,6 +14,7 @@ from torch import nn
 
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
+from mmlgd.utils.spread import spread
 
 MAX_MASKS = 1000
 
@@ -112,8 +113,8 @@ def _check_masks(dataset, num_classes: int) -> None:
             f'Pixels of value {dataset.ignore_index} are ignored in {dataset.data_root!r}, but this value is also '
             f'class {dataset.ignore_index} of {num_classes}. Ignore a value from {num_classes} to 255.'
         )
-    for k in np.linspace(0, len(dataset) - 1, min(len(dataset), MAX_MASKS)).astype(int):
-        info = dataset.get_data_info(int(k))
+    for k in spread(range(len(dataset)), MAX_MASKS):
+        info = dataset.get_data_info(k)
         path = info['seg_map_path']
         if not fileio.exists(path, backend_args=dataset.backend_args):
             raise MissingFileError(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Union
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -116,6 +116,10 @@ class TeacherPair(BaseTeacher):
     def prepare(self) -> None:
         """Prepare the words' teacher."""
         self.words.prepare()
+
+    def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
+        """Count the tokens of prompts for the words' teacher: see :meth:`BaseTeacher.count_tokens`."""
+        return self.words.count_tokens(prompts)
 
     def free_text_tower(self) -> None:
         """Drop the text tower of the words' teacher."""

@@ -211,6 +211,12 @@ def test_the_text_tower_goes():
         teacher.encode_text(['a cat'])
 
 
+def test_tokens_are_those_of_the_words(monkeypatch):
+    teacher = pair_of()
+    monkeypatch.setattr(teacher.words, 'count_tokens', lambda prompts: ([len(prompt) for prompt in prompts], 77))
+    assert teacher.count_tokens(['cat', 'a dog']) == ([3, 5], 77)
+
+
 class Wordless(BaseTeacher):
     """A teacher without a classifier."""
 
