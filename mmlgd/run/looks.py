@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmlgd.checkpoints.configs import model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.datasets.collate import default_collate
+from mmlgd.models import BaseTeacher
 from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import DATASETS
@@ -70,9 +71,10 @@ def settle_statistics(cfg: Config) -> None:
     found = [None]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
         join_ranks(cfg)
+        teacher = build_teacher(cfg.model.teacher, 'model.teacher')  # on all ranks: ConSE's names are sent to all
         with fail_together():
             if dist.is_main_process():
-                found = [_measured(cfg)]
+                found = [_measured(cfg, teacher)]
         dist.broadcast_object_list(found)
     looks = cfg.model.teacher.looks
     looks = dict(looks) if isinstance(looks, dict) else dict(backbone=looks)
@@ -99,10 +101,9 @@ def _lacks(cfg: Config) -> bool:
     return isinstance(teacher, dict) and lacks_statistics(teacher)
 
 
-def _measured(cfg: Config) -> str:
+def _measured(cfg: Config, teacher: BaseTeacher) -> str:
     pixels = cfg.model.get('data_preprocessor') or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
     preprocess = build_part(pixels, 'model.data_preprocessor', 'mmpretrain.SelfSupDataPreprocessor').to(get_device())
-    teacher = build_teacher(cfg.model.teacher, 'model.teacher')
     teacher.free_text_tower()
     teacher.expect_pixels_of(preprocess)
     teacher.to(get_device())

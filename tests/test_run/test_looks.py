@@ -50,7 +50,7 @@ def trained(recipe, tmp_path_factory):
 
 @pytest.fixture
 def measures_nothing(monkeypatch):
-    def refuse(cfg):
+    def refuse(cfg, teacher):
         raise AssertionError('measured again')
 
     monkeypatch.setattr(room, '_measured', refuse)
@@ -91,7 +91,7 @@ def test_a_store_keeps_them_too(recipe, tmp_path, monkeypatch):
     written = mmlgd.store_teacher(recipe, out=tmp_path / 'store', views=2)
     kept = json.loads((tmp_path / 'store/store.json').read_text())['teacher']
     assert len(kept['config']['looks']['statistics']) > 500 and kept['embed_dim'] == 48
-    monkeypatch.setattr(room, '_measured', lambda cfg: pytest.fail('measured again'))
+    monkeypatch.setattr(room, '_measured', lambda cfg, teacher: pytest.fail('measured again'))
     again = mmlgd.store_teacher(recipe, out=tmp_path / 'store', views=2)
     assert again.images == written.images == 12
     run = mmlgd.train(recipe, work_dir=tmp_path / 'run', store=tmp_path / 'store')
@@ -125,3 +125,14 @@ def test_too_few_images_are_refused(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 16)
     with pytest.raises(MMLGDError, match='need a few hundred images, and at least 16; got 12'):
         mmlgd.train(recipe, work_dir=tmp_path)
+
+
+def test_every_process_builds_the_teacher_and_the_main_one_measures(recipe, monkeypatch):
+    """A teacher that is built talks to the other processes: alone, it would wait for them for ever."""
+    cfg, built = Config.fromfile(recipe), []
+    monkeypatch.setattr(room, 'build_teacher', lambda *args: built.append(args))
+    monkeypatch.setattr(room, '_measured', lambda *_: pytest.fail('measured beside the main process'))
+    monkeypatch.setattr(room.dist, 'is_main_process', lambda: False)
+    monkeypatch.setattr(room.dist, 'broadcast_object_list', lambda found: found.__setitem__(0, 'AAAA'))
+    room.settle_statistics(cfg)
+    assert len(built) == 1 and cfg.model.teacher['looks']['statistics'] == 'AAAA'
