@@ -13,7 +13,7 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.store import DESCRIPTION
 from mmlgd.store.views import MOST_VIEWS
 from mmlgd.store.writer import write_store
-from mmlgd.utils.configs import read_config
+from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import whole
 
@@ -90,7 +90,7 @@ def store_teacher(
     """
     views, seed = whole('views', 1, MOST_VIEWS)(views), seed_number(seed)
     cfg = read_config(config)
-    cfg.merge_from_dict(cfg_options or {})
+    merge_options(cfg, cfg_options)
     fill_in(cfg)
     cfg.launcher = launcher
     join_ranks(cfg)

@@ -14,7 +14,7 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.student.evaluated import use_student_of
 from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
-from mmlgd.utils.configs import read_config
+from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.files import require_writable
 
 from .config import build_runner, check_run, set_work_dir
@@ -101,7 +101,7 @@ def test_config(
         if Path(show_dir).exists():
             require_writable(show_dir)
         _draw_into(cfg, str(show_dir))
-    cfg.merge_from_dict(cfg_options or {})
+    merge_options(cfg, cfg_options)
     fill_in(cfg)
     use_student_of(cfg, cfg.load_from)
     size_evaluation(cfg)

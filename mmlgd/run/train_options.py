@@ -15,7 +15,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.precision import mixed_precision
 from mmlgd.store.writer import use_store
 from mmlgd.student.image_size import compare_statistics, size_evaluation
-from mmlgd.utils.configs import read_config
+from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
@@ -57,7 +57,7 @@ def train_config(
     if resume:
         cfg.resume = True
         cfg.load_from = None if resume is True else str(resume)
-    cfg.merge_from_dict(cfg_options or {})
+    merge_options(cfg, cfg_options)
     fill_in(cfg)
     refuse_overridden_rates(cfg)
     if no_validate:

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any, Callable
 
-from mmlgd.errors import ConfigError, MMLGDError, sentence
+from mmlgd.errors import MMLGDError
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -63,11 +63,10 @@ def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
     """Apply the options last; each part of the config that they change is then written in full."""
     from mmengine.config import Config
 
+    from mmlgd.utils.configs import merge_options
+
     whole = Config(Config._merge_a_into_b(copy.deepcopy(settings), copy.deepcopy(base)))
-    try:
-        whole.merge_from_dict(options)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the first if they are no dict
-        raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {sentence(error)}') from error
+    merge_options(whole, options)
     changed = dict(settings)
     for key in dict.fromkeys(option.split('.')[0] for option in options):
         value = whole.to_dict()[key]

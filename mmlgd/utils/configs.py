@@ -65,6 +65,44 @@ def read_config(config: Union[str, Path, Config]) -> Config:
     return read
 
 
+def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
+    """Change settings of a config; a number is not replaced by a text.
+
+    Args:
+        cfg (Config): The config, which is changed.
+        options (dict, optional): From ``key.subkey`` or ``key.0.subkey`` to values.
+
+    Raises:
+        ConfigError: An option does not fit the config, or its value is a text where the config has a number.
+
+    Examples:
+        >>> cfg = Config(dict(train_cfg=dict(max_epochs=90)))
+        >>> merge_options(cfg, {'train_cfg.max_epochs': 5})
+        >>> cfg.train_cfg.max_epochs
+        5
+    """
+    settings = cfg.to_dict()
+    try:
+        before = {name: _at(settings, name.split('.')) for name in options or {}}
+        cfg.merge_from_dict(options or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the first if they are no dict
+        raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {sentence(error)}') from error
+    for name, value in before.items():
+        if isinstance(value, (bool, int, float)) and isinstance(options[name], str):
+            wanted = 'True or False' if isinstance(value, bool) else f'a number, as {value} in the config'
+            raise ConfigError(f'--cfg-options {name} expects {wanted}; got the text {options[name]!r}.')
+
+
+def _at(settings: Any, keys: list[str]) -> Any:
+    """Find the value of a setting, or None."""
+    for key in keys:
+        if isinstance(settings, (list, tuple)):
+            settings = dict(enumerate(settings))
+            key = int(key) if key.isdigit() else key
+        settings = settings.get(key) if isinstance(settings, dict) else None
+    return settings
+
+
 def _file_of(config: str) -> Path:
     package, named, name = config.partition('::')
     file = _configs_of(package) / name if named else Path(config)

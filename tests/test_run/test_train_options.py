@@ -82,7 +82,7 @@ def test_no_evaluation_whatever_its_options(read):
         (dict(auto_scale_lr=True, cfg_options={'optim_wrapper.accumulative_counts': 0}), 'accumulative_counts from 1'),
         (dict(auto_scale_lr=True, cfg_options=ONE_CYCLE), 'OneCycleLR .* eta_max=0.002, for 2048'),
         (dict(work_dir='/x/{{ fileBasename }}'), 'work_dir is .* mmengine substitutes'),
-        ({'model.backbone.depth': '{{$NOVAR:1}}'}, 'model.backbone.depth is .* mmengine substitutes'),
+        ({'model.backbone.style': '{{$NOVAR:1}}'}, 'model.backbone.style is .* mmengine substitutes'),
     ],
 )
 def test_what_is_refused(read, options, message):

@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 import mmlgd
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError
-from mmlgd.utils.configs import read_config
+from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.paths import RECIPE_HEAD, place_of
 
 MODEL = "model = dict(type='mmpretrain.ImageClassifier')\n"
@@ -114,3 +114,31 @@ def test_a_config_of_the_user_is_told_where_it_failed(write):
     file = write('_base_ = {base!r}\nmodel = dict(neck=_base_.nek)\n')
     with pytest.raises(ConfigError, match=rf"{file}, line 2, .*no attribute 'nek'.*_base_"):
         read_config(file)
+
+
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (
+            {'train_cfg.max_epochs': 'abc'},
+            "train_cfg.max_epochs expects a number, as 5 in the config; got the text 'abc'",
+        ),
+        ({'hooks.0.interval': 'often'}, 'hooks.0.interval expects a number'),
+        ({'amp': 'yes'}, "amp expects True or False; got the text 'yes'"),
+        ({'hooks.7.interval': 1}, 'cannot be merged into the config'),
+        (['amp=True'], 'cannot be merged into the config'),
+    ],
+)
+def test_an_option_that_does_not_fit_is_refused(options, said):
+    cfg = Config(dict(train_cfg=dict(max_epochs=5), hooks=[dict(interval=10)], amp=False))
+    with pytest.raises(ConfigError, match=said):
+        merge_options(cfg, options)
+
+
+def test_options_that_fit_are_merged():
+    cfg = Config(dict(train_cfg=dict(max_epochs=5), hooks=[dict(interval=10)], amp=False, name='a'))
+    merge_options(cfg, {'train_cfg.max_epochs': None, 'hooks.0.interval': 2, 'amp': True, 'name': 7, 'more.of': 'it'})
+    assert cfg.to_dict() == dict(
+        train_cfg=dict(max_epochs=None), hooks=[dict(interval=2)], amp=True, name=7, more=dict(of='it')
+    )
+    merge_options(cfg, None)
