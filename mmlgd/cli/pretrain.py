@@ -16,7 +16,7 @@ from .verbs import verb
 # A test compares with mmlgd.text.
 SETS = (
     *('ade20k', 'ade20k+phrasings', 'caltech256', 'cityscapes', 'cityscapes+phrasings', 'coco'),
-    *('in1k', 'in1k+phrasings', 'lvis-v1', 'lvis-v1+phrasings'),
+    *('coco-stuff', 'coco-stuff+phrasings', 'in1k', 'in1k+phrasings', 'lvis-v1', 'lvis-v1+phrasings'),
 )
 
 

@@ -84,8 +84,9 @@ def pretrain(
     Args:
         images (Path): Folder of images; sub-folders count.
         names (List[str] | str | Path | dict): Class names: a text file, one per line, or a known set: in1k, caltech256,
-            coco, lvis-v1, cityscapes, ade20k; in1k+phrasings and others have several phrasings of a class. The command
-            joins several of them. In Python, a list holds the names themselves, and dict(union=[...]) joins.
+            coco, lvis-v1, cityscapes, ade20k, coco-stuff; in1k+phrasings and others have several phrasings of a
+            class. The command joins several of them. In Python, a list holds the names themselves, and
+            dict(union=[...]) joins.
         student (str): The backbone to train: resnet18, mobilenetv2, timm:NAME or mmpretrain:NAME; --list-students
             shows all. Defaults to resnet18.
         teacher (str): MODEL[:TAG[:FILE]], an open_clip model and its tag, or the tag and a file of its weights;

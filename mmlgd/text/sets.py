@@ -13,6 +13,7 @@ METAINFO: dict[str, tuple[str, str]] = {
     'lvis-v1': ('mmdet.datasets', 'LVISV1Dataset'),
     'ade20k': ('mmseg.datasets', 'ADE20KDataset'),
     'cityscapes': ('mmseg.datasets', 'CityscapesDataset'),
+    'coco-stuff': ('mmseg.datasets', 'COCOStuffDataset'),
 }
 _PHRASED = '+phrasings'
 # open_clip's ImageNet names say 'missile' and 'sunglasses' twice; the second of each pair here gets its WordNet name.
@@ -23,19 +24,20 @@ def list_vocabularies() -> list[str]:
     """Names of the data sets whose class names mmlgd knows.
 
     ``SET+phrasings`` has the same classes in the same order, each with several phrasings where there are some: for
-    ``in1k`` the synonyms of WordNet, for ``lvis-v1`` those of its annotations, for ``ade20k`` and ``cityscapes`` plain
-    words, which replace names that mean something else out of their data set ('earth', 'terrain').
+    ``in1k`` the synonyms of WordNet, for ``lvis-v1`` those of its annotations, for ``ade20k``, ``cityscapes`` and
+    ``coco-stuff`` plain words, which replace names that mean little or something else out of their data set ('earth',
+    'terrain', 'floor-other').
 
     Returns:
         List[str]: Sorted names, each of which :func:`~mmlgd.text.load_vocabulary` takes.
 
     Examples:
         >>> [name for name in list_vocabularies() if '+' not in name]
-        ['ade20k', 'caltech256', 'cityscapes', 'coco', 'in1k', 'lvis-v1']
+        ['ade20k', 'caltech256', 'cityscapes', 'coco', 'coco-stuff', 'in1k', 'lvis-v1']
         >>> 'ade20k+phrasings' in list_vocabularies()
         True
     """
-    phrased = [f'{name}{_PHRASED}' for name in ('ade20k', 'cityscapes', 'in1k', 'lvis-v1')]
+    phrased = [f'{name}{_PHRASED}' for name in ('ade20k', 'cityscapes', 'coco-stuff', 'in1k', 'lvis-v1')]
     return sorted([*METAINFO, 'caltech256', 'in1k', *phrased])
 
 

@@ -9,7 +9,7 @@ from mmlgd.errors import MMLGDError
 from mmlgd.text import VocabularyError, list_vocabularies, load_vocabulary
 from mmlgd.text.sets import METAINFO, clean, packaged_names
 
-SIZES = dict(in1k=1000, caltech256=256, coco=80, cityscapes=19, ade20k=150) | {'lvis-v1': 1203}
+SIZES = dict(in1k=1000, caltech256=256, coco=80, cityscapes=19, ade20k=150) | {'lvis-v1': 1203, 'coco-stuff': 171}
 
 
 @pytest.mark.parametrize('name', list_vocabularies())
