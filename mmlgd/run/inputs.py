@@ -253,12 +253,10 @@ def with_looks(teacher: dict, looks: Optional[str], share: Optional[float]) -> d
 
 
 def check_teacher(teacher: dict, count: int, dense: bool, store: Optional[Path]) -> None:
-    """Refuse a pair that cannot be built or measured, and places that are not there.
-
-    A pair, and the teacher of a dense pre-training, are built once to see it.
+    """Refuse a teacher that cannot be built or measured, or has no places; it is built once to see it.
 
     Args:
-        teacher (dict): Config of the teacher.
+        teacher (dict): Config of the teacher, as training will read it.
         count (int): Number of images.
         dense (bool): Whether the pre-training compares places.
         store (Path, optional): The teacher store.
@@ -279,8 +277,6 @@ def check_teacher(teacher: dict, count: int, dense: bool, store: Optional[Path])
             f'--dense compares places, and the teacher store in {str(store)!r} has none. Give another folder as '
             f'--store: a new store gets places.'
         )
-    if not dense and 'looks' not in teacher:
-        return
     built = build_teacher(teacher, '--teacher')
     require(
         count >= FEWEST or not lacks_statistics(teacher),

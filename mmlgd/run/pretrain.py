@@ -23,7 +23,7 @@ from .inputs import (
 )
 from .recipes import FIRST_RUN, LONG, Plan, check_recipe, has_conse, plan_run, recipe_settings
 from .students import NAMED, student_settings
-from .written import config_text, write_config
+from .written import config_text, read_text, write_config
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -96,7 +96,7 @@ def pretrain(
             In Python it can also be a config. Defaults to RN50:openai.
         looks (str, optional): What images look like, beside the words of the teacher: timm:NAME, torchvision:NAME,
             mmpretrain:NAME or efficientnet-lite:NAME, the features of a backbone; or logits, of the classifier of
-            conse. Defaults to None; conse has logits with the small-data recipe.
+            conse, which has them without this option in the small-data recipe. Defaults to None.
         looks_share (float, optional): With looks: their share of the teacher, from 0 to below 1. Defaults to 0.9.
         recipe (str, optional): paper: the published recipe, for millions of views; small-data: the recipe of our study,
             for a few thousand images. By default images x epochs decides; the reason is printed.
@@ -156,11 +156,12 @@ def pretrain(
     usual = Path('work_dirs') / f'{"dense" if dense else "lgd"}_{student.replace(":", "-")}_{images.resolve().name}'
     work_dir = usual if work_dir is None else path_of(work_dir)
     check_places(images, vocabulary, teacher_config, work_dir, store)
-    check_teacher(teacher_config, plan.images, dense, store)
     backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # None: the base's own
     workers = min(8, _cores()) if workers is None else workers
     settings = recipe_settings(plan, teacher_config, vocabulary, backbone, dataset, workers, seed)
     text = config_text(plan.base, settings, cfg_options or {})
+    if dense or 'looks' in teacher_config:
+        check_teacher(read_text(text)['model']['teacher'], plan.images, dense, store)
 
     train_args = [*(['--resume', *([str(resume)] if isinstance(resume, (str, Path)) else [])] if resume else [])]
     train_args += ['--amp'] if amp else []

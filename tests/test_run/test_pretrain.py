@@ -1,6 +1,5 @@
 """``mmlgd.pretrain``: the config that it writes, what it refuses, and what it runs."""
 
-import functools
 import importlib
 import multiprocessing
 import os
@@ -20,7 +19,6 @@ import mmlgd
 from mmlgd.checkpoints import model_config, read_checkpoint
 from mmlgd.checkpoints.resume import refuse_moved
 from mmlgd.errors import ConfigError, MMLGDError
-from mmlgd.models.teachers import classifiers
 from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
 from mmlgd.run.inputs import check_step, count_images, path_of, teacher_settings
@@ -94,19 +92,18 @@ def test_looks_beside_the_words_of_the_teacher(pretrain, monkeypatch, tmp_path):
     monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 4)
     weights = tmp_path / 'looks.pth'
     torch.save(timm.create_model('test_resnet', pretrained=False).state_dict(), weights)
-    loaded = functools.partial(classifiers.load_classifier, weights=str(weights))  # as if the library had them
-    monkeypatch.setattr('mmlgd.models.teachers.looks.network.load_classifier', lambda name, _: loaded(name))
-    options = {'model.teacher.looks.image_size': 64}
-    result = pretrain(looks='timm:test_resnet', looks_share=0.75, dense=True, recipe='paper', cfg_options=options)
+    options = {'model.teacher.looks.image_size': 64, 'model.teacher.looks.weights': str(weights)}
+    given = dict(looks='timm:test_resnet', cfg_options=options)
+    result = pretrain(**given, looks_share=0.75, dense=True, recipe='paper')
     teacher = Config.fromfile(result.config).model.teacher
     assert teacher.type == 'mmlgd.TeacherPair' and teacher.words.type == 'mmlgd.OpenCLIPTeacher'
-    assert teacher.looks == dict(backbone='timm:test_resnet', compile='auto', image_size=64)
+    assert teacher.looks == dict(backbone='timm:test_resnet', compile='auto', image_size=64, weights=str(weights))
     assert (
         teacher.looks_share == 0.75 and 'words' not in Config.fromfile(pretrain(work_dir='plain').config).model.teacher
     )
     monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 16)
     with pytest.raises(MMLGDError, match='measured on .* at least 16; there are 12'):
-        pretrain(looks='timm:test_resnet')
+        pretrain(**given)
 
 
 @pytest.mark.parametrize(
