@@ -7,55 +7,46 @@ import torch
 from torch import Tensor
 
 PERCENTILE = 99
+_EQUAL = 0.9999  # of unit rows: rounding aside, one row
 
 
 class Confusable(NamedTuple):
     """Pairs of names with the most similar rows.
 
     Attributes:
-        threshold (float): The 99th percentile of all pairs' cosines.
+        threshold (float): The 99th percentile of all pairs' cosines, and at most 0.9999.
         pairs (List[Tuple[int, int, float]]): Two indices and their cosine, for each pair above it, the closest first.
+        cosines (Tensor): (K (K - 1) / 2,) float32, of all pairs.
     """
 
     threshold: float
     pairs: list[tuple[int, int, float]]
-
-
-def cosines(bank: Tensor) -> Tensor:
-    """Compute the cosines of all pairs of different rows.
-
-    Args:
-        bank (Tensor): (K, D), unit rows.
-
-    Returns:
-        Tensor: (K (K - 1) / 2,) float32, in the order of ``torch.triu_indices``.
-    """
-    one, other = torch.triu_indices(len(bank), len(bank), offset=1)
-    return (bank @ bank.T)[one, other]
+    cosines: Tensor
 
 
 def confusable(bank: Tensor) -> Confusable:
     """Find the pairs of names whose cosine is above the 99th percentile of all pairs.
 
-    The measure is relative: the similarities of names have another range for each teacher.
+    The measure is relative: the similarities of names have another range for each teacher. Names with the same row
+    (words that a tokenizer does not know, or that differ in capitals alone) are pairs however many there are.
 
     Args:
         bank (Tensor): (K, D), unit rows, K > 1.
 
     Returns:
-        Confusable: Threshold and pairs.
+        Confusable: Threshold, pairs, and the cosines of all pairs.
 
     Examples:
         >>> rows = torch.nn.functional.normalize(torch.tensor([[1, 0], [1, 0.1], [0, 1]]), dim=1)
         >>> [(i, j, round(cosine, 3)) for i, j, cosine in confusable(rows).pairs]
         [(0, 1, 0.995)]
     """
-    values = cosines(bank)
-    threshold = float(np.percentile(values.numpy(), PERCENTILE))
-    above = (values > threshold).nonzero().flatten()
-    above = above[values[above].argsort(descending=True)]
-    indices = torch.triu_indices(len(bank), len(bank), offset=1)[:, above]
-    return Confusable(threshold, list(zip(*indices.tolist(), values[above].tolist())))
+    cosines, is_pair = bank @ bank.T, torch.ones(len(bank), len(bank), dtype=torch.bool).triu(1)  # each pair once
+    values = cosines[is_pair]
+    threshold = min(float(np.percentile(values.numpy(), PERCENTILE)), _EQUAL)
+    pairs = ((cosines > threshold) & is_pair).nonzero()  # (P, 2)
+    pairs = pairs[cosines[tuple(pairs.T)].argsort(descending=True, stable=True)]
+    return Confusable(threshold, [(i, j, cosines[i, j].item()) for i, j in pairs.tolist()], values)
 
 
 def effective_names(bank: Tensor) -> float:

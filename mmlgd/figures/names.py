@@ -7,7 +7,7 @@ from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mmlgd.evaluation.similar_names import PERCENTILE, Confusable, cosines
+from mmlgd.evaluation.similar_names import PERCENTILE, Confusable
 from mmlgd.text import phrasings
 from mmlgd.utils.style import FAINT, INK, STYLE, TEACHER, TEXT, clipped
 
@@ -37,7 +37,7 @@ def draw_names(bank: Tensor, names: list[str], found: Confusable, out: Path) -> 
         axes = figure.subplot_mosaic([['matrix', 'pairs'], ['matrix', 'histogram']], width_ratios=[1.55, 1])
         _draw_matrix(figure, axes['matrix'], bank, labels)
         _draw_pairs(axes['pairs'], labels, found)
-        _draw_histogram(axes['histogram'], cosines(bank).numpy(), found)
+        _draw_histogram(axes['histogram'], found)
         return save(figure, out)
 
 
@@ -73,7 +73,8 @@ def _draw_pairs(axis, labels: list[str], found: Confusable) -> None:
     axis.spines['left'].set_visible(False)
 
 
-def _draw_histogram(axis, values: np.ndarray, found: Confusable) -> None:
+def _draw_histogram(axis, found: Confusable) -> None:
+    values = found.cosines.numpy()
     axis.hist(values, bins=60 if len(values) > 200 else 20, color=TEXT, alpha=0.45)
     axis.axvline(found.threshold, color=TEACHER, lw=1.8)
     side = 'right' if found.threshold > sum(axis.get_xlim()) / 2 else 'left'  # the side that has more room

@@ -134,7 +134,7 @@ class LGD(BaseSelfSupervisor):
             teacher.check_places(self.criterion, self.textual_bank)
         _check_looks(self.criterion, teacher)
         require(
-            places is None or any(term.on == 'places' for term in self.criterion.terms),
+            places is None or any(term.on != 'image' for term in self.criterion.terms),
             'No term compares places: leave model.places out, or add on="places".',
         )
         self.places = fit_places(places, student, backbone, self.neck) if compared else None
@@ -328,7 +328,7 @@ def _check_looks(loss: DistillationLoss, teacher: BaseTeacher) -> None:
         f'live teacher.',
     )
     require(
-        bool(terms) or not teacher.has_looks,
+        not teacher.has_looks or any(term.on == 'looks' for term in loss.terms),  # of any weight: a study sweeps it
         'No term of model.loss reads the similarities of model.teacher: add dict(type="mmlgd.SimilarityTerm", '
         'on="looks", weight=0.1), or take looks="similarity" out.',
     )

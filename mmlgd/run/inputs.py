@@ -218,28 +218,72 @@ def teacher_settings(teacher: Union[str, dict]) -> dict:
     return dict(type='mmlgd.OpenCLIPTeacher', model=kind, pretrained=_weights(kind, place))
 
 
-def check_dense(teacher: dict, store: Optional[Path]) -> None:
-    """Refuse a dense pre-training whose teacher has no places; the teacher is built once to see it.
+def with_looks(teacher: dict, looks: Optional[str], share: Optional[float]) -> dict:
+    """Put the looks of ``--looks`` beside a teacher for words.
 
     Args:
         teacher (dict): Config of the teacher.
+        looks (str, optional): ``'library:model'`` or ``'logits'``. None: the teacher stays as it is.
+        share (float, optional): The share of looks. None: the default of a pair.
+
+    Returns:
+        dict: Config of a pair, whose looks are a dict, so that ``--cfg-options`` can change their settings.
+
+    Raises:
+        ConfigError: The teacher has looks already; the looks are a map of similarities, which needs a term of its own;
+            or the share is out of its range, or stands alone.
+    """
+    from mmlgd.models.teachers.settings import looks_settings, names_scale
+    from mmlgd.utils.validation import require
+
+    if looks is None:
+        require(share is None, f'--looks-share {share} needs looks: add --looks logits, or --looks timm:NAME.')
+        return teacher
+    require('looks' not in teacher, f'--looks {looks} was given, but the teacher is a pair, which has looks already.')
+    kind, settings = looks_settings(looks)
+    require(
+        kind != 'similarity',
+        f'--looks {looks} is a map of similarities, which needs a term in the loss: see "Only similarities" in '
+        f'docs/teachers.md. Give --looks timm:NAME for the features of a backbone.',
+    )
+    shares = {} if share is None else dict(looks_share=share)
+    pair = dict(type='mmlgd.TeacherPair', words=teacher, looks=settings or looks, **shares)
+    names_scale(pair)  # checks the share
+    return pair
+
+
+def check_teacher(teacher: dict, count: int, dense: bool, store: Optional[Path]) -> None:
+    """Refuse a teacher that cannot be built or measured, or has no places; it is built once to see it.
+
+    Args:
+        teacher (dict): Config of the teacher, as training will read it.
+        count (int): Number of images.
+        dense (bool): Whether the pre-training compares places.
         store (Path, optional): The teacher store.
 
     Raises:
-        StoreError: There is a store, and it has no places.
-        TeacherError: The teacher has no places.
+        StoreError: It is dense, and the store has no places.
+        ConfigError: There are too few images for the statistics of looks, or a setting cannot be used.
+        TeacherError: The teacher cannot be built, or has no places.
     """
     from mmlgd.models.teachers.base import no_places
-    from mmlgd.models.teachers.settings import build_teacher
+    from mmlgd.models.teachers.looks.statistics import FEWEST
+    from mmlgd.models.teachers.settings import build_teacher, lacks_statistics
     from mmlgd.store import DESCRIPTION, StoreError, TeacherStore
+    from mmlgd.utils.validation import require
 
-    if store is not None and (store / DESCRIPTION).is_file() and not TeacherStore(store).places:
+    if dense and store is not None and (store / DESCRIPTION).is_file() and not TeacherStore(store).places:
         raise StoreError(
             f'--dense compares places, and the teacher store in {str(store)!r} has none. Give another folder as '
             f'--store: a new store gets places.'
         )
     built = build_teacher(teacher, '--teacher')
-    if not built.has_places:
+    require(
+        count >= FEWEST or not lacks_statistics(teacher),
+        f'The looks of the teacher are measured on a few hundred images, and on at least {FEWEST}; there are {count}. '
+        f'Give more images, or leave --looks out.',
+    )
+    if dense and not built.has_places:
         raise no_places(built.tower_name)
 
 

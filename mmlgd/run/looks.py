@@ -19,7 +19,7 @@ from mmlgd.models import BaseTeacher
 from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import DATASETS
-from mmlgd.store import TeacherStore
+from mmlgd.store import StoreError, TeacherStore
 from mmlgd.utils.building import build_part
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.seeds import seeded
@@ -32,15 +32,21 @@ _BATCH = 16
 def take_statistics(cfg: Config, source: Union[str, Path, None]) -> None:
     """Take the statistics of a checkpoint or a store over into a config that lacks them, in place.
 
+    A teacher behind a store takes those of its own store.
+
     Args:
         cfg (Config): Of any model.
         source (str | Path, optional): A checkpoint, or the folder of a store. None and a checkpoint without a config
             change nothing.
 
     Raises:
-        StoreError: The store is damaged.
+        StoreError: The store is damaged, or the teacher behind it has other looks.
     """
-    if not source or not _lacks(cfg):
+    if not _lacks(cfg):
+        return
+    store = cfg.model.teacher.get('store')
+    source = store or source
+    if not source:
         return
     if Path(source).is_dir():
         told = TeacherStore(source).description['teacher'].get('config')
@@ -51,6 +57,11 @@ def take_statistics(cfg: Config, source: Union[str, Path, None]) -> None:
             return
     if isinstance(told, dict):
         cfg.model.teacher = with_statistics_of(cfg.model.teacher, told)
+    if store and _lacks(cfg):
+        raise StoreError(
+            f'The teacher store in {str(store)!r} was written with other looks than those of model.teacher.teacher. '
+            f'Leave the teacher inside out, or give it the looks of the store.'
+        )
 
 
 def settle_statistics(cfg: Config) -> None:

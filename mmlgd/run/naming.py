@@ -117,7 +117,7 @@ def report_names(
     built = build_teacher(settings, '--teacher')
     text = TextualSemanticsBank(built, names, templates)
     names, bank = text.class_names, text.bank
-    told = [phrasing for name in names for phrasing in phrasings(name)]
+    words = [phrasing for name in names for phrasing in phrasings(name)]
     found = confusable(bank)
     looked = dict(answers={})
     if sources:
@@ -135,14 +135,13 @@ def report_names(
         effective=effective_names(bank),
         threshold=found.threshold,
         pairs=[(names[i], names[j], cosine) for i, j, cosine in found.pairs],
-        **_cuts(built, told, templates),
-        senses=several_senses(told),
+        **_cuts(built, words, templates),
+        senses=several_senses(words),
         **looked,
     )
     draw_names(bank, names, found, out / 'names.png')
-    write_whole(
-        out / 'names.json', json.dumps({**asdict(report), 'out': str(out)}, indent=1, ensure_ascii=False).encode()
-    )
+    told = json.dumps({**asdict(report), 'out': str(out)}, indent=1, ensure_ascii=False)
+    write_whole(out / 'names.json', told.encode(errors='backslashreplace'))  # a folder may have any bytes in its name
     return report
 
 

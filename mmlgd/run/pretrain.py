@@ -12,17 +12,18 @@ from mmlgd.errors import ConfigError, shown
 from .child import RunError, run
 from .inputs import (
     check_cards,
-    check_dense,
     check_places,
     check_step,
+    check_teacher,
     count_images,
     path_of,
     teacher_settings,
     vocabulary_of,
+    with_looks,
 )
 from .recipes import FIRST_RUN, LONG, Plan, check_recipe, has_conse, plan_run, recipe_settings
 from .students import NAMED, student_settings
-from .written import config_text, write_config
+from .written import config_text, read_text, write_config
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -56,6 +57,8 @@ def pretrain(
     names: Union[list[str], str, Path, dict],
     student: str = 'resnet18',
     teacher: str = 'RN50:openai',
+    looks: Optional[str] = None,
+    looks_share: Optional[float] = None,
     recipe: Optional[Literal['paper', 'small-data']] = None,
     dense: bool = False,
     epochs: Optional[int] = None,
@@ -92,6 +95,10 @@ def pretrain(
         teacher (str): MODEL[:TAG[:FILE]], an open_clip model and its tag, or the tag and a file of its weights;
             local-dir:DIR; hf-hub:ORG/NAME; or conse, which pip installs ("mmlgd[conse]") and which needs no download.
             In Python it can also be a config. Defaults to RN50:openai.
+        looks (str, optional): What images look like, beside the words of the teacher: timm:NAME, torchvision:NAME,
+            mmpretrain:NAME or efficientnet-lite:NAME, the features of a backbone; or logits, of the classifier of
+            conse, which has them without this option in the small-data recipe. Defaults to None.
+        looks_share (float, optional): With looks: their share of the teacher, from 0 to below 1. Defaults to 0.9.
         recipe (str, optional): paper: the published recipe, for millions of views; small-data: the recipe of our study,
             for a few thousand images. By default images x epochs decides; the reason is printed.
         dense (bool): Add names and a queue for every place of an image to the recipe, for detectors and segmentors. The
@@ -146,16 +153,16 @@ def pretrain(
     plan = _plan(images, recipe, numbers, teacher, dense)
     if not dry_run:
         check_cards(gpus)
-    vocabulary, teacher_config = vocabulary_of(names), teacher_settings(teacher)
+    vocabulary, teacher_config = vocabulary_of(names), with_looks(teacher_settings(teacher), looks, looks_share)
     usual = Path('work_dirs') / f'{"dense" if dense else "lgd"}_{student.replace(":", "-")}_{images.resolve().name}'
     work_dir = usual if work_dir is None else path_of(work_dir)
     check_places(images, vocabulary, teacher_config, work_dir, store)
-    if dense:
-        check_dense(teacher_config, store)
     backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # None: the base's own
     workers = min(8, _cores()) if workers is None else workers
     settings = recipe_settings(plan, teacher_config, vocabulary, backbone, dataset, workers, seed)
     text = config_text(plan.base, settings, cfg_options or {})
+    if dense or 'looks' in teacher_config:
+        check_teacher(read_text(text)['model']['teacher'], plan.images, dense, store)
 
     train_args = [*(['--resume', *([str(resume)] if isinstance(resume, (str, Path)) else [])] if resume else [])]
     train_args += ['--amp'] if amp else []

@@ -12,7 +12,7 @@ from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
 from mmlgd.store import DESCRIPTION
 from mmlgd.store.views import MOST_VIEWS
-from mmlgd.store.writer import write_store
+from mmlgd.store.writer import check_store, write_store
 from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import whole
@@ -96,6 +96,7 @@ def store_teacher(
     join_ranks(cfg)
     started = time.time()
     with loading_safely(), DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+        check_store(cfg, out, seed, places, places_form)
         take_statistics(cfg, out if Path(out, DESCRIPTION).is_file() else None)
         settle_statistics(cfg)
         store = write_store(cfg, out, views, seed, verify, places, places_form)

@@ -59,6 +59,20 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
     return RECIPE_HEAD + _python(dict(_base_=base, **settings))
 
 
+def read_text(text: str) -> dict:
+    """Read the text of a config, with its bases.
+
+    Args:
+        text (str): Of :func:`config_text`.
+
+    Returns:
+        dict: The whole config.
+    """
+    from mmengine.config import Config
+
+    return Config.fromstring(text, '.py').to_dict()
+
+
 def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
     """Apply the options last; each part of the config that they change is then written in full."""
     from mmengine.config import Config

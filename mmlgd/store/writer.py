@@ -79,17 +79,38 @@ def write_store(
         WriteError: The disk is full, or the folder not writable. Existing shards stay, and the next run continues.
         OtherRankError: Another rank had one of these errors.
     """
-    seed_number(seed)
-    check_places(places, places_form)
-    if places_form == 'names':
-        _loss(cfg).names_temperature()  # refused before the teacher is built
-    if images := folder_of(cfg.train_dataloader.dataset):
-        require_outside(folder, images, 'The store', '--out')
+    check_store(cfg, folder, seed, places, places_form)
     with ExitStack() as held:
         with fail_together():
             if dist.is_main_process():
                 held.enter_context(sole_writer(folder))
         return _write_store(cfg, folder, views, seed, verify, places, places_form)
+
+
+def check_store(
+    cfg: Config, folder: Union[str, Path], seed: int, places: Optional[str], places_form: Optional[str]
+) -> None:
+    """Refuse what :func:`write_store` cannot write, before a teacher is built.
+
+    Args:
+        cfg (Config): As for :func:`write_store`, and so are the others.
+        folder (str | Path): The store.
+        seed (int): Seed of the views.
+        places (str, optional): The grid.
+        places_form (str, optional): What is kept of a place.
+
+    Raises:
+        ConfigError: See :func:`write_store`.
+        StoreError: The loss reads a map of looks, which no store keeps.
+    """
+    seed_number(seed)
+    check_places(places, places_form)
+    loss = _loss(cfg)
+    _refuse_looks(loss)
+    if places_form == 'names':
+        loss.names_temperature()
+    if images := folder_of(cfg.train_dataloader.dataset):
+        require_outside(folder, images, 'The store', '--out')
 
 
 def _write_store(
@@ -104,7 +125,6 @@ def _write_store(
     model_cfg = copy.deepcopy(cfg.model)
     model_cfg.text.cache_dir = str(folder)
     model = MODELS.build(model_cfg).to(get_device()).eval()
-    _refuse_looks(model.criterion)
     augmentation = getattr(model.data_preprocessor, 'augmentation', None)
     noise = augmentation.num_noise if augmentation else 0
     dataset = SeededViews(cfg.train_dataloader.dataset, views, seed, noise)
@@ -158,6 +178,8 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             is built.
         ConfigError: It keeps names of places, and a term needs embeddings.
     """
+    loss = _loss(cfg)
+    _refuse_looks(loss)  # first: a store with a map of looks is what nobody can write
     folder = os.path.abspath(folder)  # absolute: a checkpoint keeps it, and is read from other folders
     store = TeacherStore(folder)
     told = store.origin()
@@ -172,8 +194,6 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
             f'The teacher store in {folder!r} does not fit this config: {found}. Use the value in the store, or '
             f'write another store with mmlgd store.'
         )
-    loss = _loss(cfg)
-    _refuse_looks(loss)
     compared = getattr(loss, 'needs_places', ())  # the model refuses what is no list of terms
     if compared and not store.places:
         raise StoreError(

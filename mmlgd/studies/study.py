@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 
 from mmlgd.errors import brief
 from mmlgd.evaluation.options import RANGES, require_once, share
+from mmlgd.evaluation.splits import check_synonyms
 from mmlgd.run.child import RunError
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.configs import read_config
@@ -94,6 +95,8 @@ def study(
     size = None if size is None else RANGES['size'](size)
     require_once(labels=labels, seeds=seeds, draws=draws)
     names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
+    if names and synonyms:
+        check_synonyms(load_vocabulary(names), load_vocabulary(synonyms))
     work_dir, store = Path(work_dir), store and str(store)
     how = ['--data', str(data), '--labels', *labels, '--seeds', *map(str, draws)]
     how += ['--workers', str(workers), '--c', C]

@@ -85,14 +85,25 @@ def clean(name: str) -> str:
 
 
 def _with_wordnet(names: list[str]) -> list[str]:
-    """Add WordNet's synonyms, which timm has for ImageNet's classes; a synonym of two classes belongs to none."""
+    """Add WordNet's synonyms, which timm has for ImageNet's classes; a synonym of two classes belongs to none.
+
+    Words that differ in capitals alone are one word, as they are for most text towers.
+    """
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo('imagenet-1k')
-    synonyms = [info.index_to_description(k).split(', ') for k in range(len(names))]
-    count = Counter(seen for words in synonyms for seen in {look(word) for word in words})
-    taken = {look(name) for name in names}
+    synonyms = [_by_look(info.index_to_description(k).split(', ')) for k in range(len(names))]
+    count = Counter(seen for words in synonyms for seen in words)
+    taken = set(_by_look(names))
     return [
-        joined([name, *(word for word in words if count[look(word)] == 1 and look(word) not in taken)])
+        joined([name, *(word for seen, word in words.items() if count[seen] == 1 and seen not in taken)])
         for name, words in zip(names, synonyms)
     ]
+
+
+def _by_look(words: list[str]) -> dict[str, str]:
+    """Keep the first spelling of each word, by the word in small letters."""
+    found: dict[str, str] = {}
+    for word in words:
+        found.setdefault(look(word).casefold(), word)
+    return found

@@ -21,7 +21,7 @@ def checked_settings(init: Callable) -> Callable:
     """Make a constructor refuse unknown settings, and values whose type differs from its annotation.
 
     Configs come from files and command lines, where people easily write ``'0.5'`` and ``True`` for 0.5 and 1. The
-    constructor itself checks ranges.
+    constructor itself checks ranges. A class says in ``moved`` what has become of settings of earlier versions.
 
     Args:
         init (Callable): An ``__init__`` whose parameters are annotated.
@@ -43,7 +43,8 @@ def checked_settings(init: Callable) -> Callable:
         try:
             given = signature.bind(self, *args, **kwargs).arguments
         except TypeError as error:
-            raise ConfigError(_misnamed(owner, signature, args, kwargs, error)) from error
+            moved = getattr(type(self), 'moved', {})
+            raise ConfigError(_misnamed(owner, signature, args, kwargs, error, moved)) from error
         hints = get_type_hints(init)
         for name, value in given.items():
             if name in hints and not _is_a(value, hints[name]):
@@ -140,11 +141,15 @@ def above_zero(value: Union[float, str]) -> float:
     return number
 
 
-def _misnamed(owner: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: TypeError) -> str:
+def _misnamed(
+    owner: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: TypeError, moved: dict[str, str]
+) -> str:
     known = [name for name, p in signature.parameters.items() if name != 'self' and p.kind is not p.VAR_KEYWORD]
     unknown = [str(name) for name in kwargs if name not in known]
     if not unknown or args:
         return f'{owner} cannot be built: {error}. It takes {", ".join(known)}.'
+    if unknown[0] in moved:
+        return f'{owner} has no setting {unknown[0]} any more. {moved[unknown[0]]}'
     close = [name for name in known if unknown[0] in name or difflib.get_close_matches(unknown[0], [name])]
     hint = f' Did you mean {close[0]}?' if close else ''
     return f'{owner} has no setting {unknown[0]}.{hint} It takes {", ".join(known)}.'

@@ -21,16 +21,14 @@ LOOKS = dict(type='mmlgd.SimilarityTerm', on='looks', weight=0.1)
 
 
 def model_of(teacher, **parts):
-    return MODELS.build(
-        dict(
-            type='mmlgd.LGD',
-            backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4),
-            neck=dict(),
-            teacher=teacher,
-            text=dict(vocabulary=['cat', 'dog', 'tree'], templates='plain'),
-            **parts,
-        )
+    small = dict(
+        type='mmlgd.LGD',
+        backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4),
+        neck=dict(),
+        teacher=teacher,
+        text=dict(vocabulary=['cat', 'dog', 'tree'], templates='plain'),
     )
+    return MODELS.build({**small, **parts})
 
 
 def pair(looks='logits', share=0.91, **words):
@@ -96,11 +94,21 @@ def test_similarities_of_looks_are_one_more_term():
     assert model.backbone.conv1.weight.grad.abs().max() > 0
 
 
+def test_looks_are_compared_with_the_places_of_several_stages():
+    backbone = dict(type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4, out_indices=(2, 3))
+    loss = dict(type='mmlgd.DistillationLoss', terms=[dict(bank='text'), LOOKS])
+    model = model_of(pair('similarity'), loss=loss, places=dict(stages=[0, 1]), backbone=backbone)
+    assert model.train()(torch.rand(2, 3, 64, 64), mode='loss')['loss_looks_similarity'].isfinite()
+
+
 def test_a_map_of_looks_and_its_term_go_together():
     with pytest.raises(ConfigError, match='loss_looks_similarity compare places with a map of looks.*TeacherPair'):
         model_of(pair(), loss=dict(type='mmlgd.DistillationLoss', terms=[dict(bank='text'), LOOKS]))
     with pytest.raises(ConfigError, match='No term of model.loss reads the similarities'):
         model_of(pair('similarity'))
+    model_of(
+        pair('similarity'), loss=dict(type='mmlgd.DistillationLoss', terms=[dict(bank='text'), {**LOOKS, 'weight': 0}])
+    )
     with pytest.raises(ConfigError, match="expected on='image' or 'places', got on='looks'"):
         DistillationLoss([dict(bank='text', on='looks')])
     with pytest.raises(ConfigError, match="expected on='places' or 'looks', got on='image'"):

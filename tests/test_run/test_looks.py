@@ -98,12 +98,21 @@ def test_a_store_keeps_them_too(recipe, tmp_path, monkeypatch):
     assert told_by(run.checkpoint)['teacher']['looks'] == kept['config']['looks']
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()
     assert 'loss_textual 0.005' in log  # temperatures follow a pair behind a store as well
+    by_hand = {'model.teacher': dict(_delete_=True, type='mmlgd.CachedTeacher', store=str(tmp_path / 'store'))}
+    by_hand['model.teacher']['teacher'] = Config.fromfile(recipe).model.teacher.to_dict()  # without statistics
+    cfg = Config.fromfile(recipe)
+    cfg.merge_from_dict(by_hand)
+    room.take_statistics(cfg, None)
+    assert cfg.model.teacher.teacher['looks'] == kept['config']['looks']
+    cfg.merge_from_dict({**by_hand, 'model.teacher.teacher.looks.looks_dim': 8})
+    with pytest.raises(MMLGDError, match='written with other looks'):
+        room.take_statistics(cfg, None)
     with pytest.raises(MMLGDError, match='does not fit this config: model.teacher.looks'):
         options = {'model.teacher.looks.looks_dim': 8}
         mmlgd.train(recipe, work_dir=tmp_path / 'other', store=tmp_path / 'store', cfg_options=options)
 
 
-def test_a_store_keeps_the_places_of_a_pair(recipe, tmp_path):
+def test_a_store_keeps_the_places_of_a_pair(recipe, tmp_path, monkeypatch):
     terms = [dict(bank='text'), dict(bank='text', on='places'), dict(type='mmlgd.RegressionTerm', on='places')]
     options = {'model.loss': dict(_delete_=True, type='mmlgd.DistillationLoss', terms=terms)}
     mmlgd.store_teacher(recipe, out=tmp_path / 'store', views=2, places='own', cfg_options=options)
@@ -113,12 +122,15 @@ def test_a_store_keeps_the_places_of_a_pair(recipe, tmp_path):
     assert set(run.losses) == {'loss', 'loss_textual', 'loss_place_textual', 'loss_place_regression'}
     similar = {'model.teacher.looks': 'similarity:timm:test_resnet', **options}
     similar['model.loss'] = dict(options['model.loss'], terms=[*terms, dict(type='mmlgd.SimilarityTerm', on='looks')])
+    monkeypatch.setattr(room, 'build_teacher', lambda *_: pytest.fail('refused too late'))
     for call in (
         lambda: mmlgd.store_teacher(recipe, out=tmp_path / 'other', views=2, cfg_options=similar),
         lambda: mmlgd.train(recipe, work_dir=tmp_path / 'no', store=tmp_path / 'store', cfg_options=similar),
     ):
-        with pytest.raises(MMLGDError):
+        with pytest.raises(MMLGDError, match='a teacher store keeps none'):
             call()
+    with pytest.raises(MMLGDError, match='--places: expected rows x columns'):  # before looks are measured
+        mmlgd.store_teacher(recipe, out=tmp_path / 'other', views=2, places='7')
 
 
 def test_too_few_images_are_refused(recipe, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The report on names: what the teacher confuses, cuts and never sees."""
 
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -89,6 +90,11 @@ def test_a_missing_package_is_named_before_the_work(report, monkeypatch):
     monkeypatch.setattr(naming, 'find_spec', lambda name: None)
     with pytest.raises(MMLGDError, match='needs scipy'):
         report(['cat', 'dog'], teacher='no such teacher')
+
+
+def test_a_folder_may_have_any_name(report, tmp_path):
+    found = report(['cat', 'dog'], out=tmp_path / os.fsdecode(b'names \xff'))
+    assert json.loads((found.out / 'names.json').read_text())['out'] == str(found.out)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(report, tmp_path):

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 from mmengine.config import Config
 
 import mmlgd
@@ -84,6 +86,42 @@ def test_dense_adds_terms_on_places_to_the_recipe(pretrain, recipe):
     plain = MODELS.build(Config.fromfile(pretrain(recipe=recipe).config).model.loss)
     kept = [repr(term) for term in loss.terms if term.on == 'image']
     assert kept == [repr(term) for term in plain.terms][: len(kept)]
+
+
+def test_looks_beside_the_words_of_the_teacher(pretrain, monkeypatch, tmp_path):
+    monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 4)
+    weights = tmp_path / 'looks.pth'
+    torch.save(timm.create_model('test_resnet', pretrained=False).state_dict(), weights)
+    options = {'model.teacher.looks.image_size': 64, 'model.teacher.looks.weights': str(weights)}
+    given = dict(looks='timm:test_resnet', cfg_options=options)
+    result = pretrain(**given, looks_share=0.75, dense=True, recipe='paper')
+    teacher = Config.fromfile(result.config).model.teacher
+    assert teacher.type == 'mmlgd.TeacherPair' and teacher.words.type == 'mmlgd.OpenCLIPTeacher'
+    assert teacher.looks == dict(backbone='timm:test_resnet', compile='auto', image_size=64, weights=str(weights))
+    assert (
+        teacher.looks_share == 0.75 and 'words' not in Config.fromfile(pretrain(work_dir='plain').config).model.teacher
+    )
+    monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 16)
+    with pytest.raises(MMLGDError, match='measured on .* at least 16; there are 12'):
+        pretrain(**given)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(looks_share=0.5), '--looks-share 0.5 needs looks'),
+        (dict(looks='timm:test_resnet', looks_share=1.0), r'looks_share in \[0, 1\)'),
+        (dict(looks='similarity:timm:test_resnet'), 'map of similarities, which needs a term'),
+        (dict(looks='logits'), "looks='logits' .*has none"),
+        (dict(looks='resnet18'), "named 'library:model'"),
+        (dict(looks=''), 'Expected looks as "library:model"'),
+        (dict(looks='logits', teacher=dict(type='mmlgd.TeacherPair', words={}, looks='logits')), 'has looks already'),
+    ],
+)
+def test_looks_that_cannot_be_used_are_refused_before_anything_is_written(pretrain, options, message, tmp_path):
+    with pytest.raises(MMLGDError, match=message):
+        pretrain(**options)
+    assert not (tmp_path / 'work_dirs').exists()
 
 
 def test_dense_without_places_is_refused_by_name_before_anything_is_written(pretrain, tmp_path, monkeypatch):

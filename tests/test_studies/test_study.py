@@ -128,6 +128,9 @@ def test_synonyms_add_an_accuracy_and_its_drop(study, arguments, tmp_path):
     assert len(calls(tmp_path / 'study/lgd_seed1/evaluation')) == 2
     with pytest.raises(ConfigError, match='--synonyms takes a text file or a known set'):
         study(**arguments, synonyms=['kitty', 'hound'])
+    with pytest.raises(ConfigError, match='--synonyms has 2 names, but there are 19 classes'):  # not after a training
+        study(**dict(arguments, work_dir=tmp_path / 'other'), names='cityscapes', synonyms=synonyms)
+    assert not (tmp_path / 'other').exists()
 
 
 def test_a_variant_removes_a_common_option(study, arguments, tmp_path):

@@ -69,6 +69,11 @@ class ConSETeacher(BaseTeacher):
         torch.Size([2, 384])
     """
 
+    moved = dict(
+        visual_share='Write mmlgd.TeacherPair(words=dict(type="mmlgd.ConSETeacher", ...), looks="logits", '
+        'looks_share=...) in Python; a config with it is read as such a pair.'
+    )
+
     @checked_settings
     def __init__(
         self,

@@ -15,33 +15,37 @@ from mmlgd.utils.validation import checked_settings
 
 from .base import BaseTeacher, TeacherError, resized
 from .looks import FeatureLooks, build_looks
-from .settings import SHARE, build_teacher, names_scale
+from .settings import SHARE, build_teacher, looks_settings, names_scale
 
 
 @MODELS.register_module()
 class TeacherPair(BaseTeacher):
-    r"""A teacher for words beside a teacher for looks.
+    r"""A teacher for words beside a teacher for looks, as one teacher.
 
-    With the unit embedding u of an image by the words' teacher, the unit vector v of its looks, and the share w,
+    An embedding has two halves: what the words' teacher says, and what the image looks like. Class names have no looks.
 
     .. math:: t = \big[\sqrt{1 - w} \; u,\ \sqrt{w} \; v\big], \qquad \text{name} = [\text{name}, 0]
 
-    for images and for places, all of unit length. So similarities to class names are :math:`\sqrt{1 - w}` times those
-    of the words' teacher, and those between images are :math:`(1 - w)\, u \cdot u' + w\, v \cdot v'`. The loss
-    multiplies its temperatures over names by :attr:`names_scale`. Both teachers see the same resized batch if their
-    sizes agree; where both are one network, it runs once.
+    Here u is the unit embedding of an image by the words' teacher, v the unit vector of its looks, and w their share.
+    So t has unit length. The same holds for places. Two things follow:
 
-    The looks are
+    - Images compare by both halves: :math:`t \cdot t' = (1 - w)\, u \cdot u' + w\, v \cdot v'`.
+    - Similarities to class names are :math:`\sqrt{1 - w}` times those of the words' teacher. The loss multiplies its
+      temperatures over names by this :attr:`names_scale`, so that its target over names is the same for any share.
 
-    - ``'library:model'``, any backbone of timm, torchvision, mmpretrain or EfficientNet-Lite: its pooled features,
-      standardised and reduced to at most 256 dimensions, see
-      :class:`~mmlgd.models.teachers.looks.FeatureLooks`. Their mean and scale come from a few hundred training images.
-      They are a setting of the teacher: ``mmlgd train`` and ``mmlgd store`` measure them if the config has none, and
-      keep them in the config of the run, and so in checkpoints and stores.
-    - ``'logits'``: the logits of the words' own classifier, which need no statistics. This is what the ``visual_share``
-      of ConSE was.
-    - ``'similarity'``, or ``'similarity:library:model'``: only how similar places are to each other in the words' own
-      classifier, or in that network, for a ``SimilarityTerm(on='looks')``. Embeddings are the words' own.
+    The looks are one of these:
+
+    - ``'library:model'``: the pooled features of a backbone of timm, torchvision, mmpretrain or EfficientNet-Lite,
+      standardised and reduced to at most 256 dimensions, see :class:`~mmlgd.models.teachers.looks.FeatureLooks`. Their
+      mean and scale are a setting, ``statistics``, because they come from images. A config need not have it: ``mmlgd
+      train`` and ``mmlgd store`` then measure a few hundred training images, and keep the result in the config of the
+      run, and so in checkpoints and stores.
+    - ``'logits'``: the logits of the words' own classifier, without statistics. This is what ``visual_share`` of ConSE
+      was.
+    - ``'similarity'`` or ``'similarity:library:model'``: no second half. t is u, and places come with a map, of the
+      words' own classifier or of that network, for a ``SimilarityTerm(on='looks')``.
+
+    Both teachers see the same resized batch if their sizes agree. If both are one network, it runs once.
 
     Args:
         words (dict | BaseTeacher): The words' teacher, or its config.
@@ -53,7 +57,7 @@ class TeacherPair(BaseTeacher):
 
     Attributes:
         words (BaseTeacher): The words' teacher.
-        looks (Looks, optional): None with a share of 0.
+        looks (Looks, optional): None with a share of 0, except for ``'similarity'``.
         names_scale (float): :math:`\sqrt{1 - w}`; 1 with ``'similarity'``.
 
     Raises:
@@ -84,7 +88,7 @@ class TeacherPair(BaseTeacher):
                 f'OpenCLIPTeacher or ConSETeacher. A store goes around the pair: --store, or '
                 f'dict(type="mmlgd.CachedTeacher", store=DIR, teacher=dict(type="mmlgd.TeacherPair", ...)).'
             )
-        built = build_looks(looks, words) if looks_share else None
+        built = build_looks(looks, words) if looks_share or looks_settings(looks).kind == 'similarity' else None
         dim = built.dim if built else 0
         mean, std = (x.flatten().tolist() for x in (words.mean, words.std))
         super().__init__(words.embed_dim + dim, words.image_size, mean, std, words.interpolation, words.places_size)

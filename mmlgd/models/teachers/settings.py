@@ -84,7 +84,7 @@ def updated(settings: dict) -> dict:
     if isinstance(settings.get('teacher'), dict):  # behind a store
         settings['teacher'] = updated(settings['teacher'])
     kind, words = kind_of(settings), settings.get('words')
-    if kind == 'TeacherPair' and settings.get('looks_share') == 0 and isinstance(words, dict):
+    if kind == 'TeacherPair' and isinstance(words, dict) and _has_no_looks(settings):
         return updated(words)  # the same teacher, bit for bit
     if kind != 'ConSETeacher' or 'visual_share' not in settings:
         return settings
@@ -188,7 +188,12 @@ def lacks_statistics(settings: dict) -> bool:
     return kind == 'features' and looks.get('statistics') is None
 
 
+def _has_no_looks(settings: dict) -> bool:
+    """Tell whether the share of a pair leaves only its words; maps of similarities have no share."""
+    return settings.get('looks_share') == 0 and looks_settings(settings.get('looks')).kind != 'similarity'
+
+
 def _plain(settings: dict) -> dict:
-    """Leave out what changes only the speed, and write tuples as lists."""
-    settings = {key: value for key, value in settings.items() if key != 'compile'}
+    """Leave out what changes only the speed, and where weights lie: identities compare them. Write tuples as lists."""
+    settings = {key: value for key, value in settings.items() if key not in ('compile', 'weights')}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmlgd import ConSETeacher
+from mmlgd.errors import ConfigError
 from mmlgd.models.teachers.classifiers import ClassifierError, load_classifier
 
 NAMES = ['cat', 'dog', 'tree']
@@ -38,6 +39,11 @@ def teacher(**options):
     return ConSETeacher(
         **{**dict(classifier=classifier(), text_encoder=Sentences(), class_names=NAMES, **PIXELS), **options}
     )
+
+
+def test_a_setting_of_earlier_versions_is_named():
+    with pytest.raises(ConfigError, match='no setting visual_share any more. Write mmlgd.TeacherPair'):
+        ConSETeacher(visual_share=0.9)
 
 
 def test_tokens_are_counted_if_the_encoder_tells_them():

@@ -1,6 +1,7 @@
 """Networks of every library as looks: pooled as they pool, without their head, with places where these are known."""
 
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -76,8 +77,15 @@ def test_places_of_larger_images():
     network = LooksNetwork('timm:test_vit', weights=False, image_size=64, places_size=(128, 64))
     assert network.size_of(True) == (128, 64) and network.image_size == (64, 64)
     assert network(torch.zeros(1, 3, 128, 64), places=True).places.shape == (1, 8, 4, 64)
-    with pytest.raises(TeacherError, match='multiples of'):
+    with pytest.raises(TeacherError, match=r'timm:test_vit cannot take images of \(65, 65\): .*multiples of'):
         LooksNetwork('timm:test_vit', weights=False, image_size=65)
+
+
+def test_the_fingerprint_is_of_the_weights_that_were_trained(tmp_path):
+    """Position embeddings are resized a little differently by other processors and versions of torch."""
+    torch.save(timm.create_model('test_vit', pretrained=False).state_dict(), tmp_path / 'vit.pth')
+    usual, small = (LooksNetwork('timm:test_vit', str(tmp_path / 'vit.pth'), size) for size in (None, 64))
+    assert usual.fingerprint == small.fingerprint and usual.settings != small.settings
 
 
 def test_a_classifier_with_another_head_is_refused():

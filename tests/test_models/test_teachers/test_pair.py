@@ -203,6 +203,23 @@ def test_only_similarities_change_no_embedding():
     torch.testing.assert_close(found.looks, F.normalize(((x / 255 - 0.5) / 0.5).permute(0, 2, 3, 1), dim=-1))
 
 
+def test_a_map_of_similarities_has_no_share():
+    own = TeacherPair(conse(), 'similarity', 0.0)
+    assert own.has_looks and own.names_scale == 1 and own.encode(pixels(), places=True).looks is not None
+    settings = dict(type='mmlgd.TeacherPair', words=WORDS, looks='similarity', looks_share=0.0)
+    assert updated(settings) == settings
+
+
+def test_looks_need_no_head_of_the_words_classifier():
+    """Only looks that are its own do: here a convolution gives the classes, as in SqueezeNet."""
+    classifier = nn.Sequential(nn.Conv2d(3, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    classifier[2].num_classes = 3
+    teacher = pair_of(words=conse(classifier))
+    assert not teacher.looks.is_shared and teacher.encode_image(pixels()).shape == (4, 8)
+    with pytest.raises(TeacherError, match='has no linear layer at its end'):
+        TeacherPair(conse(classifier), 'similarity')
+
+
 def test_the_text_tower_goes():
     teacher = pair_of()
     teacher.free_text_tower()
@@ -290,6 +307,8 @@ def test_statistics_go_from_config_to_config():
     )
     stored = dict(type='mmlgd.CachedTeacher', store='x', teacher=told)
     assert with_statistics_of(ours, stored) == told and not lacks_statistics(stored)
+    moved = dict(ours, looks=dict(backbone='timm:resnet18', weights='/new/place.pth', compile=True))
+    assert with_statistics_of(moved, told)['looks'] == dict(moved['looks'], statistics='abc')
     for other in (dict(looks, image_size=64), dict(looks, backbone='timm:resnet34'), 'logits'):
         assert with_statistics_of(dict(ours, looks=other), told)['looks'] == other
     for no_need in (dict(ours, looks_share=0.0), dict(ours, looks='similarity'), dict(ours, looks='logits'), WORDS):

@@ -79,9 +79,9 @@ class FeatureLooks(Looks):
         super().__init__()
         require(looks_dim > 0, f'Expected looks_dim of at least 1, got {looks_dim}.')
         self._named = network.label, f'{network.settings}/{network.fingerprint}'
-        own = network_of(words)
-        self.is_shared = own is not None and _are_same(own, network)
-        self.network = network = own if self.is_shared else network
+        own = _same_in(words, network)
+        self.is_shared = own is not None
+        self.network = network = own or network
         self.dim = min(looks_dim, network.channels)
         if self.dim < network.channels:
             self.register_buffer('projection', orthonormal_columns(network.channels, self.dim))
@@ -221,14 +221,14 @@ class SimilarityLooks(Looks):
 
     def __init__(self, network: Optional[LooksNetwork], words: BaseTeacher):
         super().__init__()
-        own = network_of(words)
+        own = network_of(words) if network is None else _same_in(words, network)
         if network is None and own is None:
             raise TeacherError(
                 f"looks='similarity' reads the words' own classifier, and a {type(words).__name__} has none. Name a "
                 f"network, for example looks='similarity:timm:vit_small_patch14_dinov2'."
             )
-        self.is_shared = own is not None and (network is None or _are_same(own, network))
-        self.network = own if self.is_shared else network
+        self.is_shared = own is not None
+        self.network = own or network
         if not self.network.has_places:
             raise TeacherError(
                 f'The network {self.network.label} has no places, and looks="similarity" compares nothing else. Name '
@@ -253,6 +253,9 @@ def network_of(words: BaseTeacher) -> Optional[LooksNetwork]:
     Returns:
         LooksNetwork | None: ConSE's classifier without its head, sharing its weights. None for other teachers, and for
         a classifier whose head is not a linear layer.
+
+    Raises:
+        TeacherError: The classifier has no head that can be told from its features.
     """
     if not isinstance(words, ConSETeacher):
         return None
@@ -287,7 +290,13 @@ def orthonormal_columns(rows: int, columns: int) -> Tensor:
     return (q * r.diagonal().sign()).float()  # libraries choose other signs
 
 
-def _are_same(own: LooksNetwork, other: LooksNetwork) -> bool:
-    if own.settings != other.settings:
-        return False
-    return weights_fingerprint(own.network) == weights_fingerprint(other.network)  # batch norms are folded in both
+def _same_in(words: BaseTeacher, network: LooksNetwork) -> Optional[LooksNetwork]:
+    """Find a network in the words' teacher, so that it runs once; None if it has another one, or none to share."""
+    try:
+        own = network_of(words)
+    except TeacherError:  # its classifier cannot be cut into a network and a head
+        return None
+    if own is None or own.settings != network.settings:
+        return None
+    same = weights_fingerprint(own.network) == weights_fingerprint(network.network)  # batch norms are folded in both
+    return own if same else None

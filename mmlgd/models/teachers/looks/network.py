@@ -9,6 +9,7 @@ from typing import NamedTuple, Optional, Union
 import torch
 from torch import Tensor, nn
 
+from mmlgd.errors import sentence
 from mmlgd.models.compilation import compile_module
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.necks import pooled
@@ -100,11 +101,11 @@ class LooksNetwork(nn.Module):
         self.image_size, self.places_size = tuple(size), own_size(places_size, tuple(size))
         self.mean, self.std = [float(x) for x in mean], [float(x) for x in std]
         network, self.head = without_head(freeze(module), self.label, trained_size or self.image_size)
-        if trained_size not in (None, self.image_size):
-            network = for_size(network, self.image_size)
-        self.channels = self._channels_of(network)
+        self.fingerprint = weights_fingerprint(
+            network
+        )  # of what was trained: processors resize it a little differently
+        network, self.channels = self._at_size(network, trained_size)
         self.network = fold_batch_norm(network, self.image_size)
-        self.fingerprint = weights_fingerprint(network)
         self.places_tower = find_places(
             self.network, places_of_network, self.image_size, self.places_size, f'The network {self.label}'
         )
@@ -155,22 +156,24 @@ class LooksNetwork(nn.Module):
         """Stay in eval mode."""
         return super().train(False)
 
-    def _channels_of(self, network: nn.Module) -> int:
+    def _at_size(self, network: nn.Module, trained_size: Optional[Size]) -> tuple[nn.Module, int]:
         try:
+            if trained_size not in (None, self.image_size):
+                network = for_size(network, self.image_size)
             like = next(network.parameters(), torch.zeros(()))
             with torch.no_grad():
                 found = network(torch.zeros(1, 3, *self.image_size).to(like))
         except Exception as error:  # each library refuses a size in its own way
             raise TeacherError(
-                f'The network {self.label} cannot take images of {self.image_size}: {error} Give another image_size, '
-                f'a multiple of its patches for a transformer.'
+                f'The network {self.label} cannot take images of {self.image_size}: {sentence(error)} Give another '
+                f'image_size, a multiple of its patches for a transformer.'
             ) from error
         if not isinstance(found, Tensor) or found.ndim != 2:
             raise TeacherError(
                 f'The network {self.label} gives {getattr(found, "shape", type(found).__name__)}, expected features '
                 f'(N, C) of each image. Give a module that pools them.'
             )
-        return found.shape[1]
+        return network, found.shape[1]
 
 
 def without_head(model: nn.Module, label: str, image_size: Size) -> Headless:
