@@ -103,6 +103,8 @@ class OpenCLIPTeacher(BaseTeacher):
         block = dict(residual=places_residual, mlp=places_mlp)  # of the last block, for places
         settings = self.settings_id(activations, tokens.tolist(), *([block] if any(block.values()) else []))
         self._identity = f'open_clip/{label}/{settings}/{weights_fingerprint(clip)}'
+        if pretrained is not None:  # random weights were never trained
+            self.own_temperature = 1 / clip.logit_scale.exp().item()
         if hasattr(clip.visual, 'output_tokens'):
             clip.visual.output_tokens = False  # only CoCa's decoder needs the tokens
         self.image_tower = freeze(clip.visual)

@@ -6,6 +6,7 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.factory import get_model_config
+from open_clip.pretrained import get_pretrained_cfg
 from safetensors.torch import save_file
 
 # timm's own models for tests stand for larger ones; MobileCLIP's is small enough as it is.
@@ -42,6 +43,12 @@ def write_text_tower(folder: Path, name: str) -> None:
     config.save_pretrained(folder)
 
 
+def pixels_of(model: str) -> dict:
+    """Tell the image statistics of an architecture's first published weights."""
+    tag = get_pretrained_cfg(model, next(iter(open_clip.list_pretrained_tags_by_model(model)), ''))
+    return {key: tag[key] for key in ('mean', 'std', 'interpolation', 'resize_mode') if key in tag}
+
+
 def write_teacher(folder: Path, model: str) -> str:
     """Write a small random teacher with the parts of one of open_clip's architectures.
 
@@ -74,7 +81,8 @@ def write_teacher(folder: Path, model: str) -> str:
         text['vocab_size'] = len(WORDS)
     if 'multimodal_cfg' in config:
         config['multimodal_cfg'].update(layers=1, width=text.get('width', 64), heads=2)
-    (folder / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config, preprocess_cfg={})))
+    config = dict(model_cfg=config, preprocess_cfg=pixels_of(model))
+    (folder / 'open_clip_config.json').write_text(json.dumps(config))
     name = f'local-dir:{folder}'
     torch.manual_seed(0)
     clip = open_clip.create_model(name, pretrained_text=False)
