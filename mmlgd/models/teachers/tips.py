@@ -17,6 +17,14 @@ from .foreign import check_file
 from .towers import State, TowerTeacher
 from .weights import cause
 
+# τ of the authors' training, from each repository's config.json: https://huggingface.co/google/tipsv2-b14. It is not
+# among the weights.
+_TEMPERATURES = dict(
+    vit_base_patch14_reg1_tipsv2=0.005065968260169029,
+    vit_large_patch14_reg1_tipsv2=0.004785141441971064,
+    vit_so400m_patch14_reg1_tipsv2=0.004638021811842918,
+    vit_giant_patch14_reg1_tipsv2=0.003622700460255146,
+)
 _LENGTH = 64  # tokens of a prompt; the authors cut off the rest
 _LONGEST_WAVE = 10_000  # of the position embeddings, in tokens over 2π
 # The text tower's names in the authors' file, and in torch's transformer, which computes the same.
@@ -97,7 +105,7 @@ class TIPSTeacher(TowerTeacher):
                 f'The tokenizer in {weights} has {len(tokenizer)} pieces, and its text tower knows '
                 f'{self.text_tower.words.num_embeddings}. Copy both files from one repository.'
             )
-        self.tokenizer = tokenizer
+        self.tokenizer, self.own_temperature = tokenizer, _TEMPERATURES.get(model)
         self._identity = self.identity_of(
             'tips', model, self.text_tower, tokenizer(['A photo of a "Red_Panda"'])[0].tolist()
         )
@@ -170,7 +178,7 @@ class Tokenizer:
         try:
             from sentencepiece import SentencePieceProcessor
         except ImportError as error:
-            raise ImportError(f'{error}. It reads the tokenizer of TIPS: pip install sentencepiece.') from error
+            raise ImportError(f'{error}. It reads the tokenizer of TIPS: pip install "mmlgd[teachers]".') from error
         try:
             self._model = SentencePieceProcessor(model_file=str(file))
         except Exception as error:

@@ -1,6 +1,5 @@
 """Teachers whose image tower is a vision transformer of timm: the form that TIPS and C-RADIO share."""
 
-from functools import partial
 from typing import Any, Optional, Union
 
 import timm
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from mmlgd.models.compilation import compile_module
 
 from .base import BaseTeacher, TeacherError, freeze, own_size, weights_fingerprint
-from .places.base import find_places
+from .places.base import PlacesTower, find_places
 from .places.timm_models import timm_places
 from .weights import cause
 
@@ -88,8 +87,7 @@ class TowerTeacher(BaseTeacher):
         self.image_tower = freeze(Tower(trunk, head))
         self.tower_name = f'The image tower {model}'
         self.block = dict(residual=places_residual, mlp=places_mlp)
-        family = partial(_places, **self.block)
-        self.places_tower = find_places(self.image_tower, family, self.image_size, self.places_size, self.tower_name)
+        self.places_tower = tower_places(self.image_tower, self.image_size, self.places_size, **self.block)
         compile_module(self.image_tower, "the teacher's image tower", compile)
         if self.places_tower is not None:
             compile_module(self.places_tower, "the teacher's image tower with places", compile)
@@ -113,8 +111,34 @@ class TowerTeacher(BaseTeacher):
         return self.image_tower(images)  # (N, D)
 
 
-def _places(tower: Tower, residual: bool, mlp: bool):
-    return timm_places(tower.trunk, tower.head, residual, mlp)
+def tower_places(
+    tower: Tower,
+    image_size: tuple[int, int],
+    places_size: Optional[tuple[int, int]] = None,
+    residual: bool = False,
+    mlp: bool = False,
+) -> Optional[PlacesTower]:
+    """Give a tower places.
+
+    Args:
+        tower (Tower): The frozen tower.
+        image_size (Tuple[int, int]): Height and width of its images in pixels.
+        places_size (Tuple[int, int], optional): As for :class:`BaseTeacher`. Defaults to None.
+        residual (bool): Keep the residual of the last block. Defaults to False.
+        mlp (bool): Keep the MLP of the last block. Defaults to False.
+
+    Returns:
+        PlacesTower | None: None if timm's model is of another structure.
+
+    Raises:
+        TeacherError: The tower cannot take images of ``places_size``.
+    """
+
+    def family(tower: Tower) -> Optional[PlacesTower]:
+        return timm_places(tower.trunk, tower.head, residual, mlp)
+
+    name = f'The image tower {tower.trunk.pretrained_cfg["architecture"]}'
+    return find_places(tower, family, image_size, places_size, name)
 
 
 def load_trunk(model: str, state: State, image_size: Optional[tuple[int, int]]) -> VisionTransformer:
@@ -135,7 +159,8 @@ def load_trunk(model: str, state: State, image_size: Optional[tuple[int, int]]) 
     if not timm.is_model(model):
         raise TeacherError(
             f'timm {timm.__version__} has no model {model!r}. TIPSv2 needs timm 1.0.28, C-RADIO 1.0.31: '
-            f'pip install -U timm. `timm.list_models("*tipsv2*")` and `timm.list_models("*radio*")` list theirs.'
+            f'pip install "mmlgd[teachers]". `timm.list_models("*tipsv2*")` and `"*radio*"` list '
+            f'theirs.'
         )
     own = {} if image_size is None else dict(img_size=image_size)
     # timm reads given tensors as it reads a file: its own filter renames them, and every one must be there.
@@ -151,4 +176,5 @@ def load_trunk(model: str, state: State, image_size: Optional[tuple[int, int]]) 
         ) from error
     if not isinstance(trunk, VisionTransformer):
         raise TeacherError(f'{model} is a {type(trunk).__name__} of timm, expected a VisionTransformer.')
+    del trunk.pretrained_cfg['state_dict']  # timm keeps what it was given
     return trunk

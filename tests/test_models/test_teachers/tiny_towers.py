@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import pytest
 import timm
 import torch
 from safetensors.torch import save_file
@@ -10,6 +11,8 @@ from timm.models import generate_default_cfgs, register_model
 from timm.models.vision_transformer import _create_vision_transformer
 
 CLIP = dict(mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711))
+has_tips = pytest.mark.skipif(not timm.is_model('vit_base_patch14_reg1_tipsv2'), reason='timm has no TIPSv2 yet')
+has_radio = pytest.mark.skipif(not timm.is_model('vit_huge_patch16_radio_v4'), reason='timm has no C-RADIO yet')
 # timm registers these with the models of this module.
 default_cfgs = generate_default_cfgs(
     {
