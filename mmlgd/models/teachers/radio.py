@@ -77,8 +77,8 @@ class RADIOTeacher(TowerTeacher):
         places_residual: bool = False,
         places_mlp: bool = False,
     ):
-        state, teachers = _read(weights)
-        index = _summary_of(teachers, adaptor, weights) if summary is None else summary
+        state, arguments = _read(weights)
+        index = _summary_of(arguments, adaptor, weights) if summary is None else summary
         head = _head_of(state, adaptor, weights)
         tower = _summary_first(state, index, weights)
         if isinstance(words, dict):
@@ -146,29 +146,31 @@ def _layer(channels: int, dim: int) -> nn.Sequential:
     return nn.Sequential(nn.LayerNorm(channels), nn.GELU(), nn.Linear(channels, dim))
 
 
-def _read(weights: str) -> tuple[State, Optional[list]]:
-    """Read the tensors, and the list of teachers of C-RADIO's training if there is one."""
+def _read(weights: str) -> tuple[State, dict]:
+    """Read the tensors, and the arguments of C-RADIO's training if there are any."""
     if Path(weights).suffix == '.safetensors':
         check_file(Path(weights))
-        return load_file(weights), None
+        return load_file(weights), {}
     file = read_checkpoint(weights)
     state = file.get('state_dict_ema', file.get('state_dict', file))
     arguments = file.get('args')
-    teachers = arguments.get('teachers') if isinstance(arguments, dict) else None
-    return {name.removeprefix('module.'): value for name, value in state.items()}, teachers
+    state = {name.removeprefix('module.'): value for name, value in state.items()}
+    return state, arguments if isinstance(arguments, dict) else {}
 
 
-def _summary_of(teachers: Optional[list], adaptor: str, weights: str) -> int:
-    """Find the place of an adaptor's summary token: that of its teacher, each named once."""
+def _summary_of(arguments: dict, adaptor: str, weights: str) -> int:
+    """Find an adaptor's summary token: there is one for each teacher, in their order."""
+    teachers = arguments.get('teachers')
     if not isinstance(teachers, list) or not all(isinstance(one, dict) and 'name' in one for one in teachers):
         raise TeacherError(
             f'{weights} does not say which summary token is that of {adaptor!r}. Give it as summary=, counted from 0 '
             f"over the teachers in the args of the repository's config.json."
         )
-    names = list(dict.fromkeys(one['name'] for one in teachers))
+    names = [one['name'] for one in teachers]
     if adaptor not in names:
         raise TeacherError(f'{weights} has no adaptor {adaptor!r}; it has {", ".join(map(repr, names))}.')
-    if any('token_slot' in one for one in teachers) or len(names) != len(teachers):
+    apart = arguments.get('cls_token_per_teacher', True) and len({*names}) == len(names)
+    if not apart or any('token_slot' in one for one in teachers):
         raise TeacherError(
             f'The teachers in {weights} share summary tokens, in an order that mmlgd does not know. Give the token of '
             f'{adaptor!r} as summary=, counted from 0.'
