@@ -31,7 +31,8 @@ class CheckpointError(MMLGDError, ValueError):
 def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict:
     """Read a checkpoint file or URL as data: nothing in it is executed, and it takes no more memory than its file.
 
-    It may hold tensors, plain values, numpy's numbers, and mmengine's logs and schedules.
+    It may hold tensors, plain values, numpy's numbers, the arguments of a script (as a dict), and mmengine's logs and
+    schedules.
 
     A download is kept in torch's hub folder. At each reading, it is compared with its SHA-256 if this is known: from
     the name (published files end in ``-{hash8}.pth``) or from the address (``https://.../a.pth#sha256=...``). The same

@@ -10,16 +10,18 @@ from mmlgd.utils.validation import require
 
 from .files import CheckpointError
 
-# open_clip/LABEL/SETTINGS/FINGERPRINT, and conse or looks/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier versions wrote no
-# SETTINGS. The label is for people: it says where the weights came from. Equal weights may come from different places.
+# open_clip, tips or radio/LABEL/SETTINGS/FINGERPRINT, and conse or looks/LABEL/CHOICES/SETTINGS/FINGERPRINT. Earlier
+# versions wrote no SETTINGS. The label is for people: it says where the weights came from. Equal weights may come from
+# different places.
 _IDENTITY = re.compile(
-    r'(?P<kind>open_clip|conse|looks)/(?P<label>.*?)'
+    r'(?P<kind>open_clip|conse|looks|tips|radio)/(?P<label>.*?)'
     r'(?P<choices>/top\d+/(visual[\d.e-]+/)?classes-[0-9a-f]{8}|/dim\d+/stats-[0-9a-f]{8})?'
     r'(/settings-(?P<settings>[0-9a-f]{8}))?/(?P<weights>[0-9a-f]{16})'
 )
 _PAIR = re.compile(r'(?P<share>pair[\d.e-]+)/(?P<words>.+/[0-9a-f]{16})/(?P<looks>looks/.+?(?P<dim>/dim\d+)/stats-.+)')
 # Settings whose texts are sentences or numbers.
 _WORDS = ('template', 'templates', 'statistics')
+_FOLDERS = ('text_encoder', 'weights')  # settings that may name a folder
 _HALVES = ('words', 'looks')  # of a pair, with settings of their own
 _SCHEMES = re.compile(r'local-dir:|hf[-_]hub:')
 
@@ -148,8 +150,8 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _is_place(text: str, key: str) -> bool:
-    """Tell a place from a name as the libraries do: an existing file is a place, for an encoder a folder as well."""
+    """Tell a place from a name as the libraries do: an existing file is a place, for some settings a folder as well."""
     if _SCHEMES.search(text) or '/' in text or '\\' in text or text.startswith('~'):
         return True
     parts = [Path(part) for part in (text, text.rpartition(':')[2]) if part and '\0' not in part]
-    return any(part.is_file() or (key == 'text_encoder' and part.is_dir()) for part in parts)
+    return any(part.is_file() or (key in _FOLDERS and part.is_dir()) for part in parts)

@@ -179,6 +179,18 @@ class _Log(_Filled):
         self.value._log_history, self.value._count_history = values
 
 
+class _Settings(StandIn):
+    """Stands for ``argparse.Namespace``, in which many scripts keep their arguments: a dict of plain values."""
+
+    def __init__(self):
+        self.values: dict = {}
+
+    def build(self, state: Any) -> None:
+        if type(state) is not dict:
+            raise UnpicklingError(f'Arguments need a dict as their state; these have a {type(state).__name__}.')
+        self.values = dict(state)
+
+
 class _Schedule(StandIn):
     """Stands for the class ``OneCycleParamScheduler``, whose curve a schedule refers to."""
 
@@ -252,6 +264,7 @@ NAMES = {
     # numpy 2 moved its pickle helpers; files name either place.
     **{f'numpy.{core}.multiarray._reconstruct': _Array for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray.scalar': _scalar for core in ('core', '_core')},
+    'argparse.Namespace': _Settings,
     **{f'{real.__module__}.{real.__qualname__}': ours for ours, real in _CLASSES.items()},
 }
 _KINDS = {str(kind): kind for kind in vars(torch).values() if isinstance(kind, torch.dtype)}
@@ -316,6 +329,8 @@ class _Walk:
             if value.nbytes > self.most:  # refused before it is created
                 return None, value.nbytes, 0
             return value.result(), value.nbytes, 0
+        if isinstance(value, _Settings):
+            return self._filled(value.values, [*value.values.items()])
         if isinstance(value, StandIn):
             result = value.result()
             return result, getattr(result, 'nbytes', _VALUE), 0

@@ -12,7 +12,7 @@ from .places import StudentPlaces, place_map
 from .precision import Bfloat16OptimWrapper, auto_optim_wrapper
 from .preprocessor import PretrainDataPreprocessor
 from .queue import QueueBank
-from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher, TeacherPair
+from .teachers import BaseTeacher, ConSETeacher, OpenCLIPTeacher, RADIOTeacher, TeacherPair, TIPSTeacher
 from .terms import CrossEntropyTerm, Term
 
 __all__ = [
@@ -34,9 +34,11 @@ __all__ = [
     'PretrainDataPreprocessor',
     'ProjectionNeck',
     'QueueBank',
+    'RADIOTeacher',
     'RegressionTerm',
     'SimilarityTerm',
     'StudentPlaces',
+    'TIPSTeacher',
     'TeacherPair',
     'Term',
     'TextualSemanticsBank',

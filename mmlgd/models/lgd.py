@@ -1,5 +1,6 @@
 """The algorithm: wiring only. The maths is in terms.py, banks.py and queue.py."""
 
+import math
 from typing import Optional, Union
 
 import torch
@@ -128,7 +129,7 @@ class LGD(BaseSelfSupervisor):
         )
         self.criterion.check_banks(self.banks)
         self.criterion.scale_names(teacher.names_scale)
-        _tell_temperatures(self.criterion, teacher.names_scale)
+        _tell_temperatures(self.criterion, teacher)
         compared = ', '.join(self.criterion.needs_places)
         if compared:
             teacher.check_places(self.criterion, self.textual_bank)
@@ -305,18 +306,24 @@ def _queue(settings: Optional[dict], where: str, embed_dim: int) -> Optional[Ban
     return None if settings is None else build_part(settings, where, 'mmlgd.QueueBank', embed_dim=embed_dim)
 
 
-def _tell_temperatures(loss: DistillationLoss, scale: float) -> None:
-    """Log the temperatures that follow a pair's similarities to names."""
-    if scale == 1:
-        return
-    told = ', '.join(
-        f'{term.name} {term.teacher_temperature:.4g}' for term in loss.terms if term.bank in CLASSES and term.weight
-    )
-    print_log(
-        f"Similarities to class names are {scale:.4g} times those of the words' teacher, and so is τ_T over names and "
-        f'prototypes: {told or "no term has one"}.',
-        'current',
-    )
+def _tell_temperatures(loss: DistillationLoss, teacher: BaseTeacher) -> None:
+    """Log the temperatures over names if they follow a pair, or differ from those of the teacher's own training."""
+    scale, own = teacher.names_scale, teacher.own_temperature
+    terms = [term for term in loss.terms if term.bank in CLASSES and term.weight]
+    told = ', '.join(f'{term.name} {term.teacher_temperature:.4g}' for term in terms)
+    if scale != 1:
+        print_log(
+            f"Similarities to class names are {scale:.4g} times those of the words' teacher, and so is τ_T over names "
+            f'and prototypes: {told or "no term has one"}.',
+            'current',
+        )
+    if own and any(not math.isclose(term.teacher_temperature, own * scale, rel_tol=0.05) for term in terms):
+        print_log(
+            f'The teacher was trained with the temperature {own * scale:.4g} over names (its logit scale is '
+            f'{1 / own:.4g}), and the loss reads it with another τ_T: {told}. A lower one makes its answers sharper. '
+            f'teacher_temperature in model.loss sets it.',
+            'current',
+        )
 
 
 def _check_looks(loss: DistillationLoss, teacher: BaseTeacher) -> None:

@@ -28,6 +28,9 @@ CONSE = 'conse/mmpretrain:/home/me/net.py/top10/visual0.9/classes-01234567'
         (f'{CONSE}/{A}', f'conse/mmpretrain:net.py/top10/classes-01234567/settings-89abcdef/{A}', False),
         (f'{CONSE}/{A}', f'{CONSE.replace("01234567", "11111111")}/{A}', False),
         (f'conse/x/top1/classes-01234567/{A}', f'open_clip/RN50/openai/{A}', False),
+        (f'tips/vit/settings-89abcdef/{A}', f'tips/vit_large/settings-89abcdef/{A}', True),
+        (f'radio/vit-siglip2-g/settings-89abcdef/{A}', f'radio/vit-siglip2-g/settings-00000000/{A}', False),
+        (f'tips/vit/settings-89abcdef/{A}', f'radio/vit/settings-89abcdef/{A}', False),
         ('mine/one', 'mine/one', True),
         ('mine/one', f'open_clip/RN50/openai/{A}', False),
     ],
@@ -83,6 +86,7 @@ def test_a_store_is_accepted_but_the_place_of_its_teacher_is_refused():
         ('classifier', 'timm:hf_hub:name'),
         ('classifier', 'timm:local-dir:x'),
         ('weights', 'https://example.org/x.pth'),
+        ('weights', 'folder'),
         ('text_encoder', 'org/name'),
         ('text_encoder', '..\\x'),
         ('class_names', dict(union=['in1k', '/x/names.txt'])),
@@ -92,6 +96,7 @@ def test_a_store_is_accepted_but_the_place_of_its_teacher_is_refused():
 def test_places_have_to_be_named(key, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'here.pt').touch()
+    (tmp_path / 'folder').mkdir()
     told = dict(type='mmlgd.AnyTeacher', **{key: value})
     with pytest.raises(
         CheckpointError, match=rf'ours.pth has a teacher with {key}=.*--teacher-options {key}='

@@ -1,7 +1,9 @@
 """What a checkpoint may hold beside tensors: plain numbers of numpy, logs and schedules, and no objects or memory."""
 
+import argparse
 import codecs
 from collections import Counter, OrderedDict
+from pathlib import Path
 
 import mmengine
 import numpy as np
@@ -51,6 +53,27 @@ def test_tensors_share_their_memory_with_each_other_and_with_no_file(tmp_path):
     state['b'].add_(1)
     assert state['a'].tolist() == [1, 2, 2, 2] and type(state['c']) is nn.Parameter
     assert state['d'].tolist() == [1, 1, 1]
+
+
+def test_arguments_of_a_script_come_back_as_a_dict(tmp_path):
+    arguments = argparse.Namespace(lr=0.1, dtype=torch.float16, teachers=[dict(name='a', weight=torch.ones(2))])
+    loaded = saved(arguments, tmp_path)
+    assert type(loaded) is dict and loaded['lr'] == 0.1 and loaded['dtype'] is torch.float16
+    torch.testing.assert_close(loaded['teachers'][0]['weight'], torch.ones(2))
+    assert saved(argparse.Namespace(), tmp_path) == {}
+    arguments.itself = arguments
+    with pytest.raises(CheckpointError, match='contains itself'):
+        saved(arguments, tmp_path)
+
+
+def test_arguments_hold_plain_values_alone(tmp_path):
+    with pytest.raises(CheckpointError, match='holds more than weights'):
+        saved(argparse.Namespace(path=Path('a')), tmp_path)
+    # By hand: arguments whose state is a list.
+    listed = b'\x80\x02}X\x01\x00\x00\x00acargparse\nNamespace\n)\x81]bs.'
+    write_archive({}, tmp_path / 'a.pth', {'data.pkl': listed})
+    with pytest.raises(CheckpointError, match='dict as their state'):
+        read_checkpoint(tmp_path / 'a.pth')
 
 
 SCHEDULERS = dict(

@@ -1,6 +1,7 @@
 """The benchmarks run, compare like with like, and write what they measured."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,15 @@ def test_pair(benchmark, tiny_clip):
     told, figures = benchmark('pair', *small, '--looks', 'timm:test_resnet', '--looks-size', 64)
     assert list(figures['seconds']) == ['words alone', 'looks alone', 'both', 'both, from a store']
     assert 'Times as long as words alone: words alone 1.00' in told and figures['ratios']['both'] > 0
+
+
+def test_teachers(benchmark):
+    small = ('--device', 'cpu', '--batch', 1, '--teachers', 'ViT-S-32-alt', 'RN50', 'timm:vit_base_patch14_dinov2')
+    told, figures = benchmark('teachers', *small, '--most', 50)
+    assert '| ViT-S-32-alt | 256 |' in told and '| 1.00 | 1.00 | 224 px | 7 × 7 |' in told
+    assert re.search(r'timm:vit_base_patch14_dinov2 \| 768 .* \| – \| 518 px \| – \|', told)
+    assert len(figures['seconds']) == 2 and len(figures['flops']) == 3
+    assert figures['flops']['RN50'] == pytest.approx(12.2e9, rel=0.01)
 
 
 def test_teacher(benchmark, tiny_clip):

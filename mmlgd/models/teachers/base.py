@@ -49,11 +49,15 @@ class BaseTeacher(nn.Module):
         tower_name (str): Name of the image tower for errors about places.
         names_scale (float): How much smaller similarities to class names are than in a teacher of words alone. 1.0
             except for :class:`~mmlgd.TeacherPair`; the loss scales its temperatures over names by it.
+        own_temperature (float, optional): :math:`\tau` of the teacher's own training over names,
+            :math:`1 / \exp(\text{logit scale})`, of the weights. The loss does not read it; a log line compares it with
+            the loss's. None if the teacher has none.
         has_looks (bool): Whether places come with a map of looks beside them, for a ``SimilarityTerm(on='looks')``.
     """
 
     text_cache: Optional[str] = None
     names_scale: float = 1.0
+    own_temperature: Optional[float] = None
     has_looks: bool = False
 
     def __init__(

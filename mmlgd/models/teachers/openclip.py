@@ -103,12 +103,9 @@ class OpenCLIPTeacher(BaseTeacher):
         block = dict(residual=places_residual, mlp=places_mlp)  # of the last block, for places
         settings = self.settings_id(activations, tokens.tolist(), *([block] if any(block.values()) else []))
         self._identity = f'open_clip/{label}/{settings}/{weights_fingerprint(clip)}'
-        if hasattr(clip.visual, 'output_tokens'):
-            clip.visual.output_tokens = False  # only CoCa's decoder needs the tokens
-        self.image_tower = freeze(clip.visual)
-        if isinstance(getattr(self.image_tower, 'attnpool', None), AttentionPool2d):
-            self.image_tower.attnpool = PooledTokenAttention(self.image_tower.attnpool)
-        self.image_tower = fold_batch_norm(self.image_tower, self.image_size)
+        if pretrained is not None:  # random weights were never trained
+            self.own_temperature = 1 / clip.logit_scale.exp().item()
+        self.image_tower = frozen_tower(clip.visual, self.image_size)
         self.tower_name = f'The image tower of {model!r}'
         self.places_tower = open_clip_places(
             self.image_tower, self.image_size, self.places_size, **block, name=self.tower_name
@@ -144,6 +141,24 @@ class OpenCLIPTeacher(BaseTeacher):
         if self.text_tower is None:
             raise RuntimeError('This teacher has freed its text tower; build a new one to encode more prompts.')
         return self.text_tower.encode_text(self.tokenizer(prompts).to(self.mean.device))  # (M, D)
+
+
+def frozen_tower(tower: nn.Module, image_size: tuple[int, int]) -> nn.Module:
+    """Bring an image tower of open_clip to the form that a teacher runs.
+
+    Args:
+        tower (nn.Module): The tower; it is changed.
+        image_size (Tuple[int, int]): Height and width of its images in pixels.
+
+    Returns:
+        nn.Module: In eval mode, without gradients; one token is pooled, and batch norms are folded.
+    """
+    if hasattr(tower, 'output_tokens'):
+        tower.output_tokens = False  # only CoCa's decoder needs the tokens
+    freeze(tower)
+    if isinstance(getattr(tower, 'attnpool', None), AttentionPool2d):
+        tower.attnpool = PooledTokenAttention(tower.attnpool)
+    return fold_batch_norm(tower, image_size)
 
 
 def _load(model: str, pretrained: Optional[str], cache_dir: Optional[str]) -> tuple[nn.Module, object, str]:

@@ -94,7 +94,7 @@ class TeacherPair(BaseTeacher):
         super().__init__(words.embed_dim + dim, words.image_size, mean, std, words.interpolation, words.places_size)
         self.words, self.looks, self.looks_share = words, built, looks_share
         self.has_looks = built is not None and not dim
-        self.names_scale = scale
+        self.names_scale, self.own_temperature = scale, words.own_temperature
         self.tower_name = words.tower_name
         if words.has_places and not self.has_places:
             self.tower_name = f'The network {built.network.label}'

@@ -6,6 +6,7 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.factory import get_model_config
+from open_clip.pretrained import get_pretrained_cfg
 from safetensors.torch import save_file
 
 # timm's own models for tests stand for larger ones; MobileCLIP's is small enough as it is.
@@ -24,22 +25,42 @@ def write_tokenizer(folder: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special, cls_token='<s>').save_pretrained(folder)
 
 
-def write_text_tower(folder: Path, name: str) -> None:
-    """Write the settings of a small text tower of transformers, of the kind that has this name there."""
+def write_text_tower(folder: Path, name: str, full: bool = False) -> None:
+    """Write the settings of a text tower of transformers, of the kind that has this name there.
+
+    Args:
+        folder (Path): The folder.
+        name (str): The tower's name in the hub.
+        full (bool): At its own size, from its published config.json, instead of a small one. Defaults to False.
+    """
     import transformers
 
     common = dict(vocab_size=len(WORDS), pad_token_id=1)
     if 'roberta' in name:  # 77 tokens, and two places that RoBERTa leaves out
         sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+        small = dict(common, **sizes, max_position_embeddings=79)
         kind = transformers.XLMRobertaConfig if 'xlm' in name else transformers.RobertaConfig
-        config = kind(**common, **sizes, max_position_embeddings=79)
+        own = dict(vocab_size=250_002 if 'xlm' in name else 50_265, max_position_embeddings=514)
     elif 'mt5' in name:
-        config = transformers.MT5Config(**common, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+        kind = transformers.MT5Config
+        small = dict(common, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+        own = dict(vocab_size=250_112, d_model=768, d_kv=64, d_ff=2048, num_layers=12, num_heads=12)
     else:  # NLLB
+        kind = transformers.M2M100Config
         sizes = dict(layers=1, attention_heads=2, ffn_dim=16)
-        sides = {f'{side}_{key}': value for side in ('encoder', 'decoder') for key, value in sizes.items()}
-        config = transformers.M2M100Config(**common, d_model=16, **sides)
-    config.save_pretrained(folder)
+        small = dict(common, d_model=16, **_both_sides(sizes))
+        own = dict(vocab_size=256_206, d_model=1024, **_both_sides(dict(layers=12, attention_heads=16, ffn_dim=4096)))
+    kind(**(own if full else small)).save_pretrained(folder)
+
+
+def _both_sides(sizes: dict) -> dict:
+    return {f'{side}_{key}': value for side in ('encoder', 'decoder') for key, value in sizes.items()}
+
+
+def pixels_of(model: str) -> dict:
+    """Tell the image statistics of an architecture's first published weights."""
+    tag = get_pretrained_cfg(model, next(iter(open_clip.list_pretrained_tags_by_model(model)), ''))
+    return {key: tag[key] for key in ('mean', 'std', 'interpolation', 'resize_mode') if key in tag}
 
 
 def write_teacher(folder: Path, model: str) -> str:
@@ -74,7 +95,8 @@ def write_teacher(folder: Path, model: str) -> str:
         text['vocab_size'] = len(WORDS)
     if 'multimodal_cfg' in config:
         config['multimodal_cfg'].update(layers=1, width=text.get('width', 64), heads=2)
-    (folder / 'open_clip_config.json').write_text(json.dumps(dict(model_cfg=config, preprocess_cfg={})))
+    config = dict(model_cfg=config, preprocess_cfg=pixels_of(model))
+    (folder / 'open_clip_config.json').write_text(json.dumps(config))
     name = f'local-dir:{folder}'
     torch.manual_seed(0)
     clip = open_clip.create_model(name, pretrained_text=False)

@@ -11,16 +11,19 @@ from open_clip.model import _build_vision_tower
 from mmlgd import OpenCLIPTeacher
 from mmlgd.models.teachers import TeacherError, openclip
 
-from .shrunken import write_teacher
+from .shrunken import pixels_of, write_teacher
 
 # One of each kind of image tower, text tower and tokenizer.
 FAMILIES = [
     'RN50',
     'ViT-B-32-quickgelu',
+    'ViT-B-16-SigLIP',
     'ViT-B-16-SigLIP2',
     'ViT-bigG-14-CLIPA',
     'ViT-H-14-worldwide',
     'convnext_tiny',
+    'MobileCLIP-S1',
+    'MobileCLIP2-S3',
     'EVA02-B-16',
     'ViTamin-S',
     'PE-Core-T-16-384',
@@ -53,6 +56,16 @@ def check(model, folder):
 def test_each_family_embeds_as_open_clip_does(model, tmp_path):
     pytest.importorskip('transformers')
     check(model, tmp_path / 'teacher')
+
+
+@pytest.mark.parametrize('model', ['ViT-B-16-SigLIP', 'MobileCLIP-S1', 'PE-Core-T-16-384', 'coca_ViT-B-32'])
+def test_each_family_has_pixels_of_its_own(model, tmp_path):
+    pytest.importorskip('transformers')
+    teacher, told = OpenCLIPTeacher(write_teacher(tmp_path / 'teacher', model)), pixels_of(model)
+    found = dict(mean=teacher.mean, std=teacher.std)
+    for name, value in found.items():
+        torch.testing.assert_close(value.flatten(), torch.tensor(told[name]))
+    assert teacher.interpolation == told['interpolation']
 
 
 @pytest.mark.slow
