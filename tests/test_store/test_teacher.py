@@ -98,7 +98,8 @@ def test_configs_and_checkpoints_of_before_have_another_name(store, live, tiny_c
     with pytest.raises(CheckpointError, match='has a teacher with model='):  # as whoever wrote the store has chosen
         old.encode_text(PROMPTS)
     named = CachedTeacher(store, dict(model=tiny_clip))
-    assert torch.equal(named.encode_text(PROMPTS), live.encode_text(PROMPTS))
+    # Two towers of equal weights lie elsewhere in memory, where a CPU may add in another order.
+    torch.testing.assert_close(named.encode_text(PROMPTS), live.encode_text(PROMPTS), rtol=0, atol=1e-6)
 
 
 def test_another_teacher_than_that_of_the_store_is_refused(renamed, tiny_clip):
