@@ -216,7 +216,7 @@ def test_a_single_class_name_is_warned_of(lgd_config, monkeypatch):
     monkeypatch.setattr('mmlgd.models.lgd.print_log', lambda text, *arguments: told.append(text))
     lgd_config['text']['vocabulary'] = ['cat']
     MODELS.build(lgd_config)
-    assert ['a single class name the textual loss is a constant 0' in text for text in told] == [True]
+    assert sum('a single class name the textual loss is a constant 0' in text for text in told) == 1
 
 
 def test_a_neck_that_contradicts_the_backbone_is_refused(lgd_config):
