@@ -6,7 +6,6 @@ from typing import NamedTuple, Optional
 import torch
 from torch import Tensor
 
-
 Extents = tuple[tuple[float, float], ...]
 
 
