@@ -111,13 +111,14 @@ class BaseTeacher(nn.Module):
         """Read the normalisation of incoming batches from the student's preprocessor.
 
         Args:
-            preprocessor (nn.Module): The student's data preprocessor, from mmengine or mmpretrain. Images are loaded as
-                BGR; the preprocessor says whether it converts them to RGB.
+            preprocessor (nn.Module): The student's data preprocessor, of mmengine or any of the libraries. Images are
+                loaded as BGR; the preprocessor says whether it converts them to RGB.
         """
         normalizes = getattr(preprocessor, '_enable_normalize', False)
         mean, std = (preprocessor.mean, preprocessor.std) if normalizes else ((0.0,) * 3, (1.0,) * 3)
-        # mmpretrain's preprocessor for classification has to_rgb; all others use mmengine's attribute.
-        rgb = getattr(preprocessor, '_channel_conversion', getattr(preprocessor, 'to_rgb', False))
+        # mmengine's attribute, mmsegmentation's, and that of mmpretrain's classifiers.
+        names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
+        rgb = next((getattr(preprocessor, name) for name in names if hasattr(preprocessor, name)), False)
         self.expect_pixels(mean, std, bgr=not rgb)
 
     def keep_ratio(self) -> bool:
