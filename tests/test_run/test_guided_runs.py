@@ -42,7 +42,7 @@ def detector(world, tmp_path):
             'model.backbone.init_cfg': None,
             'train_dataloader.batch_size': 4,
             'default_hooks.logger.interval': 1,
-            'default_hooks.checkpoint': dict(type='CheckpointHook', interval=1),
+            'default_hooks.checkpoint': dict(type='CheckpointHook', interval=1, by_epoch=True),
             'default_hooks.sampler_seed': dict(type='mmlgd.EpochSeedHook'),
             'param_scheduler': [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=4)],
             'log_processor.by_epoch': True,
