@@ -10,6 +10,7 @@ from mmlgd.checkpoints.parts import check_weights
 from mmlgd.errors import ConfigError
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.models.embedded import Embedded
+from mmlgd.models.lgd import check_looks
 from mmlgd.models.losses import DistillationLoss
 from mmlgd.models.necks import pooled
 from mmlgd.models.places import StudentPlaces, place_map
@@ -47,7 +48,8 @@ class Guide(nn.Module):
         neck (dict, optional): The projection into the teacher's space; ``type`` defaults to
             ``'mmlgd.ProjectionNeck'``, whose channels are found.
         loss (dict, optional): The terms; ``type`` defaults to ``'mmlgd.DistillationLoss'``. Defaults to None: cosine
-            and cross-entropy over the names, of places where the feature has them, and of images in a classifier.
+            and cross-entropy over the names, of places where the feature has them, and of images in a classifier; with
+            a map of looks also its similarities, at a weight of 0.1.
         weight (float | str): Factor of the terms. Defaults to ``'auto'``: it follows the model's own loss, see
             :class:`~mmlgd.models.guided.weighing.Weighing`.
         share (float, optional): With ``'auto'``, the share of that loss. Defaults to None: 0.2.
@@ -87,10 +89,11 @@ class Guide(nn.Module):
         zeros, side = watched.of_zeros(model, backbone or {})
         built = build_teacher(teacher, 'model.guide.teacher')
         built.expect_pixels_of(model.data_preprocessor)
-        loss = loss or dict(terms=_default_terms(zeros.ndim > 2, isinstance(model, BaseClassifier)))
+        loss = loss or dict(terms=_default_terms(zeros.ndim > 2, isinstance(model, BaseClassifier), built.has_looks))
         self.criterion: DistillationLoss = build_part(loss, 'model.guide.loss', 'mmlgd.DistillationLoss')
         self.criterion.check_banks(['text'])
         self.criterion.scale_names(built.names_scale)
+        check_looks(self.criterion, built, 'model.guide')
         self.places = StudentPlaces() if self.criterion.needs_places else None
         if self.places is not None:
             place_map([zeros], watched.module, (side, side))
@@ -239,11 +242,12 @@ def _leave_out(guide: Guide, state: dict, prefix: str, metadata: dict) -> None:
         del state[key]
 
 
-def _default_terms(has_places: bool, is_classifier: bool) -> list[dict]:
+def _default_terms(has_places: bool, is_classifier: bool, has_looks: bool) -> list[dict]:
     kinds = [*(['places'] if has_places else []), *(['image'] if is_classifier else [])]
     require(
         bool(kinds),
         'The feature that model.guide watches is pooled, and this model is no classifier: name a feature with places, '
         'for example model.guide.feature=backbone.',
     )
-    return [term for on in kinds for term in (dict(type='mmlgd.CosineTerm', on=on), dict(bank='text', on=on))]
+    terms = [term for on in kinds for term in (dict(type='mmlgd.CosineTerm', on=on), dict(bank='text', on=on))]
+    return [*terms, *([dict(type='mmlgd.SimilarityTerm', on='looks', weight=0.1)] if has_looks else [])]

@@ -72,6 +72,19 @@ def test_the_teacher_sees_the_pixels_of_the_batch_in_its_own_statistics(kind, te
     torch.testing.assert_close(found, (first.flip(0) / 255 - mean) / std, atol=1e-4, rtol=0)  # loaded as BGR
 
 
+def test_the_looks_of_a_pair_are_compared_without_the_padding(teacher):
+    pytest.importorskip('mmdet')
+    init_default_scope('mmdet')
+    looks = dict(backbone='similarity:timm:resnet18', weights=False, image_size=64)
+    pair = dict(type='mmlgd.TeacherPair', words=teacher, looks=looks)
+    model, seen = guided(settings_of('retinanet'), pair).train(), []
+    model.guide.criterion.terms[-1].register_forward_hook(lambda module, args, loss: seen.append(args[1].shape[:2]))
+    assert losses_of(model, 'retinanet')['guide.loss_looks_similarity'].isfinite()
+    assert seen == [(1, 2), (1, 2)]  # of 2 x 2 places, the upper two and the left two have their middle on the images
+    with pytest.raises(ConfigError, match='No term of model.guide.loss reads the similarities of model.guide.teacher'):
+        guided(settings_of('retinanet'), pair, loss=dict(terms=[dict(type='mmlgd.CosineTerm', on='places')]))
+
+
 def test_a_classifier_without_places_compares_images(teacher):
     init_default_scope('mmpretrain')
     settings = settings_of('classifier')
