@@ -22,6 +22,7 @@ _PLACES = {
     'CrossEntropyTerm': 'models',
     'DistillationLoss': 'models',
     'DistillationMetric': 'evaluation',
+    'Guided': 'models',
     'LGDLoss': 'models',
     'MoCoV2Augmentation': 'models',
     'OpenCLIPTeacher': 'models',

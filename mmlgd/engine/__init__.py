@@ -14,6 +14,7 @@ from .numerics import (
     EMAHook,
     EpochSeedHook,
     FiniteCheckHook,
+    GuideHook,
     NonFiniteError,
 )
 from .reports import BadImagesHook, CurvesHook, ProgressHook, SummaryHook
@@ -28,6 +29,7 @@ __all__ = [
     'EpochSeedHook',
     'FiniteCheckHook',
     'FrozenBackboneHook',
+    'GuideHook',
     'NonFiniteError',
     'PretrainedCheckHook',
     'ProgressHook',

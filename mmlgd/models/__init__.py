@@ -5,6 +5,7 @@ from .bankless_terms import CosineTerm, RegressionTerm, SimilarityTerm
 from .banks import TextualSemanticsBank, VisualSemanticsBank
 from .base_bank import Bank, BankRows
 from .embedded import Drawn, Embedded
+from .guided import Guided
 from .lgd import LGD
 from .losses import CosineLoss, DistillationLoss, LGDLoss
 from .necks import ProjectionNeck
@@ -28,6 +29,7 @@ __all__ = [
     'DistillationLoss',
     'Drawn',
     'Embedded',
+    'Guided',
     'LGDLoss',
     'MoCoV2Augmentation',
     'OpenCLIPTeacher',

@@ -133,7 +133,7 @@ class LGD(BaseSelfSupervisor):
         compared = ', '.join(self.criterion.needs_places)
         if compared:
             teacher.check_places(self.criterion, self.textual_bank)
-        _check_looks(self.criterion, teacher)
+        check_looks(self.criterion, teacher, 'model')
         require(
             places is None or any(term.on != 'image' for term in self.criterion.terms),
             'No term compares places: leave model.places out, or add on="places".',
@@ -326,17 +326,27 @@ def _tell_temperatures(loss: DistillationLoss, teacher: BaseTeacher) -> None:
         )
 
 
-def _check_looks(loss: DistillationLoss, teacher: BaseTeacher) -> None:
+def check_looks(loss: DistillationLoss, teacher: BaseTeacher, where: str) -> None:
+    """Refuse terms on a map of looks that the teacher does not have, and a map that no term compares.
+
+    Args:
+        loss (DistillationLoss): The terms.
+        teacher (BaseTeacher): The teacher.
+        where (str): What has both, as the config calls it.
+
+    Raises:
+        ConfigError: One of the two is missing.
+    """
     terms = ', '.join(loss.needs_looks)
     require(
         not terms or teacher.has_looks,
-        f'{terms} compare places with a map of looks, and model.teacher, a {type(teacher).__name__}, has none. Give it '
-        f'one, dict(type="mmlgd.TeacherPair", words=..., looks="similarity"); a store keeps none, so train with the '
+        f'{terms} compare places with a map of looks, and {where}.teacher, a {type(teacher).__name__}, has none. Give '
+        f'it one, dict(type="mmlgd.TeacherPair", words=..., looks="similarity"); a store keeps none, so train with the '
         f'live teacher.',
     )
     require(
         not teacher.has_looks or any(term.on == 'looks' for term in loss.terms),  # of any weight: a study sweeps it
-        'No term of model.loss reads the similarities of model.teacher: add dict(type="mmlgd.SimilarityTerm", '
+        f'No term of {where}.loss reads the similarities of {where}.teacher: add dict(type="mmlgd.SimilarityTerm", '
         'on="looks", weight=0.1), or take looks="similarity" out.',
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Optional, Union
 
+import torch
 from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError
@@ -12,7 +13,7 @@ from mmlgd.utils.validation import checked_settings, require
 
 from .bankless_terms import CosineTerm
 from .base_bank import BankRows
-from .embedded import Drawn, Embedded
+from .embedded import Drawn, Embedded, Extents, inside
 from .place_names import are_names
 from .places import to_grid
 from .terms import CrossEntropyTerm, Term
@@ -178,16 +179,16 @@ class DistillationLoss(nn.Module):
         banks = banks or {}
         s, t = (Embedded(x) if isinstance(x, Tensor) else x for x in (student, teacher))
         _check_shapes(s.image, t.image, banks)
-        compared = dict(image=(s.image, t.image))
+        compared = dict(image=[(s.image, t.image)])
         if self.needs_places:
             s, t = self._aligned(s, t)
-            compared['grids'] = s.places.flatten(1, 2), t.places.flatten(1, 2)  # (N, h*w, D) both
+            compared['grids'] = _all_places(s.places, t.places, t.extents)  # (N, h*w, D) both
             if self.needs_looks:
                 compared['looks'] = _with_looks(student, t, self.needs_looks)  # (N, M, D) and (N, M, C)
             if self.places:
-                compared['places'] = s.drawn_places(), t.drawn_places()  # (P, D) both
+                compared['places'] = [(s.drawn_places(), t.drawn_places())]  # (P, D) both
         return {
-            term.name: term(*_of_term(term, compared), banks.get(term.bank))
+            term.name: _mean([term(*pair, banks.get(term.bank)) for pair in _of_term(term, compared)])
             for term in self.terms
             if term.bank in banks or term.bank not in self.optional_banks
         }
@@ -345,24 +346,38 @@ def _built(term: Any, where: str) -> Term:
     return term
 
 
-def _of_term(term: Term, compared: dict[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+_Pairs = list[tuple[Tensor, Tensor]]  # of student and teacher
+
+
+def _of_term(term: Term, compared: dict[str, _Pairs]) -> _Pairs:
     """Pick what a term compares: images, drawn places (the first ones, if it takes fewer), or all places."""
     if term.on == 'image' or not term.weight:  # without weight it is a constant 0, and there may be no places
         return compared['image']
     if not term.draws:
         return compared['looks' if term.on == 'looks' else 'grids']
-    s, t = compared['places']
-    return s[: term.places], t[: term.places]
+    return [(s[: term.places], t[: term.places]) for s, t in compared['places']]
 
 
-def _with_looks(s: Embedded, t: Drawn, terms: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+def _all_places(s: Tensor, t: Tensor, extents: Optional[Extents]) -> _Pairs:
+    """Take all places of a batch at once, or image by image where some lie on padding: images then differ in number."""
+    if extents is None:
+        return [(s.flatten(1, 2), t.flatten(1, 2))]
+    sizes = inside(extents, t.shape[1:3])
+    return [tuple(x[k : k + 1, :h, :w].flatten(1, 2) for x in (s, t)) for k, (h, w) in enumerate(sizes)]
+
+
+def _mean(values: list[Tensor]) -> Tensor:
+    return values[0] if len(values) == 1 else torch.stack(values).mean()
+
+
+def _with_looks(s: Embedded, t: Drawn, terms: tuple[str, ...]) -> _Pairs:
     """Bring the student's places to the grid of the teacher's map of looks."""
     require(
         t.looks is not None,
         f'{", ".join(terms)} compare places with a map of looks, but the teacher comes without. Give it one: '
         f'dict(type="mmlgd.TeacherPair", words=..., looks="similarity").',
     )
-    return to_grid(s.places.float(), t.looks.shape[1:3]).flatten(1, 2), t.looks.flatten(1, 2)
+    return _all_places(to_grid(s.places.float(), t.looks.shape[1:3]), t.looks, t.extents)
 
 
 def _check_shapes(student: Tensor, teacher: Tensor, banks: Mapping[str, BankRows]) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Union
+from typing import Callable, Union
 
 import torch
 from mmengine import dist
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
@@ -21,6 +22,7 @@ from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import DATASETS
 from mmlgd.store import StoreError, TeacherStore
 from mmlgd.utils.building import build_part
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.seeds import seeded
 from mmlgd.utils.spread import spread
@@ -44,7 +46,8 @@ def take_statistics(cfg: Config, source: Union[str, Path, None]) -> None:
     """
     if not _lacks(cfg):
         return
-    store = cfg.model.teacher.get('store')
+    place = _place(cfg)
+    store = place.teacher.get('store')
     source = store or source
     if not source:
         return
@@ -52,11 +55,11 @@ def take_statistics(cfg: Config, source: Union[str, Path, None]) -> None:
         told = TeacherStore(source).description['teacher'].get('config')
     else:
         try:
-            told = model_config(read_checkpoint(source), source)['model'].get('teacher')
+            told = _place(model_config(read_checkpoint(source), source)).get('teacher')
         except CheckpointError:  # weights of another library
             return
     if isinstance(told, dict):
-        cfg.model.teacher = with_statistics_of(cfg.model.teacher, told)
+        place.teacher = with_statistics_of(place.teacher, told)
     if store and _lacks(cfg):
         raise StoreError(
             f'The teacher store in {str(store)!r} was written with other looks than those of model.teacher.teacher. '
@@ -82,14 +85,15 @@ def settle_statistics(cfg: Config) -> None:
     found = [None]
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
         join_ranks(cfg)
-        teacher = build_teacher(cfg.model.teacher, 'model.teacher')  # on all ranks: ConSE's names are sent to all
+        place = _place(cfg)
+        teacher = build_teacher(place.teacher, 'model.teacher')  # on all ranks: ConSE's names are sent to all
         with fail_together():
             if dist.is_main_process():
                 found = [_measured(cfg, teacher)]
         dist.broadcast_object_list(found)
-    looks = cfg.model.teacher.looks
+    looks = place.teacher.looks
     looks = dict(looks) if isinstance(looks, dict) else dict(backbone=looks)
-    cfg.model.teacher = {**cfg.model.teacher, 'looks': dict(looks, statistics=found[0])}
+    place.teacher = {**place.teacher, 'looks': dict(looks, statistics=found[0])}
 
 
 def join_ranks(cfg: Config) -> None:
@@ -107,13 +111,20 @@ def join_ranks(cfg: Config) -> None:
         torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
 
 
+def _place(cfg: Union[Config, ConfigDict]) -> ConfigDict:
+    """Find the settings that have the teacher: the model's, or those of its guide."""
+    model = cfg.get('model') or ConfigDict()
+    return model.guide if kind_of(model) == 'Guided' else model
+
+
 def _lacks(cfg: Config) -> bool:
-    teacher = (cfg.get('model') or {}).get('teacher')
+    teacher = _place(cfg).get('teacher')
     return isinstance(teacher, dict) and lacks_statistics(teacher)
 
 
 def _measured(cfg: Config, teacher: BaseTeacher) -> str:
-    pixels = cfg.model.get('data_preprocessor') or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
+    pixels = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    pixels = pixels or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
     preprocess = build_part(pixels, 'model.data_preprocessor', 'mmpretrain.SelfSupDataPreprocessor').to(get_device())
     teacher.free_text_tower()
     teacher.expect_pixels_of(preprocess)
@@ -121,11 +132,15 @@ def _measured(cfg: Config, teacher: BaseTeacher) -> str:
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     rows = spread(range(len(dataset)), IMAGES)
     print_log(f'Measuring the statistics of the looks on {len(rows)} training images.', 'current')
+    is_guide = kind_of(cfg.model) == 'Guided'
+    size, collate = (
+        (1, pseudo_collate) if is_guide else (_BATCH, default_collate)
+    )  # images of a detector differ in size
     with seeded(0):
-        return teacher.measured(_batches(dataset, rows, preprocess))
+        return teacher.measured(_batches(dataset, rows, preprocess, size, collate))
 
 
-def _batches(dataset, rows: list[int], preprocess: nn.Module) -> Iterator[Tensor]:
-    for start in range(0, len(rows), _BATCH):
-        samples = [dataset[row] for row in rows[start : start + _BATCH]]
-        yield preprocess(default_collate(samples), training=True)['inputs']
+def _batches(dataset, rows: list[int], preprocess: nn.Module, size: int, collate: Callable) -> Iterator[Tensor]:
+    for start in range(0, len(rows), size):
+        samples = [dataset[row] for row in rows[start : start + size]]
+        yield preprocess(collate(samples), training=True)['inputs']

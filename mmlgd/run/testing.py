@@ -12,6 +12,7 @@ from mmlgd.checkpoints.files import require_source
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.models.guided import unguided
 from mmlgd.student.evaluated import use_student_of
 from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
 from mmlgd.utils.configs import merge_options, read_config
@@ -102,6 +103,7 @@ def test_config(
             require_writable(show_dir)
         _draw_into(cfg, str(show_dir))
     merge_options(cfg, cfg_options)
+    cfg.model = unguided(cfg.model)  # it predicts without its teacher
     fill_in(cfg)
     use_student_of(cfg, cfg.load_from)
     size_evaluation(cfg)

@@ -20,6 +20,7 @@ from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
 from .config import check_run, set_work_dir
+from .guiding import add_guide
 from .rates import rate_schedules, refuse_overridden_rates
 
 
@@ -34,6 +35,8 @@ def train_config(
     auto_scale_lr: bool = False,
     student: Optional[Union[str, Path]] = None,
     store: Optional[Union[str, Path]] = None,
+    guide: Union[str, dict, None] = None,
+    names: Union[str, Path, list, dict, None] = None,
     no_validate: bool = False,
 ) -> Config:
     """Read a config and apply the options of :func:`mmlgd.train`, which take precedence.
@@ -58,6 +61,7 @@ def train_config(
         cfg.resume = True
         cfg.load_from = None if resume is True else str(resume)
     merge_options(cfg, cfg_options)
+    add_guide(cfg, guide, names)
     fill_in(cfg)
     refuse_overridden_rates(cfg)
     if no_validate:

@@ -51,6 +51,8 @@ def train(
     auto_scale_lr: bool = False,
     student: Optional[Union[str, Path]] = None,
     store: Optional[Union[str, Path]] = None,
+    guide: Optional[str] = None,
+    names: Optional[Union[list[str], str, Path, dict]] = None,
     no_validate: bool = False,
 ) -> TrainResult:
     """Train any mmpretrain, mmdet, mmseg or mmlgd config.
@@ -73,6 +75,10 @@ def train(
         student (str | Path, optional): Start of ``model.backbone``: a checkpoint of LGD training (file or URL), another
             checkpoint, ``torchvision://NAME``, or ``none`` for random weights. Defaults to the config's start.
         store (str | Path, optional): Read the teacher's embeddings from this folder, see ``mmlgd store``.
+        guide (str | dict, optional): Keep a teacher on while a detector, segmentor or classifier is trained: conse,
+            MODEL[:TAG[:FILE]] of open_clip, or two as WORDS+LOOKS. In Python it can also be the teacher's settings.
+        names (str | Path | list | dict, optional): Names of the classes for the guide, in their order: a text file, a
+            known set, or the names themselves. Defaults to those of the data set.
         no_validate (bool): Train without evaluating.
 
     Returns:

@@ -5,6 +5,7 @@ from .deferred_losses_hook import DeferredLossesHook
 from .ema_hook import EMAHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_check_hook import FiniteCheckHook, NonFiniteError
+from .guide_hook import GuideHook
 
 __all__ = [
     'BankHealthHook',
@@ -12,5 +13,6 @@ __all__ = [
     'EMAHook',
     'EpochSeedHook',
     'FiniteCheckHook',
+    'GuideHook',
     'NonFiniteError',
 ]

@@ -35,7 +35,8 @@ class EMAHook(BaseEMAHook):
             runner (Runner): The runner.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        trained = {name: part for name, part in model.named_children() if any(True for _ in part.parameters())}
+        parts = {name: part for name, part in model.named_children() if any(True for _ in part.parameters())}
+        trained = {name: part for name, part in parts.items() if part.state_dict()}  # a guide is not evaluated
         self.src_model = nn.ModuleDict(trained)
         self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
 

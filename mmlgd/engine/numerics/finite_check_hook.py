@@ -8,10 +8,11 @@ from typing import Any, Optional
 import torch
 from mmengine.dist import all_reduce, get_dist_info
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import Runner
 
 from mmlgd.errors import MMLGDError, sentence
+from mmlgd.models.guided import Guided
 from mmlgd.models.lgd import LGD
 from mmlgd.models.precision import precision_settings
 from mmlgd.registry import HOOKS
@@ -35,13 +36,14 @@ class NonFiniteError(MMLGDError, FloatingPointError):
 class FiniteCheckHook(Hook):
     """Stop at the first step with a NaN or Inf in a loss or an embedding, or with a zero embedding from the teacher.
 
-    The error names step, part, teacher and images. The hook saves the step in ``WORK_DIR/broken_steps/`` with the
-    weights before it, for :func:`mmlgd.replay`. It prevents a checkpoint with broken weights and keeps the older ones.
-    Gradients that overflow in half precision do not stop the run: the loss scaler handles them.
+    The error names step, part, teacher and images. The hook saves the step of a pre-training in
+    ``WORK_DIR/broken_steps/`` with the weights before it, for :func:`mmlgd.replay`. It prevents a checkpoint with
+    broken weights and keeps the older ones. Gradients that overflow in half precision do not stop the run: the loss
+    scaler handles them.
 
     On a GPU the host reads a step's result one step later, so that it never waits; meanwhile the banks ignore broken
     embeddings. The hook keeps the last three steps (on a CPU two) in memory, each with its inputs and a copy of student
-    and banks.
+    and banks; of a :class:`~mmlgd.Guided` model, a copy of the guide.
 
     Examples:
         >>> default_hooks = dict(finite=dict(type='mmlgd.FiniteCheckHook'))
@@ -58,12 +60,14 @@ class FiniteCheckHook(Hook):
         self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._steps: deque[StepRecord] = deque()
         self._handles = []
-        if not isinstance(self._model, LGD):
-            runner.logger.info('FiniteCheckHook: this model is not an LGD model; nothing is checked.')
+        if not isinstance(self._model, (LGD, Guided)):
+            runner.logger.info('FiniteCheckHook: this model has no teacher; nothing is checked.')
             return
+        self._part = self._model.guide if isinstance(self._model, Guided) else self._model
         self._handles = [
             self._model.register_forward_pre_hook(self._see_inputs, with_kwargs=True),
-            self._model.criterion.register_forward_hook(self._see_outputs),
+            self._part.criterion.register_forward_hook(self._see_compared),
+            self._model.register_forward_hook(self._see_losses, with_kwargs=True),
         ]
         self._delay = self._delay_on(next(self._model.parameters()).device)
 
@@ -82,7 +86,7 @@ class FiniteCheckHook(Hook):
             return
         self._examine(runner, but=self._delay)
         # The step before a broken one is kept as well: its gradient may be what broke the weights.
-        record = self._steps.popleft() if len(self._steps) == self._delay + 2 else StepRecord(self._model)
+        record = self._steps.popleft() if len(self._steps) == self._delay + 2 else StepRecord(self._part)
         record.start(epoch=runner.epoch, batch=batch_idx, iter=runner.iter)
         self._steps.append(record)
 
@@ -154,13 +158,19 @@ class FiniteCheckHook(Hook):
         """Return the number of steps until a step's result is available without waiting."""
         return 1 if device.type == 'cuda' else 0
 
-    def _see_inputs(self, model: LGD, args: tuple, kwargs: dict) -> None:
+    def _see_inputs(self, model: BaseModel, args: tuple, kwargs: dict) -> None:
         if kwargs.get('mode') == 'loss' and self._steps:
             self._steps[-1].see_inputs({key: value for key, value in kwargs.items() if key != 'mode'})
 
-    def _see_outputs(self, criterion: torch.nn.Module, args: tuple, losses: dict) -> None:
-        if self._steps and self._steps[-1].inputs:
-            self._steps[-1].see_outputs(*args[:2], losses)
+    def _see_compared(self, criterion: torch.nn.Module, args: tuple, losses: dict) -> None:
+        self._compared = args[:2]  # the student's embeddings, the teacher's
+
+    def _see_losses(self, model: BaseModel, args: tuple, kwargs: dict, losses: Any) -> None:
+        if kwargs.get('mode') == 'loss' and self._steps and self._steps[-1].inputs:
+            # A detector has a list of them for its levels.
+            sums = {name: sum(value) if isinstance(value, list) else value for name, value in losses.items()}
+            self._steps[-1].see_outputs(*self._compared, {name: sums[name] for name in sums if 'loss' in name})
+            self._compared = ()  # they hold the graph of the step
 
     def _examine(self, runner: Runner, but: int = 0) -> None:
         """Read the result of each open record, except the latest ones."""
@@ -173,7 +183,8 @@ class FiniteCheckHook(Hook):
     def _check_weights(self, runner: Runner, alone: bool = False) -> None:
         """Check all steps, then the weights; this waits for the device once."""
         self._examine(runner)
-        values = [value for value in self._model.state_dict().values() if value.is_floating_point()]
+        state = (*self._model.parameters(), *self._model.buffers())
+        values = [value.detach() for value in state if value.is_floating_point()]
         broken = 1 - torch.stack([value.isfinite().all() for value in values]).all().float()
         if not alone:
             all_reduce(broken, 'max')
@@ -195,6 +206,8 @@ class FiniteCheckHook(Hook):
         before = [] if own == ['weights'] else record.broken_state()
         if before:
             said.append(f'{len(before)} tensors of the model were broken before this step, the first {before[0]}.')
+        if not isinstance(self._model, LGD):  # a replay would need the ground truth of its library
+            return ' '.join(said)
         said.append(self._keep(runner, record, own))
         if k > 0 and set(before) & {name for name, _ in self._model.named_parameters()}:
             said.append(f'The update of the previous step broke them. {self._keep(runner, self._steps[k - 1], [])}')
@@ -204,7 +217,7 @@ class FiniteCheckHook(Hook):
 
     def _causes(self, record: StepRecord) -> list[str]:
         """Name the images with broken pixels, and the images with broken embeddings."""
-        paths, teacher = record.paths(), self._model.teacher
+        paths, teacher = record.paths(), self._part.teacher
         images = _names(~record.inputs['inputs'].flatten(1).isfinite().all(dim=1), paths)
         embeddings = _names(~record.taught, paths)
         said = []

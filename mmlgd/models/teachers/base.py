@@ -53,12 +53,15 @@ class BaseTeacher(nn.Module):
             :math:`1 / \exp(\text{logit scale})`, of the weights. The loss does not read it; a log line compares it with
             the loss's. None if the teacher has none.
         has_looks (bool): Whether places come with a map of looks beside them, for a ``SimilarityTerm(on='looks')``.
+        place_pixels (Tuple[int, int], optional): Height and width of a place, if images keep their ratio: see
+            :meth:`keep_ratio`. None: all images are brought to one size.
     """
 
     text_cache: Optional[str] = None
     names_scale: float = 1.0
     own_temperature: Optional[float] = None
     has_looks: bool = False
+    place_pixels: Optional[tuple[int, int]] = None
 
     def __init__(
         self,
@@ -112,14 +115,53 @@ class BaseTeacher(nn.Module):
         """Read the normalisation of incoming batches from the student's preprocessor.
 
         Args:
-            preprocessor (nn.Module): The student's data preprocessor, from mmengine or mmpretrain. Images are loaded as
-                BGR; the preprocessor says whether it converts them to RGB.
+            preprocessor (nn.Module): The student's data preprocessor, of mmengine or any of the libraries. Images are
+                loaded as BGR; the preprocessor says whether it converts them to RGB.
         """
         normalizes = getattr(preprocessor, '_enable_normalize', False)
         mean, std = (preprocessor.mean, preprocessor.std) if normalizes else ((0.0,) * 3, (1.0,) * 3)
-        # mmpretrain's preprocessor for classification has to_rgb; all others use mmengine's attribute.
-        rgb = getattr(preprocessor, '_channel_conversion', getattr(preprocessor, 'to_rgb', False))
+        # mmengine's attribute, mmsegmentation's, and that of mmpretrain's classifiers.
+        names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
+        rgb = next((getattr(preprocessor, name) for name in names if hasattr(preprocessor, name)), False)
         self.expect_pixels(mean, std, bgr=not rgb)
+
+    def keep_ratio(self) -> bool:
+        """Let images that are no squares keep their ratio when places are asked for, if the tower takes such images.
+
+        The number of places stays about the same, so that the tower's cost does. A pass of zeros tells.
+
+        Returns:
+            bool: Whether they do now. If not, they are stretched to the teacher's own size.
+        """
+        size = self.places_size or self.image_size
+        try:
+            with torch.no_grad():
+                grid = self._embed(self.mean.new_zeros(1, 3, *size), True).places.shape[1:3]
+                pixels = size[0] // grid[0], size[1] // grid[1]
+                tall = self.mean.new_zeros(1, 3, 2 * grid[0] * pixels[0], grid[1] * pixels[1])
+                fits = self._encode_places(tall).places.shape[1:3] == (2 * grid[0], grid[1])
+        except Exception:  # each tower refuses a size in its own way
+            fits = False
+        self.place_pixels = pixels if fits else None
+        return fits
+
+    def size_for(self, images: Tensor, places: bool) -> tuple[int, int]:
+        """Choose the size at which the tower sees images.
+
+        Args:
+            images (Tensor): (N, 3, H, W).
+            places (bool): Whether places are asked for.
+
+        Returns:
+            Tuple[int, int]: Height and width in pixels.
+        """
+        size = (self.places_size if places else None) or self.image_size
+        if not places or self.place_pixels is None:
+            return size
+        ratio = math.sqrt(images.shape[-2] / images.shape[-1])
+        side = math.sqrt(math.prod(own // pixels for own, pixels in zip(size, self.place_pixels)))
+        grid = max(1, round(side * ratio)), max(1, round(side / ratio))
+        return grid[0] * self.place_pixels[0], grid[1] * self.place_pixels[1]
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Embed images that are normalised for the student, in inference mode.
@@ -257,7 +299,7 @@ class BaseTeacher(nn.Module):
 
     def _embed(self, images: Tensor, places: bool) -> Embedded:
         """Embed images of any size, in the teacher's statistics; not normalised."""
-        images = resized(images, (self.places_size if places else None) or self.image_size, self.interpolation)
+        images = resized(images, self.size_for(images, places), self.interpolation)
         return self._encode_places(images) if places else Embedded(self._encode_image(images))
 
     def _encode_image(self, images: Tensor) -> Tensor:
@@ -267,7 +309,7 @@ class BaseTeacher(nn.Module):
         """Embed images and their places in one pass."""
         if self.places_tower is None:
             raise no_places(self.tower_name)
-        return self.places_tower(images)
+        return self.places_tower.of_size(tuple(images.shape[-2:]))(images)
 
     def _encode_text(self, prompts: list[str]) -> Tensor:
         raise NotImplementedError

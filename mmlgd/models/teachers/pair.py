@@ -121,6 +121,10 @@ class TeacherPair(BaseTeacher):
         """Prepare the words' teacher."""
         self.words.prepare()
 
+    def keep_ratio(self) -> bool:
+        """Let the words' teacher keep the ratio of images; a network of looks of its own sees them at its own size."""
+        return self.words.keep_ratio()
+
     def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
         """Count the tokens of prompts for the words' teacher: see :meth:`BaseTeacher.count_tokens`."""
         return self.words.count_tokens(prompts)
@@ -152,7 +156,7 @@ class TeacherPair(BaseTeacher):
 
     def _embed(self, images: Tensor, places: bool) -> Embedded:
         words, looks = self.words, self.looks
-        seen = resized(images, (words.places_size if places else None) or words.image_size, words.interpolation)
+        seen = resized(images, words.size_for(images, places), words.interpolation)
         if looks is None or (self.has_looks and not places):
             return words._embed(seen, places)
         if isinstance(looks, FeatureLooks) and looks.statistics is None:

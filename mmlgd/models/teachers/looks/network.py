@@ -150,7 +150,7 @@ class LooksNetwork(nn.Module):
             return Embedded(self.network(images))
         if self.places_tower is None:
             raise no_places(f'The network {self.label}')
-        return self.places_tower(images)
+        return self.places_tower.of_size(tuple(images.shape[-2:]))(images)
 
     def train(self, mode: bool = True) -> 'LooksNetwork':
         """Stay in eval mode."""

@@ -10,7 +10,7 @@ from mmlgd.models.embedded import Embedded
 from mmlgd.models.teachers.base import TeacherError, no_places
 from mmlgd.models.teachers.probing import same_output
 
-from .sizes import for_size
+from .sizes import for_size, has_own_size
 
 Family = Callable[[nn.Module], Optional['PlacesTower']]
 
@@ -28,6 +28,31 @@ class PlacesTower(nn.Module):
     def __init__(self, tower: nn.Module):
         super().__init__()
         self.tower = tower
+        self._made: Optional[tuple[Family, nn.Module, tuple[int, int]]] = None
+        self._sizes: dict[tuple[int, int], PlacesTower] = {}
+
+    def of_size(self, size: tuple[int, int]) -> 'PlacesTower':
+        """Get the same tower for images of another size; its position embeddings are interpolated once and kept.
+
+        Args:
+            size (Tuple[int, int]): Height and width in pixels.
+
+        Returns:
+            PlacesTower: It shares the weights. The tower itself for its own size, and if any size is one to it.
+
+        Raises:
+            TeacherError: The size is no multiple of the tower's patches.
+        """
+        family, whole, own = self._made or (None, self.tower, size)
+        if size == own or not has_own_size(whole):
+            return self
+        if size not in self._sizes:
+            self._sizes[size] = _still(family(for_size(whole, size)))
+        return self._sizes[size]
+
+    def _apply(self, fn, *args, **kwargs):
+        self._sizes.clear()  # their position embeddings would stay on the old device
+        return super()._apply(fn, *args, **kwargs)
 
     def forward(self, images: Tensor) -> Embedded:
         """Embed images and places.
@@ -86,7 +111,7 @@ def find_places(
     """
     places = _checked(family, tower, image_size)
     if places_size is None:
-        return places
+        return places and _made(places, family, tower, image_size)
     if places is None:
         raise no_places(name)
     try:
@@ -99,7 +124,13 @@ def find_places(
             f'{name} cannot take places_size={places_size}: {sentence(error)} Its own images have {image_size}; '
             f'a multiple of that fits most towers.'
         ) from error
-    return _still(places)
+    return _made(_still(places), family, tower, places_size)
+
+
+def _made(places: PlacesTower, family: Family, tower: nn.Module, size: tuple[int, int]) -> PlacesTower:
+    """Remember how places were made, for other sizes; in a tuple, the tower is no sub-module a second time."""
+    places._made = (family, tower, size)
+    return places
 
 
 def _checked(family: Family, tower: nn.Module, image_size: tuple[int, int]) -> Optional[PlacesTower]:

@@ -43,6 +43,19 @@ def for_size(tower: nn.Module, size: tuple[int, int]) -> nn.Module:
     return tower
 
 
+def has_own_size(tower: nn.Module) -> bool:
+    """Tell whether :func:`for_size` changes a tower: whether it has position embeddings, or takes one size alone.
+
+    Args:
+        tower (nn.Module): The tower.
+
+    Returns:
+        bool: False for a convolutional one.
+    """
+    known = isinstance(tower, (VisionTransformer, ModifiedResNet))
+    return known or hasattr(getattr(tower, 'trunk', tower), 'set_input_size')
+
+
 def _grid(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:
     if any(pixels % side for pixels, side in zip(size, patch)):
         raise TeacherError(f'expected multiples of {tuple(patch)} pixels.')

@@ -136,6 +136,23 @@ def test_a_tower_without_a_class_token_does_not_ignore_the_choice(model, small):
         OpenCLIPTeacher(small(model), places_mlp=True)
 
 
+@pytest.mark.parametrize('model', FAMILIES)
+def test_images_keep_their_ratio_as_with_a_size_of_that_ratio(model, small):
+    """The tower at the ratio of the batch is the tower that is built for images of that size."""
+    teacher = OpenCLIPTeacher(small(model))
+    side = teacher.image_size[0]
+    wide = torch.rand(2, 3, side, 3 * side, generator=torch.Generator().manual_seed(0)) * 255
+    before = teacher.encode(wide[..., :side], places=True)
+    assert teacher.size_for(wide, True) == teacher.image_size
+    assert teacher.keep_ratio()
+    size = teacher.size_for(wide, True)
+    assert size[0] < size[1] and size != teacher.image_size == teacher.size_for(wide, False)
+    expected = OpenCLIPTeacher(small(model), places_size=size).encode(wide, places=True)
+    for found, one in zip(teacher.encode(wide, places=True)[:2], expected):
+        torch.testing.assert_close(found, one, atol=1e-5, rtol=0)
+    torch.testing.assert_close(teacher.encode(wide[..., :side], places=True).places, before.places)
+
+
 @pytest.mark.parametrize(
     'size, message',
     [

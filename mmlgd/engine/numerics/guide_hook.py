@@ -1,0 +1,85 @@
+"""What a guided model needs of its run: class names, progress, and a place in checkpoints."""
+
+from typing import Any, Optional
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmlgd.checkpoints.files import CheckpointError
+from mmlgd.models.guided import Guided
+from mmlgd.registry import HOOKS
+
+
+@HOOKS.register_module()
+class GuideHook(Hook):
+    """Give a :class:`~mmlgd.Guided` model the class names of its training set, and keep its guide in checkpoints.
+
+    The names are read before the first step, and those of the config are compared with them. The progress of the run is
+    told in each step, so that the weight of the guide can fade. A checkpoint has the guide's neck and averages under
+    ``guide``, beside the ``state_dict`` of the plain model, unless ``model.guide.keep=False``. For any other model the
+    hook does nothing.
+
+    Examples:
+        >>> default_hooks = dict(guide=dict(type='mmlgd.GuideHook'))
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Name the classes, if the runner trains.
+
+        Args:
+            runner (Runner): The runner, after its loops are built.
+
+        Raises:
+            ConfigError: There are no names, or they do not agree with those of the config.
+        """
+        dataset = getattr(getattr(runner._train_loop, 'dataloader', None), 'dataset', None)
+        if (model := _guided(runner)) is not None and dataset is not None:
+            model.guide.name((getattr(dataset, 'metainfo', None) or {}).get('classes'))
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Tell the progress.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Not used.
+            data_batch (Any): Not used.
+        """
+        if (model := _guided(runner)) is not None:
+            model.guide.weighing.progress = runner.iter / runner.max_iters
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the guide to a checkpoint.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): Changed in place.
+        """
+        if (model := _guided(runner)) is not None and model.guide.keep:
+            checkpoint['guide'] = model.guide.saved()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the guide from a checkpoint from which the run resumes.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): As it was read.
+
+        Raises:
+            CheckpointError: It has no guide, or another one.
+        """
+        if (model := _guided(runner)) is None or not runner._resume:
+            return
+        source = runner._load_from or 'The checkpoint'
+        if not isinstance(checkpoint.get('guide'), dict):
+            raise CheckpointError(
+                f'Cannot resume: {source} has no guide, whose neck would start anew. It is of a plain run, or of one '
+                f'with model.guide.keep=False. To start a new run from its weights: `--cfg-options load_from={source}` '
+                f'instead of --resume.'
+            )
+        model.guide.restore(checkpoint['guide'], str(source))
+
+
+def _guided(runner: Runner) -> Optional[Guided]:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model if isinstance(model, Guided) else None

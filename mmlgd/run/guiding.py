@@ -1,0 +1,90 @@
+"""Wraps the model of any config, so that a teacher stays on while it is trained."""
+
+from pathlib import Path
+from typing import Any, Union
+
+from mmengine.config import Config
+
+from mmlgd.errors import ConfigError
+from mmlgd.utils.configs import kind_of
+
+from .inputs import teacher_settings, vocabulary_of
+
+_HOOKS = dict(guide=dict(type='mmlgd.GuideHook'), finite=dict(type='mmlgd.FiniteCheckHook'))
+
+
+def add_guide(
+    cfg: Config, guide: Union[str, dict, None], names: Union[str, Path, list, tuple, dict, None] = None
+) -> None:
+    """Make the model of a config a :class:`~mmlgd.Guided` one, in place; its training images are read with checks.
+
+    Args:
+        cfg (Config): Of any training of mmdet, mmseg or mmpretrain. Settings in ``model.guide`` stay.
+        guide (str | dict, optional): The teacher: ``--teacher`` of ``mmlgd pretrain``, two of them as ``WORDS+LOOKS``,
+            or its settings. None changes only the names of a config with a guide.
+        names (str | Path | list | dict, optional): Names of the classes. Defaults to None: those of the data set.
+
+    Raises:
+        ConfigError: The config is a pre-training, there is no such teacher, or there are names and no guide.
+
+    Examples:
+        >>> cfg = Config(dict(model=dict(type='RetinaNet')))
+        >>> add_guide(cfg, dict(type='mmlgd.ConSETeacher'))
+        >>> cfg.model
+        {'type': 'mmlgd.Guided', 'plain': 'RetinaNet', 'guide': {'teacher': {'type': 'mmlgd.ConSETeacher'}}}
+    """
+    model, kind = cfg.model, kind_of(cfg.model)
+    if guide is None and names is None:
+        return
+    if guide is None and kind != 'Guided':
+        raise ConfigError('--names are the names of a guide: give its teacher, too, as in --guide conse.')
+    if kind == 'LGD':
+        raise ConfigError(
+            'This config is a pre-training, which has its teacher already: change model.teacher. --guide is for '
+            'detectors, segmentors and classifiers.'
+        )
+    settings = dict(model.get('guide') or {})
+    if guide is not None:
+        settings['teacher'] = guide_settings(guide)
+    if names is not None:
+        settings['text'] = {**(settings.get('text') or {}), 'vocabulary': vocabulary_of(names)}
+    if kind != 'Guided':
+        model.plain = model.pop('type')
+    cfg.model = {'type': 'mmlgd.Guided', **model, 'guide': settings}
+    _check_images(cfg.get('train_dataloader'))
+    cfg.default_hooks = {**_HOOKS, **(cfg.get('default_hooks') or {})}
+    imports = dict(cfg.get('custom_imports') or {})
+    others = [one for one in imports.get('imports') or [] if one != 'mmlgd']
+    cfg.custom_imports = {**imports, 'imports': [*others, 'mmlgd']}  # other tools of OpenMMLab read the config as well
+
+
+def _check_images(settings: Any) -> None:
+    """Let training refuse images that are cut off or no images, by their names; the pixels of others are the same."""
+    for one in settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ():
+        _check_images(one)
+    plain = isinstance(settings, dict) and {*settings} <= {'type', 'backend_args'}
+    if plain and kind_of(settings) == 'LoadImageFromFile':
+        settings['type'] = 'mmlgd.LoadImageFromFile'
+
+
+def guide_settings(guide: Union[str, dict]) -> dict:
+    """Turn ``--guide`` into a teacher's config.
+
+    Args:
+        guide (str | dict): See :func:`add_guide`.
+
+    Returns:
+        dict: Value for ``model.guide.teacher``.
+
+    Raises:
+        ConfigError: There is no such teacher.
+
+    Examples:
+        >>> guide_settings('RN50+timm:resnet18')['looks']
+        'timm:resnet18'
+    """
+    if isinstance(guide, dict):
+        return dict(guide)
+    words, plus, looks = guide.partition('+')
+    teacher = teacher_settings(words)
+    return dict(type='mmlgd.TeacherPair', words=teacher, looks=looks) if plus else teacher

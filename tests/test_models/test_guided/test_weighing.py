@@ -1,0 +1,37 @@
+"""The factor of the teacher's terms."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmlgd.models.guided.weighing import MEMORY, Weighing
+
+positive = st.floats(1e-3, 1e3)
+
+
+@settings(deadline=None)
+@given(losses=st.lists(st.tuples(positive, positive), min_size=1, max_size=6), share=st.floats(0.01, 2))
+def test_the_terms_are_a_share_of_the_averaged_loss(losses, share):
+    weighing, own, terms = Weighing(share=share), None, None
+    for one, other in losses:
+        found = weighing(torch.tensor(one), torch.tensor(other, requires_grad=True))
+        own = one if own is None else MEMORY * own + (1 - MEMORY) * one
+        terms = other if terms is None else MEMORY * terms + (1 - MEMORY) * other
+        assert found.item() == pytest.approx(share * own / terms, rel=1e-3) and not found.requires_grad
+
+
+def test_a_broken_step_leaves_no_trace():
+    weighing = Weighing()
+    for own, terms in ((2.0, 4.0), (math.nan, 4.0), (2.0, math.inf), (2.0, 4.0)):
+        factor = weighing(torch.tensor(own), torch.tensor(terms))
+    assert factor.item() == pytest.approx(0.1) and weighing.averages.tolist() == [2.0, 4.0]
+
+
+def test_it_fades_over_the_last_part():
+    weighing = Weighing(0.5, fade=0.25)
+    for progress, expected in ((0.0, 0.5), (0.75, 0.5), (0.875, 0.25), (1.0, 0.0)):
+        weighing.progress = progress
+        assert weighing(torch.tensor(1.0), torch.tensor(1.0)).item() == pytest.approx(expected)
