@@ -33,19 +33,20 @@ class PooledTokenAttention(nn.Module):
         tokens = self._tokens(x)
         return self._attend(tokens, self.v_proj(tokens))
 
-    def with_places(self, x: Tensor) -> Embedded:
+    def with_places(self, x: Tensor, step: int = 1) -> Embedded:
         """Pool a feature map, and project the value of each position, as 1x1 convolutions would.
 
         As in MaskCLIP, values of places have no position embedding: a place's name does not depend on where it is.
 
         Args:
             x (Tensor): (N, C, H, W).
+            step (int): Pool every ``step``-th position of each row and column. Defaults to 1.
 
         Returns:
-            Embedded: (N, D), equal to :meth:`forward` up to rounding, and (N, H, W, D).
+            Embedded: (N, D), equal to :meth:`forward` of these positions up to rounding, and (N, H, W, D).
         """
         places = self.v_proj(x.permute(0, 2, 3, 1).contiguous())  # (N, H, W, C); of strided ones it is a slow bmm
-        value = places.flatten(1, 2)
+        value, x = places[:, ::step, ::step].flatten(1, 2), x[..., ::step, ::step]
         # A projection is linear: the mean's value is the mean of values, and positions are projected once for all.
         positions = F.linear(self.positional_embedding.to(value.dtype), self.v_proj.weight.to(value.dtype))
         value = torch.cat([value.mean(dim=1, keepdim=True), value], dim=1) + positions  # (N, 1+HW, C)

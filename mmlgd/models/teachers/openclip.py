@@ -55,13 +55,16 @@ class OpenCLIPTeacher(BaseTeacher):
         places_size (int | Tuple[int, int], optional): Height and width in pixels of the images when places are asked
             for. Position embeddings are interpolated for it, and the image embedding comes from the same pass. Defaults
             to None: the model's own size.
+        places_stride (int, optional): Pixels from place to place, a power of 2, for towers of convolutions: their last
+            strides become dilations, with the same weights, as in MaskCLIP (Zhou et al., ECCV 2022, arXiv 2112.01071).
+            The image embedding stays the same. Defaults to None: the tower's own, 32 for CLIP's ResNets.
         places_residual (bool): For towers with a class token: keep the residual of the last block, see
             :func:`~mmlgd.models.teachers.places.blocks.alone`. Defaults to False.
         places_mlp (bool): Keep the MLP of the last block, likewise. Defaults to False.
 
     Raises:
         TeacherError: The architecture or tag is unknown, the weights do not fit, a folder or repository contains
-            code, or the tower cannot take images of ``places_size``.
+            code, or the tower cannot take images of ``places_size`` or have places every ``places_stride`` pixels.
         ImportError: The text tower needs transformers, which is not installed.
         MissingFileError: The weights are not on this machine and cannot be downloaded; the message says where to put
             them.
@@ -84,6 +87,7 @@ class OpenCLIPTeacher(BaseTeacher):
         cache_dir: Optional[str] = None,
         compile: Union[bool, str] = False,
         places_size: Union[int, tuple[int, int], None] = None,
+        places_stride: Optional[int] = None,
         places_residual: bool = False,
         places_mlp: bool = False,
     ):
@@ -101,14 +105,20 @@ class OpenCLIPTeacher(BaseTeacher):
         )
         activations = sorted({repr(module) for module in clip.modules() if isinstance(module, (nn.GELU, QuickGELU))})
         block = dict(residual=places_residual, mlp=places_mlp)  # of the last block, for places
-        settings = self.settings_id(activations, tokens.tolist(), *([block] if any(block.values()) else []))
+        choices = [block] * any(block.values()) + [dict(places_stride=places_stride)] * bool(places_stride)
+        settings = self.settings_id(activations, tokens.tolist(), *choices)
         self._identity = f'open_clip/{label}/{settings}/{weights_fingerprint(clip)}'
         if pretrained is not None:  # random weights were never trained
             self.own_temperature = 1 / clip.logit_scale.exp().item()
         self.image_tower = frozen_tower(clip.visual, self.image_size)
         self.tower_name = f'The image tower of {model!r}'
         self.places_tower = open_clip_places(
-            self.image_tower, self.image_size, self.places_size, **block, name=self.tower_name
+            self.image_tower,
+            self.image_size,
+            self.places_size,
+            **block,
+            name=self.tower_name,
+            places_stride=places_stride,
         )
         compile_module(self.image_tower, "the teacher's image tower", compile)
         if self.places_tower is not None:

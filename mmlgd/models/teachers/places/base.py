@@ -1,5 +1,6 @@
 """What all families of towers with places share."""
 
+from functools import partial
 from typing import Callable, Optional
 
 import torch
@@ -11,8 +12,10 @@ from mmlgd.models.teachers.base import TeacherError, no_places
 from mmlgd.models.teachers.probing import same_output
 
 from .sizes import for_size, has_own_size
+from .strides import for_stride
 
 Family = Callable[[nn.Module], Optional['PlacesTower']]
+Maker = Callable[[nn.Module, tuple[int, int]], Optional['PlacesTower']]  # of a tower for images of a size
 
 
 class PlacesTower(nn.Module):
@@ -23,12 +26,18 @@ class PlacesTower(nn.Module):
 
     Args:
         tower (nn.Module): The frozen tower. It is not changed.
+
+    Attributes:
+        step (int): The pooling sees every ``step``-th place in each direction: more than 1 for a tower with a finer
+            stride, see :func:`~mmlgd.models.teachers.places.strides.for_stride`.
     """
+
+    step = 1
 
     def __init__(self, tower: nn.Module):
         super().__init__()
         self.tower = tower
-        self._made: Optional[tuple[Family, nn.Module, tuple[int, int]]] = None
+        self._made: Optional[tuple[Maker, nn.Module, tuple[int, int]]] = None
         self._sizes: dict[tuple[int, int], PlacesTower] = {}
 
     def of_size(self, size: tuple[int, int]) -> 'PlacesTower':
@@ -43,11 +52,11 @@ class PlacesTower(nn.Module):
         Raises:
             TeacherError: The size is no multiple of the tower's patches.
         """
-        family, whole, own = self._made or (None, self.tower, size)
+        make, whole, own = self._made or (None, self.tower, size)
         if size == own or not has_own_size(whole):
             return self
         if size not in self._sizes:
-            self._sizes[size] = _still(family(for_size(whole, size)))
+            self._sizes[size] = _still(make(for_size(whole, size), size))
         return self._sizes[size]
 
     def _apply(self, fn, *args, **kwargs):
@@ -86,11 +95,16 @@ class MeanPlaces(PlacesTower):
         """Embed images and places: see :class:`PlacesTower`."""
         grid = self.features(images)  # (N, h, w, C)
         places = self.head(grid.flatten(0, 2)).unflatten(0, grid.shape[:3])  # (N, h, w, D)
-        return Embedded(self.head(grid.mean((1, 2))), places)
+        return Embedded(self.head(grid[:, :: self.step, :: self.step].mean((1, 2))), places)
 
 
 def find_places(
-    tower: nn.Module, family: Family, image_size: tuple[int, int], places_size: Optional[tuple[int, int]], name: str
+    tower: nn.Module,
+    family: Family,
+    image_size: tuple[int, int],
+    places_size: Optional[tuple[int, int]],
+    name: str,
+    places_stride: Optional[int] = None,
 ) -> Optional[PlacesTower]:
     """Give a tower places, if its family knows how.
 
@@ -101,21 +115,34 @@ def find_places(
         places_size (Tuple[int, int], optional): Height and width of the images whose places are asked for. None for
             ``image_size``.
         name (str): Name of the tower, for errors.
+        places_stride (int, optional): Pixels from place to place, a power of 2. Defaults to None: the tower's own.
 
     Returns:
         PlacesTower | None: None if the tower has no places: its output is not what the family expects, checked by a
         random batch.
 
     Raises:
-        TeacherError: The tower cannot take images of ``places_size``, or has no places to take them for.
+        TeacherError: The tower cannot take images of ``places_size``, cannot have places every ``places_stride``
+            pixels, or has no places at all.
     """
-    places = _checked(family, tower, image_size)
-    if places_size is None:
-        return places and _made(places, family, tower, image_size)
+    make: Maker = partial(_own, family)
+    places = _checked(make, tower, image_size)
     if places is None:
+        if places_size is None and places_stride is None:
+            return None
         raise no_places(name)
+    if places_stride is not None:
+        make = partial(_finer, family, places_stride)
+        places = _checked(make, tower, image_size)
+        if places is None or places.step < 2:
+            raise TeacherError(
+                f'{name} cannot have places_stride={places_stride}. It must be a power of 2 and less than the '
+                f"tower's own stride, and only towers of convolutions can have it, without squeeze-and-excitation."
+            )
+    if places_size is None:
+        return _made(places, make, tower, image_size)
     try:
-        places = family(for_size(tower, places_size))
+        places = make(for_size(tower, places_size), places_size)
         like = next(tower.parameters(), torch.zeros(()))
         with torch.no_grad():
             places(torch.zeros(1, 3, *places_size).to(like))
@@ -124,18 +151,32 @@ def find_places(
             f'{name} cannot take places_size={places_size}: {sentence(error)} Its own images have {image_size}; '
             f'a multiple of that fits most towers.'
         ) from error
-    return _made(_still(places), family, tower, places_size)
+    return _made(_still(places), make, tower, places_size)
 
 
-def _made(places: PlacesTower, family: Family, tower: nn.Module, size: tuple[int, int]) -> PlacesTower:
+def _made(places: PlacesTower, make: Maker, tower: nn.Module, size: tuple[int, int]) -> PlacesTower:
     """Remember how places were made, for other sizes; in a tuple, the tower is no sub-module a second time."""
-    places._made = (family, tower, size)
+    places._made = (make, tower, size)
     return places
 
 
-def _checked(family: Family, tower: nn.Module, image_size: tuple[int, int]) -> Optional[PlacesTower]:
+def _own(family: Family, tower: nn.Module, size: tuple[int, int]) -> Optional[PlacesTower]:
+    """Make places that lie as far apart as the tower has them."""
+    return family(tower)
+
+
+def _finer(family: Family, stride: int, tower: nn.Module, size: tuple[int, int]) -> Optional[PlacesTower]:
+    """Make places that lie ``stride`` pixels apart; the image's embedding stays the same."""
+    own, finer = family(tower), family(for_stride(tower, stride, size))
+    images = torch.zeros(1, 3, *size).to(next(tower.parameters()))
+    with torch.no_grad():
+        finer.step = round(size[0] / own(images).places.shape[1] / stride)
+    return finer
+
+
+def _checked(make: Maker, tower: nn.Module, image_size: tuple[int, int]) -> Optional[PlacesTower]:
     try:
-        places = family(tower)
+        places = make(tower, image_size)
         if places is not None and same_output(tower, lambda images: places(images).image, image_size):
             return _still(places)
     except Exception:  # a tower of another structure can fail anywhere in it

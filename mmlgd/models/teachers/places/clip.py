@@ -24,6 +24,7 @@ def open_clip_places(
     residual: bool = False,
     mlp: bool = False,
     name: str = 'The image tower',
+    places_stride: Optional[int] = None,
 ) -> Optional[PlacesTower]:
     """Give an image tower of open_clip places.
 
@@ -35,15 +36,17 @@ def open_clip_places(
         residual (bool): Keep the residual of the last block, for towers with a class token. Defaults to False.
         mlp (bool): Keep the MLP of the last block, likewise. Defaults to False.
         name (str): Name of the tower, for errors. Defaults to ``'The image tower'``.
+        places_stride (int, optional): Pixels from place to place, a power of 2. Defaults to None: the tower's own.
 
     Returns:
         PlacesTower | None: None if the tower has no places.
 
     Raises:
-        TeacherError: The tower cannot take images of ``places_size``, or has no class token for ``residual`` or
-            ``mlp``.
+        TeacherError: The tower cannot take images of ``places_size``, cannot have places every ``places_stride``
+            pixels, or has no class token for ``residual`` or ``mlp``.
     """
-    places = find_places(tower, partial(tower_places, residual=residual, mlp=mlp), image_size, places_size, name)
+    family = partial(tower_places, residual=residual, mlp=mlp)
+    places = find_places(tower, family, image_size, places_size, name, places_stride)
     if (residual or mlp) and not getattr(places, 'has_block', False):
         raise TeacherError(
             f'{name} has no class token, so that its places do not pass its last block alone: '
@@ -84,7 +87,7 @@ class _ResNetPlaces(PlacesTower):
         tower, x = self.tower, images
         for stage in (tower.stem, tower.layer1, tower.layer2, tower.layer3, tower.layer4):
             x = stage(x)
-        return tower.attnpool.with_places(x)
+        return tower.attnpool.with_places(x, self.step)
 
 
 class _OfTokens(PlacesTower):

@@ -28,8 +28,7 @@ def for_size(tower: nn.Module, size: tuple[int, int]) -> nn.Module:
     Raises:
         TeacherError: The size is no multiple of the tower's patches.
     """
-    # Only the modules are copied: each tensor stands for itself.
-    tower = copy.deepcopy(tower, {id(tensor): tensor for tensor in chain(tower.parameters(), tower.buffers())})
+    tower = shared_copy(tower)
     trunk = getattr(tower, 'trunk', tower)  # of open_clip's TimmModel
     if isinstance(tower, VisionTransformer):
         grid = _grid(size, tower.patch_size)
@@ -54,6 +53,18 @@ def has_own_size(tower: nn.Module) -> bool:
     """
     known = isinstance(tower, (VisionTransformer, ModifiedResNet))
     return known or hasattr(getattr(tower, 'trunk', tower), 'set_input_size')
+
+
+def shared_copy(tower: nn.Module) -> nn.Module:
+    """Copy the modules of a tower alone: its tensors stay the same.
+
+    Args:
+        tower (nn.Module): Any module.
+
+    Returns:
+        nn.Module: The copy.
+    """
+    return copy.deepcopy(tower, {id(tensor): tensor for tensor in chain(tower.parameters(), tower.buffers())})
 
 
 def _grid(size: tuple[int, int], patch: tuple[int, int]) -> tuple[int, int]:

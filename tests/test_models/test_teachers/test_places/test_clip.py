@@ -171,6 +171,40 @@ def test_the_size_is_part_of_the_identity_only_where_it_differs(tiny_clip):
     assert ids[0] == ids[1] == ids[2] and len(set(ids)) == 3
 
 
+@pytest.mark.parametrize('model, stride', [('RN50', 16), ('RN50', 8), ('timm', 16), ('timm', 8), ('timm', 4)])
+def test_a_finer_stride_adds_places_between_those_that_were_there(model, stride, small, tiny_clip):
+    """Every 32 / stride-th place, and the image, are those of the tower as it is."""
+    name = tiny_clip if model == 'timm' else small(model)
+    own, finer = OpenCLIPTeacher(name), OpenCLIPTeacher(name, places_stride=stride)
+    side, step = own.image_size[0], 32 // stride
+    x = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 255
+    before, after = own.encode(x, places=True), finer.encode(x, places=True)
+    assert after.places.shape[1:3] == (side // stride, side // stride)
+    torch.testing.assert_close(after.places[:, ::step, ::step], before.places, atol=1e-5, rtol=0)
+    torch.testing.assert_close(after.image, before.image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(finer.encode_image(x), own.encode_image(x))
+    assert finer.identity != own.identity
+
+
+def test_a_place_between_is_what_the_tower_says_to_a_moved_image(tiny_clip):
+    own, finer = (OpenCLIPTeacher(tiny_clip, places_size=384, places_stride=stride) for stride in (None, 16))
+    x = torch.rand(1, 3, 384, 384, generator=torch.Generator().manual_seed(0)) * 255
+    moved = own.encode_places(x.roll((-16, -16), (2, 3)))
+    # Far from the border, where padding and what was rolled around it do not matter.
+    torch.testing.assert_close(finer.encode_places(x)[:, 11:14:2, 11:14:2], moved[:, 5:7, 5:7], atol=1e-5, rtol=0)
+
+
+def test_stride_and_size_go_together(small):
+    teacher = OpenCLIPTeacher(small('RN50'), places_size=(96, 128), places_stride=16)
+    assert teacher.encode_places(torch.rand(1, 3, 96, 128)).shape[1:3] == (6, 8)
+
+
+@pytest.mark.parametrize('model, stride', [('RN50', 32), ('RN50', 12), ('RN50', 0), ('ViT-B-32-quickgelu', 16)])
+def test_a_stride_that_a_tower_cannot_have_is_refused(model, stride, small):
+    with pytest.raises(TeacherError, match=f'cannot have places_stride={stride}'):
+        OpenCLIPTeacher(small(model), places_stride=stride)
+
+
 def test_a_tower_without_places_says_so(tiny_clip):
     class Unknown(nn.Module):
         def forward(self, images):
