@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 import mmlgd
 from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints.configs import model_config
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.cli.__main__ import main
 from mmlgd.demo import write_demo_world
@@ -27,7 +28,7 @@ from tests.test_models.test_guided.models import CLASSES, batch_of, guided, sett
 @pytest.fixture(scope='module')
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp('guided') / 'world'
-    write_demo_world(root, num_objects=(10, 10), num_scenes=(12, 10))
+    write_demo_world(root, num_objects=(10, 10), num_scenes=(16, 10))
     return root
 
 
@@ -100,6 +101,14 @@ def test_a_run_is_resumed_as_if_it_had_not_stopped(detector, teacher, tmp_path):
             work_dir=tmp_path / 'not',
             resume=tmp_path / 'without.pth',
         )
+
+
+def test_the_statistics_of_looks_come_from_the_training_images(detector, teacher):
+    looks = dict(backbone='timm:resnet18', weights=False, image_size=64)
+    pair = dict(type='mmlgd.TeacherPair', words=teacher, looks=looks)
+    result = mmlgd.train(detector, guide=pair, cfg_options=plain_text(), no_validate=True)
+    settings = model_config(read_checkpoint(result.checkpoint))['model']['guide']['teacher']
+    assert settings['looks']['statistics'] and result.losses['guide.loss_place_cosine'] > 0
 
 
 def test_names_of_another_number_are_refused_before_the_first_step(detector, teacher):
