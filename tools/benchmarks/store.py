@@ -16,9 +16,9 @@ import open_clip
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from torch.utils.flop_counter import FlopCounterMode
 
 import mmlgd  # noqa: F401  registers what the recipe names
+from mmlgd.benchmarks.flops import image_flops
 from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.datasets import default_collate
 from mmlgd.registry import DATASETS, MODELS
@@ -41,9 +41,7 @@ def flops(architecture: str) -> float:
     """
     tower = open_clip.create_model(architecture, device='meta').visual.eval()
     size = tower.image_size if isinstance(tower.image_size, tuple) else (tower.image_size,) * 2
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        tower(torch.empty(1, 3, *size, device='meta'))
-    return counter.get_total_flops()
+    return image_flops(tower, size)
 
 
 def break_even(views: int, pipeline: float, teacher: float) -> float:

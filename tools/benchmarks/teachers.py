@@ -6,7 +6,6 @@ Weights are random. FLOPs are those of the libraries' towers, times those of the
 towers are not measured: a run encodes its prompts once.
 """
 
-import copy
 import statistics
 from functools import partial
 from typing import NamedTuple, Optional
@@ -16,9 +15,8 @@ import timm
 import torch
 from open_clip.model import _build_vision_tower
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
+from mmlgd.benchmarks.flops import image_flops
 from mmlgd.benchmarks.timing import benchmark_parser, measure, report
 from mmlgd.models.teachers.base import freeze
 from mmlgd.models.teachers.openclip import frozen_tower
@@ -86,7 +84,7 @@ def build(name: str, most: float) -> Row:
         size, dim = (config['vision_cfg']['image_size'],) * 2, config['embed_dim']
         if hasattr(tower, 'output_tokens'):
             tower.output_tokens = False
-    flops = count(tower.eval(), size)
+    flops = image_flops(tower.eval(), size)
     if flops > most:
         return Row(None, size, dim, flops, None)
     if scheme:
@@ -97,14 +95,6 @@ def build(name: str, most: float) -> Row:
     with torch.no_grad():
         grid = None if places is None else places(torch.zeros(1, 3, *size)).places.shape[1:3]
     return Row(tower, size, dim, flops, grid)
-
-
-def count(tower: nn.Module, size: tuple[int, int]) -> float:
-    """Count the FLOPs for one image, without computing; of attention as two products, as torch counts no fused one."""
-    tower = copy.deepcopy(tower).to('meta')
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        tower(torch.zeros(1, 3, *size, device='meta'))
-    return counter.get_total_flops()
 
 
 @torch.inference_mode()
