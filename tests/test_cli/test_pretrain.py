@@ -68,7 +68,11 @@ def complete(name, incomplete):
 
 
 def test_completion_offers_sets_files_and_students():
-    assert [(item.value, item.type) for item in complete('names', 'co')] == [('coco', 'plain'), ('co', 'file')]
+    assert [(item.value, item.type) for item in complete('names', 'lv')] == [
+        ('lvis-v1', 'plain'),
+        ('lvis-v1+phrasings', 'plain'),
+        ('lv', 'file'),
+    ]
     assert [item.value for item in complete('student', '')] == ['resnet18', 'mobilenetv2', 'timm:', 'mmpretrain:']
     regnets = [item.value for item in complete('student', 'mmpretrain:regnetx-4')]
     assert regnets == ['mmpretrain:regnetx-4.0gf', 'mmpretrain:regnetx-400mf']
