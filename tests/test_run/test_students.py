@@ -25,7 +25,9 @@ def test_all_names_are_listed_without_an_import():
     timm = pytest.importorskip('timm')
     names = list_students()
     assert names[:2] == list(NAMED) and names == list(dict.fromkeys(names))
-    assert {name.partition(':')[2] for name in names if name.startswith('timm:')} == set(timm.list_models())
+    # Other tests register towers of their own.
+    own = {name for name in timm.list_models() if timm.models.model_entrypoint(name).__module__.startswith('timm.')}
+    assert {name.partition(':')[2] for name in names if name.startswith('timm:')} == own
     # An architecture of each kind that mmpretrain has.
     for kind in (
         'resnet50',
