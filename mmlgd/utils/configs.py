@@ -13,6 +13,8 @@ from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MML
 from .files import read_small
 from .paths import RECIPE_HEAD, place_of
 
+_WORDS = ('auto', 'dynamic')  # settings of ours and of mmengine's loss scaler take them in place of a number
+
 
 def kind_of(settings: dict) -> str:
     """Name the class of a part.
@@ -66,7 +68,7 @@ def read_config(config: Union[str, Path, Config]) -> Config:
 
 
 def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
-    """Change settings of a config; a number is not replaced by a text.
+    """Change settings of a config; a number is replaced by no text but 'auto' and 'dynamic'.
 
     Args:
         cfg (Config): The config, which is changed.
@@ -88,7 +90,7 @@ def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the first if they are no dict
         raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {sentence(error)}') from error
     for name, value in before.items():
-        if isinstance(value, (bool, int, float)) and isinstance(options[name], str):
+        if isinstance(value, (bool, int, float)) and isinstance(options[name], str) and options[name] not in _WORDS:
             wanted = 'True or False' if isinstance(value, bool) else f'a number, as {value} in the config'
             raise ConfigError(f'--cfg-options {name} expects {wanted}; got the text {options[name]!r}.')
 

@@ -142,3 +142,10 @@ def test_options_that_fit_are_merged():
         train_cfg=dict(max_epochs=None), hooks=[dict(interval=2)], amp=True, name=7, more=dict(of='it')
     )
     merge_options(cfg, None)
+
+
+def test_words_that_stand_for_a_number_are_merged():
+    """mmengine's loss scale may be dynamic, a guide's weight and compiling automatic."""
+    cfg = Config(dict(optim_wrapper=dict(loss_scale=512.0), model=dict(compile=False, guide=dict(weight=0.5))))
+    merge_options(cfg, {'optim_wrapper.loss_scale': 'dynamic', 'model.compile': 'auto', 'model.guide.weight': 'auto'})
+    assert cfg.optim_wrapper.loss_scale == 'dynamic' and cfg.model.compile == cfg.model.guide.weight == 'auto'
