@@ -4,8 +4,9 @@ from typing import Any
 
 from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+
+from mmlgd.utils.models import plain_model, trained_parts
 
 from .files import CheckpointError
 from .parts import check_weights, part_weights, state_dict_of
@@ -60,11 +61,9 @@ def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
 
 
 def _check_model(runner: Runner, checkpoint: dict, source: str) -> None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     state = state_dict_of(checkpoint)
-    for name, part in model.named_children():
-        if any(True for _ in part.parameters()) and part.state_dict():  # a guide keeps its state elsewhere
-            check_weights(part, part_weights(state, name, source), f'{source}: {name}')
+    for name, part in trained_parts(plain_model(runner)).items():
+        check_weights(part, part_weights(state, name, source), f'{source}: {name}')
 
 
 def _check_state(runner: Runner, checkpoint: dict, source: str) -> None:

@@ -8,12 +8,12 @@ import numpy as np
 from mmengine import fileio
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model
 from mmlgd.utils.spread import spread
 
 MAX_MASKS = 1000
@@ -45,7 +45,7 @@ class AnnotationCheckHook(Hook):
         """
         if not is_main_process():
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         for loop in (runner._train_loop, runner._val_loop):
             for dataset in _plain_datasets(getattr(getattr(loop, 'dataloader', None), 'dataset', None)):
                 classes = dataset.metainfo.get('classes')

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model
 
 
 @HOOKS.register_module()
@@ -33,7 +34,7 @@ class FrozenBackboneHook(Hook):
             ConfigError: It is, in a run of several processes, which wait for the gradients of each parameter.
         """
         self._backbone = None
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         backbone = getattr(model, 'backbone', None)
         if backbone is None:
             return

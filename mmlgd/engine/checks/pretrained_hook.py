@@ -1,12 +1,13 @@
 """A check that pre-trained weights fit their modules."""
 
 from mmengine.hooks import Hook
-from mmengine.model import PretrainedInit, is_model_wrapper
+from mmengine.model import PretrainedInit
 from mmengine.runner import Runner
 
 from mmlgd.checkpoints.starts import check_start, read_start
 from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model
 
 
 @HOOKS.register_module()
@@ -33,7 +34,7 @@ class PretrainedCheckHook(Hook):
         """
         if not hasattr(runner._train_loop, 'dataloader'):
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         for name, module in model.named_modules():
             init_cfgs = getattr(module, 'init_cfg', None) or []
             for init_cfg in [init_cfgs] if isinstance(init_cfgs, dict) else init_cfgs:

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmlgd.errors import shown
 from mmlgd.models.zero_shot import zero_shot_scores
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model
 from mmlgd.utils.seeds import seeded
 
 SAMPLE = 128  # views, at least; a second for ConSE on a CPU
@@ -42,7 +42,7 @@ class TeacherCheckHook(Hook):
         Args:
             runner (Runner): The runner, with the model on its device.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         if 'text' not in model.read_banks:
             return
         with torch.no_grad(), runner.optim_wrapper.optim_context(runner.model):

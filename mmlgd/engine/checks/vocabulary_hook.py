@@ -1,11 +1,11 @@
 """A check that a labelled evaluation set and the bank have the same number of classes."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model
 
 
 @HOOKS.register_module()
@@ -25,7 +25,7 @@ class VocabularyCheckHook(Hook):
         Raises:
             ValueError: The numbers differ; the message gives both and says how to fix it.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         for loop in (runner._val_loop, runner._test_loop):
             dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
             classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')

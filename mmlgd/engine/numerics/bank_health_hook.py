@@ -5,12 +5,12 @@ import math
 import torch
 import torch.nn.functional as F
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from mmlgd.models.base_bank import PROTOTYPES
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model
 
 
 @HOOKS.register_module()
@@ -50,7 +50,7 @@ class BankHealthHook(Hook):
         """
         if not _has_class_bank(runner):
             return
-        model = _plain(runner.model)
+        model = plain_model(runner)
         bank = model.visual_bank
         scalars = bank_health(
             bank.bank, bank.visited, model.textual_bank.bank, temperature=model.criterion.teacher_temperature
@@ -91,11 +91,7 @@ def bank_health(bank: Tensor, visited: Tensor, textual_bank: Tensor, temperature
     return health
 
 
-def _plain(model):
-    return model.module if is_model_wrapper(model) else model
-
-
 def _has_class_bank(runner: Runner) -> bool:
-    model = _plain(runner.model)
+    model = plain_model(runner)
     bank = getattr(model, 'read_banks', {}).get('visual')
     return bank is not None and bank.role == PROTOTYPES

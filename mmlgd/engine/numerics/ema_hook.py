@@ -1,6 +1,5 @@
 """Averaged weights of the student, based on mmpretrain's EMA hook."""
 
-from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from mmpretrain.engine import EMAHook as BaseEMAHook
@@ -8,6 +7,7 @@ from torch import nn
 
 from mmlgd.checkpoints.parts import check_weights, part_weights
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model, trained_parts
 
 
 @HOOKS.register_module()
@@ -34,10 +34,7 @@ class EMAHook(BaseEMAHook):
         Args:
             runner (Runner): The runner.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        parts = {name: part for name, part in model.named_children() if any(True for _ in part.parameters())}
-        trained = {name: part for name, part in parts.items() if part.state_dict()}  # a guide is not evaluated
-        self.src_model = nn.ModuleDict(trained)
+        self.src_model = nn.ModuleDict(trained_parts(plain_model(runner)))
         self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

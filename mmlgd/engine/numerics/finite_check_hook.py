@@ -8,7 +8,7 @@ from typing import Any, Optional
 import torch
 from mmengine.dist import all_reduce, get_dist_info
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from mmlgd.errors import MMLGDError, sentence
@@ -16,6 +16,7 @@ from mmlgd.models.guided import Guided
 from mmlgd.models.lgd import LGD
 from mmlgd.models.precision import precision_settings
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model
 
 from .step_record import StepRecord
 
@@ -57,7 +58,7 @@ class FiniteCheckHook(Hook):
         Args:
             runner (Runner): The runner.
         """
-        self._model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._model = plain_model(runner)
         self._steps: deque[StepRecord] = deque()
         self._handles = []
         if not isinstance(self._model, (LGD, Guided)):

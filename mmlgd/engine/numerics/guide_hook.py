@@ -3,12 +3,12 @@
 from typing import Any, Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.models.guided import Guided
 from mmlgd.registry import HOOKS
+from mmlgd.utils.models import plain_model
 
 
 @HOOKS.register_module()
@@ -81,5 +81,5 @@ class GuideHook(Hook):
 
 
 def _guided(runner: Runner) -> Optional[Guided]:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = plain_model(runner)
     return model if isinstance(model, Guided) else None
