@@ -277,12 +277,12 @@ def check_teacher(teacher: dict, count: int, dense: bool, store: Optional[Path])
             f'--dense compares places, and the teacher store in {str(store)!r} has none. Give another folder as '
             f'--store: a new store gets places.'
         )
+    built = build_teacher(teacher, '--teacher')
     require(
         count >= FEWEST or not lacks_statistics(teacher),
         f'The looks of the teacher are measured on a few hundred images, and on at least {FEWEST}; there are {count}. '
         f'Give more images, or leave --looks out.',
     )
-    built = build_teacher(teacher, '--teacher')
     if dense and not built.has_places:
         raise no_places(built.tower_name)
 
