@@ -5,7 +5,14 @@ model = dict(
     loss=dict(
         terms=[
             dict(bank='queue', student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
-            dict(bank='place_queue', on='places', student_temperature=0.05, teacher_temperature=0.01, self_logit=True),
+            dict(
+                bank='place_queue',
+                on='places',
+                weight=2.0,
+                student_temperature=0.05,
+                teacher_temperature=0.01,
+                self_logit=True,
+            ),
         ]
     ),
 )
