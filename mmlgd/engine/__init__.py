@@ -17,10 +17,11 @@ from .numerics import (
     GuideHook,
     NonFiniteError,
 )
-from .reports import BadImagesHook, CurvesHook, ProgressHook, SummaryHook
+from .reports import AnswersHook, BadImagesHook, CurvesHook, ProgressHook, SummaryHook
 
 __all__ = [
     'AnnotationCheckHook',
+    'AnswersHook',
     'BadImagesHook',
     'BankHealthHook',
     'CurvesHook',

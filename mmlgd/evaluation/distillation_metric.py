@@ -8,6 +8,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from mmlgd.errors import ConfigError
+from mmlgd.models.zero_shot import effective_number
 from mmlgd.registry import METRICS
 
 from .probes import leave_one_out_accuracy
@@ -37,6 +38,8 @@ class DistillationMetric(BaseMetric):
         collect_device (str): Device on which mmengine gathers the results of several ranks, ``'cpu'`` or ``'gpu'``.
             Defaults to ``'cpu'``.
         prefix (str, optional): Prefix of the names in the log. Defaults to ``'distillation'``.
+        teacher (bool): Compare with the teacher. If not, only ``effective_classes`` and ``leave_one_out_knn`` are left:
+            so it is in a run from a teacher store, which has no teacher for other images. Defaults to True.
 
     Raises:
         ValueError: ``k`` is negative, or ``temperature`` is not positive. During evaluation: the samples have no
@@ -49,11 +52,17 @@ class DistillationMetric(BaseMetric):
     default_prefix = 'distillation'
 
     def __init__(
-        self, k: int = 20, temperature: float = 0.07, collect_device: str = 'cpu', prefix: Optional[str] = None
+        self,
+        k: int = 20,
+        temperature: float = 0.07,
+        collect_device: str = 'cpu',
+        prefix: Optional[str] = None,
+        teacher: bool = True,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
         if k < 0 or temperature <= 0:
             raise ConfigError(f'Expected k >= 0 and a positive temperature, got k={k} and temperature={temperature}.')
+        self.teacher = teacher
         self.k = k
         self.temperature = temperature
 
@@ -64,19 +73,18 @@ class DistillationMetric(BaseMetric):
             data_batch (Any): Not used.
             data_samples (Sequence[dict]): Predictions from :meth:`mmlgd.LGD.predict`, as dicts.
         """
+        needed = ('embedding', 'teacher') if self.teacher else ('embedding',)
         for sample in data_samples:
-            if 'embedding' not in sample or 'teacher' not in sample:
+            if any(key not in sample for key in needed):
                 raise ConfigError(
                     f'DistillationMetric compares student and teacher, but a sample holds only {sorted(sample)}. It '
-                    f'needs mmlgd.LGD with predict_teacher=True: set that, or remove the metric from the evaluator.'
+                    f'needs mmlgd.LGD with predict_teacher=True: set that, or teacher=False in the metric, or remove '
+                    f'the metric from the evaluator.'
                 )
-            teacher = sample['teacher']
-            result = dict(
-                student=int(sample['pred_label']),
-                teacher=int(teacher['pred_label']),
-                cosine=float(sample['embedding'] @ teacher['embedding']),
-                num_classes=len(sample['pred_score']),
-            )
+            result = dict(student=int(sample['pred_label']), num_classes=len(sample['pred_score']))
+            if self.teacher:
+                result['teacher'] = int(sample['teacher']['pred_label'])
+                result['cosine'] = float(sample['embedding'] @ sample['teacher']['embedding'])
             if self.k and 'gt_label' in sample:
                 # Keep only these embeddings: 50,000 images in 1024 dimensions take 200 MB.
                 result.update(embedding=sample['embedding'].to('cpu', copy=True), label=int(sample['gt_label']))
@@ -91,14 +99,16 @@ class DistillationMetric(BaseMetric):
         Returns:
             Dict[str, float]: As above, without the prefix.
         """
-        student, teacher = (torch.tensor([r[key] for r in results]) for key in ('student', 'teacher'))
         num_classes = results[0]['num_classes']
-        metrics = dict(
-            agreement=100 * (student == teacher).double().mean().item(),
-            cosine=sum(r['cosine'] for r in results) / len(results),
-            effective_classes=effective_classes(student, num_classes),
-            teacher_effective_classes=effective_classes(teacher, num_classes),
-        )
+        student = torch.tensor([r['student'] for r in results])
+        metrics = dict(effective_classes=effective_classes(student, num_classes))
+        if self.teacher:
+            teacher = torch.tensor([r['teacher'] for r in results])
+            metrics.update(
+                agreement=100 * (student == teacher).double().mean().item(),
+                cosine=sum(r['cosine'] for r in results) / len(results),
+                teacher_effective_classes=effective_classes(teacher, num_classes),
+            )
         labelled = [r for r in results if 'label' in r]
         if len(labelled) > 1:
             metrics['leave_one_out_knn'] = leave_one_out_accuracy(
@@ -124,5 +134,4 @@ def effective_classes(labels: Tensor, num_classes: int) -> float:
         >>> round(effective_classes(torch.tensor([0, 0, 1, 1]), num_classes=3), 3)
         2.0
     """
-    share = torch.bincount(labels, minlength=num_classes).double() / len(labels)
-    return torch.special.entr(share).sum().exp().item()
+    return effective_number(torch.bincount(labels, minlength=num_classes))

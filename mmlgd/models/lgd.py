@@ -76,6 +76,10 @@ class LGD(BaseSelfSupervisor):
             ``mmlgd.PretrainDataPreprocessor`` with ImageNet's mean and std and RGB order.
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
+    Attributes:
+        compared (Tuple[Tensor, Tensor], optional): What student and teacher said about the images of the latest step,
+            (N, D) unit rows without gradient, for hooks that report. None before the first step.
+
     Raises:
         ConfigError: The neck's ``out_channels`` contradicts the teacher's dimension, a term reads a bank that the model
             lacks, or no term reads a queue; a term compares places or looks that student or teacher do not have, or no
@@ -147,6 +151,7 @@ class LGD(BaseSelfSupervisor):
         compile_module(self.backbone, "the student's backbone", compile)
         compile_module(self.neck, "the student's neck", compile)
         self._unregistered = (teacher,)  # nn.Module does not register what is in a tuple
+        self.compared: Optional[tuple[Tensor, Tensor]] = None
 
     @property
     def teacher(self) -> BaseTeacher:
@@ -226,6 +231,7 @@ class LGD(BaseSelfSupervisor):
         losses = self.criterion(s, t, {name: bank.rows() for name, bank in banks.items()})
         for name, bank in banks.items():
             bank.update(t.drawn_places() if name == 'place_queue' else t.image, self.textual_bank.bank)
+        self.compared = s.image.detach(), t.image
         return losses
 
     def _learned(self, inputs: Tensor) -> Embedded:

@@ -31,3 +31,19 @@ def set_scores(data_samples: list[DataSample], scores: Tensor) -> None:
     """Write (N, K) scores and their arg max into N samples."""
     for sample, score in zip(data_samples, scores):
         sample.set_pred_score(score).set_pred_label(score.argmax())
+
+
+def effective_number(counts: Tensor) -> float:
+    r"""Compute how many answers are in use, :math:`\exp H(p)`, with p the share of each answer.
+
+    Args:
+        counts (Tensor): (K,), how often each answer was given; at least one was.
+
+    Returns:
+        float: From 1 (always the same answer) to K (all equally often).
+
+    Examples:
+        >>> round(effective_number(torch.tensor([2, 2, 0])), 3)
+        2.0
+    """
+    return torch.special.entr(counts.double() / counts.sum()).sum().exp().item()

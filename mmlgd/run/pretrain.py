@@ -23,6 +23,7 @@ from .inputs import (
 )
 from .recipes import FIRST_RUN, LONG, Plan, check_recipe, has_conse, plan_run, recipe_settings
 from .students import NAMED, student_settings
+from .watched import evaluation_settings, reason
 from .written import config_text, read_text, write_config
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
@@ -55,6 +56,7 @@ def pretrain(
     *,
     images: Path,
     names: Union[list[str], str, Path, dict],
+    val: Optional[Path] = None,
     student: str = 'resnet18',
     teacher: str = 'RN50:openai',
     looks: Optional[str] = None,
@@ -90,6 +92,9 @@ def pretrain(
             coco, lvis-v1, cityscapes, ade20k, coco-stuff; in1k+phrasings and others have several phrasings of a
             class. The command joins several of them. In Python, a list holds the names themselves, and
             dict(union=[...]) joins.
+        val (Path, optional): Folder of other images, for an evaluation about ten times in the run. With a class folder
+            for each name, in their order, the log has the zero-shot accuracies of student and teacher; without, how far
+            they agree. Defaults to None: no evaluation; the log has the agreement on the images of training.
         student (str): The backbone to train: resnet18, mobilenetv2, timm:NAME or mmpretrain:NAME; --list-students
             shows all. Defaults to resnet18.
         teacher (str): MODEL[:TAG[:FILE]], an open_clip model and its tag, or the tag and a file of its weights;
@@ -143,6 +148,8 @@ def pretrain(
         >>> result = mmlgd.pretrain(images='photos', names=['cat', 'dog'], teacher='conse')  # doctest: +SKIP
         >>> backbone = mmlgd.get_student(result.checkpoint)  # doctest: +SKIP
     """
+    from mmlgd.text import counted, load_vocabulary
+
     images, store = path_of(images), None if store is None else path_of(store)
     check_recipe(recipe)
     numbers = dict(epochs=epochs, batch_size=batch_size, size=size, workers=workers, gpus=gpus)
@@ -160,6 +167,10 @@ def pretrain(
     backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # None: the base's own
     workers = min(8, _cores()) if workers is None else workers
     settings = recipe_settings(plan, teacher_config, vocabulary, backbone, dataset, workers, seed)
+    class_names = load_vocabulary(vocabulary)
+    plan.reasons.insert(0, counted(class_names))
+    if val is not None:
+        _watch(settings, plan, path_of(val), images, class_names, workers)
     text = config_text(plan.base, settings, cfg_options or {})
     if dense or 'looks' in teacher_config:
         check_teacher(read_text(text)['model']['teacher'], plan.images, dense, store)
@@ -179,6 +190,17 @@ def pretrain(
     if not dry_run:
         result.checkpoint, result.figures = _last_checkpoint(work_dir), _last_figures(work_dir)
     return result
+
+
+def _watch(settings: dict, plan: Plan, val: Path, images: Path, names: list[str], workers: int) -> None:
+    """Add an evaluation to the settings, and its reason to the plan."""
+    watched = evaluation_settings(val, images, names, plan.epochs, plan.batch_size, workers)
+    watched['val_dataloader']['dataset'].update(
+        {key: value for key, value in settings['train_dataloader']['dataset'].items() if 'bad_images' in key}
+    )
+    plan.reasons.append(reason(watched, val, names))
+    settings['train_cfg'].update(watched.pop('train_cfg'))
+    settings.update(watched)
 
 
 def commands_of(

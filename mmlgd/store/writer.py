@@ -13,7 +13,7 @@ import torch
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
@@ -32,6 +32,7 @@ from mmlgd.utils.building import build_part
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.validation import require
 
 from .asked_places import check_places, kept_places
 from .description import StoreError
@@ -166,7 +167,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     """Make a config train from a teacher store, in place; its teacher is used only for names that the store lacks.
 
     The data loader replays the store's views, one of each image in each epoch, with their embeddings. The evaluation
-    omits the teacher's accuracy, because only this would need the teacher.
+    keeps the figures of the student and omits the teacher's, which alone would need the teacher; the log says so.
 
     Args:
         cfg (Config): Of LGD pre-training.
@@ -216,13 +217,32 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     for phase in ('val', 'test'):
         metrics = cfg.get(f'{phase}_evaluator') or []
         metrics = [metrics] if isinstance(metrics, dict) else metrics
-        cfg[f'{phase}_evaluator'] = [metric for metric in metrics if not _asks_teacher(metric)]
+        cfg[f'{phase}_evaluator'] = [_without_teacher(m) for m in metrics if 'teacher' not in m.get('task_metrics', {})]
         if not cfg[f'{phase}_evaluator']:  # mmengine wants all three or none
             cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
+    _tell_what_is_missing(cfg)
 
 
-def _asks_teacher(metric: dict) -> bool:
-    return 'teacher' in metric.get('task_metrics', {}) or metric['type'].split('.')[-1] == 'DistillationMetric'
+def _without_teacher(metric: dict) -> dict:
+    return dict(metric, teacher=False) if metric['type'].split('.')[-1] == 'DistillationMetric' else metric
+
+
+def _tell_what_is_missing(cfg: Config) -> None:
+    """Say that the evaluation lacks the teacher, and refuse to choose the best checkpoint by it."""
+    best = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    of_teacher = ('distillation/agreement', 'distillation/cosine', 'distillation/teacher_effective_classes')
+    require(
+        best.get('save_best') not in of_teacher,
+        f'default_hooks.checkpoint.save_best is {best.get("save_best")!r}, but with a teacher store no teacher sees '
+        f'the evaluation images. Leave save_best out, choose another metric, or train without the store.',
+    )
+    if cfg.get('val_evaluator'):
+        print_log(
+            'With a teacher store, the evaluation has the figures of the student alone: no teacher sees its images. '
+            'The log has the agreement with the teacher on the images of training; `mmlgd evaluate --teacher` asks the '
+            'teacher afterwards.',
+            'current',
+        )
 
 
 def _refuse_looks(loss: nn.Module) -> None:

@@ -4,12 +4,13 @@ from .embedding import embed_class_names, keep_embeddings
 from .phrasings import joined, phrasings
 from .sets import list_vocabularies
 from .templates import DEFAULT_TEMPLATES, TemplateError, fill, load_templates
-from .vocabularies import VocabularyError, load_vocabulary
+from .vocabularies import VocabularyError, counted, load_vocabulary
 
 __all__ = [
     'DEFAULT_TEMPLATES',
     'TemplateError',
     'VocabularyError',
+    'counted',
     'embed_class_names',
     'fill',
     'joined',

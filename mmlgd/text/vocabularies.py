@@ -79,7 +79,7 @@ def _union(members: Union[list, tuple]) -> list[str]:
     owner: dict[str, int] = {}  # the class of a phrasing
     for name in (name for member in members for name in load_vocabulary(member)):
         words = phrasings(name)
-        known = sorted({owner[look(word)] for word in words if look(word) in owner})
+        known = sorted({owner[_key(word)] for word in words if _key(word) in owner})
         if len(known) > 1:
             one, other = (joined(classes[k]) for k in known[:2])
             raise VocabularyError(
@@ -89,8 +89,8 @@ def _union(members: Union[list, tuple]) -> list[str]:
         place = known[0] if known else len(classes)
         if not known:
             classes.append([])
-        classes[place] += [word for word in words if look(word) not in owner]
-        owner.update((look(word), place) for word in words)
+        classes[place] += [word for word in words if _key(word) not in owner]
+        owner.update((_key(word), place) for word in words)
     return _checked(map(joined, classes), 'the union')
 
 
@@ -104,7 +104,7 @@ def _mapping(vocabulary: dict) -> list[str]:
                 f'A vocabulary given as a dict is dict(union=[...]), or maps each name to a list of its other '
                 f"phrasings, as in {{'road': ['street', 'asphalt'], 'car': []}}; got {brief({name: others})}."
             )
-        names.append(joined([name, *(one for one in others if look(one) != look(name))]))
+        names.append(joined([name, *(one for one in others if _key(one) != _key(name))]))
     return _checked(names, 'the mapping')
 
 
@@ -133,7 +133,27 @@ def _from_string(vocabulary: str) -> list[str]:
         raise VocabularyError(f'{shown(path)} is not UTF-8 text ({error}); save it as UTF-8.') from error
     while lines and not lines[-1].strip():
         lines.pop()
+    _refuse_other_formats(lines, shown(path))
     return _checked((line.split('\t')[-1] for line in lines), shown(path), unit='line')
+
+
+def _refuse_other_formats(lines: list[str], source: str) -> None:
+    """Refuse a file whose lines are not names: each of them would become a class without an error."""
+    start = lines[0].strip()[:1] if lines else ''
+    if start and start in '[{':
+        raise VocabularyError(
+            f'{source} is JSON or the like; a file of class names has one name a line. Write the names so, or read the '
+            f'file in Python and give the list.'
+        )
+    if len(lines) == 1 and re.search('[,;]', lines[0]):
+        raise VocabularyError(
+            f'{source} has a single line with several names, {lines[0].strip()[:80]!r}. Write one name a line.'
+        )
+
+
+def _key(name: str) -> str:
+    """Names that look the same are one name, and so are 'Cat' and 'cat': text towers read lower case."""
+    return look(name).casefold()
 
 
 def _checked(names, source: str, unit: str = 'name') -> list[str]:
@@ -159,7 +179,7 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
                 f"'sky{SEPARATOR}clouds', each of them once."
             )
         for phrasing in phrasings(stripped):
-            earlier = first_seen.setdefault(look(phrasing), position)
+            earlier = first_seen.setdefault(_key(phrasing), position)
             if earlier != position:
                 raise VocabularyError(
                     _repeated(phrasing, stripped, checked[earlier - 1], source, unit, earlier, position)
@@ -171,13 +191,33 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
 
 
 def _repeated(phrasing: str, name: str, other: str, source: str, unit: str, earlier: int, position: int) -> str:
-    if look(name) != look(other):
+    if _key(name) != _key(other):
         return (
             f'{source} has the phrasing {phrasing!r} in two classes: {unit} {earlier} is {other!r}, {unit} {position} '
             f'is {name!r}. It would pull their rows together: take it out of one of them.'
         )
     different = '' if name == other else ' (they look the same, but their characters differ)'
+    if look(name) != look(other):
+        different = f' (as {other!r}; text towers read lower case)'
     return (
         f'{source} holds {name!r} twice, as {unit} {earlier} and {position}{different}. Each class needs a different '
         f'name: remove or rename one.'
     )
+
+
+def counted(names: list[str], most: int = 8) -> str:
+    """Say what a vocabulary holds, for the first lines of a run.
+
+    Args:
+        names (List[str]): Class names.
+        most (int): How many to name. Defaults to 8.
+
+    Returns:
+        str: Their number and the first of them.
+
+    Examples:
+        >>> counted(['dress', 'hat', 'shoe'], most=2)
+        '3 names: dress, hat, ...'
+    """
+    first = ', '.join(shown(name) for name in names[:most])
+    return f'{len(names)} names: {first}{", ..." if len(names) > most else ""}'

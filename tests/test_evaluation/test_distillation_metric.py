@@ -53,6 +53,17 @@ def test_by_hand():
     assert 'distillation/leave_one_out_knn' not in metrics  # no labels
 
 
+def test_without_a_teacher_the_figures_of_the_student_stay():
+    student, teacher = embeddings()
+    whole = [sample(s, t, torch.eye(6), label=k % 2) for k, (s, t) in enumerate(zip(student, teacher))]
+    alone = [sample(s, t, torch.eye(6), label=k % 2) for k, (s, t) in enumerate(zip(student, teacher))]
+    for one in alone:
+        del one.teacher
+    told, left = evaluate(whole), evaluate(alone, teacher=False)
+    assert set(left) == {'distillation/effective_classes', 'distillation/leave_one_out_knn'}
+    assert all(told[key] == value for key, value in left.items())
+
+
 def test_a_student_that_is_its_teacher():
     _, teacher = embeddings()
     metrics = evaluate([sample(t, t, torch.eye(6)) for t in teacher])

@@ -106,11 +106,18 @@ def test_training_from_a_store_asks_no_teacher(cfg, store, tmp_path):
     runner.train()
     assert runner.iter == 3  # one view of each of 12 images, in batches of 4
     metrics = runner.val()
-    assert 'accuracy/top1' in metrics and not any('teacher' in key or 'agreement' in key for key in metrics)
+    assert {'accuracy/top1', 'distillation/effective_classes', 'distillation/leave_one_out_knn'} <= set(metrics)
+    assert not any('teacher' in key or 'agreement' in key for key in metrics)
+
+
+def test_the_best_checkpoint_cannot_be_that_of_a_teacher_who_is_not_there(cfg, store):
+    cfg.merge_from_dict({'default_hooks.checkpoint': dict(type='CheckpointHook', save_best='distillation/agreement')})
+    with pytest.raises(ConfigError, match='distillation/agreement.*no teacher sees'):
+        use_store(cfg, store.folder)
 
 
 def test_without_a_metric_that_works_without_teacher_nothing_is_evaluated(cfg, store):
-    cfg.val_evaluator = [dict(type='mmlgd.DistillationMetric')]
+    cfg.val_evaluator = [dict(type='mmpretrain.MultiTasksMetric', task_metrics=dict(teacher=[]))]
     use_store(cfg, store.folder)
     assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
     assert cfg.test_dataloader is not None

@@ -153,3 +153,32 @@ def test_a_file_without_end_is_refused(tmp_path):
     os.truncate(tmp_path / 'names.txt', 2**40)
     with pytest.raises(MMLGDError, match='names.txt cannot be read: it has 1099511627776 bytes'):
         load_vocabulary(str(tmp_path / 'names.txt'))
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('cat, dog, hat\n', "single line with several names, 'cat, dog, hat'. Write one name a line"),
+        ('cat;dog', 'single line with several names'),
+        ('["cat", "dog"]\n', 'is JSON.*one name a line'),
+        ('{\n "names": ["cat", "dog"]\n}\n', 'is JSON'),
+    ],
+)
+def test_a_file_of_another_format_is_refused(tmp_path, text, message):
+    (tmp_path / 'names.txt').write_text(text)
+    with pytest.raises(VocabularyError, match=message):
+        load_vocabulary(tmp_path / 'names.txt')
+
+
+def test_commas_within_names_stay(tmp_path):
+    (tmp_path / 'names.txt').write_text('tench, Tinca tinca\ngoldfish\n')
+    assert load_vocabulary(tmp_path / 'names.txt') == ['tench, Tinca tinca', 'goldfish']
+
+
+def test_case_makes_no_difference():
+    with pytest.raises(VocabularyError, match="holds 'cat' twice.*as 'Cat'; text towers read lower case"):
+        load_vocabulary(['Cat', 'dog', 'cat'])
+    with pytest.raises(VocabularyError, match="phrasing 'Road' in two classes"):
+        load_vocabulary(['road|street', 'Road|asphalt', 'sky'])
+    assert load_vocabulary(dict(union=[['Cat', 'dog'], ['cat', 'hat']])) == ['Cat', 'dog', 'hat']
+    assert load_vocabulary(dict(Road=['road', 'street'])) == ['Road|street']

@@ -26,6 +26,6 @@ default_hooks = dict(
     **{
         name: _base_.default_hooks[name]
         for name in _base_.default_hooks
-        if name not in ('vocabulary', 'finite', 'bank_health', 'progress', 'summary')
+        if name not in ('vocabulary', 'finite', 'answers', 'bank_health', 'progress', 'summary')
     },
 )

@@ -53,7 +53,12 @@ _PANELS = [
             ('distillation/leave_one_out_knn', 'student, leave-one-out k-NN', TEXT, '-'),
         ],
     ),
-    ('Agreement with the teacher, top-1 (%)', (0, 103), [('distillation/agreement', 'agreement', STUDENT, '-')]),
+    (
+        'Agreement with the teacher, top-1 (%)',
+        (0, 103),
+        [('distillation/agreement', 'evaluation', STUDENT, '-'), ('agreement', 'training', TEXT, '-')],
+    ),
+    ('Above the best loss over names (nats)', (0, None), [('names_excess', 'training', TEXT, '-')]),
     ('Cosine to the teacher', (None, None), [('distillation/cosine', 'cosine', STUDENT, '-')]),
     (
         'Effective number of classes',
@@ -61,6 +66,8 @@ _PANELS = [
         [
             ('distillation/effective_classes', 'student', STUDENT, '-'),
             ('distillation/teacher_effective_classes', 'teacher', TEACHER, '--'),
+            ('effective_classes', 'student, training', TEXT, '-'),
+            ('teacher_effective_classes', 'teacher, training', INK, '--'),
         ],
     ),
     (

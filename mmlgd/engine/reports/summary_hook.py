@@ -18,7 +18,7 @@ _SLOW = 0.3  # share of a step: above this, more workers help
 
 @HOOKS.register_module()
 class SummaryHook(Hook):
-    """End the log of a pre-training run with its time, its bad images, its checkpoint and the next commands.
+    """End the log of a pre-training run with what it learnt, its bad images, its checkpoint and the next commands.
 
     Examples:
         >>> default_hooks = dict(summary=dict(type='mmlgd.SummaryHook'))
@@ -43,12 +43,11 @@ class SummaryHook(Hook):
         """
         took = timedelta(seconds=round(time.monotonic() - self._started))
         wait = data_wait(runner)
-        bad = runner.message_hub.runtime_info.get('bad_images')
+        told = [runner.message_hub.runtime_info.get(what) for what in ('answers', 'bad_images')]
         lines = [
             f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is waiting for images.'
         ]
-        if bad:
-            lines.append(bad)
+        lines += [text for text in told if text]
         if wait > _SLOW:
             lines.append(
                 'Reading images is the bottleneck: increase train_dataloader.num_workers, or use augmentation on the '

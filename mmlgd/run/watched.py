@@ -1,0 +1,118 @@
+"""The evaluation of a pre-training while it runs: images outside the training set, with labels or without."""
+
+from pathlib import Path
+
+from mmlgd.errors import ConfigError, MissingFileError, shown
+
+# Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
+# them.
+
+_TIMES = 10  # evaluations of a run: a teacher may be slow
+
+
+def evaluation_settings(val: Path, images: Path, names: list[str], epochs: int, batch_size: int, workers: int) -> dict:
+    """Evaluate on the images of a folder, about ten times in a run.
+
+    With a class folder for each name, as in ``mmlgd evaluate``, the images have labels: the log has the zero-shot
+    accuracies of student and teacher. Without, it has how far the two agree.
+
+    Args:
+        val (Path): The folder: ``CLASS/*``, with one folder for each name in the order of the sorted folders; or any
+            images, which have no labels.
+        images (Path): The images of training.
+        names (List[str]): The K class names.
+        epochs (int): Number of epochs.
+        batch_size (int): Images per step.
+        workers (int): Processes that read images.
+
+    Returns:
+        dict: Settings that mmengine merges into a recipe.
+
+    Raises:
+        MissingFileError: The folder does not exist, or has no images.
+        ConfigError: One of the two folders is inside the other, or the class folders are the names in another order.
+    """
+    if not val.is_dir():
+        raise MissingFileError(f'--val expects a folder of images; there is no folder at {str(val)!r}.')
+    here, there = val.resolve(), images.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise ConfigError(
+            f'The evaluation images in {str(val)!r} and those of training in {str(images)!r} are not apart: one folder '
+            f'is in the other. Move the evaluation images out, or give other ones as --val.'
+        )
+    labelled = has_labels(val, names)
+    compared = [dict(type='mmlgd.DistillationMetric')]
+    if labelled:
+        accuracy = [dict(type='mmpretrain.Accuracy', topk=(1, 5) if len(names) > 5 else (1,))]
+        compared = [
+            *accuracy,
+            dict(type='mmpretrain.MultiTasksMetric', task_metrics=dict(teacher=accuracy)),
+            *compared,
+        ]
+    return dict(
+        val_dataloader=dict(
+            batch_size=batch_size,
+            num_workers=workers,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='mmlgd.default_collate'),
+            dataset=dict(type='mmlgd.Images', data_root=str(here), data_prefix='', with_label=labelled),
+        ),
+        val_evaluator=compared,
+        val_cfg=dict(),
+        train_cfg=dict(val_interval=max(1, epochs // _TIMES)),
+    )
+
+
+def has_labels(val: Path, names: list[str]) -> bool:
+    """Find out whether a folder has a class folder for each name.
+
+    Args:
+        val (Path): The folder.
+        names (List[str]): Class names.
+
+    Returns:
+        bool: Whether there are K folders with images, and none beside them.
+
+    Raises:
+        MissingFileError: There are no images.
+        ConfigError: The folders are the names, but in another order.
+    """
+    from mmlgd.datasets.folder import images_in
+    from mmlgd.text import phrasings
+    from mmlgd.utils.paths import IMAGE_SUFFIXES
+
+    parts = [Path(file).parts for file in images_in(val, IMAGE_SUFFIXES)]
+    if not parts:
+        raise MissingFileError(f'No file in {str(val)!r} or its sub-folders ends with {", ".join(IMAGE_SUFFIXES)}.')
+    folders = sorted({part[0] for part in parts if len(part) > 1})
+    if len(folders) != len(names) or any(len(part) == 1 for part in parts):
+        return False
+    first = [phrasings(name)[0] for name in names]
+    if folders != first and sorted(folders) == sorted(first):
+        k = next(k for k, (folder, name) in enumerate(zip(folders, first)) if folder != name)
+        raise ConfigError(
+            f'The class folders of {str(val)!r} are the class names in another order (folder {k} is '
+            f'{shown(folders[k])!r}, name {k} is {shown(names[k])!r}). Labels follow the sorted folders: sort the '
+            f'names in the same way.'
+        )
+    return True
+
+
+def reason(settings: dict, val: Path, names: list[str]) -> str:
+    """Say how a run is evaluated.
+
+    Args:
+        settings (dict): Of :func:`evaluation_settings`.
+        val (Path): The folder.
+        names (List[str]): Class names.
+
+    Returns:
+        str: A sentence to print.
+    """
+    every = settings['train_cfg']['val_interval']
+    if settings['val_dataloader']['dataset']['with_label']:
+        first = min(path.name for path in val.iterdir() if path.is_dir() and not path.name.startswith('.'))
+        how = f'with labels: class folder {shown(first)!r} is {shown(names[0])!r}, and so on in sorted order'
+    else:
+        how = f'without labels, which take a class folder for each of the {len(names)} names and no image beside them'
+    return f'Evaluation on {shown(val)} every {every} epoch(s), {how}.'

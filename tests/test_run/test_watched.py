@@ -1,0 +1,70 @@
+"""The evaluation of a pre-training while it runs."""
+
+import pytest
+
+from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.run.watched import evaluation_settings, reason
+
+NAMES = ['cat', 'dog|hound', 'tree']
+
+
+def folder(root, *files):
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return root
+
+
+def settings(val, tmp_path, epochs=40):
+    return evaluation_settings(val, tmp_path / 'images', NAMES, epochs, batch_size=16, workers=2)
+
+
+def metrics(found):
+    return [metric['type'].split('.')[1] for metric in found['val_evaluator']]
+
+
+@pytest.mark.parametrize('folders', [('cat', 'dog', 'tree'), ('n1', 'n2', 'n3')])
+def test_a_class_folder_for_each_name_gives_labels(tmp_path, folders):
+    val = folder(tmp_path / 'val', *(f'{name}/1.jpg' for name in folders))
+    found = settings(val, tmp_path)
+    assert found['val_dataloader']['dataset']['with_label']
+    assert metrics(found) == ['Accuracy', 'MultiTasksMetric', 'DistillationMetric']
+    assert f"class folder '{folders[0]}' is 'cat'" in reason(found, val, NAMES)
+
+
+@pytest.mark.parametrize(
+    'files', [('1.jpg', '2.png'), ('cat/1.jpg', 'dog/1.jpg'), ('a/1.jpg', 'b/1.jpg', 'c/1.jpg', '1.jpg')]
+)
+def test_other_folders_have_none(tmp_path, files):
+    val = folder(tmp_path / 'val', *files)
+    found = settings(val, tmp_path)
+    assert not found['val_dataloader']['dataset']['with_label'] and metrics(found) == ['DistillationMetric']
+    assert 'without labels, which take a class folder for each of the 3 names' in reason(found, val, NAMES)
+
+
+def test_a_run_has_about_ten_evaluations(tmp_path):
+    val = folder(tmp_path / 'val', '1.jpg')
+    assert [settings(val, tmp_path, epochs)['train_cfg']['val_interval'] for epochs in (1, 9, 10, 200)] == [1, 1, 1, 20]
+
+
+@pytest.mark.parametrize(
+    'place, files, error, message',
+    [
+        ('nowhere', [], MissingFileError, 'no folder at'),
+        ('val', ['notes.txt'], MissingFileError, 'ends with'),
+        ('images', ['1.jpg'], ConfigError, 'not apart'),
+        ('images/val', ['1.jpg'], ConfigError, 'not apart'),
+        ('.', ['1.jpg'], ConfigError, 'not apart'),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(tmp_path, place, files, error, message):
+    (tmp_path / 'images').mkdir()
+    folder(tmp_path / place, *files)
+    with pytest.raises(error, match=message):
+        settings(tmp_path / place, tmp_path)
+
+
+def test_folders_in_another_order_than_the_names_are_refused(tmp_path):
+    val = folder(tmp_path / 'val', 'cat/1.jpg', 'dog/1.jpg', 'tree/1.jpg')
+    with pytest.raises(ConfigError, match="another order .folder 0 is 'cat', name 0 is 'tree'"):
+        evaluation_settings(val, tmp_path / 'images', ['tree', 'dog', 'cat'], 10, 16, 0)
