@@ -39,6 +39,7 @@ _PLACES = {
     'VisualSemanticsBank': 'models',
     'ZeroShotInferencer': 'student',
     'ZeroShotSegmentor': 'student',
+    'ask_teacher': 'run.asking',
     'compare': 'studies',
     'draw_banks': 'figures',
     'draw_map': 'figures',

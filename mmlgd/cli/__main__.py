@@ -8,6 +8,7 @@ import click
 # For each verb, the module of its command and the first line of its help, so that listing verbs needs no import.
 VERBS = {
     'names': ('mmlgd.cli.names', 'Show how a teacher understands class names.'),
+    'teacher': ('mmlgd.cli.teacher', 'Show what a teacher answers for your images, before a training.'),
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
     'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
     'test': ('mmlgd.cli.test', 'Evaluate a checkpoint on the test set of a config.'),

@@ -9,6 +9,7 @@ from typing import Optional, Union
 from mmlgd.utils.files import require_writable, write_whole
 from mmlgd.utils.validation import require, whole
 
+from .answering import embed_images
 from .inputs import teacher_settings, vocabulary_of
 from .recipes import has_conse
 
@@ -121,7 +122,7 @@ def report_names(
     found = confusable(bank)
     looked = dict(answers={})
     if sources:
-        nearest = _nearest(built, bank, sources)
+        nearest = (embed_images(built, sources)[1] @ bank.T).argmax(dim=1)
         counts = nearest.bincount(minlength=len(names)).tolist()
         looked = dict(
             images=len(nearest),
@@ -160,24 +161,3 @@ def _cuts(teacher, told: list[str], templates: list[str]) -> dict:
         cut_off=[phrasing for phrasing, count in zip(told, counts) if count > most],
         in_pieces={word: count - frame for word, count in zip(words, lengths) if count - frame > 1},
     )
-
-
-def _nearest(teacher, bank, sources: list):
-    """Find the name that is nearest to each readable image, by the teacher."""
-    import torch
-    from mmengine.device import get_device
-
-    from mmlgd.models.zero_shot import IMAGENET_RGB
-    from mmlgd.student.image_size import resized
-    from mmlgd.student.images import batches, preparation
-    from mmlgd.utils.building import build_part
-
-    preprocessor = build_part(IMAGENET_RGB, 'model.data_preprocessor').to(get_device())
-    teacher.expect_pixels_of(preprocessor)
-    teacher.to(get_device())
-    found = []
-    for batch in batches(sources, preparation(resized(teacher.image_size)), batch_size=64, skip=True):
-        embeddings = teacher.encode_image(preprocessor(batch, False)['inputs'])
-        found.append((embeddings.cpu() @ bank.T).argmax(dim=1))
-    require(bool(found), f'None of the {len(sources)} images can be read; the warnings say why.')
-    return torch.cat(found)

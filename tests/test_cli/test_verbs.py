@@ -124,7 +124,7 @@ def test_a_list_of_verbs_cuts_no_line(arguments):
 
 
 def test_every_verb_is_a_function_as_the_help_says():
-    functions = dict(store='store_teacher', names='report_names', show='draw_map')
+    functions = dict(store='store_teacher', names='report_names', teacher='ask_teacher', show='draw_map')
     for name in {*VERBS} - {'doctor'}:
         assert callable(getattr(mmlgd, functions.get(name, name)))
 

@@ -56,7 +56,7 @@ class TeacherCheckHook(Hook):
             f'answer is always the same). Its most frequent answer is {shown(names[most])!r}, for '
             f'{100 * count / len(t):.0f} % of them.'
         )
-        if math.log(told) < _ENOUGH * math.log(min(len(names), len(t))):
+        if tells_few(told, len(names), len(t)):
             runner.logger.warning(
                 f'{text} This is little: names will hardly teach the student anything here, and its zero-shot answers '
                 f'will stay near chance. This helps: images cropped to the objects, or a larger --size, if the objects '
@@ -87,6 +87,24 @@ def names_told_apart(scores: Tensor) -> float:
     of_mean = torch.special.entr(scores.mean(dim=0)).sum()
     mean_of = torch.special.entr(scores).sum(dim=1).mean()
     return (of_mean - mean_of).clamp(min=0).exp().item()
+
+
+def tells_few(told: float, names: int, images: int) -> bool:
+    """Decide whether a teacher tells so few names apart that a student can hardly learn them.
+
+    Args:
+        told (float): Of :func:`names_told_apart`.
+        names (int): K.
+        images (int): N.
+
+    Returns:
+        bool: Whether it has less than 0.45 of the largest possible information.
+
+    Examples:
+        >>> tells_few(1.1, names=3, images=128), tells_few(3.6, names=10, images=128)
+        (True, False)
+    """
+    return math.log(told) < _ENOUGH * math.log(min(names, images))
 
 
 def _sample(loader) -> list[dict]:

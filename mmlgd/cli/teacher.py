@@ -1,0 +1,42 @@
+"""``mmlgd teacher``: what a teacher answers for images."""
+
+import click
+from mmengine.logging import MMLogger
+
+from mmlgd.errors import shown
+from mmlgd.run.asking import TeacherReport, ask_teacher
+
+from .verbs import verb
+
+_LINES = 30  # of the table; answers.json has all
+
+
+def show(report: TeacherReport) -> None:
+    """Print the answers, the most frequent first."""
+    labelled = report.accuracy is not None
+    click.echo(f'The teacher {report.teacher} on {report.images} images, in {report.seconds:.0f} s')
+    click.echo(f'It tells {report.told_apart:.1f} of {len(report.names)} names apart on them.')
+    if labelled:
+        click.echo(f'It is right on {report.accuracy:.1f} % of them, by their class folders.')
+    click.echo(f'\n{"images":>7}  {"right":>6}  name' if labelled else f'\n{"images":>7}  name')
+    for name, count in sorted(report.answers.items(), key=lambda one: -one[1])[:_LINES]:
+        right = f'{report.right[name]:5.0f} %  ' if name in report.right else ' ' * 9 if labelled else ''
+        click.echo(f'{count:7}  {right}{shown(name)}')
+    if len(report.names) > _LINES:
+        click.echo(f'    ... and {len(report.names) - _LINES} more')
+    if report.rare:
+        rare = ', '.join(map(shown, report.rare[:_LINES]))
+        more = f', and {len(report.rare) - _LINES} more' if len(report.rare) > _LINES else ''
+        click.echo(f'\nNearly never nearest ({len(report.rare)}): {rare}{more}')
+    if report.is_few:
+        click.echo(
+            '\nThis is little: names will hardly teach a student anything here. This helps: images cropped to the '
+            'objects, or a larger --size, if the objects are small; names of what the images show, and no '
+            'near-synonyms; another teacher.'
+        )
+    click.echo(f'\nIn {shown(report.out)}: examples.png and unsure.png, and answers.json with all of it.')
+
+
+teacher = verb(ask_teacher, show)
+
+MMLogger.get_current_instance().setLevel('WARNING')  # its lines would be among the results
