@@ -32,7 +32,7 @@ def test_the_demo_student_names_images_that_it_has_not_seen():
     (model,) = (model for model in PUBLISHED if model['Name'] == 'lgd_resnet18-tiny_demo')
     inferencer = mmlgd.ZeroShotInferencer(ROOT / model['Weights'], device='cpu')
     assert tuple(inferencer.classes) == DEMO_CLASSES
-    images, labels, _ = zip(*(render_object(0, 'val', index) for index in range(100)))
+    images, labels, *_ = zip(*(render_object(0, 'val', index) for index in range(100)))
     results = inferencer([np.ascontiguousarray(image[..., ::-1]) for image in images])  # to BGR
     right = np.mean([result['pred_label'] == label for result, label in zip(results, labels)])
     assert right > 0.9  # 95.8 % of all 500

@@ -2,22 +2,30 @@
 # tools/demo trains, without labels, in about two minutes on two CPU cores.
 _base_ = [
     '../_base_/models/lgd_resnet18.py',
+    '../_base_/dense.py',
     '../_base_/datasets/images.py',
     '../_base_/datasets/zero_shot_imagenet.py',
     '../_base_/schedules/sgd_coslr_200e.py',
     '../_base_/default_runtime.py',
+    '_base_/world.py',
 ]
 
-# The folder where tools/demo renders the world (--work-dir changes it). A None below stands for these.
-data_root = 'work_dirs/demo/world'
-names = 'names.txt'  # in data_root
+# A None below stands for these names, and for `data_root` of the world. Without the ground, each place would have to be
+# an object.
+names = (*_base_.things, 'ground')
 
-# Temperatures, weight and momentum are the published ones.
+# Dense LGD. Temperatures, weights and momentum are those of the other configs.
 model = dict(
     compile=False,  # compiling would take as long as the demo
-    backbone=dict(base_channels=16, stem_channels=16),
-    teacher=dict(_delete_=True, type='mmlgd.OpenCLIPTeacher', model='local-dir:work_dirs/demo/teacher'),
+    # Places of 16 pixels, 4 x 4 in an image: with the usual 32, an object would be one place.
+    backbone=dict(base_channels=16, stem_channels=16, out_indices=(2, 3)),
+    places=dict(stages=[0, 1]),
+    teacher=dict(
+        _delete_=True, type='mmlgd.OpenCLIPTeacher', model='local-dir:work_dirs/demo/teacher', places_stride=16
+    ),
     text=dict(vocabulary=None, templates=['a {}', 'a photo of a {}']),
+    place_queue=dict(type='mmlgd.QueueBank', size=1024),  # two steps, which saves time
+    loss=_base_.dense.loss,
 )
 
 # The images are rendered at 64 px with random size, place and colour; a light crop and a flip are enough.

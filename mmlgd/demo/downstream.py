@@ -1,4 +1,6 @@
-"""Downstream tasks: a detector and a segmentor on the demo world's scenes, from random weights and from the student."""
+"""Downstream tasks on the demo world's scenes: a detector and a segmentor from random weights and from the student, and
+segmentation by names without any training.
+"""
 
 import io
 from contextlib import redirect_stdout
@@ -11,15 +13,17 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmlgd.datasets.variables import fill_in
+from mmlgd.run.testing import test_config
 from mmlgd.utils.paths import place_of
 
+STUDENT = 'student/epoch_10.pth'
 METRICS = dict(detector='coco/bbox_mAP', segmentor='mIoU')
 SHOWN = 6  # evaluation scenes in the figure
 CONFIDENT = 0.3  # boxes below this score are not drawn
 
 
 class Outcome(NamedTuple):
-    """The result of one fine-tuning.
+    """The result of one task.
 
     Attributes:
         metric (float): COCO's box AP, or mIoU, in per cent.
@@ -55,7 +59,7 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
     if start == 'random':
         cfg.model.backbone.init_cfg = None
     else:
-        cfg.model.backbone.init_cfg.checkpoint = str(root / 'student/epoch_10.pth')
+        cfg.model.backbone.init_cfg.checkpoint = str(root / STUDENT)
     with redirect_stdout(io.StringIO()):  # COCO's evaluation prints its own tables
         runner = Runner.from_cfg(cfg)
         runner.train()
@@ -63,13 +67,37 @@ def fine_tune(task: str, start: str, root: Path, seed: int) -> Outcome:
     # mmdet logs nothing if nothing was detected. Its AP is in 0..1, mmseg's mIoU in per cent.
     metric = history.current() * (100 if task == 'detector' else 1) if history else 0.0
     print(f'  {task} from {start}: {METRICS[task]} {metric:.1f} %', flush=True)
-    return Outcome(float(metric), *_look(runner, _boxes if task == 'detector' else _mask))
+    read = _boxes if task == 'detector' else _mask
+    return Outcome(float(metric), *_look(runner.model, runner.val_dataloader.dataset, read))
+
+
+def segment_by_names(scored: str, root: Path) -> Outcome:
+    """Segment the demo world's scenes by names, without a mask in training.
+
+    Args:
+        scored (str): ``'student'``, or ``'teacher'`` for the places of its teacher.
+        root (Path): The demo's folder.
+
+    Returns:
+        Outcome: Its mIoU, and its predictions on some scenes.
+    """
+    options = {
+        'data_root': str(root / 'world'),
+        'model.scored': scored,
+        'model.teacher_options.model': f'local-dir:{root}/teacher',
+    }
+    config = place_of('configs') / 'demo/names_resnet18-tiny_demo.py'
+    cfg = test_config(config, root / STUDENT, work_dir=root / f'names_{scored}', cfg_options=options)
+    cfg.log_level = 'ERROR'
+    runner = Runner.from_cfg(cfg)
+    metric = runner.test()['mIoU']
+    print(f'  {scored} by names: mIoU {metric:.1f} %', flush=True)
+    return Outcome(float(metric), *_look(runner.model, runner.test_dataloader.dataset, _mask))
 
 
 @torch.no_grad()
-def _look(runner: Runner, read) -> tuple[list, list, list]:
-    model = runner.model.eval()
-    dataset = runner.val_dataloader.dataset
+def _look(model: torch.nn.Module, dataset, read) -> tuple[list, list, list]:
+    model.eval()
     images, truth, predicted = [], [], []
     for i in range(min(SHOWN, len(dataset))):
         data = dataset[i]

@@ -12,7 +12,9 @@ from mmlgd.utils.style import FAINT, INK, RIGHT, STUDENT, TEACHER, TEXT, WRONG
 from .images import DEMO_CLASSES
 
 
-def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.ndarray, top1: list, teacher: float):
+def draw_losses(
+    file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.ndarray, top1: list, teacher: float, chance: float
+):
     """Draw both losses over the epochs, and the student's zero-shot accuracy compared with the teacher's.
 
     Args:
@@ -22,6 +24,7 @@ def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.n
         textual (np.ndarray): (S,) ``loss_textual``.
         top1 (list): Zero-shot top-1 in per cent, before training and after each epoch.
         teacher (float): The teacher's top-1 in per cent.
+        chance (float): Top-1 of guessing, in per cent.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.1))
     for values, color, label in (
@@ -33,7 +36,6 @@ def draw_losses(file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.n
     left.set(title='Distillation losses', xlabel='epoch', xlim=(0, max(steps)), ylim=(0, None))
     left.legend(loc='upper right')
 
-    chance = 10.0
     right.axhline(teacher, color=TEACHER, lw=2, ls=(0, (6, 3)))
     right.axhline(chance, color=FAINT, lw=1.4, ls=(0, (1, 2)))
     right.plot(range(len(top1)), top1, color=STUDENT, lw=2.4, marker='o', ms=4.5, clip_on=False)
@@ -63,11 +65,11 @@ def draw_predictions(file: Path, images, labels, names: list, student: np.ndarra
         file (Path): The PNG.
         images (np.ndarray): (N, H, W, 3) bytes, RGB.
         labels (np.ndarray): (N,) true classes.
-        names (list): K class names.
+        names (list): K names, first those of the classes.
         student (np.ndarray): (N, K) scores, rows sum to 1.
         teacher (np.ndarray): (N, K), the teacher's scores.
     """
-    columns = len(names)
+    columns = labels.max() + 1
     shown = np.concatenate([np.flatnonzero(labels == k)[:2] for k in range(columns)])
     shown = np.concatenate([shown[0::2], shown[1::2]])  # one class per column
     mistakes = np.flatnonzero(student.argmax(1) != labels)
@@ -99,9 +101,9 @@ def draw_similarity(file: Path, names: list, student: np.ndarray, teacher: np.nd
 
     Args:
         file (Path): The PNG.
-        names (list): K class names.
-        student (np.ndarray): (K, K) cosines, a row for each true class.
-        teacher (np.ndarray): (K, K), the teacher's cosines.
+        names (list): K names, first those of the C true classes.
+        student (np.ndarray): (C, K) cosines, a row for each true class.
+        teacher (np.ndarray): (C, K), the teacher's cosines.
     """
     figure, axes = plt.subplots(1, 2, figsize=(12.6, 5.6), sharey=True, layout='constrained')
     low, high = min(student.min(), teacher.min()), max(student.max(), teacher.max())
@@ -109,7 +111,7 @@ def draw_similarity(file: Path, names: list, student: np.ndarray, teacher: np.nd
     for axis, values, title in zip(axes, (student, teacher), ('Student, after distillation', 'Teacher')):
         image = axis.imshow(values, cmap='viridis', vmin=low, vmax=high)
         axis.set_xticks(range(len(names)), names, rotation=40, ha='right', rotation_mode='anchor')
-        axis.set_yticks(range(len(names)), names)
+        axis.set_yticks(range(len(values)), names[: len(values)])
         axis.set(title=title, xlabel='row of the text bank')
         axis.grid(False)
         axis.tick_params(length=0)
@@ -153,7 +155,8 @@ def draw_detections(file: Path, random, lgd):
                 annotation_clip=False,
             )
 
-    _draw_starts(file, draw, random, lgd, 'box AP', 'Green: right class, half overlap or more')
+    figure = _draw_rows(draw, random, _starts(random, lgd, 'box AP'), 'Green: right class, half overlap or more')
+    _save(figure, file)
 
 
 def draw_segmentations(file: Path, random, lgd):
@@ -164,15 +167,48 @@ def draw_segmentations(file: Path, random, lgd):
         random (Outcome): The segmentor from a random backbone.
         lgd (Outcome): The segmentor from the student.
     """
+    _draw_masks(file, random, _starts(random, lgd, 'mIoU'))
+
+
+def draw_names(file: Path, teacher, student):
+    """Draw scenes, their true masks, and the masks by names of teacher and student.
+
+    Args:
+        file (Path): The PNG.
+        teacher (Outcome): Segmentation by the teacher's places.
+        student (Outcome): Segmentation by the student's places.
+    """
+    rows = [
+        ('scenes', [None] * len(student.images), INK),
+        ('true masks', student.truth, INK),
+        (f'teacher, by names: mIoU {teacher.metric:.1f} %', teacher.predicted, TEACHER),
+        (f'student, by names, without one mask in training: mIoU {student.metric:.1f} %', student.predicted, STUDENT),
+    ]
+    _draw_masks(file, student, rows)
+
+
+def _starts(random, lgd, metric):
+    """List the rows of a task: truth, from random weights, and from the student."""
+    return [
+        ('ground truth', random.truth, INK),
+        (f'from a random backbone: {metric} {random.metric:.1f} %', random.predicted, INK),
+        (f'from the distilled student: {metric} {lgd.metric:.1f} %', lgd.predicted, STUDENT),
+    ]
+
+
+def _draw_masks(file, outcome, rows):
     palette = [*plt.cm.tab10.colors[:7], (0.13, 0.13, 0.2), *plt.cm.tab10.colors[8:]]  # no grey, which is the ground
     colors = 255 * np.array([(1, 1, 1), *palette])
 
     def draw(axis, image, truth, mask):
+        if mask is None:
+            axis.imshow(image, interpolation='lanczos')
+            return
         grey = image.mean(axis=-1, keepdims=True)
         shade = 0.35 * grey + 0.65 * colors[mask]
         axis.imshow(np.where(mask[..., None] > 0, shade, grey * 0.5 + 127).astype(np.uint8), interpolation='nearest')
 
-    figure = _draw_starts(None, draw, random, lgd, 'mIoU', 'A colour for each class')
+    figure = _draw_rows(draw, outcome, rows, 'A colour for each class')
     handles = [
         plt.Rectangle((0, 0), 1, 1, color=color / 255, label=name) for color, name in zip(colors[1:], DEMO_CLASSES)
     ]
@@ -180,17 +216,12 @@ def draw_segmentations(file: Path, random, lgd):
     _save(figure, file)
 
 
-def _draw_starts(file, draw, random, lgd, metric, key):
-    """Draw a scene per column; rows are the truth, from random weights, and from the student."""
-    rows = [
-        ('ground truth', random.truth, INK),
-        (f'from a random backbone: {metric} {random.metric:.1f} %', random.predicted, INK),
-        (f'from the distilled student: {metric} {lgd.metric:.1f} %', lgd.predicted, STUDENT),
-    ]
-    columns = len(random.images)
-    figure, axes = plt.subplots(3, columns, figsize=(2.1 * columns, 7.5), squeeze=False)
+def _draw_rows(draw, outcome, rows, key):
+    """Draw a scene per column, and a row for each title, answers and colour."""
+    columns = len(outcome.images)
+    figure, axes = plt.subplots(len(rows), columns, figsize=(2.1 * columns, 2.5 * len(rows)), squeeze=False)
     for line, (title, answers, color) in zip(axes, rows):
-        for axis, image, truth, answer in zip(line, random.images, random.truth, answers):
+        for axis, image, truth, answer in zip(line, outcome.images, outcome.truth, answers):
             axis.axis('off')
             draw(axis, image, truth, answer)
         line[0].annotate(
@@ -199,8 +230,6 @@ def _draw_starts(file, draw, random, lgd, metric, key):
     line = axes[0, -1]
     line.annotate(key, (1, 1), (0, 14), xycoords='axes fraction', textcoords='offset points', ha='right', color=FAINT)
     figure.subplots_adjust(left=0.01, right=0.99, top=0.94, bottom=0.06, hspace=0.24, wspace=0.06)
-    if file is not None:
-        _save(figure, file)
     return figure
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from .drawing import COLORS, SHAPES, TEXTURES, draw_ground, draw_object
 
 DEMO_CLASSES = tuple(SHAPES)
+GROUND = 'ground'  # the name of what is around the objects
 SPLITS = ('train', 'val')
 # Terse captions only name the object; full ones also describe it. Most are terse, because colours are easier to learn,
 # and a contrastive teacher would learn little else for a long time.
@@ -19,6 +20,8 @@ FULL_CAPTIONS = (
     'a {color} {name} on a {ground} ground',
     'a photo of a {size} {color} {name} on a {texture} {ground} ground',
 )
+# A quarter of an image shows the object from this share of its pixels on, and the ground up to that one.
+OBJECT_FROM, GROUND_UP_TO = 0.3, 0.05
 
 
 def render_object(seed, split, index, size=64):
@@ -32,11 +35,12 @@ def render_object(seed, split, index, size=64):
         size (int): Side in pixels, >= 32. Defaults to 64.
 
     Returns:
-        tuple: The image (size, size, 3) uint8 RGB, the label (int) and the caption (str).
+        tuple: The image (size, size, 3) uint8 RGB, the label (int), the caption (str), and the captions of its quarters
+        (list): top left, top right, bottom left, bottom right, each of the object, of the ground, or '' for a mixture.
 
     Example:
         >>> from mmlgd.demo import DEMO_CLASSES, render_object
-        >>> image, label, caption = render_object(seed=0, split='train', index=2)
+        >>> image, label, caption, quarters = render_object(seed=0, split='train', index=2)
         >>> image.shape, DEMO_CLASSES[label], 'star' in caption
         ((64, 64, 3), 'star', True)
     """
@@ -46,11 +50,13 @@ def render_object(seed, split, index, size=64):
     radius = rng.uniform(0.24, 0.40) * size
     color = _other_color(rng, words['ground'])
     rgb, cover = draw_object(rng, DEMO_CLASSES[label], color, radius)
-    _paste(canvas, rgb, cover, *_place(rng, rgb, size))
+    x, y = _place(rng, rgb, size)
+    _paste(canvas, rgb, cover, x, y)
     words.update(name=DEMO_CLASSES[label], color=color, size='large' if radius > 0.32 * size else 'small')
     captions = TERSE_CAPTIONS if rng.random() < 0.85 else FULL_CAPTIONS
     caption = captions[rng.integers(len(captions))].format(**words)
-    return _develop(rng, canvas), label, re.sub(r'\ba (?=orange)', 'an ', caption)
+    caption = re.sub(r'\ba (?=orange)', 'an ', caption)
+    return _develop(rng, canvas), label, caption, _quarters(DEMO_CLASSES[label], cover, x, y, size)
 
 
 def render_scene(seed, split, index, size=128):
@@ -112,6 +118,15 @@ def _other_color(rng, ground):
 def _place(rng, rgb, size):
     """Choose left and top so that an object is completely inside the image, if it fits."""
     return [int(rng.integers(max(1, size - side + 1))) for side in (rgb.shape[1], rgb.shape[0])]
+
+
+def _quarters(name, cover, x, y, size):
+    """Write a caption for each quarter of an image with one object."""
+    canvas = np.zeros((size, size, 1))
+    _paste(canvas, np.ones((*cover.shape, 1)), cover, x, y)
+    half = size // 2
+    shares = [rows[:, columns].mean() for rows in (canvas[:half], canvas[half:]) for columns in np.s_[:half, half:]]
+    return [f'a {name}' if share >= OBJECT_FROM else f'a {GROUND}' if share <= GROUND_UP_TO else '' for share in shares]
 
 
 def _paste(canvas, rgb, cover, x, y):

@@ -14,8 +14,8 @@ from mmlgd.utils.paths import place_of
 from mmlgd.utils.style import STYLE
 from mmlgd.utils.substitution import refuse_substitution
 
-from .downstream import fine_tune
-from .figures import draw_detections, draw_losses, draw_predictions, draw_segmentations, draw_similarity
+from .downstream import fine_tune, segment_by_names
+from .figures import draw_detections, draw_losses, draw_names, draw_predictions, draw_segmentations, draw_similarity
 from .student import curves, look_at
 from .teacher import train_teacher
 from .world import write_demo_world
@@ -44,8 +44,9 @@ def run_demo(root: Path, seed: int) -> dict:
 
     Returns:
         dict: ``teacher_zero_shot``, ``student_zero_shot_before``, ``student_zero_shot_after`` (top-1 in per cent on
-        images that neither was trained on), ``detector_ap_random``, ``detector_ap_lgd`` (COCO's box AP in per cent),
-        ``segmentor_miou_random``, ``segmentor_miou_lgd`` (in per cent, the ground counted as a class) and ``seconds``.
+        images that neither was trained on), ``teacher_zero_shot_miou``, ``student_zero_shot_miou`` (segmentation by
+        names, in per cent, the ground counted as a class), ``detector_ap_random``, ``detector_ap_lgd`` (COCO's box AP
+        in per cent), ``segmentor_miou_random``, ``segmentor_miou_lgd`` (likewise) and ``seconds``.
     """
     refuse_substitution({'--work-dir': str(root)})
     started = time.time()
@@ -68,46 +69,56 @@ def run_demo(root: Path, seed: int) -> dict:
     before = runner.val()
     runner.train()
 
-    history = curves(runner)
+    history, chance = curves(runner), 100 / len(runner.model.class_names)
     seen = look_at(runner)
 
-    print('4. Train a detector and a segmentor, from a random backbone and from the student.', flush=True)
+    print('4. Segment scenes by names, without one mask in training.', flush=True)
+    by_names = {scored: segment_by_names(scored, root) for scored in ('teacher', 'student')}
+
+    print('5. Train a detector and a segmentor, from a random backbone and from the student.', flush=True)
     outcomes = {
         (task, start): fine_tune(task, start, root, seed)
         for task in ('detector', 'segmentor')
         for start in ('random', 'lgd')
     }
 
-    print('5. Draw the results.', flush=True)
+    print('6. Draw the results.', flush=True)
     summary = dict(
         teacher_zero_shot=round(before['teacher_accuracy/top1'], 1),
         student_zero_shot_before=round(before['accuracy/top1'], 1),
         student_zero_shot_after=round(history['top1'][-1], 1),
+        **{f'{scored}_zero_shot_miou': round(outcome.metric, 1) for scored, outcome in by_names.items()},
         **{
             f'{task}_{METRIC_NAMES[task]}_{start}': round(outcome.metric, 1)
             for (task, start), outcome in outcomes.items()
         },
     )
     with plt.rc_context(STYLE):
-        draw_losses(root / 'losses.png', **history, teacher=summary['teacher_zero_shot'])
+        draw_losses(root / 'losses.png', **history, teacher=summary['teacher_zero_shot'], chance=chance)
         draw_predictions(root / 'predictions.png', *seen.images)
         draw_similarity(root / 'similarity.png', *seen.similarities)
+        draw_names(root / 'names.png', by_names['teacher'], by_names['student'])
         draw_detections(root / 'detections.png', outcomes['detector', 'random'], outcomes['detector', 'lgd'])
         draw_segmentations(root / 'segmentations.png', outcomes['segmentor', 'random'], outcomes['segmentor', 'lgd'])
     summary['seconds'] = round(time.time() - started)
     (root / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
-    _print_table(summary, root)
+    _print_table(summary, root, chance)
     return summary
 
 
-def _print_table(summary: dict, root: Path) -> None:
+def _print_table(summary: dict, root: Path, chance: float) -> None:
     ap, miou = ([summary[f'{key}_{start}'] for start in ('random', 'lgd')] for key in ('detector_ap', 'segmentor_miou'))
     print(f"""
     zero-shot top-1 on {root}/world/objects/val
     -------------------------------------------------------------
     teacher                  {summary['teacher_zero_shot']:6.1f} %
-    student, before          {summary['student_zero_shot_before']:6.1f} %   (chance: 10.0 %)
+    student, before          {summary['student_zero_shot_before']:6.1f} %   (chance: {chance:.1f} %)
     student, after           {summary['student_zero_shot_after']:6.1f} %
+
+    masks by names, without one mask in training: mIoU
+    -------------------------------------------------------------
+    teacher                  {summary['teacher_zero_shot_miou']:6.1f} %
+    student                  {summary['student_zero_shot_miou']:6.1f} %
 
     fine-tuned on scenes, same budget     from random    from LGD
     -------------------------------------------------------------
@@ -116,6 +127,6 @@ def _print_table(summary: dict, root: Path) -> None:
     -------------------------------------------------------------
     {summary['seconds']} s
 
-Look at predictions.png, detections.png, segmentations.png, losses.png and similarity.png in {root};
+Look at predictions.png, names.png, detections.png, segmentations.png, losses.png and similarity.png in {root};
 the figures are in summary.json.
 Next, your own images: README.md, "Pre-train on your own folder".""")

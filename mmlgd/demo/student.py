@@ -15,7 +15,7 @@ class Seen(NamedTuple):
     Attributes:
         images (tuple): Images (N, H, W, 3), labels (N,), names, scores (N, K) of student and of teacher.
         similarities (tuple): Names, then the cosine of each true class's mean embedding to each row of the textual
-            bank, (K, K), of student and of teacher.
+            bank, (C, K), of student and of teacher.
     """
 
     images: tuple
@@ -69,5 +69,5 @@ def look_at(runner: Runner) -> Seen:
 
 
 def _class_to_name(embeddings: Tensor, labels: Tensor, bank: Tensor) -> Tensor:
-    means = torch.stack([embeddings[labels == k].mean(0) for k in range(len(bank))])  # (K, D)
-    return F.normalize(means, dim=-1) @ bank.T  # (K, K)
+    means = torch.stack([embeddings[labels == k].mean(0) for k in labels.unique()])  # (C, D)
+    return F.normalize(means, dim=-1) @ bank.T  # (C, K)

@@ -16,8 +16,9 @@ from mmlgd.errors import ConfigError
 
 from .images import DEMO_CLASSES, SPLITS, render_object, render_scene
 
-VERSION = 1  # increase it when the same arguments give other images: worlds are then drawn again
-OWNED = ('objects', 'scenes', 'captions.txt', 'names.txt')  # the files that are written and may be replaced
+VERSION = 2  # increase it when the same arguments give other files: worlds are then drawn again
+# The files that are written and may be replaced.
+OWNED = ('objects', 'scenes', 'captions.txt', 'quarters.txt', 'names.txt')
 
 
 def write_demo_world(root, seed=0, num_objects=(4000, 500), num_scenes=(400, 100), object_size=64, scene_size=128):
@@ -37,6 +38,8 @@ def write_demo_world(root, seed=0, num_objects=(4000, 500), num_scenes=(400, 100
       seg_map_path='scenes/masks/val'), img_suffix='.png',
       metainfo=dict(classes=('background', *DEMO_CLASSES)))``.
     - ``captions.txt``: lines ``file<TAB>caption`` for objects/train, file relative to ``root``.
+    - ``quarters.txt``: the same files in the same order, lines ``file<TAB>caption<TAB>...`` with a caption for each
+      quarter: top left, top right, bottom left, bottom right. A quarter with some of the object has an empty one.
     - ``names.txt``: the class names in label order, one a line.
     - ``world.json``: the arguments, written last. A second call that finds it writes nothing.
 
@@ -101,20 +104,22 @@ def write_demo_world(root, seed=0, num_objects=(4000, 500), num_scenes=(400, 100
 
 
 def _write_objects(root, stamp):
-    captions = []
+    captions, quarters = [], []
     for split, count in zip(SPLITS, stamp['num_objects']):
         folder = root / 'objects' / split
         folder.mkdir(parents=True)
         lines = []
         for index in range(count):
             name = f'{index:05d}.png'
-            image, label, caption = render_object(stamp['seed'], split, index, stamp['object_size'])
+            image, label, caption, parts = render_object(stamp['seed'], split, index, stamp['object_size'])
             _save(image, folder / name)
             lines.append(f'{name} {label}\n')
             if split == 'train':
                 captions.append(f'objects/train/{name}\t{caption}\n')
+                quarters.append('\t'.join([f'objects/train/{name}', *parts]) + '\n')
         (root / 'objects' / f'{split}.txt').write_text(''.join(lines))
     (root / 'captions.txt').write_text(''.join(captions))
+    (root / 'quarters.txt').write_text(''.join(quarters))
 
 
 def _write_scenes(root, stamp):

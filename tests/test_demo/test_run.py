@@ -41,9 +41,10 @@ def test_the_demo_writes_its_summary_and_figures_and_reuses_its_teacher(demo, tm
     assert json.loads((tmp_path / 'summary.json').read_text()) == summary
     dense = {'detector_ap_random', 'detector_ap_lgd', 'segmentor_miou_random', 'segmentor_miou_lgd'}
     zero_shot = {'teacher_zero_shot', 'student_zero_shot_before', 'student_zero_shot_after'}
-    assert set(summary) == {*zero_shot, *dense, 'seconds'}
+    by_names = {'teacher_zero_shot_miou', 'student_zero_shot_miou'}
+    assert set(summary) == {*zero_shot, *by_names, *dense, 'seconds'}
     assert all(0 <= summary[key] <= 100 for key in summary if key != 'seconds')
-    for name in ('losses', 'predictions', 'similarity', 'detections', 'segmentations'):
+    for name in ('losses', 'predictions', 'names', 'similarity', 'detections', 'segmentations'):
         assert min(Image.open(tmp_path / f'{name}.png').size) > 300
     printed = capsys.readouterr().out
     assert 'stands in for CLIP' in printed and 'predictions.png' in printed

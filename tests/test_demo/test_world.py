@@ -9,6 +9,7 @@ from PIL import Image
 
 from mmlgd.demo import DEMO_CLASSES, render_object, render_scene, write_demo_world
 from mmlgd.demo.drawing import SHAPES, TEXTURES, draw_ground, draw_object
+from mmlgd.demo.images import _quarters
 
 SMALL = dict(num_objects=(20, 10), num_scenes=(10, 10))
 
@@ -78,6 +79,25 @@ def test_captions_name_the_class(world):
         assert (world / file).is_file()
         assert DEMO_CLASSES[int(labels[file.rsplit('/', 1)[1]])] in caption.split()
         assert ' a orange' not in caption and '{' not in caption
+
+
+def test_quarters_are_captioned_by_what_covers_them(world):
+    lines = (world / 'quarters.txt').read_text().splitlines()
+    files = [line.split('\t')[0] for line in (world / 'captions.txt').read_text().splitlines()]
+    assert [line.split('\t')[0] for line in lines] == files
+    labels = dict(line.split() for line in (world / 'objects/train.txt').open())
+    seen = []
+    for line in lines:
+        file, *quarters = line.split('\t')
+        name = DEMO_CLASSES[int(labels[file.rsplit('/', 1)[1]])]
+        assert len(quarters) == 4 and set(quarters) <= {f'a {name}', 'a ground', ''}
+        seen += quarters
+    assert 'a ground' in seen and '' in seen and any(f'a {name}' in seen for name in DEMO_CLASSES)
+
+
+def test_the_quarters_of_an_object_in_a_corner():
+    cover = np.ones((20, 30))  # rows 0..19 and columns 20..49 of 64: 240 of the first quarter's 1024 pixels, 360, 0, 0
+    assert _quarters('star', cover, 20, 0, 64) == ['', 'a star', 'a ground', 'a ground']
 
 
 def test_scene_masks_do_not_overlap_and_stay_recognisable():

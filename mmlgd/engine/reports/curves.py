@@ -165,7 +165,7 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
     with rc_context(STYLE):
         figure = Figure(figsize=(4.9 * columns, 3.5 * rows + 0.4), layout='constrained')
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
-        axes = figure.subplots(rows, columns, squeeze=False).flat
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         end = max(curves[key][0].max() for panel in panels for key, *_ in panel[2] if key in curves)
         for axis, (heading, limits, lines) in zip(axes, panels):
             for key, label, color, dashes in lines:
@@ -178,7 +178,7 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
             axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
             if sum(key in curves for key, *_ in lines) > 1 or heading == 'Visual bank':
                 axis.legend(fontsize=9.5, loc='best')
-        for axis in list(axes)[len(panels) :]:
+        for axis in axes[len(panels) :]:
             axis.axis('off')
         figure.supxlabel('epoch', fontsize=11, color=FAINT)
         figure.suptitle(title, x=0.01, ha='left', fontsize=11, color=FAINT)

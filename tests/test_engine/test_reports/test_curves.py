@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -69,6 +70,15 @@ def test_available_curves_are_drawn_without_the_others(tmp_path, records):
     log(tmp_path, '20260101_000000', *records)
     draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
     assert min(Image.open(tmp_path / 'curves.png').size) > 300
+
+
+def test_a_row_that_is_not_full_has_no_empty_axes(tmp_path):
+    keys = ('loss_visual', 'accuracy/top1', 'distillation/agreement', 'distillation/cosine')
+    line = np.array([0.0, 1.0])
+    draw_curves(tmp_path / 'curves.png', {key: (line, line + 1) for key in keys}, 'run')
+    pixels = np.asarray(Image.open(tmp_path / 'curves.png').convert('L'))
+    height, width = pixels.shape
+    assert (pixels[height // 2 + 20 : -60, width * 2 // 5 :] == 255).all()  # the second row holds one of three
 
 
 def test_a_loss_term_of_weight_0_has_no_curve(tmp_path, monkeypatch):
