@@ -3,9 +3,11 @@
 As children of mmpretrain's nodes, ``type='mmlgd.LGD'`` would be a KeyError from mmdet's scope.
 """
 
+from typing import Optional
+
 import mmengine.registry as root
 from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 
 from .stack import check_stack
 
@@ -24,6 +26,30 @@ class _Node(Registry):
         check_stack()
         super().import_from_location()
 
+    def get(self, key: str) -> Optional[type]:
+        """Find a part of the library that the run's ``default_scope`` names, or else of mmlgd.
+
+        With ``_base_ = 'mmlgd::...'``, mmengine builds every part of the config in the scope mmlgd, but our configs
+        name parts of mmdet, mmseg and mmpretrain, too. They are looked up as if the config were read from its path;
+        our own parts have their scope in front there (``mmlgd.LGD``).
+
+        Args:
+            key (str): Name of a class, with or without a scope.
+
+        Returns:
+            type, optional: The class, or None.
+        """
+        library = _library_of_run()
+        if library and '.' not in key and (found := self.parent.get(f'{library}.{key}')):
+            return found
+        return super().get(key)
+
+
+def _library_of_run() -> Optional[str]:
+    """Name the latest scope beside ours; mmengine pushes ours on top while it builds a part of our configs."""
+    scopes = [scope.scope_name for scope in DefaultScope._instance_dict.values()]
+    return next((scope for scope in reversed(scopes) if scope not in ('mmlgd', 'mmengine')), None)
+
 
 MODELS = _Node(root.MODELS, 'models', 'store', 'student.segmentor')
 HOOKS = _Node(root.HOOKS, 'engine', 'checkpoints.atomic_hook')
@@ -40,10 +66,12 @@ for _parent in (
     root.EVALUATOR,
     root.LOG_PROCESSORS,
     root.LOOPS,
+    root.MODEL_WRAPPERS,
     root.OPTIMIZERS,
     root.OPTIM_WRAPPER_CONSTRUCTORS,
     root.PARAM_SCHEDULERS,
     root.RUNNERS,
+    root.TASK_UTILS,
     root.VISBACKENDS,
     root.VISUALIZERS,
     root.WEIGHT_INITIALIZERS,

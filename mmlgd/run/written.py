@@ -84,7 +84,8 @@ def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
     changed = dict(settings)
     for key in dict.fromkeys(option.split('.')[0] for option in options):
         value = whole.to_dict()[key]
-        changed[key] = dict(value, _delete_=True) if isinstance(value, dict) else value
+        # mmengine takes `_delete_` out only where it has something to replace.
+        changed[key] = dict(value, _delete_=True) if isinstance(value, dict) and key in base else value
     return changed
 
 
