@@ -46,9 +46,13 @@ class _Node(Registry):
 
 
 def _library_of_run() -> Optional[str]:
-    """Name the latest scope beside ours; mmengine pushes ours on top while it builds a part of our configs."""
-    scopes = [scope.scope_name for scope in DefaultScope._instance_dict.values()]
-    return next((scope for scope in reversed(scopes) if scope not in ('mmlgd', 'mmengine')), None)
+    """Name the scope under ours, which mmengine pushes on top while it builds a part of our configs.
+
+    In any other scope, whoever asks our node means us: mmengine has taken ``mmlgd.`` off the name.
+    """
+    *others, latest = [scope.scope_name for scope in DefaultScope._instance_dict.values()] or [None]
+    is_ours = latest == 'mmlgd'
+    return next((scope for scope in reversed(others) if is_ours and scope not in ('mmlgd', 'mmengine')), None)
 
 
 MODELS = _Node(root.MODELS, 'models', 'store', 'student.segmentor')

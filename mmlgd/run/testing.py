@@ -20,6 +20,7 @@ from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.files import require_writable
 
 from .config import build_runner, check_run, set_work_dir
+from .labelled import check_labelled
 from .looks import take_statistics
 
 
@@ -63,6 +64,7 @@ def test(
     options = dict(locals())
     with loading_safely():
         cfg = test_config(**options)
+        check_labelled(cfg, ['test_dataloader'])
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):  # the caller's stays
             runner = build_runner(cfg)
             if out and Path(out).suffix == '.pkl':

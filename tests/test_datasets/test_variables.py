@@ -77,6 +77,30 @@ def test_schedule_rate_and_labels_are_variables(config, tmp_path):
     assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin and cfg.train_dataloader.sampler.percent == 5
 
 
+@pytest.mark.parametrize('size, scale, square', [(320, (320, 320), (320, 320)), ([640, 480], (640, 480), (480, 480))])
+def test_the_size_of_the_images_is_one_variable(size, scale, square):
+    for config in (
+        'small/detector_bccd.py',
+        'small/segmentor_camvid.py',
+        'benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py',
+        'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py',
+    ):
+        if 'benchmarks/mmdet' in config:
+            pytest.importorskip('mmdet')
+        cfg = Config.fromfile(CONFIGS / config)
+        cfg.merge_from_dict(dict(image_size=size, names=['cat', 'dog']))
+        fill_in(cfg)
+        steps = [step for part in ('train', 'val') for step in cfg[f'{part}_dataloader'].dataset.pipeline]
+        assert [step.scale for step in steps if 'scale' in step] == [scale] * 2
+        assert all(step.crop_size == square for step in steps if 'crop_size' in step)
+        assert cfg.model.data_preprocessor.get('size', square) == square
+
+
+def test_a_size_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match="image_size is 'large', expected pixels"):
+        fill_in(Config(dict(image_size='large')))
+
+
 def test_the_value_without_a_label_reaches_masks_losses_and_metrics():
     pytest.importorskip('mmseg')
     cfg = Config.fromfile(CONFIGS / 'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py')
