@@ -55,6 +55,28 @@ def _library_of_run() -> Optional[str]:
     return next((scope for scope in reversed(others) if is_ours and scope not in ('mmlgd', 'mmengine')), None)
 
 
+def find_class(kind: str, scope: Optional[str], of: Registry) -> Optional[type]:
+    """Find the class that a type names, as a build would, without building it.
+
+    Args:
+        kind (str): A ``type`` of a config.
+        scope (str, optional): The scope of the build: the part's ``_scope_``, or the config's ``default_scope``.
+        of (Registry): mmengine's root of the registry.
+
+    Returns:
+        type, optional: The class; None if there is none.
+
+    Examples:
+        >>> find_class('SGD', None, root.OPTIMIZERS).__name__
+        'SGD'
+    """
+    with DefaultScope.overwrite_default_scope(scope), of.switch_scope_and_registry(None) as node:
+        try:
+            return node.get(kind)
+        except RuntimeError:  # mmengine's word for "no such class"
+            return None
+
+
 MODELS = _Node(root.MODELS, 'models', 'store', 'student.segmentor')
 HOOKS = _Node(root.HOOKS, 'engine', 'checkpoints.atomic_hook')
 DATASETS = _Node(root.DATASETS, 'datasets', 'store')

@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
+from mmlgd.registry import find_class
 from tests import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -22,20 +23,11 @@ def classes():
 
     def of(kind, scope, run):
         if (kind, scope, run) not in known:
-            with DefaultScope.overwrite_default_scope(run), DefaultScope.overwrite_default_scope(scope):
-                known[kind, scope, run] = [find(node, kind) for node in REGISTRIES]
+            with DefaultScope.overwrite_default_scope(run):
+                known[kind, scope, run] = [find_class(kind, scope, node) for node in REGISTRIES]
         return known[kind, scope, run]
 
     return of
-
-
-def find(root, kind):
-    """Look a type up as mmengine's ``build_from_cfg`` does, in the scope that is set."""
-    with root.switch_scope_and_registry(None) as node:
-        try:
-            return node.get(kind)
-        except RuntimeError:  # mmengine's word for "no such class"
-            return None
 
 
 def parts(settings, scope, place=''):

@@ -7,11 +7,12 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 
 from mmlgd.datasets.boxes.coco import read_coco
 from mmlgd.engine.checks.annotation_hook import check_names
 from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.registry import find_class
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
 
@@ -59,12 +60,7 @@ def _class_of(dataset: dict, scope: Optional[str]) -> Optional[type]:
     kind = dataset.get('type')
     if inspect.isclass(kind) or not isinstance(kind, str):
         return kind
-    with DefaultScope.overwrite_default_scope(dataset.get('_scope_') or scope):
-        with DATASETS.switch_scope_and_registry(None) as registry:
-            try:
-                return registry.get(kind)
-            except RuntimeError:  # mmengine's word for "no such class"; building it says more
-                return None
+    return find_class(kind, dataset.get('_scope_') or scope, DATASETS)
 
 
 def _check_boxes(loader: str, dataset: dict, kind: type) -> None:

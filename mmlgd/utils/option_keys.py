@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any, Optional, Union
 
 import mmengine.registry
-from mmengine.registry import DefaultScope, Registry
+from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmlgd.errors import ConfigError
+from mmlgd.registry import find_class
 
 _TOP = {'auto_scale_lr', 'custom_imports', 'runner_type'}  # read beside the parameters of the runner
 # Settings that are taken out of a part before its class is called, by the setting at the top of the config.
@@ -92,16 +93,9 @@ def _check_part(option: str, keys: list[str], part: dict, scope: Optional[str]) 
 @cache
 def _classes(kind: str, scope: Optional[str]) -> list[type]:
     """Find the classes of this name in all registries, as a build in this scope would."""
-    found = []
-    with DefaultScope.overwrite_default_scope(scope):
-        for root in vars(mmengine.registry).values():
-            if isinstance(root, Registry) and root.parent is None:
-                with root.switch_scope_and_registry(None) as node:
-                    try:
-                        found.append(node.get(kind))
-                    except RuntimeError:  # mmengine's word for "no such class"
-                        continue
-    return [one for one in dict.fromkeys(found) if callable(one)]
+    nodes = [node for node in vars(mmengine.registry).values() if isinstance(node, Registry) and node.parent is None]
+    found = dict.fromkeys(find_class(kind, scope, node) for node in nodes)
+    return [one for one in found if callable(one)]
 
 
 def _arguments(taker: Any) -> Optional[set[str]]:

@@ -15,6 +15,8 @@ OWN = {
     'small/detector_coco128.py': ['data_root'],
     'small/detector_runway.py': ['data_root'],
     'small/segmentor_camvid.py': ['data_root'],
+    'small/detector_boxes.py': ['data_root', 'names'],
+    'small/segmentor_masks.py': ['data_root', 'names'],
     'small/lgd_resnet18-half_images.py': ['data_root', 'names'],
     'small/baselines/supervised_resnet18-half_tiny-imagenet.py': ['data_root', 'names'],
     'lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py': ['data_root', 'names'],
@@ -69,7 +71,9 @@ def test_a_variable_reaches_every_place(config, tmp_path):
 @pytest.mark.parametrize('config', [name for name in OWN if 'small/detector' in name or 'small/segmentor' in name])
 def test_schedule_rate_and_labels_are_variables(config, tmp_path):
     cfg = Config.fromfile(CONFIGS / config)
-    cfg.merge_from_dict(dict(data_root=str(tmp_path), iterations=77, backbone_rate=0.3, label_percent=5))
+    cfg.merge_from_dict(
+        dict(data_root=str(tmp_path), names=['cat', 'dog'], iterations=77, backbone_rate=0.3, label_percent=5)
+    )
     fill_in(cfg)
     found = dict(item for part in ('optim_wrapper', 'train_cfg', 'default_hooks') for item in settings(cfg[part]))
     assert (found['lr_mult'], found['max_iters'], found['val_interval']) == (0.3, 77, 77)
