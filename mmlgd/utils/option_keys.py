@@ -93,8 +93,11 @@ def _check_part(option: str, keys: list[str], part: dict, scope: Optional[str]) 
 @cache
 def _classes(kind: str, scope: Optional[str]) -> list[type]:
     """Find the classes of this name in all registries, as a build in this scope would."""
-    nodes = [node for node in vars(mmengine.registry).values() if isinstance(node, Registry) and node.parent is None]
-    found = dict.fromkeys(find_class(kind, scope, node) for node in nodes)
+    find_class(kind, scope, mmengine.registry.MODELS)  # imports the registries of the library
+    roots = [node for node in vars(mmengine.registry).values() if isinstance(node, Registry) and node.parent is None]
+    # mmengine warns of registries in which the library has no part.
+    asked = [root for root in roots if scope in (None, 'mmengine') or scope in root.children]
+    found = dict.fromkeys(find_class(kind, scope, root) for root in asked)
     return [one for one in found if callable(one)]
 
 

@@ -58,6 +58,11 @@ def test_a_part_of_another_library_is_asked_in_its_scope():
     merge_options(read_config(DETECTOR), {'model.guide.teacher.places_size': 448})  # --guide takes it out
 
 
+def test_the_check_warns_of_nothing(capfd, caplog):
+    merge_options(read_config(PRETRAINING), {'model.backbone.frozen_stages': 1})
+    assert 'Failed to search registry' not in capfd.readouterr().out + caplog.text
+
+
 def test_a_class_of_the_users_own_is_asked_as_well():
     class Mine:
         def __init__(self, width=1): ...
