@@ -42,7 +42,7 @@ def check_keys(before: dict, after: dict, options: Iterable[str]) -> None:
         ConfigError: Nothing would read the setting; the message has the nearest one.
 
     Examples:
-        >>> check_keys(dict(model=dict()), dict(model=dict(), modle=dict(depth=18)), ['modle.depth'])
+        >>> check_keys(dict(model=dict()), dict(model=dict(), modle=dict()), ['modle.depth'])  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         mmlgd.errors.ConfigError: --cfg-options modle.depth: the config has no modle. Did you mean model? ...
     """
