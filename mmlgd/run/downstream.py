@@ -130,9 +130,9 @@ def segment(
     overwrite: bool = False,
     dry_run: bool = False,
 ) -> DownstreamResult:
-    """Train a segmentor on a student, from a folder of images and index masks.
+    """Train a segmentor on a student, from a folder of images and masks.
 
-    The folder defines the images for training and validation (a fifth is drawn if it has no parts), their size, and the
+    A mask has one class index for each pixel. The folder defines the images for training and validation (a fifth is drawn if it has no parts), their size, and the
     value of pixels without a label. An ordinary config of mmsegmentation is written on top of one of ours, printed, and
     trained as by `mmlgd train`. With a GPU it is DeepLabV3+, else a small FPN head.
 
