@@ -132,9 +132,10 @@ def segment(
 ) -> DownstreamResult:
     """Train a segmentor on a student, from a folder of images and masks.
 
-    A mask has one class index for each pixel. The folder defines the images for training and validation (a fifth is drawn if it has no parts), their size, and the
-    value of pixels without a label. An ordinary config of mmsegmentation is written on top of one of ours, printed, and
-    trained as by `mmlgd train`. With a GPU it is DeepLabV3+, else a small FPN head.
+    A mask has one class index for each pixel. The folder defines the images for training and validation (a fifth is
+    drawn if it has no parts), their size, and the value of pixels without a label. An ordinary config of mmsegmentation
+    is written on top of one of ours, printed, and trained as by `mmlgd train`. With a GPU it is DeepLabV3+, else a
+    small FPN head.
 
     Args:
         data (Path): Folder of images and masks, such as images/train/a.jpg and annotations/train/a.png.
