@@ -192,7 +192,6 @@ def messages():
 FOREIGN = (
     'No module named',
     'cannot import name',
-    'in child config cannot inherit from base',
     'need at least one array to concatenate',
     'unable to open shared memory object',
     'Bus error',

@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from PIL import Image
 
 from tests import ROOT
 
@@ -202,6 +203,8 @@ VERBS = """
     run('compare', 'mine.py', '--starts', 'random=none', '--seeds', 0, '--metric', 'accuracy/top1')
     run('study', '--variants', 'lgd=mine.py', '--data', 'data', '--seeds', 0, '--labels', '1', '--draws', 0)
     run('pretrain', '--images', images, '--names', 'names.txt', '--teacher', teacher, '--batch-size', 4, '--dry-run')
+    assert 'recipe/detect.py' in run('detect', '--data', 'boxes', '--student', checkpoint, '--dry-run')
+    assert 'recipe/segment.py' in run('segment', '--data', 'masks', '--student', 'none', '--dry-run')
     expected = 1
     told = ['--cfg-options', 'optim_wrapper.optimizer.lr=1e30', '--work-dir', 'broken', '--no-validate']
     assert 'NaN or Inf' in run('train', 'mine.py', *told)
@@ -225,6 +228,14 @@ def test_every_verb(wheel_python, recipe_of, images, tiny_clip, tmp_path):
                 target = tmp_path / 'data' / split / image.parent.name / f'{copy}{image.name}'
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(image, target)
+    (tmp_path / 'boxes').mkdir()
+    (tmp_path / 'boxes/classes.txt').write_text('cat\ndog\n')
+    for name in ('a', 'b', 'c'):
+        for folder, ending in (('boxes', 'png'), ('masks/images', 'jpg'), ('masks/masks', 'png')):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            Image.new('RGB' if 'images' in folder else 'L', (40, 40)).save(tmp_path / folder / f'{name}.{ending}')
+        (tmp_path / f'boxes/{name}.txt').write_text('0 0.5 0.5 0.5 0.5\n')
+    (tmp_path / 'masks/names.txt').write_text('cat\ndog\n')
     run(wheel_python, '-c', dedent(VERBS), tiny_clip, cwd=tmp_path)
 
 

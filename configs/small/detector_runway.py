@@ -3,6 +3,7 @@
 _base_ = '_base_/detector.py'
 
 data_root = 'data/runway'
+image_size = 192
 iterations = 1200  # five times as many images as BCCD; at 600 a random start still gained
 classes = (
     'pliers',
@@ -22,31 +23,7 @@ classes = (
 model = dict(bbox_head=dict(num_classes=len(classes)))
 
 things = dict(metainfo=dict(classes=classes))
-resize = dict(type='Resize', scale=(192, 192), keep_ratio=True)
 train_dataloader = dict(
-    dataset=dict(
-        **things,
-        ann_file='annotations/instances_train.json',
-        data_prefix=dict(img='train'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations', with_bbox=True),
-            resize,
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PackDetInputs'),
-        ],
-    )
+    dataset=dict(**things, ann_file='annotations/instances_train.json', data_prefix=dict(img='train'))
 )
-val_dataloader = dict(
-    dataset=dict(
-        **things,
-        ann_file='annotations/instances_val.json',
-        data_prefix=dict(img='val'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            resize,
-            dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-        ],
-    )
-)
+val_dataloader = dict(dataset=dict(**things, ann_file='annotations/instances_val.json', data_prefix=dict(img='val')))

@@ -17,34 +17,13 @@ classes = (
     'bicyclist',
 )
 void = 11
+image_size = (240, 180)
 
 model = dict(data_preprocessor=dict(seg_pad_val=void), decode_head=dict(num_classes=len(classes), ignore_index=void))
 
-resize = dict(type='Resize', scale=(240, 180))
 streets = dict(metainfo=dict(classes=classes), img_suffix='.jpg', ignore_index=void)
 train_dataloader = dict(
-    dataset=dict(
-        **streets,
-        data_prefix=dict(img_path='images/train', seg_map_path='annotations/train'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            resize,
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PackSegInputs'),
-        ],
-    )
+    dataset=dict(**streets, data_prefix=dict(img_path='images/train', seg_map_path='annotations/train'))
 )
-val_dataloader = dict(
-    dataset=dict(
-        **streets,
-        data_prefix=dict(img_path='images/val', seg_map_path='annotations/val'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            resize,
-            dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs'),
-        ],
-    )
-)
+val_dataloader = dict(dataset=dict(**streets, data_prefix=dict(img_path='images/val', seg_map_path='annotations/val')))
 val_evaluator = dict(ignore_index=void)

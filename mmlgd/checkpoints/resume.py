@@ -65,18 +65,21 @@ def resume_whole(cfg: Config) -> None:
             )
 
 
+_VERBS = ('pretrain', 'detect', 'segment')  # those that write a config
+
+
 def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
-    """Refuse a config of ``mmlgd pretrain`` whose work dir was moved or copied; the config lies in the work dir.
+    """Refuse a config that a verb wrote, whose work dir was moved or copied; the config lies in the work dir.
 
     Args:
-        config (Path): The file, ``WORK_DIR/recipe/pretrain.py``.
+        config (Path): The file, ``WORK_DIR/recipe/VERB.py``.
         work_dir (str, optional): The work dir in the config.
 
     Raises:
         ConfigError: The config has another work dir than its own place; the user has to choose.
     """
     folder = config.resolve().parent
-    place, is_recipe = folder.parent, config.name == 'pretrain.py' and folder.name == 'recipe'
+    place, is_recipe = folder.parent, config.stem in _VERBS and folder.name == 'recipe'
     if is_recipe and work_dir and Path(work_dir).resolve() != place:
         raise ConfigError(
             f'{config} was written for the work dir {work_dir!r}, but lies in {str(place)!r}: was it moved or '

@@ -10,6 +10,8 @@ VERBS = {
     'names': ('mmlgd.cli.names', 'Show how a teacher understands class names.'),
     'teacher': ('mmlgd.cli.teacher', 'Show what a teacher answers for your images, before a training.'),
     'pretrain': ('mmlgd.cli.pretrain', 'Distil a CLIP-style teacher into a small backbone.'),
+    'detect': ('mmlgd.cli.downstream', 'Train a detector on a student, from a folder of images and boxes.'),
+    'segment': ('mmlgd.cli.downstream', 'Train a segmentor on a student, from a folder of images and masks.'),
     'train': ('mmlgd.cli.train', 'Train any mmpretrain, mmdet, mmseg or mmlgd config.'),
     'test': ('mmlgd.cli.test', 'Evaluate a checkpoint on the test set of a config.'),
     'store': ('mmlgd.cli.store', 'Run the teacher once over all images, and store its embeddings.'),

@@ -11,7 +11,7 @@ from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import MissingPackageError
 from mmlgd.student.saved import SavedStudent
 
-from .library_model import LibraryModel, export_model
+from .library_model import LibraryModel, export_model, tensors_in
 from .mobilenet_names import mobilenet_names
 from .written import Written
 
@@ -101,7 +101,7 @@ def _model(library: str, backbone: dict) -> tuple[str, dict]:
             )
         return f'mobilenetv2_{TIMM_MOBILENETS[width]}', {}
     if kind == 'TIMMBackbone' and library == 'timm':
-        ours = ('type', '_scope_', 'model_name', 'features_only', 'pretrained', 'checkpoint_path', 'init_cfg')
+        ours = ('type', '_scope_', 'model_name', 'pretrained', 'checkpoint_path', 'init_cfg')
         options = {key: value for key, value in backbone.items() if key not in ours}
         if 'in_channels' in options:
             options['in_chans'] = options.pop('in_channels')
@@ -136,19 +136,26 @@ def _torchvision(name: str, options: dict, weights: dict[str, Tensor]) -> Librar
 def _timm(name: str, options: dict, weights: dict[str, Tensor]) -> LibraryModel:
     import timm
 
-    module = timm.create_model(name, num_classes=0, global_pool='', **options)
-    arguments = _arguments(dict(num_classes=0, **options))
+    is_stages = options.pop('features_only', False)  # timm then leaves out the layers after the last stage, too
+    module = timm.create_model(
+        name, **options, **(dict(features_only=True) if is_stages else dict(num_classes=0, global_pool=''))
+    )
+    arguments = _arguments(dict(features_only=True, **options) if is_stages else dict(num_classes=0, **options))
     return LibraryModel(
         module=module,
         weights=weights,
         stages=None,
-        features=lambda images: [module(images)],
-        expected=lambda features: features[-1:],
+        features=lambda images: tensors_in(module(images)),
+        expected=lambda features: features if is_stages else features[-1:],
         usage=(
             f'model = timm.create_model({name!r}, {arguments})\n'
             f"model.load_state_dict(torch.load('OUT', weights_only=True))"
         ),
-        note='A student has no classifier: the head of timm (num_classes > 0) is not in the file.',
+        note=(
+            'The file has the stages that features_only=True keeps: the layers after them are not in the student.'
+            if is_stages
+            else 'A student has no classifier: the head of timm (num_classes > 0) is not in the file.'
+        ),
     )
 
 

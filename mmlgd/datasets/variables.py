@@ -39,6 +39,8 @@ def fill_in(cfg: Config) -> None:
     lr_mult                                   ``backbone_rate``
     percent of a sampler                      ``label_percent``
     max_iters, val_interval, interval, end    ``iterations``
+    scale                                     ``image_size``: width and height in pixels, or one number for both
+    crop_size; size of a data preprocessor    a square of the smaller side of ``image_size``
     vocabulary                                ``names``: a known set, or a text file, here or in ``data_root``
     classes                                   the class names in ``names``
     num_classes                               the number of these
@@ -54,6 +56,7 @@ def fill_in(cfg: Config) -> None:
 
     Raises:
         VocabularyError: The class names are needed, but cannot be used.
+        ConfigError: ``image_size`` is neither a number of pixels nor two of them.
 
     Examples:
         >>> cfg = Config(dict(data_root='/my/data', train_dataloader=dict(dataset=dict(data_root=None))))
@@ -64,6 +67,10 @@ def fill_in(cfg: Config) -> None:
     choose_arch(cfg)
     values: dict[str, Callable[[], Any]] = {key: lambda key=key: cfg[key] for key in _SHARED if key in cfg}
     values.update({key: lambda name=name: cfg[name] for key, name in _RENAMED.items() if name in cfg})
+    if 'image_size' in cfg:
+        width, height = _pair(cfg.image_size)
+        square = (min(width, height),) * 2
+        values.update(scale=lambda: (width, height), crop_size=lambda: square, size=lambda: square)
     if 'names' in cfg:
         values.update(
             vocabulary=lambda: _located(cfg),
@@ -108,6 +115,16 @@ def choose_arch(cfg: Config) -> None:
     for key, value in Config._merge_a_into_b(own, known[name]).items():
         cfg[key] = value
     cfg.pop('archs')
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    """Read the variable ``image_size``: width and height."""
+    pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+    require(
+        len(pair) == 2 and all(isinstance(side, int) and side > 0 for side in pair),
+        f'image_size is {size!r}, expected pixels: a whole number, or width and height such as [640,480].',
+    )
+    return pair
 
 
 def _located(cfg: Config) -> Any:

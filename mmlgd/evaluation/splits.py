@@ -19,7 +19,7 @@ _LIST = 2**30  # bytes; the list of ImageNet-21k has 600 million
 
 
 class Split(NamedTuple):
-    """The labelled images of ``train`` or ``val``.
+    """The labelled images of one folder.
 
     Attributes:
         dataset (Images): The data set, ready to read.
@@ -41,7 +41,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
 
     Args:
         data (Path): The folder of the data.
-        split (str): ``'train'`` or ``'val'``.
+        split (str): A folder in it, such as ``'train'``, or an absolute path.
         pipeline (List[dict]): Transforms.
 
     Returns:
@@ -53,8 +53,12 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         ConfigError: The list of images is invalid, see :func:`check_list`.
     """
     if not (data / split).is_dir():
-        raise MissingFileError(f'Expected labelled images in {data / split}/CLASS/*, but there is no such folder.')
-    file = data / f'{split}.txt'
+        there = sorted(path.name for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
+        raise MissingFileError(
+            f'Expected labelled images in {data / split}/CLASS/*, but there is no such folder. Folders in {data}: '
+            f'{", ".join(there[:8]) or "none"}. Name yours by --train and --val.'
+        )
+    file = data / f'{Path(split).name}.txt'
     listed = file.is_file()
     if listed:
         check_list(file, data / split)
@@ -66,7 +70,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
     dataset = Images(
         data_root=str(data),
         data_prefix=split,
-        ann_file=f'{split}.txt' if listed else '',
+        ann_file=file.name if listed else '',
         extensions=IMAGE_SUFFIXES,
         pipeline=pipeline,
     )

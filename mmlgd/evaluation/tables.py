@@ -32,6 +32,8 @@ def evaluate(
     checkpoint: Union[str, Path, Student, None] = None,
     *,
     data: Union[str, Path],
+    train: str = 'train',
+    val: str = 'val',
     students: Union[list[str], dict, None] = None,
     names: Union[list[str], str, Path, dict, None] = None,
     synonyms: Union[list[str], str, Path, dict, None] = None,
@@ -58,6 +60,9 @@ def evaluate(
             student. In Python it can also be a :class:`~mmlgd.Student`. Defaults to None: ``students`` alone.
         data (str | Path): Folder with train/CLASS/* and val/CLASS/*, or train/* and val/* with train.txt and val.txt
             (a line is ``FILE LABEL``, labels from 0).
+        train (str): Folder in data, or any other, with the images that neighbours and probes may read. Defaults to
+            train.
+        val (str): Likewise, with the images that are evaluated: for example test or validation. Defaults to val.
         students (List[str] | dict, optional): NAME=SOURCE of more students, with a source as CHECKPOINT above. In
             Python it can also be a dict of sources or of :class:`~mmlgd.Student`. Defaults to None.
         names (List[str] | str | Path | dict, optional): Class names in label order: a text file, a known set, or the
@@ -108,7 +113,8 @@ def evaluate(
     labels, seeds = [share(one) for one in listed(labels)], [seed_number(seed) for seed in listed(seeds)]
     c = None if c is None else above_zero(c)
     require_once(labels=labels, seeds=seeds)
-    for split in ('train', 'val'):
+    require(data / train != data / val, f'--train and --val are both {train}: give another folder to evaluate on.')
+    for split in (train, val):
         require_outside(out, data / split, 'The table', '--out')
     if find_spec('sklearn') is None:  # before any work
         raise ConfigError('The linear probes need scikit-learn: `pip install "mmlgd[evaluation]"`.')
@@ -119,29 +125,30 @@ def evaluate(
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         models = load_models(students, names, backbone, teacher, teacher_options, synonyms)
         pipelines = pipelines_of(models, size)
-        train, val = (load_split(data, split, next(iter(pipelines.values()))) for split in ('train', 'val'))
+        known, asked = (load_split(data, split, next(iter(pipelines.values()))) for split in (train, val))
         own = next((model.class_names for model in models.values() if model.class_names), None)
-        note = check_classes(own, names is not None, train, val)
+        note = check_classes(own, names is not None, known, asked)
         notes = [note] if note else []
         if synonyms is not None:
             notes.append(check_synonyms(own, synonyms))
-        most = len(train.files)
+        most = len(known.files)
         require(k <= most, f'--k {k} nearest neighbours are more than the {most} training images.')
-        draws = {one: {s: drawn(train, one, s) for s in (seeds[:1] if one == '100%' else seeds)} for one in labels}
+        draws = {one: {s: drawn(known, one, s) for s in (seeds[:1] if one == '100%' else seeds)} for one in labels}
         models = {name: model.to(get_device()) for name, model in models.items()}
         features: dict[str, tuple[Features, Features]] = {}
         for group in alike(pipelines):
-            logger.info('Features of %d + %d images for %s ...', most, len(val.files), ', '.join(group))
+            logger.info('Features of %d + %d images for %s ...', most, len(asked.files), ', '.join(group))
             seen, unseen = (
                 extract({name: models[name] for name in group}, reader(split, pipelines[group[0]], batch_size, workers))
-                for split in (train, val)
+                for split in (known, asked)
             )
             features.update((name, (seen[name], unseen[name])) for name in group)
     extracted = time.time()
     report = dict(
         data=str(data),
         out=str(out),
-        images=dict(train=len(train.files), val=len(val.files)),
+        folders=dict(train=train, val=val),
+        images=dict(train=len(known.files), val=len(asked.files)),
         names=names,
         synonyms=synonyms,
         pipelines=pipelines,
@@ -156,7 +163,7 @@ def evaluate(
         source = str(source.source if isinstance(source, Student) else source)
         is_named = own is not None and not note
         report['results'][name] = dict(
-            source=source, **measure(model, *features[name], train, val, draws, k, c, is_named)
+            source=source, **measure(model, *features[name], known, asked, draws, k, c, is_named)
         )
         logger.info(as_markdown(dict(report, results={name: report['results'][name]})).splitlines()[2])
     report['seconds']['probes'] = round(time.time() - extracted, 1)

@@ -23,6 +23,7 @@ from .inputs import (
 )
 from .recipes import FIRST_RUN, LONG, Plan, check_recipe, has_conse, plan_run, recipe_settings
 from .students import NAMED, student_settings
+from .trial import check_training
 from .watched import evaluation_settings, reason
 from .written import config_text, read_text, write_config
 
@@ -123,7 +124,9 @@ def pretrain(
         gpus (int): GPUs of this machine. Defaults to 1; without a GPU, the CPU is used.
         seed (int): Seed of weights, order and augmentation, from 0 to 4294967295. Defaults to 0.
         store (Path, optional): Run the teacher once and keep its embeddings in this folder; later runs with the same
-            images read them. With dense, it keeps the places of the teacher's own grid, too. Defaults to None.
+            images read them. With dense, it keeps the places of the teacher's own grid, too. All options, those of
+            cfg_options too, hold for the writer and for the training, which is built once before anything is written.
+            Defaults to None.
         views (int, optional): With a store: augmented views per image, from 1 to 100000. Defaults to the number in the
             store, and to 8 for a new store.
         work_dir (Path, optional): Folder for config, log and checkpoints. Defaults to work_dirs/lgd_STUDENT_IMAGES, or
@@ -174,6 +177,8 @@ def pretrain(
     text = config_text(plan.base, settings, cfg_options or {})
     if dense or 'looks' in teacher_config:
         check_teacher(read_text(text)['model']['teacher'], plan.images, dense, store)
+    if store is not None and _store_arguments(store, views, dense) is not None:
+        check_training(read_text(text))
 
     train_args = [*(['--resume', *([str(resume)] if isinstance(resume, (str, Path)) else [])] if resume else [])]
     train_args += ['--amp'] if amp else []

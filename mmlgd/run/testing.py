@@ -6,6 +6,7 @@ from typing import Literal, Optional, Union
 import mmengine
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from mmlgd.checkpoints.files import require_source
@@ -19,6 +20,7 @@ from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.files import require_writable
 
 from .config import build_runner, check_run, set_work_dir
+from .labelled import check_labelled
 from .looks import take_statistics
 
 
@@ -33,6 +35,8 @@ def test(
     show_dir: Optional[Union[str, Path]] = None,
 ) -> dict[str, float]:
     """Evaluate a checkpoint on the test set of a config: of mmpretrain, mmdet, mmseg or mmlgd.
+
+    Without a test set in the config, the validation set is evaluated; the log says so.
 
     Args:
         config (str | Path | Config): A config file, or ``mmlgd::lgd/NAME.py`` of an installed package. In Python it can
@@ -60,6 +64,7 @@ def test(
     options = dict(locals())
     with loading_safely():
         cfg = test_config(**options)
+        check_labelled(cfg, ['test_dataloader'])
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):  # the caller's stays
             runner = build_runner(cfg)
             if out and Path(out).suffix == '.pkl':
@@ -103,6 +108,7 @@ def test_config(
             require_writable(show_dir)
         _draw_into(cfg, str(show_dir))
     merge_options(cfg, cfg_options)
+    _use_validation(cfg)
     cfg.model = unguided(cfg.model)  # it predicts without its teacher
     fill_in(cfg)
     use_student_of(cfg, cfg.load_from)
@@ -113,6 +119,21 @@ def test_config(
         compare_statistics(cfg, cfg.load_from)
     check_run(cfg)
     return cfg
+
+
+def _use_validation(cfg: Config) -> None:
+    """Evaluate the validation set of a config that has no test set, and say so."""
+    if cfg.get('test_dataloader') is not None:
+        return
+    if cfg.get('val_dataloader') is None:
+        raise ConfigError(
+            f'{cfg.filename or "The config"} has neither a test set nor a validation set, so there is nothing to '
+            f'evaluate. Give one as test_dataloader, with test_evaluator and test_cfg=dict(), in a config on top of '
+            f'it; `mmlgd evaluate` compares students on labelled images without a config.'
+        )
+    print_log('The config has no test set (test_dataloader): its validation set is evaluated.', 'current')
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    cfg.test_cfg = cfg.get('test_cfg') or dict()
 
 
 def _draw_into(cfg: Config, folder: str) -> None:

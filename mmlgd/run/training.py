@@ -16,6 +16,7 @@ from mmlgd.datasets.folder import folder_of, require_outside
 from mmlgd.utils.files import read_small, sole_writer
 
 from .config import build_runner
+from .labelled import check_labelled
 from .looks import settle_statistics, take_statistics
 from .train_options import train_config
 
@@ -99,6 +100,7 @@ def train(
         cfg = train_config(**options)
         if images := folder_of((cfg.get('train_dataloader') or {}).get('dataset', {})):
             require_outside(cfg.work_dir, images, 'The work dir', '--work-dir')
+        check_labelled(cfg)
         # Before building the runner, which writes its config into the work dir.
         rank = os.environ.get(_RANKS.get(cfg.launcher, ''), '0')
         with sole_writer(cfg.work_dir) if rank == '0' else nullcontext():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from mmlgd.errors import MMLGDError
+from mmlgd.utils.paths import RECIPE_HEAD
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -31,7 +32,7 @@ def base_of(name: str) -> dict:
     return Config.fromfile(place_of('configs') / name).to_dict()
 
 
-def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
+def config_text(name: str, settings: dict, options: dict[str, Any], head: str = RECIPE_HEAD) -> str:
     """Write a config on top of one of ours.
 
     Args:
@@ -39,6 +40,7 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
         settings (dict): Settings to merge into it.
         options (Dict[str, Any]): Further changes, from ``key.subkey`` or ``key.0.subkey`` to values; they take
             precedence.
+        head (str): Its first line, a comment. Defaults to that of ``mmlgd pretrain``.
 
     Returns:
         str: The config as Python text, from mmengine.
@@ -51,12 +53,12 @@ def config_text(name: str, settings: dict, options: dict[str, Any]) -> str:
         >>> text.splitlines()[-1]
         'randomness = dict(seed=3)'
     """
-    from mmlgd.utils.paths import RECIPE_HEAD, is_installed, place_of
+    from mmlgd.utils.paths import is_installed, place_of
 
     if options:
         settings = _changed(base_of(name), settings, options)
     base = f'mmlgd::{name}' if is_installed() else str(place_of('configs') / name)
-    return RECIPE_HEAD + _python(dict(_base_=base, **settings))
+    return head + _python(dict(_base_=base, **settings))
 
 
 def read_text(text: str) -> dict:
@@ -84,11 +86,14 @@ def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
     changed = dict(settings)
     for key in dict.fromkeys(option.split('.')[0] for option in options):
         value = whole.to_dict()[key]
-        changed[key] = dict(value, _delete_=True) if isinstance(value, dict) else value
+        # mmengine takes `_delete_` out only where it has something to replace.
+        changed[key] = dict(value, _delete_=True) if isinstance(value, dict) and key in base else value
     return changed
 
 
-def write_config(work_dir: Path, text: str, overwrite: bool, command_of: Callable[[Path], list[str]]) -> Path:
+def write_config(
+    work_dir: Path, text: str, overwrite: bool, command_of: Callable[[Path], list[str]], verb: str = 'pretrain'
+) -> Path:
     """Write the config; do not replace a different one.
 
     Args:
@@ -96,6 +101,7 @@ def write_config(work_dir: Path, text: str, overwrite: bool, command_of: Callabl
         text (str): The config.
         overwrite (bool): Replace a different config.
         command_of (Callable): Returns the command that trains a config, for the advice to train the existing one.
+        verb (str): The verb that writes it; the file is ``recipe/VERB.py``. Defaults to ``'pretrain'``.
 
     Returns:
         Path: The file.
@@ -108,7 +114,7 @@ def write_config(work_dir: Path, text: str, overwrite: bool, command_of: Callabl
     from mmlgd.utils.files import own_folder, sole_writer, write_whole
 
     # The config contains the work dir's path, so that a later `train.py CONFIG --resume` finds the checkpoints.
-    file, place = work_dir / 'recipe' / 'pretrain.py', _python(dict(work_dir=str(work_dir.resolve())))
+    file, place = work_dir / 'recipe' / f'{verb}.py', _python(dict(work_dir=str(work_dir.resolve())))
     if _read(file) == text + place:
         return file
     with sole_writer(work_dir):  # never replace the config of an active run

@@ -1,16 +1,19 @@
 """Reads configs: from files, by name in an installed package, and as objects."""
 
 import copy
+import re
 import traceback
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from mmengine.config import Config
+from mmengine.config.config import DELETE_KEY
 
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError, brief, sentence
 
 from .files import read_small
+from .option_keys import check_keys
 from .paths import RECIPE_HEAD, place_of
 
 _WORDS = ('auto', 'dynamic')  # settings of ours and of mmengine's loss scaler take them in place of a number
@@ -68,14 +71,15 @@ def read_config(config: Union[str, Path, Config]) -> Config:
 
 
 def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
-    """Change settings of a config; a number is replaced by no text but 'auto' and 'dynamic'.
+    """Change settings of a config; misspelt ones are refused, and texts where the config has a number.
 
     Args:
         cfg (Config): The config, which is changed.
         options (dict, optional): From ``key.subkey`` or ``key.0.subkey`` to values.
 
     Raises:
-        ConfigError: An option does not fit the config, or its value is a text where the config has a number.
+        ConfigError: An option does not fit the config, nothing reads the setting that it names, or its value is a text
+            where the config has a number.
 
     Examples:
         >>> cfg = Config(dict(train_cfg=dict(max_epochs=90)))
@@ -93,6 +97,7 @@ def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
         if isinstance(value, (bool, int, float)) and isinstance(options[name], str) and options[name] not in _WORDS:
             wanted = 'True or False' if isinstance(value, bool) else f'a number, as {value} in the config'
             raise ConfigError(f'--cfg-options {name} expects {wanted}; got the text {options[name]!r}.')
+    check_keys(settings, cfg.to_dict(), options or {})
 
 
 def _at(settings: Any, keys: list[str]) -> Any:
@@ -127,7 +132,9 @@ def _configs_of(package: str) -> Path:
 
 def _of_file(file: Path) -> Config:
     try:
-        return Config.fromfile(file)
+        cfg = Config.fromfile(file)
+        _end_deletions(cfg._cfg_dict)
+        return cfg
     except MMLGDError:
         raise
     except Exception as error:  # a config is Python: it can raise anything
@@ -135,9 +142,32 @@ def _of_file(file: Path) -> Config:
         told = sentence(f'{type(error).__name__}: {error}')
         place, line = _place_of(error, file)
         where = f'{place}, line {line},' if line else str(place)
-        raise kind(
-            f'{where} cannot be read as a config: {told} {_advice(place if place.is_file() else file, error)}'
-        ) from error
+        advice = _of_bases(error) or f'{told} {_advice(place if place.is_file() else file, error)}'
+        raise kind(f'{where} cannot be read as a config: {advice}') from error
+
+
+def _end_deletions(settings: Any) -> None:
+    """Take out each `_delete_` that had nothing to delete: mmengine leaves it there, and a class would refuse it."""
+    if isinstance(settings, dict):
+        settings.pop(DELETE_KEY, None)
+    inner = settings.values() if isinstance(settings, dict) else settings if isinstance(settings, (list, tuple)) else ()
+    for one in list(inner):
+        _end_deletions(one)
+
+
+def _of_bases(error: Exception) -> str:
+    """Say in other words what mmengine says of a config that does not fit its bases; empty for all other errors."""
+    if found := re.search('Duplicate keys: {(.*)}', str(error)):
+        return (
+            f'more than one file of its _base_ sets {found[1]}, and mmengine takes a setting from one of them alone. '
+            f'Keep one as _base_, and write the settings of the other below it, in this file.'
+        )
+    if found := re.search('in child config cannot inherit from base because (.+) is a dict', str(error)):
+        return (
+            f'its {found[1]} is a dict, and that of its _base_ is none, so that they cannot be merged. To replace the '
+            f"base's, write {found[1]}=dict(_delete_=True, ...)."
+        )
+    return ''
 
 
 def _advice(file: Path, error: Exception) -> str:

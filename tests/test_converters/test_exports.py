@@ -90,6 +90,19 @@ def test_a_deeper_and_a_narrower_student(write_student, tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_a_timm_student_of_stages(write_student, tmp_path):
+    timm = pytest.importorskip('timm')
+    kind = dict(type='mmpretrain.TIMMBackbone', model_name='mobilenetv3_small_050', features_only=True)
+    checkpoint = write_student(dict(kind, out_indices=(3, 4)))
+    written = mmlgd.export(checkpoint, tmp_path / 'timm.pth', to='timm')
+    assert 'features_only=True, out_indices=(3, 4)' in written.usage
+    model = timm.create_model('mobilenetv3_small_050', features_only=True, out_indices=(3, 4))
+    model.load_state_dict(torch.load(tmp_path / 'timm.pth', weights_only=True))
+    images = torch.randn(2, 3, 64, 64)
+    theirs = mmlgd.get_student(checkpoint)(images)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(model.eval()(images), theirs)) and len(theirs) == 2
+
+
 def test_a_timm_student(write_student, tmp_path):
     timm = pytest.importorskip('timm')
     checkpoint = write_student(dict(type='mmpretrain.TIMMBackbone', model_name='mobilenetv3_small_050'))

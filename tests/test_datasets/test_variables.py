@@ -15,6 +15,8 @@ OWN = {
     'small/detector_coco128.py': ['data_root'],
     'small/detector_runway.py': ['data_root'],
     'small/segmentor_camvid.py': ['data_root'],
+    'small/detector_boxes.py': ['data_root', 'names'],
+    'small/segmentor_masks.py': ['data_root', 'names'],
     'small/lgd_resnet18-half_images.py': ['data_root', 'names'],
     'small/baselines/supervised_resnet18-half_tiny-imagenet.py': ['data_root', 'names'],
     'lgd/lgd_resnet18_1xb256-coslr-100e_tiny-imagenet_conse.py': ['data_root', 'names'],
@@ -62,19 +64,46 @@ def test_a_variable_reaches_every_place(config, tmp_path):
         if 'names' in OWN[config]:
             assert key != 'vocabulary' or value == str(folder / 'mine.txt')
             assert key != 'classes' or value == ('cat', 'dog')
-            assert key != 'topk' or value in (1, (1,)) or 'conse' in config  # that one has 200 classes
+            # The first has 200 classes; ATSS chooses 9 anchors.
+            assert key != 'topk' or value in (1, (1,)) or 'conse' in config or 'detector' in config
     assert not (tmp_path / 'ran').exists()
 
 
 @pytest.mark.parametrize('config', [name for name in OWN if 'small/detector' in name or 'small/segmentor' in name])
 def test_schedule_rate_and_labels_are_variables(config, tmp_path):
     cfg = Config.fromfile(CONFIGS / config)
-    cfg.merge_from_dict(dict(data_root=str(tmp_path), iterations=77, backbone_rate=0.3, label_percent=5))
+    cfg.merge_from_dict(
+        dict(data_root=str(tmp_path), names=['cat', 'dog'], iterations=77, backbone_rate=0.3, label_percent=5)
+    )
     fill_in(cfg)
     found = dict(item for part in ('optim_wrapper', 'train_cfg', 'default_hooks') for item in settings(cfg[part]))
     assert (found['lr_mult'], found['max_iters'], found['val_interval']) == (0.3, 77, 77)
     assert cfg.default_hooks.checkpoint.interval == cfg.param_scheduler[-1].end == 77
     assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin and cfg.train_dataloader.sampler.percent == 5
+
+
+@pytest.mark.parametrize('size, scale, square', [(320, (320, 320), (320, 320)), ([640, 480], (640, 480), (480, 480))])
+def test_the_size_of_the_images_is_one_variable(size, scale, square):
+    for config in (
+        'small/detector_bccd.py',
+        'small/segmentor_camvid.py',
+        'benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py',
+        'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py',
+    ):
+        if 'benchmarks/mmdet' in config:
+            pytest.importorskip('mmdet')
+        cfg = Config.fromfile(CONFIGS / config)
+        cfg.merge_from_dict(dict(image_size=size, names=['cat', 'dog']))
+        fill_in(cfg)
+        steps = [step for part in ('train', 'val') for step in cfg[f'{part}_dataloader'].dataset.pipeline]
+        assert [step.scale for step in steps if 'scale' in step] == [scale] * 2
+        assert all(step.crop_size == square for step in steps if 'crop_size' in step)
+        assert cfg.model.data_preprocessor.get('size', square) == square
+
+
+def test_a_size_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match="image_size is 'large', expected pixels"):
+        fill_in(Config(dict(image_size='large')))
 
 
 def test_the_value_without_a_label_reaches_masks_losses_and_metrics():

@@ -32,6 +32,14 @@ def test_labels_are_those_of_label_subset(folders):
         drawn(train, '9', seed=0)
 
 
+def test_a_split_has_any_name_and_a_missing_one_is_answered_with_those_that_are_there(folders, tmp_path):
+    shutil.copytree(folders / 'val', tmp_path / 'validation')
+    assert load_split(tmp_path, 'validation', []).files == load_split(folders, 'val', []).files
+    assert load_split(folders, str(tmp_path / 'validation'), []).folders == sorted(DEMO_CLASSES)
+    with pytest.raises(MMLGDError, match='no such folder. Folders in .*: validation. Name yours by --train and --val'):
+        load_split(tmp_path, 'val', [])
+
+
 def test_names_of_another_order_or_number(folders):
     train, val = (load_split(folders, split, []) for split in ('train', 'val'))
     assert check_classes(sorted(DEMO_CLASSES), True, train, val) == ''

@@ -57,8 +57,7 @@ def detect(train, world):
         places = [f'{part}_dataloader.dataset.ann_file={part}.json' for part in ('train', 'val')]
         config = f'mmdet/faster-rcnn_{model}_fpn_1xb8-60e_coco-format.py'
         options = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2', *places]
-        options += [f'{part}_dataloader.dataset.pipeline.{k}.scale=(64,64)' for part, k in (('train', 2), ('val', 1))]
-        variables = dict(data_root=world / 'demo/scenes', **variables)
+        variables = dict(data_root=world / 'demo/scenes', image_size=64, **variables)
         return train(config, '--student', student, options=options, **variables)
 
     return run
@@ -69,9 +68,8 @@ def segment(train, world):
     def run(student, model='resnet18', **variables):
         # The masks have 0 for the ground and k + 1 for name k.
         variables = dict(data_root=world / 'masks', img_suffix='.png', reduce_zero_label=True, **variables)
+        variables['image_size'] = 64
         options = ['train_cfg.max_iters=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=2']
-        options += [f'{part}_dataloader.dataset.pipeline.{k}.scale=(64,64)' for part, k in (('train', 2), ('val', 1))]
-        options += ['model.data_preprocessor.size=(64,64)', 'train_dataloader.dataset.pipeline.3.crop_size=(64,64)']
         config = f'mmseg/deeplabv3plus_{model}_1xb8-8k_masks-512x512.py'
         return train(config, '--student', student, options=options, **variables)
 

@@ -134,13 +134,15 @@ def test_dense_without_places_is_refused_by_name_before_anything_is_written(pret
 
 
 def test_a_student_by_name_and_options_have_the_last_word(pretrain):
-    options = {'model.backbone.out_indices': [3], 'model.queue.size': 16, 'param_scheduler.0.pct_start': 0.5, 'x': 1}
+    options = {'model.backbone.out_indices': [3], 'model.queue.size': 16, 'param_scheduler.0.pct_start': 0.5}
+    options['data_preprocessor.non_blocking'] = True  # new at the top, and a dict
     result = pretrain(student='mmpretrain:regnetx-400mf', recipe='small-data', cfg_options=options)
     assert result.work_dir.name.startswith('lgd_mmpretrain-regnetx-400mf_')
     cfg = Config.fromfile(result.config)
     assert cfg.model.backbone.to_dict() == dict(type='mmpretrain.RegNet', arch='regnetx_400mf', out_indices=[3])
     assert 'in_channels' not in cfg.model.neck
-    assert cfg.model.queue.size == 16 and cfg.param_scheduler[0].pct_start == 0.5 and cfg.x == 1
+    assert cfg.model.queue.size == 16 and cfg.param_scheduler[0].pct_start == 0.5
+    assert cfg.data_preprocessor == dict(non_blocking=True)
     assert cfg.param_scheduler[0].type == 'OneCycleLR' and cfg.model.loss.alpha == 0.25  # the rest is the recipe's
     with pytest.raises(ConfigError, match='cannot be merged'):
         pretrain(cfg_options={'param_scheduler.9.pct_start': 0.5}, overwrite=True)
@@ -514,3 +516,26 @@ def test_what_is_no_path_is_refused(value, message):
 def test_options_of_another_type_are_refused(pretrain):
     with pytest.raises(ConfigError, match='cannot be merged into the config'):
         pretrain(cfg_options=['a=b'])
+
+
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        ({'model.backbone.depth': 7}, 'depth'),  # no such ResNet
+        ({'optim_wrapper.optimizer.lr': -1.0}, 'Invalid learning rate: -1.0'),
+        ({'model.loss.student_temperature': -1.0}, 'student_temperature'),
+        ({'modle.backbone.depth': 18}, 'Did you mean model'),
+    ],
+)
+def test_what_training_would_refuse_is_said_before_a_store_is_written(pretrain, tmp_path, options, said):
+    with pytest.raises(ConfigError, match=said):
+        pretrain(store=tmp_path / 'store', recipe='small-data', cfg_options={**PLAIN, **options})
+    assert not (tmp_path / 'store').exists() and not (tmp_path / 'work_dirs').exists()
+
+
+def test_the_options_reach_the_writer_of_a_store_and_the_training(pretrain, tmp_path):
+    options = {**PLAIN, 'train_dataloader.dataset.crop': [0.5, 1.0], 'model.backbone.frozen_stages': 1}
+    writer, training = pretrain(store=tmp_path / 'store', cfg_options=options).commands
+    assert writer[3] == 'store' and training[3] == 'train' and writer[4] == training[4]  # one config for both
+    cfg = Config.fromfile(writer[4])
+    assert cfg.train_dataloader.dataset.crop == [0.5, 1.0] and cfg.model.backbone.frozen_stages == 1

@@ -16,7 +16,7 @@ from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.words import words_of
 from mmlgd.cli.__main__ import main
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.run.config import build_runner
 from mmlgd.run.train_options import train_config
 from tests import ROOT
@@ -142,6 +142,16 @@ def test_evaluation_wants_something_trained_and_a_known_output(recipe, trained, 
     ):
         with pytest.raises(MMLGDError, match=message):
             mmlgd.test(recipe, **arguments, work_dir=tmp_path)
+
+
+def test_the_validation_set_stands_in_for_a_missing_test_set(recipe, trained, tmp_path):
+    cfg = Config.fromfile(recipe)
+    cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
+    with_its_own = mmlgd.test(recipe, trained.checkpoint, work_dir=tmp_path / 'own')
+    assert mmlgd.test(cfg, trained.checkpoint, work_dir=tmp_path / 'val') == pytest.approx(with_its_own)
+    cfg.val_dataloader = cfg.val_evaluator = None
+    with pytest.raises(ConfigError, match='neither a test set nor a validation set'):
+        mmlgd.test(cfg, trained.checkpoint, work_dir=tmp_path / 'none')
 
 
 DENSE = dict(

@@ -54,6 +54,27 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, text, error, message):
     assert not (tmp_path / 'store').exists()
 
 
+def test_what_does_not_fit_the_bases_is_said_in_plain_words(tmp_path):
+    (tmp_path / 'a.py').write_text(MODEL + "names = 'a.txt'\nother = 1\n")
+    (tmp_path / 'b.py').write_text('other = 2\n')
+    (tmp_path / 'two.py').write_text("_base_ = ['a.py', 'b.py']\n")
+    with pytest.raises(
+        ConfigError, match="two.py cannot .* more than one file of its _base_ sets 'other', .* below it"
+    ):
+        read_config(tmp_path / 'two.py')
+    (tmp_path / 'dict.py').write_text("_base_ = 'a.py'\nnames = dict(union=['x', 'y'])\n")
+    with pytest.raises(ConfigError, match=r'dict.py cannot .* its names is a dict.* names=dict\(_delete_=True'):
+        read_config(tmp_path / 'dict.py')
+
+
+def test_a_deletion_of_what_the_base_does_not_have_leaves_no_trace(tmp_path):
+    (tmp_path / 'a.py').write_text(MODEL)
+    (tmp_path / 'b.py').write_text(
+        "_base_ = 'a.py'\nmodel = dict(queue=dict(_delete_=True, size=1, terms=[dict(_delete_=True)]))\n"
+    )
+    assert read_config(tmp_path / 'b.py').model.queue == dict(size=1, terms=[{}])
+
+
 def test_a_fault_of_a_base_in_new_style_is_said_as_well(tmp_path):
     (tmp_path / 'base.py').write_text(MODEL + 'x = y + 1\n')
     (tmp_path / 'a.py').write_text(
@@ -137,9 +158,11 @@ def test_an_option_that_does_not_fit_is_refused(options, said):
 
 def test_options_that_fit_are_merged():
     cfg = Config(dict(train_cfg=dict(max_epochs=5), hooks=[dict(interval=10)], amp=False, name='a'))
-    merge_options(cfg, {'train_cfg.max_epochs': None, 'hooks.0.interval': 2, 'amp': True, 'name': 7, 'more.of': 'it'})
+    merge_options(
+        cfg, {'train_cfg.max_epochs': None, 'hooks.0.interval': 2, 'amp': True, 'name': 7, 'randomness.seed': 3}
+    )
     assert cfg.to_dict() == dict(
-        train_cfg=dict(max_epochs=None), hooks=[dict(interval=2)], amp=True, name=7, more=dict(of='it')
+        train_cfg=dict(max_epochs=None), hooks=[dict(interval=2)], amp=True, name=7, randomness=dict(seed=3)
     )
     merge_options(cfg, None)
 

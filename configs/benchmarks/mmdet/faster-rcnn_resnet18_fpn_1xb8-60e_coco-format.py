@@ -13,6 +13,7 @@ _base_ = [
 # A None below is filled in from these variables, the class names in `names` and their number.
 data_root = 'data/detection'
 names = 'names.txt'  # in data_root, or any other path
+image_size = (1333, 800)  # images fit into so many pixels; one number is a square
 
 model = dict(
     backbone=dict(
@@ -35,6 +36,13 @@ train_dataloader = dict(
         ann_file='annotations/train.json',
         data_prefix=dict(img='train/'),
         metainfo=dict(classes=None),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='Resize', scale=None, keep_ratio=True),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackDetInputs'),
+        ],
     ),
 )
 val_dataloader = dict(
@@ -43,6 +51,12 @@ val_dataloader = dict(
         ann_file='annotations/val.json',
         data_prefix=dict(img='val/'),
         metainfo=dict(classes=None),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=None, keep_ratio=True),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+        ],
     )
 )
 test_dataloader = val_dataloader

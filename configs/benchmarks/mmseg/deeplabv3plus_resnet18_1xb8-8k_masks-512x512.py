@@ -9,7 +9,7 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size, seg_pad_val=None),
+    data_preprocessor=dict(size=None, seg_pad_val=None),
     backbone=dict(
         init_cfg=dict(
             type='Pretrained',

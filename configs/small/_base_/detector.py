@@ -34,8 +34,9 @@ model = dict(
     test_cfg=dict(nms_pre=500, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.6), max_per_img=100),
 )
 
-# A config of a data set gives data_root, json files, image folders and classes. A None below is filled in from `data_root`;
-# images fit into a square of 256 px.
+# A config of a data set gives data_root, json files, image folders and classes. A None below is filled in from `data_root`
+# and `image_size`.
+image_size = 256  # images fit into a square of so many pixels, or into (width, height)
 train_dataloader = dict(
     dataset=dict(
         type='CocoDataset',
@@ -43,7 +44,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='Resize', scale=(256, 256), keep_ratio=True),
+            dict(type='Resize', scale=None, keep_ratio=True),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackDetInputs'),
         ],
@@ -59,7 +60,7 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(256, 256), keep_ratio=True),
+            dict(type='Resize', scale=None, keep_ratio=True),
             dict(type='LoadAnnotations', with_bbox=True),
             dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
         ],

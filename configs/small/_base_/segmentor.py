@@ -35,8 +35,9 @@ model = dict(
     test_cfg=dict(mode='whole'),
 )
 
-# A config of a data set gives data_root, folders, suffixes, classes and pipelines. A None below is filled in from
-# `data_root`.
+# A config of a data set gives data_root, folders, suffixes and classes. A None below is filled in from `data_root` and
+# `image_size`. Masks are loaded after the resize to evaluate: predictions are compared at the image's own size.
+image_size = 256  # images fit into a square of so many pixels, or into (width, height)
 train_dataloader = dict(
     dataset=dict(
         type='BaseSegDataset',
@@ -44,6 +45,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),
+            dict(type='Resize', scale=None, keep_ratio=True),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackSegInputs'),
         ],
@@ -57,7 +59,12 @@ val_dataloader = dict(
         type='BaseSegDataset',
         data_root=None,
         test_mode=True,
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')],
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=None, keep_ratio=True),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+        ],
     ),
 )
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])

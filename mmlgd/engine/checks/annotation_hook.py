@@ -1,7 +1,9 @@
 """A check that annotations, class names and heads have the same classes."""
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from logging import Logger
 
 import mmcv
 import numpy as np
@@ -11,12 +13,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from mmlgd.datasets.loading import BadImageError, read_image
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
 from mmlgd.utils.spread import spread
 
-MAX_MASKS = 1000
+MAX_MASKS = MAX_IMAGES = 1000
 
 
 @HOOKS.register_module()
@@ -28,6 +31,7 @@ class AnnotationCheckHook(Hook):
     - Index masks: a value beyond the classes is a crash on the CPU and a device assertion on a GPU. The check reads all
       masks, or 1000 evenly spread ones if there are more.
     - Heads: their ``num_classes`` must be the number of names.
+    - Images: each must be there; up to 1000, evenly spread, are read and must be whole.
 
     Examples:
         >>> default_hooks = dict(annotations=dict(type='mmlgd.AnnotationCheckHook'))
@@ -40,8 +44,9 @@ class AnnotationCheckHook(Hook):
             runner (Runner): The runner, after its loops are built.
 
         Raises:
-            ValueError: The classes do not match; the message says what was found, what was expected and what to do.
-            FileNotFoundError: An image has no mask.
+            ValueError: The classes do not match, or an image cannot be read; the message says what was found, what was
+                expected and what to do.
+            FileNotFoundError: An image is missing, or has no mask.
         """
         if not is_main_process():
             return
@@ -52,10 +57,12 @@ class AnnotationCheckHook(Hook):
                 if not classes:
                     continue
                 _check_heads(model, classes, dataset)
-                if hasattr(dataset, 'cat2label'):
+                if hasattr(dataset, 'cat_ids'):
                     _check_categories(dataset, classes, runner.logger)
+                    _check_images(dataset)
                 elif hasattr(dataset, 'seg_map_suffix') and dataset.data_prefix.get('seg_map_path'):
                     _check_masks(dataset, len(classes))
+                    _check_images(dataset)
 
 
 def _plain_datasets(dataset) -> Iterator:
@@ -86,25 +93,64 @@ def _check_categories(dataset, classes: tuple, logger) -> None:
     """Compare the names with the annotation file; the data set's ``cat_ids`` are in label order."""
     content = json.loads(fileio.get_text(dataset.ann_file, backend_args=dataset.backend_args))
     names = {category['id']: category['name'] for category in content['categories']}
-    labels = [names[k] for k in dataset.cat_ids]
-    others = [name for name in names.values() if name not in classes]
+    check_names(dataset.ann_file, list(names.values()), [names[k] for k in dataset.cat_ids], classes, logger)
+
+
+def check_names(ann_file: str, names: list[str], labels: list[str], classes: Sequence[str], logger: Logger) -> None:
+    """Compare class names with the categories of an annotation file.
+
+    Args:
+        ann_file (str): The file, for the error.
+        names (List[str]): Its categories.
+        labels (List[str]): Those of its categories that are trained, in the order of the labels.
+        classes (Sequence[str]): The class names.
+        logger (Logger): Takes the warnings.
+
+    Raises:
+        ConfigError: A class name is no category, or the order differs.
+    """
+    others = [name for name in names if name not in classes]
     if len(labels) != len(classes):
         missing = [name for name in classes if name not in labels]
         raise ConfigError(
-            f'{dataset.ann_file} has categories for {len(labels)} of {len(classes)} class names. Names without a '
+            f'{ann_file} has categories for {len(labels)} of {len(classes)} class names. Names without a '
             f'category: {_shown(missing)}; categories without a name: {_shown(others)}. Write the names exactly as in '
             f'the file, including capitals, and only names that it contains.'
         )
     if labels != list(classes) and set(labels) == set(classes):
         raise ConfigError(
-            f'{dataset.ann_file} has its categories in the order {_shown(labels)}, and labels follow the file; but '
+            f'{ann_file} has its categories in the order {_shown(labels)}, and labels follow the file; but '
             f'the class names are in the order {_shown(classes)}. Give the names in the order of the file.'
         )
     if labels != list(classes):  # LVIS: its labels do not follow names
         different = [f'{theirs!r} for {ours!r}' for theirs, ours in zip(labels, classes) if theirs != ours]
-        logger.warning(f'{dataset.ann_file} spells {len(different)} class names differently: {_shown(different)}.')
+        logger.warning(f'{ann_file} spells {len(different)} class names differently: {_shown(different)}.')
     elif others:
-        logger.warning(f'{dataset.ann_file} has categories that are not trained: {_shown(others)}.')
+        logger.warning(f'{ann_file} has categories that are not trained: {_shown(others)}.')
+
+
+def _check_images(dataset) -> None:
+    """Refuse missing and broken images; a library would stop at them in the middle of an epoch."""
+    local = dataset.backend_args is None
+    paths = [dataset.get_data_info(k)['img_path'] for k in range(len(dataset))]
+    paths = [path for path in paths if local and '://' not in path]
+    if missing := [path for path in paths if not os.path.isfile(path)]:
+        raise MissingFileError(
+            f'{len(missing)} of {len(paths)} images of the data set in {dataset.data_root!r} are not there, for '
+            f'example {shown(missing[0])}. Give the folder of the images as data_root and data_prefix, or take them '
+            f'out of the annotations.'
+        )
+    broken = []
+    for path in spread(paths, MAX_IMAGES):
+        try:
+            read_image(path)
+        except BadImageError as error:
+            broken.append(str(error))
+    if broken:
+        raise ConfigError(
+            f'{len(broken)} images of the data set in {dataset.data_root!r} cannot be used. The first: {broken[0]} '
+            f'Repair them, or take them out of the annotations.'
+        )
 
 
 def _check_masks(dataset, num_classes: int) -> None:

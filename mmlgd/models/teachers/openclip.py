@@ -242,7 +242,7 @@ def _check_text_tower(model: str, settings: dict, folder: Optional[Path] = None)
     except Exception as error:
         raise MissingFileError(
             f'Could not read the settings of the text tower {tower!r} of {model!r}: {cause(error)}. No code in it is '
-            f'executed. Without a network, download it on another machine and copy it into the Hugging Face cache.'
+            f'executed. {_copy_of(tower, model, None)}.'
         ) from error
     kernels = getattr(config, '_attn_implementation', None)
     for name, is_code in (('auto_map', getattr(config, 'auto_map', None)), ('kernels', '/' in str(kernels))):
@@ -265,9 +265,20 @@ def _tokenizer(model: str, name: str, text: dict, cache_dir: Optional[str]):
     except Exception as error:
         raise MissingFileError(
             f'Could not load the tokenizer {source!r} of {model!r}: {cause(error)}. No code in it is executed. '
-            f'Without a network, download it on another machine and copy it into the Hugging Face cache, or use a '
-            f'teacher whose tokenizer comes with open_clip, for example RN50 or ViT-B-16.'
+            f'{_copy_of(source, model, cache_dir)}, or use a teacher whose tokenizer comes with open_clip, for example '
+            f'RN50 or ViT-B-16.'
         ) from error
+
+
+def _copy_of(source: Optional[str], model: str, cache_dir: Optional[str]) -> str:
+    """Say how a repository of Hugging Face comes to a machine without a network."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = f'models--{str(source).replace("/", "--")}'
+    return (
+        f'Without a network: run `python -c "import open_clip; open_clip.get_tokenizer({model!r})"` on a machine that '
+        f'has one, and copy the folder {folder} from its ~/.cache/huggingface/hub into {cache_dir or HF_HUB_CACHE} here'
+    )
 
 
 def _embed_dim(clip: nn.Module, tokens: Tensor, model: str) -> int:

@@ -39,6 +39,8 @@ def coco(tmp_path):
             annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 9, 9], area=81, iscrowd=0)],
             categories=[dict(id=k, name=name) for k, name in enumerate(categories, start=1)],
         )
+        if not (tmp_path / 'a.jpg').exists():
+            Image.new('RGB', (64, 64)).save(tmp_path / 'a.jpg')
         path = tmp_path / f'{len(list(tmp_path.iterdir()))}.json'
         path.write_text(json.dumps(content))
         return CocoDataset(
@@ -69,6 +71,16 @@ def test_names_in_another_order(coco):
     message = 'in the order platelet, white cell, red cell, and labels follow the file; .* order red cell, white cell'
     with pytest.raises(ValueError, match=message):
         check(coco(NAMES[::-1]))
+
+
+def test_images_that_are_missing_or_broken(coco, tmp_path):
+    dataset = coco(NAMES)
+    (tmp_path / 'a.jpg').write_bytes((tmp_path / 'a.jpg').read_bytes()[:400])
+    with pytest.raises(ValueError, match=r'1 images .* cannot be used. The first: .*a\.jpg.*Repair them'):
+        check(dataset)
+    (tmp_path / 'a.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match=r'1 of 1 images .* not there, for example .*a\.jpg'):
+        check(dataset)
 
 
 def test_categories_that_are_left_out(coco, caplog):

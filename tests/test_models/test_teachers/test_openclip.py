@@ -11,7 +11,7 @@ from torchvision.transforms.functional import normalize
 
 from mmlgd import OpenCLIPTeacher
 from mmlgd.checkpoints.teacher_ids import same_teacher
-from mmlgd.models.teachers import weights
+from mmlgd.models.teachers import openclip, weights
 from mmlgd.models.teachers.weights import find_weights
 from mmlgd.registry import MODELS
 
@@ -99,6 +99,17 @@ def test_weights_from_a_local_file(tmp_path):
     teacher = OpenCLIPTeacher('ViT-S-32-alt', pretrained=str(tmp_path / 'weights.pt'))
     loaded = teacher.image_tower.state_dict()
     assert all(torch.equal(loaded[key], value) for key, value in clip.visual.state_dict().items())
+
+
+def test_a_tokenizer_that_is_not_here_is_named_with_the_place_for_it(monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError('no network')
+
+    monkeypatch.setattr(open_clip, 'get_tokenizer', offline)
+    name, source = 'ViT-B-16-SigLIP', 'timm/ViT-B-16-SigLIP'
+    match = rf"tokenizer '{source}'.*get_tokenizer\('{name}'\).*models--timm--{name} .* into /cache here, or use"
+    with pytest.raises(FileNotFoundError, match=match):
+        openclip._tokenizer(name, name, dict(hf_tokenizer_name=source), '/cache')
 
 
 def test_openai_weights_get_quick_gelu(monkeypatch, tmp_path):

@@ -9,13 +9,17 @@ names = 'names.txt'  # in data_root, or any other path
 img_suffix = '.jpg'
 seg_map_suffix = '.png'
 ignore_index = 255  # the value of pixels without a label; if that is 0, keep 255 here and set the next variable
+image_size = (
+    2048,
+    512,
+)  # images fit into so many pixels; crops are squares of the smaller side. One number is a square
 reduce_zero_label = False  # True: 0 is no label, and value 1 is the first name
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='mmseg.LoadAnnotations'),
-    dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='mmseg.RandomCrop', crop_size=_base_.crop_size, cat_max_ratio=0.75, ignore_index=None),
+    dict(type='RandomResize', scale=None, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='mmseg.RandomCrop', crop_size=None, cat_max_ratio=0.75, ignore_index=None),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmseg.PhotoMetricDistortion'),
     dict(type='mmseg.PackSegInputs'),
@@ -45,6 +49,12 @@ val_dataloader = dict(
         metainfo=dict(classes=None),
         reduce_zero_label=None,
         ignore_index=None,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=None, keep_ratio=True),
+            dict(type='mmseg.LoadAnnotations'),
+            dict(type='mmseg.PackSegInputs'),
+        ],
     ),
 )
 test_dataloader = val_dataloader

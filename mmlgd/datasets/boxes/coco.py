@@ -1,0 +1,84 @@
+"""Boxes in COCO's format: one JSON file for each split."""
+
+import json
+import math
+from pathlib import Path, PurePath
+from typing import Any, Optional
+
+from mmlgd.errors import shown
+from mmlgd.utils.files import require_file
+
+from .places import BoxesError
+
+KEYS = ('images', 'annotations', 'categories')
+
+
+def read_coco(file: Path) -> Optional[dict[str, Any]]:
+    """Read an annotation file in COCO's format.
+
+    Args:
+        file (Path): A JSON file.
+
+    Returns:
+        dict, optional: Its content; None if the file is JSON of another kind.
+
+    Raises:
+        BoxesError: It is no JSON.
+    """
+    require_file(file, math.inf)
+    try:
+        told = json.loads(file.read_bytes())
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise BoxesError(f'{shown(file)} is no JSON: {error}. It may be cut off: fetch it again.') from error
+    return told if isinstance(told, dict) and all(isinstance(told.get(key), list) for key in KEYS) else None
+
+
+def names_of(told: dict[str, Any], file: PurePath) -> list[str]:
+    """List the class names of an annotation file, in the order of its labels.
+
+    Roboflow adds a category above the others, without boxes, and others number from 0; both are kept as they are.
+
+    Args:
+        told (dict): From :func:`read_coco`.
+        file (PurePath): The file, for the error.
+
+    Returns:
+        List[str]: Names.
+
+    Raises:
+        BoxesError: There are none, or one has no name.
+    """
+    names = [one.get('name') for one in told['categories'] if isinstance(one, dict)]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise BoxesError(f'{shown(file)} has no categories with names. Expected categories=[{{"id": 1, "name": ...}}].')
+    return names
+
+
+def folder_of_images(data: Path, file: PurePath, told: dict[str, Any]) -> str:
+    """Find the folder that the names of an annotation file are relative to.
+
+    Args:
+        data (Path): The folder of the data.
+        file (PurePath): The annotation file in it.
+        told (dict): Its content.
+
+    Returns:
+        str: The folder, relative to ``data``; empty for ``data`` itself.
+
+    Raises:
+        BoxesError: No folder has its first image.
+    """
+    if not told['images']:
+        raise BoxesError(f'{shown(data / file)} lists no images. Give a file with images and their boxes.')
+    first = str(told['images'][0].get('file_name'))
+    word = file.stem.split('_')[-1]  # instances_train2017.json: train2017
+    tried = [file.parent, PurePath(word), PurePath('images', word), PurePath('images'), PurePath('')]
+    if word.startswith('val'):
+        tried += [PurePath('valid'), PurePath('images', 'valid')]
+    for folder in tried:
+        if (data / folder / first).is_file():
+            return '' if folder == PurePath('') else folder.as_posix()
+    raise BoxesError(
+        f'The image {first!r} of {shown(data / file)} is in none of its usual folders: '
+        f'{", ".join(dict.fromkeys(shown(data / folder) for folder in tried))}. Move the images into one of them.'
+    )

@@ -1,0 +1,71 @@
+"""Images and boxes as the content of an annotation file in COCO's format."""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from mmlgd.errors import shown
+
+from .places import BoxesError
+
+
+class Box(NamedTuple):
+    """A box in pixels: left, top, width, height; the label counts from 0; a difficult box is not scored."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: int
+    difficult: bool = False
+
+
+def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int], list[Box]]]) -> dict[str, Any]:
+    """Write images and their boxes as the content of an annotation file in COCO's format.
+
+    Args:
+        names (List[str]): Class names, by label.
+        images (Iterable): File of an image, its width and height in pixels, and its boxes. Boxes are cut to the image.
+
+    Returns:
+        dict: ``images``, ``annotations`` and ``categories``.
+
+    Examples:
+        >>> told = content_of(['cat'], [(PurePath('a.jpg'), (9, 9), [Box(5, 0, 8, 4, 0)])])
+        >>> told['annotations'][0]['bbox'], told['images'][0]['file_name']
+        ([5, 0, 4, 4], 'a.jpg')
+    """
+    categories = [dict(id=label + 1, name=name) for label, name in enumerate(names)]
+    told: dict[str, Any] = dict(images=[], annotations=[], categories=categories)
+    for number, (file, (width, height), boxes) in enumerate(images, start=1):
+        told['images'].append(dict(id=number, file_name=file.as_posix(), width=width, height=height))
+        for box in boxes:
+            x, y = max(0, box.x), max(0, box.y)
+            w, h = min(width, box.x + box.width) - x, min(height, box.y + box.height) - y
+            if w > 0 and h > 0:
+                label = dict(image_id=number, category_id=box.label + 1, iscrowd=int(box.difficult))
+                told['annotations'].append(dict(label, id=len(told['annotations']) + 1, bbox=[x, y, w, h], area=w * h))
+    return told
+
+
+def size_of(image: Path) -> tuple[int, int]:
+    """Read the size of an image from its header.
+
+    Args:
+        image (Path): The file.
+
+    Returns:
+        Tuple[int, int]: Width and height in pixels, as the pixels are stored.
+
+    Raises:
+        BoxesError: It is no image.
+    """
+    try:
+        with Image.open(image) as opened:
+            return opened.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise BoxesError(
+            f'The image {shown(image)} cannot be read: {error}. Repair it, or remove it and its labels.'
+        ) from error

@@ -1,0 +1,129 @@
+"""Finds the boxes of a folder, whatever their format."""
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, Optional
+
+from mmlgd.datasets.folder import images_in
+from mmlgd.errors import MissingFileError, shown
+from mmlgd.utils.paths import IMAGE_SUFFIXES
+
+from . import coco, voc, yolo
+from .places import BoxesError, by_key, files_in, split_of
+from .split import split_images
+
+
+@dataclass
+class FoundBoxes:
+    """The boxes of a folder, with images for training and for validation.
+
+    Attributes:
+        kind (str): ``'COCO'``, ``'VOC'`` or ``'YOLO'``.
+        names (List[str]): Class names, by label.
+        parts (Dict[str, dict]): The content of an annotation file in COCO's format, for ``'train'`` and ``'val'``.
+        folders (Dict[str, str]): The folder of the images of each part, relative to the data.
+        files (Dict[str, str]): Annotation files that are there already and need no copy, relative to the data.
+        is_split (bool): Whether the parts were drawn, because the data have none.
+    """
+
+    kind: str
+    names: list[str]
+    parts: dict[str, dict[str, Any]]
+    folders: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    is_split: bool = False
+
+
+def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> FoundBoxes:
+    """Find the boxes of a folder in COCO's, VOC's or YOLO's format, with parts for training and validation.
+
+    The parts are those of the data, by the names of folders or files (train, val, valid, test) or by VOC's lists. If
+    there is no validation part, the test part takes its place; if there is neither, a fifth of the images is drawn.
+
+    Args:
+        data (Path): The folder.
+        names (List[str], optional): Class names in the order of labels. Defaults to None: those of the data.
+        seed (int): Seed of the draw. Defaults to 0.
+
+    Returns:
+        FoundBoxes: The boxes; nothing is written.
+
+    Raises:
+        MissingFileError: There is no such folder.
+        BoxesError: There are no boxes in it, or they do not fit their images or names.
+    """
+    if not data.is_dir():
+        raise MissingFileError(f'There is no folder of data at {shown(data)}.')
+    images = by_key(map(PurePath, sorted(images_in(data, IMAGE_SUFFIXES))))
+    if found := _coco(data, names):
+        pass
+    elif files := [file for file in files_in(data, '.xml') if voc.is_voc(data / file)]:
+        found = FoundBoxes('VOC', *voc.read_voc(data, files, images, names))
+    elif files := yolo.label_files(list(files_in(data, '.txt')), images):
+        found = FoundBoxes('YOLO', *yolo.read_yolo(data, files, images, names))
+    else:
+        raise BoxesError(
+            f'{shown(data)} has {len(images)} images, and no boxes that can be read. Expected one of: COCO, JSON files '
+            f'with images, annotations and categories; VOC, an XML file for each image; YOLO, a text file for each '
+            f'image and a data.yaml.'
+        )
+    _settle_parts(found, data, seed)
+    return found
+
+
+def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
+    read = ((file, coco.read_coco(data / file)) for file in files_in(data, '.json'))
+    told = [(file, content) for file, content in read if content is not None]
+    if not told:
+        return None
+    found = FoundBoxes('COCO', coco.names_of(told[0][1], told[0][0]), {})
+    for file, content in told:
+        split = split_of(file)
+        if split in found.parts:
+            raise BoxesError(
+                f'{shown(data)} has two annotation files of one part: {found.files[split]} and {file.as_posix()}. Keep '
+                f'one of them there, or name their parts: train, val or test.'
+            )
+        if (theirs := coco.names_of(content, file)) != found.names:
+            raise BoxesError(
+                f'{file.as_posix()} has the categories {", ".join(theirs[:5])}, but {told[0][0].as_posix()} has '
+                f'{", ".join(found.names[:5])} ({len(theirs)} and {len(found.names)} in all). Labels follow their '
+                f'order: write both files with the same categories in the same order.'
+            )
+        found.parts[split], found.files[split] = content, file.as_posix()
+        found.folders[split] = coco.folder_of_images(data, file, content)
+    if names is not None and names != found.names:
+        raise BoxesError(
+            f'The class names given are {", ".join(names[:5])}, but {told[0][0].as_posix()} has the categories '
+            f'{", ".join(found.names[:5])}. Leave --names out: the names of the file are used, in its order.'
+        )
+    return found
+
+
+def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:
+    """Leave a part for training and one for validation, each with images and boxes."""
+    parts, folders, files = found.parts, found.folders, found.files
+    if 'train' not in parts and None in parts:
+        for table in (parts, folders, files):
+            if None in table:
+                table['train'] = table.pop(None)
+    if 'train' not in parts:
+        raise BoxesError(
+            f'{shown(data)} has no images for training: its parts are {", ".join(map(str, parts))}. Name a folder, or '
+            f'an annotation file, after train.'
+        )
+    if 'val' not in parts and 'test' in parts:
+        for table in (parts, folders, files):
+            if 'test' in table:
+                table['val'] = table['test']
+    if 'val' not in parts:
+        parts.update(split_images(parts['train'], seed))
+        folders['val'] = folders.get('train', '')
+        files.clear()
+        found.is_split = True
+    for table in (parts, folders, files):
+        for key in [key for key in table if key not in ('train', 'val')]:
+            table.pop(key)
+    for split, told in parts.items():
+        if not told['annotations']:
+            raise BoxesError(f'The {split} part of {shown(data)} has {len(told["images"])} images and no box.')

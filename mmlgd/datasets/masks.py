@@ -1,0 +1,198 @@
+"""Finds the images and the masks of a folder, and what the values of the masks mean."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Optional
+
+import numpy as np
+from PIL import Image
+
+from mmlgd.errors import MissingFileError, MMLGDError, shown
+from mmlgd.utils.files import read_small
+from mmlgd.utils.paths import IMAGE_SUFFIXES
+from mmlgd.utils.spread import spread
+
+from .boxes.places import split_of
+from .boxes.split import SHARE
+from .folder import images_in
+
+_MASKS = {'annotations', 'annotation', 'gt', 'labels', 'label', 'masks', 'mask', 'segmentationclass', 'segmentation'}
+_IMAGES = {'images', 'image', 'imgs', 'img', 'jpegimages'}
+_NAMES = ('classes.txt', 'names.txt', 'labels.txt')
+_READ = 200  # masks, for their values
+
+
+class MasksError(MMLGDError, ValueError):
+    """Masks that cannot be read, or that do not fit their images or names."""
+
+
+@dataclass
+class FoundMasks:
+    """The masks of a folder, with images for training and for validation.
+
+    Attributes:
+        names (List[str]): Class names; value k of a mask is name k.
+        images (Dict[str, str]): Folder of the images of ``'train'`` and ``'val'``, relative to the data.
+        masks (Dict[str, str]): Folder of their masks, likewise.
+        suffixes (Tuple[str, str]): Endings of the files of an image and of its mask.
+        counts (Dict[str, int]): Number of images of each part.
+        size (Tuple[int, int]): Median width and height of the images in pixels.
+        ignore_index (int): The value of pixels without a label. 255 if there are none.
+        values (List[int]): The values that the masks have, of up to 200 of them.
+        drawn (Dict[str, List[str]]): If the data have no parts: images of each, drawn, without folder and ending.
+    """
+
+    names: list[str]
+    images: dict[str, str]
+    masks: dict[str, str]
+    suffixes: tuple[str, str]
+    counts: dict[str, int]
+    size: tuple[int, int]
+    ignore_index: int
+    values: list[int]
+    drawn: dict[str, list[str]] = field(default_factory=dict)
+
+
+def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0) -> FoundMasks:
+    """Find the images of a folder and their masks, with parts for training and validation.
+
+    An image and its mask have one name, in folders such as ``images`` and ``annotations`` (or ``masks``, ``labels``).
+    The parts are folders in or around these; if there is no validation part, a test part takes its place; if there is
+    neither, a fifth of the images is drawn.
+
+    Args:
+        data (Path): The folder.
+        names (Sequence[str], optional): Class names in the order of the values. Defaults to None: those in
+            ``classes.txt``, ``names.txt`` or ``labels.txt`` of the data.
+        seed (int): Seed of the draw. Defaults to 0.
+
+    Returns:
+        FoundMasks: The masks; nothing is written.
+
+    Raises:
+        MissingFileError: There is no such folder, or no names.
+        MasksError: There are no masks in it, or they do not fit their images or names.
+    """
+    pairs = _pairs(data)
+    names = list(names) if names is not None else _names_in(data)
+    endings = Counter((image.suffix, mask.name[len(image.stem) :]) for image, mask in pairs)
+    if len(endings) > 1:
+        told = ', '.join(f'{image} with {mask} ({count})' for (image, mask), count in endings.most_common(3))
+        raise MasksError(
+            f'{shown(data)} has images and masks of several endings: {told}. mmsegmentation reads one pair of endings: '
+            f'convert the others.'
+        )
+    parts: dict[Optional[str], list[tuple[PurePath, PurePath]]] = {}
+    for pair in pairs:
+        parts.setdefault(split_of(pair[0]), []).append(pair)
+    drawn = {}
+    if set(parts) == {None}:
+        drawn = _drawn(parts.pop(None), seed)
+        parts = drawn
+    parts.setdefault('val', parts.get('test', []))
+    for part in ('train', 'val'):
+        if not parts.get(part):
+            raise MasksError(
+                f'{shown(data)} has no images with masks for {part}; its parts are {", ".join(map(str, parts))}. Name '
+                f'folders train and val.'
+            )
+    chosen = {part: parts[part] for part in ('train', 'val')}
+    values, size = _values(data, chosen['train'] + chosen['val'])
+    return FoundMasks(
+        names=names,
+        images={part: _common(data, [image for image, _ in pairs]) for part, pairs in chosen.items()},
+        masks={part: _common(data, [mask for _, mask in pairs]) for part, pairs in chosen.items()},
+        suffixes=next(iter(endings)),
+        counts={part: len(pairs) for part, pairs in chosen.items()},
+        size=size,
+        ignore_index=_ignored(data, values, names),
+        values=values,
+        drawn={part: [image.stem for image, _ in pairs] for part, pairs in drawn.items()},
+    )
+
+
+def _pairs(data: Path) -> list[tuple[PurePath, PurePath]]:
+    if not data.is_dir():
+        raise MissingFileError(f'There is no folder of data at {shown(data)}.')
+    files = [PurePath(file) for file in sorted(images_in(data, IMAGE_SUFFIXES))]
+    masks = {_key(file): file for file in files if _has(file, _MASKS)}
+    pairs = [(file, masks[_key(file)]) for file in files if not _has(file, _MASKS) and _key(file) in masks]
+    if not pairs:
+        raise MasksError(
+            f'{shown(data)} has {len(files)} images, and no image with a mask. Expected images/train/a.jpg with '
+            f'annotations/train/a.png, and the same for val; masks, labels and SegmentationClass are read, too.'
+        )
+    return pairs
+
+
+def _has(file: PurePath, folders: set[str]) -> bool:
+    return any(part.lower() in folders for part in file.parts[:-1])
+
+
+def _key(file: PurePath) -> PurePath:
+    return PurePath(*(part for part in file.parts[:-1] if part.lower() not in _MASKS | _IMAGES), file.stem)
+
+
+def _names_in(data: Path) -> list[str]:
+    for name in _NAMES:
+        if (data / name).is_file():
+            return [line for line in read_small(data / name).decode().splitlines() if line.strip()]
+    raise MissingFileError(
+        f'Masks are numbers, and {shown(data)} has none of {", ".join(_NAMES)}. Give the class names, one a line, by '
+        f'--names FILE: line k is value k of a mask, from 0.'
+    )
+
+
+def _drawn(pairs: list, seed: int) -> dict[str, list]:
+    number = random.Random(seed).random  # Python guarantees this sequence
+    ranked = sorted((number(), k) for k in range(len(pairs)))
+    kept = {k for _, k in ranked[: max(1, round(SHARE * len(pairs)))]}
+    return {
+        part: [pair for k, pair in enumerate(pairs) if (k in kept) == is_val]
+        for part, is_val in (('train', False), ('val', True))
+    }
+
+
+def _common(data: Path, files: list[PurePath]) -> str:
+    folders = {file.parent.as_posix() for file in files}
+    if len(folders) > 1:
+        raise MasksError(
+            f'Images of one part lie in several folders of {shown(data)}: {", ".join(sorted(folders)[:4])}. Put those '
+            f'of a part, and their masks, into one folder each.'
+        )
+    return folders.pop()
+
+
+def _values(data: Path, pairs: list) -> tuple[list[int], tuple[int, int]]:
+    values, sizes = set(), []
+    for image, mask in spread(pairs, _READ):
+        try:
+            with Image.open(data / image) as opened:
+                sizes.append(opened.size)
+            with Image.open(data / mask) as opened:
+                pixels = np.asarray(opened)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise MasksError(f'{shown(data / mask)} or its image cannot be read: {error}. Repair them.') from error
+        if pixels.ndim != 2:
+            raise MasksError(
+                f'The mask {shown(data / mask)} is a colour image of shape {pixels.shape}. Masks hold one class index '
+                f'per pixel: save it with one channel or with a palette.'
+            )
+        values |= set(np.unique(pixels).tolist())
+    width, height = np.median(np.array(sizes), axis=0)
+    return sorted(int(value) for value in values), (int(width), int(height))
+
+
+def _ignored(data: Path, values: list[int], names: list[str]) -> int:
+    """Find the one value beyond the names; 255 if there is none."""
+    beyond = [value for value in values if value >= len(names)]
+    if len(beyond) > 1:
+        raise MasksError(
+            f'The masks of {shown(data)} have the values {", ".join(map(str, beyond[:5]))} beyond the {len(names)} '
+            f'class names. Value k is name k, from 0; one value beyond them may stand for no label. Give a name for '
+            f'every value.'
+        )
+    return beyond[0] if beyond else 255

@@ -1,0 +1,105 @@
+"""The size of the images of a detector or segmentor, from the images and boxes of its data."""
+
+from typing import Optional
+
+# Large packages are imported inside functions: the help of the verbs, which read this module, must not wait for them.
+
+_SIDES = (256, 1333)  # of the longer side of an image in pixels, at most, without and with a GPU
+_TINY = 8  # pixels: the stride of the finest output of both detectors
+
+
+def asked_side(size: Optional[int]) -> tuple[Optional[int], int]:
+    """Check the size that a user gave.
+
+    Args:
+        size (int, optional): Longer side of the images in pixels.
+
+    Returns:
+        Tuple[int | None, int]: That side, and the largest side without one on this machine.
+
+    Raises:
+        NumberError: It is out of its range.
+    """
+    import torch
+
+    from mmlgd.utils.validation import whole
+
+    return None if size is None else whole('--size', 32, 4096)(size), _SIDES[torch.cuda.is_available()]
+
+
+def median_size(parts: dict[str, dict]) -> tuple[int, int]:
+    """Find the median width and height of the images for training.
+
+    Args:
+        parts (Dict[str, dict]): Of :class:`~mmlgd.datasets.boxes.FoundBoxes`.
+
+    Returns:
+        Tuple[int, int]: Pixels.
+    """
+    import numpy as np
+
+    sizes = [(image['width'], image['height']) for image in parts['train']['images']]
+    width, height = np.median(np.array(sizes), axis=0)
+    return int(width), int(height)
+
+
+def fitted(size: tuple[int, int], side: int, grow: bool) -> tuple[int, int]:
+    """Bring a size to a longer side.
+
+    Args:
+        size (Tuple[int, int]): Width and height in pixels.
+        side (int): The longer side in pixels.
+        grow (bool): Whether a smaller size becomes larger.
+
+    Returns:
+        Tuple[int, int]: Width and height.
+
+    Examples:
+        >>> fitted((640, 480), 256, grow=False), fitted((64, 64), 256, grow=False), fitted((64, 64), 256, grow=True)
+        ((256, 192), (64, 64), (256, 256))
+    """
+    scale = side / max(size) if grow else min(1.0, side / max(size))
+    width, height = (max(1, round(scale * one)) for one in size)
+    return width, height
+
+
+def size_text(size: tuple[int, int], chosen: tuple[int, int]) -> str:
+    """Say which size was chosen.
+
+    Args:
+        size (Tuple[int, int]): Median width and height of the images in pixels.
+        chosen (Tuple[int, int]): Width and height into which they are fitted.
+
+    Returns:
+        str: A sentence.
+    """
+    return (
+        f'Images of {size[0]} x {size[1]} px (median) are fitted into {chosen[0]} x {chosen[1]} px: --size SIDE '
+        f'changes it.'
+    )
+
+
+def tiny_text(parts: dict[str, dict], chosen: tuple[int, int]) -> str:
+    """Warn if most boxes are too small for a detector at a size.
+
+    Args:
+        parts (Dict[str, dict]): Of :class:`~mmlgd.datasets.boxes.FoundBoxes`.
+        chosen (Tuple[int, int]): Width and height into which images are fitted.
+
+    Returns:
+        str: The warning; empty if most are large enough.
+    """
+    import numpy as np
+
+    scales = {
+        image['id']: min(chosen[0] / image['width'], chosen[1] / image['height']) for image in parts['train']['images']
+    }
+    sides = [
+        scales[one['image_id']] * (one['bbox'][2] * one['bbox'][3]) ** 0.5 for one in parts['train']['annotations']
+    ]
+    if (median := float(np.median(sides))) >= _TINY:
+        return ''
+    return (
+        f'Half of the boxes have a side of {median:.1f} px or less at this size, and will hardly be found: a larger '
+        f'--size helps, or images cut into tiles.'
+    )

@@ -1,0 +1,123 @@
+"""Checks the labelled data that a config names, before a library builds its data sets."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS
+
+from mmlgd.datasets.boxes.coco import read_coco
+from mmlgd.engine.checks.annotation_hook import check_names
+from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.registry import find_class
+
+_LOADERS = ('train_dataloader', 'val_dataloader')
+
+
+def check_labelled(cfg: Config, loaders: Sequence[str] = _LOADERS) -> None:
+    """Refuse boxes and masks that are not there, or have none of the class names.
+
+    The libraries would stop with ``need at least one array to concatenate``, or a file's name alone. What needs the
+    built data sets and the model is checked by :class:`mmlgd.AnnotationCheckHook`. Data behind a URL are left to the
+    libraries.
+
+    Args:
+        cfg (Config): The complete config of a run.
+        loaders (Sequence[str]): Its data loaders to check. Defaults to those of training and validation.
+
+    Raises:
+        MissingFileError: An annotation file or a folder of images or masks is missing, or has no images.
+        ConfigError: An annotation file is not in COCO's format, or its categories are not the class names.
+    """
+    for loader in loaders:
+        for dataset in _datasets((cfg.get(loader) or {}).get('dataset')):
+            kind = _class_of(dataset, cfg.get('default_scope'))
+            prefix = dataset.get('data_prefix')
+            paths = [dataset.get('data_root'), dataset.get('ann_file'), *(prefix or {}).values()]
+            is_local = not dataset.get('backend_args') and not any('://' in str(path) for path in paths)
+            if kind is None or not isinstance(prefix, dict) or not is_local:
+                continue
+            if hasattr(kind, 'COCOAPI'):
+                _check_boxes(loader, dataset, kind)
+            elif 'seg_map_path' in prefix and not dataset.get('ann_file'):
+                _check_masks(loader, dataset, kind)
+
+
+def _datasets(settings: Any) -> Iterator[dict]:
+    """Unwrap data sets that repeat, balance or join others."""
+    if isinstance(settings, dict):
+        inner = settings.get('datasets') or settings.get('dataset')
+        if inner is None:
+            yield settings
+        for one in inner if isinstance(inner, (list, tuple)) else [inner]:
+            yield from _datasets(one)
+
+
+def _class_of(dataset: dict, scope: Optional[str]) -> Optional[type]:
+    kind = dataset.get('type')
+    if inspect.isclass(kind) or not isinstance(kind, str):
+        return kind
+    return find_class(kind, dataset.get('_scope_') or scope, DATASETS)
+
+
+def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
+    root = dataset.get('data_root') or ''
+    file = Path(root, dataset.get('ann_file') or '')
+    if not file.is_file():
+        raise MissingFileError(
+            f'{loader} expects an annotation file at {shown(file)}, and there is none. Give data_root=FOLDER, or '
+            f'{loader}.dataset.ann_file=FILE, by --cfg-options. `mmlgd detect --data FOLDER` finds boxes in the '
+            f'formats of COCO, VOC and YOLO by itself.'
+        )
+    told = read_coco(file)
+    if told is None:
+        raise ConfigError(f'{shown(file)} is not in the format of COCO: expected images, annotations and categories.')
+    _require_images(loader, Path(root, dataset.data_prefix.get('img', '')), file, told)
+    classes = (dataset.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
+    reads_all = next(one for one in kind.__mro__ if 'load_data_list' in vars(one)).__name__ != 'CocoDataset'
+    if not classes or reads_all:  # LVIS takes all categories, with spellings of its own
+        return
+    names = {one['id']: one['name'] for one in told['categories']}
+    check_names(
+        str(file),
+        list(names.values()),
+        [name for name in names.values() if name in classes],
+        classes,
+        MMLogger.get_current_instance(),
+    )
+    if not any(names.get(one['category_id']) in classes for one in told['annotations']):
+        raise ConfigError(f'{shown(file)} has no box of any class name. Give a file with boxes.')
+
+
+def _require_images(loader: str, folder: Path, file: Path, told: dict) -> None:
+    first = str(told['images'][0].get('file_name')) if told['images'] else None
+    if first is None:
+        raise ConfigError(f'{shown(file)} lists no images. Give a file with images and their boxes.')
+    if not (folder / first).is_file():
+        raise MissingFileError(
+            f'{loader} expects the image {first!r} of {shown(file)} in {shown(folder)}, and it is not there. Give the '
+            f'folder of the images, relative to data_root: --cfg-options {loader}.dataset.data_prefix.img=FOLDER.'
+        )
+
+
+def _check_masks(loader: str, dataset: dict, kind: type) -> None:
+    root, prefix = dataset.get('data_root') or '', dataset.data_prefix
+    for key in ('img_path', 'seg_map_path'):
+        if not (folder := Path(root, prefix.get(key) or '')).is_dir():
+            raise MissingFileError(
+                f'{loader} expects a folder at {shown(folder)}, and there is none. Give data_root=FOLDER, or '
+                f'{loader}.dataset.data_prefix.{key}=FOLDER relative to it, by --cfg-options. `mmlgd segment --data '
+                f'FOLDER` finds images and masks by itself.'
+            )
+    parameters = inspect.signature(kind).parameters
+    suffix = dataset.get('img_suffix') or (parameters['img_suffix'].default if 'img_suffix' in parameters else '')
+    images = Path(root, prefix.get('img_path') or '')
+    if not any(path.name.endswith(suffix) for path in images.rglob('*')):
+        there = sorted({path.suffix for path in images.rglob('*') if path.is_file()})
+        raise MissingFileError(
+            f'{loader} expects images ending with {suffix!r} in {shown(images)}, and there are none. Endings there: '
+            f'{", ".join(there) or "no files"}. Set the variable img_suffix, and seg_map_suffix for the masks.'
+        )

@@ -1,0 +1,85 @@
+"""What labelled data lack is said before a library builds its data sets, in plain words."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from mmlgd.datasets import fill_in
+from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.run.labelled import check_labelled
+from tests import ROOT
+
+CONFIGS = ROOT / 'configs'
+DETECTORS = ('benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py', 'small/detector_bccd.py')
+
+
+@pytest.fixture(params=DETECTORS)
+def detector(request, tmp_path):
+    """Check a detector's config on a small data set, of which a test may change the annotations."""
+    pytest.importorskip('mmdet')
+    (tmp_path / 'images').mkdir()
+    Image.new('RGB', (32, 32)).save(tmp_path / 'images/a.jpg')
+    told = dict(
+        images=[dict(id=1, file_name='a.jpg', width=32, height=32)],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 9, 9], area=81, iscrowd=0)],
+        categories=[dict(id=1, name='cat'), dict(id=2, name='dog')],
+    )
+
+    def run(**changes):
+        (tmp_path / 'a.json').write_text(json.dumps({**told, **changes}))
+        cfg = Config.fromfile(CONFIGS / request.param)
+        cfg.merge_from_dict(dict(data_root=str(tmp_path), names=['cat', 'dog']))
+        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+            place = dict(ann_file='a.json', data_prefix=dict(img='images'), metainfo=dict(classes=('cat', 'dog')))
+            loader.dataset.merge(place)
+        fill_in(cfg)
+        check_labelled(cfg)
+
+    run.folder = tmp_path
+    return run
+
+
+def test_data_that_fit_pass(detector):
+    detector()
+
+
+@pytest.mark.parametrize(
+    'changes, said',
+    [
+        (dict(categories=[dict(id=1, name='Cat')]), 'a.json has categories for 0 of 2 class names'),
+        (dict(categories=[dict(id=1, name='dog'), dict(id=2, name='cat')]), 'in the order dog, cat'),
+        (dict(images=[]), 'lists no images'),
+        (dict(annotations=[]), 'has no box of any class name'),
+        (dict(categories='cat'), 'is not in the format of COCO'),
+    ],
+)
+def test_annotations_that_do_not_fit_are_named(detector, changes, said):
+    with pytest.raises(ConfigError, match=said):
+        detector(**changes)
+
+
+def test_missing_files_are_named(detector):
+    with pytest.raises(MissingFileError, match="expects the image 'b.jpg' of .*a.json in .*images"):
+        detector(images=[dict(id=1, file_name='b.jpg', width=32, height=32)])
+    cfg = Config.fromfile(CONFIGS / DETECTORS[1])
+    cfg.data_root = str(detector.folder)
+    fill_in(cfg)
+    with pytest.raises(MissingFileError, match='expects an annotation file at .*instances_train.json.*mmlgd detect'):
+        check_labelled(cfg)
+
+
+def test_masks_without_images_are_named(tmp_path):
+    pytest.importorskip('mmseg')
+    cfg = Config.fromfile(CONFIGS / 'small/segmentor_camvid.py')
+    cfg.data_root = str(tmp_path)
+    fill_in(cfg)
+    with pytest.raises(MissingFileError, match='expects a folder at .*images/train, and there is none'):
+        check_labelled(cfg)
+    for part in ('train', 'val'):
+        (tmp_path / 'images' / part).mkdir(parents=True)
+        (tmp_path / 'annotations' / part).mkdir(parents=True)
+        (tmp_path / 'images' / part / 'a.png').touch()
+    with pytest.raises(MissingFileError, match=r"images ending with '.jpg' in .*Endings there: \.png"):
+        check_labelled(cfg)
