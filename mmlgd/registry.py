@@ -79,6 +79,7 @@ def find_class(kind: str, scope: Optional[str], of: Registry) -> Optional[type]:
 
 MODELS = _Node(root.MODELS, 'models', 'store', 'student.segmentor')
 HOOKS = _Node(root.HOOKS, 'engine', 'checkpoints.atomic_hook')
+LOOPS = _Node(root.LOOPS, 'engine')
 DATASETS = _Node(root.DATASETS, 'datasets', 'store')
 DATA_SAMPLERS = _Node(root.DATA_SAMPLERS, 'datasets', 'store')
 METRICS = _Node(root.METRICS, 'evaluation')
@@ -91,7 +92,6 @@ OPTIM_WRAPPERS = _Node(root.OPTIM_WRAPPERS, 'models')
 for _parent in (
     root.EVALUATOR,
     root.LOG_PROCESSORS,
-    root.LOOPS,
     root.MODEL_WRAPPERS,
     root.OPTIMIZERS,
     root.OPTIM_WRAPPER_CONSTRUCTORS,

@@ -106,3 +106,9 @@ def test_a_value_of_any_size_is_shown_by_its_beginning():
     assert brief(10**10_000) == 'a number of 33220 bits'
     assert brief(list(range(10**6))) == '[0, 1, 2, 3, 4, 5, ...]'
     assert brief(dict(a=[1.5, None])) == "{'a': [1.5, None]}"
+
+
+def test_of_a_full_gpu_it_is_told_what_helps():
+    error = torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.\nmore')
+    with pytest.raises(SystemExit, match='memory of the GPU is full: CUDA out of memory.*--batch-size.*--store'):
+        run_tool(lambda: (_ for _ in ()).throw(error))

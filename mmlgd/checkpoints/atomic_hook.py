@@ -1,22 +1,29 @@
 """Checkpoints that are either complete or absent; a run removes only its own."""
 
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Union
+from typing import Any, Optional, Union
 
+from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 
 from mmlgd.registry import HOOKS
 from mmlgd.utils.files import refuse_link, write_whole
+from mmlgd.utils.validation import above_zero
 
+from .files import CheckpointError
 from .loaders import safe_loading
 from .resume_check import check_resumable
 
 _BACKEND = 'mmlgd.whole_files'
+_BETWEEN = 'between_ckpt'  # in the message hub: the checkpoint between two of the interval
+_INSIDE = 'mmlgd_inside'  # in a checkpoint's meta: the steps of an epoch that are done, and all of them
 
 
 class WholeFileBackend(LocalBackend):
@@ -55,14 +62,26 @@ class AtomicCheckpointHook(CheckpointHook):
     removes after a resume. This hook removes them only if the resumed checkpoint lies among the run's own, and only if
     they lie there and have the name of a checkpoint. A run that resumes from a file elsewhere removes nothing older.
 
+    Beside the checkpoints of its interval, it writes one when ten minutes have passed since the last, as
+    ``iter_STEPS.pth``, and one when a signal stops the run. The next checkpoint replaces it. Inside an epoch it does so
+    only if the loop can go on there, as :class:`mmlgd.engine.EpochTrainLoop` and mmengine's ``IterBasedTrainLoop`` can.
+
     A run with this hook also reads checkpoints safely, whichever tool starts it: see :func:`mmlgd.safe_loading`.
 
     Args:
+        *args: Arguments of mmengine's hook.
+        minutes (float, optional): Time between two checkpoints at most, > 0. None: only those of the interval. Defaults
+            to 10.
         **kwargs: Arguments of mmengine's hook.
 
     Examples:
         >>> default_hooks = dict(checkpoint=dict(type='mmlgd.AtomicCheckpointHook', interval=5, max_keep_ckpts=2))
     """
+
+    def __init__(self, *args, minutes: Optional[float] = 10.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.minutes = None if minutes is None else above_zero(minutes)
+        self._saved: Optional[tuple[int, float]] = None  # steps in the last checkpoint, or at the start; and the time
 
     def before_run(self, runner: Runner) -> None:
         """Read checkpoints as data in this process: upstream's loader refuses those of training since torch 2.6.
@@ -85,6 +104,7 @@ class AtomicCheckpointHook(CheckpointHook):
         refuse_link(Path(runner.work_dir, 'last_checkpoint'))  # mmengine would write through it
         self._forget_others(runner)
         super().before_train(runner)
+        self._saved = (runner.iter, time.monotonic())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to resume from a checkpoint of another training.
@@ -99,6 +119,79 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         if runner._resume:
             check_resumable(runner, checkpoint, runner._load_from or 'The checkpoint')
+            _go_on_inside(runner, checkpoint['meta'].get(_INSIDE))
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
+    ) -> None:
+        """Write a checkpoint if it is time.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): The step of the epoch.
+            data_batch (Any): Not used.
+            outputs (dict, optional): Not used.
+        """
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        is_last = self.end_of_epoch(runner.train_dataloader, batch_idx) and not _counts_steps(runner)
+        if self._is_due(runner) and not is_last and _can_go_on(runner, runner.iter + 1):
+            self._save_between(runner, runner.epoch, runner.iter + 1, batch_idx + 1)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Write a checkpoint at the end of an epoch, if the interval says so, or if it is time.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        super().after_train_epoch(runner)
+        if self._is_due(runner) and not _counts_steps(runner):
+            self._save_between(runner, runner.epoch + 1, runner.iter, 0)
+
+    def save_stopped(self, runner: Runner) -> Optional[str]:
+        """Write a checkpoint of a run that was stopped between two steps, unless its steps are in one already.
+
+        Args:
+            runner (Runner): The runner.
+
+        Returns:
+            str, optional: The checkpoint with these steps. None if there is none, and none can be written here.
+        """
+        inside = getattr(runner.train_loop, 'inside', 0)
+        if self._saved is None:  # before the first step
+            return None
+        if self._saved[0] != runner.iter and is_main_process() and _can_go_on(runner, runner.iter):
+            self._save_between(runner, runner.epoch, runner.iter, inside)
+        return runner.message_hub.runtime_info.get('last_ckpt') if self._saved[0] == runner.iter else None
+
+    def _is_due(self, runner: Runner) -> bool:
+        waited = time.monotonic() - self._saved[1]
+        return self.minutes is not None and waited >= 60 * self.minutes and is_main_process()
+
+    def _save_between(self, runner: Runner, epoch: int, steps: int, inside: int) -> None:
+        """Write a checkpoint that the next one replaces."""
+        hub, meta = runner.message_hub, dict(epoch=epoch, iter=steps)
+        if inside and not _counts_steps(runner):
+            meta[_INSIDE] = dict(done=inside, steps=len(runner.train_dataloader))
+        name = f'iter_{steps}.pth'
+        before, last = hub.runtime_info.get(_BETWEEN), self.file_backend.join_path(self.out_dir, name)
+        for key in (_BETWEEN, 'last_ckpt'):
+            hub.update_info(key, last)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=False,
+            backend_args=self.backend_args,
+        )
+        write_whole(Path(runner.work_dir, 'last_checkpoint'), os.fsencode(last))
+        self.last_ckpt, self._saved = last, (steps, time.monotonic())
+        self._remove(before, last)
+
+    def _remove(self, before: Optional[str], last: Optional[str]) -> None:
+        if before and before != last and self.file_backend.isfile(before):
+            self.file_backend.remove(before)
 
     def _forget_others(self, runner: Runner) -> None:
         """Forget the checkpoints of other runs that a resumed checkpoint names, so that they are not removed."""
@@ -108,17 +201,23 @@ class AtomicCheckpointHook(CheckpointHook):
         told = runner.message_hub.runtime_info
         ours = _is_resumed_from(runner, folder)
         for key in [key for key in told if key.startswith('best_ckpt')]:
-            if not (ours and _is_best(told[key], folder)):
+            if not (ours and _is_own(told[key], folder, r'best_.*\.pth')):
                 del told[key]
         if not ours:
             told.pop('keep_ckpt_ids', None)
+        if _BETWEEN in told and not (ours and _is_own(told[_BETWEEN], folder, r'iter_\d+\.pth')):
+            del told[_BETWEEN]
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        before = runner.message_hub.runtime_info.pop(_BETWEEN, None)
         with self._removing_last():
             try:
                 super()._save_checkpoint_with_step(runner, step, meta)
             except UnicodeEncodeError:  # the file last_checkpoint, written last, in a folder whose name is not UTF-8
                 write_whole(Path(runner.work_dir, 'last_checkpoint'), os.fsencode(self.last_ckpt))
+        self._saved = (meta['iter'], time.monotonic())
+        if is_main_process():
+            self._remove(before, self.last_ckpt)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         if self.save_best:  # also called in a validation without training, before there is a backend
@@ -144,10 +243,39 @@ def _is_resumed_from(runner: Runner, folder: str) -> bool:
     return bool(source) and '://' not in source and Path(source).resolve().parent == Path(folder).resolve()
 
 
-def _is_best(path: object, folder: str) -> bool:
-    """Say whether this is a file in the folder, with the name that mmengine gives to a best checkpoint."""
+def _counts_steps(runner: Runner) -> bool:
+    return isinstance(runner.train_loop, IterBasedTrainLoop)
+
+
+def _can_go_on(runner: Runner, steps: int) -> bool:
+    """Say whether a run can go on after so many steps: also inside an epoch, and with no gradient half collected."""
+    is_whole = steps % getattr(runner.optim_wrapper, '_accumulative_counts', 1) == 0
+    return is_whole and (_counts_steps(runner) or hasattr(runner.train_loop, 'inside'))
+
+
+def _go_on_inside(runner: Runner, inside: Any) -> None:
+    """Let the loop of a resumed run go on where the checkpoint was written inside an epoch."""
+    if not isinstance(inside, dict):
+        return
+    if not hasattr(runner.train_loop, 'inside'):
+        raise CheckpointError(
+            f'The checkpoint was written inside an epoch, and the loop of this config starts with whole epochs. Set '
+            f"train_cfg.type='mmlgd.EpochTrainLoop' instead of {type(runner.train_loop).__name__}, or give epoch_*.pth."
+        )
+    done, steps, here = inside.get('done'), inside.get('steps'), len(runner.train_dataloader)
+    if steps == here and isinstance(done, int) and 0 <= done <= steps:
+        runner.train_loop.inside = done
+    else:
+        runner.logger.warning(
+            f'The checkpoint was written after {done} of {steps} steps of an epoch, and an epoch now has {here}: it '
+            f'starts again from its beginning.'
+        )
+
+
+def _is_own(path: object, folder: str, name: str) -> bool:
+    """Say whether this is a file in the folder, with a name that mmengine or this hook gives to a checkpoint."""
     file = Path(str(path))
-    is_named = file.name.startswith('best_') and file.suffix == '.pth'
+    is_named = re.fullmatch(name, file.name) is not None
     return is_named and file.parent.resolve() == Path(folder).resolve() and file.is_file() and not file.is_symlink()
 
 

@@ -1,5 +1,6 @@
 """``mmlgd``, or ``python -m mmlgd.cli``."""
 
+import warnings
 from importlib import import_module
 from typing import Optional
 
@@ -69,6 +70,11 @@ def main() -> None:
       eval "$(_MMLGD_COMPLETE=bash_source mmlgd)"
     """  # noqa: D301  click takes the \b for "leave these lines as they are"
 
+
+# Of the stack about itself, before the first line of each run.
+warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
+# Our configs pin memory for machines with a GPU.
+warnings.filterwarnings('ignore', "'pin_memory' argument is set as true but no accelerator", UserWarning)
 
 if __name__ == '__main__':
     main(prog_name='mmlgd')

@@ -1,12 +1,16 @@
 """A command of click whose list options take all values that follow, with help for its arguments, too."""
 
 import os
+import shlex
 from collections.abc import Iterator
+from typing import Optional
 
 import click
 
 from mmlgd.errors import MMLGDError, sentence
 from mmlgd.utils.files import read_small
+
+_TYPED = 'mmlgd.typed'
 
 
 class Verb(click.Command):
@@ -42,6 +46,13 @@ class Verb(click.Command):
             if not (hint := self._swallowed(ctx, error, taken)):
                 raise
             raise click.UsageError(f'{error.format_message().rstrip(".")}. {hint}', ctx) from error
+
+    def make_context(self, info_name: Optional[str], args: list[str], *others, **options) -> click.Context:
+        """Keep the arguments as they were typed."""
+        typed = list(args)
+        context = super().make_context(info_name, args, *others, **options)
+        context.meta[_TYPED] = typed
+        return context
 
     def _swallowed(self, ctx: click.Context, error: click.BadParameter, taken: dict[str, list[str]]) -> str:
         """Explain an error whose reason may be an option that took an argument as its value."""
@@ -96,6 +107,21 @@ class Argument(click.Argument):
     def __init__(self, *args, text: str, **kwargs):
         super().__init__(*args, **kwargs)
         self.text = text  # not `help`, which a newer click lists in a section of its own
+
+
+def go_on_command(context: click.Context) -> str:
+    """Write the command that goes on with a run: as it was typed, with ``--resume`` if there is such an option.
+
+    Args:
+        context (click.Context): Of a verb.
+
+    Returns:
+        str: The command for a shell.
+    """
+    typed, known = context.meta[_TYPED], {name for option in context.command.params for name in option.opts}
+    resume = ['--resume'] if '--resume' in known and '--resume' not in typed else []
+    typed = [word for word in typed if word != '--overwrite']  # which starts another run
+    return shlex.join([*context.command_path.split(), *typed, *resume])
 
 
 def _written_out(args: list[str]) -> Iterator[str]:

@@ -55,7 +55,8 @@ def doctor(timeout: float, offline: bool) -> None:
     mmcv's compiled operators, the optional parts, the default teacher's weights, the cache folder and the network.
     Nothing is changed. The exit code is 1 if something that pre-training needs is broken; notes do not count.
     """
-    checks: list[Callable[[], list[Finding]]] = [python, dependencies, torch_build, stack, operators, extras, cache]
+    checks: list[Callable[[], list[Finding]]] = [python, dependencies, torch_build, memory, stack, operators]
+    checks += [extras, cache]
     findings = [finding for check in checks for finding in check()]
     cached = weights()
     findings += cached
@@ -174,6 +175,22 @@ def torch_build() -> list[Finding]:
         'This is enough for the demo and a few thousand small images (configs/small); a real pre-training needs a GPU.'
     )
     return [Finding('note', f'{here}; no GPU', fix)]
+
+
+def memory() -> list[Finding]:
+    """Check whether tools can keep freed memory where there is no GPU."""
+    try:
+        import torch
+    except Exception:  # torch_build() reports it
+        return []
+    from mmlgd.utils.memory import keeps_freed_memory
+
+    if torch.accelerator.is_available():
+        return []
+    if keeps_freed_memory():
+        return [Finding('ok', 'freed memory stays in a process (glibc), which makes a step on this CPU faster')]
+    fix = 'The time of a step was measured with glibc, as most Linux systems have it: docs/performance.md.'
+    return [Finding('note', 'freed memory goes back to the system in each step: this C library is not glibc', fix)]
 
 
 def stack() -> list[Finding]:

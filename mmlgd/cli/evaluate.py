@@ -17,9 +17,9 @@ def show(report: dict) -> None:
     """Print the table, the notes, and the files."""
     for note in report['notes']:
         click.echo(note)
-    click.echo(f'\n{as_markdown(report)}\n')
-    out = shown(report['out'])
-    click.echo(f'Top-1 in per cent; mean ± spread over draws of labels. Also in {out}: table.md, table.json.')
+    spread = '; mean ± spread over draws of labels' if '±' in (text := as_markdown(report)) else ''
+    click.echo(f'\n{text}\n')
+    click.echo(f'Top-1 in per cent{spread}. Also in {shown(report["out"])}: table.md, table.json.')
 
 
 evaluate = verb(_evaluate, show)

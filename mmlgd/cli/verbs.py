@@ -11,7 +11,7 @@ import click
 from mmlgd.errors import ConfigError
 from mmlgd.utils.options import read_options
 
-from .command import Argument, Option, Verb
+from .command import Argument, Option, Verb, go_on_command
 from .help_text import help_of
 from .tool import run_tool
 
@@ -60,7 +60,7 @@ def verb(
             if (result := function(**values)) is not None:
                 show(result)
 
-        run_tool(run)
+        run_tool(run, go_on_command(click.get_current_context()))
 
     return Verb(
         function.__name__.replace('_', '-'),

@@ -13,11 +13,13 @@ from .numerics import (
     DeferredLossesHook,
     EMAHook,
     EpochSeedHook,
+    EpochTrainLoop,
     FiniteCheckHook,
     GuideHook,
+    IterTrainLoop,
     NonFiniteError,
 )
-from .reports import AnswersHook, BadImagesHook, CurvesHook, ProgressHook, SummaryHook
+from .reports import AnswersHook, BadImagesHook, CurvesHook, ProgressHook, StartHook, SummaryHook
 
 __all__ = [
     'AnnotationCheckHook',
@@ -28,12 +30,15 @@ __all__ = [
     'DeferredLossesHook',
     'EMAHook',
     'EpochSeedHook',
+    'EpochTrainLoop',
     'FiniteCheckHook',
     'FrozenBackboneHook',
     'GuideHook',
+    'IterTrainLoop',
     'NonFiniteError',
     'PretrainedCheckHook',
     'ProgressHook',
+    'StartHook',
     'StepsCheckHook',
     'SummaryHook',
     'TeacherCheckHook',

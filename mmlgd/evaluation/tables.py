@@ -18,6 +18,7 @@ from mmlgd.utils.files import require_writable, write_whole
 from mmlgd.utils.seeds import seed_number, seeded
 from mmlgd.utils.validation import above_zero, listed, require
 
+from .bar import shown_in_bar
 from .figures import as_markdown, measure
 from .frozen import Features, extract
 from .lineup import alike, load_models, pipelines_of, reader
@@ -139,8 +140,8 @@ def evaluate(
         for group in alike(pipelines):
             logger.info('Features of %d + %d images for %s ...', most, len(asked.files), ', '.join(group))
             seen, unseen = (
-                extract({name: models[name] for name in group}, reader(split, pipelines[group[0]], batch_size, workers))
-                for split in (known, asked)
+                extract({name: models[name] for name in group}, shown_in_bar(loader, ', '.join(group)))
+                for loader in (reader(split, pipelines[group[0]], batch_size, workers) for split in (known, asked))
             )
             features.update((name, (seen[name], unseen[name])) for name in group)
     extracted = time.time()
@@ -162,10 +163,10 @@ def evaluate(
         source = students.get(name, 'teacher')
         source = str(source.source if isinstance(source, Student) else source)
         is_named = own is not None and not note
+        logger.info('Neighbours and %d probes of %s ...', sum(map(len, draws.values())), name)
         report['results'][name] = dict(
             source=source, **measure(model, *features[name], known, asked, draws, k, c, is_named)
         )
-        logger.info(as_markdown(dict(report, results={name: report['results'][name]})).splitlines()[2])
     report['seconds']['probes'] = round(time.time() - extracted, 1)
     out.mkdir(parents=True, exist_ok=True)
     for file, text in (

@@ -15,7 +15,7 @@ from mmlgd.utils.files import require_writable
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
 from mmlgd.utils.validation import listed, require
 
-from .looking import save
+from .looking import beside, save
 from .ordering import alike_together
 
 NAMED = 40  # class names that fit on an axis
@@ -40,7 +40,7 @@ class Banks(NamedTuple):
     visited: np.ndarray
 
 
-def draw_banks(checkpoints: Union[list[str], str, Path], *, out_dir: Union[str, Path] = '.') -> list[Path]:
+def draw_banks(checkpoints: Union[list[str], str, Path], *, out_dir: Union[str, Path, None] = None) -> list[Path]:
     """Draw both banks of a run: similarities of their rows and, with several checkpoints, drift of the prototypes.
 
     banks.png shows the latest checkpoint; with two or more checkpoints, drift.png is drawn, too. Neither teacher nor
@@ -49,7 +49,7 @@ def draw_banks(checkpoints: Union[list[str], str, Path], *, out_dir: Union[str, 
 
     Args:
         checkpoints (List[str] | str | Path): Checkpoints of one run, in any order.
-        out_dir (str | Path): Folder for the figures. Defaults to the current folder.
+        out_dir (str | Path, optional): Folder for the figures. Defaults to that of the first checkpoint.
 
     Returns:
         List[Path]: The PNGs.
@@ -63,10 +63,10 @@ def draw_banks(checkpoints: Union[list[str], str, Path], *, out_dir: Union[str, 
         >>> import mmlgd
         >>> mmlgd.draw_banks(['work_dirs/lgd/epoch_100.pth', 'work_dirs/lgd/epoch_200.pth'])  # doctest: +SKIP
     """
-    out_dir = Path(out_dir)
-    require_writable(out_dir)
     checkpoints = listed(checkpoints)
     require(bool(checkpoints), 'There are no banks to draw: give at least one checkpoint.')
+    out_dir = beside(checkpoints[0], 'banks.png').parent if out_dir is None else Path(out_dir)
+    require_writable(out_dir)
     run = sorted((read_banks(file) for file in checkpoints), key=lambda banks: banks.epoch)
     require(
         all(banks.names == run[0].names for banks in run),

@@ -81,6 +81,23 @@ def look(
     )
 
 
+def beside(checkpoint: Union[str, Path], name: str) -> Path:
+    """Place a figure of a student in the folder of its run.
+
+    Args:
+        checkpoint (str | Path): The checkpoint; of an address, the figure goes into the current folder.
+        name (str): Name of the figure.
+
+    Returns:
+        Path: The file.
+
+    Examples:
+        >>> beside('work_dirs/lgd/epoch_200.pth', 'map.png').as_posix()
+        'work_dirs/lgd/map.png'
+    """
+    return Path(name) if '://' in str(checkpoint) else Path(checkpoint).parent / name
+
+
 def require_figure(out: Union[str, Path]) -> Path:
     """Refuse a file that a figure cannot be written to, before the work starts.
 

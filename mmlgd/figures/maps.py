@@ -15,7 +15,7 @@ from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.style import CLASSES, FAINT, INK, STUDENT, STYLE, TEACHER, clipped
 from mmlgd.utils.validation import whole
 
-from .looking import Seen, look, require_figure, save
+from .looking import Seen, beside, look, require_figure, save
 
 OTHERS = '#d5d8dc'
 SCATTERED = 0.5  # median distance from the middle, in spreads of the map: above this, a class is not one cluster
@@ -31,7 +31,7 @@ def draw_map(
     max_images: int = 2000,
     classes: int = 12,
     seed: int = 0,
-    out: Union[str, Path] = 'embeddings.png',
+    out: Union[str, Path, None] = None,
 ) -> Path:
     """Draw a map of images as student and teacher embed them, side by side, coloured by the teacher's pseudo class.
 
@@ -50,7 +50,8 @@ def draw_map(
         classes (int): Number of the most frequent pseudo classes that get a colour, at most 12; the others are grey.
             Defaults to 12.
         seed (int): Seed of the layouts. Defaults to 0.
-        out (str | Path): The file to write, ``.png`` or another format of matplotlib. Defaults to embeddings.png.
+        out (str | Path, optional): The file to write, ``.png`` or another format of matplotlib. Defaults to
+            embeddings.png beside the checkpoint.
 
     Returns:
         Path: The file.
@@ -67,7 +68,7 @@ def draw_map(
     """
     max_images, classes = whole('images', 10, 10**6)(max_images), whole('classes', 0, len(CLASSES))(classes)
     seed = seed_number(seed)
-    out = require_figure(out)
+    out = require_figure(beside(checkpoint, 'embeddings.png') if out is None else out)
     seen = look(checkpoint, images, max_images, True, names, teacher_options)
     with rc_context(STYLE):
         return save(_draw(seen, method, classes, seed), out)

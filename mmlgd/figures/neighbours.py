@@ -14,7 +14,7 @@ from mmlgd.models.base_bank import PROTOTYPES, saved_role
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
 from mmlgd.utils.validation import whole
 
-from .looking import Seen, look, require_figure, save
+from .looking import Seen, beside, look, require_figure, save
 
 COLUMNS = 2  # images side by side
 
@@ -27,7 +27,7 @@ def draw_neighbours(
     teacher_options: Optional[dict] = None,
     max_images: int = 12,
     topk: int = 4,
-    out: Union[str, Path] = 'neighbours.png',
+    out: Union[str, Path, None] = None,
 ) -> Path:
     """Draw images with their nearest class names and prototypes in the joint space.
 
@@ -43,7 +43,8 @@ def draw_neighbours(
             pretrained=FILE. Defaults to None.
         max_images (int): Maximum number of images, evenly spread. Defaults to 12.
         topk (int): Number of nearest names and of nearest prototypes. Defaults to 4.
-        out (str | Path): The file to write, ``.png`` or another format of matplotlib. Defaults to neighbours.png.
+        out (str | Path, optional): The file to write, ``.png`` or another format of matplotlib. Defaults to
+            neighbours.png beside the checkpoint.
 
     Returns:
         Path: The file.
@@ -58,7 +59,7 @@ def draw_neighbours(
         >>> mmlgd.draw_neighbours('work_dirs/lgd/epoch_200.pth', ['photos'])  # doctest: +SKIP
     """
     max_images, topk = whole('images', 1, 10**4)(max_images), whole('neighbours', 1, 100)(topk)
-    out = require_figure(out)
+    out = require_figure(beside(checkpoint, 'neighbours.png') if out is None else out)
     seen = look(checkpoint, images, max_images, False, names, teacher_options)
     with rc_context(STYLE):
         return save(_draw(seen, read_prototypes(checkpoint), topk), out)

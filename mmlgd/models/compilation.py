@@ -34,7 +34,8 @@ def compile_module(module: nn.Module, name: str, compile: Union[bool, str] = Tru
     device = get_device()
     if compile == 'auto':
         compile = device == 'cuda'
-        print_log(f'compile={compile} for {name} (auto, on {device}).', 'current')
+        if compile:
+            print_log(f'Compiling {name} at its first step: about a minute.', 'current')
     if not compile:
         return
     reason = _why_not(device)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import Callable, Optional
+from typing import IO, Callable, Optional
 
 from mmlgd.errors import MMLGDError
 
@@ -23,7 +23,7 @@ class RunError(MMLGDError, RuntimeError):
         self.code = code if code >= 0 else 128 - code  # a shell's exit code for a signal
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], output: Optional[IO[str]] = None) -> int:
     """Run a tool to its end; signals that stop this process also stop the tool.
 
     SIGTERM from a scheduler, SIGINT from ``kill`` or Ctrl-C and SIGHUP from a closed terminal are passed on as SIGTERM,
@@ -32,11 +32,13 @@ def run(command: list[str]) -> int:
 
     Args:
         command (List[str]): The tool and its arguments.
+        output (IO[str], optional): An open file for both of its output streams. Defaults to None: this process's.
 
     Returns:
         int: Its exit code; the negative signal number if a signal ended it.
     """
-    with subprocess.Popen(command, preexec_fn=_end_with_parent()) as process:
+    errors = None if output is None else subprocess.STDOUT
+    with subprocess.Popen(command, stdout=output, stderr=errors, preexec_fn=_end_with_parent()) as process:
         there = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
         if threading.current_thread() is not threading.main_thread():
             there = []  # Python allows signal handlers only in the main thread

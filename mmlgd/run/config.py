@@ -12,8 +12,11 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmlgd.checkpoints.resume import refuse_moved
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.substitution import refuse_substitution
 from mmlgd.utils.validation import require
+
+from .terminal import QuietRunner
 
 _STARTED = itertools.count()
 
@@ -74,6 +77,43 @@ def check_cards(launcher: str) -> None:
     )
 
 
+def say_start(cfg: Config) -> None:
+    """Let a training say at its start what it does and how long it takes, in place.
+
+    Args:
+        cfg (Config): Of any training.
+
+    Examples:
+        >>> cfg = Config(dict(model=dict()))
+        >>> say_start(cfg)
+        >>> cfg.default_hooks
+        {'start': {'type': 'mmlgd.StartHook'}}
+    """
+    cfg.default_hooks = {'start': dict(type='mmlgd.StartHook'), **(cfg.get('default_hooks') or {})}
+
+
+def stop_between_steps(cfg: Config) -> None:
+    """Replace mmengine's loops of training in a config by ours, which a signal stops between two steps, in place.
+
+    Args:
+        cfg (Config): Of any training. A loop of another type stays.
+
+    Examples:
+        >>> cfg = Config(dict(train_cfg=dict(by_epoch=True, max_epochs=3)))
+        >>> stop_between_steps(cfg)
+        >>> cfg.train_cfg
+        {'max_epochs': 3, 'type': 'mmlgd.EpochTrainLoop'}
+    """
+    loop = cfg.get('train_cfg')
+    if loop:
+        ours = dict(EpochBasedTrainLoop='mmlgd.EpochTrainLoop', IterBasedTrainLoop='mmlgd.IterTrainLoop')
+        by_steps = 'EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop'
+        given = by_steps if 'by_epoch' in loop else kind_of(loop)
+        if given in ours and 'runner_type' not in cfg:
+            rest = {key: value for key, value in loop.items() if key not in ('type', 'by_epoch')}
+            cfg.train_cfg = dict(rest, type=ours[given])
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config.
 
@@ -86,4 +126,4 @@ def build_runner(cfg: Config) -> Runner:
     # mmengine names the runs of a process by their start time in seconds, and would mix their logs.
     if number := next(_STARTED):
         cfg.experiment_name = f'{cfg.get("experiment_name") or Path(cfg.filename or "run").stem}_{number}'
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)

@@ -151,7 +151,7 @@ def pretrain(
         >>> result = mmlgd.pretrain(images='photos', names=['cat', 'dog'], teacher='conse')  # doctest: +SKIP
         >>> backbone = mmlgd.get_student(result.checkpoint)  # doctest: +SKIP
     """
-    from mmlgd.text import counted, load_vocabulary
+    from mmlgd.text import load_vocabulary
 
     images, store = path_of(images), None if store is None else path_of(store)
     check_recipe(recipe)
@@ -170,10 +170,8 @@ def pretrain(
     backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # None: the base's own
     workers = min(8, _cores()) if workers is None else workers
     settings = recipe_settings(plan, teacher_config, vocabulary, backbone, dataset, workers, seed)
-    class_names = load_vocabulary(vocabulary)
-    plan.reasons.insert(0, counted(class_names))
     if val is not None:
-        _watch(settings, plan, path_of(val), images, class_names, workers)
+        _watch(settings, plan, path_of(val), images, load_vocabulary(vocabulary), workers)
     text = config_text(plan.base, settings, cfg_options or {})
     if dense or 'looks' in teacher_config:
         check_teacher(read_text(text)['model']['teacher'], plan.images, dense, store)
@@ -185,7 +183,9 @@ def pretrain(
     stored = (gpus, store, views, train_args, dense)
     config = write_config(work_dir, text, overwrite, lambda file: commands_of(file, *stored)[-1])
     result = PretrainResult(config, work_dir, commands_of(config, *stored))
-    print('\n'.join([*plan.reasons, '', f'{shown(config)}:', '', config.read_text(encoding='utf-8')]))
+    print('\n'.join([*plan.reasons, f'The config: {shown(config)}']))
+    if dry_run:
+        print(f'\n{config.read_text(encoding="utf-8")}')
     for command in result.commands:
         told = shown(shlex.join(command))
         print(f'$ {told}', flush=True)

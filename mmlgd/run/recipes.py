@@ -19,6 +19,7 @@ LONG = 10_000_000  # views of images; with at least so many, the paper's schedul
 FIRST_RUN = 32_000  # views; ten minutes on one core at 64 px, for ResNet-18 with ConSE
 SHORT = 64_000  # views; with fewer, 32 images a step teach a student more than 64: docs/pretrain.md
 FEW_STEPS = 150  # after 180 steps, students of 30 classes were clearly above random in every column: docs/pretrain.md
+_FEW_BATCHES = 4  # a folder with fewer of the usual batch gets one that fits
 PLACES = 8192  # of each GPU in the queue of places, of 8 steps or more: a step adds 1024 of each GPU at most
 WHAT = {  # {} is the teacher's temperature
     'paper': "SGD with a cosine, temperatures 0.2 and {}, both banks of names, MoCo-v2's views",
@@ -77,7 +78,7 @@ def plan_run(
         epochs (int, optional): Defaults to None: 200; on a CPU, except with the paper's recipe, as many as have
             :data:`FIRST_RUN` views.
         batch_size (int, optional): Images per step and GPU. Defaults to None: 256; small-data 64, or 32 with fewer than
-            :data:`SHORT` views per GPU. At most the number of images.
+            :data:`SHORT` views per GPU. In a small folder, one that fits.
         size (int, optional): Image side in pixels. Defaults to None: 224; on a CPU with the small-data recipe, 64, or
             128 if it is dense: an image of 64 px has 4 places.
         gpus (int): Number of GPUs. Defaults to 1.
@@ -112,22 +113,24 @@ def plan_run(
         size = (128 if dense else 64) if recipe == 'small-data' and not has_card else 224
     if batch_size is None:
         usual = 256 if recipe == 'paper' else 32 if images * epochs < SHORT * gpus else 64
-        batch_size = max(2, min(usual, images // gpus))
+        batch_size = _batch_size(usual, images // gpus)
+    steps = epochs * (images // (batch_size * gpus))
     if not has_card and given_epochs is None and recipe == 'small-data':
-        minutes = max(1, round(10 * images * epochs / FIRST_RUN))
-        known = f'At 64 px, ResNet-18 with --teacher conse takes about {minutes} CPU minutes for it; larger images, '
-        known += 'students and teachers take longer. '
         reasons.append(
-            f'No GPU: this is a first run of {epochs} epochs at {size} px. {"" if dense else known}After some steps '
-            f'the log has the remaining time as measured here (eta). With more time, increase --epochs first (four '
-            f'times as many help a lot), then --size.'
+            f'No GPU: this is a first run of {epochs} epochs at {size} px. Its first steps will say how long it takes '
+            f'here. With more time, increase --epochs first (four times as many help a lot), then --size.'
+        )
+    if recipe == 'paper' and images * epochs < LONG:
+        reasons.append(
+            f'This run has {steps:,} steps, and the schedule and temperatures of the paper are for '
+            f'{LONG // 256:,} and more: with few images it ends hardly better than a random student. --recipe '
+            f'small-data is made for few.'
         )
     if not has_card and not is_conse:
         reasons.append(
             'No GPU: the teacher takes most of the time here. --teacher conse, which pip installs, is many times '
             'faster; --store DIR runs a teacher only once, for this run and later ones.'
         )
-    steps = epochs * (images // (batch_size * gpus))
     if steps < FEW_STEPS:
         enough = -(-FEW_STEPS * epochs // max(1, steps))
         reasons.append(
@@ -135,6 +138,14 @@ def plan_run(
             f'--epochs {enough} or more, a smaller --batch-size, more images (without labels they cost nothing).'
         )
     return Plan(recipe, epochs, batch_size, size, images, gpus, reasons, dense)
+
+
+def _batch_size(usual: int, images: int) -> int:
+    """Fit a batch to a small folder: the steps of an epoch leave out as few of its images as possible."""
+    if images >= _FEW_BATCHES * usual:
+        return usual
+    steps = max(1, round(images / usual))
+    return max(2, min(images // steps, usual + usual // 4))
 
 
 def _what(recipe: str, is_conse: bool) -> str:

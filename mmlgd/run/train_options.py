@@ -19,7 +19,7 @@ from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
-from .config import check_run, set_work_dir
+from .config import check_run, say_start, set_work_dir, stop_between_steps
 from .guiding import add_guide
 from .rates import rate_schedules, refuse_overridden_rates
 
@@ -77,6 +77,8 @@ def train_config(
     if student:
         compare_statistics(cfg, str(student))
     save_whole(cfg)
+    say_start(cfg)
+    stop_between_steps(cfg)
     if (seed := cfg.get('randomness', {}).get('seed')) is not None:
         seed_number(seed)
     _check_precision(cfg)

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Literal, Optional, Union
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from mmlgd.checkpoints.atomic_hook import AtomicCheckpointHook
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.checkpoints.resume import resume_whole
 from mmlgd.datasets.folder import folder_of, require_outside
+from mmlgd.engine import ProgressHook
+from mmlgd.errors import shown
 from mmlgd.utils.files import read_small, sole_writer
+from mmlgd.utils.stopping import Stopped
 
 from .config import build_runner
 from .labelled import check_labelled
@@ -109,8 +114,32 @@ def train(
             settle_statistics(cfg)
             with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):  # the caller's stays
                 runner = build_runner(cfg)
-                runner.train()
+                try:
+                    runner.train()
+                except Stopped as stop:
+                    stop.safe = _safe(runner, stop)
+                    raise
     return _result(runner)
+
+
+def _safe(runner: Runner, stop: Stopped) -> str:
+    """Write a checkpoint of a run that was stopped, if it can go on from there, and say which one is safe."""
+    for hook in runner.hooks:
+        if isinstance(hook, ProgressHook):
+            hook.after_train(runner)  # the bar would stand in the way of what is said
+    saved = None
+    if not stop.is_cut and get_world_size() == 1:  # other ranks may have stopped after another step
+        for hook in runner.hooks:
+            if isinstance(hook, AtomicCheckpointHook):
+                saved = hook.save_stopped(runner)
+    where = f'Stopped after step {runner.iter} of {runner.max_iters}'
+    where += f', in epoch {runner.epoch + 1}. ' if runner.max_epochs > 1 else '. '
+    if saved:
+        return f'{where}Nothing is lost: {shown(saved)} has it.'
+    last = runner.message_hub.runtime_info.get('last_ckpt')
+    if last:
+        return f'{where}The last checkpoint is safe: {shown(last)}.'
+    return f'{where}There is no checkpoint yet, so the run starts again from its beginning.'
 
 
 def _result(runner: Runner) -> TrainResult:

@@ -32,6 +32,7 @@ from mmlgd.utils.building import build_part
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
+from mmlgd.utils.stopping import Stopped
 from mmlgd.utils.validation import require
 
 from .asked_places import check_places, kept_places
@@ -157,7 +158,12 @@ def _write_store(
             keep_embeddings(bank.bank, teacher_id, bank.class_names, bank.templates, str(folder))
         if pending := store.missing(verify):
             _require_same_views(store, dataset, _augmentation(cfg))
-    _write_shards(cfg, store, pending, dataset, model)
+    try:
+        _write_shards(cfg, store, pending, dataset, model)
+    except Stopped as stop:
+        there = store.num_shards - len(store.missing())
+        stop.safe = f'Stopped. {there} of {store.num_shards} parts of the teacher store are written and stay.'
+        raise
     store.require_complete()
     _report_bad(store, dataset)
     return store

@@ -35,8 +35,8 @@ def compare(
     """Train one downstream config from several starts, over seeds. Does pre-training help?
 
     Each run is ``mmlgd train CONFIG --student START`` in a separate process; everything else is equal. Finished runs
-    are not repeated, so an interrupted comparison continues where it was, and you can add starts or seeds later. A name
-    whose config, options or checkpoint have changed is refused. The table is written to table.md and table.json.
+    are not repeated and a stopped one is resumed, so the same command goes on, and you can add starts or seeds later. A
+    name whose config, options or checkpoint have changed is refused. The table is written to table.md and table.json.
 
     Args:
         config (str): Downstream config.
@@ -94,21 +94,23 @@ def table(results: dict[str, dict[int, float]], metric: str) -> str:
         metric (str): Name of the metric.
 
     Returns:
-        str: A row for each start, with its values and their mean and standard deviation over seeds.
+        str: A row for each start, with its values; with several seeds also their mean and standard deviation.
 
     Examples:
         >>> print(table(dict(random={0: 10.0, 1: 12.0}), 'mIoU').splitlines()[2])
         | random | 10 | 12 | 11 ± 1.4 |
     """
     seeds = list(next(iter(results.values())))
-    lines = [
-        f'| start | {" | ".join(f"seed {seed}" for seed in seeds)} | {metric}, mean ± spread |',
-        '|---' * (len(seeds) + 2) + '|',
-    ]
+    titles = [f'{metric}, seed {seeds[0]}']
+    if len(seeds) > 1:
+        titles = [*(f'seed {seed}' for seed in seeds), f'{metric}, mean ± spread']
+    lines = [f'| start | {" | ".join(titles)} |', '|---' * (len(titles) + 1) + '|']
     for name, values in results.items():
         cells = [f'{value:.4g}' for value in values.values()]
-        mean, spread = mean_and_spread(values.values())
-        lines.append(f'| {name} | {" | ".join(cells)} | {mean:.4g} ± {spread:.2g} |')
+        if len(seeds) > 1:
+            mean, spread = mean_and_spread(values.values())
+            cells.append(f'{mean:.4g} ± {spread:.2g}')
+        lines.append(f'| {name} | {" | ".join(cells)} |')
     return '\n'.join(lines)
 
 
@@ -145,15 +147,18 @@ def _train(config: str, source: str, options: list[str], work_dir: Path, metric:
     """Train once, unless this run is finished, and return the metric."""
     arguments = [config, '--student', source, '--work-dir', str(work_dir), *options]
     asked = dict(arguments=arguments, contents=contents(config, source))
-    result = work_dir / 'result.json'  # written at the end of the run
+    result, started = work_dir / 'result.json', work_dir / 'started.json'  # written at the end and at the start
     if result.is_file():
         told = json.loads(result.read_text())
         refuse_other(work_dir, told, asked)
         log = work_dir / told['log']
     else:
-        before = set(work_dir.glob(LOGS))
-        command = run('train', arguments, work_dir / 'output.txt')
-        log = max(set(work_dir.glob(LOGS)) - before, default=None)  # ignore logs of earlier, stopped starts
+        goes_on = started.is_file() and json.loads(started.read_text()) == asked
+        before = set() if goes_on else set(work_dir.glob(LOGS))  # ignore logs of other runs that were stopped
+        work_dir.mkdir(parents=True, exist_ok=True)
+        write_whole(started, (json.dumps(asked, indent=1) + '\n').encode())
+        command = run('train', [*arguments, *(['--resume'] if goes_on else [])], work_dir / 'output.txt')
+        log = max(set(work_dir.glob(LOGS)) - before, default=None)
         if log is not None:  # before reading the metric: the training is done
             told = dict(asked, command=command, log=str(log.relative_to(work_dir)))
             write_whole(result, (json.dumps(told, indent=1) + '\n').encode())

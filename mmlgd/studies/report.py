@@ -66,7 +66,8 @@ def table(summary: Summary) -> str:
     for name, figures in summary.items():
         cells = [_cell(figures.get(title)) for title in titles]
         lines.append(f'| {name} | {" | ".join(cells)} | {max(len(f["values"]) for f in figures.values())} |')
-    lines += ['', 'Top-1 in per cent; mean ± standard deviation over seeds of training.']
+    are_several = any(len(figure['values']) > 1 for figures in summary.values() for figure in figures.values())
+    lines += ['', 'Top-1 in per cent' + ('; mean ± standard deviation over seeds of training.' if are_several else '.')]
     if any(figure['own'] for figures in summary.values() for figure in figures.values()):
         lines += ['\\* not zero-shot: the accuracy of its own head, which was trained with all labels.']
     return '\n'.join(lines)

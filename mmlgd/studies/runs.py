@@ -3,16 +3,17 @@
 import hashlib
 import re
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Optional, Union
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, shown
 from mmlgd.run.child import RunError
+from mmlgd.run.child import run as child
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.configs import read_config
+from mmlgd.utils.stopping import SIGNALS, Stopped
 from mmlgd.utils.validation import listed, require
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
@@ -31,11 +32,16 @@ def run(verb: str, arguments: list[str], output: Path) -> list[str]:
 
     Raises:
         RunError: It failed; the message names the output file and quotes the end.
+        Stopped: A signal has stopped it.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     command = [*COMMAND, verb, *arguments]
     with output.open('w') as file:
-        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+        code = child(command, file)
+    if abs(code) in SIGNALS or code - 128 in SIGNALS:
+        stop = Stopped(abs(code) if code < 0 else code - 128)
+        stop.safe = f'Stopped in {shown(output.parent)}. Finished runs stay; this one goes on from its checkpoint.'
+        raise stop
     if code:
         tail = '\n'.join(output.read_text().splitlines()[-5:])
         raise RunError(f'The run in {output.parent} failed; its output is in {output} and ends with\n{tail}')

@@ -205,19 +205,19 @@ def _repeated(phrasing: str, name: str, other: str, source: str, unit: str, earl
     )
 
 
-def counted(names: list[str], most: int = 8) -> str:
+def counted(names: list[str], most: int = 5) -> str:
     """Say what a vocabulary holds, for the first lines of a run.
 
     Args:
         names (List[str]): Class names.
-        most (int): How many to name. Defaults to 8.
+        most (int): How many to name. Defaults to 5.
 
     Returns:
         str: Their number and the first of them.
 
     Examples:
         >>> counted(['dress', 'hat', 'shoe'], most=2)
-        '3 names: dress, hat, ...'
+        '3: dress, hat, ...'
     """
     first = ', '.join(shown(name) for name in names[:most])
-    return f'{len(names)} names: {first}{", ..." if len(names) > most else ""}'
+    return f'{len(names):,}: {first}{", ..." if len(names) > most else ""}'

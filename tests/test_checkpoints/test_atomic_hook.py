@@ -17,7 +17,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints import atomic_hook, read_checkpoint
 from mmlgd.checkpoints.atomic_hook import AtomicCheckpointHook
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.resume import last_whole_checkpoint
@@ -49,7 +49,9 @@ class Better(Evaluator):
         return dict(acc=self.score)
 
 
-def train(work_dir, epochs=4, fault=None, *details, hook=AtomicCheckpointHook, resume=None, model=Line, **options):
+def train(
+    work_dir, epochs=4, fault=None, *details, hook=AtomicCheckpointHook, resume=None, model=Line, loop=None, **options
+):
     if fault is not None:
         fault(*details)
     loader = dict(
@@ -63,9 +65,9 @@ def train(work_dir, epochs=4, fault=None, *details, hook=AtomicCheckpointHook, r
         model(),
         str(work_dir),
         train_dataloader=loader,
-        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        train_cfg=dict(max_epochs=epochs, **(dict(type=loop) if loop else dict(by_epoch=True))),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
-        default_hooks=dict(checkpoint=hook(interval=1, **options)),
+        default_hooks=dict(checkpoint=hook(**{'interval': 1, **options})),
         resume=resume is not None,
         load_from=resume and str(resume),
         **(evaluation if 'save_best' in options else {}),
@@ -278,3 +280,64 @@ def test_a_run_resumes_in_a_work_dir_whose_name_is_not_utf_8(tmp_path):
 
 def resumed(folder, last):
     train(folder, 3, resume=last)
+
+
+def let_time_pass(monkeypatch, minutes):
+    """Each step takes so many minutes, by the clock of the hook."""
+    now, forward = [0.0], Line.forward
+
+    def forward_(self, inputs, mode):
+        now[0] += 60 * minutes
+        return forward(self, inputs, mode)
+
+    monkeypatch.setattr(Line, 'forward', forward_)
+    monkeypatch.setattr(atomic_hook, 'time', SimpleNamespace(monotonic=lambda: now[0]))
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The checkpoints that a run writes, in their order, with the place in the run."""
+    found, save = [], Runner.save_checkpoint
+
+    def save_(runner, out_dir, filename, *args, meta, **options):
+        found.append((filename, meta['epoch'], meta['iter']))
+        save(runner, out_dir, filename, *args, meta=meta, **options)
+
+    monkeypatch.setattr(Runner, 'save_checkpoint', save_)
+    return found
+
+
+def test_after_ten_minutes_a_checkpoint_is_written_and_the_next_replaces_it(tmp_path, monkeypatch, written):
+    let_time_pass(monkeypatch, 4)
+    train(tmp_path / 'ours', epochs=3, interval=2, loop='mmlgd.EpochTrainLoop')
+    assert written == [('iter_3.pth', 1, 3), ('epoch_2.pth', 2, 4), ('epoch_3.pth', 3, 6)]  # two steps an epoch
+    assert there(tmp_path / 'ours') == ['epoch_2.pth', 'epoch_3.pth']
+    written.clear()
+    train(tmp_path / 'none', epochs=3, interval=2, minutes=None)
+    assert [name for name, *_ in written] == ['epoch_2.pth', 'epoch_3.pth']
+
+
+def test_with_a_loop_that_cannot_go_on_inside_an_epoch_it_waits_for_the_end(tmp_path, monkeypatch, written):
+    let_time_pass(monkeypatch, 11)
+    train(tmp_path / 'run', epochs=2, interval=5)
+    assert written == [('iter_2.pth', 1, 2), ('epoch_2.pth', 2, 4)]
+
+
+def test_a_checkpoint_inside_an_epoch_needs_a_loop_that_goes_on_there(tmp_path, monkeypatch):
+    let_time_pass(monkeypatch, 11)
+    folder = tmp_path / 'run'
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, epochs=2, interval=5, loop='mmlgd.EpochTrainLoop', model=StopsAfterAStep)
+    assert there(folder) == ['iter_1.pth'] == [last_whole_checkpoint(folder).name]
+    with pytest.raises(CheckpointError, match='inside an epoch.*EpochTrainLoop'):
+        train(folder, epochs=2, resume=folder / 'iter_1.pth')
+
+
+class StopsAfterAStep(Line):
+    steps = 0
+
+    def train_step(self, *arguments, **options):
+        self.steps += 1
+        if self.steps == 2:
+            raise KeyboardInterrupt
+        return super().train_step(*arguments, **options)

@@ -235,3 +235,17 @@ def test_the_command_says_what_to_do_and_exits_accordingly(packages, monkeypatch
     assert '        -> one\n        -> two\n' in result.output
     assert ('BROKEN  mmcv 2.2.0' in result.output) == broken
     assert ('All that pre-training needs is here' in result.output) != broken
+
+
+def test_freed_memory_is_kept_where_there_is_no_gpu(monkeypatch):
+    import torch
+
+    from mmlgd.utils import memory
+
+    monkeypatch.setattr(torch.accelerator, 'is_available', lambda: False)
+    for library, state, word in (('glibc', 'ok', 'stays'), ('', 'note', 'goes back')):
+        monkeypatch.setattr(memory.platform, 'libc_ver', lambda name=library: (name, ''))
+        (finding,) = doctor.memory()
+        assert finding.state == state and word in finding.what
+    monkeypatch.setattr(torch.accelerator, 'is_available', lambda: True)
+    assert doctor.memory() == []

@@ -1,6 +1,7 @@
 """A command out of a function: what its options read, and how it fails."""
 
 import re
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Optional, Union
@@ -12,6 +13,7 @@ import mmlgd
 from mmlgd.cli.__main__ import VERBS, main
 from mmlgd.cli.verbs import verb
 from mmlgd.errors import ConfigError
+from mmlgd.utils.stopping import Stopped
 
 
 def sample(
@@ -133,3 +135,36 @@ def test_every_verb_is_a_function_as_the_help_says():
 def test_a_verb_is_listed_by_the_first_line_of_its_help(name):
     assert VERBS[name][1] in CliRunner().invoke(main, ['--help']).output
     assert VERBS[name][1].rstrip('.') in ' '.join(CliRunner().invoke(main, [name, '--help']).output.split())
+
+
+@pytest.mark.parametrize(
+    'typed, command',
+    [
+        (['a b.py', '--names', 'x', '--seeds', '1', '2'], "'a b.py' --names x --seeds 1 2 --resume"),
+        (['c.py', '--names', 'x', '--resume', '--amp'], 'c.py --names x --resume --amp'),
+    ],
+)
+def test_a_stopped_verb_prints_what_is_safe_and_the_command_that_goes_on(typed, command):
+    def stopped(
+        config: str, *, names: str, seeds: Sequence[int] = (), resume: Union[bool, str] = False, amp: bool = False
+    ) -> None:
+        stop = Stopped(signal.SIGTERM)
+        stop.safe = 'Nothing is lost.'
+        raise stop
+
+    result = CliRunner().invoke(verb(stopped), typed, prog_name='mmlgd train')
+    assert result.exit_code == 143 and result.stderr == f'\nNothing is lost. Go on with:\n  mmlgd train {command}\n'
+
+
+def test_a_verb_below_another_prints_what_was_typed_above(monkeypatch):
+    def stopped(config: str) -> None:
+        stop = Stopped(signal.SIGINT)
+        stop.safe = 'Nothing is lost.'
+        raise stop
+
+    monkeypatch.setenv('MMLGD_COMMAND', 'mmlgd pretrain --images a --resume')
+    result = CliRunner().invoke(verb(stopped), ['x'])
+    assert result.exit_code == 130 and result.stderr.endswith('Go on with:\n  mmlgd pretrain --images a --resume\n')
+    monkeypatch.delenv('MMLGD_COMMAND')
+    monkeypatch.setenv('WORLD_SIZE', '2')  # of torchrun, whose arguments nobody knows
+    assert 'command that started all processes, and --resume' in CliRunner().invoke(verb(stopped), ['x']).stderr

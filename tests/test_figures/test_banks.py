@@ -36,6 +36,7 @@ def test_heat_maps_and_drift(run, tmp_path):
         assert min(Image.open(tmp_path / f'out/{name}.png').size) > 300
     draw_banks([run[0]], out_dir=tmp_path / 'one')
     assert [file.name for file in (tmp_path / 'one').iterdir()] == ['banks.png']  # one checkpoint has no drift
+    assert draw_banks(run[0]) == [tmp_path / 'banks.png']  # of the run, not in the current folder
 
 
 def test_alike_prototypes_are_neighbours_and_the_unvisited_come_last():

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import resource
 import shutil
+import signal
 import tempfile
 import time
 import zipfile
@@ -115,6 +117,29 @@ def test_a_run_killed_twice_and_resumed_is_the_unbroken_run(recipe, unbroken, tm
     expected, found = (read_checkpoint(folder / 'epoch_3.pth') for folder in (unbroken, work_dir))
     assert 'loss_scaler' in found['optimizer'] and found['optimizer']['loss_scaler']['scale'] > 1024
     assert {'queue.bank', 'queue.pointer', 'visual_bank.bank'} <= set(found['state_dict'])
+    for part in ('state_dict', 'optimizer', 'param_schedulers'):
+        assert_same(found[part], expected[part])
+
+
+def test_a_signal_stops_between_two_steps_and_nothing_is_lost(recipe, unbroken, tmp_path):
+    work_dir = tmp_path / 'run'
+    fault = (children.at_step, STEPS + 1, signal.raise_signal, signal.SIGINT)  # in the middle of epoch 2
+    code, log = train(recipe, work_dir, fault=fault).wait()
+    assert 'SystemExit: 130' in log and 'Stopping after this step' in log
+    assert f'Stopped after step {STEPS + 2} of {3 * STEPS}, in epoch 2. Nothing is lost: {work_dir}/iter_5.pth' in log
+    assert re.search(rf'Go on with:\n  .*train {recipe} --work-dir {work_dir} --resume\n', log)
+
+    # Once more, in the same epoch, by the one who stops a batch system's job.
+    fault = (children.at_step, STEPS + 2, signal.raise_signal, signal.SIGTERM)
+    code, log = train(recipe, work_dir, '--resume', fault=fault, log='again').wait()
+    assert 'Going on in epoch 2 after step 2 of 3' in log and 'SystemExit: 143' in log
+    assert sorted(file.name for file in work_dir.glob('*.pth')) == ['epoch_1.pth', 'iter_6.pth']
+
+    code, log = train(recipe, work_dir, '--resume', log='last').wait()
+    assert code == 0, log[-3000:]
+    assert sorted(file.name for file in work_dir.glob('*.pth')) == ['epoch_3.pth']
+    assert losses(work_dir) == {step: pytest.approx(values, rel=1e-6) for step, values in losses(unbroken).items()}
+    expected, found = (read_checkpoint(folder / 'epoch_3.pth') for folder in (unbroken, work_dir))
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert_same(found[part], expected[part])
 

@@ -17,19 +17,22 @@ def test_the_recipe_follows_images_and_epochs_with_a_reason():
         assert word in reason
     assert 'temperatures 0.05 and 0.04' in reason and 'temperatures 0.2 and 0.01,' in reason
     assert 'temperatures 0.05 and 0.01,' in plan_run(3000, epochs=100, is_conse=False).reasons[0]
-    assert not plan_run(3000, 'paper', epochs=100).reasons  # who asks for one is told nothing
+    assert not plan_run(3000, 'small-data', epochs=100).reasons  # who asks for one is told nothing,
+    (reason,) = plan_run(3000, 'paper', epochs=100).reasons  # except that it cannot learn
+    assert 'has 1,100 steps' in reason and '39,062' in reason and '--recipe small-data' in reason
+    assert not plan_run(1_281_167, 'paper').reasons
 
 
 def test_a_first_run_on_a_cpu_is_short_and_one_with_a_card_is_not():
     cpu, card = plan_run(3000, has_card=False), plan_run(3000)
-    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 32) and 'At 64 px, ResNet-18 with' in cpu.reasons[-1]
+    assert (cpu.epochs, cpu.size, cpu.batch_size) == (10, 64, 32) and 'how long it takes' in cpu.reasons[-1]
     assert (card.epochs, card.size, card.batch_size) == (200, 224, 64)
     published = plan_run(3000, 'paper', has_card=False)
     assert (published.epochs, published.size, published.batch_size) == (200, 224, 256)
     given = plan_run(3000, epochs=50, size=128, batch_size=32, has_card=False)
     assert (given.epochs, given.size, given.batch_size) == (50, 128, 32)
     assert '--teacher conse' in plan_run(3000, has_card=False, is_conse=False).reasons[-1]
-    assert 'first run of 10 epochs at 224 px. At 64 px' in plan_run(3000, size=224, has_card=False).reasons[-1]
+    assert 'first run of 10 epochs at 224 px.' in plan_run(3000, size=224, has_card=False).reasons[-1]
     assert not any('conse' in reason for reason in card.reasons)
 
 
@@ -45,10 +48,15 @@ def test_a_step_has_no_more_images_than_there_are(images, gpus, batch):
     assert plan_run(images, gpus=gpus).batch_size == batch
 
 
+@pytest.mark.parametrize('images, batch', [(40, 40), (48, 24), (60, 30), (100, 33), (127, 31), (254, 32)])
+def test_the_steps_of_a_small_folder_leave_out_few_images(images, batch):
+    assert plan_run(images, epochs=100).batch_size == batch and images % batch <= 3 or images >= 4 * 32
+
+
 def test_a_short_run_takes_smaller_steps_and_more_of_them():
     assert plan_run(SHORT // 10, epochs=10).batch_size == 64
     assert plan_run(SHORT // 10 - 1, epochs=10).batch_size == plan_run(SHORT // 10, epochs=10, gpus=2).batch_size == 32
-    assert plan_run(1000, 'paper', epochs=10).batch_size == 256
+    assert plan_run(2000, 'paper', epochs=10).batch_size == 256
     assert plan_run(1000, epochs=10, batch_size=64).batch_size == 64
 
 

@@ -231,3 +231,23 @@ def test_train_runs_detection_and_segmentation_configs(library, world, tmp_path,
 def test_an_evaluation_needs_something_trained():
     result = CliRunner().invoke(main, ['test', str(ROOT / 'configs/benchmarks/classification/zero-shot_in1k.py')])
     assert "Missing argument 'CHECKPOINT'" in result.output
+
+
+def test_the_terminal_has_what_is_trained_and_the_file_the_whole_config(recipe, tmp_path):
+    done = CliRunner().invoke(main, ['train', str(recipe), '--work-dir', str(tmp_path / 'run')])
+    assert done.exit_code == 0, done.output[-3000:]
+    log = log_of(tmp_path / 'run')
+    for text in ('System environment', 'Config:', 'Hooks will be executed'):
+        assert text in log and text not in done.output
+    for text in (
+        'This run:',
+        'images   12 in ',
+        'names    3: ',
+        'OpenCLIPTeacher',
+        'ResNet 18, ',
+        '6: 2 epochs of 3 steps',
+    ):
+        assert text in log and text in done.output
+    assert done.output.index('This run:') < 2500 and 'FileClient' not in done.output
+    arguments = ['train', str(recipe), '--work-dir', str(tmp_path / 'all'), '--cfg-options', "log_level='DEBUG'"]
+    assert 'System environment' in CliRunner().invoke(main, arguments).output

@@ -55,6 +55,9 @@ def test_mean_and_spread_over_seeds(compare, tmp_path):
     command = json.loads((work_dir / 'lgd_seed2/result.json').read_text())['command']
     assert command[4:6] == ['--student', 'a=b.pth'] and 'randomness.seed=2' in command
 
+    alone = CliRunner().invoke(main, ['compare', *arguments, '--seeds', '0']).output
+    assert '| start | mIoU, seed 0 |' in alone and '| random | 10 |\n' in alone and '±' not in alone
+
     # A second call repeats nothing (the stand-in would fail on its own log), and a seed can be added.
     printed = CliRunner().invoke(main, ['compare', *arguments, '--seeds', '0', '2', '4']).output
     assert '| random | 10 | 12 | 14 | 12 ± 2 |' in printed

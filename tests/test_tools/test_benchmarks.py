@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmlgd import LGDLoss
 from mmlgd.benchmarks import published
 from mmlgd.models import compilation
+from mmlgd.utils.memory import keeps_freed_memory
 from tests import children
 from tests.scripts import script
 
@@ -93,6 +94,14 @@ def test_teachers(benchmark):
 def test_teacher(benchmark, tiny_clip):
     told, figures = benchmark('teacher', '--device', 'cpu', '--teacher', tiny_clip, '--batch', 1)
     assert 'one token pooled' in told and len(figures['seconds']) == 3
+
+
+@children.in_one_worker
+@pytest.mark.skipif(not keeps_freed_memory() or torch.accelerator.is_available(), reason='glibc, without a GPU')
+def test_memory(benchmark, tiny_clip):
+    told, figures = benchmark('memory', '--teacher', tiny_clip, '--size', 64, '--batch', 2)
+    assert '| given back |' in told and '| kept |' in told
+    assert all(len(steps) == 2 and steps[0]['seconds'] > 0 for steps in figures['steps'].values())
 
 
 def test_store(benchmark, images, tiny_clip):

@@ -1,5 +1,6 @@
 """mmengine's loss logging, without waiting for the device in each step."""
 
+from collections.abc import Sequence
 from typing import Any, Optional
 
 import torch
@@ -20,6 +21,8 @@ class DeferredLossesHook(RuntimeInfoHook):
         >>> default_hooks = dict(runtime_info=dict(type='mmlgd.DeferredLossesHook'))
     """
 
+    _kept: Sequence[dict] = ()  # before the training there are none
+
     def before_train(self, runner: Runner) -> None:
         """Find out how often the runner logs.
 
@@ -28,7 +31,7 @@ class DeferredLossesHook(RuntimeInfoHook):
         """
         super().before_train(runner)
         self._interval = min((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), default=1)
-        self._kept: list[dict] = []
+        self._kept = []
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
@@ -45,6 +48,17 @@ class DeferredLossesHook(RuntimeInfoHook):
             self._kept.append(outputs)
         if self.every_n_inner_iters(batch_idx, self._interval) or self.end_of_epoch(runner.train_dataloader, batch_idx):
             self._hand_on(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the kept losses into a checkpoint that is written between two lines of the log.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint, with the message hub as it was.
+        """
+        if self._kept:
+            self._hand_on(runner)
+            checkpoint['message_hub']['log_scalars'] = runner.message_hub.state_dict()['log_scalars']
 
     def after_train(self, runner: Runner) -> None:
         """Pass on the remaining losses.

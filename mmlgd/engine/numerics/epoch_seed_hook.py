@@ -1,4 +1,6 @@
-"""Random numbers that follow from seed, epoch and rank: a resumed run draws the same as an uninterrupted one."""
+"""Random numbers that follow from seed, epoch, step and rank: a resumed run draws the same as an unbroken one."""
+
+from typing import Any, Optional
 
 from mmengine.dist import get_rank
 from mmengine.hooks import DistSamplerSeedHook
@@ -13,13 +15,16 @@ class EpochSeedHook(DistSamplerSeedHook):
     """``DistSamplerSeedHook`` that also seeds the random generators in each epoch, not only the order of the images.
 
     mmengine seeds only once, at the start: a run resumed in epoch e repeats the random numbers of the first epoch. With
-    this hook, the generators of Python, numpy and torch (also on the GPU) start each epoch from (seed, epoch, rank).
-    The data loader's workers follow if ``worker_init_fn=dict(type='mmlgd.keep_torch_seeds')`` is set and workers are
-    not persistent: torch draws a different seed for each worker from the main process's generator.
+    this hook, the generators of Python, numpy and torch (also on the GPU) start each epoch from (seed, epoch, rank),
+    and each further step from these and its number. The data loader's workers follow if
+    ``worker_init_fn=dict(type='mmlgd.keep_torch_seeds')`` is set and workers are not persistent: torch draws a
+    different seed for each worker from the main process's generator.
 
     Examples:
         >>> default_hooks = dict(sampler_seed=dict(type='mmlgd.EpochSeedHook'))
     """
+
+    priority = 'LOWEST'  # after all that draws numbers in a step
 
     def before_train(self, runner: Runner) -> None:
         """Warn about settings that prevent the data loader's workers from following.
@@ -49,3 +54,25 @@ class EpochSeedHook(DistSamplerSeedHook):
         """
         super().before_train_epoch(runner)
         seed_all(runner.seed, runner.epoch, get_rank())
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
+    ) -> None:
+        """Seed the generators of this process for the next step of the epoch.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Number of the step in its epoch.
+            data_batch (Any): Not used.
+            outputs (dict, optional): Not used.
+        """
+        seed_all(runner.seed, runner.epoch, get_rank(), batch_idx + 1)
+
+    def after_skipped_iter(self, runner: Runner, batch_idx: int) -> None:
+        """Do the same after a step that :class:`EpochTrainLoop` has skipped, because it is done.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): Number of the step in its epoch.
+        """
+        seed_all(runner.seed, runner.epoch, get_rank(), batch_idx + 1)

@@ -5,6 +5,16 @@ from .bad_images_hook import BadImagesHook
 from .curves import draw_curves, read_scalars
 from .curves_hook import CurvesHook
 from .progress_hook import ProgressHook
+from .start_hook import StartHook
 from .summary_hook import SummaryHook
 
-__all__ = ['AnswersHook', 'BadImagesHook', 'CurvesHook', 'ProgressHook', 'SummaryHook', 'draw_curves', 'read_scalars']
+__all__ = [
+    'AnswersHook',
+    'BadImagesHook',
+    'CurvesHook',
+    'ProgressHook',
+    'StartHook',
+    'SummaryHook',
+    'draw_curves',
+    'read_scalars',
+]

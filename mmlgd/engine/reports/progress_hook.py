@@ -82,7 +82,7 @@ class ProgressHook(Hook):
             return
         done = runner.iter + 1
         self._progress.update(self._task, completed=done)
-        if done % self.interval == 0 or done == runner.max_iters:
+        if done % self.interval == 0 or done == runner.max_iters or not self._progress.tasks[0].fields['figures']:
             figures = [f'eta {_clock(runner.message_hub.get_info("eta"))}', f'waiting {100 * data_wait(runner):.0f} %']
             if outputs and 'loss' in outputs:
                 figures.insert(0, f'loss {outputs["loss"].item():.3f}')

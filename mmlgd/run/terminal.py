@@ -1,0 +1,36 @@
+"""What a run says to the terminal: what it does, and not what only its log file is for."""
+
+import logging
+
+from mmengine.runner import Runner, runner
+
+# mmengine's own use of an interface that it calls old, at the start of each run.
+_OF_MMENGINE = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
+_SAID_BY_US = 'Checkpoints will be saved to'  # in what this run is
+
+
+class QuietRunner(Runner):
+    """mmengine's runner, whose descriptions of the system, the config and the hooks go into the log file alone.
+
+    They are some three hundred lines. With ``log_level='DEBUG'`` in the config they go to the terminal, too.
+    """
+
+    def build_logger(self, *args, **kwargs) -> logging.Logger:
+        """Build mmengine's logger, with a terminal that leaves these descriptions out.
+
+        Returns:
+            MMLogger: The logger.
+        """
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            # Not isinstance: a FileHandler is a StreamHandler, too.
+            if type(handler) is logging.StreamHandler and handler.level > logging.DEBUG:
+                handler.addFilter(_is_for_terminal)
+        return logger
+
+
+def _is_for_terminal(record: logging.LogRecord) -> bool:
+    if record.levelno == logging.INFO:
+        describes = record.pathname == runner.__file__ and record.funcName in ('__init__', '_log_env', 'wrap_model')
+        return not describes and not str(record.msg).startswith(_SAID_BY_US)
+    return not str(record.msg).startswith(_OF_MMENGINE)
