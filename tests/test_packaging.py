@@ -170,8 +170,8 @@ def test_the_command(wheel_python, images, tiny_clip, tmp_path):
     settings = ['--epochs', 1, '--batch-size', 4, '--size', 64, '--workers', 0, '--work-dir', 'run']
     small = ['model.backbone.base_channels=8', 'model.backbone.stem_channels=8']
     log = run(*command, *settings, '--recipe', 'paper', '--cfg-options', *small, cwd=tmp_path)
-    assert f"_base_ = 'mmlgd::{RECIPE}'" in log and '--student run/epoch_1.pth' in log
-    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+    assert f"_base_ = 'mmlgd::{RECIPE}'" in (tmp_path / 'run/recipe/pretrain.py').read_text()
+    assert '--student run/epoch_1.pth' in log and (tmp_path / 'run' / 'epoch_1.pth').is_file()
 
 
 VERBS = """
@@ -188,6 +188,7 @@ VERBS = """
     images, teacher, done, expected = pathlib.Path('images'), sys.argv[1], set(), 0
     run('doctor', '--offline')
     assert '3 names, for the teacher' in run('names', 'names.txt', '--teacher', teacher)
+    assert 'of 3 names apart' in run('teacher', '--images', images, '--names', 'names.txt', '--teacher', teacher)
     run('store', 'mine.py', '--out', 'store', '--views', 1)
     run('train', 'mine.py', '--store', 'store', '--work-dir', 'run', '--no-validate')
     checkpoint = 'run/epoch_2.pth'

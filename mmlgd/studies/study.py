@@ -104,10 +104,13 @@ def study(
     how += ['--synonyms', synonyms] if synonyms else []
     how += ['--size', str(size)] if size else []
     changes = {name: options_of(variant, cfg_options or {}) for name, variant in chosen.items()}
+    # Without this variable a config has its own folders, and the option would be refused.
+    has_root = {name: 'data_root' in read_config(variant.config) for name, variant in chosen.items()}
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     for seed in seeds:
         for name, variant in chosen.items():
-            options = [*write_options({'data_root': str(data), 'randomness.seed': seed}), *changes[name]]
+            own = {'data_root': str(data)} if has_root[name] else {}
+            options = [*write_options({**own, 'randomness.seed': seed}), *changes[name]]
             checkpoint = _train(variant.config, store, ['--cfg-options', *options], work_dir / f'{name}_seed{seed}')
             figures = _evaluate(checkpoint, how, names, synonyms)
             found[name][str(seed)] = figures
