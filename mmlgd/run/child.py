@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Callable, Optional
 
 from mmlgd.errors import MMLGDError
@@ -36,23 +38,36 @@ def run(command: list[str]) -> int:
     Returns:
         int: Its exit code; the negative signal number if a signal ended it.
     """
-    with subprocess.Popen(command, preexec_fn=_end_with_parent()) as process:
-        there = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
-        if threading.current_thread() is not threading.main_thread():
-            there = []  # Python allows signal handlers only in the main thread
-        handed_on = [
-            number for number in there if signal.getsignal(number) != signal.SIG_IGN
-        ]  # keep ignored signals ignored, as with nohup
-        before = {number: signal.signal(number, lambda *_: process.terminate()) for number in handed_on}
-        try:
-            return process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    with subprocess.Popen(command, preexec_fn=end_with_parent()) as process, stopped_by(process.terminate):
+        return process.wait()
 
 
-def _end_with_parent() -> Optional[Callable[[], object]]:
-    """Return a function for a child process, which requests a SIGTERM when its parent dies; only on Linux."""
+@contextmanager
+def stopped_by(stop: Callable[[], object]) -> Iterator[None]:
+    """Call a function in place of what the signals that stop this process would do: SIGTERM, SIGINT and SIGHUP.
+
+    Args:
+        stop (Callable): Stops the child processes. A signal that is ignored now, as below ``nohup``, stays ignored.
+    """
+    there = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        there = []  # Python allows signal handlers only in the main thread
+    # Keep ignored signals ignored, as with nohup.
+    handed_on = [number for number in there if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda *_: stop()) for number in handed_on}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent() -> Optional[Callable[[], object]]:
+    """Return a function for a child process, which requests a SIGTERM when its parent dies.
+
+    Returns:
+        Callable | None: For ``preexec_fn``; None on other systems than Linux.
+    """
     if sys.platform != 'linux':
         return None
     library = ctypes.CDLL(None)  # loaded here, because a child should do as little as possible before exec

@@ -3,17 +3,17 @@
 import hashlib
 import re
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Optional, Union
 
 from mmlgd.errors import ConfigError
-from mmlgd.run.child import RunError
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.configs import read_config
 from mmlgd.utils.validation import listed, require
+
+from .processes import Run, run_all
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
 
@@ -32,14 +32,14 @@ def run(verb: str, arguments: list[str], output: Path) -> list[str]:
     Raises:
         RunError: It failed; the message names the output file and quotes the end.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    command = [*COMMAND, verb, *arguments]
-    with output.open('w') as file:
-        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
-    if code:
-        tail = '\n'.join(output.read_text().splitlines()[-5:])
-        raise RunError(f'The run in {output.parent} failed; its output is in {output} and ends with\n{tail}')
+    command = command_of(verb, arguments)
+    run_all([Run(command, output)])
     return command
+
+
+def command_of(verb: str, arguments: list[str]) -> list[str]:
+    """Write the command that runs a verb of ``mmlgd`` with this Python."""
+    return [*COMMAND, verb, *arguments]
 
 
 def split_options(text: str) -> list[str]:

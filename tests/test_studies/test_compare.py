@@ -11,7 +11,7 @@ import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.studies import runs
-from mmlgd.studies.compare import last_metric
+from mmlgd.studies.metrics import last_metric
 
 
 @pytest.fixture
