@@ -51,11 +51,15 @@ def test_a_data_set_that_would_show_more_images_is_refused():
         def __len__(self):
             return len(self.dataset)
 
+    class Joined:  # of several sets, one of them repeated
+        def __init__(self, datasets):
+            self.datasets = datasets
+
     images = BaseDataset(lazy_init=True, serialize_data=False)
     images.data_list, images._fully_initialized = [dict(k=k) for k in range(9)], True
     repeated = RepeatDataset(images, 4)
     with pytest.raises(ConfigError, match='its share of a RepeatDataset'):
-        LabelSampler(ConcatDataset([images, repeated]), 10)
+        LabelSampler(Joined([images, repeated]), 10)
     with pytest.raises(ConfigError, match='its share of a MultiImageMixDataset'):
         LabelSampler(MultiImageMixDataset(images), 50)
     assert len(LabelSampler(ConcatDataset([images, images]), 50)) == 9
