@@ -1,7 +1,7 @@
 """Runs in processes of their own: several at once, each with a card, and none is left behind."""
 
+import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -11,7 +11,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
 from mmlgd.studies import processes
 from mmlgd.studies.processes import Run, run_all
-from tests import ROOT
+from tests.children import Child, in_one_worker
 from tests.test_run.test_child import is_alive
 
 MEETS = """
@@ -96,35 +96,27 @@ def test_an_error_in_between_stops_all(tmp_path):
     assert not is_alive(int(sleeps.output.read_text()))
 
 
+def three(folder):
+    tool = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
+    run_all([python(folder, name, tool) for name in 'abc'], 2)
+
+
+@in_one_worker
 @pytest.mark.parametrize('sent', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_stops_all_and_says_how_to_go_on(tmp_path, sent):
-    tool = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
-    parent = f"""
-import sys
-from pathlib import Path
-from mmlgd.studies.processes import Run, run_all
-from mmlgd.run.child import RunError
-try:
-    run_all([Run([sys.executable, '-c', {tool!r}], Path(name) / 'output.txt') for name in 'abc'], 2)
-except RunError as error:
-    sys.exit(str(error))
-"""
-    environment = dict(cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    from os import environ
-
-    with subprocess.Popen(
-        [sys.executable, '-c', parent], env={**environ, 'PYTHONPATH': str(ROOT)}, **environment
-    ) as process:
-        outputs = [tmp_path / name / 'output.txt' for name in 'ab']
-        while not all(one.is_file() and one.read_text().endswith('\n') for one in outputs):
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(sent)
-        said = process.communicate(timeout=60)[1]
-    if sent != signal.SIGKILL:
-        assert process.returncode == 1 and 'Run the same command again to go on' in said
+    child = Child(three, tmp_path, log=tmp_path / 'said.txt')
+    outputs = [tmp_path / name / 'output.txt' for name in 'ab']
+    while not all(one.is_file() and one.read_text().endswith('\n') for one in outputs):
+        assert 'Error' not in child.log.read_text() if child.log.is_file() else True
+        time.sleep(0.02)
+    os.kill(child.pid, sent)
+    code, said = child.wait()
+    if sent == signal.SIGKILL:
+        assert code == -sent
+    else:
+        assert code == 1 and 'RunError: Stopped, with all runs. Run the same command again to go on' in said
     assert not (tmp_path / 'c').exists()
     deadline = time.monotonic() + 30
-    while any(is_alive(int(one.read_text())) for one in outputs):  # of a parent that was killed, the system tells them
+    while any(is_alive(int(one.read_text())) for one in outputs):  # those of a killed one hear from the system
         assert time.monotonic() < deadline
         time.sleep(0.02)
