@@ -59,8 +59,11 @@ def _seen_images(source: str) -> Callable[[Sequence[str]], tuple[int, str]]:
     if not Path(source).is_file():
         raise UncheckedError(f'{source} does not say which images it was trained on')
     cfg = model_config(read_checkpoint(source), source)
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
-    folder, store = folder_of(dataset), dataset.get('store')
+    try:
+        dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+        folder, store = folder_of(dataset), str(dataset.get('store') or '')
+    except (AttributeError, TypeError) as error:  # the config is anyone's
+        raise UncheckedError(f'its config has data of another form: {sentence(error)}') from error
     if folder and folder.is_dir():
         return lambda images: (_copies(images, folder), f'in {shown(folder)}')
     if store and Path(store).is_dir():

@@ -60,8 +60,9 @@ def test_a_store_knows_the_images_of_a_folder_that_is_gone(world, downstream):
     [
         (dict(type='mmlgd.Images', data_root='gone'), 'gone is not here, and no teacher store'),
         (dict(type='ImageNet', data_root='imagenet', split='train'), 'names no folder of images'),
+        (dict(type='mmlgd.Images', data_root=3), 'has data of another form'),
     ],
-    ids=['gone', 'list'],
+    ids=['gone', 'list', 'number'],
 )
 def test_what_a_checkpoint_does_not_say_is_said(world, downstream, dataset, words):
     told = seen_before(downstream, dict(lgd=checkpoint(world, **dataset)))
