@@ -63,10 +63,10 @@ def run_all(runs: Sequence[Run], jobs: int = 1, done: Callable[[int, float], obj
                         continue
                     del running[place]
                     try:
-                        if process.returncode and not stopped:
-                            raise _failure(runs[number])
                         if not process.returncode:
                             done(number, time.monotonic() - since)
+                        elif not stopped:
+                            raise _failure(runs[number])
                     except MMLGDError as error:
                         failed.append(error)
                         if running:

@@ -11,7 +11,8 @@ from mmlgd.utils.configs import kind_of
 from mmlgd.utils.validation import listed, require
 
 _SAMPLERS = ('DefaultSampler', 'InfiniteSampler', 'LabelSampler')
-_SETTINGS = {'type', 'shuffle', 'seed', 'percent', 'by_epoch'}  # of these samplers, which LabelSampler takes, too
+# Of these samplers, what LabelSampler takes, too; a base of another library leaves its scope in the dict.
+_SETTINGS = {'type', '_scope_', 'shuffle', 'seed', 'percent', 'by_epoch'}
 
 
 def read_shares(fractions: Union[str, Sequence[str]]) -> list[float]:
