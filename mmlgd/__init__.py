@@ -52,6 +52,7 @@ _PLACES = {
     'get_zero_shot_classifier': 'student',
     'predict': 'student',
     'pretrain': 'run.pretrain',
+    'prove': 'studies',
     'publish': 'converters',
     'replay': 'run.replaying',
     'report_names': 'run.naming',

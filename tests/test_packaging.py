@@ -202,6 +202,8 @@ VERBS = """
     run('publish', checkpoint, 'published')
     run('convert', 'efficientnet-lite:lite0', 'lite0.pth')
     run('compare', 'mine.py', '--starts', 'random=none', '--seeds', 0, '--metric', 'accuracy/top1')
+    proof = ['--config', 'mine.py', '--starts', 'random=none', 'again=none', '--seeds', 0, '--fractions', '100%']
+    run('prove', *proof, '--metric', 'accuracy/top1')
     run('study', '--variants', 'lgd=mine.py', '--data', 'data', '--seeds', 0, '--labels', '1', '--draws', 0)
     run('pretrain', '--images', images, '--names', 'names.txt', '--teacher', teacher, '--batch-size', 4, '--dry-run')
     assert 'recipe/detect.py' in run('detect', '--data', 'boxes', '--student', checkpoint, '--dry-run')

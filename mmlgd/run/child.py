@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Callable, Optional
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Callable, Optional
 
 from mmlgd.errors import MMLGDError
 
@@ -23,7 +25,7 @@ class RunError(MMLGDError, RuntimeError):
         self.code = code if code >= 0 else 128 - code  # a shell's exit code for a signal
 
 
-def run(command: list[str], output: Optional[IO[str]] = None) -> int:
+def run(command: list[str]) -> int:
     """Run a tool to its end; signals that stop this process also stop the tool.
 
     SIGTERM from a scheduler, SIGINT from ``kill`` or Ctrl-C and SIGHUP from a closed terminal are passed on as SIGTERM,
@@ -32,29 +34,41 @@ def run(command: list[str], output: Optional[IO[str]] = None) -> int:
 
     Args:
         command (List[str]): The tool and its arguments.
-        output (IO[str], optional): An open file for both of its output streams. Defaults to None: this process's.
 
     Returns:
         int: Its exit code; the negative signal number if a signal ended it.
     """
-    errors = None if output is None else subprocess.STDOUT
-    with subprocess.Popen(command, stdout=output, stderr=errors, preexec_fn=_end_with_parent()) as process:
-        there = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
-        if threading.current_thread() is not threading.main_thread():
-            there = []  # Python allows signal handlers only in the main thread
-        handed_on = [
-            number for number in there if signal.getsignal(number) != signal.SIG_IGN
-        ]  # keep ignored signals ignored, as with nohup
-        before = {number: signal.signal(number, lambda *_: process.terminate()) for number in handed_on}
-        try:
-            return process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    with subprocess.Popen(command, preexec_fn=end_with_parent()) as process, stopped_by(lambda _: process.terminate()):
+        return process.wait()
 
 
-def _end_with_parent() -> Optional[Callable[[], object]]:
-    """Return a function for a child process, which requests a SIGTERM when its parent dies; only on Linux."""
+@contextmanager
+def stopped_by(stop: Callable[[int], object]) -> Iterator[None]:
+    """Call a function in place of what the signals that stop this process would do: SIGTERM, SIGINT and SIGHUP.
+
+    Args:
+        stop (Callable): Stops the child processes; it gets the number of the signal. A signal that is ignored now, as
+            below ``nohup``, stays ignored.
+    """
+    there = [getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        there = []  # Python allows signal handlers only in the main thread
+    # Keep ignored signals ignored, as with nohup.
+    handed_on = [number for number in there if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda number, frame: stop(number)) for number in handed_on}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent() -> Optional[Callable[[], object]]:
+    """Return a function for a child process, which requests a SIGTERM when its parent dies.
+
+    Returns:
+        Callable | None: For ``preexec_fn``; None on other systems than Linux.
+    """
     if sys.platform != 'linux':
         return None
     library = ctypes.CDLL(None)  # loaded here, because a child should do as little as possible before exec

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Optional, Union
 
-from mmlgd.errors import ConfigError, shown
-from mmlgd.run.child import RunError
-from mmlgd.run.child import run as child
+from mmlgd.errors import ConfigError
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.configs import read_config
-from mmlgd.utils.stopping import SIGNALS, Stopped
 from mmlgd.utils.validation import listed, require
+
+from .processes import Run, run_all
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
 
@@ -34,18 +33,14 @@ def run(verb: str, arguments: list[str], output: Path) -> list[str]:
         RunError: It failed; the message names the output file and quotes the end.
         Stopped: A signal has stopped it.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    command = [*COMMAND, verb, *arguments]
-    with output.open('w') as file:
-        code = child(command, file)
-    if abs(code) in SIGNALS or code - 128 in SIGNALS:
-        stop = Stopped(abs(code) if code < 0 else code - 128)
-        stop.safe = f'Stopped in {shown(output.parent)}. Finished runs stay; this one goes on from its checkpoint.'
-        raise stop
-    if code:
-        tail = '\n'.join(output.read_text().splitlines()[-5:])
-        raise RunError(f'The run in {output.parent} failed; its output is in {output} and ends with\n{tail}')
+    command = command_of(verb, arguments)
+    run_all([Run(command, output)])
     return command
+
+
+def command_of(verb: str, arguments: list[str]) -> list[str]:
+    """Write the command that runs a verb of ``mmlgd`` with this Python."""
+    return [*COMMAND, verb, *arguments]
 
 
 def split_options(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,12 +51,56 @@ def test_a_data_set_that_would_show_more_images_is_refused():
         def __len__(self):
             return len(self.dataset)
 
+    class Joined:  # of several sets, one of them repeated
+        def __init__(self, datasets):
+            self.datasets = datasets
+
     images = BaseDataset(lazy_init=True, serialize_data=False)
     images.data_list, images._fully_initialized = [dict(k=k) for k in range(9)], True
     repeated = RepeatDataset(images, 4)
     with pytest.raises(ConfigError, match='its share of a RepeatDataset'):
-        LabelSampler(repeated, 10)
-    assert len(LabelSampler(repeated, 100)) == 36
+        LabelSampler(Joined([images, repeated]), 10)
     with pytest.raises(ConfigError, match='its share of a MultiImageMixDataset'):
         LabelSampler(MultiImageMixDataset(images), 50)
     assert len(LabelSampler(ConcatDataset([images, images]), 50)) == 9
+    assert len(LabelSampler(repeated, 100)) == 36
+    # A set that is repeated as a whole gives a share of its images, and epochs as long as before.
+    share = LabelSampler(repeated, 33, seed=0, by_epoch=True)
+    assert len(share.chosen) == 3 and max(share.chosen) < 9 and len(list(share)) == 36
+
+
+def test_an_epoch_is_as_long_as_that_of_all_images():
+    sampler = LabelSampler(range(50), 20, seed=3, by_epoch=True)
+    first = list(sampler)
+    assert len(first) == len(sampler) == 50 and set(first) == set(sampler.chosen) and list(sampler) == first
+    sampler.set_epoch(1)
+    assert set(sampler) == set(first) and list(sampler) != first
+
+
+def test_two_ranks_share_an_epoch(monkeypatch):
+    found = []
+    for rank in range(2):
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda rank=rank: (rank, 2))
+        found.append(list(LabelSampler(range(9), 50, seed=0, by_epoch=True)))
+    assert [len(one) for one in found] == [5, 5]  # as DefaultSampler rounds
+    assert sorted(one[k] for one in found for k in (0, 1)) == sorted(LabelSampler(range(9), 50, seed=0).chosen)
+
+
+def test_each_class_gives_the_same_share():
+    class Labelled:  # as mmpretrain's data sets
+        labels = np.array([0] * 90 + [1] * 8 + [2] * 2)
+
+        def __len__(self):
+            return 100
+
+        def get_data_info(self, index):
+            return dict(gt_label=self.labels[index])
+
+        def get_gt_labels(self):
+            return self.labels
+
+    less, more = (LabelSampler(Labelled(), percent, seed=0).chosen for percent in (10, 50))
+    assert np.bincount(Labelled.labels[less]).tolist() == [9, 1, 1]
+    assert np.bincount(Labelled.labels[more]).tolist() == [45, 4, 1] and set(less) < set(more)
+    Labelled.get_data_info = lambda self, index: dict(gt_label=[0, 1])  # of an image with several
+    assert len(LabelSampler(Labelled(), 10, seed=0)) == 10

@@ -10,8 +10,10 @@ from click.testing import CliRunner
 import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.run.child import RunError
 from mmlgd.studies import runs
-from mmlgd.studies.compare import last_metric
+from mmlgd.studies.grid import _begin
+from mmlgd.studies.metrics import last_metric
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def compare(tmp_path, monkeypatch):
             if student == 'silent':
                 sys.exit()
             log = pathlib.Path(work_dir) / '20260101_000000/vis_data/scalars.json'
-            log.parent.mkdir(parents=True)
+            log.parent.mkdir(parents=True, exist_ok=True)
             value = seed + (10 if student == 'none' else 20)
             lines = [dict(lr=0.1, loss=1.0, step=1), dict(mIoU=1.0, step=1), dict(mIoU=value, step=2)]
             lines = [dict(line, recall=9.0) if 'mIoU' in line else line for line in lines]
@@ -112,7 +114,7 @@ def test_wrong_arguments(compare, tmp_path):
 
 def test_a_foreign_line_in_a_log_is_no_evaluation(compare, tmp_path):
     log = tmp_path / '20260101_000000/vis_data/scalars.json'
-    log.parent.mkdir(parents=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text('{"mIoU": 11, "step": 2}\nnull\n{"note": "mine"}\n{"step": 3, "note": "mine"}\n{"mIoU": 1')
     assert last_metric(log, 'mIoU') == 11
     with pytest.raises(ConfigError, match='no .acc.; it has'):
@@ -146,7 +148,7 @@ def test_another_run_under_the_same_name_is_refused(compare, arguments, tmp_path
 
 def test_a_start_that_detects_nothing_has_no_precision_and_keeps_its_run(compare, arguments, tmp_path):
     log = tmp_path / '20260101_000000/vis_data/scalars.json'
-    log.parent.mkdir(parents=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text('{"lr": 1, "loss": 1, "step": 1}\n{"data_time": 0.1, "time": 0.2, "step": 1}\n')
     assert last_metric(log, 'coco/bbox_mAP') == 0
     arguments['metric'] = 'acc'
@@ -177,7 +179,7 @@ def test_another_metric_of_a_run_needs_no_other_run(compare, arguments):
 def test_the_log_of_a_run_that_was_stopped_gives_no_figure(compare, arguments, tmp_path):
     for name in ('lgd', 'silent'):
         log = tmp_path / f'runs/{name}_seed0/20990101_000000/vis_data/scalars.json'
-        log.parent.mkdir(parents=True)
+        log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(json.dumps(dict(mIoU=99.0, step=1)))
     compare(**arguments)
     assert json.loads((tmp_path / 'runs/table.json').read_text()) == dict(lgd={'0': 20})
@@ -190,3 +192,16 @@ def test_the_log_of_a_run_that_was_stopped_gives_no_figure(compare, arguments, t
 def test_an_invalid_seed_is_refused_before_the_first_run(compare, arguments, seed):
     with pytest.raises(ConfigError, match='expected a seed from 0 to 4294967295'):
         compare(**{**arguments, 'seeds': [seed]})
+
+
+def test_a_run_that_was_stopped_is_resumed(compare, tmp_path, monkeypatch):
+    settings = dict(metric='mIoU', starts=['random=none'], seeds=[0], work_dir=tmp_path / 'runs')
+    monkeypatch.setattr(runs, 'COMMAND', [sys.executable, '-c', 'raise SystemExit("cut off")'])
+    with pytest.raises(RunError, match='cut off'):
+        compare('config.py', **settings)
+    monkeypatch.setattr(runs, 'COMMAND', [sys.executable, str(tmp_path / 'train.py')])
+    assert compare('config.py', **settings) == dict(random={0: 10})
+    record = tmp_path / 'runs/random_seed0/result.json'
+    assert json.loads(record.read_text())['command'][-1] == '--resume'
+    other = dict(arguments=['other.py'], contents={})  # another run in its folder does not go on with it
+    assert not _begin(record.parent, other) and _begin(record.parent, other)

@@ -1,0 +1,142 @@
+"""Downstream runs of one config over starts, ways and seeds: each is trained once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from mmengine.logging import print_log
+
+from mmlgd.run.child import RunError
+from mmlgd.utils.files import write_whole
+from mmlgd.utils.options import write_options
+from mmlgd.utils.validation import require
+
+from .metrics import last_metric
+from .processes import Run, run_all
+from .runs import command_of, contents, refuse_other
+
+LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
+
+
+class Cell(NamedTuple):
+    """One run: its start, the way it is trained in (empty: the config as it is), and its seed."""
+
+    start: str
+    way: str
+    seed: int
+
+    @property
+    def row(self) -> str:
+        """str: Name of the runs that differ in their seeds alone."""
+        return f'{self.start}, {self.way}' if self.way else self.start
+
+
+class Trained(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        value (float): The metric of its last evaluation, as it is in the log.
+        seconds (float, optional): How long it took; None for a run of an earlier version, which did not record it.
+        jobs (int, optional): How many runs shared the machine, likewise.
+    """
+
+    value: float
+    seconds: Optional[float]
+    jobs: Optional[int]
+
+
+def train_grid(
+    config: str,
+    starts: Mapping[str, str],
+    ways: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    metric: Optional[str],
+    work_dir: Path,
+    cfg_options: Optional[Mapping[str, Any]] = None,
+    jobs: int = 1,
+) -> dict[Cell, Trained]:
+    """Train from each start, in each way, with each seed; finished runs are not repeated.
+
+    Each run is ``mmlgd train CONFIG --student START`` in a process and a folder of its own.
+
+    Args:
+        config (str): Downstream config.
+        starts (Mapping[str, str]): Starts by name; {seed} in one stands for the seed of the run.
+        ways (Mapping[str, Mapping[str, Any]]): Changes to the config by name.
+        seeds (Sequence[int]): Seeds of training.
+        metric (str, optional): Name of the metric in the log. None is refused after the first run, with its names.
+        work_dir (Path): Folder for the folders of the runs.
+        cfg_options (Mapping[str, Any], optional): Changes to the config of every run. Defaults to None.
+        jobs (int): Runs at once. Defaults to 1.
+
+    Returns:
+        Dict[Cell, Trained]: All runs, by seed, start and way.
+
+    Raises:
+        ConfigError: A folder holds another run, and then none is started; or no evaluation has the metric.
+        RunError: A run failed.
+        Stopped: A signal has stopped all runs.
+    """
+    require(
+        'randomness.seed' not in (cfg_options or {}),
+        '--cfg-options sets randomness.seed, which would be the seed of all runs. Give --seeds instead.',
+    )
+    known: dict[str, dict[str, str]] = {}
+    asked, folders = {}, {}
+    for seed, (start, source), (way, changes) in product(seeds, starts.items(), ways.items()):
+        cell, student = Cell(start, way, seed), source.replace('{seed}', str(seed))
+        folder = work_dir / '_'.join(filter(None, (start, way, f'seed{seed}')))
+        options = write_options({'randomness.seed': seed, **(cfg_options or {}), **changes})
+        if student not in known:
+            known[student] = contents(config, student)
+        arguments = [config, '--student', student, '--work-dir', str(folder), '--cfg-options', *options]
+        asked[cell], folders[cell] = dict(arguments=arguments, contents=known[student]), folder
+        if (record := folder / 'result.json').is_file():
+            refuse_other(folder, json.loads(record.read_text()), asked[cell])
+    found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
+    waiting = [cell for cell in asked if cell not in found]
+    begun = {cell for cell in waiting if _begin(folders[cell], asked[cell])}
+    # Logs of other runs that were stopped.
+    before = {cell: set() if cell in begun else set(folders[cell].glob(LOGS)) for cell in waiting}
+
+    def done(number: int, seconds: float) -> None:
+        cell, folder = waiting[number], folders[waiting[number]]
+        log = max(set(folder.glob(LOGS)) - before[cell], default=None)
+        told = dict(asked[cell], command=runs[number].command, log=log and str(log.relative_to(folder)))
+        if log is not None:  # before reading the metric: the training is done
+            told.update(seconds=round(seconds, 1), jobs=jobs)
+            write_whole(folder / 'result.json', (json.dumps(told, indent=1) + '\n').encode())
+        found[cell] = _read(folder, metric)
+        shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
+        print_log(f'{shown} ({seconds:.0f} s; {len(found)} of {len(asked)})', 'current')
+
+    runs = [
+        Run(
+            command_of('train', [*asked[cell]['arguments'], *(['--resume'] if cell in begun else [])]),
+            folders[cell] / 'output.txt',
+        )
+        for cell in waiting
+    ]
+    run_all(runs, jobs, done)
+    return {cell: found[cell] for cell in asked}
+
+
+def _begin(folder: Path, asked: dict) -> bool:
+    """Record what a folder is for; return whether it was for the same run before, which then goes on."""
+    record = folder / 'started.json'
+    is_same = record.is_file() and json.loads(record.read_text()) == asked
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(record, (json.dumps(asked, indent=1) + '\n').encode())
+    return is_same
+
+
+def _read(folder: Path, metric: Optional[str]) -> Trained:
+    """Read a run's record, and the metric from its log."""
+    record = folder / 'result.json'  # written at the end of the run
+    told = json.loads(record.read_text()) if record.is_file() else {}
+    value = last_metric(folder / told['log'], metric) if told else None
+    if value is None:
+        raise RunError(f'The run in {folder} ended without an evaluation. Does the config have a val_evaluator?')
+    return Trained(value, told.get('seconds'), told.get('jobs'))
