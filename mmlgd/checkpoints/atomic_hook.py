@@ -12,6 +12,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmlgd.registry import HOOKS
 from mmlgd.utils.files import refuse_link, write_whole
+from mmlgd.version import __version__
 
 from .loaders import safe_loading
 from .resume_check import check_resumable
@@ -85,6 +86,15 @@ class AtomicCheckpointHook(CheckpointHook):
         refuse_link(Path(runner.work_dir, 'last_checkpoint'))  # mmengine would write through it
         self._forget_others(runner)
         super().before_train(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note the version of mmlgd beside that of mmengine, for a report on the run.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): What is about to be written.
+        """
+        checkpoint['meta']['mmlgd_version'] = __version__
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to resume from a checkpoint of another training.

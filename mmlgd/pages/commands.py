@@ -1,0 +1,157 @@
+"""The commands that made what a page shows, and those that come next."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Optional, Union
+
+from mmlgd.engine.reports.summary_hook import next_commands
+from mmlgd.errors import MMLGDError, shown
+from mmlgd.store import DESCRIPTION, TeacherStore
+from mmlgd.utils.files import read_small
+
+from .blocks import Code, Text
+from .folders import Result
+from .results import Comparison, Evaluation, Study
+from .trained import is_collapsed
+from .training import Training
+
+_AGAIN = 'work_dirs/again'
+_SLOW = 0.3  # share of a step that is waiting for images: above this, more workers help
+_RISING = 1.0  # points of agreement in the last fifth of a run: it has not finished learning
+
+
+def commands_of(found: Union[Training, Result]) -> list:
+    """List the commands that made a folder.
+
+    Args:
+        found (Training | Result): The folder.
+
+    Returns:
+        list: Blocks: commands, and the config that they train.
+    """
+    if isinstance(found, Training):
+        return _training(found)
+    if isinstance(found.found, Evaluation):
+        return [Code([_evaluation(found.found)])]
+    if isinstance(found.found, Comparison):
+        recorded = [_recorded(file, 'command') for file in sorted(found.folder.glob('*/result.json'))]
+    else:
+        recorded = [_recorded(file, 'arguments') for file in sorted(found.folder.glob('*/train.json'))]
+    lines = [line for line in recorded if line]
+    return [Code(lines, f'{len(lines)} trainings of {shown(found.folder)}')] if lines else []
+
+
+def next_steps(runs: list[Training], results: list[Result]) -> list:
+    """Say what to do next, from what there is and what is missing.
+
+    Args:
+        runs (List[Training]): Pre-trainings of the page.
+        results (List[Result]): Results of the page.
+
+    Returns:
+        list: Blocks.
+    """
+    kinds = {type(one.found) for one in results}
+    blocks: list = []
+    for run in runs:
+        blocks += [Text(f'{run.name}: {advice}') for advice in _advice(run)]
+        if run.checkpoint is None:
+            blocks += [Text(f'{run.name} has no checkpoint yet. Go on with it:'), Code([f'{_train(run)} --resume'])]
+        else:
+            blocks += [Code(next_commands(str(run.checkpoint)))]
+    if runs and not kinds & {Evaluation, Study}:
+        blocks.append(Text('This page has no student beside its teacher: give the folder of `mmlgd evaluate ... --teacher` too.'))
+    if Comparison not in kinds:
+        blocks.append(Text('Whether pre-training helps your task is told by `mmlgd compare` from several starts: give its folder, too.'))
+    return blocks
+
+
+def _advice(run: Training) -> list[str]:
+    advice = []
+    if is_collapsed(run):
+        advice.append(
+            'the student uses few names. This helps: more steps (--epochs, or a smaller --batch-size), --recipe '
+            'small-data, and names that the teacher tells apart (`mmlgd teacher` shows it).'
+        )
+    key = next((key for key in ('distillation/agreement', 'agreement') if key in run.curves), None)
+    if key and _rise(*run.curves[key]) > _RISING:
+        advice.append('agreement was still rising at the end: more epochs will help.')
+    if {'time', 'data_time'} <= set(run.curves):
+        share = run.curves['data_time'][1].sum() / max(run.curves['time'][1].sum(), 1e-9)
+        if share > _SLOW:
+            advice.append(f'{100 * share:.0f} % of a step is waiting for images: more --workers, or a teacher store.')
+    if run.images and 'agreement' not in run.curves and 'distillation/agreement' not in run.curves:
+        advice.append('its log has no agreement; a run of this version has one, and --val DIR one for other images.')
+    return advice
+
+
+def _rise(epochs, values) -> float:
+    """By how much the mean of the last fifth is above that of the fifth before; 0 for a short log."""
+    fifth = len(values) // 5
+    return float(values[-fifth:].mean() - values[-2 * fifth : -fifth].mean()) if fifth else 0.0
+
+
+def _training(run: Training) -> list:
+    recipe = run.folder / 'recipe' / 'pretrain.py'
+    lines = []
+    if (store := _store(run)) is not None:
+        lines.append(_write_store(run, store))
+    lines.append(f'{_train(run)} --work-dir {_AGAIN}')
+    blocks: list = [Code(lines)]
+    if recipe.is_file():
+        text = read_small(recipe).decode(errors='replace')
+        blocks.append(Code(text.splitlines(), f'{shown(recipe)}, the config'))
+    return blocks
+
+
+def _train(run: Training) -> str:
+    words = ['mmlgd', 'train', str(_config(run))]
+    if (store := _store(run)) is not None and (run.folder / 'recipe' / 'pretrain.py').is_file():
+        words += ['--store', str(store)]  # the config in full has it already
+    return shlex.join(words)
+
+
+def _config(run: Training) -> Path:
+    """Find the config: that of `mmlgd pretrain`, or the one that mmengine wrote in full."""
+    recipe = run.folder / 'recipe' / 'pretrain.py'
+    return recipe if recipe.is_file() else next(iter(sorted(run.folder.glob('*.py'))), run.folder / 'CONFIG.py')
+
+
+def _store(run: Training) -> Optional[Path]:
+    store = (run.config['model'].get('teacher') or {}).get('store')
+    return Path(store) if isinstance(store, str) else None
+
+
+def _write_store(run: Training, store: Path) -> str:
+    words = ['mmlgd', 'store', str(_config(run)), '--out', str(store)]
+    if (store / DESCRIPTION).is_file():
+        try:
+            told = TeacherStore(store)
+            words += ['--views', str(told.num_views), '--seed', str(told.origin()['seed'])]
+            words += told.places.options if told.places else []
+        except MMLGDError as error:
+            return f'# the store in {shown(store)} cannot be read: {error}'
+    return shlex.join(words)
+
+
+def _evaluation(found: Evaluation) -> str:
+    names, first = list(found.results), next(iter(found.results.values()))
+    students = [f'{name}={row.source}' for name, row in found.results.items() if name not in ('student', 'teacher')]
+    words = ['mmlgd', 'evaluate', *([first.source] if names[0] == 'student' else []), '--data', found.data]
+    words += ['--k', str(found.k), '--labels', *first.linear]
+    seeds = dict.fromkeys(seed for draws in first.linear.values() for seed in draws)
+    words += ['--seeds', *seeds, *(['--students', *students] if students else [])]
+    return shlex.join([*words, *(['--teacher'] if 'teacher' in found.results else [])])
+
+
+def _recorded(file: Path, key: str) -> str:
+    """Read the words that a comparison or a study has recorded for a run."""
+    try:
+        words = json.loads(read_small(file)).get(key)
+    except (ValueError, RecursionError, AttributeError):
+        return ''
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return ''
+    words = words[words.index('train') + 1 :] if key == 'command' and 'train' in words else words
+    return shlex.join(['mmlgd', 'train', *words])

@@ -1,0 +1,179 @@
+"""Evaluations, comparisons and studies as tables, charts and sentences."""
+
+import re
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Optional
+
+from mmlgd.evaluation.figures import STAR, as_rows
+from mmlgd.studies.report import columns_of, summarise
+from mmlgd.studies.runs import mean_and_spread
+
+from .blocks import Chart, Table
+from .charts import Values, draw_bars, draw_learning, draw_seeds
+from .results import Comparison, Evaluation, Row, Study, metric_of
+
+_SHARE = re.compile(r'(.+), (\d+(?:\.\d+)?) ?%')  # a start with a share of the labels
+
+
+def evaluation_answer(found: Evaluation) -> str:
+    """Say what an evaluation found.
+
+    Args:
+        found (Evaluation): The table.
+
+    Returns:
+        str: Plain sentences.
+    """
+    name, student = next((n, row) for n, row in found.results.items() if n == 'student' or n != 'teacher')
+    teacher = found.results.get('teacher')
+    random = next((row for row in found.results.values() if row.source == 'none'), None)
+    told = []
+    if student.zero_shot is not None:
+        told.append(f'its zero-shot accuracy is {student.zero_shot:.1f} %{_beside(student, teacher, random, "zero_shot")}')
+    told.append(f'its nearest neighbours are right for {student.knn:.1f} %{_beside(student, teacher, random, "knn")}')
+    return f'On {found.images.get("val", 0):,} labelled images ({found.data}), of {name}: {"; ".join(told)}.'
+
+
+def evaluation_blocks(found: Evaluation) -> list:
+    """Show an evaluation.
+
+    Args:
+        found (Evaluation): The table.
+
+    Returns:
+        list: A table and a chart.
+    """
+    report = found.model_dump()
+    titles, rows = as_rows(report)
+    has_own = any(row.own_head is not None for row in found.results.values())
+    notes = ['Top-1 in per cent; mean ± spread over draws of labels.', *([STAR] if has_own else []), *found.notes]
+    return [draw_bars('Top-1 (%)', [_bars(name, row, found.k) for name, row in found.results.items()]),
+            Table(['', *titles], rows, ' '.join(notes))]
+
+
+def comparison_answer(found: Comparison, folder: Path) -> Optional[str]:
+    """Say what a comparison found: the best start against random, or against the first one.
+
+    Args:
+        found (Comparison): The table.
+        folder (Path): Its folder.
+
+    Returns:
+        str, optional: Plain sentences; None for a single start.
+    """
+    starts = found.root
+    base = 'random' if 'random' in starts else next(iter(starts))
+    gains = {name: _paired(values, starts[base]) for name, values in starts.items() if name != base}
+    gains = {name: values for name, values in gains.items() if values}
+    if not gains:
+        return None
+    best = max(gains, key=lambda name: statistics.mean(gains[name]))
+    gain, spread = mean_and_spread(gains[best])
+    won = sum(one > 0 for one in gains[best])
+    text = f'{metric_of(folder / "table.md")}: {best} is {gain:+.3g} ± {spread:.2g} from {base}, over {len(gains[best])} seeds'
+    doubt = ' The spread is larger than the difference: more seeds would tell.' if spread > abs(gain) else ''
+    return f'{text}, higher in {won} of them.{doubt}'
+
+
+def comparison_blocks(found: Comparison, folder: Path) -> list:
+    """Show a comparison; starts with shares of labels (``lgd, 10%``) also as learning curves.
+
+    Args:
+        found (Comparison): The table.
+        folder (Path): Its folder.
+
+    Returns:
+        list: Charts and a table.
+    """
+    metric, starts = metric_of(folder / 'table.md'), found.root
+    seeds = list(dict.fromkeys(seed for values in starts.values() for seed in values))
+    rows = []
+    for name, values in starts.items():
+        mean, spread = mean_and_spread(values.values())
+        cells = [f'{values[seed]:.4g}' if seed in values else '–' for seed in seeds]
+        rows.append([name, *cells, f'{mean:.4g} ± {spread:.2g}'])
+    table = Table(['start', *(f'seed {seed}' for seed in seeds), 'mean ± spread'], rows, f'{metric}, of the last evaluation.')
+    learning = _learning(starts)
+    if learning:
+        return [draw_learning('Over shares of the labels', learning, metric), table]
+    dots = [Values(name, list(values), list(values.values())) for name, values in starts.items()]
+    return [draw_seeds('Each dot is a seed', dots, metric), table]
+
+
+def study_answer(found: Study) -> str:
+    """Say which variant of a study is best.
+
+    Args:
+        found (Study): The study.
+
+    Returns:
+        str: A sentence for its first column.
+    """
+    summary = _summary(found)
+    column = columns_of(summary)[0]
+    means = {name: row[column]['mean'] for name, row in summary.items() if column in row and not row[column]['own']}
+    if not means:
+        return f'{len(summary)} variants were compared.'
+    best = max(means, key=means.get)
+    return f'Of {len(summary)} variants, {best} has the highest {column}: {means[best]:.1f} %.'
+
+
+def study_blocks(found: Study) -> list:
+    """Show a study.
+
+    Args:
+        found (Study): The study.
+
+    Returns:
+        list: A chart and a table.
+    """
+    summary = _summary(found)
+    titles = columns_of(summary)
+    bars, rows = [], []
+    for name, row in summary.items():
+        there = [title for title in titles if title in row]
+        bars.append(Values(name, there, [row[t]['mean'] for t in there], [row[t]['spread'] for t in there]))
+        cells = [f'{row[t]["mean"]:.1f} ± {row[t]["spread"]:.1f}{"*" * row[t]["own"]}' if t in row else '–' for t in titles]
+        rows.append([name, *cells, str(len(found.runs[name]))])
+    note = 'Top-1 in per cent; mean ± standard deviation over seeds of training.'
+    note += f' {STAR}' if any(figure['own'] for row in summary.values() for figure in row.values()) else ''
+    return [draw_bars('Top-1 (%)', bars), Table(['', *titles, 'seeds'], rows, note)]
+
+
+def _summary(found: Study) -> dict:
+    return summarise({name: {seed: row.model_dump() for seed, row in runs.items()} for name, runs in found.runs.items()})
+
+
+def _beside(student: Row, teacher: Optional[Row], random: Optional[Row], figure: str) -> str:
+    """Write the same figure of teacher and random start, where they have it."""
+    others = {'its teacher': teacher, 'a random start': random}
+    values = {who: getattr(row, figure) for who, row in others.items() if row is not None and row is not student}
+    told = [f'{value:.1f} % of {who}' for who, value in values.items() if value is not None]
+    return f' (beside {" and ".join(told)})' if told else ''
+
+
+def _bars(name: str, row: Row, k: int) -> Values:
+    figures = {'zero-shot': ([row.zero_shot], row.zero_shot is not None), f'{k}-NN': ([row.knn], True)}
+    for labels, draws in row.linear.items():
+        title = f'linear, {labels}' + ('' if labels.endswith('%') else ' a class')
+        figures[title] = (list(draws.values()), bool(draws))
+    pairs = {title: mean_and_spread(values) for title, (values, is_there) in figures.items() if is_there}
+    return Values(name, list(pairs), [mean for mean, _ in pairs.values()], [spread for _, spread in pairs.values()])
+
+
+def _paired(values: Mapping[str, float], base: Mapping[str, float]) -> list[float]:
+    return [value - base[seed] for seed, value in values.items() if seed in base]
+
+
+def _learning(starts: Mapping[str, Mapping[str, float]]) -> list[Values]:
+    """Group starts by share of labels; empty unless all have one, and there are several."""
+    matches = {name: _SHARE.fullmatch(name) for name in starts}
+    if not all(matches.values()):
+        return []
+    curves: dict[str, list] = {}
+    for name, values in starts.items():
+        curves.setdefault(matches[name][1], []).append((float(matches[name][2]), *mean_and_spread(values.values())))
+    several = len({share for points in curves.values() for share, *_ in points}) > 1
+    return [Values(name, *zip(*sorted(points))) for name, points in curves.items()] if several else []
