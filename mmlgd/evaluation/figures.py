@@ -7,7 +7,7 @@ from .frozen import Features, FrozenModel
 from .probes import choose_c, knn_accuracy, linear_accuracy, top1, unit_rows
 from .splits import Split
 
-STAR = '\\* not zero-shot: the accuracy of its own head, which was trained with labels.'
+STAR = '* not zero-shot: the accuracy of its own head, which was trained with labels.'
 
 
 def measure(
@@ -113,7 +113,11 @@ def as_markdown(report: dict) -> str:
         str: The cells of :func:`as_rows`, and what a star means.
     """
     titles, rows = as_rows(report)
-    lines = [f'| | {" | ".join(titles)} |', '|---' * (1 + len(titles)) + '|', *(f'| {" | ".join(row)} |' for row in rows)]
+    lines = [
+        f'| | {" | ".join(titles)} |',
+        '|---' * (1 + len(titles)) + '|',
+        *(f'| {" | ".join(row)} |' for row in rows),
+    ]
     if any(result['own_head'] is not None for result in report['results'].values()):
-        lines += ['', STAR]
+        lines += ['', f'\\{STAR}']  # as Markdown writes a star
     return '\n'.join(lines)

@@ -14,6 +14,14 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """The name of what follows, where a section is about several folders."""
+
+    kind: ClassVar[str] = 'heading'
+    text: str
+
+
+@dataclass(frozen=True)
 class Table:
     """A table; the first cell of a row is its head.
 

@@ -104,7 +104,9 @@ def draw_bars(title: str, rows: Sequence[Values]) -> Chart:
         for row, color in zip(rows, _colors([row.name for row in rows]))
     ]
     ticks = dict(tickvals=list(range(len(columns))), ticktext=[label(column) for column in columns])
-    return _chart(title, traces, wide=True, barmode='group', hovermode='x unified', xaxis=ticks, yaxis=dict(rangemode='tozero'))
+    return _chart(
+        title, traces, wide=True, barmode='group', hovermode='x unified', xaxis=ticks, yaxis=dict(rangemode='tozero')
+    )
 
 
 def draw_seeds(title: str, rows: Sequence[Values], value: str) -> Chart:
@@ -122,7 +124,15 @@ def draw_seeds(title: str, rows: Sequence[Values], value: str) -> Chart:
     for place, (row, color) in enumerate(zip(rows, _colors([row.name for row in rows]))):
         mean = sum(row.y) / len(row.y)
         traces += [
-            go.Bar(x=[mean], y=[place], orientation='h', marker=dict(color=color), opacity=0.35, width=0.6, hovertemplate='mean %{x:.4g}<extra></extra>'),
+            go.Bar(
+                x=[mean],
+                y=[place],
+                orientation='h',
+                marker=dict(color=color),
+                opacity=0.35,
+                width=0.6,
+                hovertemplate='mean %{x:.4g}<extra></extra>',
+            ),
             go.Scatter(
                 x=list(row.y),
                 y=[place] * len(row.y),
@@ -163,7 +173,9 @@ def draw_learning(title: str, rows: Sequence[Values], value: str) -> Chart:
         for row, color in zip(rows, _colors([row.name for row in rows]))
     ]
     ticks = dict(type='log', tickvals=shares, ticktext=[f'{share:g} %' for share in shares], title=dict(text='labels'))
-    return _chart(title, traces, 360, True, hovermode='x unified', xaxis=ticks, yaxis=dict(title=dict(text=label(value))))
+    return _chart(
+        title, traces, 360, True, hovermode='x unified', xaxis=ticks, yaxis=dict(title=dict(text=label(value)))
+    )
 
 
 def draw_confusions(title: str, counts: Sequence[Sequence[int]], names: Sequence[str]) -> Chart:
@@ -217,7 +229,7 @@ def _chart(title: str, traces: list, height: int = _NEAR, wide: bool = False, **
             paper_bgcolor='rgba(0,0,0,0)',
             plot_bgcolor='rgba(0,0,0,0)',
             font=dict(family='system-ui, sans-serif', size=12),
-            legend=dict(orientation='h', y=-0.18, yanchor='top', x=0),
+            legend=dict(orientation='h', x=0, y=1.02, yanchor='bottom'),
             dragmode=False,
             **layout,
         ),

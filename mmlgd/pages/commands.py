@@ -39,7 +39,11 @@ def commands_of(found: Union[Training, Result]) -> list:
     else:
         recorded = [_recorded(file, 'arguments') for file in sorted(found.folder.glob('*/train.json'))]
     lines = [line for line in recorded if line]
-    return [Code(lines, f'{len(lines)} trainings of {shown(found.folder)}')] if lines else []
+    return (
+        [Code(lines, f'{len(lines)} trainings')]
+        if lines
+        else [Text('Its runs do not lie in its folder, so their commands are not known.')]
+    )
 
 
 def next_steps(runs: list[Training], results: list[Result]) -> list:
@@ -61,9 +65,16 @@ def next_steps(runs: list[Training], results: list[Result]) -> list:
         else:
             blocks += [Code(next_commands(str(run.checkpoint)))]
     if runs and not kinds & {Evaluation, Study}:
-        blocks.append(Text('This page has no student beside its teacher: give the folder of `mmlgd evaluate ... --teacher` too.'))
+        blocks.append(
+            Text('This page has no student beside its teacher: give the folder of `mmlgd evaluate ... --teacher` too.')
+        )
     if Comparison not in kinds:
-        blocks.append(Text('Whether pre-training helps your task is told by `mmlgd compare` from several starts: give its folder, too.'))
+        blocks.append(
+            Text(
+                'Whether pre-training helps your task is told by `mmlgd compare` from several starts: give its folder '
+                'too.'
+            )
+        )
     return blocks
 
 

@@ -10,7 +10,7 @@ from mmlgd.evaluation.figures import STAR, as_rows
 from mmlgd.studies.report import columns_of, summarise
 from mmlgd.studies.runs import mean_and_spread
 
-from .blocks import Chart, Table
+from .blocks import Table
 from .charts import Values, draw_bars, draw_learning, draw_seeds
 from .results import Comparison, Evaluation, Row, Study, metric_of
 
@@ -26,14 +26,20 @@ def evaluation_answer(found: Evaluation) -> str:
     Returns:
         str: Plain sentences.
     """
-    name, student = next((n, row) for n, row in found.results.items() if n == 'student' or n != 'teacher')
-    teacher = found.results.get('teacher')
-    random = next((row for row in found.results.values() if row.source == 'none'), None)
+    name, student = next(
+        ((n, row) for n, row in found.results.items() if n != 'teacher'), next(iter(found.results.items()))
+    )
+    others = {'its teacher': found.results.get('teacher'), 'a random start': _random(found)}
+    others = {who: row for who, row in others.items() if row is not None and row is not student}
     told = []
-    if student.zero_shot is not None:
-        told.append(f'its zero-shot accuracy is {student.zero_shot:.1f} %{_beside(student, teacher, random, "zero_shot")}')
-    told.append(f'its nearest neighbours are right for {student.knn:.1f} %{_beside(student, teacher, random, "knn")}')
-    return f'On {found.images.get("val", 0):,} labelled images ({found.data}), of {name}: {"; ".join(told)}.'
+    for figure, what in (('zero_shot', 'zero-shot'), ('knn', f'by {found.k} neighbours')):
+        if (value := getattr(student, figure)) is not None:
+            values = {who: getattr(row, figure) for who, row in others.items()}
+            beside = ', '.join(f'{who} {one:.1f} %' for who, one in values.items() if one is not None)
+            told.append(f'{value:.1f} % {what}{f" ({beside})" if beside else ""}')
+    return (
+        f'On {found.images.get("val", 0):,} labelled images in {found.data}, {name} is right for {" and ".join(told)}.'
+    )
 
 
 def evaluation_blocks(found: Evaluation) -> list:
@@ -49,32 +55,28 @@ def evaluation_blocks(found: Evaluation) -> list:
     titles, rows = as_rows(report)
     has_own = any(row.own_head is not None for row in found.results.values())
     notes = ['Top-1 in per cent; mean ± spread over draws of labels.', *([STAR] if has_own else []), *found.notes]
-    return [draw_bars('Top-1 (%)', [_bars(name, row, found.k) for name, row in found.results.items()]),
-            Table(['', *titles], rows, ' '.join(notes))]
+    return [
+        draw_bars('Top-1 (%)', [_bars(name, row, found.k) for name, row in found.results.items()]),
+        Table(['', *titles], rows, ' '.join(notes)),
+    ]
 
 
-def comparison_answer(found: Comparison, folder: Path) -> Optional[str]:
-    """Say what a comparison found: the best start against random, or against the first one.
+def comparison_answer(found: Comparison, folder: Path) -> str:
+    """Say what a comparison found: the best start against random, or against the first one, in each way of training.
 
     Args:
         found (Comparison): The table.
         folder (Path): Its folder.
 
     Returns:
-        str, optional: Plain sentences; None for a single start.
+        str: Plain sentences; empty for a single start.
     """
-    starts = found.root
-    base = 'random' if 'random' in starts else next(iter(starts))
-    gains = {name: _paired(values, starts[base]) for name, values in starts.items() if name != base}
-    gains = {name: values for name, values in gains.items() if values}
-    if not gains:
-        return None
-    best = max(gains, key=lambda name: statistics.mean(gains[name]))
-    gain, spread = mean_and_spread(gains[best])
-    won = sum(one > 0 for one in gains[best])
-    text = f'{metric_of(folder / "table.md")}: {best} is {gain:+.3g} ± {spread:.2g} from {base}, over {len(gains[best])} seeds'
-    doubt = ' The spread is larger than the difference: more seeds would tell.' if spread > abs(gain) else ''
-    return f'{text}, higher in {won} of them.{doubt}'
+    ways: dict[str, dict[str, dict[str, float]]] = {}
+    for name, values in found.root.items():
+        start, _, way = name.partition(', ')
+        ways.setdefault(way, {})[start] = values
+    told = [f'{f"{way}: " if way else ""}{_best(starts)}' for way, starts in ways.items() if len(starts) > 1]
+    return f'{metric_of(folder / "table.md")}: {" ".join(told)}' if told else ''
 
 
 def comparison_blocks(found: Comparison, folder: Path) -> list:
@@ -94,7 +96,9 @@ def comparison_blocks(found: Comparison, folder: Path) -> list:
         mean, spread = mean_and_spread(values.values())
         cells = [f'{values[seed]:.4g}' if seed in values else '–' for seed in seeds]
         rows.append([name, *cells, f'{mean:.4g} ± {spread:.2g}'])
-    table = Table(['start', *(f'seed {seed}' for seed in seeds), 'mean ± spread'], rows, f'{metric}, of the last evaluation.')
+    table = Table(
+        ['start', *(f'seed {seed}' for seed in seeds), 'mean ± spread'], rows, f'{metric}, of the last evaluation.'
+    )
     learning = _learning(starts)
     if learning:
         return [draw_learning('Over shares of the labels', learning, metric), table]
@@ -134,8 +138,10 @@ def study_blocks(found: Study) -> list:
     bars, rows = [], []
     for name, row in summary.items():
         there = [title for title in titles if title in row]
-        bars.append(Values(name, there, [row[t]['mean'] for t in there], [row[t]['spread'] for t in there]))
-        cells = [f'{row[t]["mean"]:.1f} ± {row[t]["spread"]:.1f}{"*" * row[t]["own"]}' if t in row else '–' for t in titles]
+        bars.append(Values(name, there, [row[t]['mean'] for t in there], [row[t]['spread'] or None for t in there]))
+        cells = [
+            f'{row[t]["mean"]:.1f} ± {row[t]["spread"]:.1f}{"*" * row[t]["own"]}' if t in row else '–' for t in titles
+        ]
         rows.append([name, *cells, str(len(found.runs[name]))])
     note = 'Top-1 in per cent; mean ± standard deviation over seeds of training.'
     note += f' {STAR}' if any(figure['own'] for row in summary.values() for figure in row.values()) else ''
@@ -143,15 +149,13 @@ def study_blocks(found: Study) -> list:
 
 
 def _summary(found: Study) -> dict:
-    return summarise({name: {seed: row.model_dump() for seed, row in runs.items()} for name, runs in found.runs.items()})
+    return summarise(
+        {name: {seed: row.model_dump() for seed, row in runs.items()} for name, runs in found.runs.items()}
+    )
 
 
-def _beside(student: Row, teacher: Optional[Row], random: Optional[Row], figure: str) -> str:
-    """Write the same figure of teacher and random start, where they have it."""
-    others = {'its teacher': teacher, 'a random start': random}
-    values = {who: getattr(row, figure) for who, row in others.items() if row is not None and row is not student}
-    told = [f'{value:.1f} % of {who}' for who, value in values.items() if value is not None]
-    return f' (beside {" and ".join(told)})' if told else ''
+def _random(found: Evaluation) -> Optional[Row]:
+    return next((row for row in found.results.values() if row.source == 'none'), None)
 
 
 def _bars(name: str, row: Row, k: int) -> Values:
@@ -160,7 +164,23 @@ def _bars(name: str, row: Row, k: int) -> Values:
         title = f'linear, {labels}' + ('' if labels.endswith('%') else ' a class')
         figures[title] = (list(draws.values()), bool(draws))
     pairs = {title: mean_and_spread(values) for title, (values, is_there) in figures.items() if is_there}
-    return Values(name, list(pairs), [mean for mean, _ in pairs.values()], [spread for _, spread in pairs.values()])
+    return Values(
+        name, list(pairs), [mean for mean, _ in pairs.values()], [spread or None for _, spread in pairs.values()]
+    )
+
+
+def _best(starts: Mapping[str, Mapping[str, float]]) -> str:
+    """Compare the best start with random, or with the first one, seed by seed."""
+    base = 'random' if 'random' in starts else next(iter(starts))
+    gains = {name: _paired(values, starts[base]) for name, values in starts.items() if name != base}
+    gains = {name: values for name, values in gains.items() if values}
+    if not gains:
+        return f'no other start has the seeds of {base}.'
+    best = max(gains, key=lambda name: statistics.mean(gains[name]))
+    gain, spread = mean_and_spread(gains[best])
+    won = sum(one > 0 for one in gains[best])
+    told = f'{best} is {gain:+.3g} ± {spread:.2g} over {base} and higher on {won} of {len(gains[best])} seeds.'
+    return told + (' The spread is larger than the difference: more seeds would tell.' if spread > abs(gain) else '')
 
 
 def _paired(values: Mapping[str, float], base: Mapping[str, float]) -> list[float]:

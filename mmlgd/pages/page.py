@@ -7,7 +7,7 @@ from typing import Optional, Union
 from mmlgd.errors import shown
 
 from .banks import show_banks
-from .blocks import Code, Section, Table, Text
+from .blocks import Code, Heading, Section, Table, Text
 from .commands import commands_of, next_steps
 from .compared import (
     comparison_answer,
@@ -40,12 +40,11 @@ def sections_of(
     """
     runs = [one for one in found if isinstance(one, Training)]
     results = [one for one in found if isinstance(one, Result)]
-    of_kind = {kind: [one for one in results if isinstance(one.found, kind)] for kind in (Evaluation, Comparison, Study)}
+    of_kind = {
+        kind: [one for one in results if isinstance(one.found, kind)] for kind in (Evaluation, Comparison, Study)
+    }
     title = ', '.join(run.name for run in runs) or ', '.join(shown(one.folder.resolve().name) for one in results)
-    downstream = [
-        *_each(of_kind[Comparison], lambda one: comparison_blocks(one.found, one.folder)),
-        *_each(of_kind[Study], lambda one: study_blocks(one.found)),
-    ]
+    downstream = [*of_kind[Comparison], *of_kind[Study]]
     again = ['mmlgd', 'report', *(str(one.folder) for one in found), '--out', str(out)]
     again += [] if images is None else ['--images', str(images), '--max-images', str(max_images)]
     students = [run for run in runs if run.saved]
@@ -56,11 +55,15 @@ def sections_of(
         Section('Student beside teacher', _each(of_kind[Evaluation], lambda one: evaluation_blocks(one.found))),
         Section('What it answers for your images', _images(students, images, max_images)),
         Section('Banks', _each(students, show_banks)),
-        Section('Downstream', downstream),
+        Section('Downstream and studies', _each(downstream, _table)),
         Section('Cost', _cost(runs)),
         Section('What to do next', next_steps(runs, results)),
         Section('Commands', [*_each(found, commands_of), Text('And this page:'), Code([shlex.join(again)])]),
     ]
+
+
+def _table(one: Result) -> list:
+    return study_blocks(one.found) if isinstance(one.found, Study) else comparison_blocks(one.found, one.folder)
 
 
 def _answers(runs: list[Training], results: list[Result]) -> list[str]:
@@ -80,14 +83,16 @@ def _each(found: list, blocks_of) -> list:
     joined: list = []
     for one in found:
         name = one.name if isinstance(one, Training) else shown(one.folder)
-        joined += [*([Text(f'{name}:')] if len(found) > 1 else []), *blocks_of(one)]
+        joined += [*([Heading(name)] if len(found) > 1 else []), *blocks_of(one)]
     return joined
 
 
 def _images(students: list[Training], images: Optional[Path], max_images: int) -> list:
     if images is not None:
         return _each(students, lambda run: show_images(run, images, max_images))
-    told = 'Give `--images DIR` for the answers that the student is surest and least sure of, with labels the confusions.'
+    told = (
+        'Give `--images DIR` for the answers that the student is surest and least sure of, with labels the confusions.'
+    )
     return [Text(told)] if students else []
 
 

@@ -50,7 +50,9 @@ def report(
     max_images, out = whole('images', 1, 10**5)(max_images), Path(out)
     folders = [Path(one) for one in listed(runs)]
     require(bool(folders), 'There is nothing to report: give at least one folder of a run.')
-    require(out.suffix.lower() in ('.html', '.htm'), f'A report goes into a file such as report.html; got {shown(out)!r}.')
+    require(
+        out.suffix.lower() in ('.html', '.htm'), f'A report goes into a file such as report.html; got {shown(out)!r}.'
+    )
     try:
         from .page import sections_of
         from .writing import html_of

@@ -23,7 +23,7 @@ from .charts import draw_confusions
 from .pictures import jpeg
 from .training import Training
 
-_SHOWN, _TOP, _OVERLAYS = 8, 3, 4
+_SHOWN, _TOP, _OVERLAYS = 6, 3, 4
 _SMALL, _WIDE = 260, 900  # pixels in the page
 _CONFUSED = 12  # pairs in the table
 _NAMED = 40  # names that fit on an axis
@@ -53,8 +53,8 @@ def show_images(run: Training, images: Path, limit: int) -> list:
     shown = min(_SHOWN, max(1, len(order) // 2))
     return [
         Text(_said(len(seen.images), names, best.indices, labels)),
-        _pictures('Surest of', seen, names, scores, order[:shown], labels),
-        _pictures('Least sure of', seen, names, scores, order[::-1][:shown], labels),
+        _pictures('Surest answers', seen, names, scores, order[:shown], labels),
+        _pictures('Least sure answers', seen, names, scores, order[::-1][:shown], labels),
         *([] if labels is None else _confusions(names, best.indices.tolist(), labels)),
         *_overlays(run, student, seen),
     ]
@@ -62,9 +62,11 @@ def show_images(run: Training, images: Path, limit: int) -> list:
 
 def _said(count: int, names: list[str], answers: Tensor, labels: Optional[list[int]]) -> str:
     k, often = Counter(answers.tolist()).most_common(1)[0]
-    text = f'{count} images, evenly spread over the folder. The most frequent answer is {names[k]}, for {often} of them.'
+    text = (
+        f'{count} images, evenly spread over the folder. The most frequent answer is {names[k]}, for {often} of them.'
+    )
     if labels is None:
-        return f'{text} They have no labels: with a folder for each class, in the order of the names, there are confusions.'
+        return f'{text} They have no labels, which take a folder for each class, in the order of the names.'
     right = 100 * (answers == torch.tensor(labels)).double().mean().item()
     return f'{text} The nearest of {len(names)} names is right for {right:.0f} % of them.'
 
@@ -100,7 +102,7 @@ def _confusions(names: list[str], answers: list[int], labels: list[int]) -> list
 
 def _overlays(run: Training, student: Student, seen: Seen) -> list:
     """Name the pixels of a few images, if the student was trained on places."""
-    if not run.has_places:
+    if not run.loss.needs_places:
         return [
             Text(
                 'No segmentation by names: this student was trained on whole images. `mmlgd pretrain --dense` trains '

@@ -8,6 +8,7 @@ from mmlgd.engine.reports.curves import PANELS, is_idle
 from mmlgd.errors import MMLGDError, brief, sentence
 from mmlgd.run.inputs import count_images
 from mmlgd.student import Student
+from mmlgd.student.image_size import image_size
 from mmlgd.text import phrasings
 
 from .blocks import Chart, Table
@@ -17,6 +18,7 @@ from .training import Training
 _NAMES = 12  # that are written out
 _FEW = 0.5  # of the names that the teacher uses, as in AnswersHook
 _MOST = 10_000_000  # images that are counted
+_BANKS = {'text': 'class names', 'visual': 'visual bank', 'queue': 'queue of images', 'place_queue': 'queue of places'}
 
 
 def answer(run: Training) -> str:
@@ -32,7 +34,9 @@ def answer(run: Training) -> str:
     agreement = run.last('agreement') if outside is None else outside
     where = 'the images of training' if outside is None else 'evaluation images, which it was not trained on'
     if agreement is None:
-        text = f'The student was trained for {run.steps:,} steps. Its log does not say how far it agrees with its teacher.'
+        text = (
+            f'The student was trained for {run.steps:,} steps. Its log does not say how far it agrees with its teacher.'
+        )
     else:
         text = f'After {run.steps:,} steps the student agrees with its teacher on {agreement:.0f} % of {where}.'
     right, its = run.last('accuracy/top1'), run.last('teacher_accuracy/top1')
@@ -82,7 +86,12 @@ def facts(run: Training) -> list:
         list: Blocks.
     """
     names, versions = run.text.get('class_names') or [], run.machine
-    known = {'mmlgd': run.meta.get('mmlgd_version'), 'torch': versions.get('PyTorch'), 'mmengine': versions.get('MMEngine')}
+    height, width = image_size(run.config)
+    known = {
+        'mmlgd': run.meta.get('mmlgd_version'),
+        'torch': versions.get('PyTorch'),
+        'mmengine': versions.get('MMEngine'),
+    }
     rows = [
         ['folder', str(run.folder)],
         ['student', _student(run)],
@@ -90,11 +99,11 @@ def facts(run: Training) -> list:
         ['loss', _loss(run)],
         ['names', f'{len(names)}: {_some(names)}' if names else 'not known without a checkpoint'],
         ['images', _images(run)],
-        ['image size', brief(run.config.get('size', 'not in its config'))],
+        ['image size', f'{height} × {width} pixels'],
         ['length', f'{run.steps:,} steps of {run.images_per_step} images, {run.steps_per_epoch} an epoch'],
         ['seed', brief((run.config.get('randomness') or {}).get('seed', 'none'))],
         ['versions', ', '.join(f'{name} {brief(value or "not recorded")}' for name, value in known.items())],
-        ['device', versions.get('GPU 0', 'CPU')],
+        ['device', run.device],
         ['checkpoint', str(run.checkpoint or 'none yet')],
     ]
     return [Table([], rows)]
@@ -141,7 +150,7 @@ def cost(run: Training) -> list[str]:
         f'{total / 3600:.2f}',
         f'{run.images_per_step / max(float(np.median(seconds)), 1e-9):,.0f}',
         f'{100 * waits.sum() / max(seconds.sum(), 1e-9):.0f} %',
-        run.machine.get('GPU 0', 'CPU'),
+        run.device,
     ]
 
 
@@ -161,14 +170,13 @@ def _is_plain(value: Any) -> bool:
 
 
 def _loss(run: Training) -> str:
-    if not run.terms:
-        return "the paper's: class names and visual bank"
-    told = [
-        f'{brief(term.get("bank", term.get("type", "a term")))}{" of places" if term.get("on") == "places" else ""} × '
-        f'{brief(term.get("weight", 1))}'
-        for term in run.terms
-    ]
-    return ', '.join(told)
+    told = []
+    for term in run.loss.terms:
+        is_there = term.bank not in ('queue', 'place_queue') or run.config['model'].get(term.bank)
+        if term.weight and is_there:
+            places = ', for places' if term.on != 'image' else ''
+            told.append(f'{_BANKS.get(term.bank, term.name)}{places} × {term.weight:g}')
+    return '; '.join(told)
 
 
 def _images(run: Training) -> str:

@@ -9,6 +9,7 @@ from typing import Optional
 
 import numpy as np
 from mmengine.config import ConfigDict
+from torch import nn
 
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.configs import model_config
@@ -16,12 +17,12 @@ from mmlgd.checkpoints.resume import last_whole_checkpoint
 from mmlgd.datasets.folder import folder_of
 from mmlgd.engine.reports.curves import Curves, read_records, read_scalars
 from mmlgd.errors import ConfigError, shown
-from mmlgd.student.saved import SavedStudent
+from mmlgd.student.saved import SavedStudent, loss_of
 from mmlgd.utils.files import read_small
 
 CONFIGS = '*/vis_data/config.py'  # in a work dir; each start of training writes one
 _LOG = 2**28  # bytes of a log of text
-_FACT = re.compile(r'^ {4}(PyTorch|TorchVision|MMEngine|Python|GPU 0|GPU number): (.+)$', re.MULTILINE)
+_FACT = re.compile(r'^ {4}(PyTorch|TorchVision|MMEngine|Python|GPU [\d,]+|GPU number): (.+)$', re.MULTILINE)
 
 
 @dataclass
@@ -71,16 +72,15 @@ class Training:
         gpus = self.machine.get('GPU number', '1')
         return (found if isinstance(found, int) else 0) * (int(gpus) if gpus.isdecimal() else 1)
 
-    @property
-    def terms(self) -> list[dict]:
-        """List[dict]: The terms of its loss, if it lists any; the paper's loss does not."""
-        terms = (self.config['model'].get('loss') or {}).get('terms') or []
-        return [term for term in terms if isinstance(term, dict)]
+    @cached_property
+    def loss(self) -> nn.Module:
+        """nn.Module: Its loss, a :class:`~mmlgd.DistillationLoss`."""
+        return loss_of(self.config, self.folder)
 
     @property
-    def has_places(self) -> bool:
-        """bool: Whether it was trained on places."""
-        return any(term.get('on') == 'places' for term in self.terms)
+    def device(self) -> str:
+        """str: Its first GPU, or CPU."""
+        return next((name for key, name in self.machine.items() if re.fullmatch(r'GPU [\d,]+', key)), 'CPU')
 
     @cached_property
     def text(self) -> dict:
@@ -121,7 +121,7 @@ def read_training(folder: Path) -> Training:
     kind = str(config['model'].get('type')).split('.')[-1]
     if kind != 'LGD':
         raise ConfigError(
-            f'{shown(folder)} is the work dir of a training of {shown(kind)}, and a report has pre-trainings (mmlgd.LGD). '
+            f'{shown(folder)} is the work dir of a training of {shown(kind)}, expected a pre-training, of mmlgd.LGD. '
             f'Downstream trainings are reported from the folder of `mmlgd compare`, which has table.json.'
         )
     checkpoint = last_whole_checkpoint(folder)

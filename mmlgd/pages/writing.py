@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from mmlgd.errors import shown
@@ -36,8 +37,10 @@ def html_of(title: str, sections: Sequence[Section]) -> str:
     scripts = [text.replace('\r\n', '\n') for text in (get_plotlyjs(), _read('page.js'))] if has_charts else []
     allowed = ' '.join(f"'sha256-{_digest(text)}'" for text in scripts) or "'none'"
     plotly, script = scripts or ('', '')
-    environment = Environment(autoescape=True, finalize=_one_line, undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters['data'] = Markup  # JSON of plotly's own encoder
+    environment = Environment(
+        autoescape=True, finalize=_one_line, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters.update(data=Markup, words=_words)  # the first for JSON of plotly's own encoder
     return environment.from_string(_read('page.html.jinja')).render(
         title=title,
         sections=sections,
@@ -53,6 +56,11 @@ def html_of(title: str, sections: Sequence[Section]) -> str:
 
 def _one_line(value: object) -> object:
     return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _words(text: str) -> Markup:
+    """Escape a sentence, and set what stands between backticks as code."""
+    return Markup(re.sub(r'`([^`]+)`', r'<code>\1</code>', str(escape(shown(text)))))
 
 
 def _digest(text: str) -> str:

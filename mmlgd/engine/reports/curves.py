@@ -19,7 +19,8 @@ _LOG = 2**30  # bytes; a million records take about 400 million
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
-# Of curves.png and of a report. Title, limits of y, and for each curve its key in the log, its name in the legend, its colour and its dashes.
+# Of curves.png and of a report: title, limits of y, and for each curve its key in the log, its name in the legend, its
+# colour and its dashes.
 PANELS = [
     (
         'Distillation losses',
