@@ -5,7 +5,9 @@ import shlex
 from pathlib import Path
 from typing import Optional, Union
 
-from mmlgd.engine.reports.summary_hook import next_commands
+import numpy as np
+
+from mmlgd.engine.reports.summary_hook import SLOW, next_commands
 from mmlgd.errors import MMLGDError, shown
 from mmlgd.store import DESCRIPTION, TeacherStore
 from mmlgd.utils.files import read_small
@@ -17,7 +19,7 @@ from .trained import is_collapsed
 from .training import Training
 
 _AGAIN = 'work_dirs/again'
-_SLOW = 0.3  # share of a step that is waiting for images: above this, more workers help
+_NAMED = 40  # names that are written out
 _RISING = 1.0  # points of agreement in the last fifth of a run: it has not finished learning
 
 
@@ -38,12 +40,9 @@ def commands_of(found: Union[Training, Result]) -> list:
         recorded = [_recorded(file, 'command') for file in sorted(found.folder.glob('*/result.json'))]
     else:
         recorded = [_recorded(file, 'arguments') for file in sorted(found.folder.glob('*/train.json'))]
-    lines = [line for line in recorded if line]
-    return (
-        [Code(lines, f'{len(lines)} trainings')]
-        if lines
-        else [Text('Its runs do not lie in its folder, so their commands are not known.')]
-    )
+    if lines := [line for line in recorded if line]:
+        return [Code(lines, f'{len(lines)} trainings')]
+    return [Text('Its runs do not lie in its folder, so their commands are not known.')]
 
 
 def next_steps(runs: list[Training], results: list[Result]) -> list:
@@ -86,19 +85,19 @@ def _advice(run: Training) -> list[str]:
             'small-data, and names that the teacher tells apart (`mmlgd teacher` shows it).'
         )
     key = next((key for key in ('distillation/agreement', 'agreement') if key in run.curves), None)
-    if key and _rise(*run.curves[key]) > _RISING:
+    if key and _rise(run.curves[key][1]) > _RISING:
         advice.append('agreement was still rising at the end: more epochs will help.')
     if {'time', 'data_time'} <= set(run.curves):
         share = run.curves['data_time'][1].sum() / max(run.curves['time'][1].sum(), 1e-9)
-        if share > _SLOW:
+        if share > SLOW:
             advice.append(f'{100 * share:.0f} % of a step is waiting for images: more --workers, or a teacher store.')
     if run.images and 'agreement' not in run.curves and 'distillation/agreement' not in run.curves:
         advice.append('its log has no agreement; a run of this version has one, and --val DIR one for other images.')
     return advice
 
 
-def _rise(epochs, values) -> float:
-    """By how much the mean of the last fifth is above that of the fifth before; 0 for a short log."""
+def _rise(values: np.ndarray) -> float:
+    """Return by how much the mean of the last fifth is above that of the fifth before; 0 for a short log."""
     fifth = len(values) // 5
     return float(values[-fifth:].mean() - values[-2 * fifth : -fifth].mean()) if fifth else 0.0
 
@@ -150,6 +149,8 @@ def _evaluation(found: Evaluation) -> str:
     names, first = list(found.results), next(iter(found.results.values()))
     students = [f'{name}={row.source}' for name, row in found.results.items() if name not in ('student', 'teacher')]
     words = ['mmlgd', 'evaluate', *([first.source] if names[0] == 'student' else []), '--data', found.data]
+    if found.names is not None:
+        words += ['--names', *(found.names if len(found.names) <= _NAMED else ['NAMES'])]
     words += ['--k', str(found.k), '--labels', *first.linear]
     seeds = dict.fromkeys(seed for draws in first.linear.values() for seed in draws)
     words += ['--seeds', *seeds, *(['--students', *students] if students else [])]

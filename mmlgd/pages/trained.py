@@ -4,6 +4,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from mmlgd.engine.reports.answers_hook import FEW
 from mmlgd.engine.reports.curves import PANELS, is_idle
 from mmlgd.errors import MMLGDError, brief, sentence
 from mmlgd.run.inputs import count_images
@@ -16,7 +17,6 @@ from .charts import draw_lines
 from .training import Training
 
 _NAMES = 12  # that are written out
-_FEW = 0.5  # of the names that the teacher uses, as in AnswersHook
 _MOST = 10_000_000  # images that are counted
 _BANKS = {'text': 'class names', 'visual': 'visual bank', 'queue': 'queue of images', 'place_queue': 'queue of places'}
 
@@ -46,7 +46,7 @@ def answer(run: Training) -> str:
     used, teachers = names_used(run)
     if used is not None and teachers is not None:
         text += f' It uses {used:.1f} names where its teacher uses {teachers:.1f} (effective numbers).'
-        text += ' It has collapsed onto few names.' if used < _FEW * teachers else ''
+        text += ' It has collapsed onto few names.' if is_collapsed(run) else ''
     return text
 
 
@@ -73,7 +73,7 @@ def is_collapsed(run: Training) -> bool:
         bool: False if the log does not say.
     """
     used, teachers = names_used(run)
-    return used is not None and teachers is not None and used < _FEW * teachers
+    return used is not None and teachers is not None and used < FEW * teachers
 
 
 def facts(run: Training) -> list:

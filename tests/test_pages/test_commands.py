@@ -1,0 +1,67 @@
+"""Commands to reproduce, and what comes next."""
+
+import json
+
+from mmlgd.pages.blocks import Code, Text
+from mmlgd.pages.commands import commands_of, next_steps
+from mmlgd.pages.folders import read_folder
+
+
+def test_a_training_is_reproduced_from_its_config(work_dir):
+    folder = work_dir('my run')
+    (code,) = commands_of(read_folder(folder))
+    assert code.lines == [f"mmlgd train '{folder}/mine.py' --work-dir work_dirs/again"]
+    (folder / 'recipe').mkdir()
+    (folder / 'recipe/pretrain.py').write_text('_base_ = "x"\nmodel = dict()\n')
+    code, config = commands_of(read_folder(folder))
+    assert code.lines == [f"mmlgd train '{folder}/recipe/pretrain.py' --work-dir work_dirs/again"]
+    assert config.lines == ['_base_ = "x"', 'model = dict()']
+
+
+def test_a_store_is_written_first(work_dir):
+    folder = work_dir()
+    (config,) = folder.glob('*/vis_data/config.py')
+    text = config.read_text().replace('teacher=dict(', "teacher=dict(store='/my/store',", 1)
+    config.write_text(text)
+    (code,) = commands_of(read_folder(folder))
+    assert code.lines[0] == f'mmlgd store {folder}/mine.py --out /my/store'
+
+
+def test_commands_of_results(evaluated, compared, studied):
+    (code,) = commands_of(read_folder(evaluated()))
+    assert code.lines == [
+        'mmlgd evaluate a.pth --data /my/data --names cat dog --k 20 --labels 10% --seeds 0 1 --students random=none '
+        '--teacher'
+    ]
+    folder = compared({'random': {'0': 1.0}})
+    (said,) = commands_of(read_folder(folder))
+    assert isinstance(said, Text) and 'not known' in said.text
+    for name, told in (
+        ('a', dict(command=['python', '-m', 'mmlgd.cli', 'train', 'c.py'])),
+        ('b', []),
+        ('c', dict(command=1)),
+    ):
+        (folder / name).mkdir()
+        (folder / name / 'result.json').write_text(json.dumps(told))
+    (code,) = commands_of(read_folder(folder))
+    assert code.lines == ['mmlgd train c.py']
+    (studied / 'lgd_seed0').mkdir()
+    (studied / 'lgd_seed0/train.json').write_text(json.dumps(dict(arguments=['a.py', '--work-dir', 'x y'])))
+    (code,) = commands_of(read_folder(studied))
+    assert code.lines == ["mmlgd train a.py --work-dir 'x y'"]
+
+
+def test_what_is_missing_is_asked_for(work_dir, evaluated, compared):
+    run = read_folder(work_dir())
+    told = _texts(next_steps([run], []))
+    assert 'still rising' in told and '`mmlgd evaluate' in told and '`mmlgd compare`' in told
+    results = [read_folder(evaluated()), read_folder(compared({'random': {'0': 1.0}}))]
+    told = _texts(next_steps([run], results))
+    assert '`mmlgd evaluate' not in told and '`mmlgd compare`' not in told
+    run.checkpoint = None
+    (code,) = (block for block in next_steps([run], results) if isinstance(block, Code))
+    assert code.lines[0].endswith('mine.py --resume')
+
+
+def _texts(blocks):
+    return ' '.join(block.text for block in blocks if isinstance(block, Text))
