@@ -10,6 +10,7 @@ import pytest
 import mmlgd
 
 webdriver = pytest.importorskip('selenium.webdriver', reason='needs selenium (extra `tests`)')
+ui = pytest.importorskip('selenium.webdriver.support.ui')
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 DRIVER = shutil.which('chromedriver')
 pytestmark = [
@@ -53,7 +54,7 @@ def page(work_dir, evaluated, compared, labelled, tmp_path):
 
 def test_in_a_browser(browser, page):
     browser.get(page.as_uri())
-    wait = webdriver.support.ui.WebDriverWait(browser, 20)
+    wait = ui.WebDriverWait(browser, 20)
     charts = browser.execute_script("return document.querySelectorAll('.chart').length")
     wait.until(lambda driver: driver.execute_script("return document.querySelectorAll('.main-svg').length") >= charts)
     assert charts >= 6

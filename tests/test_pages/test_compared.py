@@ -16,8 +16,8 @@ from mmlgd.pages.folders import read_folder
 def test_an_evaluation_beside_teacher_and_random(evaluated):
     found = read_folder(evaluated()).found
     assert evaluation_answer(found) == (
-        'On 1,000 labelled images in /my/data, student is right for 52.0 % zero-shot (its teacher 64.0 %) and 48.0 % by '
-        '20 neighbours (its teacher 63.0 %, a random start 12.0 %).'
+        'On 1,000 labelled images in /my/data, student is right for 52.0 % zero-shot (its teacher 64.0 %) and 48.0 % '
+        'by 20 neighbours (its teacher 63.0 %, a random start 12.0 %).'
     )
     chart, table = evaluation_blocks(found)
     assert table.rows[2] == ['random', '–', '12.0', '14.0 ± 1.4']
