@@ -11,10 +11,11 @@ from mmlgd.engine.reports.summary_hook import SLOW, next_commands
 from mmlgd.errors import MMLGDError, shown
 from mmlgd.store import DESCRIPTION, TeacherStore
 from mmlgd.utils.files import read_small
+from mmlgd.utils.options import write_options
 
 from .blocks import Code, Text
 from .folders import Result
-from .results import Comparison, Evaluation, Study
+from .results import Comparison, Evaluation, Proof, Study
 from .trained import is_collapsed
 from .training import Training
 
@@ -36,6 +37,8 @@ def commands_of(found: Union[Training, Result]) -> list:
         return _training(found)
     if isinstance(found.found, Evaluation):
         return [Code([_evaluation(found.found)])]
+    if isinstance(found.found, Proof):
+        return [Code([_proof(found.found)])]
     if isinstance(found.found, Comparison):
         recorded = [_recorded(file, 'command') for file in sorted(found.folder.glob('*/result.json'))]
     else:
@@ -67,13 +70,8 @@ def next_steps(runs: list[Training], results: list[Result]) -> list:
         blocks.append(
             Text('This page has no student beside its teacher: give the folder of `mmlgd evaluate ... --teacher` too.')
         )
-    if Comparison not in kinds:
-        blocks.append(
-            Text(
-                'Whether pre-training helps your task is told by `mmlgd compare` from several starts: give its folder '
-                'too.'
-            )
-        )
+    if not kinds & {Comparison, Proof}:
+        blocks.append(Text('Whether pre-training helps your task is told by `mmlgd prove`: give its folder, too.'))
     return blocks
 
 
@@ -155,6 +153,17 @@ def _evaluation(found: Evaluation) -> str:
     seeds = dict.fromkeys(seed for draws in first.linear.values() for seed in draws)
     words += ['--seeds', *seeds, *(['--students', *students] if students else [])]
     return shlex.join([*words, *(['--teacher'] if 'teacher' in found.results else [])])
+
+
+def _proof(found: Proof) -> str:
+    shares = sorted({share for own in found.figures.values() for share in own})
+    seeds = sorted({seed for own in found.figures.values() for values in own.values() for seed in values})
+    words = ['mmlgd', 'prove', '--config', found.config]
+    words += ['--starts', *(f'{name}={source}' for name, source in found.starts.items())]
+    words += ['--fractions', *(f'{share:g}%' for share in shares), '--seeds', *map(str, seeds)]
+    words += ['--metric', found.metric] if found.metric else []
+    words += ['--cfg-options', *write_options(found.cfg_options)] if found.cfg_options else []
+    return shlex.join(words)
 
 
 def _recorded(file: Path, key: str) -> str:

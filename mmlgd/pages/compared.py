@@ -1,6 +1,5 @@
 """Evaluations, comparisons and studies as tables, charts and sentences."""
 
-import re
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +9,9 @@ from mmlgd.evaluation.figures import STAR, as_rows
 from mmlgd.studies.report import columns_of, summarise
 from mmlgd.studies.runs import mean_and_spread
 
-from .blocks import Table
+from .blocks import Table, Text
 from .charts import Values, draw_bars, draw_learning, draw_seeds
-from .results import Comparison, Evaluation, Row, Study, metric_of
-
-_SHARE = re.compile(r'(.+), (\d+(?:\.\d+)?) ?%')  # a start with a share of the labels
+from .results import Comparison, Evaluation, Proof, Row, Study, metric_of
 
 
 def evaluation_answer(found: Evaluation) -> str:
@@ -80,14 +77,14 @@ def comparison_answer(found: Comparison, folder: Path) -> str:
 
 
 def comparison_blocks(found: Comparison, folder: Path) -> list:
-    """Show a comparison; starts with shares of labels (``lgd, 10%``) also as learning curves.
+    """Show a comparison.
 
     Args:
         found (Comparison): The table.
         folder (Path): Its folder.
 
     Returns:
-        list: Charts and a table.
+        list: A chart and a table.
     """
     metric, starts = metric_of(folder / 'table.md'), found.root
     seeds = list(dict.fromkeys(seed for values in starts.values() for seed in values))
@@ -99,11 +96,37 @@ def comparison_blocks(found: Comparison, folder: Path) -> list:
     table = Table(
         ['start', *(f'seed {seed}' for seed in seeds), 'mean ± spread'], rows, f'{metric}, of the last evaluation.'
     )
-    learning = _learning(starts)
-    if learning:
-        return [draw_learning('Over shares of the labels', learning, metric), table]
     dots = [Values(name, list(values), list(values.values())) for name, values in starts.items()]
     return [draw_seeds('Each dot is a seed', dots, metric), table]
+
+
+def proof_blocks(found: Proof) -> list:
+    """Show a proof, whose verdict is its answer.
+
+    Args:
+        found (Proof): The proof.
+
+    Returns:
+        list: Learning curves over shares of the labels, or with a single share the seeds; a table, and notes.
+    """
+    means, spreads, seeds, rows = {}, {}, [], []
+    for name, shares in found.figures.items():
+        both = {share: mean_and_spread(values.values()) for share, values in sorted(shares.items()) if values}
+        means[name] = {share: mean for share, (mean, _) in both.items()}
+        spreads[name] = [spread or None for _, spread in both.values()]
+        for share in both:
+            seeds.append(Values(name, list(shares[share]), list(shares[share].values())))
+            known = [one for one in found.seconds.get(name, {}).get(share, {}).values() if one is not None]
+            minutes = f'{statistics.mean(known) / 60:.1f}' if known else '–'
+            mean, spread = both[share]
+            rows.append([name, f'{share:g} %', f'{mean:.4g} ± {spread:.2g}', str(len(shares[share])), minutes])
+    if max(map(len, means.values())) > 1:
+        lines = [Values(name, list(own), list(own.values()), spreads[name]) for name, own in means.items()]
+        chart = draw_learning('Over shares of the labels', lines, found.unit)
+    else:
+        chart = draw_seeds('Each dot is a seed', seeds, found.unit)
+    table = Table(['start', 'labels', f'{found.unit}, mean ± spread', 'seeds', 'minutes a run'], rows)
+    return [chart, table, *map(Text, found.notes)]
 
 
 def study_answer(found: Study) -> str:
@@ -185,15 +208,3 @@ def _best(starts: Mapping[str, Mapping[str, float]]) -> str:
 
 def _paired(values: Mapping[str, float], base: Mapping[str, float]) -> list[float]:
     return [value - base[seed] for seed, value in values.items() if seed in base]
-
-
-def _learning(starts: Mapping[str, Mapping[str, float]]) -> list[Values]:
-    """Group starts by share of labels; empty unless all have one, and there are several."""
-    matches = {name: _SHARE.fullmatch(name) for name in starts}
-    if not all(matches.values()):
-        return []
-    curves: dict[str, list] = {}
-    for name, values in starts.items():
-        curves.setdefault(matches[name][1], []).append((float(matches[name][2]), *mean_and_spread(values.values())))
-    several = len({share for points in curves.values() for share, *_ in points}) > 1
-    return [Values(name, *zip(*sorted(points))) for name, points in curves.items()] if several else []

@@ -14,11 +14,12 @@ from .compared import (
     comparison_blocks,
     evaluation_answer,
     evaluation_blocks,
+    proof_blocks,
     study_answer,
     study_blocks,
 )
 from .folders import Result
-from .results import Comparison, Evaluation, Study
+from .results import Comparison, Evaluation, Proof, Study
 from .seen import show_images
 from .trained import answer, cost, curves, facts
 from .training import Training
@@ -41,10 +42,10 @@ def sections_of(
     runs = [one for one in found if isinstance(one, Training)]
     results = [one for one in found if isinstance(one, Result)]
     of_kind = {
-        kind: [one for one in results if isinstance(one.found, kind)] for kind in (Evaluation, Comparison, Study)
+        kind: [one for one in results if isinstance(one.found, kind)] for kind in (Evaluation, Comparison, Proof, Study)
     }
     title = ', '.join(run.name for run in runs) or ', '.join(shown(one.folder.resolve().name) for one in results)
-    downstream = [*of_kind[Comparison], *of_kind[Study]]
+    downstream = [*of_kind[Proof], *of_kind[Comparison], *of_kind[Study]]
     again = ['mmlgd', 'report', *(str(one.folder) for one in found), '--out', str(out)]
     again += [] if images is None else ['--images', str(images), '--max-images', str(max_images)]
     students = [run for run in runs if run.saved]
@@ -63,7 +64,9 @@ def sections_of(
 
 
 def _table(one: Result) -> list:
-    return study_blocks(one.found) if isinstance(one.found, Study) else comparison_blocks(one.found, one.folder)
+    if isinstance(one.found, Comparison):
+        return comparison_blocks(one.found, one.folder)
+    return proof_blocks(one.found) if isinstance(one.found, Proof) else study_blocks(one.found)
 
 
 def _answers(runs: list[Training], results: list[Result]) -> list[str]:
@@ -71,6 +74,8 @@ def _answers(runs: list[Training], results: list[Result]) -> list[str]:
     for one in results:
         if isinstance(one.found, Evaluation):
             answers.append(evaluation_answer(one.found))
+        elif isinstance(one.found, Proof):
+            answers += one.found.verdict
         elif isinstance(one.found, Comparison):
             answers.append(comparison_answer(one.found, one.folder))
         else:

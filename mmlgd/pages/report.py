@@ -19,10 +19,10 @@ def report(
 ) -> Path:
     """Write a report on runs into one HTML file, which loads nothing and prints well.
 
-    Runs are work dirs of pre-training and folders of ``mmlgd evaluate``, ``mmlgd compare`` and ``mmlgd study``, in any
-    order. The page begins with the answer; then it has what was trained, curves, student beside teacher and random,
-    answers for your images, the banks, downstream tables, the cost, what to do next, and the commands to reproduce it.
-    What a run does not have is left out.
+    Runs are work dirs of pre-training and folders of ``mmlgd evaluate``, ``mmlgd prove``, ``mmlgd compare`` and ``mmlgd
+    study``, in any order. The page begins with the answer; then it has what was trained, curves, student beside teacher
+    and random, answers for your images, the banks, downstream tables, the cost, what to do next, and the commands to
+    reproduce it. What a run does not have is left out.
 
     Args:
         runs (List[str] | str | Path): Folders of runs and results.

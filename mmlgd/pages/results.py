@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Optional, TypeVar
+from typing import Any, Optional, TypeVar
 
 from pydantic import BaseModel, Field, RootModel, ValidationError
 
@@ -40,6 +40,20 @@ class Comparison(RootModel):
     root: dict[str, dict[str, float]] = Field(min_length=1)
 
 
+class Proof(BaseModel):
+    """table.json of ``mmlgd prove``: sentences, and values by start, share of the labels in per cent, and seed."""
+
+    verdict: list[str]
+    notes: list[str]
+    config: str
+    cfg_options: dict[str, Any]
+    starts: dict[str, str]
+    metric: Optional[str]
+    unit: str
+    figures: dict[str, dict[float, dict[int, float]]] = Field(min_length=1)
+    seconds: dict[str, dict[float, dict[int, Optional[float]]]]
+
+
 class StudyRow(BaseModel):
     """A run of a study."""
 
@@ -61,7 +75,7 @@ def read_result(file: Path, kind: type[_Kind]) -> _Kind:
 
     Args:
         file (Path): The JSON.
-        kind (type): :class:`Evaluation`, :class:`Comparison` or :class:`Study`.
+        kind (type): :class:`Evaluation`, :class:`Comparison`, :class:`Proof` or :class:`Study`.
 
     Returns:
         BaseModel: Its content.
@@ -95,4 +109,4 @@ def metric_of(table: Path) -> str:
     return found[1] if found else 'value'
 
 
-_WRITERS = {Evaluation: 'mmlgd evaluate', Comparison: 'mmlgd compare', Study: 'mmlgd study'}
+_WRITERS = {Evaluation: 'mmlgd evaluate', Comparison: 'mmlgd compare', Proof: 'mmlgd prove', Study: 'mmlgd study'}

@@ -122,7 +122,7 @@ def read_training(folder: Path) -> Training:
     if kind != 'LGD':
         raise ConfigError(
             f'{shown(folder)} is the work dir of a training of {shown(kind)}, expected a pre-training, of mmlgd.LGD. '
-            f'Downstream trainings are reported from the folder of `mmlgd compare`, which has table.json.'
+            f'Give the folder of `mmlgd prove` or `mmlgd compare` for downstream trainings.'
         )
     checkpoint = last_whole_checkpoint(folder)
     content = read_checkpoint(checkpoint) if checkpoint else {}

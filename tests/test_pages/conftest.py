@@ -94,6 +94,25 @@ def compared(tmp_path):
 
 
 @pytest.fixture
+def proven(tmp_path):
+    """As ``mmlgd prove`` writes it: shares and seeds are keys of JSON."""
+
+    def write(name='proven', verdict='lgd is +5 ± 0 AP over random.'):
+        figures = dict(
+            random={'10.0': {'0': 10.0, '1': 12.0}, '100.0': {'0': 19.0, '1': 21.0}},
+            lgd={'10.0': {'0': 14.0, '1': 16.0}, '100.0': {'0': 24.0, '1': 26.0}},
+        )
+        seconds = {start: {share: {'0': 60.0, '1': None} for share in own} for start, own in figures.items()}
+        told = dict(verdict=[verdict], notes=['a note'], config='c.py', cfg_options={}, metric='coco/bbox_mAP')
+        told.update(starts=dict(random='none', lgd='a.pth'), unit='AP', figures=figures, seconds=seconds, gains={})
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'table.json').write_text(json.dumps(told))
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
 def studied(tmp_path):
     runs = dict(lgd={'0': row(40.0, 45.0), '1': row(42.0, 46.0)}, seed={'0': row(30.0, 40.0), '1': row(31.0, 41.0)})
     told = dict(data='d', store=None, variants=dict(lgd=dict(config='a.py', options=[])), runs=runs)

@@ -41,15 +41,16 @@ def browser():
 
 
 @pytest.fixture
-def page(work_dir, evaluated, compared, labelled, tmp_path):
+def page(work_dir, evaluated, compared, proven, labelled, tmp_path):
     """Every kind of section, and hostile words wherever others can put words."""
     for k, name in enumerate(NAMES[:2]):
         file = next((labelled / f'{k}').iterdir())
         file.rename(file.with_name(name.replace('/', '\u2215') + '.png'))
     run = work_dir('<i>run', names=NAMES, device='<script>alert(3)</script>')
     values = {'random': {'0': 1.0}, '<u>lgd</u>': {'<s>': 2.0, '0': 3.0}}
-    folders = [run, evaluated('<em>e', NAMES[0], NAMES[1]), compared(values, '<q>c', '<tt>mAP</tt>')]
-    return mmlgd.report(folders, images=labelled, out=tmp_path / 'report.html')
+    results = [evaluated('<em>e', NAMES[0], NAMES[1]), proven('<q>p', NAMES[1])]
+    results.append(compared(values, '<q>c', '<tt>mAP<'))
+    return mmlgd.report([run, *results], images=labelled, out=tmp_path / 'report.html')
 
 
 def test_in_a_browser(browser, page):

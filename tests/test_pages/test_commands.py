@@ -27,7 +27,10 @@ def test_a_store_is_written_first(work_dir):
     assert code.lines[0] == f'mmlgd store {folder}/mine.py --out /my/store'
 
 
-def test_commands_of_results(evaluated, compared, studied):
+def test_commands_of_results(evaluated, compared, proven, studied):
+    (code,) = commands_of(read_folder(proven()))
+    words = 'mmlgd prove --config c.py --starts random=none lgd=a.pth --fractions 10% 100% --seeds 0 1'
+    assert code.lines == [f'{words} --metric coco/bbox_mAP']
     (code,) = commands_of(read_folder(evaluated()))
     assert code.lines == [
         'mmlgd evaluate a.pth --data /my/data --names cat dog --k 20 --labels 10% --seeds 0 1 --students random=none '
@@ -54,10 +57,10 @@ def test_commands_of_results(evaluated, compared, studied):
 def test_what_is_missing_is_asked_for(work_dir, evaluated, compared):
     run = read_folder(work_dir())
     told = _texts(next_steps([run], []))
-    assert 'still rising' in told and '`mmlgd evaluate' in told and '`mmlgd compare`' in told
+    assert 'still rising' in told and '`mmlgd evaluate' in told and '`mmlgd prove`' in told
     results = [read_folder(evaluated()), read_folder(compared({'random': {'0': 1.0}}))]
     told = _texts(next_steps([run], results))
-    assert '`mmlgd evaluate' not in told and '`mmlgd compare`' not in told
+    assert '`mmlgd evaluate' not in told and '`mmlgd prove`' not in told
     run.checkpoint = None
     (code,) = (block for block in next_steps([run], results) if isinstance(block, Code))
     assert code.lines[0].endswith('mine.py --resume')

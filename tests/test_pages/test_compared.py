@@ -7,6 +7,7 @@ from mmlgd.pages.compared import (
     comparison_blocks,
     evaluation_answer,
     evaluation_blocks,
+    proof_blocks,
     study_answer,
     study_blocks,
 )
@@ -42,15 +43,25 @@ def test_a_spread_above_the_gain_is_said(compared):
     assert comparison_answer(read_folder(folder).found, folder) == ''
 
 
-def test_shares_of_the_labels_are_learning_curves(compared):
-    values = {
-        f'{name}, {share}%': {'0': base + share} for name, base in (('random', 1), ('lgd', 5)) for share in (1, 10)
-    }
+def test_a_proof_has_learning_curves(proven):
+    found = read_folder(proven()).found
+    chart, table, note = proof_blocks(found)
+    lines = json.loads(chart.figure)['data']
+    assert [(one['name'], one['x'], one['y']) for one in lines] == [
+        ('random', [10, 100], [11, 20]),
+        ('lgd', [10, 100], [15, 25]),
+    ]
+    assert table.rows[0] == ['random', '10 %', '11 ± 1.4', '2', '1.0'] and note.text == 'a note'
+    found.figures = {name: {100.0: own[100.0]} for name, own in found.figures.items()}
+    assert proof_blocks(found)[0].title == 'Each dot is a seed'
+
+
+def test_each_way_of_a_comparison_is_told(compared):
+    bases = dict(random=1, lgd=5)
+    values = {f'{name}, {way}': {'0': base} for name, base in bases.items() for way in ('frozen', 'tuned')}
     folder = compared(values)
-    found = read_folder(folder).found
-    chart, _ = comparison_blocks(found, folder)
-    assert [trace['name'] for trace in json.loads(chart.figure)['data']] == ['random', 'lgd']
-    assert '1%: lgd is +4 ± 0 over random' in comparison_answer(found, folder)
+    told = comparison_answer(read_folder(folder).found, folder)
+    assert 'frozen: lgd is +4 ± 0 over random' in told and 'tuned: lgd' in told
 
 
 def test_a_study(studied):

@@ -6,14 +6,16 @@ import pytest
 
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
 from mmlgd.pages.folders import read_folder
-from mmlgd.pages.results import Comparison, Evaluation, Study
+from mmlgd.pages.results import Comparison, Evaluation, Proof, Study
 from mmlgd.pages.training import Training
 
 
-def test_each_kind_of_folder(work_dir, evaluated, compared, studied):
+def test_each_kind_of_folder(work_dir, evaluated, compared, proven, studied):
     assert isinstance(read_folder(work_dir()), Training)
     assert isinstance(read_folder(evaluated()).found, Evaluation)
     assert isinstance(read_folder(compared({'random': {'0': 1.0}})).found, Comparison)
+    assert isinstance(read_folder(compared({'verdict': {'0': 1.0}}, 'odd')).found, Comparison)
+    assert isinstance(read_folder(proven()).found, Proof)
     assert isinstance(read_folder(studied).found, Study)
 
 
