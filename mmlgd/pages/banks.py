@@ -22,7 +22,7 @@ def show_banks(run: Training) -> list:
     """Draw both banks, or the class names alone where no term of the loss has moved the visual bank.
 
     Args:
-        run (Training): A run with a checkpoint.
+        run (Training): A run whose checkpoint has names.
 
     Returns:
         list: Blocks.
@@ -30,9 +30,7 @@ def show_banks(run: Training) -> list:
     Raises:
         CheckpointError: A bank is damaged.
     """
-    text, blocks = run.saved.text(), []
-    if text is None:
-        return [Text('This checkpoint has no bank of names.')]
+    text, blocks = run.text, []
     with tempfile.TemporaryDirectory() as folder:
         if _has_prototypes(run):
             (file,) = draw_banks(run.checkpoint, out_dir=folder)

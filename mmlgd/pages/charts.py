@@ -68,7 +68,7 @@ def draw_lines(title: str, lines: Sequence[tuple], limits: tuple, x_title: str) 
             mode='lines+markers' if len(x) <= 40 else 'lines',
             line=dict(color=FAINT if color == INK else color, dash='solid' if dashes == '-' else 'dash', width=2),
             marker=dict(size=5),
-            hovertemplate='%{y:.4g}',
+            hovertemplate='%{y:.4~g}',
         )
         for x, y, name, color, dashes in lines
     ]
@@ -131,7 +131,7 @@ def draw_seeds(title: str, rows: Sequence[Values], value: str) -> Chart:
                 marker=dict(color=color),
                 opacity=0.35,
                 width=0.6,
-                hovertemplate='mean %{x:.4g}<extra></extra>',
+                hovertemplate='mean %{x:.4~g}<extra></extra>',
             ),
             go.Scatter(
                 x=list(row.y),
@@ -139,7 +139,7 @@ def draw_seeds(title: str, rows: Sequence[Values], value: str) -> Chart:
                 customdata=[label(seed) for seed in row.x],
                 mode='markers',
                 marker=dict(color=color, size=9),
-                hovertemplate='seed %{customdata}: %{x:.4g}<extra></extra>',
+                hovertemplate='seed %{customdata}: %{x:.4~g}<extra></extra>',
             ),
         ]
     ticks = dict(tickvals=list(range(len(rows))), ticktext=[label(row.name) for row in rows], autorange='reversed')
@@ -168,7 +168,7 @@ def draw_learning(title: str, rows: Sequence[Values], value: str) -> Chart:
             line=dict(color=color, width=2),
             marker=dict(size=7),
             error_y=_error(row.spread, color),
-            hovertemplate='%{y:.4g}',
+            hovertemplate='%{y:.4~g}',
         )
         for row, color in zip(rows, _colors([row.name for row in rows]))
     ]

@@ -111,7 +111,7 @@ def proof_blocks(found: Proof) -> list:
     """
     means, spreads, seeds, rows = {}, {}, [], []
     for name, shares in found.figures.items():
-        both = {share: mean_and_spread(values.values()) for share, values in sorted(shares.items()) if values}
+        both = {share: mean_and_spread(values.values()) for share, values in sorted(shares.items())}
         means[name] = {share: mean for share, (mean, _) in both.items()}
         spreads[name] = [spread or None for _, spread in both.values()]
         for share in both:

@@ -48,7 +48,7 @@ def sections_of(
     downstream = [*of_kind[Proof], *of_kind[Comparison], *of_kind[Study]]
     again = ['mmlgd', 'report', *(str(one.folder) for one in found), '--out', str(out)]
     again += [] if images is None else ['--images', str(images), '--max-images', str(max_images)]
-    students = [run for run in runs if run.saved]
+    students = [run for run in runs if run.text]
     return f'Report: {title}', [
         Section('The answer', [Text(text) for text in _answers(runs, results)]),
         Section('What was trained', _each(runs, facts)),

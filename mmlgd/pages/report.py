@@ -70,9 +70,11 @@ def report(
         require_outside(out, images, 'The report', '--out')
     require_writable(out.parent)
     found = [read_folder(folder) for folder in folders]
-    has_student = any(isinstance(one, Training) and one.saved for one in found)
+    has_student = any(isinstance(one, Training) and one.text for one in found)
     if images is not None and not has_student:
-        raise ConfigError('--images needs a student: give the work dir of a pre-training that has a checkpoint.')
+        raise ConfigError(
+            '--images needs a student: give the work dir of a pre-training that has a checkpoint with names.'
+        )
     title, sections = sections_of(found, images, max_images, out)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Names of files need not be UTF-8.

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Optional, TypeVar
+from typing import Annotated, Any, Optional, TypeVar
 
 from pydantic import BaseModel, Field, RootModel, ValidationError
 
@@ -10,6 +10,8 @@ from mmlgd.errors import ConfigError, sentence, shown
 from mmlgd.utils.files import read_small
 
 _Kind = TypeVar('_Kind', bound=BaseModel)
+_Key, _Value = TypeVar('_Key'), TypeVar('_Value')
+_Some = Annotated[dict[_Key, _Value], Field(min_length=1)]  # not empty, so that there is a mean
 
 
 class Row(BaseModel):
@@ -20,7 +22,7 @@ class Row(BaseModel):
     synonyms: Optional[float] = None
     own_head: Optional[float]
     knn: float
-    linear: dict[str, dict[str, float]]
+    linear: dict[str, _Some[str, float]]
 
 
 class Evaluation(BaseModel):
@@ -31,13 +33,13 @@ class Evaluation(BaseModel):
     names: Optional[list[str]]
     k: int
     notes: list[str]
-    results: dict[str, Row] = Field(min_length=1)
+    results: _Some[str, Row]
 
 
 class Comparison(RootModel):
     """table.json of ``mmlgd compare``: a value by start and seed."""
 
-    root: dict[str, dict[str, float]] = Field(min_length=1)
+    root: _Some[str, _Some[str, float]]
 
 
 class Proof(BaseModel):
@@ -50,7 +52,7 @@ class Proof(BaseModel):
     starts: dict[str, str]
     metric: Optional[str]
     unit: str
-    figures: dict[str, dict[float, dict[int, float]]] = Field(min_length=1)
+    figures: _Some[str, _Some[float, _Some[int, float]]]
     seconds: dict[str, dict[float, dict[int, Optional[float]]]]
 
 
@@ -67,7 +69,7 @@ class Study(BaseModel):
     data: str
     store: Optional[str]
     variants: dict[str, StudyRow]
-    runs: dict[str, dict[str, Row]] = Field(min_length=1)
+    runs: _Some[str, _Some[str, Row]]
 
 
 def read_result(file: Path, kind: type[_Kind]) -> _Kind:

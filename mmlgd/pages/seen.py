@@ -33,7 +33,7 @@ def show_images(run: Training, images: Path, limit: int) -> list:
     """Show what a student answers for images: the surest and the least sure, confusions, segmentation.
 
     Args:
-        run (Training): A run with a checkpoint.
+        run (Training): A run whose checkpoint has names.
         images (Path): Folder of images.
         limit (int): Maximum number of images, evenly spread over all.
 
@@ -43,8 +43,9 @@ def show_images(run: Training, images: Path, limit: int) -> list:
     Raises:
         MMLGDError: The images cannot be read, or their class folders are the names in another order.
     """
+    is_labelled = has_labels(images, run.text['class_names'])  # an error before the work
     seen = look(run.saved, str(images), limit, False)
-    labels = labels_of(images, [one.name for one in seen.images]) if has_labels(images, seen.names) else None
+    labels = labels_of(images, [one.name for one in seen.images]) if is_labelled else None
     student = Student(run.saved)
     scores = zero_shot_scores(seen.student, seen.bank, student.temperature)  # (N, K)
     names = [phrasings(name)[0] for name in seen.names]

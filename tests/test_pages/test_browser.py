@@ -1,7 +1,9 @@
 """A page in a real Chromium: nothing is loaded, nothing foreign runs, hover works, phone and dark mode are readable."""
 
+import itertools
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -63,8 +65,13 @@ def test_in_a_browser(browser, page):
     # Hover shows a value.
     drag = browser.find_element('css selector', '.plot .nsewdrag')
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", drag)
-    webdriver.ActionChains(browser).move_to_element(drag).perform()
-    wait.until(lambda driver: '2' in _text(driver, '.hoverlayer'))
+    places = itertools.cycle((20, 40, 60))
+
+    def hover(driver):  # plotly answers to movement
+        webdriver.ActionChains(driver).move_to_element_with_offset(drag, next(places), 5).perform()
+        return _text(driver, '.plot .hoverlayer')
+
+    assert re.search(r'class names : [\d.]+', wait.until(hover))
 
     # Words of others are words.
     tags = 'b, i, u, s, em, q, tt, img[src="x"], .plot a, a[href^="http"]'

@@ -41,6 +41,7 @@ def test_other_folders_are_refused(tmp_path, work_dir):
         '[]',
         '{}',
         '{"results": {"a": {"knn": 1}}}',
+        '{"random": {}}',
     ],
 )
 def test_a_damaged_table_is_named(compared, content):

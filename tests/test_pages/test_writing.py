@@ -1,5 +1,6 @@
 """Text stays text: in HTML, in the JSON of a chart, in a label of plotly."""
 
+import html
 import json
 from html.parser import HTMLParser
 
@@ -48,7 +49,7 @@ def test_hostile_text_is_text():
     found, plain = tags(page(HOSTILE)), tags(page('cat'))
     codes = [tag for tag in found if tag[0] == 'code']  # what stands between backticks in a sentence
     assert [tag for tag in found if tag[0] != 'code'] == [tag for tag in plain if tag[0] != 'code'] and len(codes) == 3
-    assert '49' not in page('{{7*7}}').split('<main>')[1].split('<footer>')[0].replace('&#34;', '')
+    assert html.unescape(page('{{7*7}}')).count('{{7*7}}') > 10
     assert '\u202e' not in page(HOSTILE)
 
 
@@ -71,4 +72,4 @@ def test_labels():
 
 def test_a_page_without_charts_carries_no_script():
     page = html_of('title', [Section('a', [Text('text')]), Section('empty', [])])
-    assert '<script' not in page and "script-src 'none'" in page and 'empty' not in page
+    assert '<script' not in page and "script-src 'none'" in html.unescape(page) and 'empty' not in page
