@@ -185,7 +185,7 @@ def test_a_board_takes_what_a_run_logs(board, package, tmp_path, monkeypatch):
     backends = Config.fromstring(block, '.py').visualizer.vis_backends
     assert backends[0].type == 'LocalVisBackend'
     visualizer = Visualizer(name=f'{tmp_path.name}', vis_backends=backends, save_dir=str(tmp_path / 'run'))
-    visualizer.add_config(Config(dict(model=dict(type='mmlgd.LGD'))))
+    visualizer.add_config(Config(dict(model=dict(type='mmlgd.LGD'), work_dir=str(tmp_path / 'run'))))
     visualizer.add_scalars(dict(loss=1.0, agreement=61.0), step=1)
     visualizer.close()
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*') if path.is_file()}
