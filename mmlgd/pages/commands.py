@@ -17,7 +17,7 @@ from .blocks import Code, Text
 from .folders import Result
 from .results import Comparison, Evaluation, Proof, Study
 from .trained import is_collapsed
-from .training import Training
+from .training import RECIPE, Training
 
 _AGAIN = 'work_dirs/again'
 _NAMED = 40  # names that are written out
@@ -97,33 +97,30 @@ def _advice(run: Training) -> list[str]:
 def _rise(values: np.ndarray) -> float:
     """Return by how much the mean of the last fifth is above that of the fifth before; 0 for a short log."""
     fifth = len(values) // 5
-    return float(values[-fifth:].mean() - values[-2 * fifth : -fifth].mean()) if fifth else 0.0
+    return float(values[-fifth:].mean() - values[-2 * fifth : -fifth].mean()) if fifth > 1 else 0.0
 
 
 def _training(run: Training) -> list:
-    recipe = run.folder / 'recipe' / 'pretrain.py'
     lines = []
     if (store := _store(run)) is not None:
         lines.append(_write_store(run, store))
     lines.append(f'{_train(run)} --work-dir {_AGAIN}')
     blocks: list = [Code(lines)]
-    if recipe.is_file():
-        text = read_small(recipe).decode(errors='replace')
-        blocks.append(Code(text.splitlines(), f'{shown(recipe)}, the config'))
+    if run.recipe:
+        blocks.append(Code(run.recipe.splitlines(), f'{shown(_config(run))}, the config'))
     return blocks
 
 
 def _train(run: Training) -> str:
     words = ['mmlgd', 'train', str(_config(run))]
-    if (store := _store(run)) is not None and (run.folder / 'recipe' / 'pretrain.py').is_file():
+    if (store := _store(run)) is not None and run.recipe:
         words += ['--store', str(store)]  # the config in full has it already
     return shlex.join(words)
 
 
 def _config(run: Training) -> Path:
     """Find the config: that of `mmlgd pretrain`, or the one that mmengine wrote in full."""
-    recipe = run.folder / 'recipe' / 'pretrain.py'
-    return recipe if recipe.is_file() else next(iter(sorted(run.folder.glob('*.py'))), run.folder / 'CONFIG.py')
+    return run.folder / RECIPE if run.recipe else next(iter(sorted(run.folder.glob('*.py'))), run.folder / 'CONFIG.py')
 
 
 def _store(run: Training) -> Optional[Path]:

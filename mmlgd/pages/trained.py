@@ -1,5 +1,6 @@
 """What a pre-training was, what came of it, and what it cost."""
 
+import re
 from typing import Any, Optional
 
 import numpy as np
@@ -96,6 +97,7 @@ def facts(run: Training) -> list:
         ['folder', str(run.folder)],
         ['student', _student(run)],
         ['teacher', brief(run.text.get('teacher_id') or run.config['model'].get('teacher'), 300)],
+        ['recipe', _recipe(run)],
         ['loss', _loss(run)],
         ['names', f'{len(names)}: {_some(names)}' if names else 'not known without a checkpoint'],
         ['images', _images(run)],
@@ -167,6 +169,12 @@ def _student(run: Training) -> str:
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _recipe(run: Training) -> str:
+    """Name the config of ours that `mmlgd pretrain` built on, or the user's own."""
+    base = re.search(r"^_base_ = '(?:.*?::|.*/configs/)?([^'\n]+)'", run.recipe, re.MULTILINE)
+    return base[1] if base else brief(run.meta.get('experiment_name', 'not recorded'))
 
 
 def _loss(run: Training) -> str:

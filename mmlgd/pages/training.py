@@ -21,6 +21,7 @@ from mmlgd.student.saved import SavedStudent, loss_of
 from mmlgd.utils.files import read_small
 
 CONFIGS = '*/vis_data/config.py'  # in a work dir; each start of training writes one
+RECIPE = 'recipe/pretrain.py'  # in a work dir of `mmlgd pretrain`
 _LOG = 2**28  # bytes of a log of text
 _FACT = re.compile(r'^ {4}(PyTorch|TorchVision|MMEngine|Python|GPU [\d,]+|GPU number): (.+)$', re.MULTILINE)
 
@@ -86,6 +87,12 @@ class Training:
     def text(self) -> dict:
         """dict: ``class_names``, ``templates`` and ``teacher_id`` of its checkpoint; empty without."""
         return (self.saved.text() if self.saved else None) or {}
+
+    @cached_property
+    def recipe(self) -> str:
+        """str: The config that ``mmlgd pretrain`` wrote for it; empty for a run of another config."""
+        file = self.folder / RECIPE
+        return read_small(file).decode(errors='replace') if file.is_file() else ''
 
     def last(self, key: str) -> Optional[float]:
         """Return the mean of a scalar over the last epoch, which is steadier than its last value.

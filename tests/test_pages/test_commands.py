@@ -2,9 +2,12 @@
 
 import json
 
+import numpy as np
+
 from mmlgd.pages.blocks import Code, Text
 from mmlgd.pages.commands import commands_of, next_steps
 from mmlgd.pages.folders import read_folder
+from mmlgd.pages.trained import facts
 
 
 def test_a_training_is_reproduced_from_its_config(work_dir):
@@ -12,10 +15,11 @@ def test_a_training_is_reproduced_from_its_config(work_dir):
     (code,) = commands_of(read_folder(folder))
     assert code.lines == [f"mmlgd train '{folder}/mine.py' --work-dir work_dirs/again"]
     (folder / 'recipe').mkdir()
-    (folder / 'recipe/pretrain.py').write_text('_base_ = "x"\nmodel = dict()\n')
+    (folder / 'recipe/pretrain.py').write_text("_base_ = 'mmlgd::lgd/ours.py'\nmodel = dict()\n")
     code, config = commands_of(read_folder(folder))
     assert code.lines == [f"mmlgd train '{folder}/recipe/pretrain.py' --work-dir work_dirs/again"]
-    assert config.lines == ['_base_ = "x"', 'model = dict()']
+    assert config.lines == ["_base_ = 'mmlgd::lgd/ours.py'", 'model = dict()']
+    assert ['recipe', 'lgd/ours.py'] in facts(read_folder(folder))[0].rows
 
 
 def test_a_store_is_written_first(work_dir):
@@ -56,6 +60,8 @@ def test_commands_of_results(evaluated, compared, proven, studied):
 
 def test_what_is_missing_is_asked_for(work_dir, evaluated, compared):
     run = read_folder(work_dir())
+    assert 'still rising' not in _texts(next_steps([run], []))  # too short a log to tell
+    run.curves['agreement'] = np.arange(20.0), np.linspace(10, 60, 20)
     told = _texts(next_steps([run], []))
     assert 'still rising' in told and '`mmlgd evaluate' in told and '`mmlgd prove`' in told
     results = [read_folder(evaluated()), read_folder(compared({'random': {'0': 1.0}}))]
