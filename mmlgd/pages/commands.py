@@ -101,14 +101,12 @@ def _rise(values: np.ndarray) -> float:
 
 
 def _training(run: Training) -> list:
-    lines = []
-    if (store := _store(run)) is not None:
-        lines.append(_write_store(run, store))
-    lines.append(f'{_train(run)} --work-dir {_AGAIN}')
-    blocks: list = [Code(lines)]
+    store, train = _store(run), f'{_train(run)} --work-dir {_AGAIN}'
     if run.recipe:
-        blocks.append(Code(run.recipe.splitlines(), f'{shown(_config(run))}, the config'))
-    return blocks
+        lines = [train] if store is None else [_write_store(run, store), train]
+        return [Code(lines), Code(run.recipe.splitlines(), f'{shown(_config(run))}, the config')]
+    needed = [] if store is None else [Text(f'It reads the teacher store in {store}, which must be there.')]
+    return [*needed, Code([train])]
 
 
 def _train(run: Training) -> str:

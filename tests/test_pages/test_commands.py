@@ -25,10 +25,15 @@ def test_a_training_is_reproduced_from_its_config(work_dir):
 def test_a_store_is_written_first(work_dir):
     folder = work_dir()
     (config,) = folder.glob('*/vis_data/config.py')
-    text = config.read_text().replace('teacher=dict(', "teacher=dict(store='/my/store',", 1)
-    config.write_text(text)
-    (code,) = commands_of(read_folder(folder))
-    assert code.lines[0] == f'mmlgd store {folder}/mine.py --out /my/store'
+    config.write_text(config.read_text().replace('teacher=dict(', "teacher=dict(store='/my/store',", 1))
+    said, code = commands_of(read_folder(folder))  # the config in full: its teacher is the store
+    assert '/my/store' in said.text and code.lines == [f'mmlgd train {folder}/mine.py --work-dir work_dirs/again']
+    recipe = folder / 'recipe/pretrain.py'
+    recipe.parent.mkdir()
+    recipe.write_text('model = dict()\n')
+    code, _ = commands_of(read_folder(folder))
+    train = f'mmlgd train {recipe} --store /my/store --work-dir work_dirs/again'
+    assert code.lines == [f'mmlgd store {recipe} --out /my/store', train]
 
 
 def test_commands_of_results(evaluated, compared, proven, studied):
