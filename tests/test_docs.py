@@ -11,6 +11,7 @@ import click
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.visualization import Visualizer
 
 import mmlgd
 from mmlgd.checkpoints import read_checkpoint
@@ -170,6 +171,26 @@ def test_a_python_block_runs(block, surroundings):
         block = block.replace(f"_base_ = '{base}'", f"_base_ = '{folder}/{base}'")
     file.write_text(block)
     assert len(Config.fromfile(file)) > 0
+
+
+@pytest.mark.parametrize(
+    ('board', 'package'), [('Tensorboard', 'tensorboard'), ('Wandb', 'wandb'), ('MLflow', 'mlflow')]
+)
+def test_a_board_takes_what_a_run_logs(board, package, tmp_path, monkeypatch):
+    """The line of the page as it is, with mmengine's own visualizer; no network."""
+    pytest.importorskip(package, reason=f'needs the package `{package}`')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('WANDB_MODE', 'offline')
+    (block,) = (block.values[0] for block in blocks('python') if f'{board}VisBackend' in block.values[0])
+    backends = Config.fromstring(block, '.py').visualizer.vis_backends
+    assert backends[0].type == 'LocalVisBackend'
+    visualizer = Visualizer(name=f'{tmp_path.name}', vis_backends=backends, save_dir=str(tmp_path / 'run'))
+    visualizer.add_config(Config(dict(model=dict(type='mmlgd.LGD'), work_dir=str(tmp_path / 'run'))))
+    visualizer.add_scalars(dict(loss=1.0, agreement=61.0), step=1)
+    visualizer.close()
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*') if path.is_file()}
+    assert 'run/vis_data/scalars.json' in written
+    assert any(re.search(r'tfevents|\.wandb$|mlflow\.db$', name) for name in written)
 
 
 def test_the_pages_have_blocks_at_all():

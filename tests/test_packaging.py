@@ -172,6 +172,9 @@ def test_the_command(wheel_python, images, tiny_clip, tmp_path):
     log = run(*command, *settings, '--recipe', 'paper', '--cfg-options', *small, cwd=tmp_path)
     assert f"_base_ = 'mmlgd::{RECIPE}'" in (tmp_path / 'run/recipe/pretrain.py').read_text()
     assert '--student run/epoch_1.pth' in log and (tmp_path / 'run' / 'epoch_1.pth').is_file()
+    if find_spec('plotly') and find_spec('pydantic'):  # the template and the style of the page are in the wheel
+        run(command[0], 'report', 'run', '--images', images, '--out', 'report.html', cwd=tmp_path)
+        assert '<h2>The answer</h2>' in (tmp_path / 'report.html').read_text(encoding='utf-8')
 
 
 VERBS = """
@@ -198,6 +201,7 @@ VERBS = """
     run('show', 'banks', checkpoint)
     run('show', 'neighbours', checkpoint, images, '--max-images', 2)
     run('show', 'map', checkpoint, images, '--teacher-options', f'model={teacher}')
+    run('report', 'run', '--images', images, '--max-images', 4)
     run('export', checkpoint, 'student.onnx', '--to', 'onnx')
     run('publish', checkpoint, 'published')
     run('convert', 'efficientnet-lite:lite0', 'lite0.pth')

@@ -24,6 +24,7 @@ FLOORS = [
     'converters',
     'run',
     'studies',
+    'pages',
     'benchmarks',
     'demo',
     'cli',

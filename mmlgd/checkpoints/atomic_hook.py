@@ -16,6 +16,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner, find_latest_checkpoint
 from mmlgd.registry import HOOKS
 from mmlgd.utils.files import refuse_link, write_whole
 from mmlgd.utils.validation import above_zero
+from mmlgd.version import __version__
 
 from .files import CheckpointError
 from .loaders import safe_loading
@@ -105,6 +106,15 @@ class AtomicCheckpointHook(CheckpointHook):
         self._forget_others(runner)
         super().before_train(runner)
         self._saved = (runner.iter, time.monotonic())
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note the version of mmlgd beside that of mmengine, for a report on the run.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): What is about to be written.
+        """
+        checkpoint['meta']['mmlgd_version'] = __version__
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to resume from a checkpoint of another training.

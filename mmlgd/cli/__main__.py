@@ -22,6 +22,7 @@ VERBS = {
     'prove': ('mmlgd.cli.prove', 'Did pre-training help? Starts over shares of the labels and seeds.'),
     'compare': ('mmlgd.cli.compare', 'Train one downstream config from several starts, over seeds.'),
     'study': ('mmlgd.cli.study', 'Train variants of a recipe over seeds, and evaluate each.'),
+    'report': ('mmlgd.cli.report', 'Write a report on runs into one HTML file.'),
     'export': ('mmlgd.cli.export', 'Export a student to ONNX or to another library.'),
     'publish': ('mmlgd.cli.publish', 'Publish a checkpoint without the parts that only training needs.'),
     'convert': ('mmlgd.cli.convert', 'Convert a checkpoint of the published LGD or SEED code into ours.'),

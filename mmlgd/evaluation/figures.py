@@ -7,7 +7,7 @@ from .frozen import Features, FrozenModel
 from .probes import choose_c, knn_accuracy, linear_accuracy, top1, unit_rows
 from .splits import Split
 
-STAR = '\\* not zero-shot: the accuracy of its own head, which was trained with labels.'
+STAR = '* not zero-shot: the accuracy of its own head, which was trained with labels.'
 
 
 def measure(
@@ -73,22 +73,23 @@ def drop_of(result: dict) -> Optional[float]:
     return None if None in both else both[0] - both[1]
 
 
-def as_markdown(report: dict) -> str:
-    """Write the results of :func:`evaluate` as a Markdown table.
+def as_rows(report: dict) -> tuple[list[str], list[list[str]]]:
+    """Write the results of :func:`evaluate` as the cells of a table.
 
     Args:
         report (dict): The return value of :func:`evaluate`.
 
     Returns:
-        str: A row for each model. The accuracy of a classifier's own head is in the first column, with a star. With
-        synonyms, two columns have the zero-shot accuracy with them and how many points it is lower.
+        Tuple[List[str], List[List[str]]]: Titles of the columns; and for each model its name and its values. The
+        accuracy of a classifier's own head is in the first column, with a star. With synonyms, two columns have the
+        zero-shot accuracy with them and how many points it is lower.
     """
     results = report['results']
     labels = list(next(iter(results.values()))['linear'])
     probes = [f'linear, {one}' + ('' if one.endswith('%') else ' a class') for one in labels]
     has_synonyms = any(drop_of(result) is not None for result in results.values())
     titles = ['zero-shot', *(['with synonyms', 'drop'] if has_synonyms else []), f'{report["k"]}-NN', *probes]
-    lines = [f'| | {" | ".join(titles)} |', '|---' * (1 + len(titles)) + '|']
+    rows = []
     for name, result in results.items():
         own = '–' if result['own_head'] is None else f'{result["own_head"]:.1f}*'
         cells = [own if result['zero_shot'] is None else f'{result["zero_shot"]:.1f}']
@@ -98,7 +99,25 @@ def as_markdown(report: dict) -> str:
         for values in result['linear'].values():
             spread = f' ± {statistics.stdev(values.values()):.1f}' if len(values) > 1 else ''
             cells.append(f'{statistics.mean(values.values()):.1f}{spread}')
-        lines.append(f'| {name} | {" | ".join(cells)} |')
-    if any(result['own_head'] is not None for result in results.values()):
-        lines += ['', STAR]
+        rows.append([name, *cells])
+    return titles, rows
+
+
+def as_markdown(report: dict) -> str:
+    """Write the results of :func:`evaluate` as a Markdown table.
+
+    Args:
+        report (dict): The return value of :func:`evaluate`.
+
+    Returns:
+        str: The cells of :func:`as_rows`, and what a star means.
+    """
+    titles, rows = as_rows(report)
+    lines = [
+        f'| | {" | ".join(titles)} |',
+        '|---' * (1 + len(titles)) + '|',
+        *(f'| {" | ".join(row)} |' for row in rows),
+    ]
+    if any(result['own_head'] is not None for result in report['results'].values()):
+        lines += ['', f'\\{STAR}']  # as Markdown writes a star
     return '\n'.join(lines)

@@ -11,7 +11,7 @@ from mmlgd.utils.validation import whole
 from .answering import embed_images
 from .inputs import path_of, teacher_settings, vocabulary_of
 from .recipes import CONSE_TEMPERATURE, TEMPERATURE, has_conse
-from .watched import has_labels
+from .watched import has_labels, labels_of
 
 # Large packages are imported inside functions: the help of `mmlgd teacher`, which reads this module, must not wait for
 # them.
@@ -127,7 +127,7 @@ def ask_teacher(
     seconds = time.monotonic() - started
     scores = zero_shot_scores(embeddings, bank, CONSE_TEMPERATURE if is_conse else TEMPERATURE)  # (M, K)
     best = scores.max(dim=1)
-    labels = _labels(images, read) if labelled else None
+    labels = labels_of(images, [source.name for source in read]) if labelled else None
     told = names_told_apart(scores)
     report = TeacherReport(
         out=out,
@@ -149,13 +149,6 @@ def ask_teacher(
     content = json.dumps({**asdict(report), 'out': str(out), 'each': each}, indent=1, ensure_ascii=False)
     write_whole(out / 'answers.json', content.encode(errors='backslashreplace'))  # a file's name may have any bytes
     return report
-
-
-def _labels(images: Path, read: list) -> list[int]:
-    """Read the labels of images in class folders, which stand in the order of the names."""
-    folders = [Path(source.name).parts[0] for source in read]
-    there = sorted(path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith('.'))
-    return [there.index(folder) for folder in folders]
 
 
 def _rightness(names: list[str], answers: list[int], labels: Optional[list[int]]) -> dict:

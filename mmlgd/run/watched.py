@@ -98,6 +98,20 @@ def has_labels(val: Path, names: list[str]) -> bool:
     return True
 
 
+def labels_of(folder: Path, names: list) -> list[int]:
+    """Read the labels of images in class folders, which stand in the order of the names.
+
+    Args:
+        folder (Path): A folder that :func:`has_labels`.
+        names (List[str | Path]): Paths of images below it.
+
+    Returns:
+        List[int]: Labels, from 0.
+    """
+    there = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.'))
+    return [there.index(Path(name).parts[0]) for name in names]
+
+
 def reason(settings: dict, val: Path, names: list[str]) -> str:
     """Say how a run is evaluated.
 

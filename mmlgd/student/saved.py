@@ -157,8 +157,7 @@ class SavedStudent:
         Raises:
             ConfigError: It is not a number above 0.
         """
-        settings = self._settings(self.config['model'].get('loss') or {}, 'loss')
-        loss = build_part(settings, 'model.loss', 'mmlgd.LGDLoss')
+        loss = loss_of(self.config, self.source)
         loss.scale_names(names_scale)
         return getattr(loss, f'{of}_temperature')
 
@@ -171,17 +170,38 @@ class SavedStudent:
         return read_text_state(self.state, self.source) if self.has('textual_bank') else None
 
     def _settings(self, own: Any, part: str) -> dict:
-        if not isinstance(own, dict):
-            raise CheckpointError(f'The config in {self.source} has a {type(own).__name__} as its {part}.')
-        # Check exactly what will be built: a type without a scope gets the scope of its training.
-        scoped = {'_scope_': self.config.get('default_scope', 'mmpretrain'), **own}
-        return buildable(scoped, part, self.source)
+        return _settings(self.config, own, part, self.source)
 
     @contextlib.contextmanager
     def _guarded(self, weights: dict):
         # What is drawn is replaced by the weights, so the caller's random numbers stay as they are.
         with plain_files(), seeded(0), no_larger_than(weights, self.source):
             yield
+
+
+def loss_of(config: dict, source: Union[str, Path]) -> nn.Module:
+    """Build the loss of a training, whose terms say what was compared.
+
+    Args:
+        config (dict): Settings of the training, from :func:`~mmlgd.checkpoints.model_config`.
+        source (str | Path): Where they are from, for error messages.
+
+    Returns:
+        nn.Module: A :class:`~mmlgd.DistillationLoss`.
+
+    Raises:
+        CheckpointError: It would run code.
+        ConfigError: It cannot be built.
+    """
+    settings = _settings(config, config['model'].get('loss') or {}, 'loss', source)
+    return build_part(settings, 'model.loss', 'mmlgd.LGDLoss')
+
+
+def _settings(config: dict, own: Any, part: str, source: Union[str, Path]) -> dict:
+    if not isinstance(own, dict):
+        raise CheckpointError(f'The config in {source} has a {type(own).__name__} as its {part}.')
+    # Check exactly what will be built: a type without a scope gets the scope of its training.
+    return buildable({'_scope_': config.get('default_scope', 'mmpretrain'), **own}, part, source)
 
 
 def check_stages(backbone: nn.Module, settings: dict) -> None:

@@ -14,7 +14,7 @@ from mmlgd.models.zero_shot import effective_number, zero_shot_scores
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
 
-_FEW = 0.5  # a student that uses fewer than half of the names that its teacher uses has collapsed
+FEW = 0.5  # a student that uses fewer than half of the names that its teacher uses has collapsed
 
 
 @HOOKS.register_module()
@@ -90,7 +90,7 @@ class AnswersHook(Hook):
             f'Class names of the training images: the student agrees with its teacher on {figures["agreement"]:.1f} %, '
             f'and uses {used:.1f} of {len(self._names)} names where the teacher uses {its:.1f} (effective numbers).'
         )
-        collapsed = used < _FEW * its
+        collapsed = used < FEW * its
         if collapsed:
             student, teacher = self._in_epoch[2:].view(2, -1)
             share, k = (student / student.sum()).max(dim=0)

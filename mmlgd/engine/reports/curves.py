@@ -19,8 +19,9 @@ _LOG = 2**30  # bytes; a million records take about 400 million
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
-# Title, limits of y, and for each curve its key in the log, its name in the legend, its colour and its dashes.
-_PANELS = [
+# Of curves.png and of a report: title, limits of y, and for each curve its key in the log, its name in the legend, its
+# colour and its dashes.
+PANELS = [
     (
         'Distillation losses',
         (0, None),
@@ -136,8 +137,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not abs(value) > sys.float_info.max
 
 
-def _is_idle(key: str, values: np.ndarray) -> bool:
-    """Check whether this is a loss term of weight 0: all its values are 0."""
+def is_idle(key: str, values: np.ndarray) -> bool:
+    """Check whether this is a loss term of weight 0: all its values are 0.
+
+    Args:
+        key (str): The log's name of the curve.
+        values (ndarray): Its values.
+
+    Returns:
+        bool: Whether there is nothing to draw.
+    """
     return key.startswith('loss_') and not np.any(values)
 
 
@@ -156,8 +165,8 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    curves = {key: curve for key, curve in curves.items() if not _is_idle(key, curve[1])}
-    panels = [panel for panel in _PANELS if any(key in curves for key, *_ in panel[2])]
+    curves = {key: curve for key, curve in curves.items() if not is_idle(key, curve[1])}
+    panels = [panel for panel in PANELS if any(key in curves for key, *_ in panel[2])]
     if not panels:
         raise ConfigError(f'There are no distillation curves to draw; the log has {sorted(curves)}.')
     columns = min(3, len(panels))

@@ -13,7 +13,7 @@ from mmlgd.registry import HOOKS
 
 from .progress_hook import data_wait
 
-_SLOW = 0.3  # share of a step: above this, more workers help
+SLOW = 0.3  # share of a step: above this, more workers help
 
 
 @HOOKS.register_module()
@@ -48,7 +48,7 @@ class SummaryHook(Hook):
             f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is waiting for images.'
         ]
         lines += [text for text in told if text]
-        if wait > _SLOW:
+        if wait > SLOW:
             lines.append(
                 'Reading images is the bottleneck: increase train_dataloader.num_workers, or use augmentation on the '
                 'GPU (docs/guide.md, "Faster images").'

@@ -1,0 +1,81 @@
+"""Commands to reproduce, and what comes next."""
+
+import json
+
+import numpy as np
+
+from mmlgd.pages.blocks import Code, Text
+from mmlgd.pages.commands import commands_of, next_steps
+from mmlgd.pages.folders import read_folder
+from mmlgd.pages.trained import facts
+
+
+def test_a_training_is_reproduced_from_its_config(work_dir):
+    folder = work_dir('my run')
+    (code,) = commands_of(read_folder(folder))
+    assert code.lines == [f"mmlgd train '{folder}/mine.py' --work-dir work_dirs/again"]
+    (folder / 'recipe').mkdir()
+    (folder / 'recipe/pretrain.py').write_text("_base_ = 'mmlgd::lgd/ours.py'\nmodel = dict()\n")
+    code, config = commands_of(read_folder(folder))
+    assert code.lines == [f"mmlgd train '{folder}/recipe/pretrain.py' --work-dir work_dirs/again"]
+    assert config.lines == ["_base_ = 'mmlgd::lgd/ours.py'", 'model = dict()']
+    assert ['recipe', 'lgd/ours.py'] in facts(read_folder(folder))[0].rows
+
+
+def test_a_store_is_written_first(work_dir):
+    folder = work_dir()
+    (config,) = folder.glob('*/vis_data/config.py')
+    config.write_text(config.read_text().replace('teacher=dict(', "teacher=dict(store='/my/store',", 1))
+    said, code = commands_of(read_folder(folder))  # the config in full: its teacher is the store
+    assert '/my/store' in said.text and code.lines == [f'mmlgd train {folder}/mine.py --work-dir work_dirs/again']
+    recipe = folder / 'recipe/pretrain.py'
+    recipe.parent.mkdir()
+    recipe.write_text('model = dict()\n')
+    code, _ = commands_of(read_folder(folder))
+    train = f'mmlgd train {recipe} --store /my/store --work-dir work_dirs/again'
+    assert code.lines == [f'mmlgd store {recipe} --out /my/store', train]
+
+
+def test_commands_of_results(evaluated, compared, proven, studied):
+    (code,) = commands_of(read_folder(proven()))
+    words = 'mmlgd prove --config c.py --starts random=none lgd=a.pth --fractions 10% 100% --seeds 0 1'
+    assert code.lines == [f'{words} --metric coco/bbox_mAP']
+    (code,) = commands_of(read_folder(evaluated()))
+    assert code.lines == [
+        'mmlgd evaluate a.pth --data /my/data --names cat dog --k 20 --labels 10% --seeds 0 1 --students random=none '
+        '--teacher'
+    ]
+    folder = compared({'random': {'0': 1.0}})
+    (said,) = commands_of(read_folder(folder))
+    assert isinstance(said, Text) and 'not known' in said.text
+    for name, told in (
+        ('a', dict(command=['python', '-m', 'mmlgd.cli', 'train', 'c.py'])),
+        ('b', []),
+        ('c', dict(command=1)),
+    ):
+        (folder / name).mkdir()
+        (folder / name / 'result.json').write_text(json.dumps(told))
+    (code,) = commands_of(read_folder(folder))
+    assert code.lines == ['mmlgd train c.py']
+    (studied / 'lgd_seed0').mkdir()
+    (studied / 'lgd_seed0/train.json').write_text(json.dumps(dict(arguments=['a.py', '--work-dir', 'x y'])))
+    (code,) = commands_of(read_folder(studied))
+    assert code.lines == ["mmlgd train a.py --work-dir 'x y'"]
+
+
+def test_what_is_missing_is_asked_for(work_dir, evaluated, compared):
+    run = read_folder(work_dir())
+    assert 'still rising' not in _texts(next_steps([run], []))  # too short a log to tell
+    run.curves['agreement'] = np.arange(20.0), np.linspace(10, 60, 20)
+    told = _texts(next_steps([run], []))
+    assert 'still rising' in told and '`mmlgd evaluate' in told and '`mmlgd prove`' in told
+    results = [read_folder(evaluated()), read_folder(compared({'random': {'0': 1.0}}))]
+    told = _texts(next_steps([run], results))
+    assert '`mmlgd evaluate' not in told and '`mmlgd prove`' not in told
+    run.checkpoint = None
+    (code,) = (block for block in next_steps([run], results) if isinstance(block, Code))
+    assert code.lines[0].endswith('mine.py --resume')
+
+
+def _texts(blocks):
+    return ' '.join(block.text for block in blocks if isinstance(block, Text))

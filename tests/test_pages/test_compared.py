@@ -1,0 +1,71 @@
+"""Tables of evaluations, comparisons and studies in words."""
+
+import json
+
+from mmlgd.pages.compared import (
+    comparison_answer,
+    comparison_blocks,
+    evaluation_answer,
+    evaluation_blocks,
+    proof_blocks,
+    study_answer,
+    study_blocks,
+)
+from mmlgd.pages.folders import read_folder
+
+
+def test_an_evaluation_beside_teacher_and_random(evaluated):
+    found = read_folder(evaluated()).found
+    assert evaluation_answer(found) == (
+        'On 1,000 labelled images in /my/data, student is right for 52.0 % zero-shot (its teacher 64.0 %) and 48.0 % '
+        'by 20 neighbours (its teacher 63.0 %, a random start 12.0 %).'
+    )
+    chart, table = evaluation_blocks(found)
+    assert table.rows[2] == ['random', '–', '12.0', '14.0 ± 1.4']
+    assert len(json.loads(chart.figure)['data']) == 3
+
+
+def test_a_comparison_is_paired_over_seeds(compared):
+    folder = compared({'random': {'0': 10.0, '1': 11.0}, 'lgd': {'0': 12.0, '1': 13.5}, 'in1k': {'0': 11.0, '1': 8.0}})
+    found = read_folder(folder).found
+    said = 'coco/bbox_mAP: lgd is +2.25 ± 0.35 over random and higher on 2 of 2 seeds.'
+    assert comparison_answer(found, folder) == said
+    _, table = comparison_blocks(found, folder)
+    assert table.rows[1] == ['lgd', '12', '13.5', '12.75 ± 1.1']
+
+
+def test_a_spread_above_the_gain_is_said(compared):
+    folder = compared({'random': {'0': 10.0, '1': 10.0}, 'lgd': {'0': 9.0, '1': 12.0}})
+    assert 'spread is larger than the difference' in comparison_answer(read_folder(folder).found, folder)
+    folder = compared({'random': {'0': 10.0}, 'lgd': {'1': 9.0}}, 'apart')
+    assert 'no other start has the seeds of random' in comparison_answer(read_folder(folder).found, folder)
+    folder = compared({'random': {'0': 10.0}}, 'alone')
+    assert comparison_answer(read_folder(folder).found, folder) == ''
+
+
+def test_a_proof_has_learning_curves(proven):
+    found = read_folder(proven()).found
+    chart, table, note = proof_blocks(found)
+    lines = json.loads(chart.figure)['data']
+    assert [(one['name'], one['x'], one['y']) for one in lines] == [
+        ('random', [10, 100], [11, 20]),
+        ('lgd', [10, 100], [15, 25]),
+    ]
+    assert table.rows[0] == ['random', '10 %', '11 ± 1.4', '2', '1.0'] and note.text == 'a note'
+    found.figures = {name: {100.0: own[100.0]} for name, own in found.figures.items()}
+    assert proof_blocks(found)[0].title == 'Each dot is a seed'
+
+
+def test_each_way_of_a_comparison_is_told(compared):
+    bases = dict(random=1, lgd=5)
+    values = {f'{name}, {way}': {'0': base} for name, base in bases.items() for way in ('frozen', 'tuned')}
+    folder = compared(values)
+    told = comparison_answer(read_folder(folder).found, folder)
+    assert 'frozen: lgd is +4 ± 0 over random' in told and 'tuned: lgd' in told
+
+
+def test_a_study(studied):
+    found = read_folder(studied).found
+    assert study_answer(found) == 'Of 2 variants, lgd has the highest zero-shot: 41.0 %.'
+    _, table = study_blocks(found)
+    assert table.rows[0][:2] == ['lgd', '41.0 ± 1.4']

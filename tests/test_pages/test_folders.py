@@ -1,0 +1,71 @@
+"""A folder is what it holds; anything else is refused by what was expected."""
+
+import json
+
+import pytest
+
+from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
+from mmlgd.pages.folders import read_folder
+from mmlgd.pages.results import Comparison, Evaluation, Proof, Study
+from mmlgd.pages.training import Training
+
+
+def test_each_kind_of_folder(work_dir, evaluated, compared, proven, studied):
+    assert isinstance(read_folder(work_dir()), Training)
+    assert isinstance(read_folder(evaluated()).found, Evaluation)
+    assert isinstance(read_folder(compared({'random': {'0': 1.0}})).found, Comparison)
+    assert isinstance(read_folder(compared({'verdict': {'0': 1.0}}, 'odd')).found, Comparison)
+    assert isinstance(read_folder(proven()).found, Proof)
+    assert isinstance(read_folder(studied).found, Study)
+
+
+def test_other_folders_are_refused(tmp_path, work_dir):
+    with pytest.raises(MissingFileError, match='no folder at'):
+        read_folder(tmp_path / 'nothing')
+    with pytest.raises(ConfigError, match='no folder that a report knows. Expected the work dir of `mmlgd pretrain`'):
+        read_folder(tmp_path)
+    downstream = work_dir()
+    (config,) = downstream.glob('*/vis_data/config.py')
+    config.write_text("model = dict(type='mmdet.ATSS')")
+    with pytest.raises(ConfigError, match='a training of ATSS, expected a pre-training'):
+        read_folder(downstream)
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        '{',
+        '{"results": {}}',
+        '{"random": {"0": "ten"}}',
+        '{"random": [1]}',
+        '[]',
+        '{}',
+        '{"results": {"a": {"knn": 1}}}',
+        '{"random": {}}',
+    ],
+)
+def test_a_damaged_table_is_named(compared, content):
+    folder = compared({})
+    (folder / 'table.json').write_text(content)
+    with pytest.raises(ConfigError, match='is not what `mmlgd (compare|evaluate)` writes'):
+        read_folder(folder)
+
+
+def test_a_config_in_a_log_is_never_run(work_dir, tmp_path):
+    folder = work_dir()
+    (config,) = folder.glob('*/vis_data/config.py')
+    config.write_text(f"open({str(tmp_path / 'proof')!r}, 'w')\nmodel = dict(type='mmlgd.LGD')")
+    with pytest.raises(MMLGDError, match='not plain settings'):
+        read_folder(folder)
+    assert not (tmp_path / 'proof').exists()
+
+
+def test_a_stopped_run_has_what_it_has(work_dir):
+    folder = work_dir()
+    for file in (folder / 'epoch_3.pth', folder / 'last_checkpoint'):
+        file.unlink()
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    lines = log.read_text().splitlines()
+    log.write_text('\n'.join([*lines[:4], json.dumps(dict(step='<b>')), lines[4][:20]]))
+    run = read_folder(folder)
+    assert (run.checkpoint, run.saved, run.steps, run.steps_per_epoch) == (None, None, 15, 10)

@@ -1,0 +1,68 @@
+"""What a pre-training was and what it cost, in words."""
+
+import json
+
+import pytest
+
+from mmlgd.pages.folders import read_folder
+from mmlgd.pages.trained import answer, cost, curves, facts, is_collapsed
+
+
+@pytest.fixture
+def run(work_dir):
+    return read_folder(work_dir())
+
+
+def test_the_answer_comes_from_the_last_epoch(run):
+    told = answer(run)
+    assert told.startswith('After 30 steps the student agrees with its teacher on 58 % of the images of training.')
+    assert 'uses 4.0 names where its teacher uses 4.5' in told and 'collapsed' not in told
+
+
+def test_an_evaluation_outside_the_training_comes_first(work_dir):
+    folder = work_dir()
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    seen = {'distillation/agreement': 40.0, 'distillation/effective_classes': 1.1, 'accuracy/top1': 33.0}
+    seen.update({'distillation/teacher_effective_classes': 4.0, 'teacher_accuracy/top1': 70.0, 'step': 3})
+    log.write_text(log.read_text() + '\n' + json.dumps(seen))
+    run = read_folder(folder)
+    told = answer(run)
+    assert (
+        'on 40 % of evaluation images' in told and '33 % of the evaluation images rightly, and its teacher 70 %' in told
+    )
+    assert is_collapsed(run) and 'collapsed' in told
+
+
+def test_a_log_without_agreement_says_so(work_dir):
+    folder = work_dir()
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    log.write_text(json.dumps(dict(loss=1.0, iter=10, epoch=1, step=10)))
+    assert 'does not say how far' in answer(read_folder(folder))
+    assert cost(read_folder(folder))[1:4] == ['–', '–', '–']
+
+
+def test_facts(run, images, work_dir):
+    (table,) = facts(run)
+    told = dict(table.rows)
+    assert 'depth 18' in told['student'] and '0.2 million parameters' in told['student']
+    assert told['loss'] == 'visual bank × 0.5; class names × 0.5'
+    assert told['names'] == '5: cat, dog, red panda, tree, car'
+    assert told['length'] == '30 steps of 8 images, 10 an epoch'  # two GPUs
+    assert told['versions'] == 'mmlgd 9.9.9, torch 2.9.1, mmengine 0.10.7' and told['device'] == 'NVIDIA H100'
+    assert told['images'].startswith('80 or a few more. --images expects a folder')
+    (table,) = facts(read_folder(work_dir('other', images=images)))
+    assert dict(table.rows)['images'].startswith('12 in ')
+
+
+def test_the_cost_is_that_of_the_steps(run):
+    name, hours, speed, waiting, device = cost(run)
+    assert (name, hours, speed, waiting, device) == ('run', '0.00', '16', '20 %', 'NVIDIA H100')  # 30 steps of 0.5 s
+
+
+def test_curves_are_those_of_the_log(run):
+    titles = [chart.title for chart in curves(run)]
+    assert titles[0] == 'Distillation losses' and any('Agreement' in title for title in titles)
+    assert 'Losses on places' not in titles
+    assert [trace['name'] for trace in json.loads(curves(run)[0].figure)['data']] == [
+        'class names'
+    ]  # the queue is idle
