@@ -89,6 +89,8 @@ class LoadImageFromFile(BaseTransform):
         max_pixels (int): Largest height times width; a larger image counts as a decompression bomb. Defaults to
             178,956,970, as in Pillow.
         backend_args (dict, optional): Of mmengine's file backend. Defaults to None: the path decides.
+        like_mmcv (bool): Give the pixels of mmcv's transform for every file that it can read: it drops transparency and
+            the lower half of 16 bits. For a training whose evaluation reads with mmcv. Defaults to False.
 
     Raises:
         BadImageError: The file is missing, empty, cut off, not an image, too large, or would load as black; the
@@ -98,9 +100,10 @@ class LoadImageFromFile(BaseTransform):
         >>> pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
     """
 
-    def __init__(self, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None):
+    def __init__(self, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None, like_mmcv: bool = False):
         self.max_pixels = max_pixels
         self.backend_args = backend_args
+        self.like_mmcv = like_mmcv
 
     def transform(self, results: dict) -> dict:
         """Load.
@@ -114,21 +117,27 @@ class LoadImageFromFile(BaseTransform):
         """
         if 'img' in results and 'img_path' not in results:
             return results
-        results['img'] = read_image(results['img_path'], self.max_pixels, self.backend_args)
+        results['img'] = read_image(results['img_path'], self.max_pixels, self.backend_args, self.like_mmcv)
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(max_pixels={self.max_pixels}, backend_args={self.backend_args})'
+        return (
+            f'{type(self).__name__}(max_pixels={self.max_pixels}, backend_args={self.backend_args}, '
+            f'like_mmcv={self.like_mmcv})'
+        )
 
 
-def read_image(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None) -> np.ndarray:
+def read_image(
+    path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None, like_mmcv: bool = False
+) -> np.ndarray:
     """Read one image file.
 
     Args:
         path (str): A path or URL.
         max_pixels (int): See :class:`LoadImageFromFile`.
         backend_args (dict, optional): Of mmengine's file backend. Defaults to None.
+        like_mmcv (bool): See :class:`LoadImageFromFile`.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, BGR.
@@ -137,7 +146,7 @@ def read_image(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[d
         BadImageError: See :class:`LoadImageFromFile`.
     """
     try:
-        return decode(read_bytes(path, max_pixels, backend_args), max_pixels)
+        return decode(read_bytes(path, max_pixels, backend_args), max_pixels, like_mmcv)
     except BadImageError as error:
         raise BadImageError.of(path, error.reason) from error
 
@@ -173,12 +182,13 @@ def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[d
         raise BadImageError(f'it cannot be read ({error})') from error  # a NUL in its name
 
 
-def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode(content: bytes, max_pixels: int = MAX_PIXELS, like_mmcv: bool = False) -> np.ndarray:
     """Decode the content of an image file.
 
     Args:
         content (bytes): All of it.
         max_pixels (int): See :class:`LoadImageFromFile`.
+        like_mmcv (bool): Likewise.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, BGR.
@@ -190,12 +200,14 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise BadImageError('it is empty (0 bytes)')
     try:
         if size := _plain_size(content, max_pixels):
-            pixels = mmcv.imfrombytes(content, flag='color', backend='cv2')
+            pixels = _by_opencv(content)
             if pixels is not None:
                 if sorted(pixels.shape[:2]) != sorted(size):  # EXIF data may rotate it
                     raise BadImageError(f'it is damaged (its header says {size[1]} x {size[0]} pixels)')
                 return pixels
-        return _by_pillow(content, max_pixels)
+        pixels = _by_pillow(content, max_pixels)
+        theirs = _by_opencv(content) if like_mmcv else None  # None, too, for a format that OpenCV does not know
+        return pixels if theirs is None else theirs
     except (BadImageError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
@@ -219,6 +231,10 @@ def _plain_size(content: bytes, max_pixels: int) -> Optional[tuple[int, int]]:
         return None
     _check_size(height, width, max_pixels)
     return (height, width) if is_plain else None
+
+
+def _by_opencv(content: bytes) -> Optional[np.ndarray]:
+    return mmcv.imfrombytes(content, flag='color', backend='cv2')
 
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:

@@ -47,7 +47,7 @@ def add_guide(
     if guide is not None:
         settings['teacher'] = guide_settings(guide)
     if names is not None:
-        settings['text'] = {**(settings.get('text') or {}), 'vocabulary': vocabulary_of(names)}
+        settings['text'] = {**(settings.get('text') or {}), 'vocabulary': vocabulary_of(names, fewest=1)}
     if kind != 'Guided':
         model.plain = model.pop('type')
     cfg.model = {'type': 'mmlgd.Guided', **model, 'guide': settings}
@@ -64,7 +64,7 @@ def _check_images(settings: Any) -> None:
         _check_images(one)
     plain = isinstance(settings, dict) and {*settings} <= {'type', 'backend_args'}
     if plain and kind_of(settings) == 'LoadImageFromFile':
-        settings['type'] = 'mmlgd.LoadImageFromFile'
+        settings.update(type='mmlgd.LoadImageFromFile', like_mmcv=True)  # as evaluation and the plain config read them
 
 
 def guide_settings(guide: Union[str, dict]) -> dict:

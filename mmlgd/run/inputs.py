@@ -133,23 +133,24 @@ def check_places(
     )
 
 
-def vocabulary_of(names: Union[str, Path, list, tuple, dict]) -> Union[str, list, dict]:
+def vocabulary_of(names: Union[str, Path, list, tuple, dict], fewest: int = 2) -> Union[str, list, dict]:
     """Read the class names in advance, so that errors in them show immediately.
 
     Args:
         names (str | Path | list | dict): Any vocabulary that :func:`~mmlgd.text.load_vocabulary` reads.
+        fewest (int): 1 for the names of a data set, which may have one class. Defaults to 2, for a pre-training.
 
     Returns:
         str | list | dict: Value for ``model.text.vocabulary``, with absolute paths.
 
     Raises:
         MissingFileError: A name is neither a file nor a known set.
-        VocabularyError: There are fewer than two names, or an empty or duplicate one.
+        VocabularyError: There are fewer names, or an empty or duplicate one.
     """
     from mmlgd.text import VocabularyError, load_vocabulary
 
     vocabulary = _placed(names)
-    if len(found := load_vocabulary(vocabulary)) < 2:
+    if len(found := load_vocabulary(vocabulary)) < fewest:
         raise VocabularyError(
             f'--names has a single class name, {found[0]!r}. A student learns to distinguish names, so give two or '
             f'more: add names of other things in the images, or a known set, as in --names FILE coco.'

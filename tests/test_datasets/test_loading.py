@@ -6,6 +6,7 @@ import resource
 import struct
 import zlib
 
+import mmcv
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -190,3 +191,11 @@ def test_an_image_that_is_there_already_is_passed_on():
     """As mmpretrain's inferencers do, which look for mmcv's transform by its bare name."""
     results = dict(img=np.zeros((4, 5, 3), np.uint8), img_shape=(4, 5))
     assert LoadImageFromFile()(results)['img'].shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize('name', sorted(unusual_files()))
+def test_beside_an_evaluation_with_mmcv_every_file_has_its_pixels(name, tmp_path):
+    (tmp_path / name).write_bytes(unusual_files()[name][0])
+    theirs = mmcv.imread(str(tmp_path / name))
+    ours = LoadImageFromFile(like_mmcv=True)(dict(img_path=str(tmp_path / name)))['img']
+    assert theirs is None or np.array_equal(ours, theirs)

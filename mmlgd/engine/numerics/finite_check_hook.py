@@ -10,6 +10,7 @@ from mmengine.dist import all_reduce, get_dist_info
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from torch import Tensor
 
 from mmlgd.errors import MMLGDError, sentence
 from mmlgd.models.guided import Guided
@@ -169,8 +170,12 @@ class FiniteCheckHook(Hook):
     def _see_losses(self, model: BaseModel, args: tuple, kwargs: dict, losses: Any) -> None:
         if kwargs.get('mode') == 'loss' and self._steps and self._steps[-1].inputs:
             # A detector has a list of them for its levels.
-            sums = {name: sum(value) if isinstance(value, list) else value for name, value in losses.items()}
-            self._steps[-1].see_outputs(*self._compared, {name: sums[name] for name in sums if 'loss' in name})
+            means = {
+                name: sum(level.mean() for level in value) if isinstance(value, list) else value
+                for name, value in losses.items()
+                if 'loss' in name and (isinstance(value, Tensor) or len(value))
+            }
+            self._steps[-1].see_outputs(*self._compared, means)
             self._compared = ()  # they hold the graph of the step
 
     def _examine(self, runner: Runner, but: int = 0) -> None:
@@ -184,8 +189,9 @@ class FiniteCheckHook(Hook):
     def _check_weights(self, runner: Runner, alone: bool = False) -> None:
         """Check all steps, then the weights; this waits for the device once."""
         self._examine(runner)
-        state = (*self._model.parameters(), *self._model.buffers())
-        values = [value.detach() for value in state if value.is_floating_point()]
+        # Of the buffers, those of a checkpoint: others may hold Inf by right, such as masks of attention.
+        state = {**dict(self._model.named_parameters()), **self._model.state_dict()}
+        values = [value.detach() for value in state.values() if value.is_floating_point()]
         broken = 1 - torch.stack([value.isfinite().all() for value in values]).all().float()
         if not alone:
             all_reduce(broken, 'max')

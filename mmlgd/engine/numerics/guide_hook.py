@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmlgd.checkpoints.files import CheckpointError
+from mmlgd.errors import ConfigError, brief
 from mmlgd.models.guided import Guided
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
@@ -31,11 +32,12 @@ class GuideHook(Hook):
             runner (Runner): The runner, after its loops are built.
 
         Raises:
-            ConfigError: There are no names, or they do not agree with those of the config.
+            ConfigError: There are no names, or they do not agree with those of the config; or the training set joins
+                sets of different classes.
         """
         dataset = getattr(getattr(runner._train_loop, 'dataloader', None), 'dataset', None)
         if (model := _guided(runner)) is not None and dataset is not None:
-            model.guide.name((getattr(dataset, 'metainfo', None) or {}).get('classes'))
+            model.guide.name(_classes_of(dataset))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Tell the progress.
@@ -78,6 +80,18 @@ class GuideHook(Hook):
                 f'instead of --resume.'
             )
         model.guide.restore(checkpoint['guide'], str(source))
+
+
+def _classes_of(dataset: Any) -> Any:
+    """Read the classes in the METAINFO, of which mmdetection's sets that are joined have one each."""
+    found = getattr(dataset, 'metainfo', None) or {}
+    classes, *others = [(one or {}).get('classes') for one in (found if isinstance(found, list) else [found])]
+    if others := [other for other in others if other != classes]:
+        raise ConfigError(
+            f'The training set joins sets of different classes, {brief(classes)} and {brief(others[0])}: it is unknown '
+            f'which names its labels have. Give all the same metainfo=dict(classes=(...)).'
+        )
+    return classes
 
 
 def _guided(runner: Runner) -> Optional[Guided]:

@@ -1,13 +1,15 @@
 """The guide: a teacher, what it says of a batch, and the terms that compare the model's feature with it."""
 
+import logging
 from typing import Any, Optional, Union
 
 import torch
+from mmengine.logging import print_log
 from mmpretrain.models import BaseClassifier
 from torch import Tensor, nn
 
 from mmlgd.checkpoints.parts import check_weights
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, brief
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.lgd import check_looks
@@ -85,6 +87,11 @@ class Guide(nn.Module):
     ):
         super().__init__()
         require(focus in (None, 'objects'), f"Expected focus='objects' or none, got focus={focus!r}.")
+        require(
+            not hasattr(model.data_preprocessor, 'data_preprocessor'),
+            f'{type(model).__name__} trains on several batches at once, as semi-supervised detectors do, and a guide '
+            f'compares one. Guide the detector in it: train its own config, with the labelled images.',
+        )
         watched = Feature(model, feature, level)
         zeros, side = watched.of_zeros(model, backbone or {})
         built = build_teacher(teacher, 'model.guide.teacher')
@@ -99,6 +106,16 @@ class Guide(nn.Module):
             place_map([zeros], watched.module, (side, side))
             built.check_places(self.criterion, None)
             built.keep_ratio()
+        require(
+            focus is None or self.criterion.places > 0,
+            "model.guide.focus='objects' chooses which places are drawn, and no term of model.guide.loss draws places: "
+            'leave focus out.',
+        )
+        require(
+            text is None or 'text' in self.criterion.reads,
+            'model.guide.text (or --names) gives names, and no term of model.guide.loss reads them: add '
+            'dict(bank="text", on="places"), or leave the names out.',
+        )
         settings = dict(neck or {}, in_channels=pooled([zeros]).shape[1], out_channels=built.embed_dim)
         self.kept = nn.ModuleDict(
             dict(
@@ -108,6 +125,7 @@ class Guide(nn.Module):
         )
         self.focus, self.keep = focus, keep
         self._text = text
+        self._named: Optional[list[str]] = None
         heads = getattr(model, 'decode_head', None)  # a cascade of mmsegmentation has several
         head = heads[-1] if isinstance(heads, nn.ModuleList) else heads
         self._frozen = _Frozen(built, watched, getattr(head, 'ignore_index', 255))
@@ -140,11 +158,26 @@ class Guide(nn.Module):
             classes (List[str], optional): Class names of the data set, in label order; None if it has none.
 
         Raises:
-            ConfigError: There are no names, or those of the config do not agree with the classes.
+            ConfigError: There are no names, those of the config do not agree with the classes, or the guide has other
+                names already.
         """
         if 'text' in self.criterion.reads:
             settings = dict(self._text or {})
             settings['vocabulary'] = check_names(settings.get('vocabulary'), classes)
+            if self._frozen.bank is not None:  # the runner goes on, to train more or to test
+                require(
+                    settings['vocabulary'] == self._named,
+                    f'The guide has the names {brief(self._named)}, and was to be given '
+                    f'{brief(settings["vocabulary"])}. Build the model anew for another data set.',
+                )
+                return
+            self._named = settings['vocabulary']
+            if len(self._named) == 1:
+                print_log(
+                    'The data set has one class: terms over names say nothing, and are 0. The others count.',
+                    'current',
+                    logging.WARNING,
+                )
             build = (settings, 'model.guide.text', 'mmlgd.TextualSemanticsBank')
             self._frozen.bank = build_part(*build, teacher=self.teacher)
         self.teacher.free_text_tower()
@@ -163,7 +196,7 @@ class Guide(nn.Module):
             ``guide.weight``.
 
         Raises:
-            ConfigError: A term reads names, and there are none yet.
+            ConfigError: A term reads names, and there are none yet; or the feature is frozen.
         """
         self._frozen.follow(inputs.device)
         banks = {} if self._frozen.bank is None else dict(text=self._frozen.bank.rows())
@@ -172,6 +205,11 @@ class Guide(nn.Module):
                 'The guide has no class names yet. Its hook reads them from the data set: add '
                 'default_hooks.guide=dict(type="mmlgd.GuideHook"). Without a runner, call model.guide.name(classes).'
             )
+        require(
+            feature.requires_grad or not torch.is_grad_enabled(),
+            f'The output of {self.feature.name} needs no gradient: all that makes it is frozen, so that a guide would '
+            f'teach nothing. Train a part of it, or name another module as model.guide.feature, such as neck.',
+        )
         shape = tuple(inputs.shape[-2:])
         terms = self.criterion(self._learned(feature, shape), self._taught(inputs, samples, shape), banks)
         weight = self.weighing(own, sum(terms.values()))

@@ -17,9 +17,9 @@ class Weighing(nn.Module):
 
     With the model's own loss L and the sum G of the terms, both averaged over the latest steps of all ranks,
 
-    .. math:: \lambda = s \cdot \bar L / \bar G, \qquad \bar L \leftarrow m \bar L + (1 - m) L
+    .. math:: \lambda = s \cdot |\bar L| / \bar G, \qquad \bar L \leftarrow m \bar L + (1 - m) L
 
-    so that the terms add about :math:`s L` to the loss. Over the last part of the training, a share f of it, the factor
+    so that the terms add about :math:`s |L|` to the loss. Over the last part of the training, a share f of it, it
     falls to 0: :math:`\lambda \cdot \min(1, (1 - p) / f)` at the progress p.
 
     Args:
@@ -73,7 +73,8 @@ class Weighing(nn.Module):
         step = torch.where(self.started, 1 - MEMORY, 1.0) * usable
         self.averages.lerp_(torch.where(usable, seen, 0.0), step)
         self.started |= usable
-        return self.share * fading * self.averages[0] / self.averages[1].clamp(min=1e-8)
+        # A loss may be below 0, a log-likelihood for example; a weight below 0 would drive the student off the teacher.
+        return self.share * fading * self.averages[0].abs() / self.averages[1].clamp(min=1e-8)
 
     def extra_repr(self) -> str:
         """Describe all settings, for ``print(model)``."""

@@ -4,23 +4,22 @@ from pathlib import Path
 from typing import Optional, Union
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmlgd.checkpoints.files import read_checkpoint
 from mmlgd.checkpoints.teacher_ids import teacher_key
+from mmlgd.errors import MissingFileError
 from mmlgd.registry import MODELS
 from mmlgd.utils.validation import checked_settings
 
 from .base import BaseTeacher, TeacherError
-from .foreign import check_file
 from .settings import build_teacher
-from .towers import State, TowerTeacher
+from .towers import State, TowerTeacher, read_tensors
 from .weights import cause
 
 # Names in the published file, https://github.com/NVlabs/RADIO/blob/main/hubconf.py, and the prefix by which timm knows
 # the tensors of its tower, of the same weights as saved by transformers.
-_TOWER, _AS_TIMM_READS, _HEADS = 'base_model.', 'radio_model.model.', '_heads.'
+_TOWER, _AS_TIMM_READS, _HEADS, _STATISTICS = 'base_model.', 'radio_model.model.', '_heads.', 'input_conditioner.norm_'
 _SUMMARIES = 'patch_generator.cls_token.token'  # one row for each teacher of C-RADIO's own training, then registers
 
 
@@ -83,14 +82,29 @@ class RADIOTeacher(TowerTeacher):
         tower = _summary_first(state, index, weights)
         if isinstance(words, dict):
             words = build_teacher(words, 'model.teacher.words')
-        dim = head.final[-1].out_features
+        dim, width = head.final[-1].out_features, tower[_AS_TIMM_READS + _SUMMARIES].shape[1]
+        if head.fc1.in_features != width:
+            raise TeacherError(
+                f'The head of {adaptor!r} in {weights} takes {head.fc1.in_features} channels, and its tower has '
+                f'{width}: they are of two files.'
+            )
         if words.embed_dim != dim:
             raise TeacherError(
                 f'The adaptor {adaptor!r} has {dim} dimensions, and the teacher of words {words.embed_dim}: they are '
                 f"not one space. For 'siglip2-g', words are those of ViT-gopt-16-SigLIP2-384 in open_clip."
             )
         super().__init__(
-            model, tower, head, dim, image_size, 'bicubic', compile, places_size, places_residual, places_mlp
+            model,
+            tower,
+            head,
+            dim,
+            image_size,
+            'bicubic',
+            compile,
+            places_size,
+            places_residual,
+            places_mlp,
+            _statistics_of(state),
         )
         words.image_tower = words.places_tower = None
         self.words, self.own_temperature = words, words.own_temperature
@@ -149,12 +163,19 @@ def _layer(channels: int, dim: int) -> nn.Sequential:
 def _read(weights: str) -> tuple[State, dict]:
     """Read the tensors, and the arguments of C-RADIO's training if there are any."""
     if Path(weights).suffix == '.safetensors':
-        check_file(Path(weights))
-        return load_file(weights), {}
+        if not Path(weights).exists():
+            raise MissingFileError(f'There is no file of C-RADIO at {weights!r}.')
+        return read_tensors(Path(weights)), {}
     file = read_checkpoint(weights)
     state = file.get('state_dict_ema', file.get('state_dict', file))
     arguments = file.get('args')
-    state = {name.removeprefix('module.'): value for name, value in state.items()}
+    if not isinstance(state, dict):
+        raise TeacherError(f'{weights} has a {type(state).__name__} as its state dict: it is not a file of C-RADIO.')
+    state = {
+        name.removeprefix('module.'): value
+        for name, value in state.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
     return state, arguments if isinstance(arguments, dict) else {}
 
 
@@ -199,6 +220,14 @@ def _head_of(state: State, adaptor: str, weights: str) -> AdaptorHead:
     return head
 
 
+def _statistics_of(state: State) -> Optional[dict[str, list[float]]]:
+    """Read by which statistics C-RADIO's own code normalises images, if the file says so."""
+    found = {name: state.get(_STATISTICS + name) for name in ('mean', 'std')}
+    if any(value is None for value in found.values()):
+        return None
+    return {name: value.flatten().tolist() for name, value in found.items()}
+
+
 def _summary_first(state: State, index: int, weights: str) -> State:
     """Take the tensors of the tower, with the adaptor's summary token first: there, timm has its class token.
 
@@ -208,9 +237,10 @@ def _summary_first(state: State, index: int, weights: str) -> State:
         _AS_TIMM_READS + name.removeprefix(_TOWER): value for name, value in state.items() if name.startswith(_TOWER)
     }
     tokens = own.get(_AS_TIMM_READS + _SUMMARIES)
-    if tokens is None or not 0 <= index < len(tokens):
+    rows = len(tokens) if tokens is not None and tokens.ndim == 2 else 0
+    if not 0 <= index < rows:
         raise TeacherError(
-            f'{weights} has no summary token {index}: {_TOWER}{_SUMMARIES} has {0 if tokens is None else len(tokens)} '
+            f'{weights} has no summary token {index}: {_TOWER}{_SUMMARIES} has {rows} '
             f'rows. It is not a file of C-RADIO, or another token is meant.'
         )
     order = [index, *(k for k in range(len(tokens)) if k != index)]

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Optional, Union
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmlgd.errors import MissingFileError
@@ -14,7 +13,7 @@ from mmlgd.utils.validation import checked_settings
 
 from .base import TeacherError, freeze
 from .foreign import check_file
-from .towers import State, TowerTeacher
+from .towers import State, TowerTeacher, read_tensors
 from .weights import cause
 
 # τ of the authors' training, from each repository's config.json: https://huggingface.co/google/tipsv2-b14. It is not
@@ -217,14 +216,13 @@ def _read_folder(folder: Path) -> tuple[State, Tokenizer]:
             f'model.safetensors and tokenizer.model from https://huggingface.co/google/tipsv2-b14 into one folder, and '
             f'give it as weights.'
         )
-    for file in files:
-        check_file(file)
-    try:
-        state = load_file(files[0])
-    except Exception as error:
-        raise TeacherError(f'{files[0]} is damaged: {cause(error)}. Copy it again.') from error
-    if f'{_PREFIX}token_embedding.weight' not in state:
-        raise TeacherError(f'{files[0]} has no {_PREFIX}token_embedding.weight: it is not a model of TIPS.')
+    check_file(files[1])
+    state = read_tensors(files[0])
+    words = state.get(f'{_PREFIX}token_embedding.weight')
+    if words is None or words.ndim != 2:
+        raise TeacherError(
+            f'{files[0]} has no {_PREFIX}token_embedding.weight with a row for each piece: it is not a model of TIPS.'
+        )
     return state, Tokenizer(files[1])
 
 

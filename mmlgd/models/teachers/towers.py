@@ -1,14 +1,17 @@
 """Teachers whose image tower is a vision transformer of timm: the form that TIPS and C-RADIO share."""
 
+from pathlib import Path
 from typing import Any, Optional, Union
 
 import timm
+from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from mmlgd.models.compilation import compile_module
 
 from .base import BaseTeacher, TeacherError, freeze, own_size, weights_fingerprint
+from .foreign import check_file
 from .places.base import PlacesTower, find_places
 from .places.timm_models import timm_places
 from .weights import cause
@@ -56,6 +59,8 @@ class TowerTeacher(BaseTeacher):
         places_size (int | Tuple[int, int], optional): As for :class:`BaseTeacher`.
         places_residual (bool): Keep the residual of the last block for places.
         places_mlp (bool): Keep the MLP of the last block for places.
+        statistics (dict, optional): ``mean`` and ``std`` of RGB images in 0..1, where the weights have them. Defaults
+            to None: timm's.
 
     Raises:
         TeacherError: timm has no such transformer, the weights do not fit it, or it cannot take the sizes.
@@ -73,9 +78,10 @@ class TowerTeacher(BaseTeacher):
         places_size: Union[int, tuple[int, int], None],
         places_residual: bool,
         places_mlp: bool,
+        statistics: Optional[dict[str, list[float]]] = None,
     ):
         trunk = load_trunk(model, state, own_size(image_size, None, 'image_size'))
-        pixels = trunk.pretrained_cfg
+        pixels = statistics or trunk.pretrained_cfg
         super().__init__(
             embed_dim=embed_dim,
             image_size=trunk.patch_embed.img_size,
@@ -176,5 +182,28 @@ def load_trunk(model: str, state: State, image_size: Optional[tuple[int, int]]) 
         ) from error
     if not isinstance(trunk, VisionTransformer):
         raise TeacherError(f'{model} is a {type(trunk).__name__} of timm, expected a VisionTransformer.')
+    size, patch = trunk.patch_embed.img_size, trunk.patch_embed.patch_size
+    if any(pixels % side for pixels, side in zip(size, patch)):  # timm would not look at the pixels that are left
+        raise TeacherError(f'{model} cannot take image_size={size}: expected multiples of {patch} pixels.')
     del trunk.pretrained_cfg['state_dict']  # timm keeps what it was given
     return trunk
+
+
+def read_tensors(file: Path) -> State:
+    """Read a file of tensors alone.
+
+    Args:
+        file (Path): Of safetensors.
+
+    Returns:
+        Dict[str, Tensor]: Its tensors.
+
+    Raises:
+        TeacherError: It is damaged.
+        UnreadableError: It is missing, no regular file, or declares too large a header.
+    """
+    check_file(file)
+    try:
+        return load_file(file)
+    except Exception as error:  # of safetensors, which has one of its own
+        raise TeacherError(f'{file} is damaged: {cause(error)}. Copy it again.') from error

@@ -367,3 +367,11 @@ def test_a_model_of_another_kind_is_left_alone():
     hook.before_save_checkpoint(runner, {})
     hook.after_train(runner)
     assert not runner.model._forward_pre_hooks
+
+
+def test_infinity_in_a_buffer_that_no_checkpoint_has_is_no_fault(cfg):
+    """A mask of attention holds it by right."""
+    mask = torch.tensor([float('-inf')])
+    runner = Runner.from_cfg(cfg)
+    runner.model.register_buffer('mask', mask, persistent=False)
+    assert runner.train() is runner.model and runner.iter == 6

@@ -349,3 +349,61 @@ def test_the_loss_of_a_padded_batch_with_a_flip_is_the_reference(detector):
 
 def test_classes_are_in_the_log_of_a_model(detector):
     assert detector().guide.class_names == CLASSES
+
+
+def test_settings_that_nothing_reads_are_refused(detector):
+    looks = dict(terms=[dict(type='mmlgd.SimilarityTerm', on='places')])
+    with pytest.raises(ConfigError, match="focus='objects' chooses which places are drawn"):
+        detector(loss=looks, focus='objects')
+    with pytest.raises(ConfigError, match='model.guide.text .* no term of model.guide.loss reads them'):
+        detector(loss=looks)
+
+
+def test_a_frozen_feature_is_refused(teacher):
+    pytest.importorskip('mmdet')
+    init_default_scope('mmdet')
+    settings = settings_of('retinanet')
+    settings.backbone.frozen_stages = 4
+    model = guided(settings, teacher).train()
+    with pytest.raises(ConfigError, match='output of backbone needs no gradient.*such as neck'):
+        losses_of(model, 'retinanet')
+    losses_of(guided(settings, teacher, feature='neck').train(), 'retinanet')
+
+
+def test_names_may_come_twice_but_not_others(detector):
+    """A runner that has trained may test, or train on: its hook reads the names again."""
+    model = detector()
+    bank = model.guide.class_names
+    model.guide.name(CLASSES)
+    assert model.guide.class_names is bank
+    with pytest.raises(ConfigError, match='was to be given.*Build the model anew'):
+        model.guide.name(['cat', 'dog', 'car'])
+
+
+def test_one_class_is_told(teacher, monkeypatch):
+    pytest.importorskip('mmdet')
+    init_default_scope('mmdet')
+    told = []
+    monkeypatch.setattr('mmlgd.models.guided.guide.print_log', lambda message, *args: told.append(message))
+    settings = settings_of('retinanet')
+    kind = settings.pop('type')
+    guide = dict(teacher=teacher, text=dict(templates='plain'))
+    model = MODELS.build(dict(settings, type='mmlgd.Guided', plain=kind, guide=guide))
+    model.guide.name(['cell'])
+    assert 'one class' in told[0] and model.guide.class_names == ['cell']
+
+
+def test_a_detector_that_is_taught_by_itself_is_refused_with_a_cure(teacher):
+    pytest.importorskip('mmdet')
+    init_default_scope('mmdet')
+    branches = dict(type='MultiBranchDataPreprocessor', data_preprocessor=dict(type='DetDataPreprocessor'))
+    settings = dict(
+        type='mmlgd.Guided',
+        plain='SoftTeacher',
+        detector=settings_of('faster_rcnn'),
+        data_preprocessor=branches,
+        semi_train_cfg=dict(freeze_teacher=True),
+        guide=dict(teacher=teacher),
+    )
+    with pytest.raises(ConfigError, match='GuidedSoftTeacher trains on several batches.*Guide the detector in it'):
+        MODELS.build(settings)

@@ -44,3 +44,23 @@ def test_names_that_disagree_are_refused_with_both_shown(names, message):
 def test_no_names_at_all_are_refused():
     with pytest.raises(ConfigError, match='no class names in its METAINFO.*--names'):
         check_names(None, None)
+
+
+@pytest.mark.parametrize('names', [['Dog', 'Traffic Light', 'Person'], ['DOG', 'lamp', 'car']])
+def test_capitals_do_not_hide_another_order(names):
+    with pytest.raises(ConfigError, match='the names have it at'):
+        check_names(names, COCO)
+
+
+def test_a_text_is_one_class_and_other_values_are_refused():
+    assert check_names(None, 'blood cell') == ['blood cell'] == check_names(['blood cell'], 'blood cell')
+    for classes in ([0, 1], ['cat', None]):
+        with pytest.raises(ConfigError, match='not all texts: one is .*metainfo=dict'):
+            check_names(None, classes)
+
+
+def test_classes_of_one_name_need_other_words():
+    """As mmpretrain's ImageNet, of which two are a 'crane'."""
+    with pytest.raises(ConfigError, match="no names for a guide: .*'crane' twice.*--names"):
+        check_names(None, ['crane', 'dog', 'crane'])
+    assert check_names(['crane bird', 'dog', 'crane'], ['crane', 'dog', 'crane'])[0] == 'crane bird'

@@ -35,3 +35,7 @@ def test_it_fades_over_the_last_part():
     for progress, expected in ((0.0, 0.5), (0.75, 0.5), (0.875, 0.25), (1.0, 0.0)):
         weighing.progress = progress
         assert weighing(torch.tensor(1.0), torch.tensor(1.0)).item() == pytest.approx(expected)
+
+
+def test_a_loss_below_0_does_not_turn_the_terms_round():
+    assert Weighing('auto', share=0.5)(torch.tensor(-4.0), torch.tensor(8.0)).item() == 0.25

@@ -120,3 +120,43 @@ def test_what_does_not_fit_is_refused(written, words, tmp_path):
     torch.save(state, tmp_path / 'lacks.pth')
     with pytest.raises(TeacherError, match='not of version v2'):
         RADIOTeacher(str(tmp_path / 'lacks.pth'), words, 'tiny_radio_v4', summary=0)
+
+
+def test_images_are_normalised_as_the_file_says(written, words, tmp_path):
+    """As in C-RADIO's own code, which loads its conditioner from there; timm's settings are for files without."""
+    state = dict(torch.load(written[0], weights_only=False)['state_dict'])
+    own = dict(mean=[0.25, 0.5, 0.75], std=[0.5, 0.25, 1.0])
+    state.update({f'module.input_conditioner.norm_{k}': torch.tensor(v).view(3, 1, 1) for k, v in own.items()})
+    torch.save(state, tmp_path / 'own.pth')
+    teacher, timms = (
+        RADIOTeacher(str(f), words, 'tiny_radio_v4', summary=1) for f in (tmp_path / 'own.pth', written[0])
+    )
+    x = torch.rand(2, 3, 64, 64) * 255
+    mean, std = (torch.tensor(own[name]).view(3, 1, 1) for name in ('mean', 'std'))
+    torch.testing.assert_close(teacher.normalized(x), (x / 255 - mean) / std)
+    torch.testing.assert_close(timms.normalized(x), normalised(x))
+    assert not same_teacher(teacher.identity, timms.identity)
+
+
+def test_damaged_files_say_so(written, words, tmp_path):
+    save_file(written[1], tmp_path / 'whole.safetensors')
+    (tmp_path / 'cut.safetensors').write_bytes((tmp_path / 'whole.safetensors').read_bytes()[:-100])
+    state, prefix = written[1], 'base_model.patch_generator.cls_token.token'
+    for name, content in (
+        ('list.pth', dict(state_dict=[1, 2])),
+        ('flat.pth', {**state, prefix: torch.tensor(1.0)}),
+        ('narrow.pth', {**state, '_heads.siglip2-g.fc1.weight': torch.zeros(40, 31)}),
+        ('numbered.pth', {**state, 3: torch.zeros(1)}),
+    ):
+        torch.save(content, tmp_path / name)
+    for name, message in (
+        ('cut.safetensors', 'cut.safetensors is damaged.*Copy it again'),
+        ('list.pth', 'has a list as its state dict'),
+        ('flat.pth', 'has no summary token 1: .* has 0 rows'),
+        ('narrow.pth', 'takes 31 channels, and its tower has 32'),
+    ):
+        with pytest.raises(TeacherError, match=message):
+            RADIOTeacher(str(tmp_path / name), words, 'tiny_radio_v4', summary=1 if name != 'list.pth' else 0)
+    with pytest.raises(FileNotFoundError, match='no file of C-RADIO'):
+        RADIOTeacher(str(tmp_path / 'none.safetensors'), words, 'tiny_radio_v4')
+    assert RADIOTeacher(str(tmp_path / 'numbered.pth'), words, 'tiny_radio_v4', summary=1).embed_dim == 64

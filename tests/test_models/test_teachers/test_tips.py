@@ -103,7 +103,7 @@ def test_sizes(written):
     assert teacher.image_size == (84, 84)
     assert teacher.encode_image(torch.rand(1, 3, 30, 40)).shape == (1, 32)
     assert teacher.encode_places(torch.rand(1, 3, 30, 40)).shape == (1, 2, 8, 32)
-    for wrong in (dict(places_size=50), dict(image_size=0)):
+    for wrong in (dict(places_size=50), dict(image_size=0), dict(image_size=57), dict(image_size=(28, 50))):
         with pytest.raises(TeacherError, match=next(iter(wrong))):
             TIPSTeacher(folder, 'tiny_tipsv2', **wrong)
 
@@ -136,6 +136,24 @@ def test_a_file_that_lacks_a_tensor_is_refused(change, message, written, tmp_pat
     save_file(state, tmp_path / 'tips/model.safetensors')
     with pytest.raises(TeacherError, match=message):
         TIPSTeacher(str(tmp_path / 'tips'), 'tiny_tipsv2')
+
+
+def test_a_text_tower_of_another_shape_is_refused(written, tmp_path):
+    shutil.copytree(written[0], tmp_path / 'tips')
+    state = load_file(written[0] / 'model.safetensors')
+    for shape, message in (((64,), 'with a row for each piece'), ((64, 64), 'is not one of TIPS')):
+        state['text_encoder.token_embedding.weight'] = torch.zeros(shape)
+        save_file(state, tmp_path / 'tips/model.safetensors')
+        with pytest.raises(TeacherError, match=message):
+            TIPSTeacher(str(tmp_path / 'tips'), 'tiny_tipsv2')
+
+
+def test_code_in_the_folder_is_not_run(written, tmp_path):
+    shutil.copytree(written[0], tmp_path / 'tips')
+    (tmp_path / 'tips/config.json').write_text('{"auto_map": {"AutoModel": "modeling.Model"}}')
+    for name in ('__init__', 'modeling', 'tokenizer', 'sentencepiece'):
+        (tmp_path / f'tips/{name}.py').write_text('raise SystemExit("run")')
+    assert TIPSTeacher(str(tmp_path / 'tips'), 'tiny_tipsv2').embed_dim == 32
 
 
 def test_wrong_folders_are_refused(written, tmp_path):

@@ -70,11 +70,15 @@ def _with_holes(layer: nn.Module, hole: int, step: int) -> nn.Module:
         if step > 1 or (_side(layer.kernel_size), _side(layer.padding)) != (2, 0):
             raise TeacherError(f'{layer} cannot be changed.')
         return _MeanWithHoles(hole)
+    side, padding = _side(layer.kernel_size), _side(layer.padding)
     layer.dilation, layer.stride = (hole, hole), (step, step)
     layer.padding = (
         tuple(hole * side for side in layer.padding) if isinstance(layer, nn.Conv2d) else hole * layer.padding
     )
-    return layer
+    # The patches of a ConvNeXt overlap now, and the last ones would reach over the border: without a border there, each
+    # of its layers would answer at fewer positions, and the places would no longer cover the image.
+    beyond = max(0, hole * (side - 1 - 2 * padding) + 1 - step)
+    return nn.Sequential(nn.ReplicationPad2d((0, beyond, 0, beyond)), layer) if beyond else layer
 
 
 class _MeanWithHoles(nn.Module):

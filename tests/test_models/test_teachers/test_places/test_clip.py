@@ -171,7 +171,19 @@ def test_the_size_is_part_of_the_identity_only_where_it_differs(tiny_clip):
     assert ids[0] == ids[1] == ids[2] and len(set(ids)) == 3
 
 
-@pytest.mark.parametrize('model, stride', [('RN50', 16), ('RN50', 8), ('timm', 16), ('timm', 8), ('timm', 4)])
+@pytest.mark.parametrize(
+    'model, stride',
+    [
+        ('RN50', 16),
+        ('RN50', 8),
+        ('timm', 16),
+        ('timm', 8),
+        ('timm', 4),
+        ('convnext_base', 16),
+        ('convnext_base', 4),
+        ('convnext_base', 2),
+    ],
+)
 def test_a_finer_stride_adds_places_between_those_that_were_there(model, stride, small, tiny_clip):
     """Every 32 / stride-th place, and the image, are those of the tower as it is."""
     name = tiny_clip if model == 'timm' else small(model)
