@@ -13,15 +13,18 @@ _LINES = 30  # of the table; answers.json has all
 
 def show(report: TeacherReport) -> None:
     """Print the answers, the most frequent first."""
-    labelled = report.accuracy is not None
-    click.echo(f'The teacher {report.teacher} on {report.images} images, in {report.seconds:.0f} s')
-    click.echo(f'It tells {report.told_apart:.1f} of {len(report.names)} names apart on them.')
-    if labelled:
+    click.echo(f'{report.images} images in {report.seconds:.0f} s')
+    click.echo(f'The teacher tells {report.told_apart:.1f} of {len(report.names)} names apart on them.')
+    if report.accuracy is not None:
         click.echo(f'It is right on {report.accuracy:.1f} % of them, by their class folders.')
-    click.echo(f'\n{"images":>7}  {"right":>6}  name' if labelled else f'\n{"images":>7}  name')
+        click.echo('\nanswers: images nearest to a name; right: of these; found: of the images in its folder')
+        click.echo(f'\n{"answers":>7}  {"right":>6}  {"found":>6}  name')
+    else:
+        click.echo(f'\n{"answers":>7}  name')
     for name, count in sorted(report.answers.items(), key=lambda one: -one[1])[:_LINES]:
-        right = f'{report.right[name]:5.0f} %  ' if name in report.right else ' ' * 9 if labelled else ''
-        click.echo(f'{count:7}  {right}{shown(name)}')
+        shares = [report.right, report.found] if report.accuracy is not None else []
+        cells = [f'{share[name]:4.0f} %' if name in share else '–'.rjust(6) for share in shares]
+        click.echo('  '.join([f'{count:7}', *cells, shown(name)]))
     if len(report.names) > _LINES:
         click.echo(f'    ... and {len(report.names) - _LINES} more')
     if report.rare:

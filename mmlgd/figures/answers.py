@@ -81,7 +81,9 @@ def _draw(rows: list, images: list, best: Best, labels, title: str, out: Path, n
                 axis.grid(False)
                 if not axis.images:
                     axis.axis('off')
-        figure.suptitle(title, x=0.01, ha='left', fontsize=11, color=FAINT)
+        marks = '; below each image the score of its name'
+        marks += ', green: right, red: wrong' if labels is not None else ''
+        figure.suptitle(title + marks, x=0.01, ha='left', fontsize=11, color=FAINT)
         return save(figure, out)
 
 

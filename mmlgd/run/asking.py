@@ -33,7 +33,10 @@ class TeacherReport:
             :func:`~mmlgd.engine.checks.teacher_hook.names_told_apart`.
         is_few (bool): Whether these are so few that a student can hardly learn the names.
         accuracy (float | None): Right answers in per cent; None without labels.
-        right (Dict[str, float]): Right answers of the images of each name in per cent; empty without labels.
+        right (Dict[str, float]): Of the answers with each name, those that are right, in per cent; names without
+            answers are left out. Empty without labels.
+        found (Dict[str, float]): Of the images of each name, those that got it, in per cent; names without images are
+            left out. Empty without labels.
         seconds (float): Duration of the teacher's pass.
     """
 
@@ -46,6 +49,7 @@ class TeacherReport:
     is_few: bool
     accuracy: Optional[float]
     right: dict[str, float]
+    found: dict[str, float]
     seconds: float
 
     @property
@@ -154,10 +158,11 @@ def ask_teacher(
 def _rightness(names: list[str], answers: list[int], labels: Optional[list[int]]) -> dict:
     """Count right answers, of all images and of those of each name."""
     if labels is None:
-        return dict(accuracy=None, right={})
-    right = [answer == label for answer, label in zip(answers, labels)]
-    of_name = {name: [is_right for is_right, label in zip(right, labels) if label == k] for k, name in enumerate(names)}
-    return dict(
-        accuracy=100 * sum(right) / len(right),
-        right={name: 100 * sum(found) / len(found) for name, found in of_name.items() if found},
-    )
+        return dict(accuracy=None, right={}, found={})
+    hits = [answer == label for answer, label in zip(answers, labels)]
+
+    def shares(given: list[int]) -> dict[str, float]:
+        of_name = {name: [hit for hit, k in zip(hits, given) if k == number] for number, name in enumerate(names)}
+        return {name: 100 * sum(found) / len(found) for name, found in of_name.items() if found}
+
+    return dict(accuracy=100 * sum(hits) / len(hits), right=shares(answers), found=shares(labels))

@@ -176,11 +176,16 @@ def _source(name: Union[str, Path]) -> str:
         return str(name)
     path = path_of(name)
     if not path.is_file():
-        kind = 'a folder' if path.is_dir() else 'a pipe or a device, as `<(...)` of a shell is' if path.exists() else ''
-        got = f'{str(name)!r} is {kind}' if kind else f'there is no file {str(name)!r}'
+        if path.exists():
+            kind = 'a folder' if path.is_dir() else 'a pipe or a device, as `<(...)` of a shell is'
+            raise MissingFileError(
+                f'--names: {str(name)!r} is {kind}. Write the names into a regular text file, one a line; training '
+                f'reads it again.'
+            )
         raise MissingFileError(
-            f'--names expects a text file, one name per line, or one of {tuple(list_vocabularies())}; {got}. Write '
-            f'the names into a regular file, which training reads again; in Python, a list of names will do.'
+            f'--names: there is no file {str(name)!r}, and no set of that name. Check the path of the text file, which '
+            f'has one name a line, or give one of the sets {", ".join(list_vocabularies())}. In Python, a list of '
+            f'names will do.'
         )
     return str(path.resolve())
 

@@ -142,8 +142,8 @@ def _refuse_other_formats(lines: list[str], source: str) -> None:
     start = lines[0].strip()[:1] if lines else ''
     if start and start in '[{':
         raise VocabularyError(
-            f'{source} is JSON or the like; a file of class names has one name a line. Write the names so, or read the '
-            f'file in Python and give the list.'
+            f'{source} is JSON or the like; a file of class names has one name a line, as in `cat` and below it '
+            f'`dog`. Write the names so.'
         )
     if len(lines) == 1 and re.search('[,;]', lines[0]):
         raise VocabularyError(
@@ -200,7 +200,7 @@ def _repeated(phrasing: str, name: str, other: str, source: str, unit: str, earl
     if look(name) != look(other):
         different = f' (as {other!r}; text towers read lower case)'
     return (
-        f'{source} holds {name!r} twice, as {unit} {earlier} and {position}{different}. Each class needs a different '
+        f'{source} holds {name!r} twice, as {unit}s {earlier} and {position}{different}. Each class needs a different '
         f'name: remove or rename one.'
     )
 

@@ -39,13 +39,15 @@ def test_the_report_is_that_of_the_teacher(ask, images, tiny_clip, tmp_path):
     # Three class folders for three names, in their order: the labels.
     right = [one['answer'] == NAMES[int(one['image'].split('class')[1][0])] for one in told['each']]
     assert report.accuracy == pytest.approx(100 * np.mean(right))
-    assert np.mean(list(report.right.values())) == pytest.approx(report.accuracy)  # four images each
+    assert np.mean(list(report.found.values())) == pytest.approx(report.accuracy)  # four images each
+    hits = sum(report.right[name] / 100 * count for name, count in report.answers.items() if count)
+    assert hits == pytest.approx(12 * report.accuracy / 100) and len(report.right) == len(set(given))
     assert all(min(Image.open(tmp_path / 'out' / file).size) > 300 for file in ('examples.png', 'unsure.png'))
 
 
 def test_without_a_folder_for_each_name_there_are_no_labels(ask):
     report = ask(names=['cat', 'dog'])
-    assert report.accuracy is None and report.right == {}
+    assert report.accuracy is None and report.right == report.found == {}
 
 
 def test_the_images_are_those_of_a_training_at_its_size(ask, monkeypatch):
@@ -59,7 +61,7 @@ def test_the_images_are_those_of_a_training_at_its_size(ask, monkeypatch):
 
 @pytest.mark.parametrize('counts, rare', [(dict(a=99, b=1, c=0), ['b', 'c']), (dict(a=4, b=4, c=4), [])])
 def test_rare_names(counts, rare):
-    report = asking.TeacherReport('out', 't', list(counts), sum(counts.values()), counts, 1.0, True, None, {}, 0.0)
+    report = asking.TeacherReport('out', 't', list(counts), sum(counts.values()), counts, 1.0, True, None, {}, {}, 0.0)
     assert report.rare == rare
 
 

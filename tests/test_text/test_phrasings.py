@@ -58,7 +58,7 @@ def test_phrasings_of_a_known_set_belong_to_its_classes(name):
         (['sky|'], 'has an empty phrasing'),
         (['|'], 'has an empty phrasing'),
         (['road', 'sky| sky'], "Name 2 .*has the phrasing 'sky' twice"),
-        (['sky|clouds', 'sky | clouds'], 'twice, as name 1 and 2'),
+        (['sky|clouds', 'sky | clouds'], 'twice, as names 1 and 2'),
         (['road|street', 'car', 'alley| street'], "'street' in two classes: name 1 is 'road|street', name 3 is"),
         (['street|road', 'car', 'road'], "'road' in two classes"),
     ],

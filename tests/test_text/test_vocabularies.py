@@ -62,7 +62,7 @@ def test_a_union_counts_a_name_once_where_it_comes_first():
         (['cat', ' '], 'Name 2 .* is empty'),
         (['cat', 7], 'Name 2 .* is 7, a int'),
         (['cat', None], 'is None'),
-        (['cat', 'dog', 'cat '], "'cat' twice, as name 1 and 3"),
+        (['cat', 'dog', 'cat '], "'cat' twice, as names 1 and 3"),
         (dict(), 'holds no names'),
         (dict(cat=3), r'maps each name to a list of its other phrasings.*cat.*3'),
         ({7: ['cat']}, 'maps each name'),
@@ -78,8 +78,8 @@ def test_a_union_counts_a_name_once_where_it_comes_first():
         (['red\u2029panda'], 'paragraph separator'),
         *((['cat', f'red{c}panda'], 'Name 2 .* control character') for c in '\v\f\x1c\x85'),
         *((['cat', f'c{c}at'], 'Name 2 .* invisible character') for c in '\u200b\ufeff\xad\u200f\u202e\u2066\u2060'),
-        (['caf\xe9', 'cafe\u0301'], 'twice, as name 1 and 2 .they look the same'),
-        (['cat', 'c\u200dat'], 'twice, as name 1 and 2 .they look the same'),
+        (['caf\xe9', 'cafe\u0301'], 'twice, as names 1 and 2 .they look the same'),
+        (['cat', 'c\u200dat'], 'twice, as names 1 and 2 .they look the same'),
         (['cat', 'cat\ufe0f'], 'they look the same'),
         (['red panda', 'red\xa0panda'], 'they look the same'),
         (['cat', '\u200d'], 'Name 2 .* is empty'),
@@ -130,7 +130,11 @@ def test_unusable_files_are_refused_by_line(tmp_path):
     with pytest.raises(FileNotFoundError, match='neither a file nor one of.*two or more: `--names ball'):
         load_vocabulary(str(tmp_path / 'missing.txt'))
     file = tmp_path / 'names.txt'
-    for text, message in (('cat\n\ndog', 'Line 2 of .*names.txt is empty'), ('', 'no names'), ('a\na', 'line 1 and 2')):
+    for text, message in (
+        ('cat\n\ndog', 'Line 2 of .*names.txt is empty'),
+        ('', 'no names'),
+        ('a\na', 'lines 1 and 2'),
+    ):
         file.write_text(text)
         with pytest.raises(VocabularyError, match=message):
             load_vocabulary(str(file))
@@ -176,7 +180,7 @@ def test_commas_within_names_stay(tmp_path):
 
 
 def test_case_makes_no_difference():
-    with pytest.raises(VocabularyError, match="holds 'cat' twice.*as 'Cat'; text towers read lower case"):
+    with pytest.raises(VocabularyError, match="'cat' twice, as names 1 and 3 .as 'Cat'; text towers read lower"):
         load_vocabulary(['Cat', 'dog', 'cat'])
     with pytest.raises(VocabularyError, match="phrasing 'Road' in two classes"):
         load_vocabulary(['road|street', 'Road|asphalt', 'sky'])
