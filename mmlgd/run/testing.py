@@ -1,5 +1,6 @@
 """Evaluates a checkpoint on the test set of any mmpretrain, mmdet, mmseg or mmlgd config."""
 
+import os
 from pathlib import Path
 from typing import Literal, Optional, Union
 
@@ -87,7 +88,8 @@ def test_config(
 
     Raises:
         MissingFileError: The config or checkpoint does not exist.
-        ConfigError: ``out`` is neither a .pkl nor a .json file, or mmengine would not read a value back unchanged.
+        ConfigError: The config has no test set, ``out`` is neither a .pkl nor a .json file, or mmengine would not read
+            a value back unchanged.
     """
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
@@ -111,8 +113,19 @@ def test_config(
     if cfg.load_from:  # a zero-shot segmentor reads its student itself, with its size and statistics
         compare_sizes(cfg, cfg.load_from)
         compare_statistics(cfg, cfg.load_from)
+    _check_test_set(cfg)
     check_run(cfg)
     return cfg
+
+
+def _check_test_set(cfg: Config) -> None:
+    if missing := [name for name in ('test_dataloader', 'test_evaluator', 'test_cfg') if cfg.get(name) is None]:
+        config = os.path.abspath(cfg.filename or 'CONFIG.py')
+        raise ConfigError(
+            f'The config has no {", ".join(missing)}, and so no test set. To test on its validation set, write a '
+            f'config of these lines: _base_ = {config!r}; test_dataloader = _base_.val_dataloader; '
+            f'test_evaluator = _base_.val_evaluator; test_cfg = dict()'
+        )
 
 
 def _draw_into(cfg: Config, folder: str) -> None:

@@ -141,6 +141,9 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
         words=dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained='openai'),
         looks='similarity:timm:resnet18',
     )
+    with pytest.raises(ConfigError, match='trains a .*leave --store out'):
+        train_config(detector, guide=teacher, store='store')
+    assert train_config(detector, guide=teacher, names=['cell']).model.guide.text.vocabulary == ['cell']
     with pytest.raises(ConfigError, match='--guide conse'):
         train_config(detector, names=['a', 'b'])
     with pytest.raises(ConfigError, match='pre-training, which has its teacher already'):

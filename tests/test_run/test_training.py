@@ -16,8 +16,9 @@ from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.words import words_of
 from mmlgd.cli.__main__ import main
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.run.config import build_runner
+from mmlgd.run.testing import test_config as config_of_test
 from mmlgd.run.train_options import train_config
 from tests import ROOT
 
@@ -221,3 +222,11 @@ def test_train_runs_detection_and_segmentation_configs(library, world, tmp_path,
 def test_an_evaluation_needs_something_trained():
     result = CliRunner().invoke(main, ['test', str(ROOT / 'configs/benchmarks/classification/zero-shot_in1k.py')])
     assert "Missing argument 'CHECKPOINT'" in result.output
+
+
+def test_a_config_without_a_test_set_is_refused_with_a_cure(tmp_path):
+    """As the small configs are, which evaluate in training; mmengine's own error came as a traceback."""
+    torch.save(dict(state_dict=dict(weight=torch.zeros(1))), tmp_path / 'plain.pth')
+    (tmp_path / 'mine.py').write_text("model = dict(type='mmpretrain.ImageClassifier')\ntest_cfg = dict()")
+    with pytest.raises(ConfigError, match=r'no test_dataloader, test_evaluator, and .*_base_ = .*mine.py.; test_data'):
+        config_of_test(tmp_path / 'mine.py', tmp_path / 'plain.pth')
