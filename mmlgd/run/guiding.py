@@ -16,7 +16,7 @@ _HOOKS = dict(guide=dict(type='mmlgd.GuideHook'), finite=dict(type='mmlgd.Finite
 def add_guide(
     cfg: Config, guide: Union[str, dict, None], names: Union[str, Path, list, tuple, dict, None] = None
 ) -> None:
-    """Make the model of a config a :class:`~mmlgd.Guided` one, in place; its training images are read with checks.
+    """Make the model of a config a :class:`~mmlgd.Guided` one, in place.
 
     Args:
         cfg (Config): Of any training of mmdet, mmseg or mmpretrain. Settings in ``model.guide`` stay.
@@ -51,17 +51,26 @@ def add_guide(
     if kind != 'Guided':
         model.plain = model.pop('type')
     cfg.model = {'type': 'mmlgd.Guided', **model, 'guide': settings}
-    _check_images(cfg.get('train_dataloader'))
     cfg.default_hooks = {**_HOOKS, **(cfg.get('default_hooks') or {})}
     imports = dict(cfg.get('custom_imports') or {})
     others = [one for one in imports.get('imports') or [] if one != 'mmlgd']
     cfg.custom_imports = {**imports, 'imports': [*others, 'mmlgd']}  # other tools of OpenMMLab read the config as well
 
 
-def _check_images(settings: Any) -> None:
-    """Let training refuse images that are cut off or no images, by their names; the pixels of others are the same."""
+def check_images(settings: Any) -> None:
+    """Let training refuse images that are cut off or no images, by their names; the pixels of others are the same.
+
+    Args:
+        settings (Any): Of a data loader, or a part of it; changed in place.
+
+    Examples:
+        >>> pipeline = [dict(type='LoadImageFromFile'), dict(type='PackDetInputs')]
+        >>> check_images(pipeline)
+        >>> pipeline[0]
+        {'type': 'mmlgd.LoadImageFromFile', 'like_mmcv': True}
+    """
     for one in settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ():
-        _check_images(one)
+        check_images(one)
     plain = isinstance(settings, dict) and {*settings} <= {'type', 'backend_args'}
     if plain and kind_of(settings) == 'LoadImageFromFile':
         settings.update(type='mmlgd.LoadImageFromFile', like_mmcv=True)  # as evaluation and the plain config read them

@@ -20,7 +20,7 @@ from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
 from .config import check_run, say_start, set_work_dir, stop_between_steps
-from .guiding import add_guide
+from .guiding import add_guide, check_images
 from .rates import rate_schedules, refuse_overridden_rates
 
 
@@ -41,7 +41,8 @@ def train_config(
 ) -> Config:
     """Read a config and apply the options of :func:`mmlgd.train`, which take precedence.
 
-    ``cfg_options`` override what ``amp`` and ``resume`` set; the other options are applied to the result.
+    ``cfg_options`` override what ``amp``, ``resume``, ``guide`` and ``names`` set; the other options are applied to the
+    result.
 
     Returns:
         Config: Config for mmengine's runner.
@@ -60,8 +61,10 @@ def train_config(
     if resume:
         cfg.resume = True
         cfg.load_from = None if resume is True else str(resume)
+    add_guide(cfg, guide, names)  # first: --cfg-options may change the teacher that it names
     merge_options(cfg, cfg_options)
-    add_guide(cfg, guide, names)
+    if guide is not None or names is not None:
+        check_images(cfg.get('train_dataloader'))
     fill_in(cfg)
     refuse_overridden_rates(cfg)
     if no_validate:

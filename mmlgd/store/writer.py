@@ -183,8 +183,13 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         StoreError: The store was written by another teacher or with another batched augmentation; the message names
             the difference. Or terms compare places, and it has none. Images and pipeline are compared when the data set
             is built.
-        ConfigError: It keeps names of places, and a term needs embeddings.
+        ConfigError: It keeps names of places, and a term needs embeddings; or the config is no pre-training.
     """
+    require(
+        'teacher' in cfg.model,
+        f'A teacher store has embeddings of the views of a pre-training, and this config trains a '
+        f'{cfg.model.get("plain") or cfg.model.get("type")}, whose batches are others: leave --store out.',
+    )
     loss = _loss(cfg)
     _refuse_looks(loss)  # first: a store with a map of looks is what nobody can write
     folder = os.path.abspath(folder)  # absolute: a checkpoint keeps it, and is read from other folders

@@ -135,12 +135,17 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
     assert cfg.train_dataloader.dataset.pipeline[0].type == 'mmlgd.LoadImageFromFile'
     assert cfg.val_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
     assert cfg.default_hooks.guide.type == 'mmlgd.GuideHook' and 'mmlgd' in cfg.custom_imports.imports
+    changed = train_config(detector, guide=teacher, cfg_options={'model.guide.teacher.places_size': 128})
+    assert changed.model.guide.teacher == dict(teacher, places_size=128)
     assert train_config(cfg, names=['b', 'a']).model.guide.text.vocabulary == ['b', 'a']
     assert guide_settings('RN50+similarity:timm:resnet18') == dict(
         type='mmlgd.TeacherPair',
         words=dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained='openai'),
         looks='similarity:timm:resnet18',
     )
+    with pytest.raises(ConfigError, match='trains a .*leave --store out'):
+        train_config(detector, guide=teacher, store='store')
+    assert train_config(detector, guide=teacher, names=['cell']).model.guide.text.vocabulary == ['cell']
     with pytest.raises(ConfigError, match='--guide conse'):
         train_config(detector, names=['a', 'b'])
     with pytest.raises(ConfigError, match='pre-training, which has its teacher already'):
