@@ -92,8 +92,8 @@ def test_config(
 
     Raises:
         MissingFileError: The config or checkpoint does not exist.
-        ConfigError: The config has nothing to evaluate, ``out`` is neither a .pkl nor a .json file, or mmengine would not read
-            a value back unchanged.
+        ConfigError: The config has nothing to evaluate, ``out`` is neither a .pkl nor a .json file, or mmengine would
+            not read a value back unchanged.
     """
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
