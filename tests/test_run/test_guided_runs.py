@@ -91,7 +91,10 @@ def test_a_run_is_resumed_as_if_it_had_not_stopped(detector, teacher, tmp_path):
     assert with_guide.model.type == 'mmlgd.Guided'
     found = [mmlgd.test(cfg, whole.checkpoint) for cfg in (detector, with_guide)]
     assert found[0] == found[1] == whole.metrics
-    with pytest.raises(CheckpointError, match='guide'):
+    other = dict(cfg_options={**plain_text(), 'model.guide.teacher.places_size': 128}, work_dir=tmp_path / 'other')
+    with pytest.raises(CheckpointError, match='was guided by the teacher open_clip/.*this run has open_clip/'):
+        mmlgd.train(detector, guide=teacher, resume=tmp_path / 'whole/epoch_1.pth', **other)
+    with pytest.raises(CheckpointError, match='has no guide'):
         del theirs['guide']
         torch.save(theirs, tmp_path / 'without.pth')
         mmlgd.train(

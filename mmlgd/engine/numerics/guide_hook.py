@@ -6,7 +6,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmlgd.checkpoints.files import CheckpointError
-from mmlgd.errors import ConfigError, brief
+from mmlgd.checkpoints.teacher_ids import same_teacher
+from mmlgd.errors import ConfigError, brief, shown
 from mmlgd.models.guided import Guided
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
@@ -18,8 +19,8 @@ class GuideHook(Hook):
 
     The names are read before the first step, and those of the config are compared with them. The progress of the run is
     told in each step, so that the weight of the guide can fade. A checkpoint has the guide's neck and averages under
-    ``guide``, beside the ``state_dict`` of the plain model, unless ``model.guide.keep=False``. For any other model the
-    hook does nothing.
+    ``guide``, and the identity of the teacher under ``guide_teacher``, beside the ``state_dict`` of the plain model,
+    unless ``model.guide.keep=False``. For any other model the hook does nothing.
 
     Examples:
         >>> default_hooks = dict(guide=dict(type='mmlgd.GuideHook'))
@@ -59,6 +60,7 @@ class GuideHook(Hook):
         """
         if (model := _guided(runner)) is not None and model.guide.keep:
             checkpoint['guide'] = model.guide.saved()
+            checkpoint['guide_teacher'] = model.guide.teacher.identity
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the guide from a checkpoint from which the run resumes.
@@ -68,7 +70,7 @@ class GuideHook(Hook):
             checkpoint (dict): As it was read.
 
         Raises:
-            CheckpointError: It has no guide, or another one.
+            CheckpointError: It has no guide, or another one, or that of another teacher.
         """
         if (model := _guided(runner)) is None or not runner._resume:
             return
@@ -78,6 +80,13 @@ class GuideHook(Hook):
                 f'Cannot resume: {source} has no guide, whose neck would start anew. It is of a plain run, or of one '
                 f'with model.guide.keep=False. To start a new run from its weights: `--cfg-options load_from={source}` '
                 f'instead of --resume.'
+            )
+        before, now = checkpoint.get('guide_teacher'), model.guide.teacher.identity
+        if isinstance(before, str) and not same_teacher(before, now):  # another space of as many dimensions would fit
+            raise CheckpointError(
+                f'Cannot resume: {source} was guided by the teacher {shown(before)}, and this run has {now}. Give the '
+                f'same teacher, or start a new run from its weights: `--cfg-options load_from={source}` instead of '
+                f'--resume.'
             )
         model.guide.restore(checkpoint['guide'], str(source))
 
