@@ -84,6 +84,7 @@ def test_stock_configs_of_each_library_make_equally_many_batches(name):
     for library in ('mmdet', 'mmseg'):
         pytest.importorskip(library)
     cfg = read_config(name)
+    cfg.names = ['cat', 'dog']
     fill_in(cfg)
     merge_options(cfg, share_options(cfg, 10))
     loader = cfg.train_dataloader
