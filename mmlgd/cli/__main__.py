@@ -15,7 +15,7 @@ VERBS = {
     'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
     'predict': ('mmlgd.cli.predict', 'Classify images.'),
     'show': ('mmlgd.cli.show', 'Draw figures: a map, the banks, nearest names.'),
-    'prove': ('mmlgd.cli.prove', 'Did pre-training help? Starts over shares of the labels and seeds.'),
+    'prove': ('mmlgd.cli.prove', 'Did pre-training help, with few and with all labels?'),
     'compare': ('mmlgd.cli.compare', 'Train one downstream config from several starts, over seeds.'),
     'study': ('mmlgd.cli.study', 'Train variants of a recipe over seeds, and evaluate each.'),
     'export': ('mmlgd.cli.export', 'Export a student to ONNX or to another library.'),
