@@ -84,7 +84,7 @@ def test_what_is_done_stays_and_more_can_be_added(prove, tmp_path):
     assert list(told['figures']) == ['random', 'lgd', 'imagenet'] and list(told['gains']) == ['lgd', 'imagenet']
     read = json.loads((tmp_path / 'proof/table.json').read_text())
     assert read == json.loads(json.dumps(told))  # all that the figure needs
-    assert read['figures']['lgd']['10.0'] == {'0': 26.0, '1': 27.2} and read['seconds']['lgd']['10.0']['0'] > 0
+    assert read['figures']['lgd']['10.0'] == {'0': 26.0, '1': 27.2} and read['seconds']['lgd']['10.0']['0'] >= 0
     assert read['worth']['lgd']['10.0']['share'] == pytest.approx(10 ** (1 + 6.1 / 20))
 
 
