@@ -19,7 +19,7 @@ VERBS = {
     'evaluate': ('mmlgd.cli.evaluate', 'Compare students on labelled images.'),
     'predict': ('mmlgd.cli.predict', 'Classify images.'),
     'show': ('mmlgd.cli.show', 'Draw figures: a map, the banks, nearest names.'),
-    'prove': ('mmlgd.cli.prove', 'Did pre-training help on your task?'),
+    'prove': ('mmlgd.cli.prove', 'Did pre-training help, with few and with all labels?'),
     'compare': ('mmlgd.cli.compare', 'Train one downstream config from several starts, over seeds.'),
     'study': ('mmlgd.cli.study', 'Train variants of a recipe over seeds, and evaluate each.'),
     'report': ('mmlgd.cli.report', 'Write a report on runs into one HTML file.'),

@@ -73,7 +73,7 @@ def draw(file: Path, figures: Mapping[str, Figures], unit: Unit, title: str) -> 
                 shares, means, yerr=spreads, color=color, label=clipped(name), capsize=3, marker='o', ms=6, lw=2
             )
             dots = [(share, value) for share in shares for value in own[share].values()]
-            axis.plot(*zip(*dots), 'o', color=color, ms=3, alpha=0.5)
+            axis.plot(*zip(*dots), 'o', color=color, mfc='white', ms=4, zorder=3)
         axis.set_xscale('log')
         axis.set_xticks(shares, [share_text(share) for share in shares])
         axis.minorticks_off()

@@ -37,7 +37,7 @@ def prove(
     work_dir: Optional[Union[str, Path]] = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> dict:
-    """Did pre-training help on your task? Train one downstream config from several starts, with few and all labels.
+    """Did pre-training help, with few and with all labels? Train one downstream config from several starts, over seeds.
 
     Each run is ``mmlgd train CONFIG --student START`` in a separate process, with the same number of steps for every
     start and every share of the labels. The seed of a run draws its images, and larger shares contain smaller ones.
