@@ -4,6 +4,7 @@ Derandomised: every run tries the same. What is accidentally good is read; how m
 """
 
 import copy
+import importlib
 import json
 import math
 import re
@@ -418,9 +419,17 @@ ARGUMENTS = TEXT.filter(lambda text: '\0' not in text) | st.sampled_from(
 )
 
 
+@pytest.fixture(scope='module')
+def no_trial():
+    """A training is not built before its store is written: a full-size teacher would take a second each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.import_module('mmlgd.run.pretrain'), 'check_training', lambda config: None)
+        yield
+
+
 @tries(100)
 @given(data=st.data())
-def test_arguments_of_the_command(data, images, tmp_path_factory):
+def test_arguments_of_the_command(data, images, tmp_path_factory, no_trial):
     folder = tmp_path_factory.getbasetemp() / 'command'
     folder.mkdir(exist_ok=True)
     (folder / 'names.txt').write_text('cat\ndog\n')

@@ -4,6 +4,7 @@ _base_ = ['../small/_base_/segmentor.py', '_base_/world.py']
 
 classes = ('background', *_base_.things)
 iterations = 250
+image_size = 128  # of the scenes: nothing is resized
 
 model = dict(
     backbone=dict(

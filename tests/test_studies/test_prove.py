@@ -156,7 +156,7 @@ def detector(tmp_path):
     return ROOT / 'configs/benchmarks/mmdet/faster-rcnn_mobilenetv2_fpn_1xb8-60e_coco-format.py'
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # four trainings
 def test_a_stock_detector_over_epochs(detector, tmp_path):
     options = {'data_root': str(tmp_path / 'demo/scenes'), 'names': str(tmp_path / 'demo/names.txt')}
     options.update({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1, 'default_hooks.logger.interval': 1})
