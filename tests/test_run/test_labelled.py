@@ -83,3 +83,8 @@ def test_masks_without_images_are_named(tmp_path):
         (tmp_path / 'images' / part / 'a.png').touch()
     with pytest.raises(MissingFileError, match=r"images ending with '.jpg' in .*Endings there: \.png"):
         check_labelled(cfg)
+
+
+def test_a_classifier_has_a_text_for_its_folder():
+    images = dict(type='mmpretrain.CustomDataset', data_root='data', data_prefix='train')
+    check_labelled(Config(dict(default_scope='mmpretrain', train_dataloader=dict(dataset=images))))
