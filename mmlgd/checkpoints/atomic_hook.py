@@ -24,7 +24,7 @@ from .resume_check import check_resumable
 
 _BACKEND = 'mmlgd.whole_files'
 _BETWEEN = 'between_ckpt'  # in the message hub: the checkpoint between two of the interval
-_INSIDE = 'mmlgd_inside'  # in a checkpoint's meta: the steps of an epoch that are done, and all of them
+INSIDE = 'mmlgd_inside'  # in a checkpoint's meta: the steps of an epoch that are done, and all of them
 
 
 class WholeFileBackend(LocalBackend):
@@ -129,7 +129,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         if runner._resume:
             check_resumable(runner, checkpoint, runner._load_from or 'The checkpoint')
-            _go_on_inside(runner, checkpoint['meta'].get(_INSIDE))
+            _go_on_inside(runner, checkpoint['meta'].get(INSIDE))
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
@@ -181,7 +181,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Write a checkpoint that the next one replaces."""
         hub, meta = runner.message_hub, dict(epoch=epoch, iter=steps)
         if inside and not _counts_steps(runner):
-            meta[_INSIDE] = dict(done=inside, steps=len(runner.train_dataloader))
+            meta[INSIDE] = dict(done=inside, steps=len(runner.train_dataloader))
         name = f'iter_{steps}.pth'
         before, last = hub.runtime_info.get(_BETWEEN), self.file_backend.join_path(self.out_dir, name)
         for key in (_BETWEEN, 'last_ckpt'):

@@ -12,6 +12,7 @@ from mmengine.config import ConfigDict
 from torch import nn
 
 from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints.atomic_hook import INSIDE
 from mmlgd.checkpoints.configs import model_config
 from mmlgd.checkpoints.resume import last_whole_checkpoint
 from mmlgd.datasets.folder import folder_of
@@ -153,7 +154,9 @@ def _count(meta: dict, key: str) -> int:
 
 
 def _steps_per_epoch(folder: Path, meta: dict) -> int:
-    """Of a checkpoint, which is written at the end of an epoch; without one, as the log has it so far."""
+    """Of a checkpoint, written inside an epoch or at its end; without one, as the log has it so far."""
+    if isinstance(inside := meta.get(INSIDE), dict) and _count(inside, 'steps'):
+        return inside['steps']
     if _count(meta, 'epoch') and _count(meta, 'iter'):
         return max(1, meta['iter'] // meta['epoch'])
     records = read_records(max(folder.glob('*/vis_data/scalars.json'), default=folder / 'scalars.json'))

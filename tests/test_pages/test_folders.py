@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
 from mmlgd.pages.folders import read_folder
@@ -69,3 +70,11 @@ def test_a_stopped_run_has_what_it_has(work_dir):
     log.write_text('\n'.join([*lines[:4], json.dumps(dict(step='<b>')), lines[4][:20]]))
     run = read_folder(folder)
     assert (run.checkpoint, run.saved, run.steps, run.steps_per_epoch) == (None, None, 15, 10)
+
+
+def test_a_run_stopped_inside_an_epoch_has_the_steps_of_a_whole_one(work_dir):
+    folder = work_dir()
+    content = torch.load(folder / 'epoch_3.pth', weights_only=False)
+    content['meta'].update(epoch=1, iter=17, mmlgd_inside=dict(done=7, steps=10))
+    torch.save(content, folder / 'epoch_3.pth')
+    assert read_folder(folder).steps_per_epoch == 10
