@@ -11,7 +11,7 @@ from torch import Tensor
 from mmlgd.errors import MMLGDError, sentence
 from mmlgd.figures.looking import Seen, look
 from mmlgd.models.zero_shot import zero_shot_scores
-from mmlgd.run.watched import has_labels, labels_of
+from mmlgd.run.watched import class_folders, labels_of
 from mmlgd.student import Student
 from mmlgd.student.overlays import overlay
 from mmlgd.text import phrasings
@@ -43,9 +43,9 @@ def show_images(run: Training, images: Path, limit: int) -> list:
     Raises:
         MMLGDError: The images cannot be read, or their class folders are the names in another order.
     """
-    is_labelled = has_labels(images, run.text['class_names'])  # an error before the work
+    folders = class_folders(images, run.text['class_names'])  # an error before the work
     seen = look(run.saved, str(images), limit, False)
-    labels = labels_of(images, [one.name for one in seen.images]) if is_labelled else None
+    labels = labels_of([one.name for one in seen.images], folders) if folders else None
     student = Student(run.saved)
     scores = zero_shot_scores(seen.student, seen.bank, student.temperature)  # (N, K)
     names = [phrasings(name)[0] for name in seen.names]

@@ -11,7 +11,7 @@ from mmlgd.utils.validation import whole
 from .answering import embed_images
 from .inputs import path_of, teacher_settings, vocabulary_of
 from .recipes import CONSE_TEMPERATURE, TEMPERATURE, has_conse
-from .watched import has_labels, labels_of
+from .watched import class_folders, labels_of
 
 # Large packages are imported inside functions: the help of `mmlgd teacher`, which reads this module, must not wait for
 # them.
@@ -121,7 +121,7 @@ def ask_teacher(
     names, is_conse = load_vocabulary(vocabulary), has_conse(settings)
     templates = load_templates(templates or ('plain' if is_conse else DEFAULT_TEMPLATES))
     sources = spread(find_images(images), max_images)
-    labelled = images.is_dir() and has_labels(images, names)
+    folders = class_folders(images, names) if images.is_dir() else None
     require_outside(out, images, 'The report', '--out')
     require_writable(out)
     built = build_teacher(settings, '--teacher')
@@ -131,7 +131,7 @@ def ask_teacher(
     seconds = time.monotonic() - started
     scores = zero_shot_scores(embeddings, bank, CONSE_TEMPERATURE if is_conse else TEMPERATURE)  # (M, K)
     best = scores.max(dim=1)
-    labels = labels_of(images, [source.name for source in read]) if labelled else None
+    labels = labels_of([source.name for source in read], folders) if folders else None
     told = names_told_apart(scores)
     report = TeacherReport(
         out=out,

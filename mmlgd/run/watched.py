@@ -1,6 +1,7 @@
 """The evaluation of a pre-training while it runs: images outside the training set, with labels or without."""
 
 from pathlib import Path
+from typing import Optional
 
 from mmlgd.errors import ConfigError, MissingFileError, shown
 
@@ -40,7 +41,7 @@ def evaluation_settings(val: Path, images: Path, names: list[str], epochs: int, 
             f'The evaluation images in {str(val)!r} and those of training in {str(images)!r} are not apart: one folder '
             f'is in the other. Move the evaluation images out, or give other ones as --val.'
         )
-    labelled = has_labels(val, names)
+    labelled = class_folders(val, names) is not None
     compared = [dict(type='mmlgd.DistillationMetric')]
     if labelled:
         accuracy = [dict(type='mmpretrain.Accuracy', topk=(1, 5) if len(names) > 5 else (1,))]
@@ -63,15 +64,15 @@ def evaluation_settings(val: Path, images: Path, names: list[str], epochs: int, 
     )
 
 
-def has_labels(val: Path, names: list[str]) -> bool:
-    """Find out whether a folder has a class folder for each name.
+def class_folders(val: Path, names: list[str]) -> Optional[list[str]]:
+    """Find the class folders of labelled images: one for each name, and no image beside them.
 
     Args:
         val (Path): The folder.
         names (List[str]): Class names.
 
     Returns:
-        bool: Whether there are K folders with images, and none beside them.
+        List[str], optional: K folders with images, in the order of the names; None if the images have no labels.
 
     Raises:
         MissingFileError: There are no images.
@@ -86,30 +87,33 @@ def has_labels(val: Path, names: list[str]) -> bool:
         raise MissingFileError(f'No file in {str(val)!r} or its sub-folders ends with {", ".join(IMAGE_SUFFIXES)}.')
     folders = sorted({part[0] for part in parts if len(part) > 1})
     if len(folders) != len(names) or any(len(part) == 1 for part in parts):
-        return False
+        return None
     first = [phrasings(name)[0] for name in names]
-    if folders != first and sorted(folders) == sorted(first):
+    if folders != first and folders == sorted(first):
         k = next(k for k, (folder, name) in enumerate(zip(folders, first)) if folder != name)
         raise ConfigError(
             f'The class folders of {str(val)!r} are the class names in another order (folder {k} is '
             f'{shown(folders[k])!r}, name {k} is {shown(names[k])!r}). Labels follow the sorted folders: sort the '
             f'names in the same way.'
         )
-    return True
+    return folders
 
 
-def labels_of(folder: Path, names: list) -> list[int]:
-    """Read the labels of images in class folders, which stand in the order of the names.
+def labels_of(images: list, folders: list[str]) -> list[int]:
+    """Read the labels of images in class folders.
 
     Args:
-        folder (Path): A folder that :func:`has_labels`.
-        names (List[str | Path]): Paths of images below it.
+        images (List[str | Path]): Paths of images, relative to the folder of the class folders.
+        folders (List[str]): From :func:`class_folders`.
 
     Returns:
         List[int]: Labels, from 0.
+
+    Examples:
+        >>> labels_of(['dog/1.jpg', 'cat/2.jpg'], ['cat', 'dog'])
+        [1, 0]
     """
-    there = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.'))
-    return [there.index(Path(name).parts[0]) for name in names]
+    return [folders.index(Path(image).parts[0]) for image in images]
 
 
 def reason(settings: dict, val: Path, names: list[str]) -> str:
@@ -125,7 +129,7 @@ def reason(settings: dict, val: Path, names: list[str]) -> str:
     """
     every = settings['train_cfg']['val_interval']
     if settings['val_dataloader']['dataset']['with_label']:
-        first = min(path.name for path in val.iterdir() if path.is_dir() and not path.name.startswith('.'))
+        first = class_folders(val, names)[0]
         how = f'with labels: class folder {shown(first)!r} is {shown(names[0])!r}, and so on in sorted order'
     else:
         how = f'without labels, which take a class folder for each of the {len(names)} names and no image beside them'

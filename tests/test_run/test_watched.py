@@ -3,7 +3,7 @@
 import pytest
 
 from mmlgd.errors import ConfigError, MissingFileError
-from mmlgd.run.watched import evaluation_settings, reason
+from mmlgd.run.watched import class_folders, evaluation_settings, labels_of, reason
 
 NAMES = ['cat', 'dog|hound', 'tree']
 
@@ -68,3 +68,12 @@ def test_folders_in_another_order_than_the_names_are_refused(tmp_path):
     val = folder(tmp_path / 'val', 'cat/1.jpg', 'dog/1.jpg', 'tree/1.jpg')
     with pytest.raises(ConfigError, match="another order .folder 0 is 'cat', name 0 is 'tree'"):
         evaluation_settings(val, tmp_path / 'images', ['tree', 'dog', 'cat'], 10, 16, 0)
+
+
+def test_an_empty_folder_moves_no_label(tmp_path):
+    """Labels follow the folders that have images: another one before them counted as a class without a word."""
+    val = folder(tmp_path / 'val', 'cat/1.jpg', 'dog/1.jpg', 'tree/1.jpg')
+    (val / 'another').mkdir()
+    folders = class_folders(val, NAMES)
+    assert folders == ['cat', 'dog', 'tree'] and labels_of(['tree/1.jpg', 'cat/1.jpg'], folders) == [2, 0]
+    assert "class folder 'cat' is 'cat'" in reason(settings(val, tmp_path), val, NAMES)
