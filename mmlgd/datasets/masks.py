@@ -1,6 +1,5 @@
 """Finds the images and the masks of a folder, and what the values of the masks mean."""
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 from mmlgd.utils.spread import spread
 
 from .boxes.places import split_of
-from .boxes.split import SHARE
+from .boxes.split import drawn
 from .folder import images_in
 
 _MASKS = {'annotations', 'annotation', 'gt', 'labels', 'label', 'masks', 'mask', 'segmentationclass', 'segmentation'}
@@ -88,10 +87,9 @@ def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0)
     parts: dict[Optional[str], list[tuple[PurePath, PurePath]]] = {}
     for pair in pairs:
         parts.setdefault(split_of(pair[0]), []).append(pair)
-    drawn = {}
+    divided = {}
     if set(parts) == {None}:
-        drawn = _drawn(parts.pop(None), seed)
-        parts = drawn
+        parts = divided = _drawn(parts.pop(None), seed)
     parts.setdefault('val', parts.get('test', []))
     for part in ('train', 'val'):
         if not parts.get(part):
@@ -110,7 +108,7 @@ def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0)
         size=size,
         ignore_index=_ignored(data, values, names),
         values=values,
-        drawn={part: [image.stem for image, _ in pairs] for part, pairs in drawn.items()},
+        drawn={part: [image.stem for image, _ in pairs] for part, pairs in divided.items()},
     )
 
 
@@ -147,9 +145,7 @@ def _names_in(data: Path) -> list[str]:
 
 
 def _drawn(pairs: list, seed: int) -> dict[str, list]:
-    number = random.Random(seed).random  # Python guarantees this sequence
-    ranked = sorted((number(), k) for k in range(len(pairs)))
-    kept = {k for _, k in ranked[: max(1, round(SHARE * len(pairs)))]}
+    kept = drawn(len(pairs), seed)
     return {
         part: [pair for k, pair in enumerate(pairs) if (k in kept) == is_val]
         for part, is_val in (('train', False), ('val', True))

@@ -42,6 +42,20 @@ def run(command: list[str]) -> int:
         return process.wait()
 
 
+def failure(command: str, code: int) -> RunError:
+    """Make the error of a training that failed in a child process.
+
+    Args:
+        command (str): What was run, for the message.
+        code (int): What :func:`run` has returned.
+
+    Returns:
+        RunError: The error, to be raised.
+    """
+    how = f'was stopped by signal {-code}' if code < 0 else f'ended with exit code {code}'
+    return RunError(f'`{command}` {how}; its output above says why. To go on with it later, add --resume.', code)
+
+
 @contextmanager
 def stopped_by(stop: Callable[[int], object]) -> Iterator[None]:
     """Call a function in place of what the signals that stop this process would do: SIGTERM, SIGINT and SIGHUP.

@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 
 from mmlgd.errors import shown
 
-from .child import RunError, run
+from .child import failure, run
 from .fitting import asked_side, fitted, median_size, size_text, tiny_text
 from .inputs import path_of
 
@@ -286,8 +286,7 @@ def _train(
     print(f'$ {(told := shown(shlex.join(command)))}', flush=True)
     if not dry_run:
         if code := run(command):
-            how = f'was stopped by signal {-code}' if code < 0 else f'ended with exit code {code}'
-            raise RunError(f'`{told}` {how}; its output above says why. To go on with it later, add --resume.', code)
+            raise failure(told, code)
         result.checkpoint = last_whole_checkpoint(work_dir)
     print(f'\nDoes the student help? Compare it with a random start:\n  {shown(shlex.join(comparison))}')
     return result

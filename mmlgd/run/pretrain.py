@@ -9,7 +9,7 @@ from typing import Any, Literal, Optional, Union
 
 from mmlgd.errors import ConfigError, shown
 
-from .child import RunError, run
+from .child import failure, run
 from .inputs import (
     check_cards,
     check_places,
@@ -190,8 +190,7 @@ def pretrain(
         told = shown(shlex.join(command))
         print(f'$ {told}', flush=True)
         if not dry_run and (code := run(command)):
-            how = f'was stopped by signal {-code}' if code < 0 else f'ended with exit code {code}'
-            raise RunError(f'`{told}` {how}; its output above says why. To go on with it later, add --resume.', code)
+            raise failure(told, code)
     if not dry_run:
         result.checkpoint, result.figures = _last_checkpoint(work_dir), _last_figures(work_dir)
     return result

@@ -51,10 +51,8 @@ def student_stages(checkpoint: Union[str, Path]) -> tuple[dict[str, Any], list[i
             f'docs/detectors_and_segmentors.md.'
         )
     stages = tuple(found[stride][0] for stride in STRIDES)
-    kind = (
-        settings['type']
-        if '.' in settings['type']
-        else f'{saved.config.get("default_scope", "mmpretrain")}.' + (settings['type'])
-    )
+    kind = settings['type']
+    if '.' not in kind:
+        kind = f'{saved.config.get("default_scope", "mmpretrain")}.{kind}'
     kept = {key: value for key, value in settings.items() if key not in ('init_cfg', 'pretrained', '_scope_')}
     return dict(kept, type=kind, out_indices=stages), [found[stride][1] for stride in STRIDES]

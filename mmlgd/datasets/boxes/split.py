@@ -31,10 +31,28 @@ def split_images(told: dict[str, Any], seed: int = 0, share: float = SHARE) -> d
     images = sorted(told['images'], key=lambda image: str(image['file_name']))
     if len(images) < 2:
         raise BoxesError(f'There are {len(images)} images with boxes; a split needs 2 or more.')
-    number = random.Random(seed).random  # Python guarantees this sequence
-    drawn = sorted((number(), k) for k in range(len(images)))
-    kept = {images[k]['id'] for _, k in drawn[: min(len(images) - 1, max(1, round(share * len(images))))]}
+    kept = {images[k]['id'] for k in drawn(len(images), seed, share)}
     return {split: _part(told, kept, is_val) for split, is_val in (('train', False), ('val', True))}
+
+
+def drawn(count: int, seed: int = 0, share: float = SHARE) -> set[int]:
+    """Draw the images that are kept for validation.
+
+    Args:
+        count (int): Number of images.
+        seed (int): Seed of the draw. Defaults to 0.
+        share (float): Share of the images, in (0, 1). Defaults to 0.2.
+
+    Returns:
+        Set[int]: Positions of the images: one at least, and not all.
+
+    Examples:
+        >>> len(drawn(10)), len(drawn(2))
+        (2, 1)
+    """
+    number = random.Random(seed).random  # Python guarantees this sequence
+    ranked = sorted((number(), k) for k in range(count))
+    return {k for _, k in ranked[: min(count - 1, max(1, round(share * count)))]}
 
 
 def _part(told: dict[str, Any], kept: set, is_val: bool) -> dict[str, Any]:
