@@ -12,6 +12,7 @@ from mmlgd.errors import MMLGDError, shown
 from mmlgd.store import DESCRIPTION, TeacherStore
 from mmlgd.utils.files import read_small
 from mmlgd.utils.options import write_options
+from mmlgd.utils.validation import listed
 
 from .blocks import Code, Text
 from .folders import Result
@@ -155,6 +156,8 @@ def _proof(found: Proof) -> str:
     seeds = sorted({seed for own in found.figures.values() for values in own.values() for seed in values})
     words = ['mmlgd', 'prove', '--config', found.config]
     words += ['--starts', *(f'{name}={source}' for name, source in found.starts.items())]
+    words += ['--guide', found.guide] if found.guide else []
+    words += ['--names', *listed(found.names)] if found.names else []
     words += ['--fractions', *(f'{share:g}%' for share in shares), '--seeds', *map(str, seeds)]
     words += ['--metric', found.metric] if found.metric else []
     words += ['--cfg-options', *write_options(found.cfg_options)] if found.cfg_options else []

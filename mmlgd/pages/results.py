@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Optional, TypeVar
+from typing import Annotated, Any, Optional, TypeVar, Union
 
 from pydantic import BaseModel, Field, RootModel, ValidationError
 
@@ -50,6 +50,8 @@ class Proof(BaseModel):
     config: str
     cfg_options: dict[str, Any]
     starts: dict[str, str]
+    guide: Optional[str] = None
+    names: Optional[Union[str, list[str]]] = None
     metric: Optional[str]
     unit: str
     figures: _Some[str, _Some[float, _Some[int, float]]]

@@ -12,6 +12,7 @@ from mmlgd.utils.validation import listed
 from .grid import train_grid
 from .processes import JOBS
 from .runs import mean_and_spread, named, split_options
+from .starts import read_starts
 
 _CHANGES, _WAY = r'[\w.]+=.*', 'frozen=backbone_rate=0'
 
@@ -23,6 +24,8 @@ def compare(
     metric: str,
     seeds: Sequence[int] = (0, 1, 2),
     ways: Sequence[str] = (),
+    guide: Optional[str] = None,
+    names: Optional[Union[str, Sequence[str]]] = None,
     work_dir: Optional[Union[str, Path]] = None,
     cfg_options: Optional[dict[str, Any]] = None,
     jobs: int = 1,
@@ -42,6 +45,10 @@ def compare(
         seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
         ways (Sequence[str]): NAME=key=value,key=value: changes to the config; each start is trained in each way, for
             example frozen=backbone_rate=0 tuned=backbone_rate=0.1. Defaults to one way: the config as it is.
+        guide (str, optional): A teacher that stays on, as in ``mmlgd train --guide``: each start is trained once more
+            with it, as NAME+guide. Defaults to None: no guide.
+        names (str | Sequence[str], optional): Names of the classes for the guide, as in ``mmlgd train --names``.
+            Defaults to None: those of the data set.
         work_dir (str | Path, optional): Folder for the runs. Defaults to None: work_dirs/starts_CONFIG_NAME.
         cfg_options (dict, optional): Changes to the config of every run, ``key.subkey=value``. Defaults to None.
         jobs (int): Runs at once; with several GPUs, each has one of its own. Defaults to 1.
@@ -63,12 +70,12 @@ def compare(
         ...     starts=['random=none', 'lgd=work_dirs/lgd/epoch_16.pth'],
         ... )  # doctest: +SKIP
     """
-    sources = named(starts, 'starts', '.+', 'random=none')
+    found = read_starts(starts, 'random=none', guide, names)
     texts = named(ways, 'ways', _CHANGES, _WAY) if ways else {}
     changes = {way: read_options(split_options(text)) for way, text in texts.items()}
     seeds = [seed_number(seed) for seed in listed(seeds)]
     work_dir = Path(work_dir or Path('work_dirs') / f'starts_{Path(config).stem}')
-    grid = train_grid(config, sources, changes or {'': {}}, seeds, metric, work_dir, cfg_options, JOBS(jobs))
+    grid = train_grid(config, found, changes or {'': {}}, seeds, metric, work_dir, cfg_options, JOBS(jobs))
     results: dict[str, dict[int, float]] = {}
     for cell, run in grid.items():
         results.setdefault(cell.row, {})[cell.seed] = run.value

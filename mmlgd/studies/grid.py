@@ -16,6 +16,7 @@ from mmlgd.utils.validation import require
 from .metrics import last_metric
 from .processes import Run, run_all
 from .runs import command_of, contents, refuse_other
+from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
 
@@ -49,7 +50,7 @@ class Trained(NamedTuple):
 
 def train_grid(
     config: str,
-    starts: Mapping[str, str],
+    starts: Mapping[str, Start],
     ways: Mapping[str, Mapping[str, Any]],
     seeds: Sequence[int],
     metric: Optional[str],
@@ -63,7 +64,7 @@ def train_grid(
 
     Args:
         config (str): Downstream config.
-        starts (Mapping[str, str]): Starts by name; {seed} in one stands for the seed of the run.
+        starts (Mapping[str, Start]): Starts by name.
         ways (Mapping[str, Mapping[str, Any]]): Changes to the config by name.
         seeds (Sequence[int]): Seeds of training.
         metric (str, optional): Name of the metric in the log. None is refused after the first run, with its names.
@@ -83,16 +84,16 @@ def train_grid(
         'randomness.seed' not in (cfg_options or {}),
         '--cfg-options sets randomness.seed, which would be the seed of all runs. Give --seeds instead.',
     )
-    known: dict[str, dict[str, str]] = {}
+    known: dict[tuple[str, ...], dict[str, str]] = {}
     asked, folders = {}, {}
-    for seed, (start, source), (way, changes) in product(seeds, starts.items(), ways.items()):
-        cell, student = Cell(start, way, seed), source.replace('{seed}', str(seed))
-        folder = work_dir / '_'.join(filter(None, (start, way, f'seed{seed}')))
+    for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
+        cell, words = Cell(name, way, seed), start.words(seed)
+        folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
         options = write_options({'randomness.seed': seed, **(cfg_options or {}), **changes})
-        if student not in known:
-            known[student] = contents(config, student)
-        arguments = [config, '--student', student, '--work-dir', str(folder), '--cfg-options', *options]
-        asked[cell], folders[cell] = dict(arguments=arguments, contents=known[student]), folder
+        if (files := tuple(words)) not in known:
+            known[files] = contents(config, *files)
+        arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]
+        asked[cell], folders[cell] = dict(arguments=arguments, contents=known[files]), folder
         if (record := folder / 'result.json').is_file():
             refuse_other(folder, json.loads(record.read_text()), asked[cell])
     found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}

@@ -11,32 +11,41 @@ from .runs import mean_and_spread
 from .shares import share_text
 
 
-def table_of(figures: Mapping[str, Figures], seconds: Mapping[str, Figures], unit: Unit) -> str:
+def table_of(
+    figures: Mapping[str, Figures], seconds: Mapping[str, Figures], bases: Mapping[str, str], unit: Unit
+) -> str:
     """Write all figures as a Markdown table.
 
     Args:
-        figures (Mapping[str, Figures]): All starts with equal shares and seeds, the reference first.
+        figures (Mapping[str, Figures]): All starts with equal shares and seeds.
         seconds (Mapping[str, Figures]): Duration of each run, likewise; None where it is not known.
+        bases (Mapping[str, str]): For each start with a gain, the start that it is compared with.
         unit (Unit): Of the figures.
 
     Returns:
-        str: A row for each share and start: figures by seed, mean and spread, gain over the first start with its 95 %
-        interval, and the mean duration of a run.
+        str: A row for each share and start: figures by seed, mean and spread, gain with its 95 % interval, and the
+        mean duration of a run.
     """
-    base = next(iter(figures))
-    seeds = list(next(iter(figures[base].values())))
+    shares = next(iter(figures.values()))
+    seeds = list(next(iter(shares.values())))
+    over = {*bases.values()}
+    title = f'over {over.pop()}' if len(over) == 1 else 'gain'
     lines = [
         f'| labels | start | {" | ".join(f"seed {seed}" for seed in seeds)} | {unit.word}, mean ± spread | '
-        f'over {base} | 95 % interval | minutes a run |',
+        f'{title} | 95 % interval | minutes a run |',
         '|---' * (len(seeds) + 6) + '|',
     ]
-    for share in sorted(figures[base]):
+    for share in sorted(shares):
         for name, own in figures.items():
             values = own[share]
             mean, spread = mean_and_spread(values.values())
             cells = [share_text(share), name, *(f'{value:{unit.digits}}' for value in values.values())]
             cells.append(f'{mean:{unit.digits}}' + (f' ± {spread:{unit.digits}}' if len(values) > 1 else ''))
-            cells += ['–', '–'] if name == base else _cells(gain_of(values, figures[base][share]), unit)
+            if base := bases.get(name):
+                gain, interval = _cells(gain_of(values, figures[base][share]), unit)
+                cells += [gain if title != 'gain' else f'{gain} over {base}', interval]
+            else:
+                cells += ['–', '–']
             known = [one for one in seconds[name][share].values() if one is not None]
             cells.append(f'{mean_and_spread(known)[0] / 60:.1f}' if known else '–')
             lines.append(f'| {" | ".join(cells)} |')

@@ -21,8 +21,9 @@ from .metrics import obvious_metric, unit_of
 from .overlap import seen_before
 from .processes import JOBS
 from .proof import draw, table_of
-from .runs import mean_and_spread, named
+from .runs import mean_and_spread
 from .shares import read_shares, share_options
+from .starts import read_starts
 from .verdict import verdict_of
 
 
@@ -32,6 +33,8 @@ def prove(
     starts: Sequence[str],
     fractions: Sequence[str] = ('10%', '100%'),
     seeds: Sequence[int] = (0, 1, 2),
+    guide: Optional[str] = None,
+    names: Optional[Union[str, Sequence[str]]] = None,
     metric: Optional[str] = None,
     jobs: int = 1,
     work_dir: Optional[Union[str, Path]] = None,
@@ -51,6 +54,10 @@ def prove(
             or a URL. The others are compared with the first. {seed} in START stands for the seed of the run.
         fractions (Sequence[str]): Shares of the labelled images. Defaults to 10% 100%.
         seeds (Sequence[int]): Seeds of training, and of the images that are drawn. Defaults to 0 1 2.
+        guide (str, optional): A teacher that stays on, as in ``mmlgd train --guide``: each start is trained once more
+            with it, as NAME+guide. Defaults to None: no guide.
+        names (str | Sequence[str], optional): Names of the classes for the guide, as in ``mmlgd train --names``.
+            Defaults to None: those of the data set.
         metric (str, optional): Name of the metric in the log, the higher the better, for example coco/bbox_mAP.
             Defaults to None: the one of the config's evaluator.
         jobs (int): Runs at once; with several GPUs, each has one of its own. Defaults to 1.
@@ -59,8 +66,8 @@ def prove(
 
     Returns:
         dict: The content of table.json: ``verdict`` and ``notes`` (sentences), ``figures`` and ``seconds`` by start,
-        share in per cent and seed, ``gains`` over the first start, and ``worth``, the equal share of the first start's
-        labels.
+        share in per cent and seed, ``gains`` over the first start, or of a guided one over the same start alone,
+        and ``worth``, the equal share of the other's labels.
 
     Raises:
         ConfigError: A start, fraction, seed or option is invalid, the config has no sampler that gives a share, an
@@ -75,8 +82,12 @@ def prove(
         ... )['verdict']  # doctest: +SKIP
         ['lgd is +2.2 ± 0.5 AP over random with 100 % of the labels, on 3 of 3 seeds (95 % interval ...']
     """
-    sources = named(starts, 'starts', '.+', 'random=none lgd=work_dirs/RUN/epoch_200.pth')
-    require(len(sources) > 1, f'--starts has {", ".join(sources)} alone. Give another one, for example random=none.')
+    compared = read_starts(starts, 'random=none lgd=work_dirs/RUN/epoch_200.pth', guide, names)
+    sources = {name: start.student for name, start in compared.items() if not start.guide}
+    require(
+        len(compared) > 1,
+        f'--starts has {", ".join(sources)} alone. Give another one, for example random=none; or give a --guide.',
+    )
     shares, seeds = read_shares(fractions), [seed_number(seed) for seed in listed(seeds)]
     require_once(seeds=seeds)
     jobs = JOBS(jobs)
@@ -89,40 +100,42 @@ def prove(
     ways = {f'{share:g}percent': share_options(cfg, share) for share in shares}
     notes = _notes(cfg, sources, seeds)
     work_dir = Path(work_dir or Path('work_dirs') / f'prove_{Path(config).stem}')
-    grid = train_grid(config, sources, ways, seeds, found, work_dir, cfg_options, jobs)
+    grid = train_grid(config, compared, ways, seeds, found, work_dir, cfg_options, jobs)
 
     unit = unit_of(found)
-    figures: dict[str, dict[float, dict[int, float]]] = {name: {share: {} for share in shares} for name in sources}
-    seconds: dict[str, dict[float, dict[int, Optional[float]]]] = {name: {s: {} for s in shares} for name in sources}
+    figures: dict[str, dict[float, dict[int, float]]] = {name: {share: {} for share in shares} for name in compared}
+    seconds: dict[str, dict[float, dict[int, Optional[float]]]] = {name: {s: {} for s in shares} for name in compared}
     percents = dict(zip(ways, shares))
     for (name, way, seed), run in grid.items():
         figures[name][percents[way]][seed] = unit.factor * run.value
         seconds[name][percents[way]][seed] = run.seconds
     if (most := max(run.jobs or 1 for run in grid.values())) > 1:
         notes.append(f'Up to {most} runs shared the machine, so a run took longer than alone.')
-    base, *others = sources
+    bases = {name: start.base for name, start in compared.items() if start.base}
     report = dict(
-        verdict=verdict_of(figures, unit),
+        verdict=verdict_of(figures, bases, unit),
         notes=notes,
         config=config,
         cfg_options=cfg_options or {},
         starts=sources,
+        guide=guide,
+        names=names,
         metric=found,
         unit=unit.word,
         figures=figures,
         seconds=seconds,
         gains={
             name: {share: gain_of(figures[name][share], figures[base][share])._asdict() for share in shares}
-            for name in others
+            for name, base in bases.items()
         },
         worth={
             name: {
                 share: worth_in_labels(mean_and_spread(figures[name][share].values())[0], figures[base])._asdict()
                 for share in shares[:-1]
             }
-            for name in others
+            for name, base in bases.items()
         },
-        table=table_of(figures, seconds, unit),
+        table=table_of(figures, seconds, bases, unit),
     )
     (work_dir / 'table.md').write_text(page(report) + '\n\n![learning curves](learning_curve.png)\n')
     (work_dir / 'table.json').write_text(json.dumps(report, indent=1) + '\n')
@@ -157,6 +170,6 @@ def _notes(cfg: Any, sources: dict[str, str], seeds: Sequence[int]) -> list[str]
         *told,
         'Spread: standard deviation over seeds; gains are paired by seed. The interval is a percentile bootstrap of '
         'the mean gain: with a few seeds it is too narrow.',
-        'All runs make the same number of steps. Equal shares of labels are interpolated between the means of the '
-        'first start, linear in the logarithm of the share.',
+        'All runs make the same number of steps. Equal shares of labels are interpolated between the means of '
+        'the start compared with, linear in the logarithm of the share.',
     ]

@@ -8,27 +8,29 @@ from .runs import mean_and_spread
 from .shares import share_text
 
 
-def verdict_of(figures: Mapping[str, Figures], unit: Unit) -> list[str]:
-    """Say what each start gains over the first one.
+def verdict_of(figures: Mapping[str, Figures], bases: Mapping[str, str], unit: Unit) -> list[str]:
+    """Say what each start gains over another one.
 
     Args:
-        figures (Mapping[str, Figures]): All starts with equal shares and seeds; the first one is the reference.
+        figures (Mapping[str, Figures]): All starts with equal shares and seeds.
+        bases (Mapping[str, str]): For each start with a gain, the start that it is compared with.
         unit (Unit): Of the figures.
 
     Returns:
-        List[str]: For each other start one sentence with its gain on the largest share and its worth in labels, then
+        List[str]: For each of them one sentence with its gain on the largest share and its worth in labels, then
         one for each smaller share; and what one share or one seed cannot show.
     """
-    (base, reference), *others = figures.items()
-    *fewer, most = sorted(reference)
+    shares = next(iter(figures.values()))
+    *fewer, most = sorted(shares)
     told = []
-    for name, own in others:
+    for name, base in bases.items():
+        own, reference = figures[name], figures[base]
         worths = [_worth(name, own, base, reference, share) for share in fewer]
         gains = [_gain(name, own, base, reference, share, unit) for share in (most, *reversed(fewer))]
         told += [f'{"; ".join([gains[0], *worths])}.', *(f'{gain}.' for gain in gains[1:])]
     if not fewer:
         told.append('One share of the labels was measured: what a start is worth in labels takes two or more.')
-    if len(reference[most]) == 1:
+    if len(shares[most]) == 1:
         told.append('One seed: there is no spread and no interval. Add seeds, for example --seeds 0 1 2.')
     return told
 

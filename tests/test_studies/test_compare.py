@@ -30,8 +30,8 @@ def compare(tmp_path, monkeypatch):
         dedent("""
             import json, pathlib, sys
             options = sys.argv[2:]
-            config, student, work_dir = options[0], options[2], options[4]
-            seed = int(options[6].split('=')[1])
+            student, work_dir = options[2], options[options.index('--work-dir') + 1]
+            seed = int(options[options.index('--cfg-options') + 1].split('=')[1])
             if student == 'broken':
                 sys.exit('CheckpointError: broken has no backbone')
             if student == 'silent':
@@ -63,6 +63,13 @@ def test_mean_and_spread_over_seeds(compare, tmp_path):
     # A second call repeats nothing (the stand-in would fail on its own log), and a seed can be added.
     printed = CliRunner().invoke(main, ['compare', *arguments, '--seeds', '0', '2', '4']).output
     assert '| random | 10 | 12 | 14 | 12 ± 2 |' in printed
+
+
+def test_each_start_once_more_with_a_guide(compare, tmp_path):
+    values = compare('c.py', metric='mIoU', seeds=[1], starts=['own=own_{seed}.pth'], guide='conse', work_dir=tmp_path)
+    assert values == {'own': {1: 21}, 'own+guide': {1: 21}}
+    command = json.loads((tmp_path / 'own+guide_seed1/result.json').read_text())['command']
+    assert command[4:8] == ['--student', 'own_1.pth', '--guide', 'conse']
 
 
 def test_a_start_may_have_a_student_for_each_seed(compare, tmp_path):

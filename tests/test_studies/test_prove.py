@@ -26,7 +26,8 @@ CONFIG = """
 # 20 mIoU with a tenth of the labels and 40 with all, and 6 more from a student.
 TRAIN = """
     import json, pathlib, sys
-    verb, config, _, student, _, work_dir, _, *options = sys.argv[1:]
+    verb, config, _, student, *guide, _, work_dir, _ = sys.argv[1 : sys.argv.index('--cfg-options') + 1]
+    options = sys.argv[sys.argv.index('--cfg-options') + 1 :]
     options = dict(option.split('=', 1) for option in options if option != '--resume')
     seed = int(options['randomness.seed'])
     few = options.get('train_dataloader.sampler.percent') == '10.0'
@@ -35,7 +36,7 @@ TRAIN = """
         calls.write(' '.join(sys.argv[1:]) + '\\n')
     log = pathlib.Path(work_dir) / '20260101_000000/vis_data/scalars.json'
     log.parent.mkdir(parents=True)
-    value = (20 if few else 40) + seed + (0 if student == 'none' else 6 + seed / 5)
+    value = (20 if few else 40) + seed + (0 if student == 'none' else 6 + seed / 5) + bool(guide)
     lines = [dict(lr=0.1, loss=1.0, step=1), dict(mIoU=value, aAcc=90.0, step=2)]
     log.write_text('\\n'.join(map(json.dumps, lines)))
 """
@@ -99,6 +100,28 @@ def test_all_starts_and_shares_run_on_equal_terms(prove, tmp_path):
     assert [told.count(one) for one in set(told)] == [2, 2]
 
 
+def test_each_start_once_more_with_a_guide(prove, tmp_path):
+    told = prove(seeds=[0, 2], fractions=['100%'], guide='conse', names=['sky', 'road'])
+    assert list(told['figures']) == ['random', 'random+guide', 'lgd', 'lgd+guide']
+    assert [(line.split(' is ')[0], line.split(' mIoU over ')[1].split()[0]) for line in told['verdict'][:3]] == [
+        ('random+guide', 'random'),
+        ('lgd', 'random'),
+        ('lgd+guide', 'lgd'),
+    ]
+    assert told['gains']['lgd+guide'][100.0]['mean'] == 1 and told['gains']['lgd'][100.0]['mean'] == pytest.approx(6.2)
+    words = ' --guide conse --names sky road --work-dir proof/lgd+guide_100percent_seed2 '
+    assert sum(words in line for line in calls(tmp_path)) == 1
+    assert sum(' --guide conse ' in line for line in calls(tmp_path)) == 4 and len(calls(tmp_path)) == 8
+    page = (tmp_path / 'proof/table.md').read_text()
+    assert '| gain | 95 %' in page and '+1.0 ± 0.0 over lgd |' in page
+
+
+def test_one_start_is_enough_with_a_guide(prove, tmp_path):
+    told = prove(starts=['random=none'], seeds=[0, 1], fractions=['100%'], guide='conse')
+    assert told['verdict'][0].startswith('random+guide is +1.0 ± 0.0 mIoU over random on 2 of 2 seeds')
+    assert '| over random |' in (tmp_path / 'proof/table.md').read_text()
+
+
 @pytest.mark.parametrize(
     'change, words',
     [
@@ -129,6 +152,8 @@ def test_the_metric_is_asked_for_with_the_list(prove, tmp_path):
     'given, words',
     [
         (dict(starts=['lgd=lgd.pth']), '--starts has lgd alone'),
+        (dict(names=['sky']), '--names are the names of a guide'),
+        (dict(starts=['a=none', 'a+guide=none'], guide='conse'), 'names with .guide are those of --guide'),
         (dict(fractions=['5']), '--fractions takes shares'),
         (dict(seeds=[1, 1]), '--seeds has 1 twice'),
         (dict(jobs=0), 'expected runs at once'),

@@ -1,0 +1,77 @@
+"""The starts of a comparison; each may be trained once more, with a guide."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Optional, Union
+
+from mmlgd.errors import ConfigError
+from mmlgd.utils.validation import listed, require
+
+from .runs import named
+
+_GUIDED = '+guide'
+
+
+class Start(NamedTuple):
+    """How runs of one name begin.
+
+    Attributes:
+        student (str): ``--student`` of ``mmlgd train``; {seed} in it stands for the seed of the run.
+        guide (Tuple[str, ...]): Further words of that command, for a guide. Empty for the start alone.
+        base (str, optional): Name of the start that this one is compared with. None for the first one.
+    """
+
+    student: str
+    guide: tuple[str, ...]
+    base: Optional[str]
+
+    def words(self, seed: int) -> list[str]:
+        """Write the words of ``mmlgd train`` for a run.
+
+        Args:
+            seed (int): Its seed.
+
+        Returns:
+            List[str]: From ``--student`` on.
+
+        Examples:
+            >>> Start('work_dirs/{seed}.pth', ('--guide', 'conse'), None).words(2)
+            ['--student', 'work_dirs/2.pth', '--guide', 'conse']
+        """
+        return ['--student', self.student.replace('{seed}', str(seed)), *self.guide]
+
+
+def read_starts(
+    starts: Union[Mapping[str, str], Sequence[str]],
+    example: str,
+    guide: Optional[str] = None,
+    names: Optional[Union[str, Sequence[str]]] = None,
+) -> dict[str, Start]:
+    """Read ``NAME=START`` pairs; with a guide, each is followed by ``NAME+guide``.
+
+    Args:
+        starts (Mapping[str, str] | Sequence[str]): Students by name, or the pairs of a command line.
+        example (str): Valid pairs, for error messages.
+        guide (str, optional): ``--guide`` of ``mmlgd train``. Defaults to None: no start has a guide.
+        names (str | Sequence[str], optional): ``--names`` of it. Defaults to None: those of the data set.
+
+    Returns:
+        Dict[str, Start]: By name. A guided start is compared with itself alone, the others with the first one.
+
+    Raises:
+        ConfigError: A pair is invalid, a name is duplicate or ends like those with a guide, or there are names and no
+            guide.
+
+    Examples:
+        >>> {name: start.base for name, start in read_starts(['random=none', 'lgd=a.pth'], '', 'conse').items()}
+        {'random': None, 'random+guide': 'random', 'lgd': 'random', 'lgd+guide': 'lgd'}
+    """
+    require(guide or names is None, '--names are the names of a guide: give its teacher, too, as in --guide conse.')
+    words = ('--guide', guide, *(['--names', *listed(names)] if names is not None else [])) if guide else ()
+    found: dict[str, Start] = {}
+    for name, student in named(starts, 'starts', '.+', example).items():
+        if name.endswith(_GUIDED):
+            raise ConfigError(f'--starts names {name!r}; names with {_GUIDED} are those of --guide. Take another one.')
+        found[name] = Start(student, (), next(iter(found), None))
+        if guide:
+            found[name + _GUIDED] = Start(student, words, name)
+    return found
