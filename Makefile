@@ -135,4 +135,4 @@ $(STAMP): setup.cfg setup.py | $(BIN)/python
 	$(PIP) -q -e '.[$(STACK)-dense,conse,tests,dev]'
 	$(PIP) -q --no-deps openmim
 	@echo '$(CURDIR)' > '$@'
-	@echo "== ready: $(VENV)"
+	@echo "== ready: $(VENV). Next: source $(VENV)/bin/activate; mmlgd doctor"

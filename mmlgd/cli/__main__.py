@@ -1,6 +1,7 @@
 """``mmlgd``, or ``python -m mmlgd.cli``."""
 
 import warnings
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Optional
 
@@ -41,6 +42,12 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         """Import a verb."""
         return getattr(import_module(VERBS[name][0]), name) if name in VERBS else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple:
+        """Find the verb of a command line; a misspelt one is answered with the nearest."""
+        if args and args[0] not in VERBS and (close := get_close_matches(args[0], VERBS, n=1)):
+            ctx.fail(f'No such command {args[0]!r}. Did you mean {close[0]!r}?')
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Describe each verb without an import."""

@@ -21,7 +21,8 @@ def show(report: NamesReport) -> None:
     if report.images:
         click.echo(f'The same by the answers to {report.images} images: {report.effective_answers:.1f} of {count}')
     _list(
-        f'Confusable: {len(report.pairs)} pairs above the 99th percentile, a cosine of {report.threshold:.3f}',
+        f'Most alike: {len(report.pairs):,} of {count * (count - 1) // 2:,} pairs, above the 99th percentile, a cosine '
+        f'of {report.threshold:.3f}',
         [f'{cosine:.3f}  {shown(one)} – {shown(other)}' for one, other, cosine in report.pairs],
     )
     _list('Cut off: the text tower does not read these to their end', [shown(name) for name in report.cut_off])

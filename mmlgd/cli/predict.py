@@ -10,7 +10,11 @@ from .verbs import verb
 
 
 def show(results: list[dict]) -> None:
-    """Print a line for each image: its names with their scores, best first."""
+    """Print a line for each image: its names with their scores, best first; and to the terminal, where files are."""
+    asked = click.get_current_context().params
+    places = [shown(asked[place]) for place in ('out', 'show_dir') if asked[place]]
+    if places:
+        click.echo(f'{len(results):,} images, in {" and ".join(places)}', err=True)  # the lines are results
     for result in results:
         names = ', '.join(f'{shown(name)} {score:.3f}' for name, score in result['names'])
         click.echo(f'{shown(result["image"])}: {names}')

@@ -13,8 +13,12 @@ _LINES = 30  # of the table; answers.json has all
 
 def show(report: TeacherReport) -> None:
     """Print the answers, the most frequent first."""
-    click.echo(f'{report.images} images in {report.seconds:.0f} s')
-    click.echo(f'The teacher tells {report.told_apart:.1f} of {len(report.names)} names apart on them.')
+    those = 'evenly spread, ' if report.images < report.there else ''
+    click.echo(f'{report.images:,} of {report.there:,} images, {those}in {report.seconds:.0f} s')
+    click.echo(
+        f'The teacher tells {report.told_apart:.1f} of {len(report.names)} names apart on them (1: its answer is '
+        f'always the same; all: it is sure of each image).'
+    )
     if report.accuracy is not None:
         click.echo(f'It is right on {report.accuracy:.1f} % of them, by their class folders.')
         click.echo('\nanswers: images nearest to a name; right: of these; found: of the images in its folder')

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Callable, Optional
@@ -31,7 +32,7 @@ def run_tool(main: Callable[[], object], command: str = '') -> None:
 
     keep_freed_memory()
     try:
-        with _typed(command), loading_safely(), stoppable():
+        with _typed(command), _brief_warnings(), loading_safely(), stoppable():
             main()
     except Stopped as stop:
         print(f'\n{_told(stop, command)}', file=sys.stderr, flush=True)
@@ -54,6 +55,17 @@ def _typed(command: str) -> Iterator[None]:
     finally:
         if is_first:
             del os.environ[COMMAND]
+
+
+@contextmanager
+def _brief_warnings() -> Iterator[None]:
+    """Show warnings without the line of code that warned, which Python adds."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda message, category, *place: f'{category.__name__}: {message}\n'
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _told(stop: Stopped, command: str) -> str:

@@ -14,7 +14,7 @@ from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
 from mmlgd.registry import DATASETS
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .folder import images_in
+from .folder import images_in, in_order_of
 from .loading import BadImageError
 from .views import view_pipeline
 
@@ -249,7 +249,10 @@ class Images(CustomDataset):
         return super().__getitem__(idx)
 
     def _find_samples(self) -> list:
-        """List the images; with labels, only those in class folders. Labels follow the order of the folders' names."""
+        """List the images; with labels, only those in class folders.
+
+        Labels follow the order of the folders' names, or that of ``classes`` where these are the folders with images.
+        """
         if '://' in self.img_prefix:
             return super()._find_samples()
         images = sorted(images_in(self.img_prefix, self.extensions))
@@ -264,18 +267,24 @@ class Images(CustomDataset):
 
     def _labelled(self, images: list[str]) -> list[tuple[str, int]]:
         classes = sorted(place.name for place in Path(self.img_prefix).iterdir() if place.is_dir())
+        parts = [(file, file.split(os.sep)) for file in images]
+        filled = {part[0] for _, part in parts if len(part) > 1}
+        empty = sorted({*classes} - filled)
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(classes)
-        elif len(self.CLASSES) != len(classes):
+        elif {*self.CLASSES} == filled:  # an empty folder is no class then, and moves no label
+            classes = list(self.CLASSES)
+        elif len(self.CLASSES) == len(classes):
+            classes = in_order_of(self.CLASSES, classes)
+        else:
             raise ConfigError(
                 f'{shown(self.img_prefix)} has {len(classes)} class folders, but there are {len(self.CLASSES)} class '
-                f'names. Give one name for each folder, in the order of the sorted folders.'
+                f'names. Give one name for each folder: the names of the folders, or others in their sorted order.'
             )
         self.folder_to_idx = {name: label for label, name in enumerate(classes)}
-        parts = [(file, file.split(os.sep)) for file in images]
         labelled = [(file, self.folder_to_idx[part[0]]) for file, part in parts if len(part) > 1]
-        if empty := set(classes) - {part[0] for _, part in parts}:
-            names = ', '.join(map(shown, sorted(empty)))
+        if empty:
+            names = ', '.join(map(shown, empty))
             MMLogger.get_current_instance().warning(
                 f'No image in these class folders of {shown(self.img_prefix)}: {names}.'
             )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmlgd.datasets import Images
+from mmlgd.datasets.folder import in_order_of
 from mmlgd.datasets.label_subset import choose
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.text import phrasings
@@ -36,13 +37,15 @@ class Split(NamedTuple):
     folders: Optional[list[str]]
 
 
-def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
+def load_split(data: Path, split: str, pipeline: list[dict], names: Optional[list[str]] = None) -> Split:
     """Find the images and labels of one split.
 
     Args:
         data (Path): The folder of the data.
         split (str): A folder in it, such as ``'train'``, or an absolute path.
         pipeline (List[dict]): Transforms.
+        names (List[str], optional): Class names: where the class folders are called so, labels follow their order.
+            Defaults to None: labels follow the sorted folders.
 
     Returns:
         Split: Its images.
@@ -62,7 +65,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
     listed = file.is_file()
     if listed:
         check_list(file, data / split)
-    elif not any(path.is_dir() for path in (data / split).iterdir()):
+    elif not (folders := [path.name for path in (data / split).iterdir() if path.is_dir()]):
         raise MissingFileError(
             f'{data / split} has no class folders, and there is no {file} either. Give one of them: the evaluation '
             f'needs labels.'
@@ -73,6 +76,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         ann_file=file.name if listed else '',
         extensions=IMAGE_SUFFIXES,
         pipeline=pipeline,
+        classes=None if listed else in_order_of([phrasings(name)[0] for name in names or ()], folders),
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     files = [os.path.relpath(info['img_path'], data / split) for info in infos]
@@ -192,15 +196,10 @@ def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val:
     if len(names) != count:
         text = f'{data} has {count} classes, but the vocabulary has {len(names)} names'
         if is_given:
-            raise ConfigError(f'{text}. Give one name for each class, in the order of the sorted class folders.')
+            raise ConfigError(
+                f'{text}. Give one name for each class: those of the class folders, or others in their sorted order.'
+            )
         return f'No zero-shot: {text} (the names of training). Give others with --names.'
-    first = [phrasings(name)[0] for name in names]
-    if val.folders and val.folders != first and set(val.folders) == set(first):
-        k = next(k for k, (folder, name) in enumerate(zip(val.folders, first)) if folder != name)
-        raise ConfigError(
-            f'The class names match the class folders, but in another order (folder {k} is {val.folders[k]!r}, name '
-            f'{k} is {names[k]!r}). Labels follow the sorted folders: sort the names in the same way.'
-        )
     return ''
 
 

@@ -126,8 +126,8 @@ def evaluate(
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         models = load_models(students, names, backbone, teacher, teacher_options, synonyms)
         pipelines = pipelines_of(models, size)
-        known, asked = (load_split(data, split, next(iter(pipelines.values()))) for split in (train, val))
         own = next((model.class_names for model in models.values() if model.class_names), None)
+        known, asked = (load_split(data, split, next(iter(pipelines.values())), own) for split in (train, val))
         note = check_classes(own, names is not None, known, asked)
         notes = [note] if note else []
         if synonyms is not None:

@@ -68,7 +68,7 @@ def _draw_pairs(axis, labels: list[str], found: Confusable) -> None:
         axis.text(left, row, f'  {labels[i]} – {labels[j]}', va='center', fontsize=9.5, color=INK)
         axis.text(1.0, row, f'{value:.2f}', va='center', ha='right', fontsize=9.5, color=FAINT)
     axis.set(xlim=(left, 1), ylim=(max(len(pairs), _PAIRS // 2) - 0.4, -0.6), yticks=[])
-    axis.set_title(f'The closest of {len(found.pairs)} pairs above {found.threshold:.2f}')
+    axis.set_title(f'The closest {len(pairs)} of {len(found.cosines):,} pairs')
     axis.grid(axis='y', visible=False)
     axis.spines['left'].set_visible(False)
 

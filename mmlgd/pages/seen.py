@@ -41,7 +41,7 @@ def show_images(run: Training, images: Path, limit: int) -> list:
         list: Blocks.
 
     Raises:
-        MMLGDError: The images cannot be read, or their class folders are the names in another order.
+        MMLGDError: The images cannot be read.
     """
     folders = class_folders(images, run.text['class_names'])  # an error before the work
     seen = look(run.saved, str(images), limit, False)

@@ -28,6 +28,7 @@ class TeacherReport:
         teacher (str): Identity of the teacher.
         names (List[str]): The K names.
         images (int): Number of images that were looked at.
+        there (int): Number of images in the folder.
         answers (Dict[str, int]): Images that are nearest to each name.
         told_apart (float): How many of the names the teacher tells apart on these images, from 1 to K:
             :func:`~mmlgd.engine.checks.teacher_hook.names_told_apart`.
@@ -44,6 +45,7 @@ class TeacherReport:
     teacher: str
     names: list[str]
     images: int
+    there: int
     answers: dict[str, int]
     told_apart: float
     is_few: bool
@@ -85,7 +87,8 @@ def ask_teacher(
         templates (List[str] | str, optional): Prompt templates: a known set, or sentences with one {} each. By default
             those of `mmlgd pretrain`: plain for conse, else openai-imagenet-80.
         max_images (int): Maximum number of images, evenly spread over all. Defaults to 1000.
-        out (Path, optional): Folder for the report. Defaults to work_dirs/teacher_IMAGES.
+        out (Path, optional): Folder for the report. Defaults to work_dirs/teacher_ABOVE_IMAGES, after the
+            folder of images and the one above it.
 
     Returns:
         TeacherReport: What the files show.
@@ -103,7 +106,7 @@ def ask_teacher(
     images, max_images = path_of(images), whole('images', 1, 10**6)(max_images)
     if size is not None:
         size = whole('--size', 32, 4096)(size)
-    out = path_of(out or Path('work_dirs') / f'teacher_{images.resolve().name}')
+    out = path_of(out or Path('work_dirs') / '_'.join(['teacher', *images.resolve().parts[1:][-2:]]))
     vocabulary, settings = vocabulary_of(names), teacher_settings(teacher)
 
     import time
@@ -120,7 +123,8 @@ def ask_teacher(
 
     names, is_conse = load_vocabulary(vocabulary), has_conse(settings)
     templates = load_templates(templates or ('plain' if is_conse else DEFAULT_TEMPLATES))
-    sources = spread(find_images(images), max_images)
+    there = find_images(images)
+    sources = spread(there, max_images)
     folders = class_folders(images, names) if images.is_dir() else None
     require_outside(out, images, 'The report', '--out')
     require_writable(out)
@@ -138,6 +142,7 @@ def ask_teacher(
         teacher=built.identity,
         names=names,
         images=len(read),
+        there=len(there),
         answers=dict(zip(names, best.indices.bincount(minlength=len(names)).tolist())),
         told_apart=told,
         is_few=tells_few(told, len(names), len(read)),

@@ -301,8 +301,8 @@ def _weights(model: str, place: str) -> str:
 
     if model not in open_clip.list_models():
         raise ConfigError(
-            f'open_clip has no model {model!r}. Examples: RN50, ViT-B-32, ViT-B-16, MobileCLIP-S1; all: python -c '
-            f'"import open_clip; print(*open_clip.list_models())"'
+            f'open_clip has no model {model!r}. Examples: conse (which pip installs), RN50, ViT-B-32, ViT-B-16; '
+            f'all of open_clip: python -c "import open_clip; print(*open_clip.list_models())"'
         )
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not place:

@@ -18,8 +18,8 @@ def evaluation_settings(val: Path, images: Path, names: list[str], epochs: int, 
     accuracies of student and teacher. Without, it has how far the two agree.
 
     Args:
-        val (Path): The folder: ``CLASS/*``, with one folder for each name in the order of the sorted folders; or any
-            images, which have no labels.
+        val (Path): The folder: ``CLASS/*``, with one folder for each name, called so or in the order of the sorted
+            folders; or any images, which have no labels.
         images (Path): The images of training.
         names (List[str]): The K class names.
         epochs (int): Number of epochs.
@@ -31,7 +31,7 @@ def evaluation_settings(val: Path, images: Path, names: list[str], epochs: int, 
 
     Raises:
         MissingFileError: The folder does not exist, or has no images.
-        ConfigError: One of the two folders is inside the other, or the class folders are the names in another order.
+        ConfigError: One of the two folders is inside the other.
     """
     if not val.is_dir():
         raise MissingFileError(f'--val expects a folder of images; there is no folder at {str(val)!r}.')
@@ -41,9 +41,9 @@ def evaluation_settings(val: Path, images: Path, names: list[str], epochs: int, 
             f'The evaluation images in {str(val)!r} and those of training in {str(images)!r} are not apart: one folder '
             f'is in the other. Move the evaluation images out, or give other ones as --val.'
         )
-    labelled = class_folders(val, names) is not None
+    folders = class_folders(val, names)
     compared = [dict(type='mmlgd.DistillationMetric')]
-    if labelled:
+    if folders:
         accuracy = [dict(type='mmpretrain.Accuracy', topk=(1, 5) if len(names) > 5 else (1,))]
         compared = [
             *accuracy,
@@ -56,7 +56,12 @@ def evaluation_settings(val: Path, images: Path, names: list[str], epochs: int, 
             num_workers=workers,
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=dict(type='mmlgd.default_collate'),
-            dataset=dict(type='mmlgd.Images', data_root=str(here), data_prefix='', with_label=labelled),
+            dataset=dict(
+                type='mmlgd.Images',
+                data_root=str(here),
+                data_prefix='',
+                **(dict(classes=folders) if folders else dict(with_label=False)),
+            ),
         ),
         val_evaluator=compared,
         val_cfg=dict(),
@@ -72,13 +77,13 @@ def class_folders(val: Path, names: list[str]) -> Optional[list[str]]:
         names (List[str]): Class names.
 
     Returns:
-        List[str], optional: K folders with images, in the order of the names; None if the images have no labels.
+        List[str], optional: K folders with images, in the order of the names: those called so, or else the sorted
+        ones. None if the images have no labels.
 
     Raises:
         MissingFileError: There are no images.
-        ConfigError: The folders are the names, but in another order.
     """
-    from mmlgd.datasets.folder import images_in
+    from mmlgd.datasets.folder import images_in, in_order_of
     from mmlgd.text import phrasings
     from mmlgd.utils.paths import IMAGE_SUFFIXES
 
@@ -88,15 +93,7 @@ def class_folders(val: Path, names: list[str]) -> Optional[list[str]]:
     folders = sorted({part[0] for part in parts if len(part) > 1})
     if len(folders) != len(names) or any(len(part) == 1 for part in parts):
         return None
-    first = [phrasings(name)[0] for name in names]
-    if folders != first and folders == sorted(first):
-        k = next(k for k, (folder, name) in enumerate(zip(folders, first)) if folder != name)
-        raise ConfigError(
-            f'The class folders of {str(val)!r} are the class names in another order (folder {k} is '
-            f'{shown(folders[k])!r}, name {k} is {shown(names[k])!r}). Labels follow the sorted folders: sort the '
-            f'names in the same way.'
-        )
-    return folders
+    return in_order_of([phrasings(name)[0] for name in names], folders)
 
 
 def labels_of(images: list, folders: list[str]) -> list[int]:
@@ -128,9 +125,9 @@ def reason(settings: dict, val: Path, names: list[str]) -> str:
         str: A sentence to print.
     """
     every = settings['train_cfg']['val_interval']
-    if settings['val_dataloader']['dataset']['with_label']:
-        first = class_folders(val, names)[0]
-        how = f'with labels: class folder {shown(first)!r} is {shown(names[0])!r}, and so on in sorted order'
+    if folders := settings['val_dataloader']['dataset'].get('classes'):
+        how = f'with labels: class folder {shown(folders[0])!r} is {shown(names[0])!r}, {shown(folders[1])!r} is '
+        how += f'{shown(names[1])!r}, and so on'
     else:
         how = f'without labels, which take a class folder for each of the {len(names)} names and no image beside them'
     return f'Evaluation on {shown(val)} every {every} epoch(s), {how}.'

@@ -2,6 +2,7 @@
 
 import copy
 import shlex
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Callable
 
@@ -122,7 +123,8 @@ def write_config(
         is_moved = there.startswith(f'{text}work_dir') and there.count('\n') == (text + place).count('\n')
         if there and not is_moved and not overwrite:
             raise OtherConfigError(
-                f'{file} is the config of another run (or has been edited). Train it by\n'
+                f'{file} is the config of another run (or has been edited): {_difference(there, text + place)}. Train '
+                f'it by\n'
                 f'  {shlex.join(command_of(file))}\n'
                 f'or give these options another --work-dir, or --overwrite, which replaces it.'
             )
@@ -141,3 +143,10 @@ def _read(file: Path) -> str:
     from mmlgd.utils.files import read_small
 
     return read_small(file).decode(errors='replace') if file.is_file() else ''
+
+
+def _difference(there: str, now: str) -> str:
+    """Quote the first line that differs."""
+    pairs = enumerate(zip_longest(there.splitlines(), now.splitlines(), fillvalue=''), start=1)
+    number, (old, new) = next((k, pair) for k, pair in pairs if pair[0] != pair[1])
+    return f'its line {number} is `{old.strip()[:100]}`, and now `{new.strip()[:100]}`'

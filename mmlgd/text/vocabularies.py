@@ -137,18 +137,27 @@ def _from_string(vocabulary: str) -> list[str]:
     return _checked((line.split('\t')[-1] for line in lines), shown(path), unit='line')
 
 
+# What a line says of its file, if it is not a name.
+_OTHER_FORMATS = {
+    'JSON or the like': re.compile(r'[\[{]'),
+    'a comment, which would be a class': re.compile('#'),
+    'YAML': re.compile(r'- |[^:]+:$|\d+: '),
+    'quoted': re.compile(r'(["\']).*\1,?$'),
+}
+
+
 def _refuse_other_formats(lines: list[str], source: str) -> None:
     """Refuse a file whose lines are not names: each of them would become a class without an error."""
-    start = lines[0].strip()[:1] if lines else ''
-    if start and start in '[{':
-        raise VocabularyError(
-            f'{source} is JSON or the like; a file of class names has one name a line, as in `cat` and below it '
-            f'`dog`. Write the names so.'
-        )
+    advice = 'A file of class names has one name a line, as in `cat` and below it `dog`. Write the names so.'
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        for what, pattern in _OTHER_FORMATS.items():
+            if pattern.match(line):
+                raise VocabularyError(f'Line {number} of {source}, {line[:80]!r}, is {what}. {advice}')
     if len(lines) == 1 and re.search('[,;]', lines[0]):
-        raise VocabularyError(
-            f'{source} has a single line with several names, {lines[0].strip()[:80]!r}. Write one name a line.'
-        )
+        raise VocabularyError(f'{source} has a single line with several names, {lines[0].strip()[:80]!r}. {advice}')
+    numbers = [re.match(r'(\d{1,9})[.)]? +\S', line.strip()) for line in lines]
+    if len(lines) > 1 and all(numbers) and {int(one[1]) - k for k, one in enumerate(numbers)} in ({0}, {1}):
+        raise VocabularyError(f'The lines of {source} are numbered, as in {lines[0].strip()[:80]!r}. {advice}')
 
 
 def _key(name: str) -> str:

@@ -168,3 +168,9 @@ def test_a_verb_below_another_prints_what_was_typed_above(monkeypatch):
     monkeypatch.delenv('MMLGD_COMMAND')
     monkeypatch.setenv('WORLD_SIZE', '2')  # of torchrun, whose arguments nobody knows
     assert 'command that started all processes, and --resume' in CliRunner().invoke(verb(stopped), ['x']).stderr
+
+
+def test_a_misspelt_verb_is_answered_with_the_nearest():
+    told = CliRunner().invoke(main, ['pretrian', '--images', 'x'])
+    assert told.exit_code == 2 and "Did you mean 'pretrain'?" in told.output
+    assert "No such command 'zzz'" in CliRunner().invoke(main, ['zzz']).output

@@ -75,6 +75,8 @@ def test_class_folders_are_labelled_in_the_order_of_their_names(folder):
         (str(folder / 'linked/c.jpg'), 'linked'),
         (str(folder / 'sub/b.jpg'), 'sub'),
     ]
+    dataset = Images(data_root=str(folder), **options, classes=('sub', 'linked'))  # the folders with images, by name
+    assert [info['gt_label'] for info in map(dataset.get_data_info, range(2))] == [1, 0]
     with pytest.raises(ConfigError, match='class folders, but there are 2 class names'):
         Images(data_root=str(folder), **options, metainfo=dict(classes=('cat', 'dog')))
 

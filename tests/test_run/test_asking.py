@@ -61,7 +61,8 @@ def test_the_images_are_those_of_a_training_at_its_size(ask, monkeypatch):
 
 @pytest.mark.parametrize('counts, rare', [(dict(a=99, b=1, c=0), ['b', 'c']), (dict(a=4, b=4, c=4), [])])
 def test_rare_names(counts, rare):
-    report = asking.TeacherReport('out', 't', list(counts), sum(counts.values()), counts, 1.0, True, None, {}, {}, 0.0)
+    images = sum(counts.values())
+    report = asking.TeacherReport('out', 't', list(counts), images, images, counts, 1.0, True, None, {}, {}, 0.0)
     assert report.rare == rare
 
 
@@ -85,7 +86,7 @@ def test_the_command_prints_a_table(tiny_clip, images, tmp_path, monkeypatch):
     told = CliRunner().invoke(main, ['teacher', *options])
     assert told.exit_code == 0, told.output
     assert 'of 3 names apart' in told.output and 'by their class folders' in told.output
-    assert f'work_dirs/teacher_{images.name}: examples.png' in told.output
+    assert f'work_dirs/teacher_{images.parent.name}_{images.name}: examples.png' in told.output
 
 
 @pytest.mark.parametrize(

@@ -355,7 +355,10 @@ def test_a_folder_whose_name_is_no_utf_8(pretrain, images, names, tmp_path):
 def test_an_edited_config_stays(pretrain, tmp_path):
     file = pretrain().config
     file.write_text(file.read_text() + "model['loss'] = dict(alpha=0.3)\n")
-    with pytest.raises(FileExistsError, match=r'is the config of another run \(or has been edited\)'):
+    with pytest.raises(
+        FileExistsError,
+        match=r'config of another run \(or has been edited\): its line \d+ is `model.*alpha=0.3.*`, and',
+    ):
         pretrain()
     assert 'alpha=0.3' in file.read_text()
     # What was typed is part of the advice, and a run that is to go on keeps its config.

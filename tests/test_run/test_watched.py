@@ -27,7 +27,7 @@ def metrics(found):
 def test_a_class_folder_for_each_name_gives_labels(tmp_path, folders):
     val = folder(tmp_path / 'val', *(f'{name}/1.jpg' for name in folders))
     found = settings(val, tmp_path)
-    assert found['val_dataloader']['dataset']['with_label']
+    assert found['val_dataloader']['dataset']['classes'] == [*folders]
     assert metrics(found) == ['Accuracy', 'MultiTasksMetric', 'DistillationMetric']
     assert f"class folder '{folders[0]}' is 'cat'" in reason(found, val, NAMES)
 
@@ -38,7 +38,7 @@ def test_a_class_folder_for_each_name_gives_labels(tmp_path, folders):
 def test_other_folders_have_none(tmp_path, files):
     val = folder(tmp_path / 'val', *files)
     found = settings(val, tmp_path)
-    assert not found['val_dataloader']['dataset']['with_label'] and metrics(found) == ['DistillationMetric']
+    assert found['val_dataloader']['dataset']['with_label'] is False and metrics(found) == ['DistillationMetric']
     assert 'without labels, which take a class folder for each of the 3 names' in reason(found, val, NAMES)
 
 
@@ -64,10 +64,13 @@ def test_what_cannot_be_evaluated_is_refused(tmp_path, place, files, error, mess
         settings(tmp_path / place, tmp_path)
 
 
-def test_folders_in_another_order_than_the_names_are_refused(tmp_path):
+def test_folders_called_like_the_names_follow_their_order(tmp_path):
     val = folder(tmp_path / 'val', 'cat/1.jpg', 'dog/1.jpg', 'tree/1.jpg')
-    with pytest.raises(ConfigError, match="another order .folder 0 is 'cat', name 0 is 'tree'"):
-        evaluation_settings(val, tmp_path / 'images', ['tree', 'dog', 'cat'], 10, 16, 0)
+    names = ['tree|oak', 'dog', 'cat']
+    found = evaluation_settings(val, tmp_path / 'images', names, 10, 16, 0)
+    assert found['val_dataloader']['dataset']['classes'] == class_folders(val, names) == ['tree', 'dog', 'cat']
+    assert labels_of(['tree/1.jpg', 'cat/1.jpg'], class_folders(val, names)) == [0, 2]
+    assert "class folder 'tree' is 'tree|oak', 'dog' is 'dog'" in reason(found, val, names)
 
 
 def test_an_empty_folder_moves_no_label(tmp_path):

@@ -39,7 +39,8 @@ def test_other_names_by_the_command(lgd_checkpoint, images, tiny_clip, tmp_path)
     told = CliRunner().invoke(main, [*arguments, '--names', 'boat', 'red hen', '--out', str(tmp_path / 'a.json')])
     assert told.exit_code == 0, told.output
     results = json.loads((tmp_path / 'a.json').read_text())
-    lines = told.output.splitlines()
+    assert told.stderr.endswith(f'4 images, in {tmp_path}/a.json\n')
+    lines = told.stdout.splitlines()
     assert len(results) == len(lines) == 4
     for line, result in zip(lines, results):
         assert {name for name, _ in result['names']} == {'boat', 'red hen'}

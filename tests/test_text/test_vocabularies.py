@@ -162,10 +162,19 @@ def test_a_file_without_end_is_refused(tmp_path):
 @pytest.mark.parametrize(
     'text, message',
     [
-        ('cat, dog, hat\n', "single line with several names, 'cat, dog, hat'. Write one name a line"),
+        (
+            'cat, dog, hat\n',
+            "single line with several names, 'cat, dog, hat'. .* one name a line",
+        ),
         ('cat;dog', 'single line with several names'),
         ('["cat", "dog"]\n', 'is JSON.*one name a line'),
         ('{\n "names": ["cat", "dog"]\n}\n', 'is JSON'),
+        ('names:\n  0: cat\n  1: dog\n', "Line 1 of .*, 'names:', is YAML"),
+        ('- cat\n- dog\n', 'is YAML'),
+        ('cat\n# the others\ndog\n', "Line 2 of .*, '# the others', is a comment"),
+        ('"cat",\n"dog"\n', 'is quoted'),
+        ('0 cat\n1 dog\n', "are numbered, as in '0 cat'"),
+        ('1. cat\n2. dog\n', 'are numbered'),
     ],
 )
 def test_a_file_of_another_format_is_refused(tmp_path, text, message):

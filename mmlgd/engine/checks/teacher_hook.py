@@ -53,8 +53,8 @@ class TeacherCheckHook(Hook):
         most, count = scores.argmax(dim=1).mode().values.item(), scores.argmax(dim=1).bincount().max().item()
         text = (
             f'The teacher tells {told:.1f} of {len(names)} class names apart on {len(t)} views of images (1.0: its '
-            f'answer is always the same). Its most frequent answer is {shown(names[most])!r}, for '
-            f'{100 * count / len(t):.0f} % of them.'
+            f'answer is always the same; all: it is sure of each). Its most frequent answer is {shown(names[most])!r}, '
+            f'for {100 * count / len(t):.0f} % of them.'
         )
         if tells_few(told, len(names), len(t)):
             runner.logger.warning(

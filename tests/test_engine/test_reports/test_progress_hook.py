@@ -103,7 +103,7 @@ def test_the_summary_has_time_checkpoint_and_next_commands(run, tmp_path, monkey
     assert 'summary/epoch_2.pth' in screen
     for part in (
         'mmlgd evaluate',
-        'mmlgd train YOUR_DETECTOR_OR_SEGMENTOR.py --student',
+        'mmlgd detect --data DIR --student',
         "prefix='backbone.'",
         '--to torchvision',
     ):
