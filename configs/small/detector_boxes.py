@@ -13,6 +13,7 @@ model = dict(bbox_head=dict(num_classes=None))
 train_dataloader = dict(
     dataset=dict(ann_file='annotations/train.json', data_prefix=dict(img='train'), metainfo=dict(classes=None))
 )
+val_evaluator = dict(classwise=True)  # AP of each class, too
 val_dataloader = dict(
     dataset=dict(ann_file='annotations/val.json', data_prefix=dict(img='val'), metainfo=dict(classes=None))
 )

@@ -1,5 +1,7 @@
 """``mmlgd predict``: class names for images."""
 
+import os
+
 import click
 from mmengine.logging import MMLogger
 
@@ -12,7 +14,7 @@ from .verbs import verb
 def show(results: list[dict]) -> None:
     """Print a line for each image: its names with their scores, best first; and to the terminal, where files are."""
     asked = click.get_current_context().params
-    places = [shown(asked[place]) for place in ('out', 'show_dir') if asked[place]]
+    places = [shown(str(asked[place])) for place in ('out', 'show_dir') if isinstance(asked[place], (str, os.PathLike))]
     if places:
         click.echo(f'{len(results):,} images, in {" and ".join(places)}', err=True)  # the lines are results
     for result in results:

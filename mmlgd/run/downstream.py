@@ -25,6 +25,7 @@ SEGMENTORS = (
     'small/segmentor_masks.py',
     'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py',
 )
+_MODEL = dict(detect='detector', segment='segmentor')
 
 
 @dataclass
@@ -35,7 +36,7 @@ class DownstreamResult:
         config (Path): Its config, an ordinary config file.
         work_dir (Path): Folder of config, logs and checkpoints.
         command (List[str]): The command that trains it.
-        comparison (List[str]): The command that compares it with a random start.
+        comparison (List[str]): The command that compares it with a random start; empty for a random start.
         checkpoint (Path, optional): The last checkpoint. None after a dry run.
     """
 
@@ -92,6 +93,7 @@ def detect(
         PosixPath('work_dirs/detect_boxes/iter_600.pth')
     """
     from mmlgd.datasets.boxes import find_boxes
+    from mmlgd.datasets.boxes.sound import boxes_of_names
 
     data, work_dir = _places('detect', data, work_dir)
     found = find_boxes(data, _names(names), _seed(seed))
@@ -103,6 +105,9 @@ def detect(
         f'{" (drawn)" if found.is_split else ""}; {_told(found.names)}.',
         size_text(median_size(found.parts), image_size),
     ]
+    counts = boxes_of_names(found.parts['train'])
+    reasons.append(f'Boxes to train: {", ".join(f"{name} {count:,}" for name, count in counts.items())}.')
+    reasons += found.notes
     if tiny := tiny_text(found.parts, image_size):
         reasons.append(tiny)
     written = {part: work_dir.resolve() / 'annotations' / f'{part}.json' for part in ('train', 'val')}
@@ -279,8 +284,8 @@ def _train(
         own_folder(file.parent)
         write_whole(file, content.encode())
     command = [sys.executable, '-m', 'mmlgd.cli', 'train', str(config), *options]
-    starts = ['--starts', 'random=none', *([f'student={student}'] if student != 'none' else [])]
-    comparison = ['mmlgd', 'compare', str(config), '--metric', metric, *starts, '--seeds', '0', '1', '2']
+    starts = ['--starts', 'random=none', f'student={student}', '--seeds', '0', '1', '2']
+    comparison = [] if student == 'none' else ['mmlgd', 'compare', str(config), '--metric', metric, *starts]
     result = DownstreamResult(config, work_dir, command, comparison)
     print('\n'.join([*reasons, '', f'{shown(config)}:', '', config.read_text(encoding='utf-8')]))
     print(f'$ {(told := shown(shlex.join(command)))}', flush=True)
@@ -288,5 +293,9 @@ def _train(
         if code := run(command):
             raise failure(told, code)
         result.checkpoint = last_whole_checkpoint(work_dir)
-    print(f'\nDoes the student help? Compare it with a random start:\n  {shown(shlex.join(comparison))}')
+        again = ['mmlgd', 'test', str(config), str(result.checkpoint), '--show-dir', str(work_dir / 'shown')]
+        print(f'\nThe {_MODEL[verb]}: {shown(result.checkpoint)}\nEvaluate it, and draw what it predicts:')
+        print(f'  {shown(shlex.join(again))}')
+    if student != 'none':
+        print(f'\nDoes the student help? Compare it with a random start:\n  {shown(shlex.join(comparison))}')
     return result

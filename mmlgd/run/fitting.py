@@ -94,9 +94,8 @@ def tiny_text(parts: dict[str, dict], chosen: tuple[int, int]) -> str:
     scales = {
         image['id']: min(chosen[0] / image['width'], chosen[1] / image['height']) for image in parts['train']['images']
     }
-    sides = [
-        scales[one['image_id']] * (one['bbox'][2] * one['bbox'][3]) ** 0.5 for one in parts['train']['annotations']
-    ]
+    boxes = [(one['image_id'], *one['bbox'][2:]) for one in parts['train']['annotations']]
+    sides = [scales[image] * (width * height) ** 0.5 for image, width, height in boxes if min(width, height) > 0]
     if (median := float(np.median(sides))) >= _TINY:
         return ''
     return (

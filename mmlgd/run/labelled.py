@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from mmlgd.datasets.boxes.coco import read_coco
+from mmlgd.datasets.boxes.sound import check_content
 from mmlgd.engine.checks.annotation_hook import check_names
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import find_class
@@ -31,6 +32,7 @@ def check_labelled(cfg: Config, loaders: Sequence[str] = _LOADERS) -> None:
     Raises:
         MissingFileError: An annotation file or a folder of images or masks is missing, or has no images.
         ConfigError: An annotation file is not in COCO's format, or its categories are not the class names.
+        BoxesError: Its images, boxes and categories do not fit together.
     """
     for loader in loaders:
         for dataset in _datasets((cfg.get(loader) or {}).get('dataset')):
@@ -81,6 +83,8 @@ def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
     reads_all = next(one for one in kind.__mro__ if 'load_data_list' in vars(one)).__name__ != 'CocoDataset'
     if not classes or reads_all:  # LVIS takes all categories, with spellings of its own
         return
+    for note in check_content(told, file, Path(root, dataset.data_prefix.get('img', ''))):
+        MMLogger.get_current_instance().warning(note)
     names = {one['id']: one['name'] for one in told['categories']}
     check_names(
         str(file),

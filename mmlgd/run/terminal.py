@@ -4,9 +4,15 @@ import logging
 
 from mmengine.runner import Runner, runner
 
-# mmengine's own use of an interface that it calls old, at the start of each run.
-_OF_MMENGINE = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
-_SAID_BY_US = 'Checkpoints will be saved to'  # in what this run is
+_LEFT_OUT = (
+    # mmengine's own use of an interface that it calls old, at the start of each run.
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+    'The prefix is not set in metric class MultiTasksMetric',  # whose tasks have names instead
+    'paramwise_options -- ',  # a line for each parameter
+    'Exp name: ',  # after each epoch
+    'Checkpoints will be saved to',  # in what this run is
+)
 
 
 class QuietRunner(Runner):
@@ -30,7 +36,6 @@ class QuietRunner(Runner):
 
 
 def _is_for_terminal(record: logging.LogRecord) -> bool:
-    if record.levelno == logging.INFO:
-        describes = record.pathname == runner.__file__ and record.funcName in ('__init__', '_log_env', 'wrap_model')
-        return not describes and not str(record.msg).startswith(_SAID_BY_US)
-    return not str(record.msg).startswith(_OF_MMENGINE)
+    parts = ('__init__', '_log_env', 'wrap_model')
+    describes = record.levelno == logging.INFO and record.pathname == runner.__file__ and record.funcName in parts
+    return not describes and not str(record.msg).startswith(_LEFT_OUT)

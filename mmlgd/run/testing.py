@@ -137,11 +137,29 @@ def _use_validation(cfg: Config) -> None:
     cfg.test_cfg = cfg.get('test_cfg') or dict()
 
 
+# By library: its hook, its visualiser, and the settings of the hook that switch it on and say where. mmseg's hook draws
+# where its visualiser writes.
+_DRAWN_BY = {
+    'mmpretrain': ('VisualizationHook', 'UniversalVisualizer', 'enable', 'out_dir'),
+    'mmdet': ('DetVisualizationHook', 'DetLocalVisualizer', 'draw', 'test_out_dir'),
+    'mmseg': ('SegVisualizationHook', 'SegLocalVisualizer', 'draw', None),
+}
+
+
 def _draw_into(cfg: Config, folder: str) -> None:
-    # mmpretrain's hook has `enable`; the hooks of mmdet and mmseg have `draw`, and their out_dir is relative to the
-    # work dir.
-    switch = 'enable' if cfg.get('default_scope') == 'mmpretrain' else 'draw'
-    name = {'mmpretrain': 'out_dir', 'mmdet': 'test_out_dir'}.get(cfg.get('default_scope'))
-    cfg.default_hooks.visualization.update({switch: True, **({name: folder} if name else {})})
-    if name is None:
+    scope = cfg.get('default_scope')
+    if scope not in _DRAWN_BY:
+        raise ConfigError(
+            f'--show-dir draws for configs of {", ".join(_DRAWN_BY)}, which they say by default_scope; got {scope!r}.'
+        )
+    hook, visualizer, switch, place = _DRAWN_BY[scope]
+    # An absolute path: mmdet's hook takes another one for a part of the work dir.
+    folder = str(Path(folder).resolve())
+    hooks = cfg.get('default_hooks') or {}
+    settings = hooks.get('visualization') or dict(type=f'{scope}.{hook}')
+    cfg.default_hooks = {**hooks, 'visualization': {**settings, switch: True, **({place: folder} if place else {})}}
+    cfg.visualizer = cfg.get('visualizer') or dict(
+        type=f'{scope}.{visualizer}', name='visualizer', vis_backends=[dict(type='LocalVisBackend')]
+    )
+    if not place:
         cfg.visualizer.save_dir = folder

@@ -10,6 +10,8 @@ from mmlgd.errors import shown
 
 from .places import BoxesError
 
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF data: those that swap width and height
+
 
 class Box(NamedTuple):
     """A box in pixels: left, top, width, height; the label counts from 0; a difficult box is not scored."""
@@ -57,14 +59,16 @@ def size_of(image: Path) -> tuple[int, int]:
         image (Path): The file.
 
     Returns:
-        Tuple[int, int]: Width and height in pixels, as the pixels are stored.
+        Tuple[int, int]: Width and height in pixels, as the libraries load it: EXIF data may turn it.
 
     Raises:
         BoxesError: It is no image.
     """
     try:
         with Image.open(image) as opened:
-            return opened.size
+            # Of a PNG, this would decode the pixels.
+            turned = opened.format != 'PNG' and opened.getexif().get(_ORIENTATION, 1) in _TURNED
+            return opened.size[::-1] if turned else opened.size
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise BoxesError(
             f'The image {shown(image)} cannot be read: {error}. Repair it, or remove it and its labels.'

@@ -10,6 +10,7 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from . import coco, voc, yolo
 from .places import BoxesError, by_key, files_in, split_of
+from .sound import check_content
 from .split import split_images
 
 
@@ -24,6 +25,7 @@ class FoundBoxes:
         folders (Dict[str, str]): The folder of the images of each part, relative to the data.
         files (Dict[str, str]): Annotation files that are there already and need no copy, relative to the data.
         is_split (bool): Whether the parts were drawn, because the data have none.
+        notes (List[str]): What is left out, a sentence each.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class FoundBoxes:
     folders: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     is_split: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> FoundBoxes:
@@ -92,6 +95,7 @@ def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
             )
         found.parts[split], found.files[split] = content, file.as_posix()
         found.folders[split] = coco.folder_of_images(data, file, content)
+        found.notes += check_content(content, data / file, data / found.folders[split])
     if names is not None and names != found.names:
         raise BoxesError(
             f'The class names given are {", ".join(names[:5])}, but {told[0][0].as_posix()} has the categories '

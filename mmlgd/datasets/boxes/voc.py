@@ -41,6 +41,11 @@ def read_voc(
             f'names exactly as in the XML files, including capitals, one for each of: {", ".join(sorted(found))}.'
         )
     listed = _lists(data)
+    if missing := sorted({*listed} - {file.stem for file, _ in roots}):
+        raise BoxesError(
+            f'{len(missing)} images in the lists of {shown(data / "ImageSets/Main")} have no XML file; the first is '
+            f'{missing[0]!r}. Add the files, or take them out of the lists.'
+        )
     splits: dict[Optional[str], list] = {}
     for file, root in roots:
         image = images.get(key_of(file))

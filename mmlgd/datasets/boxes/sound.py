@@ -1,0 +1,112 @@
+"""Whether the content of an annotation file in COCO's format fits together, and its images."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmlgd.errors import shown
+from mmlgd.utils.spread import spread
+
+from .content import size_of
+from .places import BoxesError
+
+_OPENED = 50  # images whose size is compared with that of the file; a header takes a fraction of a millisecond
+
+
+def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
+    """Check that images, boxes and categories belong together.
+
+    Args:
+        told (dict): Of :func:`~mmlgd.datasets.boxes.coco.read_coco`.
+        file (Path): Its file, for the messages.
+        folder (Path): Folder of its images.
+
+    Returns:
+        List[str]: What is left out of training, a sentence each.
+
+    Raises:
+        BoxesError: An id is there twice or belongs to nothing, a category's name is there twice, a box is not four
+            numbers, or the sizes of images are not those of their files.
+    """
+    where = shown(file)
+    images = {one.get('id'): one for one in told['images']}
+    categories = {one.get('id'): one.get('name') for one in told['categories']}
+    for what, rows in (('images', told['images']), ('categories', told['categories'])):
+        _refuse_twice(where, f'{what} with the id', (one.get('id') for one in rows))
+    _refuse_twice(where, 'categories with the name', categories.values())
+    for one in told['images']:
+        if not all(isinstance(one.get(side), (int, float)) and one[side] > 0 for side in ('width', 'height')):
+            raise BoxesError(f'{where} has no width and height for the image {one.get("file_name")!r}. Add them.')
+    without = []
+    for one in told['annotations']:
+        for key, known, what in (('image_id', images, 'image'), ('category_id', categories, 'category')):
+            if one.get(key) not in known:
+                raise BoxesError(
+                    f'{where} has a box with {key} {one.get(key)!r} (id {one.get("id")!r}), and no {what} of this id. '
+                    f'Add the {what}, or remove its boxes.'
+                )
+        box = one.get('bbox')
+        numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(x, (int, float)) for x in box)
+        if not numbers or not all(map(math.isfinite, box)):
+            raise BoxesError(
+                f'{where} has the bbox {box!r} (id {one.get("id")!r}). Expected [left, top, width, height] in pixels.'
+            )
+        if not _is_inside(box, images[one['image_id']]):
+            without.append(one)
+    _check_sizes(where, told['images'], folder)
+    if not without:
+        return []
+    box, image = without[0]['bbox'], images[without[0]['image_id']]
+    return [
+        f'{len(without)} of the {len(told["annotations"])} boxes of {where} have no area in their image, and are left '
+        f'out; the first is {box} in {image.get("file_name")!r} of {image["width"]} x {image["height"]} px.'
+    ]
+
+
+def boxes_of_names(told: dict[str, Any]) -> dict[str, int]:
+    """Count the boxes of each class.
+
+    Args:
+        told (dict): Checked by :func:`check_content`.
+
+    Returns:
+        Dict[str, int]: By class name, in the order of the categories.
+
+    Examples:
+        >>> boxes_of_names(dict(categories=[dict(id=1, name='cat')], annotations=[dict(category_id=1)]))
+        {'cat': 1}
+    """
+    counts = Counter(one['category_id'] for one in told['annotations'])
+    return {one['name']: counts[one['id']] for one in told['categories']}
+
+
+def _refuse_twice(where: str, what: str, values: Iterable) -> None:
+    (value, count), *_ = Counter(values).most_common(1)
+    if count > 1:
+        raise BoxesError(f'{where} has {count} {what} {value!r}. Keep one of them, or give each its own.')
+
+
+def _is_inside(box: list[float], image: dict[str, Any]) -> bool:
+    left, top, width, height = box
+    across = min(left + width, image['width']) - max(left, 0)
+    down = min(top + height, image['height']) - max(top, 0)
+    return width > 0 and height > 0 and across > 0 and down > 0
+
+
+def _check_sizes(where: str, images: list[dict[str, Any]], folder: Path) -> None:
+    for one in spread(images, _OPENED):
+        file = folder / str(one.get('file_name'))
+        if not file.is_file():
+            raise BoxesError(f'{where} lists the image {one.get("file_name")!r}, which is not in {shown(folder)}.')
+        size, told = size_of(file), (one['width'], one['height'])
+        if size != told:
+            raise BoxesError(
+                f'{where} says {_px(told)} for {shown(file)}, which is loaded as {_px(size)}: its boxes may be of '
+                f'another picture. Write the sizes and boxes of these files, with EXIF rotation applied.'
+            )
+
+
+def _px(size: tuple) -> str:
+    return f'{size[0]:g} x {size[1]:g} px'

@@ -1,0 +1,61 @@
+"""An annotation file whose parts do not belong together is refused, and boxes outside of images are counted."""
+
+import pytest
+from PIL import Image
+
+from mmlgd.datasets.boxes import BoxesError
+from mmlgd.datasets.boxes.sound import boxes_of_names, check_content
+
+
+@pytest.fixture
+def told(tmp_path):
+    for k in range(3):
+        Image.new('RGB', (80, 40)).save(tmp_path / f'{k}.jpg')
+    return dict(
+        images=[dict(id=k, file_name=f'{k}.jpg', width=80, height=40) for k in range(3)],
+        annotations=[dict(id=k, image_id=k, category_id=k % 2, bbox=[8, 4, 20, 10]) for k in range(3)],
+        categories=[dict(id=0, name='cat'), dict(id=1, name='dog')],
+    )
+
+
+def check(told, folder):
+    return check_content(told, folder / 'a.json', folder)
+
+
+def test_a_sound_file_has_no_note(told, tmp_path):
+    assert check(told, tmp_path) == [] and boxes_of_names(told) == {'cat': 2, 'dog': 1}
+
+
+@pytest.mark.parametrize('box', [[100, 4, 20, 10], [8, 4, 0, 10], [8, 4, -20, 10], [-30, 4, 20, 10]])
+def test_boxes_without_an_area_in_their_image_are_counted(told, tmp_path, box):
+    told['annotations'][1]['bbox'] = box
+    (note,) = check(told, tmp_path)
+    assert note.startswith('1 of the 3 boxes') and f"{box} in '1.jpg' of 80 x 40 px" in note
+
+
+@pytest.mark.parametrize(
+    'part, change, words',
+    [
+        ('images', dict(id=0), 'has 2 images with the id 0'),
+        ('images', dict(width=0), "no width and height for the image '1.jpg'"),
+        ('images', dict(width=40, height=80), 'says 40 x 80 px for .*1.jpg, which is loaded as 80 x 40 px'),
+        ('images', dict(file_name='no.jpg'), "lists the image 'no.jpg', which is not in"),
+        ('annotations', dict(image_id=9), 'image_id 9 .id 1., and no image of this id'),
+        ('annotations', dict(category_id=9), 'category_id 9 .id 1., and no category of this id'),
+        ('annotations', dict(bbox=[1, 2, 3]), r'has the bbox \[1, 2, 3\] .id 1.'),
+        ('annotations', dict(bbox=[1, 2, 3, float('nan')]), 'has the bbox .*nan'),
+        ('categories', dict(name='cat'), "has 2 categories with the name 'cat'"),
+        ('categories', dict(id=0), 'has 2 categories with the id 0'),
+    ],
+)
+def test_what_does_not_belong_together_is_named(told, tmp_path, part, change, words):
+    told[part][1].update(change)
+    with pytest.raises(BoxesError, match=words):
+        check(told, tmp_path)
+
+
+def test_an_image_is_as_large_as_it_is_loaded(told, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.new('RGB', (40, 80)).save(tmp_path / '1.jpg', exif=exif)
+    assert check(told, tmp_path) == []
