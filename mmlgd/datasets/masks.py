@@ -41,7 +41,9 @@ class FoundMasks:
         size (Tuple[int, int]): Median width and height of the images in pixels.
         ignore_index (int): The value of pixels without a label. 255 if there are none.
         values (List[int]): The values that the masks have, of up to 200 of them.
-        drawn (Dict[str, List[str]]): If the data have no parts: images of each, drawn, without folder and ending.
+        listed (Dict[str, List[str]]): Images, without folder and ending, of each part that is not all of its folder.
+        is_split (bool): Whether the parts were drawn, because the data have none for validation.
+        notes (List[str]): What is left out, a sentence each.
     """
 
     names: list[str]
@@ -52,7 +54,9 @@ class FoundMasks:
     size: tuple[int, int]
     ignore_index: int
     values: list[int]
-    drawn: dict[str, list[str]] = field(default_factory=dict)
+    listed: dict[str, list[str]] = field(default_factory=dict)
+    is_split: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0) -> FoundMasks:
@@ -75,7 +79,7 @@ def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0)
         MissingFileError: There is no such folder, or no names.
         MasksError: There are no masks in it, or they do not fit their images or names.
     """
-    pairs = _pairs(data)
+    pairs, bare = _pairs(data)
     names = list(names) if names is not None else _names_in(data)
     endings = Counter((image.suffix, mask.name[len(image.stem) :]) for image, mask in pairs)
     if len(endings) > 1:
@@ -87,9 +91,9 @@ def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0)
     parts: dict[Optional[str], list[tuple[PurePath, PurePath]]] = {}
     for pair in pairs:
         parts.setdefault(split_of(pair[0]), []).append(pair)
-    divided = {}
-    if set(parts) == {None}:
-        parts = divided = _drawn(parts.pop(None), seed)
+    is_split = len(parts) == 1 and {*parts} <= {None, 'train'}
+    if is_split:
+        parts = _drawn(pairs, seed)
     parts.setdefault('val', parts.get('test', []))
     for part in ('train', 'val'):
         if not parts.get(part):
@@ -99,31 +103,38 @@ def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0)
             )
     chosen = {part: parts[part] for part in ('train', 'val')}
     values, size = _values(data, chosen['train'] + chosen['val'])
+    images = {part: _common(data, [image for image, _ in pairs]) for part, pairs in chosen.items()}
+    bare = [one for one in bare if one.parent.as_posix() in images.values() and one.suffix == pairs[0][0].suffix]
+    mixed = {part for part, folder in images.items() if any(image.parent.as_posix() == folder for image in bare)}
     return FoundMasks(
         names=names,
-        images={part: _common(data, [image for image, _ in pairs]) for part, pairs in chosen.items()},
+        images=images,
         masks={part: _common(data, [mask for _, mask in pairs]) for part, pairs in chosen.items()},
         suffixes=next(iter(endings)),
         counts={part: len(pairs) for part, pairs in chosen.items()},
         size=size,
         ignore_index=_ignored(data, values, names),
         values=values,
-        drawn={part: [image.stem for image, _ in pairs] for part, pairs in divided.items()},
+        listed={part: [image.stem for image, _ in chosen[part]] for part in chosen if is_split or part in mixed},
+        is_split=is_split,
+        notes=[f'{len(bare)} images have no mask and are left out; the first is {bare[0]}.'] if bare else [],
     )
 
 
-def _pairs(data: Path) -> list[tuple[PurePath, PurePath]]:
+def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]:
+    """Find images with their masks, and images without one."""
     if not data.is_dir():
         raise MissingFileError(f'There is no folder of data at {shown(data)}.')
     files = [PurePath(file) for file in sorted(images_in(data, IMAGE_SUFFIXES))]
     masks = {_key(file): file for file in files if _has(file, _MASKS)}
-    pairs = [(file, masks[_key(file)]) for file in files if not _has(file, _MASKS) and _key(file) in masks]
+    images = [file for file in files if not _has(file, _MASKS)]
+    pairs = [(file, masks[_key(file)]) for file in images if _key(file) in masks]
     if not pairs:
         raise MasksError(
             f'{shown(data)} has {len(files)} images, and no image with a mask. Expected images/train/a.jpg with '
             f'annotations/train/a.png, and the same for val; masks, labels and SegmentationClass are read, too.'
         )
-    return pairs
+    return pairs, [file for file in images if _key(file) not in masks]
 
 
 def _has(file: PurePath, folders: set[str]) -> bool:
@@ -176,6 +187,12 @@ def _values(data: Path, pairs: list) -> tuple[list[int], tuple[int, int]]:
             raise MasksError(
                 f'The mask {shown(data / mask)} is a colour image of shape {pixels.shape}. Masks hold one class index '
                 f'per pixel: save it with one channel or with a palette.'
+            )
+        if sizes[-1] != (mask_size := pixels.shape[::-1]):
+            raise MasksError(
+                f'The mask {shown(data / mask)} has {mask_size[0]} x {mask_size[1]} px, and its image {sizes[-1][0]} x '
+                f'{sizes[-1][1]} px. A mask has the class of each pixel of its image: bring it to that size, without '
+                f'interpolation.'
             )
         values |= set(np.unique(pixels).tolist())
     width, height = np.median(np.array(sizes), axis=0)

@@ -176,7 +176,7 @@ def segment(
     image_size = fitted(found.size, side or limit, grow=side is not None)
     reasons = [
         f'Masks in {shown(data)}: {found.counts["train"]} images to train, {found.counts["val"]} to validate'
-        f'{" (drawn)" if found.drawn else ""}; {_told(found.names)}.',
+        f'{" (drawn)" if found.is_split else ""}; {_told(found.names)}.',
         size_text(found.size, image_size),
     ]
     if found.ignore_index in found.values:
@@ -184,7 +184,8 @@ def segment(
             f'Value {found.ignore_index} of the masks is beyond the names and counts as no label (ignore_index). If '
             f'value 0 has no label instead: --cfg-options reduce_zero_label=True ignore_index=255.'
         )
-    lists = {part: work_dir.resolve() / 'annotations' / f'{part}.txt' for part in found.drawn}
+    reasons += found.notes
+    lists = {part: work_dir.resolve() / 'annotations' / f'{part}.txt' for part in found.listed}
     settings: dict[str, Any] = dict(data_root=str(data.resolve()), names=found.names, image_size=image_size)
     settings.update(img_suffix=found.suffixes[0], seg_map_suffix=found.suffixes[1], ignore_index=found.ignore_index)
     for part in ('train', 'val'):
@@ -194,7 +195,7 @@ def segment(
         settings[f'{part}_dataloader'] = dict(dataset=dataset)
     settings['randomness'] = dict(seed=seed)
     text = _text('segment', SEGMENTORS, settings, student, cfg_options)
-    files = {lists[part]: '\n'.join(stems) + '\n' for part, stems in found.drawn.items()}
+    files = {lists[part]: '\n'.join(stems) + '\n' for part, stems in found.listed.items()}
     return _train('segment', text, files, reasons, work_dir, student, 'mIoU', resume, overwrite, dry_run)
 
 

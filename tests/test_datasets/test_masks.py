@@ -31,7 +31,7 @@ def test_a_layout_is_found(tmp_path, layout):
     write(tmp_path, **layout)
     found = find_masks(tmp_path)
     assert found.names == ['road', 'sky'] and found.counts == dict(train=5, val=5)
-    assert (found.suffixes, found.size, found.ignore_index, found.drawn) == (('.jpg', '.png'), (16, 8), 255, {})
+    assert (found.suffixes, found.size, found.ignore_index, found.listed) == (('.jpg', '.png'), (16, 8), 255, {})
     for part in ('train', 'val'):
         assert (tmp_path / found.images[part] / '0.jpg').is_file()
         assert (tmp_path / found.masks[part] / '0.png').is_file()
@@ -39,7 +39,7 @@ def test_a_layout_is_found(tmp_path, layout):
 
 def test_parts_are_drawn_by_the_seed(tmp_path):
     write(tmp_path, 'images', 'masks', ('',), count=10)
-    drawn = [find_masks(tmp_path, seed=seed).drawn for seed in (0, 0, 1)]
+    drawn = [find_masks(tmp_path, seed=seed).listed for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert sorted(drawn[0]['train'] + drawn[0]['val']) == [str(k) for k in range(10)] and len(drawn[0]['val']) == 2
 
@@ -72,3 +72,25 @@ def test_names_and_folder_must_be_there(tmp_path):
         find_masks(tmp_path)
     with pytest.raises(MissingFileError, match='no folder of data'):
         find_masks(tmp_path / 'none')
+
+
+def test_a_part_for_training_alone_is_divided(tmp_path):
+    write(tmp_path, parts=('train',), count=10)
+    found = find_masks(tmp_path)
+    assert found.is_split and found.counts == dict(train=8, val=2) and found.images['val'] == 'images/train'
+    assert sorted(found.listed['train'] + found.listed['val']) == [str(k) for k in range(10)]
+
+
+def test_images_without_a_mask_are_left_out_and_counted(tmp_path):
+    write(tmp_path)
+    (tmp_path / 'annotations/train/3.png').unlink()
+    found = find_masks(tmp_path)
+    assert found.counts == dict(train=4, val=5) and found.listed == dict(train=['0', '1', '2', '4'])
+    assert found.notes == ['1 images have no mask and are left out; the first is images/train/3.jpg.']
+
+
+def test_a_mask_of_another_size_than_its_image(tmp_path):
+    write(tmp_path)
+    Image.new('L', (8, 4)).save(tmp_path / 'annotations/val/2.png')
+    with pytest.raises(MasksError, match='2.png has 8 x 4 px, and its image 16 x 8 px'):
+        find_masks(tmp_path)

@@ -138,7 +138,7 @@ def _wait_for_device() -> None:
 
 def _lines(runner: Runner) -> Iterator[tuple[str, str]]:
     model, loader, settings = plain_model(runner), runner.train_dataloader, runner.cfg.get('model') or {}
-    yield 'images', f'{len(loader.dataset):,}{_place_of(loader.dataset)}'
+    yield 'images', _images(loader.dataset)
     if isinstance(model, LGD):
         yield 'names', counted(model.class_names)
         yield 'teacher', _teacher(settings['teacher'])
@@ -157,12 +157,14 @@ def _done(runner: Runner) -> str:
     return f'; {runner.iter:,} are done' if runner.iter else ''
 
 
-def _place_of(dataset: Any) -> str:
+def _images(dataset: Any) -> str:
     while not getattr(dataset, 'data_root', None) and hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
-    dataset = getattr(dataset, 'images', dataset)  # inside the views of a teacher store
+    views = getattr(dataset, 'num_views', None)  # of a teacher store, around the images
+    dataset = getattr(dataset, 'images', dataset)
     place = getattr(dataset, 'data_root', None)
-    return f' in {shown(place)}' if isinstance(place, str) and place else ''
+    where = f' in {shown(place)}' if isinstance(place, str) and place else ''
+    return f'{len(dataset):,}{where}{f", {views} views of each in the store" if views else ""}'
 
 
 def _teacher(settings: dict) -> str:
