@@ -196,4 +196,4 @@ def _unreadable(source: Union[str, Path], error: OSError) -> CheckpointError:
 
 
 def _first_line(error: Exception) -> str:
-    return shown(brief(str(error).splitlines()[0], 500)) if str(error).strip() else 'it ends early'
+    return sentence(shown(brief(str(error).splitlines()[0], 500)) if str(error).strip() else 'it ends early')
