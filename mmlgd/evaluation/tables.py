@@ -14,11 +14,11 @@ from mmlgd.datasets.folder import require_outside
 from mmlgd.errors import ConfigError
 from mmlgd.student import Student
 from mmlgd.text import load_vocabulary
+from mmlgd.utils.bar import shown_in_bar
 from mmlgd.utils.files import require_writable, write_whole
 from mmlgd.utils.seeds import seed_number, seeded
 from mmlgd.utils.validation import above_zero, listed, require
 
-from .bar import shown_in_bar
 from .figures import as_markdown, measure
 from .frozen import Features, extract
 from .lineup import alike, load_models, pipelines_of, reader

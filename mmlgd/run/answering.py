@@ -30,13 +30,15 @@ def embed_images(teacher, sources: Sequence, size: Optional[int] = None):
     from mmlgd.models.zero_shot import IMAGENET_RGB
     from mmlgd.student.image_size import resized
     from mmlgd.student.images import batches, preparation
+    from mmlgd.utils.bar import shown_in_bar
     from mmlgd.utils.building import build_part
 
     preprocessor = build_part(IMAGENET_RGB, 'model.data_preprocessor').to(get_device())
     teacher.expect_pixels_of(preprocessor)
     teacher.to(get_device())
     read, found = [], []
-    for batch in batches(sources, preparation(resized((size, size) if size else teacher.image_size)), 64, skip=True):
+    prepare = preparation(resized((size, size) if size else teacher.image_size))
+    for batch in batches(shown_in_bar(sources, 'Images'), prepare, 64, skip=True):
         found.append(teacher.encode_image(preprocessor(batch, False)['inputs']).cpu())
         read.extend(sources[sample.index] for sample in batch['data_samples'])
     require(bool(found), f'None of the {len(sources)} images can be read; the warnings say why.')

@@ -10,7 +10,7 @@ from mmlgd.utils.validation import whole
 
 from .answering import embed_images
 from .inputs import path_of, teacher_settings, vocabulary_of
-from .recipes import CONSE_TEMPERATURE, TEMPERATURE, has_conse
+from .recipes import CONSE_TEMPERATURE, TEMPERATURE, has_conse, usual_templates
 from .watched import class_folders, labels_of
 
 # Large packages are imported inside functions: the help of `mmlgd teacher`, which reads this module, must not wait for
@@ -118,11 +118,11 @@ def ask_teacher(
     from mmlgd.models.teachers.settings import build_teacher
     from mmlgd.models.zero_shot import zero_shot_scores
     from mmlgd.student.images import find_images
-    from mmlgd.text import DEFAULT_TEMPLATES, load_templates, load_vocabulary
+    from mmlgd.text import load_templates, load_vocabulary
     from mmlgd.utils.spread import spread
 
     names, is_conse = load_vocabulary(vocabulary), has_conse(settings)
-    templates = load_templates(templates or ('plain' if is_conse else DEFAULT_TEMPLATES))
+    templates = load_templates(templates or usual_templates(settings))
     there = find_images(images)
     sources = spread(there, max_images)
     folders = class_folders(images, names) if images.is_dir() else None

@@ -11,7 +11,7 @@ from mmlgd.utils.validation import require, whole
 
 from .answering import embed_images
 from .inputs import teacher_settings, vocabulary_of
-from .recipes import has_conse
+from .recipes import usual_templates
 
 # Large packages are imported inside functions: the help of `mmlgd names`, which reads this module, must not wait for
 # them.
@@ -107,13 +107,11 @@ def report_names(
     from mmlgd.models.banks import TextualSemanticsBank
     from mmlgd.models.teachers.settings import build_teacher
     from mmlgd.student.images import find_images
-    from mmlgd.text import DEFAULT_TEMPLATES, load_templates, phrasings
+    from mmlgd.text import load_templates, phrasings
     from mmlgd.text.senses import several_senses
     from mmlgd.utils.spread import spread
 
-    if templates is None:
-        templates = 'plain' if has_conse(settings) else DEFAULT_TEMPLATES
-    templates = load_templates(templates)
+    templates = load_templates(templates or usual_templates(settings))
     sources = spread(find_images(images), max_images) if images is not None else []
     built = build_teacher(settings, '--teacher')
     text = TextualSemanticsBank(built, names, templates)

@@ -178,7 +178,7 @@ def recipe_settings(
     text = dict(vocabulary=dict(vocabulary, _delete_=True) if isinstance(vocabulary, dict) else vocabulary)
     is_conse = has_conse(teacher)
     if is_conse:
-        text['templates'] = 'plain'  # a sentence encoder was not trained on captions
+        text['templates'] = usual_templates(teacher)
     halves = [half for half in ('words', 'looks') if isinstance(teacher.get(half), dict)]
     compiled = {half: {'compile': 'auto', **teacher[half]} for half in halves} or {'compile': 'auto'}
     model = dict(teacher={'_delete_': True, **compiled, **{k: v for k, v in teacher.items() if k not in compiled}})
@@ -242,6 +242,20 @@ def has_conse(teacher: dict) -> bool:
     """
     words = teacher.get('words')
     return has_conse(words) if isinstance(words, dict) else str(teacher.get('type')).endswith('ConSETeacher')
+
+
+def usual_templates(teacher: dict) -> str:
+    """Choose the prompt templates of a teacher's names, where none are given.
+
+    Args:
+        teacher (dict): Its config.
+
+    Returns:
+        str: Name of a set: plain for ConSE, whose sentence encoder was not trained on captions.
+    """
+    from mmlgd.text import DEFAULT_TEMPLATES
+
+    return 'plain' if has_conse(teacher) else DEFAULT_TEMPLATES
 
 
 def _with_names_at(temperature: float, base: str) -> list[dict]:

@@ -1,7 +1,7 @@
 """Input images of a student: files, folders, URLs and arrays, found, read and prepared batch by batch."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
@@ -12,8 +12,6 @@ import numpy as np
 from mmengine.dataset import Compose, default_collate
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
-from rich.console import Console
-from rich.progress import track
 
 from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.datasets.folder import images_in
@@ -72,19 +70,6 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
     if not found:
         raise ConfigError('Expected at least one image, got an empty list.')
     return found
-
-
-def with_progress(images: Sequence) -> Iterable:
-    """Show a bar on standard error while images are taken, if it is a terminal.
-
-    Args:
-        images (Sequence): Anything, one item for each image.
-
-    Returns:
-        Iterable: The same items.
-    """
-    console = Console(stderr=True)  # standard output is for results
-    return track(images, 'Images', console=console, transient=True, disable=not console.is_terminal)
 
 
 def preparation(pipeline: list[dict]) -> Compose:

@@ -14,10 +14,11 @@ from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
 from mmlgd.errors import ConfigError, sentence
+from mmlgd.utils.bar import shown_in_bar
 from mmlgd.utils.devices import usable_device
 from mmlgd.utils.files import require_writable
 
-from .images import ImageSource, batches, find_images, output_files, preparation, with_progress
+from .images import ImageSource, batches, find_images, output_files, preparation
 from .student import Student
 from .zero_shot import get_zero_shot_classifier
 
@@ -143,7 +144,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         Returns:
             Iterator[dict]: ``inputs`` and ``data_samples``, images of one size.
         """
-        return batches(with_progress(inputs), self.pipeline, batch_size, skip=on_error == 'skip')
+        return batches(shown_in_bar(inputs, 'Images'), self.pipeline, batch_size, skip=on_error == 'skip')
 
     def visualize(
         self,

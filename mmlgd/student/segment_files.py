@@ -12,10 +12,11 @@ from PIL import Image
 
 from mmlgd.datasets.folder import require_outside
 from mmlgd.errors import ConfigError, MMLGDError, sentence, shown
+from mmlgd.utils.bar import shown_in_bar
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.validation import require
 
-from .images import ImageSource, find_images, output_files, with_progress
+from .images import ImageSource, find_images, output_files
 from .overlays import overlay, palette
 from .segment import IGNORED, Segmentation, Segmenter
 
@@ -57,7 +58,7 @@ def segment_files(
         _save(out / 'names.json', lambda file: file.write((json.dumps(told, ensure_ascii=False) + '\n').encode()))
     targets = [None] * len(sources) if out is None else output_files(sources, out / 'labels')
     read = 0
-    for source, target in with_progress(list(zip(sources, targets))):
+    for source, target in shown_in_bar(list(zip(sources, targets)), 'Images'):
         try:
             image = source.read()
             found = segmenter.segment(image, scores)

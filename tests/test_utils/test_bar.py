@@ -1,11 +1,11 @@
-"""The bar of an evaluation: in a terminal, and nowhere else."""
+"""A bar in a terminal, and nowhere else."""
 
 import sys
 from io import StringIO
 
 import pytest
 
-from mmlgd.evaluation.bar import shown_in_bar
+from mmlgd.utils.bar import shown_in_bar
 
 
 @pytest.mark.parametrize('is_terminal', [True, False])
@@ -13,6 +13,6 @@ def test_a_terminal_has_a_bar_and_a_file_nothing(is_terminal, monkeypatch):
     screen = StringIO()
     screen.isatty = lambda: is_terminal
     monkeypatch.setenv('TERM', 'xterm')
-    monkeypatch.setattr(sys, 'stdout', screen)
+    monkeypatch.setattr(sys, 'stderr', screen)
     assert list(shown_in_bar([1, 2, 3], 'student')) == [1, 2, 3]
     assert ('student' in screen.getvalue()) == is_terminal
