@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,7 @@ from mmlgd.utils.spread import spread
 from .boxes.places import split_of
 from .boxes.split import drawn
 from .folder import images_in
+from .loaded_size import loaded_size
 
 _MASKS = {'annotations', 'annotation', 'gt', 'labels', 'label', 'masks', 'mask', 'segmentationclass', 'segmentation'}
 _IMAGES = {'images', 'image', 'imgs', 'img', 'jpegimages'}
@@ -178,7 +179,7 @@ def _values(data: Path, pairs: list) -> tuple[list[int], tuple[int, int]]:
     for image, mask in spread(pairs, _READ):
         try:
             with Image.open(data / image) as opened:
-                sizes.append(opened.size)
+                sizes.append(loaded_size(opened))
             with Image.open(data / mask) as opened:
                 pixels = np.asarray(opened)
         except (OSError, ValueError, Image.DecompressionBombError) as error:
@@ -188,15 +189,30 @@ def _values(data: Path, pairs: list) -> tuple[list[int], tuple[int, int]]:
                 f'The mask {shown(data / mask)} is a colour image of shape {pixels.shape}. Masks hold one class index '
                 f'per pixel: save it with one channel or with a palette.'
             )
-        if sizes[-1] != (mask_size := pixels.shape[::-1]):
-            raise MasksError(
-                f'The mask {shown(data / mask)} has {mask_size[0]} x {mask_size[1]} px, and its image {sizes[-1][0]} x '
-                f'{sizes[-1][1]} px. A mask has the class of each pixel of its image: bring it to that size, without '
-                f'interpolation.'
-            )
+        if fault := size_fault(data / mask, pixels.shape, sizes[-1]):
+            raise MasksError(fault)
         values |= set(np.unique(pixels).tolist())
     width, height = np.median(np.array(sizes), axis=0)
     return sorted(int(value) for value in values), (int(width), int(height))
+
+
+def size_fault(mask: Union[str, Path], shape: tuple[int, ...], size: tuple[int, int]) -> str:
+    """Say what is wrong with the size of a mask.
+
+    Args:
+        mask (str | Path): Its file.
+        shape (Tuple[int, ...]): Its height and width in pixels.
+        size (Tuple[int, int]): Width and height of its image.
+
+    Returns:
+        str: Two sentences; empty if it has the size of its image.
+    """
+    if tuple(shape) == size[::-1]:
+        return ''
+    return (
+        f'The mask {shown(mask)} has {shape[1]} x {shape[0]} px, and its image {size[0]} x {size[1]} px. A mask has '
+        f'the class of each pixel of its image: bring it to that size, without interpolation.'
+    )
 
 
 def _ignored(data: Path, values: list[int], names: list[str]) -> int:

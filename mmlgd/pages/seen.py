@@ -80,7 +80,7 @@ def _pictures(title: str, seen: Seen, names: list[str], scores: Tensor, rows: li
         truth = None
         if labels is not None:
             is_right = found[0][0] == labels[i]
-            truth = is_right, 'right' if is_right else f'wrong: {clipped(names[labels[i]])}'
+            truth = is_right, 'right' if is_right else f'it is {clipped(names[labels[i]])}'
         source = seen.images[i]
         picture = Image.fromarray(source.read()[..., ::-1].copy())
         lines = [f'{clipped(names[k])} {value:.2f}' for k, value in found]

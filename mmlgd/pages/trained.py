@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from mmlgd.engine.reports.answers_hook import FEW
+from mmlgd.engine.reports.answers_hook import BLIND, FEW, ONE
 from mmlgd.engine.reports.curves import PANELS, is_idle
 from mmlgd.errors import MMLGDError, brief, sentence
 from mmlgd.run.inputs import count_images
@@ -48,6 +48,7 @@ def answer(run: Training) -> str:
     if used is not None and teachers is not None:
         text += f' It uses {used:.1f} names where its teacher uses {teachers:.1f} (effective numbers).'
         text += ' It has collapsed onto few names.' if is_collapsed(run) else ''
+        text += f' {BLIND}' if teachers < ONE else ''
     return text
 
 

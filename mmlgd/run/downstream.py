@@ -77,7 +77,7 @@ def detect(
         work_dir (Path, optional): Folder for config, log and checkpoints. Defaults to work_dirs/detect_DATA.
         cfg_options (dict, optional): Changes to the config, ``key.subkey=value``. Defaults to None.
         resume (bool): Continue from the last complete checkpoint in the work dir. Defaults to False.
-        overwrite (bool): Overwrite another config in the work dir. Defaults to False.
+        overwrite (bool): Replace another run in the work dir, or an earlier training of this one. Defaults to False.
         dry_run (bool): Write and print the config, and stop. Defaults to False.
 
     Returns:
@@ -153,7 +153,7 @@ def segment(
         work_dir (Path, optional): Folder for config, log and checkpoints. Defaults to work_dirs/segment_DATA.
         cfg_options (dict, optional): Changes to the config, ``key.subkey=value``. Defaults to None.
         resume (bool): Continue from the last complete checkpoint in the work dir. Defaults to False.
-        overwrite (bool): Overwrite another config in the work dir. Defaults to False.
+        overwrite (bool): Replace another run in the work dir, or an earlier training of this one. Defaults to False.
         dry_run (bool): Write and print the config, and stop. Defaults to False.
 
     Returns:
@@ -277,10 +277,12 @@ def _train(
     from mmlgd.checkpoints.resume import last_whole_checkpoint
     from mmlgd.utils.files import own_folder, write_whole
 
-    from .written import write_config
+    from .written import refuse_trained, write_config
 
     options = ['--student', student, *(['--resume'] if resume else [])]
     config = write_config(work_dir, text, overwrite, lambda file: ['mmlgd', 'train', str(file), *options], verb)
+    if not (resume or overwrite or dry_run):
+        refuse_trained(work_dir)
     for file, content in files.items():
         own_folder(file.parent)
         write_whole(file, content.encode())

@@ -25,7 +25,7 @@ from .recipes import FIRST_RUN, LONG, Plan, check_recipe, has_conse, plan_run, r
 from .students import NAMED, student_settings
 from .trial import check_training
 from .watched import evaluation_settings, reason
-from .written import config_text, read_text, write_config
+from .written import config_text, read_text, refuse_trained, write_config
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -135,7 +135,7 @@ def pretrain(
             one. Defaults to False.
         amp (bool): Use mixed precision also on GPUs without bf16. Defaults to False.
         cfg_options (dict, optional): Changes to the config, ``key.subkey=value``. Defaults to None.
-        overwrite (bool): Overwrite another config in the work dir. Defaults to False.
+        overwrite (bool): Replace another run in the work dir, or an earlier training of this one. Defaults to False.
         dry_run (bool): Write and print the config, and stop. Defaults to False.
 
     Returns:
@@ -182,6 +182,8 @@ def pretrain(
     train_args += ['--amp'] if amp else []
     stored = (gpus, store, views, train_args, dense)
     config = write_config(work_dir, text, overwrite, lambda file: commands_of(file, *stored)[-1])
+    if not (resume or overwrite or dry_run):
+        refuse_trained(work_dir)
     result = PretrainResult(config, work_dir, commands_of(config, *stored))
     print('\n'.join([*plan.reasons, f'The config: {shown(config)}']))
     if dry_run:

@@ -6,7 +6,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Callable
 
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, shown
 from mmlgd.utils.paths import RECIPE_HEAD
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
@@ -131,6 +131,25 @@ def write_config(
         own_folder(file.parent)
         write_whole(file, (text + place).encode())
     return file
+
+
+def refuse_trained(work_dir: Path) -> None:
+    """Refuse to train anew where this run has trained already: it would replace its checkpoints.
+
+    Args:
+        work_dir (Path): Work dir of the run.
+
+    Raises:
+        OtherConfigError: It has a checkpoint.
+        CheckpointError: It has checkpoints, and none is complete.
+    """
+    from mmlgd.checkpoints.resume import last_whole_checkpoint
+
+    if (checkpoint := last_whole_checkpoint(work_dir)) is not None:
+        raise OtherConfigError(
+            f'This run has trained already: {shown(checkpoint)}. Go on from it by --resume, which ends at once if it '
+            f'is finished; or train anew by --overwrite, which replaces it.'
+        )
 
 
 def _python(settings: dict) -> str:

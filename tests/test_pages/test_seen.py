@@ -18,7 +18,7 @@ def test_labels_give_confusions(work_dir, labelled):
         is_right, truth = picture.truth
         answer = picture.lines[0].rsplit(' ', 1)[0]
         label = ['cat', 'dog', 'red panda', 'tree', 'car'][int(picture.title.split('/')[0])]
-        assert is_right == (answer == label) and truth == ('right' if is_right else f'wrong: {label}')
+        assert is_right == (answer == label) and truth == ('right' if is_right else f'it is {label}')
     (heatmap,) = json.loads(chart.figure)['data']
     assert len(heatmap['customdata']) == 5 and isinstance(table, Table)
     assert sum(int(row[2]) for row in table.rows) == 10 - round(10 * _share(said.text))

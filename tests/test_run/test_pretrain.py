@@ -542,3 +542,13 @@ def test_the_options_reach_the_writer_of_a_store_and_the_training(pretrain, tmp_
     assert writer[3] == 'store' and training[3] == 'train' and writer[4] == training[4]  # one config for both
     cfg = Config.fromfile(writer[4])
     assert cfg.train_dataloader.dataset.crop == [0.5, 1.0] and cfg.model.backbone.frozen_stages == 1
+
+
+def test_a_trained_run_is_not_trained_anew_without_a_word(pretrain, monkeypatch):
+    monkeypatch.setattr('mmlgd.checkpoints.resume.last_whole_checkpoint', lambda folder: folder / 'epoch_2.pth')
+    monkeypatch.setattr('mmlgd.run.pretrain.run', lambda command: pytest.fail('it trains'))
+    with pytest.raises(FileExistsError, match='has trained already: .*epoch_2.pth. Go on from it by --resume'):
+        pretrain(dry_run=False)
+    monkeypatch.setattr('mmlgd.run.pretrain.run', lambda command: 0)
+    for option in ('resume', 'overwrite'):
+        assert pretrain(dry_run=False, **{option: True}).checkpoint.name == 'epoch_2.pth'

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from mmlgd.datasets.loaded_size import loaded_size
 from mmlgd.errors import shown
 
 from .places import BoxesError
-
-_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF data: those that swap width and height
 
 
 class Box(NamedTuple):
@@ -66,9 +65,7 @@ def size_of(image: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(image) as opened:
-            # Of a PNG, this would decode the pixels.
-            turned = opened.format != 'PNG' and opened.getexif().get(_ORIENTATION, 1) in _TURNED
-            return opened.size[::-1] if turned else opened.size
+            return loaded_size(opened)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise BoxesError(
             f'The image {shown(image)} cannot be read: {error}. Repair it, or remove it and its labels.'

@@ -11,9 +11,12 @@ from mmengine import fileio
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from PIL import Image
 from torch import nn
 
+from mmlgd.datasets.loaded_size import loaded_size
 from mmlgd.datasets.loading import BadImageError, read_image
+from mmlgd.datasets.masks import size_fault
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
@@ -174,6 +177,7 @@ def _check_masks(dataset, num_classes: int) -> None:
                 f'The mask {shown(path)} is a colour image of shape {mask.shape}. Masks hold one class index per '
                 f'pixel: save it with one channel or with a palette.'
             )
+        _check_mask_size(info['img_path'], path, mask.shape)
         beyond = [
             v for v in np.unique(mask).tolist() if _label(v, info) not in (*range(num_classes), dataset.ignore_index)
         ]
@@ -185,6 +189,18 @@ def _check_masks(dataset, num_classes: int) -> None:
                 f'Give a name for every class, or set the value to ignore as ignore_index of the data '
                 f'sets, heads and metrics (the variable ignore_index of our configs for masks).'
             )
+
+
+def _check_mask_size(image: str, path: str, shape: tuple) -> None:
+    if not os.path.isfile(image):  # _check_images says so, or it lies behind a URL
+        return
+    try:
+        with Image.open(image) as opened:
+            size = loaded_size(opened)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return  # likewise
+    if fault := size_fault(path, shape, size):
+        raise ConfigError(fault)
 
 
 def _label(value: int, info: dict) -> int:

@@ -14,7 +14,12 @@ from mmlgd.models.zero_shot import effective_number, zero_shot_scores
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
 
+ONE = 1.5  # a teacher that uses fewer names gives nearly always the same answer
 FEW = 0.5  # a student that uses fewer than half of the names that its teacher uses has collapsed
+BLIND = (
+    'The teacher gives nearly always the same answer, so these names teach nothing on these images: try another '
+    'teacher, or other names, by `mmlgd teacher`.'
+)
 
 
 @HOOKS.register_module()
@@ -100,6 +105,8 @@ class AnswersHook(Hook):
                 f'answers are of little use. This helps: more steps (--epochs, or a smaller --batch-size), '
                 f'--recipe small-data, and names that the teacher tells apart.'
             )
+        if its < ONE:
+            text += f' {BLIND}'
         runner.message_hub.update_info('answers', told + text)
         if collapsed and not self._warned and 2 * (runner.iter + 1) >= runner.max_iters:
             self._warned = True

@@ -166,3 +166,14 @@ def test_of_many_masks_evenly_spread_ones_are_read(masks, monkeypatch):
     monkeypatch.setattr(annotation_hook, 'MAX_MASKS', 5)
     with pytest.raises(ValueError, match='1.png has the values 9'):
         check(dataset)
+
+
+def test_a_mask_of_another_size_than_its_image(masks, tmp_path):
+    dataset = masks([0, 1], [0, 1])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned when it is loaded
+    for name, size, saved in (('0', (2, 4), dict(exif=exif)), ('1', (2, 4), {})):
+        Image.new('RGB', size).save(tmp_path / f'{name}.jpg', **saved)
+    Image.new('L', (4, 2)).save(tmp_path / '0.png')
+    with pytest.raises(ValueError, match='1.png has 4 x 4 px, and its image 2 x 4 px'):
+        check(dataset)

@@ -109,8 +109,9 @@ def test_a_student_that_follows_its_teacher_is_not_warned_of():
     assert one.message_hub.get_info('answers').endswith(
         'agrees with its teacher on 100.0 %, and uses 4.0 of 4 names where the teacher uses 4.0 (effective numbers).'
     )
-    few = run([(SAME, SAME)] * 2, max_iters=2)  # nor one whose teacher has a single answer
+    few = run([(SAME, SAME)] * 2, max_iters=2)  # nor one whose teacher has a single answer: the summary says it
     few.logger.log.assert_not_called()
+    assert 'The teacher gives nearly always the same answer' in few.message_hub.get_info('answers')
 
 
 def test_a_student_that_has_not_learnt_yet_is_not_warned_of():
