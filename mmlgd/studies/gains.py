@@ -86,10 +86,29 @@ def worth_in_labels(value: float, reference: Figures) -> Worth:
         >>> worth_in_labels(25.0, {10: {0: 10.0}, 100: {0: 20.0}})
         Worth(share=100, side=1)
     """
-    shares = sorted(reference)
-    means = [mean_and_spread(reference[share].values())[0] for share in shares]
-    if np.any(np.diff(means) <= 0):
+    if not rises(reference):
         return Worth(None)
+    shares, means = sorted(reference), _means(reference)
     if not means[0] <= value <= means[-1]:
         return Worth(shares[0], -1) if value < means[0] else Worth(shares[-1], 1)
     return Worth(float(np.exp(np.interp(value, means, np.log(shares)))))
+
+
+def rises(figures: Figures) -> bool:
+    """Check whether the mean over seeds rises from each share of the labels to the next.
+
+    Args:
+        figures (Mapping): Of one start.
+
+    Returns:
+        bool: Whether it does; True for a single share.
+
+    Examples:
+        >>> rises({10: {0: 20.0}, 100: {0: 40.0}}), rises({10: {0: 20.0}, 100: {0: 20.0}})
+        (True, False)
+    """
+    return bool(np.all(np.diff(_means(figures)) > 0))
+
+
+def _means(figures: Figures) -> list[float]:
+    return [mean_and_spread(figures[share].values())[0] for share in sorted(figures)]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Optional
 from mmengine.logging import print_log
 
 from mmlgd.run.child import RunError
+from mmlgd.utils.duration import duration
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.options import write_options
 from mmlgd.utils.validation import require
@@ -111,7 +112,9 @@ def train_grid(
             write_whole(folder / 'result.json', (json.dumps(told, indent=1) + '\n').encode())
         found[cell] = _read(folder, metric)
         shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
-        print_log(f'{shown} ({seconds:.0f} s; {len(found)} of {len(asked)})', 'current')
+        left = len(asked) - len(found)
+        rest = f', {duration(-(-left // jobs) * seconds)} left if all take as long' if left else ''
+        print_log(f'{shown} ({seconds:.0f} s; {len(found)} of {len(asked)}{rest})', 'current')
 
     runs = [
         Run(
@@ -120,6 +123,7 @@ def train_grid(
         )
         for cell in waiting
     ]
+    print_log(f'{len(asked)} runs, of which {len(found)} are finished. Outputs are in {work_dir}.', 'current')
     run_all(runs, jobs, done)
     return {cell: found[cell] for cell in asked}
 

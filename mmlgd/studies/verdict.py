@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .gains import Figures, gain_of, worth_in_labels
+from .gains import Figures, gain_of, rises, worth_in_labels
 from .metrics import Unit
 from .runs import mean_and_spread
 from .shares import share_text
@@ -30,6 +30,11 @@ def verdict_of(figures: Mapping[str, Figures], bases: Mapping[str, str], unit: U
         told += [f'{"; ".join([gains[0], *worths])}.', *(f'{gain}.' for gain in gains[1:])]
     if not fewer:
         told.append('One share of the labels was measured: what a start is worth in labels takes two or more.')
+    if falling := [base for base in dict.fromkeys(bases.values()) if not rises(figures[base])]:
+        told.append(
+            f'{" and ".join(falling)} should rise with more labels, and does not: these figures are too uncertain to '
+            f'decide by. More steps, seeds or evaluation images would tell more.'
+        )
     if len(shares[most]) == 1:
         told.append('One seed: there is no spread and no interval. Add seeds, for example --seeds 0 1 2.')
     return told
@@ -53,7 +58,7 @@ def _worth(name: str, own: Figures, base: str, reference: Figures, share: float)
     worth = worth_in_labels(mean_and_spread(own[share].values())[0], reference)
     told = f'{share_text(share)} of the labels with {name}'
     if worth.share is None:
-        return f'{told} have no equal: {base} does not rise from share to share'
+        return f'what {told} are worth cannot be said: {base} does not rise with its labels'
     if not worth.side:
         return f'{told} equal {share_text(float(f"{worth.share:.2g}"))} from {base}'
     extreme = 'less than {}, the smallest' if worth.side < 0 else 'more than {}, the largest'

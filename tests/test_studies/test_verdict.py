@@ -59,7 +59,8 @@ def test_labels_outside_of_the_measured_shares(few, words):
 
 def test_a_reference_that_does_not_rise():
     told = verdict_of(*starts({10: {0: 40.0}, 100: {0: 20.0}}, {10: {0: 30.0}, 100: {0: 50.0}}), AP)
-    assert told[0].endswith('10 % of the labels with lgd have no equal: random does not rise from share to share.')
+    said = '; what 10 % of the labels with lgd are worth cannot be said: random does not rise with its labels.'
+    assert told[0].endswith(said) and told[2].startswith('random should rise with more labels, and does not')
 
 
 def test_each_start_is_compared_with_its_own_base():

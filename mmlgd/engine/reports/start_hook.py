@@ -17,6 +17,7 @@ from mmlgd.models.lgd import LGD
 from mmlgd.registry import HOOKS
 from mmlgd.text import counted
 from mmlgd.utils.configs import kind_of
+from mmlgd.utils.duration import duration
 from mmlgd.utils.models import plain_model
 
 _WARM_UP = 3  # steps that are not measured: of a first step, memory and compilation take most of the time
@@ -109,26 +110,6 @@ class StartHook(Hook):
         if left > _LONG and isinstance(plain_model(runner), LGD) and not torch.accelerator.is_available():
             text += ' If that is too long: fewer epochs, smaller images, or a store, which runs the teacher once.'
         runner.logger.info(text)
-
-
-def duration(seconds: float) -> str:
-    """Write a duration for people.
-
-    Args:
-        seconds (float): Its seconds.
-
-    Returns:
-        str: With two digits that matter.
-
-    Examples:
-        >>> duration(42), duration(700), duration(16500), duration(300000)
-        ('42 s', '12 min', '4.6 h', '3.5 days')
-    """
-    if seconds < 90:
-        return f'{seconds:.0f} s'
-    if seconds < 90 * 60:
-        return f'{seconds / 60:.0f} min'
-    return f'{seconds / 3600:.1f} h' if seconds < 48 * 3600 else f'{seconds / 86400:.1f} days'
 
 
 def _wait_for_device() -> None:
