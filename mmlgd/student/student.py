@@ -1,6 +1,7 @@
 """The trained student with its names, image statistics and image size."""
 
 import copy
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.checkpoints.files import CheckpointError
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, shown
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.models.places import StudentPlaces
 from mmlgd.models.zero_shot import set_scores, zero_shot_scores
@@ -24,7 +25,7 @@ from mmlgd.utils.seeds import seeded
 from .image_size import image_size, reading_pipeline
 from .images import batches, find_images, preparation
 from .live_teacher import build_live_teacher
-from .saved import SavedStudent, backbone_of
+from .saved import SavedStudent, backbone_of, loss_of
 from .segment import Segmentation, Segmenter
 from .windows import Tower, find_tower
 
@@ -265,8 +266,14 @@ class Student(BaseModel):
                 the threshold below which a pixel gets label 255.
 
         Returns:
-            Segmenter: Its ``segment`` takes one image.
+            Segmenter: Its ``segment`` takes one image. A student that was trained on whole images gives a warning.
         """
+        if not loss_of(self.config, self.source).needs_places:
+            warnings.warn(
+                f'{shown(self.source)} was trained on whole images, so the names of its pixels mean little. '
+                f'`mmlgd pretrain --dense` trains its places, too.',
+                stacklevel=2,
+            )
         named = self.with_names(names)
         named._require_names()
         return Segmenter(self.tower, named.bank, named.names, named.temperature, named.data_preprocessor, **options)

@@ -100,3 +100,8 @@ def test_a_map_of_many_names_is_read_back(lgd_checkpoint, tiny_clip, images, tmp
     student = mmlgd.Student(lgd_checkpoint, device='cpu', teacher=dict(model=tiny_clip))
     (found,) = student.with_names(names, 'plain').segment(images / 'class0/0.png')
     assert torch.equal(labels, found.labels)
+
+
+def test_a_student_of_whole_images_gives_a_warning(lgd_checkpoint):
+    with pytest.warns(UserWarning, match='was trained on whole images.*--dense'):
+        mmlgd.Student(lgd_checkpoint, device='cpu').segmenter()
