@@ -201,12 +201,14 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         dict(teacher=_placed(updated(_teacher_config(cfg))), augmentation=plain(_augmentation(cfg))),
         'model',
     )
-    if found:
-        raise StoreError(
-            f'The teacher store in {folder!r} does not fit this config: {found}. Use the value in the store, or '
-            f'write another store with mmlgd store.'
-        )
     compared = getattr(loss, 'needs_places', ())  # the model refuses what is no list of terms
+    if found:
+        dense = ' It has places, and this run compares none: was it written with --dense?'
+        raise StoreError(
+            f'The teacher store in {folder!r} does not fit this config: {found}.'
+            f'{dense if store.places and not compared else ""} Use the value in the store, or write another store with '
+            f'mmlgd store.'
+        )
     if compared and not store.places:
         raise StoreError(
             f'{", ".join(compared)} compare places, and the teacher store in {folder!r} has none. Write one with '
