@@ -221,8 +221,7 @@ def _seed(seed: int) -> int:
 
 
 def _told(names: list[str]) -> str:
-    more = f', ... ({len(names)} in all)' if len(names) > 8 else ''
-    return f'{len(names)} class names: {", ".join(names[:8])}{more}'
+    return f'{len(names)} class names: {", ".join(names[:8])}{", ..." if len(names) > 8 else ""}'
 
 
 def _text(

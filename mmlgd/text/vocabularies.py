@@ -137,27 +137,40 @@ def _from_string(vocabulary: str) -> list[str]:
     return _checked((line.split('\t')[-1] for line in lines), shown(path), unit='line')
 
 
-# What a line says of its file, if it is not a name.
-_OTHER_FORMATS = {
-    'JSON or the like': re.compile(r'[\[{]'),
-    'a comment, which would be a class': re.compile('#'),
-    'YAML': re.compile(r'- |[^:]+:$|\d+: '),
+# What a line is, if it is not a name.
+_OTHER_LINES = {
+    'JSON or the like': re.compile(r'[\[{]|item \{'),
+    'a comment': re.compile(r'#\s|//'),
+    'a heading, as in YAML': re.compile(r'\w+:$'),
+    'an item of a list': re.compile(r'[-*] '),
     'quoted': re.compile(r'(["\']).*\1,?$'),
+    'followed by a separator': re.compile(r'.*[,;]$'),
 }
+_BEGINS = re.compile(r'(?:n\d{8}|\d{1,9})[.):,; ]+(\S[^\t]*)')  # a number or a WordNet id, and a name
+_ENDS = re.compile(r'(.*\S)(?:[,;\t] *\d{1,9}|(?: \d{1,3}){3})')  # a name, and a number or a colour
 
 
 def _refuse_other_formats(lines: list[str], source: str) -> None:
     """Refuse a file whose lines are not names: each of them would become a class without an error."""
     advice = 'A file of class names has one name a line, as in `cat` and below it `dog`. Write the names so.'
-    for number, line in enumerate(map(str.strip, lines), start=1):
-        for what, pattern in _OTHER_FORMATS.items():
+    lines = [line.strip() for line in lines]
+    if lines and re.match(r'\w+: ', lines[0]):
+        raise VocabularyError(f'{source} begins with {lines[0][:80]!r}, as YAML does. {advice}')
+    for number, line in enumerate(lines, start=1):
+        for what, pattern in _OTHER_LINES.items():
             if pattern.match(line):
                 raise VocabularyError(f'Line {number} of {source}, {line[:80]!r}, is {what}. {advice}')
     if len(lines) == 1 and re.search('[,;]', lines[0]):
-        raise VocabularyError(f'{source} has a single line with several names, {lines[0].strip()[:80]!r}. {advice}')
-    numbers = [re.match(r'(\d{1,9})[.)]? +\S', line.strip()) for line in lines]
-    if len(lines) > 1 and all(numbers) and {int(one[1]) - k for k, one in enumerate(numbers)} in ({0}, {1}):
-        raise VocabularyError(f'The lines of {source} are numbered, as in {lines[0].strip()[:80]!r}. {advice}')
+        raise VocabularyError(f'{source} has a single line with several names, {lines[0][:80]!r}. {advice}')
+    for rows in (lines, lines[1:]):  # a table may have a head
+        for pattern in (_BEGINS, _ENDS):
+            found = [pattern.fullmatch(row) for row in rows]
+            # '1 euro' and '2 euro' are names.
+            if len(rows) > 1 and all(found) and len({one[1] for one in found}) == len(rows):
+                raise VocabularyError(
+                    f'{source} is a table: beside each name stands a number, as in {rows[0][:80]!r}. {advice} If these '
+                    f'are the names, give them by `--names "..." "..."`, or as a list in Python or in a config.'
+                )
 
 
 def _key(name: str) -> str:

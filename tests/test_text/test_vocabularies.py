@@ -159,6 +159,29 @@ def test_a_file_without_end_is_refused(tmp_path):
         load_vocabulary(str(tmp_path / 'names.txt'))
 
 
+TABLES = (
+    '0 cat\n1 dog\n',
+    '1. cat\n2. dog\n',
+    '0:cat\n1:dog\n',
+    '5 cat\n7 dog\n',
+    '0,cat\n1,dog\n',
+    'id,name\n0,cat\n1,dog\n',
+    'cat,0\ndog,1\n',
+    'cat\t0\ndog\t1\n',
+    'cat 255 0 0\ndog 0 255 0\n',
+    'n02121620 cat, true cat\nn02084071 dog, domestic dog\n',
+)
+
+
+@pytest.mark.parametrize(
+    'text', ['1 euro\n2 euro\n', '#1 pencil\n#2 pencil\n', '0\tcat\n1\tdog\n', 'A 1\nB 2\n', 'n1\nn2\n']
+)
+def test_numbers_in_names_are_no_table(tmp_path, text):
+    file = tmp_path / 'names.txt'
+    file.write_text(text)
+    assert load_vocabulary(str(file)) == [line.split('\t')[-1] for line in text.splitlines()]
+
+
 @pytest.mark.parametrize(
     'text, message',
     [
@@ -169,12 +192,15 @@ def test_a_file_without_end_is_refused(tmp_path):
         ('cat;dog', 'single line with several names'),
         ('["cat", "dog"]\n', 'is JSON.*one name a line'),
         ('{\n "names": ["cat", "dog"]\n}\n', 'is JSON'),
-        ('names:\n  0: cat\n  1: dog\n', "Line 1 of .*, 'names:', is YAML"),
-        ('- cat\n- dog\n', 'is YAML'),
+        ('names:\n  0: cat\n  1: dog\n', "Line 1 of .*, 'names:', is a heading, as in YAML"),
+        ('train: ../images\nnames: [cat, dog]\n', 'begins with .*train.*, as YAML does'),
+        ('- cat\n- dog\n', 'is an item of a list'),
+        ('* cat\n* dog\n', 'is an item of a list'),
         ('cat\n# the others\ndog\n', "Line 2 of .*, '# the others', is a comment"),
+        ('// names\ncat\n', 'is a comment'),
         ('"cat",\n"dog"\n', 'is quoted'),
-        ('0 cat\n1 dog\n', "are numbered, as in '0 cat'"),
-        ('1. cat\n2. dog\n', 'are numbered'),
+        ('cat,\ndog,\n', 'is followed by a separator'),
+        *((text, 'is a table') for text in TABLES),
     ],
 )
 def test_a_file_of_another_format_is_refused(tmp_path, text, message):

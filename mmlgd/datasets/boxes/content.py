@@ -31,7 +31,8 @@ def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int
         images (Iterable): File of an image, its width and height in pixels, and its boxes. Boxes are cut to the image.
 
     Returns:
-        dict: ``images``, ``annotations`` and ``categories``.
+        dict: ``images``, ``annotations`` and ``categories``; ``info`` has the number of boxes without an area in their
+        image, which are left out.
 
     Examples:
         >>> told = content_of(['cat'], [(PurePath('a.jpg'), (9, 9), [Box(5, 0, 8, 4, 0)])])
@@ -39,7 +40,7 @@ def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int
         ([5, 0, 4, 4], 'a.jpg')
     """
     categories = [dict(id=label + 1, name=name) for label, name in enumerate(names)]
-    told: dict[str, Any] = dict(images=[], annotations=[], categories=categories)
+    told: dict[str, Any] = dict(images=[], annotations=[], categories=categories, info=dict(left_out=0))
     for number, (file, (width, height), boxes) in enumerate(images, start=1):
         told['images'].append(dict(id=number, file_name=file.as_posix(), width=width, height=height))
         for box in boxes:
@@ -48,6 +49,8 @@ def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int
             if w > 0 and h > 0:
                 label = dict(image_id=number, category_id=box.label + 1, iscrowd=int(box.difficult))
                 told['annotations'].append(dict(label, id=len(told['annotations']) + 1, bbox=[x, y, w, h], area=w * h))
+            else:
+                told['info']['left_out'] += 1
     return told
 
 

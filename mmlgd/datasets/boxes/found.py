@@ -70,6 +70,8 @@ def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> 
             f'with images, annotations and categories; VOC, an XML file for each image; YOLO, a text file for each '
             f'image and a data.yaml.'
         )
+    if found.kind != 'COCO' and (count := sum(told['info']['left_out'] for told in found.parts.values())):
+        found.notes.append(f'{count} boxes have no area in their image, and are left out.')
     _settle_parts(found, data, seed)
     return found
 

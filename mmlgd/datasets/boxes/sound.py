@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,13 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
     where = shown(file)
     images = {one.get('id'): one for one in told['images']}
     categories = {one.get('id'): one.get('name') for one in told['categories']}
-    for what, rows in (('images', told['images']), ('categories', told['categories'])):
-        _refuse_twice(where, f'{what} with the id', (one.get('id') for one in rows))
-    _refuse_twice(where, 'categories with the name', categories.values())
+    for what in ('images', 'categories', 'annotations'):
+        (value, count), *_ = Counter(one.get('id') for one in told[what]).most_common(1) or [(0, 0)]
+        if value is None:
+            raise BoxesError(f'{where} has {count} {what} without an id. Give each a number of its own.')
+        if count > 1:
+            raise BoxesError(f'{where} has {count} {what} with the id {value!r}. Give each a number of its own.')
+    _refuse_names_twice(where, told)
     for one in told['images']:
         if not all(isinstance(one.get(side), (int, float)) and one[side] > 0 for side in ('width', 'height')):
             raise BoxesError(f'{where} has no width and height for the image {one.get("file_name")!r}. Add them.')
@@ -66,7 +69,7 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
 
 
 def boxes_of_names(told: dict[str, Any]) -> dict[str, int]:
-    """Count the boxes of each class.
+    """Count the boxes of each class that have an area in their image.
 
     Args:
         told (dict): Checked by :func:`check_content`.
@@ -75,17 +78,27 @@ def boxes_of_names(told: dict[str, Any]) -> dict[str, int]:
         Dict[str, int]: By class name, in the order of the categories.
 
     Examples:
-        >>> boxes_of_names(dict(categories=[dict(id=1, name='cat')], annotations=[dict(category_id=1)]))
+        >>> images, box = [dict(id=7, width=8, height=8)], dict(image_id=7, category_id=1, bbox=[0, 0, 4, 4])
+        >>> boxes_of_names(dict(images=images, categories=[dict(id=1, name='cat')], annotations=[box]))
         {'cat': 1}
     """
-    counts = Counter(one['category_id'] for one in told['annotations'])
+    images = {one['id']: one for one in told['images']}
+    inside = (one for one in told['annotations'] if _is_inside(one['bbox'], images[one['image_id']]))
+    counts = Counter(one['category_id'] for one in inside)
     return {one['name']: counts[one['id']] for one in told['categories']}
 
 
-def _refuse_twice(where: str, what: str, values: Iterable) -> None:
-    (value, count), *_ = Counter(values).most_common(1)
+def _refuse_names_twice(where: str, told: dict[str, Any]) -> None:
+    (name, count), *_ = Counter(one.get('name') for one in told['categories']).most_common(1)
     if count > 1:
-        raise BoxesError(f'{where} has {count} {what} {value!r}. Keep one of them, or give each its own.')
+        boxes = Counter(one.get('category_id') for one in told['annotations'])
+        theirs = [
+            f'id {k} with {boxes[k]} boxes' for k in (c['id'] for c in told['categories'] if c.get('name') == name)
+        ]
+        raise BoxesError(
+            f'{where} has {count} categories with the name {name!r}: {", ".join(theirs)}. Remove those without boxes, '
+            f'or give each a name of its own.'
+        )
 
 
 def _is_inside(box: list[float], image: dict[str, Any]) -> bool:

@@ -59,3 +59,19 @@ def test_an_image_is_as_large_as_it_is_loaded(told, tmp_path):
     exif[0x0112] = 6  # turned by 90 degrees
     Image.new('RGB', (40, 80)).save(tmp_path / '1.jpg', exif=exif)
     assert check(told, tmp_path) == []
+
+
+def test_ids_of_boxes_are_there_and_differ(told, tmp_path):
+    told['annotations'][1]['id'] = 0
+    with pytest.raises(BoxesError, match='has 2 annotations with the id 0'):
+        check(told, tmp_path)
+    for one in told['annotations']:
+        del one['id']
+    with pytest.raises(BoxesError, match='has 3 annotations without an id'):
+        check(told, tmp_path)
+
+
+def test_a_category_without_boxes_and_the_name_of_another_is_shown(told, tmp_path):
+    told['categories'].append(dict(id=7, name='cat'))
+    with pytest.raises(BoxesError, match="name 'cat': id 0 with 2 boxes, id 7 with 0 boxes. Remove those without"):
+        check(told, tmp_path)
