@@ -57,25 +57,6 @@ def images_in(folder: Union[str, Path], endings: Sequence[str]) -> Iterator[str]
                 yield os.path.relpath(entry.path, folder)
 
 
-def in_order_of(names: Sequence[str], folders: Sequence[str]) -> list[str]:
-    """Put class folders in the order of class names: by name if they are called so, otherwise as they are sorted.
-
-    Args:
-        names (Sequence[str]): The names, each with its first phrasing alone.
-        folders (Sequence[str]): The folders.
-
-    Returns:
-        List[str]: The folders; the label of an image is the position of its folder.
-
-    Examples:
-        >>> in_order_of(['tree', 'dog', 'cat'], ['cat', 'dog', 'tree'])
-        ['tree', 'dog', 'cat']
-        >>> in_order_of(['goldfish', 'bullfrog'], ['n02', 'n01'])
-        ['n01', 'n02']
-    """
-    return list(names) if sorted(names) == sorted(folders) else sorted(folders)
-
-
 def require_outside(place: Union[str, Path], images: Union[str, Path], what: str, option: str) -> None:
     """Refuse to write into a folder of images: figures of a run there would become images of the next run.
 

@@ -12,9 +12,10 @@ from mmpretrain.datasets import CustomDataset
 
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
 from mmlgd.registry import DATASETS
+from mmlgd.text import classes_of
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .folder import images_in, in_order_of
+from .folder import images_in
 from .loading import BadImageError
 from .views import view_pipeline
 
@@ -266,7 +267,8 @@ class Images(CustomDataset):
         return images
 
     def _labelled(self, images: list[str]) -> list[tuple[str, int]]:
-        classes = sorted(place.name for place in Path(self.img_prefix).iterdir() if place.is_dir())
+        places = (place for place in Path(self.img_prefix).iterdir() if place.is_dir())
+        classes = sorted(place.name for place in places if not place.name.startswith('.'))  # as the images are listed
         parts = [(file, file.split(os.sep)) for file in images]
         filled = {part[0] for _, part in parts if len(part) > 1}
         empty = sorted({*classes} - filled)
@@ -275,7 +277,8 @@ class Images(CustomDataset):
         elif {*self.CLASSES} == filled:  # an empty folder is no class then, and moves no label
             classes = list(self.CLASSES)
         elif len(self.CLASSES) == len(classes):
-            classes = in_order_of(self.CLASSES, classes)
+            order = classes_of(classes, self.CLASSES, shown(self.img_prefix))
+            classes = [classes[order.index(k)] for k in range(len(classes))]
         else:
             raise ConfigError(
                 f'{shown(self.img_prefix)} has {len(classes)} class folders, but there are {len(self.CLASSES)} class '

@@ -19,7 +19,7 @@ def measure(
     draws: dict[str, dict[int, list[int]]],
     k: int,
     c: Optional[float],
-    is_named: bool,
+    order: Optional[list[int]],
 ) -> dict:
     """Measure one model on its features.
 
@@ -32,17 +32,17 @@ def measure(
         draws (Dict[str, Dict[int, List[int]]]): Labelled images of the probes, by labels and seed.
         k (int): Nearest neighbours.
         c (float, optional): Inverse penalty of the probes; None chooses it for each probe.
-        is_named (bool): Whether there is a name for each label.
+        order (List[int], optional): For each label, the row of its name in the banks; None without zero-shot.
 
     Returns:
         dict: ``zero_shot``, ``synonyms``, ``own_head``, ``knn``, ``linear`` and ``c``, see :func:`evaluate`.
     """
     num_classes = int(max(train.labels.max(), val.labels.max())) + 1
     result = dict(zero_shot=None, synonyms=None, own_head=None)
-    banks = dict(zero_shot=model.bank, synonyms=model.synonyms) if is_named else {}
+    banks = {} if order is None else dict(zero_shot=model.bank, synonyms=model.synonyms)
     for names, bank in banks.items():
         if bank is not None:
-            result[names] = top1(unseen.embeddings @ bank.cpu().T, val.labels)
+            result[names] = top1(unseen.embeddings @ bank.cpu()[order].T, val.labels)
     if model.head is not None and model.head.out_features == num_classes:
         result['own_head'] = top1(model.head.cpu()(unseen.features), val.labels)
     result['knn'] = knn_accuracy(unit_rows(seen.features), train.labels, unit_rows(unseen.features), val.labels, k)

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from mmlgd.datasets import Images
-from mmlgd.datasets.folder import in_order_of
 from mmlgd.datasets.label_subset import choose
 from mmlgd.errors import ConfigError, MissingFileError
-from mmlgd.text import phrasings
+from mmlgd.text import classes_of, phrasings
 from mmlgd.utils.files import read_small
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
@@ -37,15 +36,13 @@ class Split(NamedTuple):
     folders: Optional[list[str]]
 
 
-def load_split(data: Path, split: str, pipeline: list[dict], names: Optional[list[str]] = None) -> Split:
+def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
     """Find the images and labels of one split.
 
     Args:
         data (Path): The folder of the data.
         split (str): A folder in it, such as ``'train'``, or an absolute path.
         pipeline (List[dict]): Transforms.
-        names (List[str], optional): Class names: where the class folders are called so, labels follow their order.
-            Defaults to None: labels follow the sorted folders.
 
     Returns:
         Split: Its images.
@@ -65,7 +62,7 @@ def load_split(data: Path, split: str, pipeline: list[dict], names: Optional[lis
     listed = file.is_file()
     if listed:
         check_list(file, data / split)
-    elif not (folders := [path.name for path in (data / split).iterdir() if path.is_dir()]):
+    elif not any(path.is_dir() for path in (data / split).iterdir()):
         raise MissingFileError(
             f'{data / split} has no class folders, and there is no {file} either. Give one of them: the evaluation '
             f'needs labels.'
@@ -76,7 +73,6 @@ def load_split(data: Path, split: str, pipeline: list[dict], names: Optional[lis
         ann_file=file.name if listed else '',
         extensions=IMAGE_SUFFIXES,
         pipeline=pipeline,
-        classes=None if listed else in_order_of([phrasings(name)[0] for name in names or ()], folders),
     )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     files = [os.path.relpath(info['img_path'], data / split) for info in infos]
@@ -162,22 +158,16 @@ def drawn(split: Split, labels: str, seed: int) -> list[int]:
     return chosen
 
 
-def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val: Split) -> str:
-    """Check that both splits and the class names have the same classes, and that a probe can be trained.
+def check_classes(train: Split, val: Split) -> None:
+    """Check that both splits have the same classes, and that a probe can be trained.
 
     Args:
-        names (List[str], optional): Class names of the students; None if no student has any.
-        is_given (bool): Whether the names were given for this data; if not, they are the names of training.
         train (Split): Training images.
         val (Split): Evaluation images.
 
-    Returns:
-        str: The reason if zero-shot is impossible; empty if there is a name for each label.
-
     Raises:
-        ValueError: The classes do not match; the message says what was found and what was expected.
+        ConfigError: The classes do not match; the message says what was found and what was expected.
     """
-    data = train.folder.parent
     if train.folders != val.folders:
         differ = sorted(set(train.folders or ()) ^ set(val.folders or ())) or ['train.txt or val.txt']
         raise ConfigError(f'train and val have different classes: {", ".join(differ[:5])} is in one of them only.')
@@ -187,37 +177,56 @@ def check_classes(names: Optional[list[str]], is_given: bool, train: Split, val:
     if lacking or len(there) < 2:
         what = train.folders[lacking[0]] if train.folders and lacking else (lacking or [1])[0]
         raise ConfigError(
-            f'The training images of {data} have {len(there)} classes, but none is of class {what!r}. A probe needs '
-            f'at least two classes and images of each; labels are whole numbers from 0 without a gap.'
+            f'The training images of {train.folder.parent} have {len(there)} classes, but none is of class {what!r}. A '
+            f'probe needs at least two classes and images of each; labels are whole numbers from 0 without a gap.'
         )
-    if names is None:
-        return ''
+
+
+def order_of(names: list[str], is_given: bool, train: Split, val: Split) -> tuple[Optional[list[int]], str]:
+    """Find the name of each label.
+
+    Args:
+        names (List[str]): Class names of a model.
+        is_given (bool): Whether the names were given for this data; if not, they are the names of training.
+        train (Split): Training images.
+        val (Split): Evaluation images.
+
+    Returns:
+        Tuple[List[int] | None, str]: For each label the index of its name; or None, and why zero-shot is impossible.
+
+    Raises:
+        ConfigError: There is another number of given names, or which folder is which name is not known.
+    """
+    data = train.folder.parent
     count = len(val.folders) if val.folders else int(max(train.labels.max(), val.labels.max())) + 1
-    if len(names) != count:
-        text = f'{data} has {count} classes, but the vocabulary has {len(names)} names'
-        if is_given:
-            raise ConfigError(
-                f'{text}. Give one name for each class: those of the class folders, or others in their sorted order.'
-            )
-        return f'No zero-shot: {text} (the names of training). Give others with --names.'
-    return ''
+    if len(names) == count:
+        return classes_of(val.folders, names, str(val.folder)) if val.folders else [*range(count)], ''
+    text = f'{data} has {count} classes, but the vocabulary has {len(names)} names'
+    if is_given:
+        raise ConfigError(
+            f'{text}. Give one name for each class: those of the class folders, or others in their sorted order.'
+        )
+    return None, f'No zero-shot: {text} (the names of training). Give others with --names.'
 
 
-def check_synonyms(names: Optional[list[str]], synonyms: list[str]) -> str:
+def check_synonyms(vocabularies: list[list[str]], synonyms: list[str]) -> str:
     """Check that synonyms name the same classes.
 
     Args:
-        names (List[str], optional): Class names of the students; None if no student has any.
+        vocabularies (List[List[str]]): Class names of the models that have some.
         synonyms (List[str]): Other names of the same classes.
 
     Returns:
         str: How many classes have other words.
 
     Raises:
-        ConfigError: There are no class names, or another number of them.
+        ConfigError: There are no class names, another number of them, or models with different ones.
     """
-    if names is None:
+    if not vocabularies:
         raise ConfigError('--synonyms needs a student with class names: a checkpoint of LGD training.')
+    names = vocabularies[0]
+    if any(others != names for others in vocabularies):
+        raise ConfigError('--synonyms follow the order of the names, and the models have different ones: give --names.')
     if len(names) != len(synonyms):
         raise ConfigError(
             f'--synonyms has {len(synonyms)} names, but there are {len(names)} classes. Give one for each class in the '

@@ -11,11 +11,11 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from mmlgd.datasets.folder import require_outside
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, shown
 from mmlgd.student import Student
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.bar import shown_in_bar
-from mmlgd.utils.files import require_writable, write_whole
+from mmlgd.utils.files import read_small, require_writable, write_whole
 from mmlgd.utils.seeds import seed_number, seeded
 from mmlgd.utils.validation import above_zero, listed, require
 
@@ -23,7 +23,7 @@ from .figures import as_markdown, measure
 from .frozen import Features, extract
 from .lineup import alike, load_models, pipelines_of, reader
 from .options import RANGES, require_once, share, students_of
-from .splits import check_classes, check_synonyms, drawn, load_split
+from .splits import check_classes, check_synonyms, drawn, load_split, order_of
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,9 @@ def evaluate(
         val (str): Likewise, with the images that are evaluated: for example test or validation. Defaults to val.
         students (List[str] | dict, optional): NAME=SOURCE of more students, with a source as CHECKPOINT above. In
             Python it can also be a dict of sources or of :class:`~mmlgd.Student`. Defaults to None.
-        names (List[str] | str | Path | dict, optional): Class names in label order: a text file, a known set, or the
-            names themselves. Defaults to None: the names of training.
+        names (List[str] | str | Path | dict, optional): Class names, those of the class folders in any
+            order, or others in their sorted order: a text file, a known set, or the names themselves. Defaults to None:
+            the names of training.
         synonyms (List[str] | str | Path | dict, optional): Other names of the same classes, in the same order: the
             zero-shot accuracy with them is shown, too, and the drop. Defaults to None.
         teacher (bool): Evaluate the first student's teacher as well. Defaults to False.
@@ -120,18 +121,23 @@ def evaluate(
     if find_spec('sklearn') is None:  # before any work
         raise ConfigError('The linear probes need scikit-learn: `pip install "mmlgd[evaluation]"`.')
     require_writable(out)
+    _refuse_other_data(out, data)
     names, synonyms = (None if one is None else load_vocabulary(one) for one in (names, synonyms))
 
     started = time.time()
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         models = load_models(students, names, backbone, teacher, teacher_options, synonyms)
         pipelines = pipelines_of(models, size)
-        own = next((model.class_names for model in models.values() if model.class_names), None)
-        known, asked = (load_split(data, split, next(iter(pipelines.values())), own) for split in (train, val))
-        note = check_classes(own, names is not None, known, asked)
-        notes = [note] if note else []
+        known, asked = (load_split(data, split, next(iter(pipelines.values()))) for split in (train, val))
+        check_classes(known, asked)
+        orders = {
+            name: order_of(model.class_names, names is not None, known, asked)
+            for name, model in models.items()
+            if model.class_names
+        }
+        notes = list(dict.fromkeys(note for _, note in orders.values() if note))
         if synonyms is not None:
-            notes.append(check_synonyms(own, synonyms))
+            notes.append(check_synonyms([models[name].class_names for name in orders], synonyms))
         most = len(known.files)
         require(k <= most, f'--k {k} nearest neighbours are more than the {most} training images.')
         draws = {one: {s: drawn(known, one, s) for s in (seeds[:1] if one == '100%' else seeds)} for one in labels}
@@ -162,10 +168,11 @@ def evaluate(
     for name, model in models.items():
         source = students.get(name, 'teacher')
         source = str(source.source if isinstance(source, Student) else source)
-        is_named = own is not None and not note
+        order, _ = orders.get(name, (None, ''))
         logger.info('Neighbours and %d probes of %s ...', sum(map(len, draws.values())), name)
         report['results'][name] = dict(
-            source=source, **measure(model, *features[name], known, asked, draws, k, c, is_named)
+            source=source,
+            **measure(model, *features[name], known, asked, draws, k, c, order),
         )
     report['seconds']['probes'] = round(time.time() - extracted, 1)
     out.mkdir(parents=True, exist_ok=True)
@@ -176,3 +183,16 @@ def evaluate(
         # A path may not be UTF-8; JSON keeps such a byte as an escape.
         write_whole(out / file, f'{text}\n'.encode(errors='backslashreplace'))
     return report
+
+
+def _refuse_other_data(out: Path, data: Path) -> None:
+    """Keep the table of another folder; work_dirs/evaluate_data may be that of any folder called data."""
+    file = out / 'table.json'
+    try:
+        there = json.loads(read_small(file))['data'] if file.is_file() else str(data)
+    except (ValueError, TypeError, KeyError):
+        return  # no table of ours that could be lost
+    if Path(there).resolve() != data.resolve():
+        raise ConfigError(
+            f'{shown(out)} has the table of {shown(there)}, not of {shown(data)}: give another folder by --out.'
+        )

@@ -94,7 +94,7 @@ def pretrain(
             class. The command joins several of them. In Python, a list holds the names themselves, and
             dict(union=[...]) joins.
         val (Path, optional): Folder of other images, for an evaluation about ten times in the run. With a class folder
-            for each name, in their order, the log has the zero-shot accuracies of student and teacher; without, how far
+            for each name, the log has the zero-shot accuracies of student and teacher; without, how far
             they agree. Defaults to None: no evaluation; the log has the agreement on the images of training.
         student (str): The backbone to train: resnet18, mobilenetv2, timm:NAME or mmpretrain:NAME; --list-students
             shows all. Defaults to resnet18.

@@ -31,7 +31,7 @@ def evaluation_settings(val: Path, images: Path, names: list[str], epochs: int, 
 
     Raises:
         MissingFileError: The folder does not exist, or has no images.
-        ConfigError: One of the two folders is inside the other.
+        ConfigError: One of the two folders is inside the other, or which class folder is which name is not known.
     """
     if not val.is_dir():
         raise MissingFileError(f'--val expects a folder of images; there is no folder at {str(val)!r}.')
@@ -82,9 +82,10 @@ def class_folders(val: Path, names: list[str]) -> Optional[list[str]]:
 
     Raises:
         MissingFileError: There are no images.
+        ConfigError: Only some folders are called like names, so their order is not known.
     """
-    from mmlgd.datasets.folder import images_in, in_order_of
-    from mmlgd.text import phrasings
+    from mmlgd.datasets.folder import images_in
+    from mmlgd.text import classes_of
     from mmlgd.utils.paths import IMAGE_SUFFIXES
 
     parts = [Path(file).parts for file in images_in(val, IMAGE_SUFFIXES)]
@@ -93,7 +94,8 @@ def class_folders(val: Path, names: list[str]) -> Optional[list[str]]:
     folders = sorted({part[0] for part in parts if len(part) > 1})
     if len(folders) != len(names) or any(len(part) == 1 for part in parts):
         return None
-    return in_order_of([phrasings(name)[0] for name in names], folders)
+    order = classes_of(folders, names, shown(val))
+    return [folders[order.index(k)] for k in range(len(names))]
 
 
 def labels_of(images: list, folders: list[str]) -> list[int]:

@@ -1,5 +1,6 @@
 """Text: vocabularies, prompt templates and their text embeddings."""
 
+from .class_folders import classes_of
 from .embedding import embed_class_names, keep_embeddings
 from .phrasings import joined, phrasings
 from .sets import list_vocabularies
@@ -10,6 +11,7 @@ __all__ = [
     'DEFAULT_TEMPLATES',
     'TemplateError',
     'VocabularyError',
+    'classes_of',
     'counted',
     'embed_class_names',
     'fill',

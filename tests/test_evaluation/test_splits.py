@@ -9,7 +9,7 @@ from mmlgd.datasets import label_subset
 from mmlgd.demo import DEMO_CLASSES
 from mmlgd.errors import MMLGDError
 from mmlgd.evaluation.lineup import reader
-from mmlgd.evaluation.splits import check_classes, drawn, load_split
+from mmlgd.evaluation.splits import check_classes, drawn, load_split, order_of
 from mmlgd.student.image_size import reading_pipeline, resized
 
 
@@ -40,23 +40,18 @@ def test_a_split_has_any_name_and_a_missing_one_is_answered_with_those_that_are_
         load_split(tmp_path, 'val', [])
 
 
-def test_labels_follow_names_that_the_folders_have(folders):
-    names = [f'{name}|thing {name}' for name in DEMO_CLASSES]  # a folder has the first phrasing as its name
-    named, plain = (load_split(folders, 'val', [], given) for given in (names, None))
-    assert named.folders == list(DEMO_CLASSES) and plain.folders == sorted(DEMO_CLASSES)
-    assert [named.folders[k] for k in named.labels] == [plain.folders[k] for k in plain.labels]
-    assert load_split(folders, 'val', [], ['cat', 'dog']).folders == plain.folders
-
-
-def test_names_of_another_number(folders):
+def test_the_order_and_the_number_of_names(folders):
     train, val = (load_split(folders, split, []) for split in ('train', 'val'))
-    assert check_classes(sorted(DEMO_CLASSES), True, train, val) == ''
+    check_classes(train, val)
+    names = [f'{name.title()}|thing {name}' for name in DEMO_CLASSES]
+    order, note = order_of(names, True, train, val)
+    assert [DEMO_CLASSES[k] for k in order] == val.folders and not note
     with pytest.raises(
         MMLGDError, match='has 10 classes, but the vocabulary has 2 names. Give one name for each class'
     ):
-        check_classes(['cat', 'dog'], True, train, val)
-    assert '2 names (the names of training)' in check_classes(['cat', 'dog'], False, train, val)
-    assert check_classes(None, False, train, val) == ''
+        order_of(['cat', 'dog'], True, train, val)
+    order, note = order_of(['cat', 'dog'], False, train, val)
+    assert order is None and '2 names (the names of training)' in note
 
 
 @pytest.mark.parametrize(
@@ -91,7 +86,7 @@ def test_odd_lists_are_named(photos, lists, message):
         (data / f'{split}.txt').write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(MMLGDError, match=message):
         train, val = (load_split(data, split, []) for split in ('train', 'val'))
-        check_classes(None, False, train, val)
+        check_classes(train, val)
         drawn(train, options['labels'], seed=0)
 
 
@@ -122,7 +117,7 @@ def test_odd_folders_are_named(photos, tmp_path):
     for split in ('train', 'val'):
         (data / split / 'c').mkdir()
     with pytest.raises(MMLGDError, match="2 classes, but none is of class 'c'"):
-        check_classes(None, False, *(load_split(data, split, []) for split in ('train', 'val')))
+        check_classes(*(load_split(data, split, []) for split in ('train', 'val')))
     for file in (data / 'train').rglob('*.png'):
         file.unlink()
     with pytest.raises(MMLGDError, match='No file in .*train or its sub-folders ends with'):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from torch import nn
 
 from mmlgd.registry import LOOPS
 from mmlgd.utils.stopping import unbroken
@@ -54,6 +55,18 @@ class IterTrainLoop(IterBasedTrainLoop):
     Examples:
         >>> train_cfg = dict(type='mmlgd.IterTrainLoop', max_iters=8000, val_interval=800)
     """
+
+    def run(self) -> nn.Module:
+        """Train; a finished run that is resumed ends at once, where mmengine would read all its batches again.
+
+        Returns:
+            nn.Module: The model.
+        """
+        if self._iter < self._max_iters:
+            return super().run()
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('after_train')
+        return self.runner.model
 
     def run_iter(self, data_batch: Sequence[dict]) -> None:
         """Take a step.
