@@ -69,7 +69,7 @@ def test_class_folders_are_labelled_in_the_order_of_their_names(folder):
     options = dict(PLAIN, with_label=True, extensions=ENDINGS)
     dataset = Images(data_root=str(folder), **options)
     infos = [dataset.get_data_info(k) for k in range(len(dataset))]
-    classes = sorted(place.name for place in folder.iterdir() if place.is_dir())
+    classes = sorted(place.name for place in folder.iterdir() if place.is_dir() and place.name[0] != '.')
     assert dataset.CLASSES == tuple(classes)
     assert [(info['img_path'], classes[info['gt_label']]) for info in infos] == [
         (str(folder / 'linked/c.jpg'), 'linked'),

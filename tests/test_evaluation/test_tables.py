@@ -100,16 +100,16 @@ def test_a_student_has_the_row_of_its_checkpoint(run, lgd_checkpoint, world):
     assert by_path['results'] == by_student['results'] and list(by_path['results']['student']['linear']) == ['2']
 
 
-def test_each_model_has_its_own_order_of_the_names(run, student, named, world):
+def test_each_model_has_its_own_order_of_the_names(run, student, named, folders):
     other = student.with_names(list(DEMO_CLASSES)[::-1])
-    report, _ = run(students=dict(one=named, other=other), data=world / 'objects')
+    report, _ = run(students=dict(one=named, other=other), data=folders)
     one, other = (report['results'][name] for name in ('one', 'other'))
     assert one['zero_shot'] == other['zero_shot'] and one['linear'] == other['linear']
 
 
 def test_the_table_of_other_data_stays(run, named, world, tmp_path):
     run(named, data=world / 'objects')
-    with pytest.raises(ConfigError, match='has the table of .*objects, not of .*link: give another folder by --out'):
+    with pytest.raises(MMLGDError, match='has the table of .*objects, not of .*link: give another folder by --out'):
         (tmp_path / 'link').mkdir()
         for part in ('train', 'val'):
             (tmp_path / 'link' / part).symlink_to(world / 'objects' / part)

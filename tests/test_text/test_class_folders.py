@@ -23,7 +23,7 @@ def test_the_order_of_the_names(folders, names, order):
 @pytest.mark.parametrize(
     'folders, names, words',
     [
-        (['cat', 'dog', 'ice_cream'], ['ice lolly', 'dog', 'cat'], 'such as cat, which is name 3, .* not: ice_cream'),
+        (['cat', 'dog', 'ice_cream'], ['ice lolly', 'dog', 'cat'], 'such as .cat., which is name 3, .* not: ice_cream'),
         (['a', 'b', 'B'], ['b', 'a', 'c'], 'such as .a., which is name 2, .* not: two of one class'),
     ],
 )
