@@ -77,7 +77,7 @@ def ask_teacher(
     teacher is right.
 
     Args:
-        images (Path): Folder of images; sub-folders count.
+        images (Path): Folder of images; sub-folders count. Or tar shards, as for `mmlgd pretrain`.
         names (List[str] | str | Path | dict): Class names, as for `mmlgd pretrain`.
         teacher (str): The teacher, as for `mmlgd pretrain`. In Python it can also be a config. Defaults to RN50:openai.
         size (int, optional): Side of the images in pixels, from 32 to 4096, as in the training. Defaults to the
@@ -100,10 +100,13 @@ def ask_teacher(
         >>> report.answers  # doctest: +SKIP
         {'cat': 312, 'dog': 455}
     """
+    from mmlgd.datasets.shards import are_shards, name_of, refuse_remote
+
+    refuse_remote(images)
     images, max_images = path_of(images), whole('images', 1, 10**6)(max_images)
     if size is not None:
         size = whole('--size', 32, 4096)(size)
-    out = path_of(out or Path('work_dirs') / f'teacher_{images.resolve().name}')
+    out = path_of(out or Path('work_dirs') / f'teacher_{name_of(images)}')
     vocabulary, settings = vocabulary_of(names), teacher_settings(teacher)
 
     import time
@@ -121,7 +124,7 @@ def ask_teacher(
     names, is_conse = load_vocabulary(vocabulary), has_conse(settings)
     templates = load_templates(templates or ('plain' if is_conse else DEFAULT_TEMPLATES))
     sources = spread(find_images(images), max_images)
-    folders = class_folders(images, names) if images.is_dir() else None
+    folders = class_folders(images, names) if images.is_dir() and not are_shards(images) else None
     require_outside(out, images, 'The report', '--out')
     require_writable(out)
     built = build_teacher(settings, '--teacher')
