@@ -42,8 +42,8 @@ class Verb(click.Command):
                 written.append(arg)
         try:
             return super().parse_args(ctx, written)
-        except click.BadParameter as error:
-            if not (hint := self._swallowed(ctx, error, taken)):
+        except click.UsageError as error:
+            if not (hint := self._swallowed(ctx, error, taken) or _expanded(error)):
                 raise
             raise click.UsageError(f'{error.format_message().rstrip(".")}. {hint}', ctx) from error
 
@@ -54,12 +54,13 @@ class Verb(click.Command):
         context.meta[_TYPED] = typed
         return context
 
-    def _swallowed(self, ctx: click.Context, error: click.BadParameter, taken: dict[str, list[str]]) -> str:
+    def _swallowed(self, ctx: click.Context, error: click.UsageError, taken: dict[str, list[str]]) -> str:
         """Explain an error whose reason may be an option that took an argument as its value."""
         if not self._arguments(ctx):  # nothing to take by mistake
             return ''
-        missing = isinstance(error.param, click.Argument) and isinstance(error, click.MissingParameter)
-        options = taken if missing else [name for name in taken if name in getattr(error.param, 'opts', ())]
+        missing = isinstance(error, click.MissingParameter) and isinstance(error.param, click.Argument)
+        param = getattr(error, 'param', None)
+        options = taken if missing else [name for name in taken if name in getattr(param, 'opts', ())]
         told = '; '.join(f'{name} has taken {" ".join(taken[name])!r}' for name in options)
         pieces = ' '.join([ctx.command_path, *self._arguments(ctx)])
         return (
@@ -122,6 +123,12 @@ def go_on_command(context: click.Context) -> str:
     resume = ['--resume'] if '--resume' in known and '--resume' not in typed else []
     typed = [word for word in typed if word != '--overwrite']  # which starts another run
     return shlex.join([*context.command_path.split(), *typed, *resume])
+
+
+def _expanded(error: click.UsageError) -> str:
+    """Explain words that nobody typed: a shell has expanded the braces of a pattern."""
+    is_pattern = 'extra argument' in error.message and '.tar' in error.message
+    return "If this is of a pattern of shards, put it in quotes: 'train-{000000..000009}.tar'." if is_pattern else ''
 
 
 def _written_out(args: list[str]) -> Iterator[str]:

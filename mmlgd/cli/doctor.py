@@ -1,7 +1,6 @@
 """``mmlgd doctor``: checks what is installed, what is missing, and what to do."""
 
 import importlib
-import os
 import platform
 import sys
 import tempfile
@@ -298,8 +297,10 @@ def weights(model: str = 'RN50', tag: str = 'openai') -> list[Finding]:
 
 
 def cache() -> list[Finding]:
-    """Check that the cache of text embeddings is writable."""
-    folder = Path(os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
+    """Check that the cache of text embeddings and of lists of images is writable."""
+    from mmlgd.utils.paths import cache_folder
+
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

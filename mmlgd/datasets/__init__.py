@@ -2,6 +2,7 @@
 
 from .collate import default_collate
 from .crop import RandomResizedCrop
+from .image_shards import ImageShards
 from .images import Images, TooManyBadImagesError
 from .label_sampler import LabelSampler
 from .loading import BadImageError, LoadImageFromFile
@@ -13,6 +14,7 @@ __all__ = [
     'BadImageError',
     'LabelSampler',
     'LoadImageFromFile',
+    'ImageShards',
     'Images',
     'RandomResizedCrop',
     'TooManyBadImagesError',

@@ -83,13 +83,14 @@ def require_outside(place: Union[str, Path], images: Union[str, Path], what: str
 
 
 def folder_of(dataset: dict) -> Optional[Path]:
-    """Find the folder of images that a data set reads completely.
+    """Find the folder of images, or the shards, that a data set reads completely.
 
     Args:
         dataset (dict): Its config. A data set around it (repeated, from a store) has it as ``dataset``.
 
     Returns:
-        Path, optional: None if a list names the images, or if it is another kind of data set.
+        Path, optional: A folder, or for ``mmlgd.ImageShards`` its pattern, see
+        :func:`~mmlgd.datasets.shards.shards_of`. None if a list names the images, or if it is another kind of data set.
 
     Examples:
         >>> folder_of(dict(type='mmlgd.Images', data_root='photos', data_prefix='new')).as_posix()
@@ -98,7 +99,8 @@ def folder_of(dataset: dict) -> Optional[Path]:
     while isinstance(dataset.get('dataset'), dict):
         dataset = dataset['dataset']
     root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or ''
-    is_whole = str(dataset.get('type')).split('.')[-1] in ('Images', 'CustomDataset') and not dataset.get('ann_file')
+    kind = str(dataset.get('type')).split('.')[-1]
+    is_whole = kind in ('Images', 'ImageShards', 'CustomDataset') and not dataset.get('ann_file')
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
     return Path(root, prefix) if is_whole and (root or prefix) and '://' not in f'{root}{prefix}' else None
 

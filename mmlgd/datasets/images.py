@@ -17,6 +17,7 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from .folder import images_in
 from .loading import BadImageError
+from .shards import are_shards
 from .views import view_pipeline
 
 POLICIES = ('raise', 'skip')
@@ -256,6 +257,11 @@ class Images(CustomDataset):
         """
         if '://' in self.img_prefix:
             return super()._find_samples()
+        if are_shards(self.img_prefix.rstrip('/')):
+            raise ConfigError(
+                f"{shown(self.data_root)} are tar shards. Give the data set type='mmlgd.ImageShards', for example by "
+                f'--cfg-options train_dataloader.dataset.type=mmlgd.ImageShards.'
+            )
         images = sorted(images_in(self.img_prefix, self.extensions))
         if self.with_label:
             images = self._labelled(images)

@@ -15,6 +15,7 @@ from mmlgd.errors import MMLGDError, shown
 from mmlgd.registry import TRANSFORMS
 from mmlgd.utils.files import UnreadableError, read_small
 
+from .tar_members import Member
 from .whole_files import jpeg_frame, unfinished
 
 MAX_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)  # 179 million; Pillow takes more for a decompression bomb
@@ -109,15 +110,16 @@ class LoadImageFromFile(BaseTransform):
         """Load.
 
         Args:
-            results (dict): With ``img_path``; or with ``img`` alone, if the caller has read the image already, as
-                mmpretrain's inferencers do.
+            results (dict): With ``img_path``, and ``member`` if the image is in a shard; or with ``img`` alone, if the
+                caller has read the image already, as mmpretrain's inferencers do.
 
         Returns:
             dict: With ``img`` (H, W, 3) uint8, BGR, ``img_shape`` and ``ori_shape``.
         """
         if 'img' in results and 'img_path' not in results:
             return results
-        results['img'] = read_image(results['img_path'], self.max_pixels, self.backend_args, self.like_mmcv)
+        place = (results['img_path'], self.max_pixels, self.backend_args, self.like_mmcv)
+        results['img'] = read_image(*place, member=results.get('member'))
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         return results
 
@@ -129,7 +131,11 @@ class LoadImageFromFile(BaseTransform):
 
 
 def read_image(
-    path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None, like_mmcv: bool = False
+    path: str,
+    max_pixels: int = MAX_PIXELS,
+    backend_args: Optional[dict] = None,
+    like_mmcv: bool = False,
+    member: Optional[Member] = None,
 ) -> np.ndarray:
     """Read one image file.
 
@@ -138,6 +144,7 @@ def read_image(
         max_pixels (int): See :class:`LoadImageFromFile`.
         backend_args (dict, optional): Of mmengine's file backend. Defaults to None.
         like_mmcv (bool): See :class:`LoadImageFromFile`.
+        member (Member, optional): Its place in a shard. Defaults to None: it is a file of its own.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, BGR.
@@ -146,12 +153,17 @@ def read_image(
         BadImageError: See :class:`LoadImageFromFile`.
     """
     try:
-        return decode(read_bytes(path, max_pixels, backend_args), max_pixels, like_mmcv)
+        return decode(read_bytes(path, max_pixels, backend_args, member), max_pixels, like_mmcv)
     except BadImageError as error:
         raise BadImageError.of(path, error.reason) from error
 
 
-def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None) -> bytes:
+def read_bytes(
+    path: str,
+    max_pixels: int = MAX_PIXELS,
+    backend_args: Optional[dict] = None,
+    member: Optional[Member] = None,
+) -> bytes:
     """Read an image file of ordinary size; refuse pipes and devices, which could block forever.
 
     Args:
@@ -159,6 +171,7 @@ def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[d
         max_pixels (int): See :class:`LoadImageFromFile`. Defaults to 178,956,970. The file may have 8 bytes for each of
             these pixels, and 64 MiB more. A file from a network has no limit.
         backend_args (dict, optional): Of mmengine's file backend. Defaults to None.
+        member (Member, optional): Its place in a shard. Defaults to None: it is a file of its own.
 
     Returns:
         bytes: All of it.
@@ -167,11 +180,12 @@ def read_bytes(path: str, max_pixels: int = MAX_PIXELS, backend_args: Optional[d
         BadImageError: It cannot be read, is not a regular file, or is too large; without a path.
         OSError: A fault of the machine, such as too many open files.
     """
+    most = max_pixels * _BYTES_A_PIXEL + _ROOM
     backend = get_file_backend(path, backend_args=backend_args, enable_singleton=True)
     try:
-        if not isinstance(backend, LocalBackend):
-            return backend.get(path)
-        return read_small(path, max_pixels * _BYTES_A_PIXEL + _ROOM)
+        if member:
+            return member.read(most)
+        return read_small(path, most) if isinstance(backend, LocalBackend) else backend.get(path)
     except UnreadableError as error:
         raise BadImageError(f'it cannot be read ({error.reason})') from error
     except OSError as error:

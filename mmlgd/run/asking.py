@@ -79,7 +79,7 @@ def ask_teacher(
     teacher is right.
 
     Args:
-        images (Path): Folder of images; sub-folders count.
+        images (Path): Folder of images; sub-folders count. Or tar shards, as for `mmlgd pretrain`.
         names (List[str] | str | Path | dict): Class names, as for `mmlgd pretrain`.
         teacher (str): The teacher, as for `mmlgd pretrain`. In Python it can also be a config. Defaults to RN50:openai.
         size (int, optional): Side of the images in pixels, from 32 to 4096, as in the training. Defaults to the
@@ -103,10 +103,14 @@ def ask_teacher(
         >>> report.answers  # doctest: +SKIP
         {'cat': 312, 'dog': 455}
     """
+    from mmlgd.datasets.shards import are_shards, name_of, refuse_remote
+
+    refuse_remote(images)
     images, max_images = path_of(images), whole('images', 1, 10**6)(max_images)
     if size is not None:
         size = whole('--size', 32, 4096)(size)
-    out = path_of(out or Path('work_dirs') / '_'.join(['teacher', *images.resolve().parts[1:][-2:]]))
+    names_of_folders = filter(None, (images.resolve().parent.name, name_of(images)))
+    out = path_of(out or Path('work_dirs') / '_'.join(['teacher', *names_of_folders]))
     vocabulary, settings = vocabulary_of(names), teacher_settings(teacher)
 
     import time
@@ -125,7 +129,7 @@ def ask_teacher(
     templates = load_templates(templates or usual_templates(settings))
     there = find_images(images)
     sources = spread(there, max_images)
-    folders = class_folders(images, names) if images.is_dir() else None
+    folders = class_folders(images, names) if images.is_dir() and not are_shards(images) else None
     require_outside(out, images, 'The report', '--out')
     require_writable(out)
     built = build_teacher(settings, '--teacher')

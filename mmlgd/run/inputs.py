@@ -31,21 +31,26 @@ def path_of(value: Union[str, Path]) -> Path:
 
 
 def count_images(images: Path, most: int) -> int:
-    """Count the images of a folder up to a limit: there may be millions.
+    """Count the images of a folder, or of shards, up to a limit: there may be millions.
 
     Args:
-        images (Path): The folder.
+        images (Path): The folder, or what :func:`~mmlgd.datasets.shards.shards_of` reads.
         most (int): The limit.
 
     Returns:
         int: From 1 to ``most``.
 
     Raises:
-        MissingFileError: The folder does not exist, or has no images.
+        MissingFileError: The folder does not exist, or has no images; or a shard is missing.
+        ShardError: A shard cannot be read.
     """
     from mmlgd.datasets.folder import images_in
+    from mmlgd.datasets.shard_index import ShardIndex
+    from mmlgd.datasets.shards import are_shards, shards_of
     from mmlgd.utils.paths import IMAGE_SUFFIXES
 
+    if are_shards(images):  # listed as a whole: the training reads what is kept of it
+        return min(most, len(ShardIndex(shards_of(images), IMAGE_SUFFIXES)))
     if not images.is_dir():
         raise MissingFileError(f'--images expects a folder of images; there is no folder at {str(images)!r}.')
     count = sum(1 for _ in islice(images_in(images, IMAGE_SUFFIXES), most))
@@ -58,7 +63,7 @@ def check_step(images: Path, count: int, batch_size: int, gpus: int) -> None:
     """Refuse a batch that is larger than the number of images.
 
     Args:
-        images (Path): The folder.
+        images (Path): The folder, or the shards.
         count (int): Number of images.
         batch_size (int): Images per step and GPU.
         gpus (int): Number of GPUs.
@@ -104,7 +109,7 @@ def check_places(
     """Refuse output inside the folder of images, and paths in which mmengine would substitute config variables.
 
     Args:
-        images (Path): Folder of images.
+        images (Path): Folder of images, or shards.
         vocabulary (str | list | dict): Class names.
         teacher (dict): Config of the teacher.
         work_dir (Path): Work dir of the run.

@@ -76,7 +76,7 @@ def report_names(
         teacher (str): The teacher, as for `mmlgd pretrain`. In Python it can also be a config. Defaults to RN50:openai.
         templates (List[str] | str, optional): Prompt templates: a known set, or sentences with one {} each. By default
             those of `mmlgd pretrain`: plain for conse, else openai-imagenet-80.
-        images (List[str] | str | Path, optional): Files or folders of images. Defaults to None.
+        images (List[str] | str | Path, optional): Files or folders of images, or tar shards. Defaults to None.
         max_images (int): Maximum number of images, evenly spread over all. Defaults to 1000.
         out (str | Path, optional): Folder for names.png and names.json. Defaults to work_dirs/names_SET, or
             work_dirs/names.

@@ -1,4 +1,4 @@
-"""Pre-training from a folder of images and class names: an ordinary config, printed and run."""
+"""Pre-training from images, in a folder or in shards, and class names: an ordinary config, printed and run."""
 
 import os
 import shlex
@@ -88,7 +88,8 @@ def pretrain(
     FILE`). After an interruption, the same command with --resume continues.
 
     Args:
-        images (Path): Folder of images; sub-folders count.
+        images (Path): Folder of images; sub-folders count. Or tar shards in the layout of webdataset: a pattern in
+            quotes such as '/data/train-{000000..000009}.tar', or a folder of .tar files.
         names (List[str] | str | Path | dict): Class names: a text file, one per line, or a known set: in1k, caltech256,
             coco, lvis-v1, cityscapes, ade20k, coco-stuff; in1k+phrasings and others have several phrasings of a
             class. The command joins several of them. In Python, a list holds the names themselves, and
@@ -151,8 +152,10 @@ def pretrain(
         >>> result = mmlgd.pretrain(images='photos', names=['cat', 'dog'], teacher='conse')  # doctest: +SKIP
         >>> backbone = mmlgd.get_student(result.checkpoint)  # doctest: +SKIP
     """
+    from mmlgd.datasets.shards import are_shards, name_of, refuse_remote
     from mmlgd.text import load_vocabulary
 
+    refuse_remote(images)
     images, store = path_of(images), None if store is None else path_of(store)
     check_recipe(recipe)
     numbers = dict(epochs=epochs, batch_size=batch_size, size=size, workers=workers, gpus=gpus)
@@ -160,11 +163,13 @@ def pretrain(
     if overwrite and resume:
         raise ConfigError('--overwrite starts another run, but --resume continues one: give only one of them.')
     dataset = dict(data_root=str(images.resolve()), **_bad_images(bad_images, max_bad_images))
+    if are_shards(images):
+        dataset['type'] = 'mmlgd.ImageShards'
     plan = _plan(images, recipe, numbers, teacher, dense)
     if not dry_run:
         check_cards(gpus)
     vocabulary, teacher_config = vocabulary_of(names), with_looks(teacher_settings(teacher), looks, looks_share)
-    usual = Path('work_dirs') / f'{"dense" if dense else "lgd"}_{student.replace(":", "-")}_{images.resolve().name}'
+    usual = Path('work_dirs') / f'{"dense" if dense else "lgd"}_{student.replace(":", "-")}_{name_of(images)}'
     work_dir = usual if work_dir is None else path_of(work_dir)
     check_places(images, vocabulary, teacher_config, work_dir, store)
     backbone = None if student == next(iter(NAMED)) else student_settings(student, plan.size)  # None: the base's own

@@ -12,6 +12,7 @@ from typing import Any, Optional
 import numpy as np
 import torch
 
+from mmlgd.datasets.tar_members import Member
 from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.utils.building import build_part
 from mmlgd.utils.spread import spread
@@ -58,7 +59,8 @@ def survey_images(dataset: Sized) -> dict:
     """Describe the images of a data set: how many, which, and the sizes of some of their files.
 
     Args:
-        dataset (Dataset): Of mmengine's kind, with an ``img_path`` in each ``get_data_info``.
+        dataset (Dataset): Of mmengine's kind, with an ``img_path`` in each ``get_data_info``, and a ``member`` if the
+            image is in a shard.
 
     Returns:
         dict: ``count``, ``names`` (a digest of the paths below ``data_root``) and ``sizes`` (a digest of the file sizes
@@ -75,7 +77,7 @@ def survey_images(dataset: Sized) -> dict:
         )
     root = os.path.join(getattr(dataset, 'data_root', '') or '', '')
     names = hashlib.sha256('\n'.join(path.removeprefix(root) for path in paths).encode(errors='surrogateescape'))
-    sizes = [_size(path) for path in spread(paths, _SURVEYED)]
+    sizes = [_size(dataset.get_data_info(i)) for i in spread(range(len(paths)), _SURVEYED)]
     return dict(
         count=len(paths),
         names=names.hexdigest()[:16],
@@ -83,20 +85,25 @@ def survey_images(dataset: Sized) -> dict:
     )
 
 
-def _size(path: str) -> int:
+def _size(info: dict) -> int:
     """Return a file's size; 0 for a remote file (to read its size takes long), and for a missing one (a bad image)."""
-    return os.path.getsize(path) if os.path.exists(path) else 0
+    if member := info.get('member'):
+        return member.size
+    return os.path.getsize(info['img_path']) if os.path.exists(info['img_path']) else 0
 
 
-def file_digest(path: str) -> int:
+def file_digest(path: str, member: Optional[Member] = None) -> int:
     """Compute a digest of an image file, which shows changes of its content, also at the same size.
 
     Args:
         path (str): The file.
+        member (Member, optional): Its place in a shard. Defaults to None: it is a file of its own.
 
     Returns:
         int: CRC-32 of its bytes; 0 for anything but a local file, such as an image behind a URL.
     """
+    if member:
+        return zlib.crc32(member.read())
     digest = 0
     if os.path.isfile(path):  # neither missing nor a pipe, which would block forever
         with open(path, 'rb') as file:

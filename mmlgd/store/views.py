@@ -1,7 +1,7 @@
 """Augmented views that can be replayed: three numbers seed every random choice."""
 
 from functools import partial
-from typing import Optional, Union
+from typing import Union
 
 import torch
 from torch.utils.data import Dataset
@@ -65,12 +65,11 @@ class SeededViews(Dataset):
             str: View and image, by its path where the data set knows it.
         """
         view, image = divmod(index, self.num_images)
-        path = self._path_of(image)
+        path = self._info_of(image).get('img_path')
         return f'image {image}{f" ({shown(path)})" if path else ""}, view {view}'
 
-    def _path_of(self, image: int) -> Optional[str]:
-        info = self.images.get_data_info(image) if hasattr(self.images, 'get_data_info') else {}
-        return info.get('img_path')
+    def _info_of(self, image: int) -> dict:
+        return self.images.get_data_info(image) if hasattr(self.images, 'get_data_info') else {}
 
     def full_init(self) -> None:
         """Make the data set of images read its annotations; mmengine calls this before training."""
@@ -110,6 +109,7 @@ class SeededViews(Dataset):
             sample = self._load(image)
             if self.noise:
                 sample['augmentation_noise'] = torch.rand(self.noise)
-        if path := self._path_of(image):
-            sample['data_samples'].set_metainfo(dict(file_digest=file_digest(path)))
+        info = self._info_of(image)
+        if path := info.get('img_path'):
+            sample['data_samples'].set_metainfo(dict(file_digest=file_digest(path, info.get('member'))))
         return sample

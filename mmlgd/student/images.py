@@ -1,5 +1,6 @@
-"""Input images of a student: files, folders, URLs and arrays, found, read and prepared batch by batch."""
+"""Input images of a student: files, folders, shards, URLs and arrays, found, read and prepared batch by batch."""
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,17 +17,24 @@ from mmpretrain.registry import TRANSFORMS
 from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.loading import decode, read_bytes
+from mmlgd.datasets.shard_index import ShardIndex
+from mmlgd.datasets.shards import are_shards, shards_of
 from mmlgd.datasets.sizes import is_loading
+from mmlgd.datasets.tar_members import Member
 from mmlgd.errors import ConfigError, MissingFileError, sentence, shown
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 
 @dataclass
 class ImageSource:
-    """One image: a file, a URL or an array, with its path below the given folder, which names its drawing."""
+    """One image: a file, a URL or an array, with its path below the given folder, which names its drawing.
+
+    An image in a shard has its place there as ``member``.
+    """
 
     source: Union[str, np.ndarray]
     name: Union[str, Path] = ''
+    member: Optional[Member] = None
 
     def __str__(self):
         return shown(self.source) if isinstance(self.source, str) else f'an array {self.source.shape}'
@@ -41,7 +49,7 @@ class ImageSource:
         if not isinstance(self.source, str):
             return self.source
         try:
-            return decode(read_bytes(self.source))
+            return decode(read_bytes(self.source, member=self.member))
         except Exception as error:
             raise ConfigError(f'{self} cannot be read: {" ".join(str(error).split())}.') from error
 
@@ -50,14 +58,15 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
     """Find the images of inputs, and check what can be checked without reading them.
 
     Args:
-        inputs (str | Path | ndarray | list): A file, a URL, a folder (searched with its sub-folders), an array
-            (H, W, 3) of uint8 in BGR order, or a list of these.
+        inputs (str | Path | ndarray | list): A file, a URL, a folder (searched with its sub-folders), tar shards (see
+            :func:`~mmlgd.datasets.shards.shards_of`), an array (H, W, 3) of uint8 in BGR order, or a list of these.
 
     Returns:
         List[ImageSource]: At least one.
 
     Raises:
-        FileNotFoundError: A path is missing.
+        FileNotFoundError: A path is missing, or a shard.
+        ShardError: A shard cannot be read.
         ConfigError: A folder has no images, an array is not (H, W, 3) of uint8, an input has another type, or the list
             is empty.
 
@@ -163,6 +172,11 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
         name = PurePosixPath(urlparse(str(source)).path).name
         return [ImageSource(str(source), '' if name == '..' or '\\' in name else name)]
     path = Path(source).expanduser()
+    if are_shards(path):
+        return [
+            ImageSource(info['img_path'], _name_in_shard(info), info['member'])
+            for info in ShardIndex(shards_of(path), IMAGE_SUFFIXES)
+        ]
     if path.is_dir():
         files = sorted(map(Path, images_in(path, IMAGE_SUFFIXES)))
         if not files:
@@ -172,3 +186,10 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
     if not path.is_file():
         raise MissingFileError(f'There is no image and no folder at {str(path)!r} (pipes and devices do not count).')
     return [ImageSource(str(path), path.name)]
+
+
+def _name_in_shard(info: dict) -> Path:
+    """Name an image by its shard and the name in it, whose parts do not lead out of a folder."""
+    shard = info['member'].shard
+    parts = re.split(r'[/\\]', info['img_path'].removeprefix(shard))
+    return Path(Path(shard).stem, *(part for part in parts if part not in ('', '..')))

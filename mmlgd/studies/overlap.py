@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Callable, Union
+from typing import Callable
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
@@ -12,6 +12,8 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.configs import model_config
 from mmlgd.datasets.folder import folder_of, images_in
+from mmlgd.datasets.shard_index import ShardIndex
+from mmlgd.datasets.shards import are_shards, shards_of
 from mmlgd.errors import MMLGDError, sentence, shown
 from mmlgd.store import TeacherStore, file_digest
 from mmlgd.utils.paths import IMAGE_SUFFIXES
@@ -64,7 +66,7 @@ def _seen_images(source: str) -> Callable[[Sequence[str]], tuple[int, str]]:
         folder, store = folder_of(dataset), str(dataset.get('store') or '')
     except (AttributeError, TypeError) as error:  # the config is anyone's
         raise UncheckedError(f'its config has data of another form: {sentence(error)}') from error
-    if folder and folder.is_dir():
+    if folder and (are_shards(folder) or folder.is_dir()):
         return lambda images: (_copies(images, folder), f'in {shown(folder)}')
     if store and Path(store).is_dir():
         return lambda images: _digests(images, store)
@@ -86,15 +88,19 @@ def _evaluation_images(cfg: Config) -> list[str]:
 
 
 def _copies(images: Sequence[str], folder: Path) -> int:
-    """Count the images that have a copy in a folder; only files of equal size are read."""
+    """Count the images that have a copy in a folder, or in shards; only files of equal size are read."""
     sizes = {os.path.getsize(image) for image in images}
-    files = (folder / name for name in images_in(folder, IMAGE_SUFFIXES))
-    there = {_digest(file) for file in files if file.stat().st_size in sizes}
-    return sum(_digest(image) in there for image in images)
+    if are_shards(folder):
+        members = [info['member'] for info in ShardIndex(shards_of(folder), IMAGE_SUFFIXES)]
+        there = {_digest(member.read()) for member in members if member.size in sizes}
+    else:
+        files = (folder / name for name in images_in(folder, IMAGE_SUFFIXES))
+        there = {_digest(file.read_bytes()) for file in files if file.stat().st_size in sizes}
+    return sum(_digest(Path(image).read_bytes()) in there for image in images)
 
 
-def _digest(file: Union[str, Path]) -> bytes:
-    return hashlib.sha256(Path(file).read_bytes()).digest()
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def _digests(images: Sequence[str], store: str) -> tuple[int, str]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import zlib
 from pathlib import Path
 from typing import Callable, Optional
@@ -21,6 +20,7 @@ from mmlgd.checkpoints.teacher_ids import teacher_key
 from mmlgd.errors import MMLGDError
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import UnreadableError, own_folder, require_file, write_whole
+from mmlgd.utils.paths import cache_folder
 
 from .phrasings import SEPARATOR, phrasings
 from .templates import fill
@@ -130,7 +130,7 @@ def _usable(rows: Tensor) -> Tensor:
 
 
 def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str]) -> Path:
-    folder = Path(cache_dir or os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
+    folder = Path(cache_dir).expanduser() if cache_dir else cache_folder()
     told = [phrasings(name) if SEPARATOR in name else name for name in names]
     key = hashlib.sha256(json.dumps([teacher_key(teacher_id), told, templates]).encode()).hexdigest()[:32]
     return folder / 'text' / f'{key}.safetensors'

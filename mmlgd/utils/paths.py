@@ -1,5 +1,6 @@
-"""The folders of the tools and configs: in the installed package, or in the source tree in use."""
+"""The folders of the tools and configs, in the installed package or in the source tree in use; and of the cache."""
 
+import os
 from pathlib import Path
 
 # Suffixes of the files that count as images, in lower case; ``a.JPG`` counts as well.
@@ -32,6 +33,19 @@ def place_of(name: str) -> Path:
         f'There are no {name} in {package / ".mim"} or beside {package}: this installation of mmlgd is incomplete. '
         f'Install it again: pip install --force-reinstall --no-deps mmlgd'
     )
+
+
+def cache_folder() -> Path:
+    """Find the folder of what need not be computed again: text embeddings of class names, lists of images in shards.
+
+    Returns:
+        Path: ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``; it need not exist.
+
+    Examples:
+        >>> cache_folder().is_absolute()
+        True
+    """
+    return Path(os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
 
 
 def is_installed() -> bool:
