@@ -24,14 +24,14 @@ _CONTEXT.set_forkserver_preload(['mmlgd.cli.train', 'mmlgd.cli.store', 'mmlgd.ev
 
 
 def start(function, *arguments, daemon=False, device='cpu'):
-    # A fork of the server sees no card.
-    context = _CONTEXT if device == 'cpu' else multiprocessing.get_context('spawn')
-    process = context.Process(target=function, args=arguments, daemon=daemon)
+    if device != 'cpu':  # a fork of the server sees no card
+        process = multiprocessing.get_context('spawn').Process(target=function, args=arguments, daemon=daemon)
+        process.start()
+        return process
+    process = _CONTEXT.Process(target=function, args=arguments, daemon=daemon)
+    # The server, which the first child starts, and so all children: on the CPU, whose sums are always the same.
     with pytest.MonkeyPatch.context() as patch:
-        if (
-            device == 'cpu'
-        ):  # the server, which the first child starts, and so its children: their sums are always the same
-            patch.setenv('CUDA_VISIBLE_DEVICES', '')
+        patch.setenv('CUDA_VISIBLE_DEVICES', '')
         process.start()
     return process
 

@@ -1,0 +1,132 @@
+"""The parts of ``make card``, the most wanted first: a script of ``tools/benchmarks``, in full and in tiny sizes."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+BATCH, LGKA_BATCH, CLASSES = 256, 2048, (80, 1000, 21841)
+_K = ' '.join(map(str, CLASSES))
+_LOOKS = 'timm:vit_small_patch14_dinov2'
+
+
+@dataclass(frozen=True)
+class Part:
+    """A script that measures something, and writes it to the file of ``--json``.
+
+    Attributes:
+        name (str): What it measures.
+        script (str): Its name in ``tools/benchmarks``.
+        arguments (List[str]): Of its command line.
+        limit (float): Seconds that it may take.
+    """
+
+    name: str
+    script: str
+    arguments: list[str]
+    limit: float
+
+
+# Name, script, arguments in full, arguments in tiny, seconds. IMAGES and OUT stand for folders. Three to twenty rounds:
+# the published loop takes seconds for each of them. Not here: memory.py, which is about machines without a card.
+_PARTS = [
+    ('tests', 'card_tests', '', '', 150),
+    (
+        'step',
+        'step',
+        f'--classes {_K} --batch {BATCH} --rounds 10',
+        '--classes 3 --batch 2 --teacher ViT-S-32-alt --rounds 1 --warmup 1',
+        150,
+    ),
+    (
+        'training',
+        'training',
+        f'--images IMAGES --batch {BATCH} --seconds 60',
+        '--images IMAGES --teacher ViT-S-32-alt --classes 5 --batch 4 --size 64 --workers 0 --seconds 4 --log-every 1 '
+        '--rounds 1 --warmup 1',
+        180,
+    ),
+    (
+        'lgka',
+        'lgka',
+        f'--classes {_K} --batch {LGKA_BATCH} --rounds 5 --warmup 2',
+        '--classes 3 5 --batch 4 --dim 8 --rounds 1 --warmup 1',
+        60,
+    ),
+    (
+        'losses',
+        'losses',
+        f'--classes {_K} --batch {BATCH}',
+        '--classes 3 5 --batch 4 --dim 8 --rounds 1 --warmup 1',
+        45,
+    ),
+    ('teacher', 'teacher', f'--batch {BATCH}', '--teacher ViT-S-32-alt --batch 1 --rounds 1 --warmup 1', 75),
+    (
+        'dense',
+        'dense',
+        f'--batch {BATCH}',
+        '--teacher ViT-S-32-alt --classes 3 --batch 2 --rounds 1 --warmup 1',
+        90,
+    ),
+    ('guided', 'guided', f'--batch {BATCH}', '--teacher ViT-S-32-alt --batch 2 --rounds 1 --warmup 1', 75),
+    (
+        'pair',
+        'pair',
+        f'--words RN50 --looks {_LOOKS} --looks-size 224 --batch {BATCH} --rounds 10',
+        '--words ViT-S-32-alt --looks timm:test_resnet --looks-size 64 --classes 3 --batch 2 --rounds 1 --warmup 1',
+        90,
+    ),
+    ('pipeline', 'pipeline', '--images IMAGES', '--images IMAGES --batch 2 --rounds 1 --warmup 1', 45),
+    (
+        'store',
+        'store',
+        '--images IMAGES --count 512 --rounds 5',
+        '--images IMAGES --teacher ViT-S-32-alt --also ViT-S-32-alt --count 4 --batch 2 --rounds 1 --warmup 1',
+        60,
+    ),
+    (
+        'profile',
+        'profile_step',
+        f'--batch {BATCH} --out OUT/step.png',
+        '--classes 3 --batch 1 --teacher ViT-S-32-alt --out OUT/step.png',
+        75,
+    ),
+    ('scale', 'scale', '', '--batch 4 --classes 5 --dim 8', 45),
+    (
+        'loading',
+        'loading',
+        '--images IMAGES --device cpu',
+        '--images IMAGES --device cpu --batch 2 --rounds 1 --warmup 1',
+        45,
+    ),
+]
+_TINY_LIMIT = 900  # seconds of a part that takes ten, on a CPU that does a lot beside it
+NAMES = [name for name, *_ in _PARTS]
+
+
+def parts_of(images: Path, out: Path, tiny: bool) -> list[Part]:
+    """List the parts.
+
+    Args:
+        images (Path): Folder of images.
+        out (Path): Folder of the results.
+        tiny (bool): In sizes that show that everything runs.
+
+    Returns:
+        List[Part]: In the order in which they are run.
+
+    Examples:
+        >>> part = parts_of(Path('photos'), Path('out'), tiny=False)[-1]
+        >>> part.script, part.arguments
+        ('loading', ['--images', 'photos', '--device', 'cpu'])
+    """
+    folders = dict(IMAGES=str(images), OUT=str(out))
+    return [
+        Part(
+            name,
+            script,
+            [folders.get(word, word.replace('OUT/', f'{out}/')) for word in words],
+            _TINY_LIMIT if tiny else limit,
+        )
+        for name, script, full, small, limit in _PARTS
+        for words in [shlex.split(small if tiny else full)]
+    ]
