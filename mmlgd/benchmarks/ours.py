@@ -126,6 +126,11 @@ def optimizer_of(model: torch.nn.Module, device: str) -> OptimWrapper:
     return build_optim_wrapper(model, wrapper)
 
 
+def autocast(device: str) -> torch.autocast:
+    """Compute as a run does: in bfloat16 on a GPU, in float32 elsewhere."""
+    return torch.autocast(device.split(':')[0], torch.bfloat16, enabled=device.startswith('cuda'))
+
+
 def unit_rows(n: int, d: int, device: str, seed: int = 0) -> Tensor:
     """Draw (n, d) random unit rows."""
     return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=1).to(device)

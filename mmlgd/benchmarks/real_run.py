@@ -40,7 +40,8 @@ def train_for(seconds: float, options: dict, batch: int) -> Pace:
     """Train :data:`RECIPE` in a process of its own, and stop it as Ctrl-C does.
 
     Args:
-        seconds (float): From the first line of the log on, so that compilation does not count.
+        seconds (float): From the first line of the log on, so that compilation does not count; a second line is waited
+            for.
         options (dict): Changes to the recipe, ``key.subkey=value``.
         batch (int): Images of a step.
 
@@ -49,7 +50,7 @@ def train_for(seconds: float, options: dict, batch: int) -> Pace:
 
     Raises:
         RunError: The training failed; the message quotes its end.
-        ConfigError: Its log had fewer than two lines when it was stopped.
+        ConfigError: It came to its end with fewer than two lines in its log.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, '-m', 'mmlgd.cli', 'train', str(place_of('configs') / RECIPE)]
@@ -64,7 +65,8 @@ def train_for(seconds: float, options: dict, batch: int) -> Pace:
             raise RunError(f'The training ended with exit code {process.returncode}:\n{tail}', process.returncode)
     if len(seen) < 2:
         raise ConfigError(
-            f'The training logged {len(seen)} line(s) in {seconds:g} s, expected two or more: give it longer.'
+            f'The training has logged {len(seen)} line(s) up to its end, expected two or more. Let it log more often, '
+            f'or give it more images.'
         )
     (first, started), (last, ended) = seen[0], seen[-1]
     return Pace(
@@ -85,7 +87,7 @@ def _watch(process: subprocess.Popen, work_dir: Path, seconds: float) -> tuple[l
             records = [one for file in work_dir.glob('*/vis_data/scalars.json') for one in read_records(file)]
             if records and (not seen or records[-1]['step'] > seen[-1][0]):
                 seen.append((records[-1]['step'], time.monotonic()))
-            if not over and seen and time.monotonic() - seen[0][1] > seconds:
+            if not over and len(seen) > 1 and time.monotonic() - seen[0][1] > seconds:
                 process.terminate()
                 over = True
             time.sleep(_PAUSE)

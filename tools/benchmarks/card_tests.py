@@ -89,6 +89,8 @@ def main(argv: Optional[list[str]] = None) -> None:
     args = parser.parse_args(argv)
     # All that tests of a card import; others may need packages that a card's machine has not.
     files = [file for file in sorted((ROOT / 'tests').rglob('test_*.py')) if 'tests.devices' in file.read_text()]
+    if not files:
+        parser.error(f'there are no tests in {ROOT}: this takes a checkout.')
     pytest_args = ['-v', '-m', 'gpu', '-p', 'no:cacheprovider', '--continue-on-collection-errors', '--durations=10']
     sys.exit(pytest.main([*pytest_args, f'--rootdir={ROOT}', *map(str, files)], plugins=[Record(args.json.resolve())]))
 

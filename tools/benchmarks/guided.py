@@ -14,7 +14,7 @@ from typing import Optional
 import torch
 from mmpretrain.structures import DataSample
 
-from mmlgd.benchmarks.ours import add_compile_option, build_classifier, optimizer_of, words_settings
+from mmlgd.benchmarks.ours import add_compile_option, autocast, build_classifier, optimizer_of, words_settings
 from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 
 
@@ -37,7 +37,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     inputs = models['classifier'].data_preprocessor(batch, True)['inputs']
 
     def ask() -> None:
-        with torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.device.startswith('cuda')):
+        with autocast(args.device):
             guide.teacher.encode(inputs, places=True)
 
     times = measure(ways, args)

@@ -7,6 +7,8 @@ from pathlib import Path
 BATCH, LGKA_BATCH, CLASSES = 256, 2048, (80, 1000, 21841)
 _K = ' '.join(map(str, CLASSES))
 _LOOKS = 'timm:vit_small_patch14_dinov2'
+_ONCE = '--rounds 1 --warmup 1'
+_TINY = f'--teacher ViT-S-32-alt {_ONCE}'
 
 
 @dataclass(frozen=True)
@@ -34,54 +36,54 @@ _PARTS = [
         'step',
         'step',
         f'--classes {_K} --batch {BATCH} --rounds 10',
-        '--classes 3 --batch 2 --teacher ViT-S-32-alt --rounds 1 --warmup 1',
+        f'--classes 3 --batch 2 {_TINY}',
         150,
     ),
     (
         'training',
         'training',
         f'--images IMAGES --batch {BATCH} --seconds 60',
-        '--images IMAGES --teacher ViT-S-32-alt --classes 5 --batch 4 --size 64 --workers 0 --seconds 4 --log-every 1 '
-        '--rounds 1 --warmup 1',
+        f'--images IMAGES --classes 5 --batch 4 --size 64 --workers 0 --seconds 4 --log-every 1 {_TINY}',
         180,
     ),
     (
         'lgka',
         'lgka',
         f'--classes {_K} --batch {LGKA_BATCH} --rounds 5 --warmup 2',
-        '--classes 3 5 --batch 4 --dim 8 --rounds 1 --warmup 1',
+        f'--classes 3 5 --batch 4 --dim 8 {_ONCE}',
         60,
     ),
     (
         'losses',
         'losses',
         f'--classes {_K} --batch {BATCH}',
-        '--classes 3 5 --batch 4 --dim 8 --rounds 1 --warmup 1',
+        f'--classes 3 5 --batch 4 --dim 8 {_ONCE}',
         45,
     ),
-    ('teacher', 'teacher', f'--batch {BATCH}', '--teacher ViT-S-32-alt --batch 1 --rounds 1 --warmup 1', 75),
+    ('teacher', 'teacher', f'--batch {BATCH}', f'--batch 1 {_TINY}', 75),
     (
         'dense',
         'dense',
         f'--batch {BATCH}',
-        '--teacher ViT-S-32-alt --classes 3 --batch 2 --rounds 1 --warmup 1',
+        f'--classes 3 --batch 2 {_TINY}',
         90,
     ),
-    ('guided', 'guided', f'--batch {BATCH}', '--teacher ViT-S-32-alt --batch 2 --rounds 1 --warmup 1', 75),
-    (
-        'pair',
-        'pair',
-        f'--words RN50 --looks {_LOOKS} --looks-size 224 --batch {BATCH} --rounds 10',
-        '--words ViT-S-32-alt --looks timm:test_resnet --looks-size 64 --classes 3 --batch 2 --rounds 1 --warmup 1',
-        90,
-    ),
-    ('pipeline', 'pipeline', '--images IMAGES', '--images IMAGES --batch 2 --rounds 1 --warmup 1', 45),
+    ('guided', 'guided', f'--batch {BATCH}', f'--batch 2 {_TINY}', 75),
+    ('pipeline', 'pipeline', '--images IMAGES', f'--images IMAGES --batch 2 {_ONCE}', 45),
     (
         'store',
         'store',
         '--images IMAGES --count 512 --rounds 5',
-        '--images IMAGES --teacher ViT-S-32-alt --also ViT-S-32-alt --count 4 --batch 2 --rounds 1 --warmup 1',
-        60,
+        f'--images IMAGES --also ViT-S-32-alt --count 4 --batch 2 {_TINY}',
+        90,
+    ),
+    ('scale', 'scale', '', '--batch 4 --classes 5 --dim 8', 45),
+    (
+        'loading',
+        'loading',
+        '--images IMAGES --device cpu',
+        f'--images IMAGES --device cpu --batch 2 {_ONCE}',
+        45,
     ),
     (
         'profile',
@@ -90,13 +92,12 @@ _PARTS = [
         '--classes 3 --batch 1 --teacher ViT-S-32-alt --out OUT/step.png',
         75,
     ),
-    ('scale', 'scale', '', '--batch 4 --classes 5 --dim 8', 45),
     (
-        'loading',
-        'loading',
-        '--images IMAGES --device cpu',
-        '--images IMAGES --device cpu --batch 2 --rounds 1 --warmup 1',
-        45,
+        'pair',
+        'pair',
+        f'--words RN50 --looks {_LOOKS} --looks-size 224 --batch {BATCH} --rounds 10',
+        f'--words ViT-S-32-alt --looks timm:test_resnet --looks-size 64 --classes 3 --batch 2 {_ONCE}',
+        90,
     ),
 ]
 _TINY_LIMIT = 900  # seconds of a part that takes ten, on a CPU that does a lot beside it
@@ -115,7 +116,7 @@ def parts_of(images: Path, out: Path, tiny: bool) -> list[Part]:
         List[Part]: In the order in which they are run.
 
     Examples:
-        >>> part = parts_of(Path('photos'), Path('out'), tiny=False)[-1]
+        >>> part = parts_of(Path('photos'), Path('out'), tiny=False)[NAMES.index('loading')]
         >>> part.script, part.arguments
         ('loading', ['--images', 'photos', '--device', 'cpu'])
     """
