@@ -91,12 +91,13 @@ card-wheels: ## what `make card` needs beside the checkout, where there is a net
 	$(PYTHON) tools/benchmarks/card_wheels.py --out $(WHEELS)
 
 # The environment sees what $(PYTHON) sees, which --system-site-packages does not do where that is an environment itself.
+# addsitedir also reads its .pth files: setuptools brings distutils back by one, which mmengine imports.
 # pip of $(PYTHON) installs into it: the machine may have no ensurepip.
 card: ## on a GPU without a network: tests of a card, all benchmarks, a real run, within nine minutes
 	@ls $(WHEELS)/*.whl > /dev/null || { \
 	  echo "No wheels in $(WHEELS). Run 'make card-wheels' where there is a network, and bring the folder here."; exit 1; }
 	$(PYTHON) -m venv --clear --without-pip $(CARD)
-	$(PYTHON) -c 'import site; print(*site.getsitepackages(), sep="\n")' \
+	$(PYTHON) -c 'import site; [print(f"import site; site.addsitedir({at!r})") for at in site.getsitepackages()]' \
 	  > "$$(echo $(CARD)/lib/python*/site-packages)/machine.pth"
 	$(PYTHON) -m pip --python $(CARD)/bin/python install -q --no-index --no-deps $(WHEELS)/*.whl
 	$(PYTHON) -m pip --python $(CARD)/bin/python install -q --no-index --no-deps --no-build-isolation -e .
