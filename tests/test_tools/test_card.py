@@ -4,7 +4,6 @@ import json
 import os
 import re
 import time
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -22,7 +21,8 @@ from tests.test_run.test_child import is_alive
 
 WRITES = """
 import json, sys
-json.dump(dict(title='A title', table='| a |', seconds=3), open(sys.argv[sys.argv.index('--json') + 1], 'w'))
+*given, _, file = sys.argv[1:]
+json.dump(dict(title='A title', table='| a |', seconds=3, given=given), open(file, 'w'))
 """
 SCRIPTS = dict(
     good=WRITES,
@@ -47,9 +47,10 @@ def run(tmp_path, monkeypatch):
         (folder / f'{name}.py').write_text(dedent(text))
     monkeypatch.setattr(running, 'place_of', lambda name: tmp_path / name)
 
-    def run(names, minutes=1.0, limit=30.0):
-        limits = {name: 2.0 if name == 'hangs' else limit for name in names}
-        found = list(run_parts([Part(name, name, [], limits[name]) for name in names], tmp_path, minutes))
+    def run(names, minutes=1.0):
+        arguments = ['--images', 'IMAGES', '--out', 'OUT/a']
+        asked = [Part(name, name, arguments, 4.0 if name == 'hangs' else 60.0) for name in names]
+        found = list(run_parts(asked, tmp_path / 'photos', tmp_path, minutes))
         assert [one.name for one in found] == names
         return {one.name: one for one in found}
 
@@ -62,12 +63,13 @@ def test_what_fails_or_hangs_is_listed_and_the_rest_is_there(run, tmp_path):
         bad=FAILED, good=DONE, hangs=STOPPED, silent=FAILED, half=FAILED
     )
     assert found['good'].found['seconds'] == 3 and found['good'].error == ''
-    assert (
-        found['bad'].error.startswith('It ended with exit code 1.\nhello\n') and "KeyError: 'a'" in found['bad'].error
-    )
+    assert found['good'].found['given'] == ['--images', str(tmp_path / 'photos'), '--out', str(tmp_path / 'a')]
+    assert found['good'].command == 'python tools/benchmarks/good.py --images IMAGES --out OUT/a'
+    error = found['bad'].error
+    assert error.startswith('It ended with exit code 1.\nhello\n') and "KeyError: 'a'" in error
     assert 'no figures' in found['silent'].error
     assert 'exit code 3' in found['half'].error and found['half'].found['title'] == 'A title'
-    assert found['hangs'].error.startswith('It was stopped after 2 s.') and 2 <= found['hangs'].seconds < 20
+    assert found['hangs'].error.startswith('It was stopped after 4 s.') and 4 <= found['hangs'].seconds < 50
     grandchild = int((tmp_path / 'hangs.log').read_text())
     for _ in range(500):
         if not is_alive(grandchild):
@@ -80,7 +82,7 @@ def test_what_fails_or_hangs_is_listed_and_the_rest_is_there(run, tmp_path):
 
 def test_when_the_time_is_over_the_rest_is_not_run(run):
     found = run(['hangs', 'good', 'bad'], minutes=0.01)
-    assert found['hangs'].state == STOPPED and found['hangs'].seconds < 2
+    assert found['hangs'].state == STOPPED and 'after 1 s' in found['hangs'].error
     assert found['good'].state == found['bad'].state == LEFT and 'The 0.01 minutes were over' in found['bad'].error
 
 
@@ -161,9 +163,9 @@ def test_full_sizes_need_a_card(capsys):
 def test_every_benchmark_of_the_page_is_a_part():
     text = (ROOT / 'docs/performance.md').read_text(encoding='utf-8')
     named = set(re.findall(r'tools/benchmarks/(\w+)\.py', text.split(END)[1]))
-    there = {part.script for part in parts_of(Path('images'), Path('out'), tiny=False)}
+    there = {part.script for part in parts_of(tiny=False)}
     assert named - there == {'memory'}  # about machines without a card
-    assert [part.name for part in parts_of(Path('images'), Path('out'), tiny=True)] == NAMES
+    assert [part.name for part in parts_of(tiny=True)] == NAMES
 
 
 def test_outcomes_of_tests_are_kept_as_they_come(tmp_path):

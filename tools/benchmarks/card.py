@@ -79,7 +79,7 @@ def measure(args: argparse.Namespace) -> Results:
         world = write_demo_world(out / 'world', num_objects=(count, 10), num_scenes=(10, 10), object_size=size)
         images, told = world / 'objects' / 'train', f'{count} drawn ones of {size} px, of the demo'
     card, outcomes = torch.cuda.get_device_name() if torch.cuda.is_available() else None, []
-    for outcome in run_parts(parts_of(images.resolve(), out, args.tiny), out, args.minutes):
+    for outcome in run_parts(parts_of(args.tiny), images.resolve(), out, args.minutes):
         print(f'{outcome.name}: {outcome.state}, {outcome.seconds:.0f} s', flush=True)
         outcomes.append(outcome)
         results = Results(

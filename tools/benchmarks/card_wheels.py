@@ -3,7 +3,7 @@ r"""Gather the wheels that `make card` installs on a machine without a network: 
     python tools/benchmarks/card_wheels.py --out build/card-wheels --python 3.12
 
 mmcv-lite stands in for mmcv, whose operators nothing here needs. What such a machine has itself is not gathered: torch,
-torchvision, numpy, OpenCV, Pillow, matplotlib, scipy, timm, transformers, click, rich, pytest and hypothesis.
+torchvision, numpy, OpenCV, Pillow, matplotlib, scipy, regex, timm and what it needs, click, rich, pytest, hypothesis.
 """
 
 import argparse

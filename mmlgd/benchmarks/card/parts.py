@@ -2,7 +2,6 @@
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 BATCH, LGKA_BATCH, CLASSES = 256, 2048, (80, 1000, 21841)
 _K = ' '.join(map(str, CLASSES))
@@ -18,7 +17,7 @@ class Part:
     Attributes:
         name (str): What it measures.
         script (str): Its name in ``tools/benchmarks``.
-        arguments (List[str]): Of its command line.
+        arguments (List[str]): Of its command line; IMAGES and OUT stand for the folders.
         limit (float): Seconds that it may take.
     """
 
@@ -28,8 +27,8 @@ class Part:
     limit: float
 
 
-# Name, script, arguments in full, arguments in tiny, seconds. IMAGES and OUT stand for folders. Three to twenty rounds:
-# the published loop takes seconds for each of them. Not here: memory.py, which is about machines without a card.
+# Name, script, arguments in full, arguments in tiny, seconds. The published loop takes seconds for
+# each round. Not here: memory.py, which is about machines without a card.
 _PARTS = [
     ('tests', 'card_tests', '', '', 150),
     (
@@ -104,30 +103,21 @@ _TINY_LIMIT = 900  # seconds of a part that takes ten, on a CPU that does a lot 
 NAMES = [name for name, *_ in _PARTS]
 
 
-def parts_of(images: Path, out: Path, tiny: bool) -> list[Part]:
+def parts_of(tiny: bool) -> list[Part]:
     """List the parts.
 
     Args:
-        images (Path): Folder of images.
-        out (Path): Folder of the results.
         tiny (bool): In sizes that show that everything runs.
 
     Returns:
         List[Part]: In the order in which they are run.
 
     Examples:
-        >>> part = parts_of(Path('photos'), Path('out'), tiny=False)[NAMES.index('loading')]
+        >>> part = parts_of(tiny=False)[NAMES.index('loading')]
         >>> part.script, part.arguments
-        ('loading', ['--images', 'photos', '--device', 'cpu'])
+        ('loading', ['--images', 'IMAGES', '--device', 'cpu'])
     """
-    folders = dict(IMAGES=str(images), OUT=str(out))
     return [
-        Part(
-            name,
-            script,
-            [folders.get(word, word.replace('OUT/', f'{out}/')) for word in words],
-            _TINY_LIMIT if tiny else limit,
-        )
+        Part(name, script, shlex.split(small if tiny else full), _TINY_LIMIT if tiny else limit)
         for name, script, full, small, limit in _PARTS
-        for words in [shlex.split(small if tiny else full)]
     ]
