@@ -18,6 +18,7 @@ CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 WORKERS ?= $(shell [ $(CORES) -lt 4 ] && echo $(CORES) || echo 4)
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+CARD_ARGS ?=
 
 ifeq ($(filter $(STACK),openmmlab onedl),)
 $(error STACK is '$(STACK)'; expected openmmlab (the reference) or onedl (the maintained fork))
@@ -45,15 +46,15 @@ ifneq ($(shell cat '$(STAMP)' 2>/dev/null),$(CURDIR))
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help setup demo test docs lint format audit clean
+.PHONY: help setup demo test docs lint format audit card-wheels card clean
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo
 	@echo "  STACK=openmmlab|onedl   the reference stack, or its maintained fork (now: $(STACK))"
 	@echo "  VENV=DIR                the environment (now: $(VENV)); created if missing"
 	@echo "  PYTHON=python3.11       the interpreter that creates it (now: $(PYTHON))"
 	@echo "  TORCH='$(TORCH)'   for a new environment"
-	@echo "  PYTEST_ARGS=, WORKERS=, DEMO_ARGS=   passed on"
+	@echo "  PYTEST_ARGS=, WORKERS=, DEMO_ARGS=, CARD_ARGS=   passed on"
 
 setup: $(STAMP) ## create the environment and install everything (once)
 
@@ -82,6 +83,25 @@ audit: $(STAMP) ## known vulnerabilities of what is installed; needs the network
 	mkdir -p build
 	$(BIN)/python -m pip list --format=freeze --exclude-editable | sed 's/+.*//' > build/audit.txt
 	$(BIN)/python -m pip_audit --strict --no-deps --disable-pip -r build/audit.txt
+
+# For a machine with a GPU and no network: its own Python and torch, the checkout, and these wheels.
+CARD := .venv-card
+WHEELS := build/card-wheels
+card-wheels: ## what `make card` needs beside the checkout, where there is a network
+	$(PYTHON) tools/benchmarks/card_wheels.py --out $(WHEELS)
+
+# The environment sees what $(PYTHON) sees, which --system-site-packages does not do where that is an environment itself.
+# addsitedir also reads its .pth files: setuptools brings distutils back by one, which mmengine imports.
+# pip of $(PYTHON) installs into it: the machine may have no ensurepip.
+card: ## on a GPU without a network: tests of a card, all benchmarks, a real run, within nine minutes
+	@ls $(WHEELS)/*.whl > /dev/null || { \
+	  echo "No wheels in $(WHEELS). Run 'make card-wheels' where there is a network, and bring the folder here."; exit 1; }
+	$(PYTHON) -m venv --clear --without-pip $(CARD)
+	$(PYTHON) -c 'import site; [print(f"import site; site.addsitedir({at!r})") for at in site.getsitepackages()]' \
+	  > "$$(echo $(CARD)/lib/python*/site-packages)/machine.pth"
+	$(PYTHON) -m pip --python $(CARD)/bin/python install -q --no-index --no-deps $(WHEELS)/*.whl
+	$(PYTHON) -m pip --python $(CARD)/bin/python install -q --no-index --no-deps --no-build-isolation -e .
+	$(CARD)/bin/python tools/benchmarks/card.py $(CARD_ARGS)
 
 clean: ## remove build products and caches (environments and work_dirs stay)
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis

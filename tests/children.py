@@ -23,7 +23,11 @@ _CONTEXT = multiprocessing.get_context('forkserver')
 _CONTEXT.set_forkserver_preload(['mmlgd.cli.train', 'mmlgd.cli.store', 'mmlgd.evaluation', __name__])
 
 
-def start(function, *arguments, daemon=False):
+def start(function, *arguments, daemon=False, device='cpu'):
+    if device != 'cpu':  # a fork of the server sees no card
+        process = multiprocessing.get_context('spawn').Process(target=function, args=arguments, daemon=daemon)
+        process.start()
+        return process
     process = _CONTEXT.Process(target=function, args=arguments, daemon=daemon)
     # The server, which the first child starts, and so all children: on the CPU, whose sums are always the same.
     with pytest.MonkeyPatch.context() as patch:
@@ -61,18 +65,19 @@ def run(function, *arguments, log):
     return Child(function, *arguments, log=log).wait()
 
 
-def ranks(function, folder, *arguments, timeout=PATIENCE):
-    """Start a function on two ranks of a process group; ``folder`` is made."""
+def ranks(function, folder, *arguments, timeout=PATIENCE, device='cpu'):
+    """Start a function on two ranks of a process group, which may share a card; ``folder`` is made."""
     folder.mkdir()
-    return [start(_on_rank, rank, function, folder, timeout, arguments, daemon=True) for rank in range(2)]
+    call = (function, folder, timeout, arguments)
+    return [start(_on_rank, rank, *call, daemon=True, device=device) for rank in range(2)]
 
 
-def outcomes(function, folder, *arguments):
+def outcomes(function, folder, *arguments, device='cpu'):
     """What a function returned, or the error that it raised, on each of two ranks."""
-    for process in ranks(function, folder, *arguments):
+    for process in ranks(function, folder, *arguments, device=device):
         process.join(PATIENCE)
         assert process.exitcode == 0
-    return [torch.load(folder / f'outcome_{rank}.pth') for rank in range(2)]
+    return [torch.load(folder / f'outcome_{rank}.pth', map_location='cpu') for rank in range(2)]
 
 
 def _on_rank(rank, function, folder, timeout, arguments):

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.registry import MODELS
 from tests import ROOT
+from tests.devices import scale_losses_on_the_cpu
 
 TOOLS = ROOT / 'tools'
 EMBED_DIM = 32
@@ -33,10 +34,34 @@ TINY_CLIP = dict(
 )
 
 
+def pytest_collection_modifyitems(items):
+    """The tests marked ``gpu`` need a card, and say so where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker('gpu'):
+                item.add_marker(pytest.mark.skip(reason='needs a GPU'))
+
+
 @pytest.fixture(autouse=True, scope='session')
 def cache(tmp_path_factory):
     """Keep cached text embeddings out of the user's home."""
     os.environ['MMLGD_CACHE'] = str(tmp_path_factory.mktemp('cache'))
+
+
+@pytest.fixture
+def device(request, monkeypatch):
+    """Where a test runs (see devices.py), and so do the runs that it starts in this process."""
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', request.param)
+    # On a card, float32 convolutions have 10 bits of mantissa by default.
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    return request.param
+
+
+@pytest.fixture
+def loss_scaler(device, monkeypatch):
+    """The card's own, and one on the CPU that counts alike."""
+    if device == 'cpu':
+        scale_losses_on_the_cpu(monkeypatch.setattr)
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,11 @@
 """LGD as a config builds it, with random weights and meaningless class names."""
 
 import argparse
-from typing import Union
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor
@@ -86,6 +87,34 @@ def build_lgd(classes: int, teacher: Union[str, dict], device: str, compile: boo
     return MODELS.build(config).to(device).train()
 
 
+def build_classifier(device: str, guide: Optional[dict] = None) -> BaseModel:
+    """Build a plain classifier with ResNet-18 and 1000 classes, in channels-last memory.
+
+    Args:
+        device (str): The device, as for torch.
+        guide (dict, optional): Settings of a teacher that stays on; its classes have meaningless names. Defaults to
+            None: the plain classifier.
+
+    Returns:
+        BaseModel: The model in training mode, on the device.
+    """
+    init_default_scope('mmpretrain')
+    kind, classes = 'mmpretrain.ImageClassifier', 1000
+    settings = dict(
+        backbone=dict(type='mmpretrain.ResNet', depth=18),
+        neck=dict(type='mmpretrain.GlobalAveragePooling'),
+        head=dict(type='mmpretrain.LinearClsHead', num_classes=classes, in_channels=512),
+        data_preprocessor=dict(IMAGENET_RGB, type='mmpretrain.ClsDataPreprocessor'),
+    )
+    if guide is None:
+        model = MODELS.build(dict(settings, type=kind))
+    else:
+        guide = dict(teacher=guide, text=dict(templates='plain'))
+        model = MODELS.build(dict(settings, type='mmlgd.Guided', plain=kind, guide=guide))
+        model.guide.name([f'class {k}' for k in range(classes)])
+    return model.to(device, memory_format=torch.channels_last).train()
+
+
 def optimizer_of(model: torch.nn.Module, device: str) -> OptimWrapper:
     """Wrap the published optimizer as our configs do: bfloat16 autocast on a GPU, float32 elsewhere, fused.
 
@@ -95,6 +124,11 @@ def optimizer_of(model: torch.nn.Module, device: str) -> OptimWrapper:
     if device.startswith('cuda'):
         wrapper.update(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
     return build_optim_wrapper(model, wrapper)
+
+
+def autocast(device: str) -> torch.autocast:
+    """Compute as a run does: in bfloat16 on a GPU, in float32 elsewhere."""
+    return torch.autocast(device.split(':')[0], torch.bfloat16, enabled=device.startswith('cuda'))
 
 
 def unit_rows(n: int, d: int, device: str, seed: int = 0) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Callable, Optional
 import torch
 import torchvision
 
+from mmlgd.utils.files import write_whole
 from mmlgd.version import __version__
 
 Times = dict[str, list[float]]
@@ -106,11 +107,11 @@ def environment(device: str) -> dict:
 
 
 def report(title: str, text: str, figures: dict, args: argparse.Namespace) -> None:
-    """Print a benchmark's table, and write its values to the file of ``--json``.
+    """Print a benchmark's table, and write it and its values to the file of ``--json``.
 
     Args:
         title (str): What was measured, with its sizes.
-        text (str): The table.
+        text (str): The table, in Markdown.
         figures (dict): The values of the table.
         args (argparse.Namespace): Arguments from a :func:`benchmark_parser`.
     """
@@ -118,4 +119,5 @@ def report(title: str, text: str, figures: dict, args: argparse.Namespace) -> No
     print(f'\n{title}\n{", ".join(f"{key} {value}" for key, value in machine.items())}\n\n{text}')
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(dict(title=title, environment=machine, **figures), indent=1) + '\n')
+        content = json.dumps(dict(title=title, environment=machine, table=text, **figures), indent=1)
+        write_whole(args.json, f'{content}\n'.encode())

@@ -20,6 +20,7 @@ from mmlgd import MoCoV2Augmentation
 from mmlgd.datasets import view_pipeline
 from mmlgd.models.augmentation import NOISE
 from mmlgd.models.pixels import gaussian_kernels, turn_hue
+from tests.devices import never_waiting, on_card
 
 OFF = dict(jitter_prob=0, gray_prob=0, blur_prob=0, flip_prob=0)
 
@@ -190,16 +191,13 @@ def test_nothing_on_the_host_depends_on_a_pixel():
         MoCoV2Augmentation()(images, noise)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_the_gpu_is_never_waited_for():
+@on_card
+def test_the_card_is_never_waited_for(device):
     pytest.importorskip('kornia', minversion='0.9')
-    augment, images, noise = MoCoV2Augmentation(), smooth(12).cuda(), uniform(12)
+    augment, images, noise = MoCoV2Augmentation(), smooth(12).to(device), uniform(12)
     expected = augment(images, noise)
-    torch.cuda.set_sync_debug_mode('error')
-    try:
+    with never_waiting(device):
         views = augment(images, noise)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
     assert torch.equal(views, expected)
     torch.testing.assert_close(views.cpu(), augment(images.cpu(), noise), atol=1e-4, rtol=0)
 

@@ -17,10 +17,11 @@ from mmlgd.errors import ConfigError
 from mmlgd.models import Embedded
 from mmlgd.models.teachers.base import TeacherError
 from mmlgd.registry import MODELS
+from tests.devices import compiled_on_card
 
 from .reference import bilinear, enqueue, lgd_losses, place_losses, regression, seed_loss, similarity
-from .test_step import NoWaiting, wrapper
 from .test_step import batch as raw_batch
+from .test_step import step_without_waiting
 
 SHARP = dict(student_temperature=0.05)
 NAMES = dict(bank='text', on='places', weight=0.75, teacher_temperature=0.0125, **SHARP)
@@ -198,11 +199,12 @@ def test_places_ride_on_the_passes_that_are_paid(model):
     assert calls == ['student', 'teacher']
 
 
-def test_a_step_never_waits_for_the_device(lgd_config):
-    model = MODELS.build(dense(lgd_config, more=OTHERS)).train()
-    optim_wrapper = wrapper(model)
-    with NoWaiting():
-        model.train_step(raw_batch(), optim_wrapper)
+@compiled_on_card
+def test_a_step_never_waits_for_the_device(lgd_config, device, compile):
+    lgd_config['compile'] = lgd_config['teacher']['compile'] = compile
+    model = MODELS.build(dense(lgd_config, more=OTHERS)).to(device).train()
+    data = raw_batch()
+    step_without_waiting(model, dict(data, inputs=data['inputs'].to(device)), device)
 
 
 def test_stored_embeddings_need_stored_places(model):

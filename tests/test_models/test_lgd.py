@@ -13,6 +13,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.banks import read_text_state
 from mmlgd.models.zero_shot import zero_shot_scores
 from mmlgd.registry import MODELS
+from tests.devices import on_card
 from tests.words import KEY
 
 from .reference import enqueue, lgd_losses, lgka, seed_loss
@@ -257,11 +258,11 @@ def test_builds_from_every_scope(lgd_config, scope):
             init_default_scope(before.scope_name)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_gpu_agrees_with_cpu(model):
+@on_card
+def test_the_card_agrees_with_the_cpu(model, device):
     expected = model(batch(), mode='loss')
     model.visual_bank.__init__(5, 32)
-    losses = model.cuda()(batch().cuda(), mode='loss')
+    losses = model.to(device)(batch().to(device), mode='loss')
     for key, value in expected.items():
         torch.testing.assert_close(losses[key].cpu(), value, rtol=1e-3, atol=1e-3)
 

@@ -5,25 +5,12 @@ import copy
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlgd import LGDLoss
 from mmlgd.registry import MODELS
+from tests.devices import compiled_on_card, never_waiting, on_each_device
 
 from .test_banks import unit
-
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-aten = torch.ops.aten
-# On a GPU each of these waits until everything before it is done.
-WAITS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten._unique2, aten.is_nonzero, aten.equal}
-
-
-class NoWaiting(TorchDispatchMode):
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        assert func.overloadpacket not in WAITS, f'{func} reads a value back to the host'
-        if func.overloadpacket is aten.index:
-            assert not any(i is not None and i.dtype == torch.bool for i in args[1]), 'a mask is read back to the host'
-        return func(*args, **(kwargs or {}))
 
 
 def batch(n=6, seed=0):
@@ -43,62 +30,43 @@ BANKS = {
 }
 
 
-@pytest.mark.parametrize('banks', BANKS)
-def test_a_step_never_waits_for_the_device(lgd_config, banks):
-    lgd_config.update(loss=dict(mask_unvisited=True), **BANKS[banks])
-    model = MODELS.build(lgd_config).train()
-    optim_wrapper = wrapper(model)
-    with NoWaiting():
-        model.train_step(batch(), optim_wrapper)
-    with pytest.raises(AssertionError, match='reads a value back'), NoWaiting():
-        torch.ones(1).item()
+def step_without_waiting(model, data, device):
+    """On a card, compilation and cuDNN's choice of kernels may wait, steps may not."""
+    optim_wrapper = wrapper(model, type='mmlgd.AutoOptimWrapper')
+    for _ in range(3 if device == 'cuda' else 0):
+        model.train_step(data, optim_wrapper)
+    with never_waiting(device):
+        model.train_step(data, optim_wrapper)
 
 
-@needs_gpu
-@pytest.mark.parametrize('compile', [False, True])
+@compiled_on_card
 @pytest.mark.parametrize('banks', BANKS)
-def test_a_step_never_waits_for_the_gpu(lgd_config, banks, compile):
-    lgd_config.update(loss=dict(mask_unvisited=True), **BANKS[banks])
-    lgd_config['compile'] = lgd_config['teacher']['compile'] = compile
-    lgd_config['channels_last'] = True
-    model = MODELS.build(lgd_config).cuda().train()
-    amp = dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
-    optim_wrapper = wrapper(model, **amp)
+def test_a_step_never_waits_for_the_device(lgd_config, banks, device, compile):
+    lgd_config.update(loss=dict(mask_unvisited=True), compile=compile, channels_last=True, **BANKS[banks])
+    lgd_config['teacher']['compile'] = compile
+    model = MODELS.build(lgd_config).to(device).train()
     data = batch()
-    data['inputs'] = data['inputs'].cuda()
-    for _ in range(3):  # compilation and cuDNN's choice of kernels may wait, steps may not
-        model.train_step(data, optim_wrapper)
-    torch.cuda.set_sync_debug_mode('error')
-    try:
-        model.train_step(data, optim_wrapper)
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
+    step_without_waiting(model, dict(data, inputs=data['inputs'].to(device)), device)
 
 
-@needs_gpu
-def test_the_fast_path_on_a_gpu_agrees_with_eager_float32(lgd_config):
+@on_each_device
+def test_what_waits_is_found(device):
+    with pytest.raises((AssertionError, RuntimeError), match='reads a value back|synchronizing'), never_waiting(device):
+        torch.ones(1, device=device).item()
+
+
+@compiled_on_card
+def test_bfloat16_autocast_and_channels_last_stay_near_float32(lgd_config, device, compile):
     losses = []
     for fast in (False, True):
         torch.manual_seed(0)
-        config = copy.deepcopy(lgd_config)
-        config['compile'] = config['teacher']['compile'] = config['channels_last'] = fast
-        model = MODELS.build(config).cuda().train()
-        inputs = model.data_preprocessor(batch(32))['inputs']
-        with torch.autocast('cuda', torch.bfloat16, enabled=fast):
+        config = dict(copy.deepcopy(lgd_config), channels_last=fast, compile=fast and compile)
+        config['teacher']['compile'] = fast and compile
+        model = MODELS.build(config).to(device).train()
+        inputs = model.data_preprocessor(batch(16))['inputs']
+        with torch.autocast(device, torch.bfloat16, enabled=fast):
             losses.append(model(inputs, mode='loss'))
     for key in losses[0]:  # 8 bits of mantissa, divided by a temperature of 0.01
-        torch.testing.assert_close(losses[1][key], losses[0][key], rtol=3e-2, atol=3e-2)
-
-
-def test_bfloat16_autocast_and_channels_last_stay_near_float32(lgd_config):
-    losses = []
-    for fast in (False, True):
-        torch.manual_seed(0)
-        model = MODELS.build(dict(copy.deepcopy(lgd_config), channels_last=fast)).train()
-        inputs = model.data_preprocessor(batch(16))['inputs']
-        with torch.autocast('cpu', torch.bfloat16, enabled=fast):
-            losses.append(model(inputs, mode='loss'))
-    for key in losses[0]:
         assert losses[1][key].dtype == torch.float32
         torch.testing.assert_close(losses[1][key], losses[0][key], rtol=3e-2, atol=3e-2)
 

@@ -9,7 +9,6 @@ import signal
 import tempfile
 import time
 import zipfile
-from functools import partial
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from mmlgd.checkpoints import read_checkpoint
 from mmlgd.store import TeacherStore, layout
 from mmlgd.utils.files import sole_writer
 from tests import ROOT, children
+from tests.devices import scale_losses_on_the_cpu
 
 pytestmark = children.in_one_worker
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
@@ -39,14 +39,6 @@ def recipe(tmp_path_factory, recipe_of):
         + '    loss_scale=dict(init_scale=1024.0, growth_interval=2))\n'
     )
     return path
-
-
-def scale_losses_on_the_cpu():
-    """Let the optimizer's wrapper for mixed precision, and its scaler, work without a GPU."""
-    from mmengine.optim.optimizer import amp_optimizer_wrapper
-
-    amp_optimizer_wrapper.is_cuda_available = lambda: True
-    amp_optimizer_wrapper.GradScaler = partial(torch.amp.GradScaler, 'cpu')
 
 
 def prepared(fault=None, *details):

@@ -25,6 +25,7 @@ from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import SeededViews, StoreError, TeacherStore
 from mmlgd.store.writer import use_store, write_store
 from tests import ROOT
+from tests.devices import on_each_device
 
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
 VIEWS = 200  # of 12 images: 2400 rows, three shards
@@ -70,17 +71,22 @@ MORE = {
 }
 
 
+@on_each_device
 @pytest.mark.parametrize('more', MORE.values(), ids=MORE)
-def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, store, more):
-    """Steps of both, banks included, on replayed views; a stored embedding differs by half precision's rounding."""
+def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, store, more, device):
+    """Steps of both, banks included, on replayed views; a stored embedding differs by half precision's rounding.
+
+    A card has written the store in bf16.
+    """
+    slack = 1 if device == 'cpu' else 20
     for key, value in more.items():
         cfg.model[key] = value
-    live = MODELS.build(cfg.model).train()
+    live = MODELS.build(cfg.model).to(device).train()
     views = SeededViews(
         cfg.train_dataloader.dataset, VIEWS, seed=3, noise=live.data_preprocessor.augmentation.num_noise
     )
     use_store(cfg, store.folder)
-    stored = MODELS.build(cfg.model).train()
+    stored = MODELS.build(cfg.model).to(device).train()
     stored.load_state_dict(live.state_dict())
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     for rows in ([0, 13, 500, 1030], [7, 2399, 1023, 1024]):
@@ -89,15 +95,16 @@ def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, st
         assert torch.equal(inputs['inputs'], replayed['inputs'])
         expected, losses = live(**inputs, mode='loss'), stored(**replayed, mode='loss')
         for key in expected:
-            torch.testing.assert_close(losses[key], expected[key], rtol=2e-3, atol=2e-3)
+            torch.testing.assert_close(losses[key], expected[key], rtol=slack * 2e-3, atol=slack * 2e-3)
     for name, buffer in live.named_buffers():
         if name.startswith(('visual_bank', 'queue')):
-            torch.testing.assert_close(stored.get_buffer(name), buffer, rtol=0, atol=2e-3)
+            torch.testing.assert_close(stored.get_buffer(name), buffer, rtol=0, atol=slack * 2e-3)
     assert torch.equal(stored.textual_bank.bank, live.textual_bank.bank)
     assert stored.teacher.identity == live.teacher.identity
 
 
-def test_training_from_a_store_asks_no_teacher(cfg, store, tmp_path):
+@on_each_device
+def test_training_from_a_store_asks_no_teacher(cfg, store, tmp_path, device):
     cfg.work_dir, cfg.train_cfg.max_epochs = str(tmp_path), 1
     cfg.val_evaluator.append(dict(type='mmlgd.DistillationMetric'))
     use_store(cfg, store.folder)

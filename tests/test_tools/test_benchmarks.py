@@ -10,7 +10,9 @@ from mmengine.registry import DefaultScope, init_default_scope
 
 from mmlgd import LGDLoss
 from mmlgd.benchmarks import published
+from mmlgd.benchmarks.real_run import train_for
 from mmlgd.models import compilation
+from mmlgd.run.child import RunError
 from mmlgd.utils.memory import keeps_freed_memory
 from tests import children
 from tests.scripts import script
@@ -75,6 +77,26 @@ def test_dense(benchmark, tiny_clip):
     assert figures['ratio'] > 0 and figures['teacher_ratio'] > 0
 
 
+def test_guided(benchmark, tiny_clip):
+    told, figures = benchmark('guided', '--device', 'cpu', '--teacher', tiny_clip, '--size', 64, '--batch', 2)
+    assert list(figures['seconds']) == ['classifier', 'with a guide', 'the teacher alone']
+    assert figures['ratio'] > 0 and 'With a guide: ' in told and figures['table'] in told
+
+
+@pytest.mark.slow
+def test_training(benchmark, tiny_clip, images):
+    small = ('--device', 'cpu', '--teacher', tiny_clip, '--classes', 3, '--batch', 4, '--size', 64, '--workers', 0)
+    told, figures = benchmark('training', *small, '--images', images, '--seconds', 1, '--log-every', 1)
+    pace = figures['run']
+    assert pace['steps'] >= 2 and pace['inside'] > 0 and pace['overall'] > 0 and 0 <= pace['waiting'] <= 1
+    assert pace['loss'] > 0 and '| real run, inside an epoch |' in told
+
+
+def test_a_training_that_fails_is_quoted(tmp_path):
+    with pytest.raises(RunError, match=r'(?s)exit code 1:.*nothing-there'):
+        train_for(1, {'train_dataloader.dataset.data_root': tmp_path / 'nothing-there'}, 4)
+
+
 def test_pair(benchmark, tiny_clip):
     small = ('--device', 'cpu', '--words', tiny_clip, '--size', 64, '--batch', 2, '--classes', 3)
     told, figures = benchmark('pair', *small, '--looks', 'timm:test_resnet', '--looks-size', 64)
@@ -125,6 +147,8 @@ def test_a_profile_is_drawn(tmp_path):
     one = profile_step.timelines(dict(one=lambda: layer(torch.ones(1, 3, 8, 8)).mean().item()), 'cpu')
     (bars,) = one.values()
     assert bars[0].start == 0 and {'convolution', 'class by class'} <= {bar.kind for bar in bars}
+    kinds = profile_step.by_kind(dict(one=bars))['one']
+    assert kinds['convolution'] > 0 == kinds['optimizer'] and list(kinds) == list(profile_step.KINDS)
     profile_step.draw(dict(one=bars, two=bars), 'a convolution', tmp_path / 'step.png')
     assert (tmp_path / 'step.png').stat().st_size > 5000
 

@@ -15,7 +15,7 @@ from typing import Optional
 import torch
 from mmengine.config import Config
 
-from mmlgd.benchmarks.ours import add_compile_option, build_lgd, optimizer_of
+from mmlgd.benchmarks.ours import add_compile_option, autocast, build_lgd, optimizer_of
 from mmlgd.benchmarks.timing import Times, benchmark_parser, measure, report, table
 from mmlgd.utils.paths import place_of
 
@@ -39,10 +39,9 @@ def main(argv: Optional[list[str]] = None) -> None:
         model = build_lgd(args.classes, args.teacher, args.device, args.compile, **more)
         ways[name] = partial(model.train_step, batch, optimizer_of(model, args.device))
     inputs = model.data_preprocessor(batch)['inputs']
-    autocast = torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.device.startswith('cuda'))
 
     def ask(places: bool) -> None:
-        with autocast:
+        with autocast(args.device):
             model.teacher.encode(inputs, places)
 
     asked = {'teacher, images alone': partial(ask, False), 'teacher, images and places': partial(ask, True)}

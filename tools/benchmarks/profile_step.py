@@ -15,7 +15,7 @@ import matplotlib
 
 from mmlgd.benchmarks import published
 from mmlgd.benchmarks.ours import add_compile_option, build_lgd, optimizer_of, unit_rows
-from mmlgd.benchmarks.timing import environment
+from mmlgd.benchmarks.timing import environment, report
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
@@ -103,6 +103,21 @@ def draw(steps: dict[str, list[Bar]], title: str, file: Path) -> None:
     plt.close(figure)
 
 
+def by_kind(steps: dict[str, list[Bar]]) -> dict[str, dict[str, float]]:
+    """Add up the bars of each kind.
+
+    Args:
+        steps (Dict[str, List[Bar]]): From :func:`timelines`.
+
+    Returns:
+        Dict[str, Dict[str, float]]: Milliseconds of each kind, by the name of the step.
+    """
+    return {
+        name: {kind: sum(bar.length for bar in bars if bar.kind == kind) for kind in KINDS}
+        for name, bars in steps.items()
+    }
+
+
 def main(argv: Optional[list[str]] = None) -> None:
     """Profile the published step and ours, live and stored, and draw them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -111,6 +126,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     parser.add_argument('--batch', type=int, default=256, help='images; default: %(default)s')
     parser.add_argument('--teacher', default='RN50', help='an open_clip architecture; default: %(default)s')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/step.png'), help='default: %(default)s')
+    parser.add_argument('--json', type=Path, help='write the milliseconds of each kind here as well')
     add_compile_option(parser)
     args = parser.parse_args(argv)
     model = build_lgd(args.classes, args.teacher, args.device, args.compile)
@@ -128,11 +144,13 @@ def main(argv: Optional[list[str]] = None) -> None:
     }
     machine = environment(args.device)
     size = 'x'.join(map(str, shape[2:]))
-    title = (
-        f'One step, ResNet-18, teacher {args.teacher}, K = {args.classes}, batch {args.batch}, {size} px, '
-        f'{machine["device"]}, torch {machine["torch"]}'
-    )
-    draw(timelines(steps, args.device), title, args.out)
+    title = f'One step, ResNet-18, teacher {args.teacher}, K = {args.classes}, batch {args.batch}, {size} px'
+    bars = timelines(steps, args.device)
+    draw(bars, f'{title}, {machine["device"]}, torch {machine["torch"]}', args.out)
+    found = by_kind(bars)
+    lines = [f'| ms | {" | ".join(KINDS)} |', '|---' * (1 + len(KINDS)) + '|']
+    lines += [f'| {name} | {" | ".join(f"{ms:.3g}" for ms in kinds.values())} |' for name, kinds in found.items()]
+    report(title, '\n'.join(lines), dict(milliseconds=found), args)
     print(f'Look at {args.out}.')
 
 

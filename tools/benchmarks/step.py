@@ -13,28 +13,11 @@ from typing import Optional
 
 import torch
 import torch.nn.functional as F
-from mmengine.registry import init_default_scope
-from mmpretrain.models import ImageClassifier
 
 from mmlgd.benchmarks import published
-from mmlgd.benchmarks.ours import add_compile_option, build_lgd, optimizer_of, unit_rows
+from mmlgd.benchmarks.ours import add_compile_option, build_classifier, build_lgd, optimizer_of, unit_rows
 from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.models.compilation import compile_module
-
-
-def supervised(device: str, compile: bool, classes: int = 1000) -> ImageClassifier:
-    """Build the plain classifier, whose step is the lower bound."""
-    init_default_scope('mmpretrain')
-    model = ImageClassifier(
-        backbone=dict(type='ResNet', depth=18),
-        neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='LinearClsHead', num_classes=classes, in_channels=512),
-        data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
-    )
-    model.to(device, memory_format=torch.channels_last).train()
-    if compile:
-        compile_module(model.backbone, 'the classifier')
-    return model
 
 
 def main(argv: Optional[list[str]] = None) -> None:
@@ -52,7 +35,9 @@ def main(argv: Optional[list[str]] = None) -> None:
     pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8).to(args.device)
     batch = dict(inputs=pixels, data_samples=None)
     normalised = torch.randn(shape, device=args.device)
-    classifier = supervised(args.device, args.compile)
+    classifier = build_classifier(args.device)
+    if args.compile:
+        compile_module(classifier.backbone, 'the classifier')
     floor_optimizer = optimizer_of(classifier, args.device)
     labels = torch.zeros(args.batch, dtype=torch.long, device=args.device)
 

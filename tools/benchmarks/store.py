@@ -19,6 +19,7 @@ from mmengine.registry import init_default_scope
 
 import mmlgd  # noqa: F401  registers what the recipe names
 from mmlgd.benchmarks.flops import image_flops
+from mmlgd.benchmarks.ours import autocast
 from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 from mmlgd.datasets import default_collate
 from mmlgd.registry import DATASETS, MODELS
@@ -90,8 +91,13 @@ def main(argv: Optional[list[str]] = None) -> None:
         model = MODELS.build(cfg.model).to(args.device)
         rows = torch.randint(len(stored), (args.batch,), generator=torch.Generator().manual_seed(0)).tolist()
         images = torch.randn(args.batch, 3, *model.teacher.image_size, device=args.device)
+
+        def ask() -> None:
+            with autocast(args.device):
+                model.teacher.encode_image(images)
+
         ways = {
-            'asking the teacher': lambda: model.teacher.encode_image(images),
+            'asking the teacher': ask,
             'reading its embeddings': lambda: torch.stack([torch.from_numpy(stored.store[row].copy()) for row in rows]),
             'loading the images': lambda: default_collate([_view(stored, row) for row in rows]),
         }

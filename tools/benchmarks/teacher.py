@@ -11,7 +11,7 @@ from typing import Optional
 import torch
 
 from mmlgd.benchmarks import published
-from mmlgd.benchmarks.ours import WordlessTeacher, add_compile_option, unit_rows
+from mmlgd.benchmarks.ours import WordlessTeacher, add_compile_option, autocast, unit_rows
 from mmlgd.benchmarks.timing import benchmark_parser, measure, report, table
 
 
@@ -29,10 +29,9 @@ def main(argv: Optional[list[str]] = None) -> None:
     fastest.to(memory_format=torch.channels_last)
     images = torch.randn(args.batch, 3, *teacher.image_size, device=args.device)
     channels_last = images.contiguous(memory_format=torch.channels_last)
-    autocast = torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.device.startswith('cuda'))
 
     def ours(teacher, images):
-        with autocast:
+        with autocast(args.device):
             teacher.encode_image(images)
 
     ways = {

@@ -6,7 +6,7 @@ from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.logging import MessageHub
 
 from mmlgd.engine import DeferredLossesHook
-from tests.test_models.test_step import NoWaiting
+from tests.devices import NoWaiting
 
 STEPS, EPOCH = 14, 7
 

@@ -15,7 +15,9 @@ from mmlgd import Guided
 from mmlgd.errors import ConfigError
 from mmlgd.models.guided import unguided
 from mmlgd.registry import MODELS
+from tests.devices import on_each_device
 from tests.test_models.reference import bilinear, cross_entropy
+from tests.test_models.test_step import step_without_waiting
 
 from .models import CLASSES, KINDS, batch_of, guided, settings_of
 
@@ -201,6 +203,16 @@ def test_a_backbone_whose_stages_are_recomputed_has_the_same_gradients(teacher):
         one.parse_losses(losses_of(one, 'segmentor'))[0].backward()
     for (name, p), q in zip(model.named_parameters(), other.parameters()):
         torch.testing.assert_close(p.grad, q.grad, msg=name)
+
+
+@on_each_device
+def test_a_step_never_waits_for_the_device(teacher, device):
+    init_default_scope('mmpretrain')
+    model = guided(settings_of('classifier'), teacher).to(device).train()
+    data = batch_of('classifier')
+    for sample in data['data_samples']:
+        sample.set_gt_label(sample.gt_label.to(device))
+    step_without_waiting(model, dict(data, inputs=data['inputs'].to(device)), device)
 
 
 def test_a_step_in_bf16_and_one_of_two_halves(teacher):
