@@ -22,6 +22,7 @@ CARRIED = (
     *('mmengine', 'addict', 'termcolor', 'yapf', 'platformdirs', 'setuptools'),
     *('mmcv-lite', 'mmpretrain', 'einops', 'importlib-metadata', 'zipp', 'mat4py', 'modelindex', 'model-index'),
     *('markdown', 'ordered-set', 'open_clip_torch', 'ftfy', 'wcwidth', 'docstring-parser', 'kornia', 'kornia-rs'),
+    'braceexpand',
 )
 PLATFORMS = ('manylinux_2_28_x86_64', 'manylinux_2_17_x86_64', 'manylinux2014_x86_64')
 
