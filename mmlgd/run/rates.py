@@ -52,6 +52,31 @@ def refuse_overridden_rates(cfg: Config) -> None:
                     _refuse_floor(key, value, full, where, schedule)
 
 
+def refuse_empty_schedules(cfg: Config) -> None:
+    """Refuse a schedule that ends before it begins, as after a run was made shorter than its warm-up.
+
+    Args:
+        cfg (Config): The complete config of a run.
+
+    Raises:
+        ConfigError: The message names the schedule, and what to change.
+
+    Examples:
+        >>> warm_up, rest = dict(type='LinearLR', begin=0, end=50), dict(type='CosineAnnealingLR', begin=50, end=20)
+        >>> refuse_empty_schedules(Config(dict(param_scheduler=[warm_up, rest])))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        mmlgd.errors.ConfigError: param_scheduler.1, a CosineAnnealingLR, begins at 50 and ends at 20: ...
+    """
+    for place, schedule in rate_schedules(cfg):
+        begin, end = schedule.get('begin', 0), schedule.get('end')
+        if isinstance(begin, int) and isinstance(end, int) and end <= begin:
+            raise ConfigError(
+                f'{place}, a {kind_of(schedule)}, begins at {begin} and ends at {end}: the training is not longer than '
+                f'the schedule before it, such as a warm-up. Make it longer, for example iterations={2 * begin}; or '
+                f'change param_scheduler, too.'
+            )
+
+
 def rate_schedules(cfg: Config) -> Iterator[tuple[str, dict]]:
     """List the schedules of learning rates of a config, of one optimizer or of several.
 

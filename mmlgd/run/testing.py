@@ -157,7 +157,10 @@ def _draw_into(cfg: Config, folder: str) -> None:
     folder = str(Path(folder).resolve())
     hooks = cfg.get('default_hooks') or {}
     settings = hooks.get('visualization') or dict(type=f'{scope}.{hook}')
-    cfg.default_hooks = {**hooks, 'visualization': {**settings, switch: True, **({place: folder} if place else {})}}
+    cfg.default_hooks = {
+        **hooks,
+        'visualization': {**settings, switch: True, 'interval': 1, **({place: folder} if place else {})},
+    }
     cfg.visualizer = cfg.get('visualizer') or dict(
         type=f'{scope}.{visualizer}', name='visualizer', vis_backends=[dict(type='LocalVisBackend')]
     )

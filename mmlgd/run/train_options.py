@@ -21,7 +21,7 @@ from mmlgd.utils.validation import require, whole
 
 from .config import check_run, say_start, set_work_dir, stop_between_steps
 from .guiding import add_guide, check_images
-from .rates import rate_schedules, refuse_overridden_rates
+from .rates import rate_schedules, refuse_empty_schedules, refuse_overridden_rates
 
 
 def train_config(
@@ -67,6 +67,7 @@ def train_config(
         check_images(cfg.get('train_dataloader'))
     fill_in(cfg)
     refuse_overridden_rates(cfg)
+    refuse_empty_schedules(cfg)
     if no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if auto_scale_lr:

@@ -11,10 +11,10 @@ from mmlgd.utils.validation import listed
 
 from .grid import train_grid
 from .processes import JOBS
-from .runs import mean_and_spread, named, split_options
+from .runs import mean_and_spread, name_of, named, split_options
 from .starts import read_starts
 
-_CHANGES, _WAY = r'[\w.]+=.*', 'frozen=backbone_rate=0'
+_CHANGES, _WAY = r'(?:[\w.]+=.*)?', 'frozen=backbone_rate=0'
 
 
 def compare(
@@ -44,7 +44,8 @@ def compare(
         metric (str): Name of the metric in the log, for example coco/bbox_mAP or mIoU.
         seeds (Sequence[int]): Seeds of training. Defaults to 0 1 2.
         ways (Sequence[str]): NAME=key=value,key=value: changes to the config; each start is trained in each way, for
-            example frozen=backbone_rate=0 tuned=backbone_rate=0.1. Defaults to one way: the config as it is.
+            example frozen=backbone_rate=0 tuned=backbone_rate=0.1 full=, which is the config as it is. Defaults to the
+            latter alone.
         guide (str, optional): A teacher that stays on, as in ``mmlgd train --guide``: each start is trained once more
             with it, as NAME+guide. Defaults to None: no guide.
         names (str | Sequence[str], optional): Names of the classes for the guide, as in ``mmlgd train --names``.
@@ -74,7 +75,7 @@ def compare(
     texts = named(ways, 'ways', _CHANGES, _WAY) if ways else {}
     changes = {way: read_options(split_options(text)) for way, text in texts.items()}
     seeds = [seed_number(seed) for seed in listed(seeds)]
-    work_dir = Path(work_dir or Path('work_dirs') / f'starts_{Path(config).stem}')
+    work_dir = Path(work_dir or Path('work_dirs') / f'starts_{name_of(config)}')
     grid = train_grid(config, found, changes or {'': {}}, seeds, metric, work_dir, cfg_options, JOBS(jobs))
     results: dict[str, dict[int, float]] = {}
     for cell, run in grid.items():

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple, Optional
 
 from mmengine.logging import print_log
@@ -103,6 +104,8 @@ def train_grid(
     # Logs of other runs that were stopped.
     before = {cell: set() if cell in begun else set(folders[cell].glob(LOGS)) for cell in waiting}
 
+    took: list[float] = []
+
     def done(number: int, seconds: float) -> None:
         cell, folder = waiting[number], folders[waiting[number]]
         log = max(set(folder.glob(LOGS)) - before[cell], default=None)
@@ -113,7 +116,8 @@ def train_grid(
         found[cell] = _read(folder, metric)
         shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
         left = len(asked) - len(found)
-        rest = f', {duration(-(-left // jobs) * seconds)} left if all take as long' if left else ''
+        took.append(seconds)
+        rest = f', about {duration(-(-left // jobs) * mean(took))} left' if left else ''
         print_log(f'{shown} ({seconds:.0f} s; {len(found)} of {len(asked)}{rest})', 'current')
 
     runs = [

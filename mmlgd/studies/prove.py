@@ -21,7 +21,7 @@ from .metrics import obvious_metric, unit_of
 from .overlap import seen_before
 from .processes import JOBS
 from .proof import draw, table_of
-from .runs import mean_and_spread
+from .runs import mean_and_spread, name_of
 from .shares import read_shares, share_options
 from .starts import read_starts
 from .verdict import verdict_of
@@ -99,7 +99,7 @@ def prove(
     found = obvious_metric(cfg) if metric is None else metric
     ways = {f'{share:g}percent': share_options(cfg, share) for share in shares}
     notes = _notes(cfg, sources, seeds)
-    work_dir = Path(work_dir or Path('work_dirs') / f'prove_{Path(config).stem}')
+    work_dir = Path(work_dir or Path('work_dirs') / f'prove_{name_of(config)}')
     grid = train_grid(config, compared, ways, seeds, found, work_dir, cfg_options, jobs)
 
     unit = unit_of(found)
@@ -139,7 +139,7 @@ def prove(
     )
     (work_dir / 'table.md').write_text(page(report) + '\n\n![learning curves](learning_curve.png)\n')
     (work_dir / 'table.json').write_text(json.dumps(report, indent=1) + '\n')
-    draw(work_dir / 'learning_curve.png', figures, unit, Path(config).stem)
+    draw(work_dir / 'learning_curve.png', figures, unit, name_of(config))
     return report
 
 

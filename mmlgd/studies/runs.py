@@ -59,6 +59,23 @@ def split_options(text: str) -> list[str]:
     return re.split(r',(?=[\w.]+=)', text) if text else []
 
 
+def name_of(config: str) -> str:
+    """Name a comparison after its config; after the folder of a run where a verb wrote the config there.
+
+    Args:
+        config (str): The config.
+
+    Returns:
+        str: A name.
+
+    Examples:
+        >>> name_of('configs/small/detector_bccd.py'), name_of('work_dirs/detect_cells/recipe/detect.py')
+        ('detector_bccd', 'detect_cells')
+    """
+    file = Path(config)
+    return file.parents[1].name if file.parent.name == 'recipe' and len(file.parents) > 2 else file.stem
+
+
 def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, str]:
     """Compute digests of the files of a command line: a changed config or checkpoint makes it another run.
 

@@ -148,3 +148,8 @@ def test_training_refuses_it_before_anything_is_built(tmp_path):
     with pytest.raises(ConfigError, match='gives all parameters the same rate'):
         train_config(cfg, work_dir=tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
+
+
+def test_a_run_shorter_than_its_warm_up_is_refused():
+    with pytest.raises(ConfigError, match='param_scheduler.1.* begins at 50 and ends at 20.*iterations=100'):
+        train_config(ROOT / 'configs/small/detector_bccd.py', student='none', cfg_options=dict(iterations=20))
