@@ -7,10 +7,12 @@ from datetime import timedelta
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 
 from mmlgd.registry import HOOKS
 
+from .answers_hook import FEW
 from .progress_hook import data_wait
 
 SLOW = 0.3  # share of a step: above this, more workers help
@@ -47,7 +49,7 @@ class SummaryHook(Hook):
         lines = [
             f'Done: {runner.epoch} epochs. This run took {took}; {100 * wait:.0f} % of a step is waiting for images.'
         ]
-        lines += [text for text in told if text]
+        lines += [text for text in (*told, _on_evaluation(runner.message_hub)) if text]
         if wait > SLOW:
             lines.append(
                 'Reading images is the bottleneck: increase train_dataloader.num_workers, or use augmentation on the '
@@ -85,6 +87,17 @@ def next_commands(checkpoint: str) -> list[str]:
         f"init_cfg=dict(type='Pretrained', checkpoint={checkpoint!r}, prefix='backbone.')  # in its model.backbone",
         f'mmlgd export {student} student.pth --to torchvision',
     ]
+
+
+def _on_evaluation(hub: MessageHub) -> str:
+    """Say what the student answers for images that it was not trained on, if the run was evaluated on some."""
+    keys = [f'val/distillation/{name}' for name in ('agreement', 'effective_classes', 'teacher_effective_classes')]
+    if not {*keys} <= {*hub.log_scalars}:
+        return ''
+    agreement, used, its = (hub.get_scalar(key).current() for key in keys)
+    told = f'On the evaluation images it agrees on {agreement:.1f} %, and uses {used:.1f} names where the teacher uses '
+    told += f'{its:.1f}.'
+    return f'{told} There it has collapsed onto few names: more steps will help.' if used < FEW * its else told
 
 
 def _short(path: str) -> str:

@@ -139,3 +139,18 @@ def test_the_summary_comes_after_the_last_checkpoint():
     from mmengine.runner import get_priority
 
     assert get_priority(SummaryHook.priority) > get_priority(CheckpointHook.priority)
+
+
+@pytest.mark.parametrize('used, collapsed', [(5.0, False), (1.0, True)])
+def test_the_evaluation_is_part_of_the_summary(used, collapsed):
+    hub = MessageHub(f'evaluated_{used}')
+    told = dict(agreement=40.0, effective_classes=used, teacher_effective_classes=6.0)
+    for key, value in (*{f'val/distillation/{key}': value for key, value in told.items()}.items(), ('train/time', 1.0)):
+        hub.update_scalar(key, value)
+    hub.update_scalar('train/data_time', 0.1)
+    lines = []
+    hook, runner = SummaryHook(), SimpleNamespace(message_hub=hub, epoch=3, logger=SimpleNamespace(info=lines.append))
+    hook.before_train(runner)
+    hook.after_train(runner)
+    assert f'agrees on 40.0 %, and uses {used} names where the teacher uses 6.0.' in lines[0]
+    assert ('it has collapsed' in lines[0]) == collapsed
