@@ -85,6 +85,7 @@ def _watch(process: subprocess.Popen, work_dir: Path, seconds: float) -> tuple[l
         while not over:
             over = process.poll() is not None
             records = [one for file in work_dir.glob('*/vis_data/scalars.json') for one in read_records(file)]
+            records = [one for one in records if 'data_time' in one]  # others are of an epoch, as of the bank
             if records and (not seen or records[-1]['step'] > seen[-1][0]):
                 seen.append((records[-1]['step'], time.monotonic()))
             if not over and len(seen) > 1 and time.monotonic() - seen[0][1] > seconds:

@@ -60,7 +60,7 @@ class Record:
     def _keep(self, report) -> None:
         reason = ''
         if report.skipped:
-            reason = report.longrepr[2]
+            reason = report.longrepr[2].removeprefix('Skipped: ')
         elif report.failed:
             crash = getattr(report.longrepr, 'reprcrash', None)  # a file that cannot be imported has none
             reason = crash.message.splitlines()[0] if crash else report.longreprtext.strip().splitlines()[-1]

@@ -111,7 +111,7 @@ def _part(outcome: Outcome) -> str:
     if outcome.found:
         blocks.append(outcome.found['table'])
     if outcome.error:
-        blocks.append(f'This part is {outcome.state}.\n\n```text\n{outcome.error.replace("```", "")}\n```')
+        blocks.append(f'**{outcome.state.capitalize()}**\n\n```text\n{outcome.error.replace("```", "")}\n```')
     return '\n\n'.join(blocks)
 
 
