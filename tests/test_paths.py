@@ -12,6 +12,7 @@ from mmlgd.errors import MMLGDError
 from mmlgd.student.images import ImageSource, find_images, output_files
 from mmlgd.text import embed_class_names
 from tests import ROOT
+from tests.shards import pack
 from tests.words import change_words
 
 TOOLS = ROOT / 'tools'
@@ -59,6 +60,14 @@ def test_drawn_images_stay_in_their_folder(lgd_checkpoint, tmp_path):
 def test_addresses_of_images_stay_there_too(tail, tmp_path):
     (target,) = output_files(find_images(f'http://host{tail}'), tmp_path / 'out')
     assert target.parent == tmp_path / 'out' and '\\' not in target.name and target.suffix == '.png'
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_names_in_a_shard_stay_there_too(name, tmp_path):
+    pack(tmp_path / 'deep/a.tar', {f'{name}/x.png': b'', 'y.png': b''})
+    first, second = output_files(find_images(tmp_path / 'deep/a.tar'), tmp_path / 'out')
+    assert (tmp_path / 'out/a') in first.resolve().parents and first.name.endswith('x.png')
+    assert second == tmp_path / 'out/a/y.png'
 
 
 def test_images_of_one_name_have_a_file_each(tmp_path):

@@ -84,7 +84,7 @@ class BadImages:
             raise TooManyBadImagesError(
                 f'{len(bad)} of {images} images are bad so far, and at most {limit} may be left out '
                 f'(bad_images={self.policy!r}, max_bad_images={self.most}):\n{lines}{more}\n'
-                f'Repair them, remove them from the folder, or allow more.'
+                f'Repair them, remove them, or allow more.'
             )
 
     def first_good(self, load: Callable[[int], dict], index: int, images: int, met: dict[str, str]) -> dict:

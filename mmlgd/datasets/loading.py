@@ -70,7 +70,7 @@ class BadImageError(MMLGDError, ValueError):
             BadImageError: The error to raise.
         """
         return cls(
-            f'The image {shown(path)} cannot be used: {reason}. Repair it or remove it from the folder; pre-training '
+            f'The image {shown(path)} cannot be used: {reason}. Repair it or remove it; pre-training '
             f"can leave such images out (train_dataloader.dataset.bad_images='skip').",
             path,
             reason,

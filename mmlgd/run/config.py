@@ -1,13 +1,10 @@
 """The config of a run: its work dir, checks before anything is built, and its runner."""
 
 import itertools
-import os
 from pathlib import Path
 from typing import Optional, Union
 
-import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -16,6 +13,7 @@ from mmlgd.utils.configs import kind_of
 from mmlgd.utils.substitution import refuse_substitution
 from mmlgd.utils.validation import require
 
+from .ranks import check_cards, prepare_cpus
 from .terminal import QuietRunner
 
 _STARTED = itertools.count()
@@ -52,29 +50,8 @@ def check_run(cfg: Config) -> None:
         ConfigError: There are more processes on this machine than GPUs; or mmengine would not read a value back
             unchanged.
     """
-    check_cards(cfg.launcher)
+    check_cards(cfg)
     refuse_substitution(cfg.to_dict())
-
-
-def check_cards(launcher: str) -> None:
-    """Refuse more processes on this machine than it has GPUs: each process needs its own.
-
-    Args:
-        launcher (str): The launcher of the processes: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
-
-    Raises:
-        ConfigError: There is no GPU for this process.
-    """
-    if launcher == 'mpi':  # mmengine reads LOCAL_RANK, but sets it only for slurm
-        os.environ.setdefault('LOCAL_RANK', os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0'))
-    if launcher == 'none' or get_device() not in ('cuda', 'cpu', 'mps'):  # mmengine handles other devices
-        return
-    wanted, found = int(os.environ.get('LOCAL_RANK', 0)) + 1, torch.cuda.device_count()
-    require(
-        wanted <= found,
-        f'--launcher {launcher} needs one GPU per process, but torch finds {found} on this machine for {wanted} or '
-        f'more processes. Start at most one process per GPU; without a GPU, start one process without a launcher.',
-    )
 
 
 def say_start(cfg: Config) -> None:
@@ -126,4 +103,5 @@ def build_runner(cfg: Config) -> Runner:
     # mmengine names the runs of a process by their start time in seconds, and would mix their logs.
     if number := next(_STARTED):
         cfg.experiment_name = f'{cfg.get("experiment_name") or Path(cfg.filename or "run").stem}_{number}'
+    prepare_cpus(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)

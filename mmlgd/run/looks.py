@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable, Union
 
-import torch
 from mmengine import dist
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
@@ -26,6 +25,8 @@ from mmlgd.utils.configs import kind_of
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.seeds import seeded
 from mmlgd.utils.spread import spread
+
+from .ranks import join_ranks
 
 IMAGES = 256  # training images; their standard deviations are right to within 5 %
 _BATCH = 16
@@ -94,21 +95,6 @@ def settle_statistics(cfg: Config) -> None:
     looks = place.teacher.looks
     looks = dict(looks) if isinstance(looks, dict) else dict(backbone=looks)
     place.teacher = {**place.teacher, 'looks': dict(looks, statistics=found[0])}
-
-
-def join_ranks(cfg: Config) -> None:
-    """Start the communication between the processes of a launcher, unless it has been started.
-
-    Args:
-        cfg (Config): With ``launcher``, and mmengine's ``env_cfg``.
-    """
-    launcher = cfg.get('launcher', 'none')
-    if launcher == 'none' or dist.is_distributed():
-        return
-    if torch.cuda.is_available():
-        dist.init_dist(launcher, **(cfg.get('env_cfg') or {}).get('dist_cfg', {}))
-    else:
-        torch.distributed.init_process_group('gloo')  # mmengine's own needs a GPU per process
 
 
 def _place(cfg: Union[Config, ConfigDict]) -> ConfigDict:

@@ -17,7 +17,8 @@ from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import whole
 
-from .looks import join_ranks, settle_statistics, take_statistics
+from .looks import settle_statistics, take_statistics
+from .ranks import join_ranks
 
 
 @dataclass(frozen=True)

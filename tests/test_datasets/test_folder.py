@@ -148,6 +148,7 @@ def test_nothing_is_written_into_a_folder_of_images(tmp_path, monkeypatch):
         (dict(type='mmlgd.Images', data_root='a'), 'a'),
         (dict(type='RepeatDataset', dataset=dict(type='CustomDataset', data_root='a', data_prefix='b')), 'a/b'),
         (dict(type='mmpretrain.CustomDataset', data_prefix=dict(img_path='b')), 'b'),
+        (dict(type='mmlgd.ImageShards', data_root='a/{0..9}.tar'), 'a/{0..9}.tar'),
         (dict(type='mmlgd.Images', data_root='a', ann_file='list.txt'), None),
         (dict(type='mmlgd.Images', data_root='s3://a'), None),
         (dict(type='mmdet.CocoDataset', data_root='a'), None),

@@ -15,6 +15,7 @@ from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.registry import MODELS
 from mmlgd.student.saved import SavedStudent
 from mmlgd.text import TemplateError
+from tests.shards import pack
 
 X = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -57,6 +58,16 @@ def test_it_reads_images_in_any_form_and_at_its_own_size(student, images):
     array = np.asarray(Image.open(files[1]).convert('RGB'))[..., ::-1].copy()  # BGR
     torch.testing.assert_close(student.embed([files[0], array]), folder[:2], atol=1e-5, rtol=0)
     assert student.features(files[0])[0].shape == (1, 64, 7, 7)
+
+
+def test_it_reads_shards(student, images, tmp_path):
+    files = sorted(images.rglob('*.png'))
+    pack(tmp_path / 'x-0.tar', {f'{k}.png': file.read_bytes() for k, file in enumerate(files[:2])})
+    pack(tmp_path / 'x-1.tar', {'2.png': files[2].read_bytes(), '2.txt': b'a caption'})
+    for given in (tmp_path, tmp_path / 'x-{0..1}.tar', [str(tmp_path / 'x-0.tar'), files[2]]):
+        torch.testing.assert_close(student.embed(given), student.embed(files[:3]))
+    with pytest.raises(MMLGDError, match='1 of the 3 shards'):
+        student.embed(tmp_path / 'x-{0..2}.tar')
 
 
 def test_an_image_that_cannot_be_read_is_an_error(student, tmp_path):

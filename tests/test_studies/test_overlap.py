@@ -9,6 +9,7 @@ from PIL import Image
 
 from mmlgd.store import TeacherStore, file_digest
 from mmlgd.studies.overlap import seen_before
+from tests.shards import pack
 
 
 @pytest.fixture
@@ -41,6 +42,19 @@ def test_copies_under_other_names_are_found(world, downstream):
     shutil.copy(world / 'val/cat/6.png', world / 'train/new/other.png')
     told = seen_before(downstream, dict(lgd=start))
     assert told['lgd'].startswith('WARNING: 1 of the 3 evaluation images are among the pre-training images of lgd')
+
+
+def test_copies_in_shards_are_found(world, downstream):
+    contents = {file.name: file.read_bytes() for file in (world / 'train/cat').iterdir()}
+    pattern = str(pack(world / 'shards/train-0.tar', contents).with_name('train-{0..1}.tar'))
+    pack(world / 'shards/train-1.tar', {'other.txt': (world / 'val/cat/5.png').read_bytes()})
+    start = checkpoint(world, type='mmlgd.ImageShards', data_root=pattern)
+    told = seen_before(downstream, dict(lgd=start))['lgd']
+    assert told.startswith('None of the 3 evaluation images is among') and pattern in told
+    pack(world / 'shards/train-1.tar', {'other.png': (world / 'val/cat/5.png').read_bytes()})
+    assert seen_before(downstream, dict(lgd=start))['lgd'].startswith('WARNING: 1 of the 3 evaluation images')
+    (world / 'shards/train-1.tar').unlink()
+    assert 'was not checked: 1 of the 2 shards' in seen_before(downstream, dict(lgd=start))['lgd']
 
 
 def test_a_store_knows_the_images_of_a_folder_that_is_gone(world, downstream):

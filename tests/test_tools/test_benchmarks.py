@@ -1,6 +1,7 @@
 """The benchmarks run, compare like with like, and write what they measured."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -131,6 +132,18 @@ def test_store(benchmark, images, tiny_clip):
     told, figures = benchmark('store', *small, '--images', images, '--count', 4)
     assert figures['bytes_a_view'] == pytest.approx(2 * 32 + 128 / 8)  # half precision, and a header a shard
     assert figures['other_teacher'] > 0 and '| 8 views |' in told and 'until it pays' in told
+
+
+@pytest.mark.skipif(not hasattr(os, 'posix_fadvise'), reason='what makes the system forget a file')
+def test_shards(benchmark, images, tmp_path, monkeypatch):
+    monkeypatch.setenv('MMLGD_CACHE', str(tmp_path / 'cache'))  # the script takes another one
+    small = ('--device', 'cpu', '--images', images, '--count', 2500, '--read', 40, '--size', 16)
+    told, figures = benchmark('shards', *small, '--folder', tmp_path)
+    assert '| shards, again | 2,500 |' in told and '| shards, from end to end |' in told
+    assert [one['images'] for one in figures['starts'].values()] == [2500] * 3
+    assert all(one['memory'] > one['more'] >= 0 and one['seconds'] > 0 for one in figures['starts'].values())
+    assert list(figures['loaded']) == ['folder', 'shards'] and len(figures['bytes_read']) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ['figures.json']
 
 
 def test_break_even():

@@ -125,6 +125,10 @@ def faults(folder, recipe):
     told['nan'] = said_by(train, cfg, InStep(1, lambda neck, args: (tuple(x * float('nan') for x in args[0]),)))
 
     told['banks'] = train(config(recipe, folder / 'uneven'))
+
+    cfg = config(recipe, folder / 'apart')
+    cfg.resume, cfg.load_from = rank == 0, str(folder / 'uneven/epoch_1.pth') if rank == 0 else None
+    told['apart'] = said_by(train, cfg)
     return told
 
 
@@ -186,6 +190,16 @@ def test_ranks_with_other_images_are_refused_before_the_first_step(pair):
     for told in ranks:
         assert told['other'].startswith('ConfigError: The ranks have different images')
         assert told['other'].count('11 images (digest') == 2 and 'Give all machines the same files' in told['other']
+
+
+def test_ranks_that_found_different_checkpoints_are_refused_before_the_first_step(pair):
+    """As machines do whose work dir is on a disk of their own."""
+    _, ranks = pair
+    for told in ranks:
+        assert told['apart'].startswith(
+            'ConfigError: The ranks do not go on from the same step (rank 0: after step 2; '
+        )
+        assert 'rank 1: after step 0)' in told['apart'] and 'on a disk that all machines share' in told['apart']
 
 
 def test_a_nan_on_one_rank_stops_all_in_the_same_step(pair, tiny_clip):

@@ -75,22 +75,30 @@ class StepsCheckHook(Hook):
             runner (Runner): The runner, after resuming. Iteration-based runs have no last batch and pass.
 
         Raises:
-            ConfigError: The ranks have unequal batches or different images; the message lists all ranks.
+            ConfigError: The ranks have unequal batches or different images, or do not go on from the same step; the
+                message lists all ranks.
         """
         if not _counts_epochs(runner):
             return
         steps, last = _steps(runner.train_dataloader)
         images = _images(runner.train_dataloader.dataset)
-        ranks = all_gather_object((steps, last, images))
+        ranks = all_gather_object((steps, last, images, runner.iter))
+        if len({rank[3] for rank in ranks}) > 1:
+            told = '; '.join(f'rank {k}: after step {rank[3]}' for k, rank in enumerate(ranks))
+            raise ConfigError(
+                f'The ranks do not go on from the same step ({told}): they found different checkpoints, or some found '
+                f'none. Put the work dir on a disk that all machines share, under the same path, or copy its last '
+                f'checkpoint to each of them.'
+            )
         if len({rank[:2] for rank in ranks}) > 1:
-            told = '; '.join(f'rank {k}: {n} steps, the last of {m} images' for k, (n, m, _) in enumerate(ranks))
+            told = '; '.join(f'rank {k}: {n} steps, the last of {m} images' for k, (n, m, *_) in enumerate(ranks))
             raise ConfigError(
                 f'The ranks have unequal batches in an epoch ({told}), and would wait for each other forever. Use '
                 f"train_dataloader.sampler=dict(type='DefaultSampler', shuffle=True, round_up=True), which gives some "
                 f'images twice, or drop_last=True.'
             )
         if any(rank[2] != images for rank in ranks):
-            told = '; '.join(f'rank {k}: {_shown_images(one)}' for k, (_, _, one) in enumerate(ranks))
+            told = '; '.join(f'rank {k}: {_shown_images(one)}' for k, (_, _, one, _) in enumerate(ranks))
             raise ConfigError(
                 f'The ranks have different images, or the same images in another order ({told}): each rank takes its '
                 f'share by index, so some images would never be seen. Give all machines the same files in '

@@ -21,6 +21,7 @@ def check(loader, hub, loop=EpochBasedTrainLoop, size=64):
         train_loop=loop.__new__(loop),
         train_dataloader=loader,
         max_epochs=2,
+        iter=0,
         message_hub=hub,
         cfg=Config(dict(model=dict(backbone=dict(img_size=size)))),
         logger=SimpleNamespace(warning=warnings.append),
