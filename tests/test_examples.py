@@ -42,6 +42,7 @@ def test_detection_starts_from_the_student(tmp_path):
     assert (tmp_path / 'run' / 'iter_51.pth').is_file()
 
 
+@pytest.mark.exhaustive  # two trainings
 def test_segmentation_starts_from_the_student_and_from_nothing(tmp_path):
     pytest.importorskip('mmseg')
     segmentation = example('segmentation')

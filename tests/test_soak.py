@@ -68,7 +68,7 @@ def run(config, told):
     mmlgd.train(cfg)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_thousand_steps_leave_memory_flat_and_banks_sound(recipe_of, tmp_path):
     """As the recipe has it, hooks included, with three banks; the visual one keeps its rows at unit length."""
     (tmp_path / 'mine.py').write_text(

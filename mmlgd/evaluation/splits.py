@@ -225,12 +225,12 @@ def check_synonyms(vocabularies: list[list[str]], synonyms: list[str]) -> str:
     if not vocabularies:
         raise ConfigError('--synonyms needs a student with class names: a checkpoint of LGD training.')
     names = vocabularies[0]
-    if any(others != names for others in vocabularies):
-        raise ConfigError('--synonyms follow the order of the names, and the models have different ones: give --names.')
     if len(names) != len(synonyms):
         raise ConfigError(
             f'--synonyms has {len(synonyms)} names, but there are {len(names)} classes. Give one for each class in the '
             f'same order; a class without a synonym keeps its name.'
         )
+    if len({tuple(phrasings(name)[0] for name in one) for one in vocabularies}) > 1:
+        raise ConfigError('--synonyms follow the order of the names, and the models have different ones: give --names.')
     other = sum(set(phrasings(one)) != set(phrasings(two)) for one, two in zip(names, synonyms))
     return f'{other} of {len(names)} classes have other words in the synonyms.'

@@ -96,7 +96,7 @@ def study(
     require_once(labels=labels, seeds=seeds, draws=draws)
     names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
     if names and synonyms:
-        check_synonyms(load_vocabulary(names), load_vocabulary(synonyms))
+        check_synonyms([load_vocabulary(names)], load_vocabulary(synonyms))
     work_dir, store = Path(work_dir), store and str(store)
     how = ['--data', str(data), '--labels', *labels, '--seeds', *map(str, draws)]
     how += ['--workers', str(workers), '--c', C]

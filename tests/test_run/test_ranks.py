@@ -21,6 +21,10 @@ def free_port():
         return str(found.getsockname()[1])
 
 
+def set_variables(variables):
+    os.environ.update(variables)
+
+
 @pytest.fixture(scope='module')
 def recipe(recipe_of, tmp_path_factory):
     file = tmp_path_factory.mktemp('config') / 'mine.py'
@@ -42,7 +46,7 @@ def test_a_launcher_trains_on_the_cpu_if_it_is_told_to(launcher, recipe, tmp_pat
         variables.update(SLURM_PROCID='0', SLURM_LOCALID='0', SLURM_NTASKS='1', SLURM_NODELIST='node[7-9]')
     arguments = [recipe, '--work-dir', tmp_path / 'run', '--launcher', launcher]
     arguments += ['--cfg-options', 'env_cfg.dist_cfg.backend=gloo']
-    started = (children.verb, 'train', arguments, os.environ.update, variables)
+    started = (children.verb, 'train', arguments, set_variables, variables)
     code, log = children.run(*started, log=tmp_path / 'log')
     assert code == 0, log[-3000:]
     assert (tmp_path / 'run/epoch_1.pth').is_file()

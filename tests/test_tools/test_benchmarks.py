@@ -84,6 +84,7 @@ def test_guided(benchmark, tiny_clip):
     assert figures['ratio'] > 0 and 'With a guide: ' in told and figures['table'] in told
 
 
+@pytest.mark.exhaustive  # a part of `make card`, whose tiny run has it, too
 @pytest.mark.slow
 def test_training(benchmark, tiny_clip, images):
     small = ('--device', 'cpu', '--teacher', tiny_clip, '--classes', 3, '--batch', 4, '--size', 64, '--workers', 0)
@@ -93,6 +94,7 @@ def test_training(benchmark, tiny_clip, images):
     assert pace['loss'] > 0 and '| real run, inside an epoch |' in told
 
 
+@pytest.mark.exhaustive
 def test_a_training_that_fails_is_quoted():
     with pytest.raises(RunError, match=r'(?s)exit code 1:.*no-such-model'):
         train_for(1, {'model.teacher.model': 'no-such-model'}, 4)
@@ -119,6 +121,7 @@ def test_teacher(benchmark, tiny_clip):
     assert 'one token pooled' in told and len(figures['seconds']) == 3
 
 
+@pytest.mark.exhaustive
 @children.in_one_worker
 @pytest.mark.skipif(not keeps_freed_memory() or torch.accelerator.is_available(), reason='glibc, without a GPU')
 def test_memory(benchmark, tiny_clip):
