@@ -12,7 +12,7 @@ from mmpretrain.datasets import CustomDataset
 
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
 from mmlgd.registry import DATASETS
-from mmlgd.text import classes_of
+from mmlgd.text import folders_in_order
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from .folder import images_in
@@ -283,8 +283,7 @@ class Images(CustomDataset):
         elif {*self.CLASSES} == filled:  # an empty folder is no class then, and moves no label
             classes = list(self.CLASSES)
         elif len(self.CLASSES) == len(classes):
-            order = classes_of(classes, self.CLASSES, shown(self.img_prefix))
-            classes = [classes[order.index(k)] for k in range(len(classes))]
+            classes = folders_in_order(classes, self.CLASSES, shown(self.img_prefix))
         else:
             raise ConfigError(
                 f'{shown(self.img_prefix)} has {len(classes)} class folders, but there are {len(self.CLASSES)} class '

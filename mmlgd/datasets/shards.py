@@ -78,8 +78,9 @@ def are_shards(images: Union[str, Path]) -> bool:
     """
     if not os.path.isdir(images):
         return str(images).lower().endswith(_ENDINGS)
-    has_images, has_shards = (next(images_in(images, of), None) for of in (IMAGE_SUFFIXES, _ENDINGS))
-    return has_shards and not has_images
+    if next(images_in(images, IMAGE_SUFFIXES), None):  # at once: a folder of a million images is not searched for more
+        return False
+    return next(images_in(images, _ENDINGS), None) is not None
 
 
 def refuse_remote(source: Union[str, Path]) -> None:

@@ -85,7 +85,7 @@ def class_folders(val: Path, names: list[str]) -> Optional[list[str]]:
         ConfigError: Only some folders are called like names, so their order is not known.
     """
     from mmlgd.datasets.folder import images_in
-    from mmlgd.text import classes_of
+    from mmlgd.text import folders_in_order
     from mmlgd.utils.paths import IMAGE_SUFFIXES
 
     parts = [Path(file).parts for file in images_in(val, IMAGE_SUFFIXES)]
@@ -94,8 +94,7 @@ def class_folders(val: Path, names: list[str]) -> Optional[list[str]]:
     folders = sorted({part[0] for part in parts if len(part) > 1})
     if len(folders) != len(names) or any(len(part) == 1 for part in parts):
         return None
-    order = classes_of(folders, names, shown(val))
-    return [folders[order.index(k)] for k in range(len(names))]
+    return folders_in_order(folders, names, shown(val))
 
 
 def labels_of(images: list, folders: list[str]) -> list[int]:

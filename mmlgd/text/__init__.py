@@ -1,6 +1,6 @@
 """Text: vocabularies, prompt templates and their text embeddings."""
 
-from .class_folders import classes_of
+from .class_folders import classes_of, folders_in_order
 from .embedding import embed_class_names, keep_embeddings
 from .phrasings import joined, phrasings
 from .sets import list_vocabularies
@@ -15,6 +15,7 @@ __all__ = [
     'counted',
     'embed_class_names',
     'fill',
+    'folders_in_order',
     'joined',
     'keep_embeddings',
     'list_vocabularies',

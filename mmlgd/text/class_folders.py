@@ -48,5 +48,26 @@ def classes_of(folders: Sequence[str], names: Sequence[str], where: str) -> list
     return [*range(len(folders))]
 
 
+def folders_in_order(folders: Sequence[str], names: Sequence[str], where: str) -> list[str]:
+    """Put class folders into the order of the class names, see :func:`classes_of`.
+
+    Args:
+        folders (Sequence[str]): The K folders, sorted.
+        names (Sequence[str]): The K names, in any order.
+        where (str): The folder around them, for the error.
+
+    Returns:
+        List[str]: For each name its folder.
+
+    Raises:
+        ConfigError: As there.
+
+    Examples:
+        >>> folders_in_order(['cat', 'dog', 'tree'], ['tree|oak', 'Dog', 'cat'], 'val')
+        ['tree', 'dog', 'cat']
+    """
+    return [folder for _, folder in sorted(zip(classes_of(folders, names, where), folders))]
+
+
 def _key(name: str) -> str:
     return re.sub(r'[\s_-]+', ' ', look(name)).strip().casefold()

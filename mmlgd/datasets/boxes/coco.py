@@ -30,7 +30,9 @@ def read_coco(file: Path) -> Optional[dict[str, Any]]:
         told = json.loads(file.read_bytes())
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BoxesError(f'{shown(file)} is no JSON: {error}. It may be cut off: fetch it again.') from error
-    return told if isinstance(told, dict) and all(isinstance(told.get(key), list) for key in KEYS) else None
+    rows = [told.get(key) for key in KEYS] if isinstance(told, dict) else [None]
+    is_coco = all(isinstance(one, list) and all(isinstance(row, dict) for row in one) for one in rows)
+    return told if is_coco else None
 
 
 def names_of(told: dict[str, Any], file: PurePath) -> list[str]:

@@ -11,6 +11,7 @@ from mmlgd.utils.spread import spread
 from .content import size_of
 from .places import BoxesError
 
+_ID = (int, float, str)  # what JSON may hold as an id
 _OPENED = 50  # images whose size is compared with that of the file; a header takes a fraction of a millisecond
 
 
@@ -30,14 +31,13 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
             numbers, or the sizes of images are not those of their files.
     """
     where = shown(file)
-    images = {one.get('id'): one for one in told['images']}
-    categories = {one.get('id'): one.get('name') for one in told['categories']}
     for what in ('images', 'categories', 'annotations'):
-        (value, count), *_ = Counter(one.get('id') for one in told[what]).most_common(1) or [(0, 0)]
-        if value is None:
+        if count := sum(not isinstance(one.get('id'), _ID) for one in told[what]):
             raise BoxesError(f'{where} has {count} {what} without an id. Give each a number of its own.')
+        (value, count), *_ = Counter(one['id'] for one in told[what]).most_common(1) or [(0, 0)]
         if count > 1:
             raise BoxesError(f'{where} has {count} {what} with the id {value!r}. Give each a number of its own.')
+    images, categories = ({one['id']: one for one in told[what]} for what in ('images', 'categories'))
     _refuse_names_twice(where, told)
     for one in told['images']:
         if not all(isinstance(one.get(side), (int, float)) and one[side] > 0 for side in ('width', 'height')):
@@ -45,7 +45,7 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
     without = []
     for one in told['annotations']:
         for key, known, what in (('image_id', images, 'image'), ('category_id', categories, 'category')):
-            if one.get(key) not in known:
+            if not isinstance(one.get(key), _ID) or one[key] not in known:
                 raise BoxesError(
                     f'{where} has a box with {key} {one.get(key)!r} (id {one.get("id")!r}), and no {what} of this id. '
                     f'Add the {what}, or remove its boxes.'
@@ -89,12 +89,11 @@ def boxes_of_names(told: dict[str, Any]) -> dict[str, int]:
 
 
 def _refuse_names_twice(where: str, told: dict[str, Any]) -> None:
-    (name, count), *_ = Counter(one.get('name') for one in told['categories']).most_common(1)
+    (name, count), *_ = Counter(str(one.get('name')) for one in told['categories']).most_common(1) or [('', 0)]
     if count > 1:
-        boxes = Counter(one.get('category_id') for one in told['annotations'])
-        theirs = [
-            f'id {k} with {boxes[k]} boxes' for k in (c['id'] for c in told['categories'] if c.get('name') == name)
-        ]
+        boxes = Counter(one['category_id'] for one in told['annotations'] if isinstance(one.get('category_id'), _ID))
+        ids = [one['id'] for one in told['categories'] if str(one.get('name')) == name]
+        theirs = [f'id {k} with {boxes[k]} boxes' for k in ids]
         raise BoxesError(
             f'{where} has {count} categories with the name {name!r}: {", ".join(theirs)}. Remove those without boxes, '
             f'or give each a name of its own.'

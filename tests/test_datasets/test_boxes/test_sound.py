@@ -75,3 +75,17 @@ def test_a_category_without_boxes_and_the_name_of_another_is_shown(told, tmp_pat
     told['categories'].append(dict(id=7, name='cat'))
     with pytest.raises(BoxesError, match="name 'cat': id 0 with 2 boxes, id 7 with 0 boxes. Remove those without"):
         check(told, tmp_path)
+
+
+@pytest.mark.parametrize(
+    'part, change, words',
+    [
+        ('images', dict(id=[1]), 'has 1 images without an id'),
+        ('annotations', dict(image_id={}), 'image_id {} .* and no image of this id'),
+        ('annotations', dict(category_id=[0]), r'category_id \[0\] .* and no category of this id'),
+    ],
+)
+def test_an_id_of_another_kind_is_no_crash(told, tmp_path, part, change, words):
+    told[part][1].update(change)
+    with pytest.raises(BoxesError, match=words):
+        check(told, tmp_path)
