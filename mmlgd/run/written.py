@@ -167,5 +167,8 @@ def _read(file: Path) -> str:
 def _difference(there: str, now: str) -> str:
     """Quote the first line that differs."""
     pairs = enumerate(zip_longest(there.splitlines(), now.splitlines(), fillvalue=''), start=1)
-    number, (old, new) = next((k, pair) for k, pair in pairs if pair[0] != pair[1])
+    found = next(((k, pair) for k, pair in pairs if pair[0] != pair[1]), None)
+    if found is None:
+        return 'it has other line ends'
+    number, (old, new) = found
     return f'its line {number} is `{old.strip()[:100]}`, and now `{new.strip()[:100]}`'

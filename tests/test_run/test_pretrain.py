@@ -544,6 +544,13 @@ def test_the_options_reach_the_writer_of_a_store_and_the_training(pretrain, tmp_
     assert cfg.train_dataloader.dataset.crop == [0.5, 1.0] and cfg.model.backbone.frozen_stages == 1
 
 
+def test_other_line_ends_are_an_edit(pretrain):
+    file = pretrain().config
+    file.write_text(file.read_text().rstrip())
+    with pytest.raises(FileExistsError, match='has been edited.: it has other line ends'):
+        pretrain()
+
+
 def test_a_trained_run_is_not_trained_anew_without_a_word(pretrain, monkeypatch):
     monkeypatch.setattr('mmlgd.checkpoints.resume.last_whole_checkpoint', lambda folder: folder / 'epoch_2.pth')
     monkeypatch.setattr('mmlgd.run.pretrain.run', lambda command: pytest.fail('it trains'))
