@@ -21,7 +21,7 @@ class Tower(NamedTuple):
         encode (Callable): Maps (N, 3, H, W) to unit places (N, h, w, D).
         size (Tuple[int, int]): Height and width in pixels that it was trained with.
         grid (Tuple[int, int]): h and w at this size.
-        cell (Tuple[float, float]): Height and width of a place in pixels.
+        cell (Tuple[float, float]): Height and width of a place in pixels; whole where the tower takes any size.
         takes_any_size (bool): Whether larger images give more places; if not, it is shown windows of its own size.
     """
 
@@ -51,7 +51,7 @@ def find_tower(encode: Callable[[Tensor], Tensor], size: tuple[int, int], like: 
         ((4, 4), (16, 16), True)
     """
     grid = tuple(encode(like.new_zeros(1, 3, *size)).shape[1:3])
-    larger = tuple(n + 1 + i for i, n in enumerate(grid))
+    larger = grid[0] + 1, 2 * grid[1] + 3  # a wrong guess may fit a few places more, and not twice as many
     for cell in zip(*map(_cells, size, grid)):
         try:
             got = tuple(encode(like.new_zeros(1, 3, *pixels_of(larger, cell))).shape[1:3])
@@ -162,6 +162,7 @@ def _starts(total: int, extent: int, step: int) -> Iterator[slice]:
         yield slice(start, start + extent)
 
 
-def _cells(size: int, places: int) -> tuple[float, float]:
-    """Guess the pixels of a place: a power of two, as a network halves images and rounds up, or a share of the size."""
-    return 1 << (-(-size // places) - 1).bit_length(), size / places
+def _cells(size: int, places: int) -> tuple[int, int, int]:
+    """Guess the pixels of a place: a power of two, as a network halves images and rounds up or down, or a patch."""
+    least, most = max(1, size // places), -(-size // places)
+    return 1 << (most - 1).bit_length(), 1 << (least.bit_length() - 1), least

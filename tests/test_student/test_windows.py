@@ -31,6 +31,24 @@ def test_a_convolutional_network_halves_images(size, grid):
     assert tower.grid == (grid, grid) and tower.cell == (32, 32) and tower.takes_any_size
 
 
+@pytest.mark.parametrize('size, grid', [(200, 6), (100, 3), (224, 7)])
+def test_a_network_of_patches_leaves_out_what_is_no_whole_place(size, grid):
+    """Such as ConvNeXt: its places have 32 pixels at any size, not a share of the size."""
+    torch.manual_seed(0)
+    patches = nn.Conv2d(3, 8, 32, 32)
+    tower = find_tower(lambda x: patches(x).permute(0, 2, 3, 1), (size, size), torch.zeros(1))
+    assert tower.grid == (grid, grid) and tower.cell == (32, 32) and tower.takes_any_size
+    segmenter = Segmenter(tower, torch.eye(8)[:3], ['a', 'b', 'c'], 0.1, nn.Identity(), size=640)
+    assert segmenter.segment(torch.rand(3, 30, 40)).labels.shape == (30, 40)
+
+
+@pytest.mark.parametrize('size, patch', [(56, 14), (100, 14), (70, 10)])
+def test_patches_need_not_be_powers_of_two(size, patch):
+    patches = nn.Conv2d(3, 8, patch, patch)
+    tower = find_tower(lambda x: patches(x).permute(0, 2, 3, 1), (size, size), torch.zeros(1))
+    assert tower.cell == (patch, patch) and tower.takes_any_size
+
+
 def test_a_transformer_has_places_of_its_patches():
     small = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
     tower = tower_of(VisionTransformer(small, img_size=56, patch_size=14, out_type='featmap'), 16, (56, 56))
