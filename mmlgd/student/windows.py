@@ -78,7 +78,8 @@ class Windows:
         size (int, optional): Pixels of the short side of a resized image. Defaults to None: the tower's own size.
         window (int, optional): Height and width of a window in pixels. Defaults to None: the whole image at once where
             the tower takes any size and the resized image has at most 1024 x 1024 pixels, else the tower's own size.
-        stride (int, optional): Pixels from window to window. Defaults to None: two thirds of the window.
+        stride (int, optional): Pixels from window to window; only with a window, or where the tower takes one size
+            alone. Defaults to None: two thirds of the window.
 
     Raises:
         ConfigError: A number is out of its range, or the tower cannot take such windows.
@@ -97,9 +98,15 @@ class Windows:
                 f'This backbone takes images of {tower.size[0]} x {tower.size[1]} pixels alone, got size={size} and '
                 f'window={window}. Give a size of {own} or more, and leave window out.'
             )
-        if self.window and self.stride and self.stride > self.window:
+        seen = own if not tower.takes_any_size else self.window
+        if self.stride and not seen:
             raise ConfigError(
-                f'A stride of {stride} pixels would leave gaps between windows of {window}. Give a smaller stride.'
+                f'A stride of {stride} pixels lies between windows, and the whole image is seen at once. Give a window '
+                f"too, for example {own}, the student's own size, or leave stride out."
+            )
+        if self.stride and self.stride > seen:
+            raise ConfigError(
+                f'A stride of {stride} pixels would leave gaps between windows of {seen}. Give a smaller stride.'
             )
 
     def grid_of(self, shape: tuple[int, int]) -> tuple[int, int]:

@@ -162,6 +162,7 @@ def test_a_tensor_that_is_no_batch_of_normalised_images(student, images):
         (dict(window=-3), 'window from 1'),
         (dict(stride='a'), 'stride'),
         (dict(window=64, stride=65), 'gaps'),
+        (dict(stride=32), 'Give a window too, for example 224'),
         (dict(background=1.5), 'background threshold in 0..1'),
         (dict(background=True), 'background threshold in 0..1'),
     ],

@@ -68,6 +68,9 @@ def test_what_takes_one_size_alone_is_shown_windows_of_it():
     for options in (dict(size=40), dict(window=80)):
         with pytest.raises(ConfigError, match='60 x 60 pixels alone'):
             Windows(tower, **options)
+    with pytest.raises(ConfigError, match='gaps between windows of 60'):
+        Windows(tower, stride=61)
+    assert len(list(Windows(tower, stride=20).boxes((3, 5)))) == 3
 
 
 def test_a_teacher_that_resizes_all_images_takes_one_size():
