@@ -154,6 +154,7 @@ def _of_teacher(saved: SavedStudent, student: Student, names: Any, templates: An
         teacher = build_live_teacher(saved.config, student.teacher_id, options, saved.source)
         text = TextualSemanticsBank(teacher, load_vocabulary(names), templates or student.templates)
     teacher.free_text_tower()
+    teacher.prepare()  # a store does not know the size at which its teacher has places
     teacher.expect_pixels_of(student.data_preprocessor)
     tower = find_tower(teacher.encode_places, teacher.places_size or teacher.image_size, teacher.mean)
     temperature = saved.temperature('teacher', teacher.names_scale)
