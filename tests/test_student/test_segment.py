@@ -156,6 +156,22 @@ def test_a_tensor_that_is_no_batch_of_normalised_images(student, images):
 
 
 @pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        torch.zeros(1, 3, 8, 8),
+        torch.zeros(3, 8, 8, dtype=torch.uint8),
+    ],
+)
+def test_a_segmenter_takes_one_image_of_colours(image):
+    with pytest.raises(ConfigError, match='Expected an array|A tensor of one image'):
+        of_colours().segment(image)
+
+
+@pytest.mark.parametrize(
     'options, message',
     [
         (dict(size=0), 'size from 1'),
