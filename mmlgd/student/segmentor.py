@@ -127,7 +127,7 @@ class ZeroShotSegmentor(BaseModel):
             found = self._segment(_unflipped(image, sample), sample.ori_shape)
             labels = found.labels.long()
             labels[labels == IGNORED] = self.background_label
-            logits = found.scores.log()
+            logits = found.scores.log_()  # in place: 150 names of a large image fill gigabytes
             sample.set_data(dict(seg_logits=PixelData(data=logits), pred_sem_seg=PixelData(data=labels[None])))
         return data_samples
 
