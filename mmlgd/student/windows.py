@@ -55,6 +55,8 @@ def find_tower(encode: Callable[[Tensor], Tensor], size: tuple[int, int], like: 
     for cell in zip(*map(_cells, size, grid)):
         try:
             got = tuple(encode(like.new_zeros(1, 3, *pixels_of(larger, cell))).shape[1:3])
+        except torch.OutOfMemoryError:  # says nothing about the model
+            raise
         except Exception:  # each library has its own error for a size that its model does not support
             continue
         if got == larger:

@@ -73,6 +73,16 @@ def test_what_takes_one_size_alone_is_shown_windows_of_it():
     assert len(list(Windows(tower, stride=20).boxes((3, 5)))) == 3
 
 
+def test_a_lack_of_memory_is_no_answer():
+    def encode(x):
+        if x.shape[-1] > 64:
+            raise torch.OutOfMemoryError('out of memory')
+        return x[:, :, ::16, ::16].permute(0, 2, 3, 1)
+
+    with pytest.raises(torch.OutOfMemoryError):
+        find_tower(encode, (64, 64), torch.zeros(1))
+
+
 def test_a_teacher_that_resizes_all_images_takes_one_size():
     def encode(x):
         return torch.nn.functional.interpolate(x, (5, 5)).permute(0, 2, 3, 1)
