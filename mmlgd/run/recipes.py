@@ -21,6 +21,7 @@ SHORT = 64_000  # views; with fewer, 32 images a step teach a student more than 
 FEW_STEPS = 150  # after 180 steps, students of 30 classes were clearly above random in every column: docs/pretrain.md
 _FEW_BATCHES = 4  # a folder with fewer of the usual batch gets one that fits
 PLACES = 8192  # of each GPU in the queue of places, of 8 steps or more: a step adds 1024 of each GPU at most
+STRIDE = 32  # pixels of a place of ResNets, MobileNets and most other students
 WHAT = {  # {} is the teacher's temperature
     'paper': "SGD with a cosine, temperatures 0.2 and {}, both banks of names, MoCo-v2's views",
     'small-data': 'AdamW in one cycle, temperatures 0.05 and {}, both banks of names and a queue, light views',
@@ -136,6 +137,12 @@ def plan_run(
         reasons.append(
             f'This run has {steps} steps, and its student will hardly be better than a random one. This helps: '
             f'--epochs {enough} or more, a smaller --batch-size, more images (without labels they cost nothing).'
+        )
+    if dense and size % STRIDE:
+        whole = -(-size // STRIDE) * STRIDE
+        reasons.append(
+            f'Most students have places of {STRIDE} px, and images of {size} px have no whole number of them: the last '
+            f"places reach over the border, and lie beside the teacher's. --size {whole} has all of them in line."
         )
     return Plan(recipe, epochs, batch_size, size, images, gpus, reasons, dense)
 

@@ -77,7 +77,7 @@ class CachedTeacher(BaseTeacher):
             raise StoreError(f'The store in {folder!r} names a store as its teacher. Name the teacher itself.')
         if not self._needs_text:
             live.free_text_tower()
-        self.live = live.to(self.mean.device)
+        self.live, self.places_size = live.to(self.mean.device), live.places_size
 
     def encode(self, images: Tensor, places: bool = False) -> Embedded:
         """Use the live teacher: see :meth:`BaseTeacher.encode`."""

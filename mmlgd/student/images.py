@@ -81,6 +81,26 @@ def find_images(inputs: Union[str, Path, np.ndarray, ImageSource, list]) -> list
     return found
 
 
+def checked_array(image: np.ndarray) -> np.ndarray:
+    """Refuse an array that is no image.
+
+    Args:
+        image (ndarray): Anything.
+
+    Returns:
+        np.ndarray: The same: (H, W, 3) of uint8, not empty.
+
+    Raises:
+        ConfigError: It has another shape or type.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size or image.dtype != np.uint8:
+        raise ConfigError(
+            f'Expected an array (height, width, 3) of uint8, from 0 to 255, in BGR order; got shape {image.shape} '
+            f'of {image.dtype}. Give several images as a list of arrays.'
+        )
+    return image
+
+
 def preparation(pipeline: list[dict]) -> Compose:
     """Build transforms for images that are already read.
 
@@ -155,12 +175,7 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
     if isinstance(source, ImageSource):
         return [source]
     if isinstance(source, np.ndarray):
-        if source.ndim != 3 or source.shape[2] != 3 or not source.size or source.dtype != np.uint8:
-            raise ConfigError(
-                f'Expected an array (height, width, 3) of uint8, from 0 to 255, in BGR order; got shape {source.shape} '
-                f'of {source.dtype}. Give several images as a list of arrays.'
-            )
-        return [ImageSource(source)]
+        return [ImageSource(checked_array(source))]
     if not isinstance(source, (str, Path)):
         raise ConfigError(
             f'An image is a path, a URL, a folder or an array, got a {type(source).__name__}. From PIL: '

@@ -69,7 +69,7 @@ def predict(
             Defaults to the student's own size.
         window (int, optional): To segment: height and width of sliding windows in pixels of the resized image. Defaults
             to the whole image, or for a large image to the student's own size.
-        stride (int, optional): To segment: pixels from window to window. Defaults to two thirds of the window.
+        stride (int, optional): To segment: pixels from window to window, with a window. Defaults to two thirds of it.
         background (float, optional): To segment: pixels whose best score is lower, 0 to 1, get no name and label 255.
             Defaults to None: each pixel gets a name.
         scores (bool): To segment: write the scores of all names, too. Defaults to False.

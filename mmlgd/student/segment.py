@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmlgd.utils.validation import require
 
+from .images import checked_array
 from .windows import Tower, Windows, pixels_of
 
 IGNORED = 255  # the label of pixels below the background threshold, as in the masks of OpenMMLab
@@ -119,18 +120,24 @@ class Segmenter(nn.Module):
         """Segment one image.
 
         Args:
-            image (ndarray | Tensor): (H, W, 3) in BGR order, or (3, H, W), normalised.
+            image (ndarray | Tensor): (H, W, 3) of uint8 in BGR order, or (3, H, W), normalised.
             scores (bool): Keep the scores of all names. Defaults to False.
 
         Returns:
             Segmentation: At the size of the image, on the CPU.
+
+        Raises:
+            ConfigError: It is no such image.
         """
-        shape = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
         if isinstance(image, Tensor):
-            inputs = self.fitted(image[None])
-        else:
-            inputs = self.prepared(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None])
-        return self.at_size(self.logits(inputs)[0], tuple(shape), scores)
+            require(
+                image.ndim == 3 and image.shape[0] == 3 and bool(image.numel()) and image.is_floating_point(),
+                f'A tensor of one image is (3, height, width), of normalised floats; got shape {tuple(image.shape)} of '
+                f'{image.dtype}. Give pixels as an array (height, width, 3), or normalise them.',
+            )
+            return self.at_size(self.logits(self.fitted(image[None]))[0], tuple(image.shape[-2:]), scores)
+        pixels = torch.from_numpy(np.ascontiguousarray(checked_array(image))).permute(2, 0, 1)  # (3, H, W)
+        return self.at_size(self.logits(self.prepared(pixels[None]))[0], image.shape[:2], scores)
 
     def prepared(self, pixels: Tensor) -> Tensor:
         """Resize images and normalise them.

@@ -42,7 +42,7 @@ def segment_files(
 
     Raises:
         ConfigError: An image cannot be read, or none of them can; or the folder is among the images, which a next run
-            would read or this one overwrite.
+            would read or this one overwrite; or it has label maps of other names.
     """
     sources = find_images(images)
     if not skip:
@@ -50,12 +50,7 @@ def segment_files(
             source.read()
     if out is not None:
         _check_place(out, images, sources)
-        told = dict(
-            names=segmenter.names,
-            no_name=IGNORED,
-            colors=palette(len(segmenter.names))[: len(segmenter.names)].tolist(),
-        )
-        _save(out / 'names.json', lambda file: file.write((json.dumps(told, ensure_ascii=False) + '\n').encode()))
+        _write_names(out / 'names.json', segmenter.names)
     targets = [None] * len(sources) if out is None else output_files(sources, out / 'labels')
     read = 0
     for source, target in shown_in_bar(list(zip(sources, targets)), 'Images'):
@@ -90,6 +85,18 @@ def _check_place(out: Path, images: Any, sources: list[ImageSource]) -> None:
             source.path is None or written.isdisjoint(Path(source.path).resolve().parents),
             f'{source} lies in the output of a run, {shown(out)}, which would be overwritten. Give another --out.',
         )
+
+
+def _write_names(file: Path, names: list[str]) -> None:
+    """Write names and colours; maps of other names beside them would be read with these."""
+    told = dict(names=names, no_name=IGNORED, colors=palette(len(names))[: len(names)].tolist())
+    content = (json.dumps(told, ensure_ascii=False) + '\n').encode()
+    require(
+        not file.exists() or file.read_bytes() == content,
+        f'{shown(file.parent)} has label maps of other names, as its {file.name} says, which would be read with those '
+        f'of this run. Give another --out, or remove the folder.',
+    )
+    _save(file, lambda stream: stream.write(content))
 
 
 def _write(image: np.ndarray, found: Segmentation, target: Path, out: Path) -> None:

@@ -96,6 +96,11 @@ class ZeroShotSegmentor(BaseModel):
         """List[str]: The K names, in label order."""
         return self.segmenter.names
 
+    @property
+    def out_channels(self) -> int:
+        """int: K, which mmsegmentation's test-time augmentation asks for; its mean over views knows no background."""
+        return len(self.class_names)
+
     def forward(
         self, inputs: list[Tensor], data_samples: Optional[list[BaseDataElement]] = None, mode: str = 'tensor'
     ) -> Union[list[Tensor], list[BaseDataElement]]:
@@ -108,7 +113,8 @@ class ZeroShotSegmentor(BaseModel):
 
         Returns:
             List[Tensor] | List[SegDataSample]: Scores (K, H, W) at the size of each input; or the samples with
-            ``pred_sem_seg`` (1, H, W) and ``seg_logits`` (K, H, W), the scores of names, at ``ori_shape``.
+            ``pred_sem_seg`` (1, H, W) and ``seg_logits`` (K, H, W), of which the softmax is the scores of names, at
+            ``ori_shape``.
 
         Raises:
             ConfigError: ``mode`` is ``'loss'``: there is nothing to train.
@@ -121,7 +127,8 @@ class ZeroShotSegmentor(BaseModel):
             found = self._segment(_unflipped(image, sample), sample.ori_shape)
             labels = found.labels.long()
             labels[labels == IGNORED] = self.background_label
-            sample.set_data(dict(seg_logits=PixelData(data=found.scores), pred_sem_seg=PixelData(data=labels[None])))
+            logits = found.scores.log_()  # in place: 150 names of a large image fill gigabytes
+            sample.set_data(dict(seg_logits=PixelData(data=logits), pred_sem_seg=PixelData(data=labels[None])))
         return data_samples
 
     def _segment(self, image: Tensor, shape: tuple[int, int]) -> Segmentation:
@@ -147,6 +154,7 @@ def _of_teacher(saved: SavedStudent, student: Student, names: Any, templates: An
         teacher = build_live_teacher(saved.config, student.teacher_id, options, saved.source)
         text = TextualSemanticsBank(teacher, load_vocabulary(names), templates or student.templates)
     teacher.free_text_tower()
+    teacher.prepare()  # a store does not know the size at which its teacher has places
     teacher.expect_pixels_of(student.data_preprocessor)
     tower = find_tower(teacher.encode_places, teacher.places_size or teacher.image_size, teacher.mean)
     temperature = saved.temperature('teacher', teacher.names_scale)
@@ -157,4 +165,4 @@ def _unflipped(image: Tensor, sample: BaseDataElement) -> Tensor:
     """Undo a flip of mmsegmentation's test-time augmentation."""
     if not sample.get('flip'):
         return image
-    return image.flip(-1 if sample.flip_direction == 'horizontal' else -2)
+    return image.flip(dict(horizontal=[-1], vertical=[-2], diagonal=[-2, -1])[sample.flip_direction])

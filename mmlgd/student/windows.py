@@ -21,7 +21,7 @@ class Tower(NamedTuple):
         encode (Callable): Maps (N, 3, H, W) to unit places (N, h, w, D).
         size (Tuple[int, int]): Height and width in pixels that it was trained with.
         grid (Tuple[int, int]): h and w at this size.
-        cell (Tuple[float, float]): Height and width of a place in pixels.
+        cell (Tuple[float, float]): Height and width of a place in pixels; whole where the tower takes any size.
         takes_any_size (bool): Whether larger images give more places; if not, it is shown windows of its own size.
     """
 
@@ -51,10 +51,12 @@ def find_tower(encode: Callable[[Tensor], Tensor], size: tuple[int, int], like: 
         ((4, 4), (16, 16), True)
     """
     grid = tuple(encode(like.new_zeros(1, 3, *size)).shape[1:3])
-    larger = tuple(n + 1 + i for i, n in enumerate(grid))
+    larger = grid[0] + 1, 2 * grid[1] + 3  # a wrong guess may fit a few places more, and not twice as many
     for cell in zip(*map(_cells, size, grid)):
         try:
             got = tuple(encode(like.new_zeros(1, 3, *pixels_of(larger, cell))).shape[1:3])
+        except torch.OutOfMemoryError:  # says nothing about the model
+            raise
         except Exception:  # each library has its own error for a size that its model does not support
             continue
         if got == larger:
@@ -78,7 +80,8 @@ class Windows:
         size (int, optional): Pixels of the short side of a resized image. Defaults to None: the tower's own size.
         window (int, optional): Height and width of a window in pixels. Defaults to None: the whole image at once where
             the tower takes any size and the resized image has at most 1024 x 1024 pixels, else the tower's own size.
-        stride (int, optional): Pixels from window to window. Defaults to None: two thirds of the window.
+        stride (int, optional): Pixels from window to window; only with a window, or where the tower takes one size
+            alone. Defaults to None: two thirds of the window.
 
     Raises:
         ConfigError: A number is out of its range, or the tower cannot take such windows.
@@ -97,9 +100,15 @@ class Windows:
                 f'This backbone takes images of {tower.size[0]} x {tower.size[1]} pixels alone, got size={size} and '
                 f'window={window}. Give a size of {own} or more, and leave window out.'
             )
-        if self.window and self.stride and self.stride > self.window:
+        seen = own if not tower.takes_any_size else self.window
+        if self.stride and not seen:
             raise ConfigError(
-                f'A stride of {stride} pixels would leave gaps between windows of {window}. Give a smaller stride.'
+                f'A stride of {stride} pixels lies between windows, and the whole image is seen at once. Give a window '
+                f"too, for example {own}, the student's own size, or leave stride out."
+            )
+        if self.stride and self.stride > seen:
+            raise ConfigError(
+                f'A stride of {stride} pixels would leave gaps between windows of {seen}. Give a smaller stride.'
             )
 
     def grid_of(self, shape: tuple[int, int]) -> tuple[int, int]:
@@ -162,6 +171,7 @@ def _starts(total: int, extent: int, step: int) -> Iterator[slice]:
         yield slice(start, start + extent)
 
 
-def _cells(size: int, places: int) -> tuple[float, float]:
-    """Guess the pixels of a place: a power of two, as a network halves images and rounds up, or a share of the size."""
-    return 1 << (-(-size // places) - 1).bit_length(), size / places
+def _cells(size: int, places: int) -> tuple[int, int, int]:
+    """Guess the pixels of a place: a power of two, as a network halves images and rounds up or down, or a patch."""
+    least, most = max(1, size // places), -(-size // places)
+    return 1 << (most - 1).bit_length(), 1 << (least.bit_length() - 1), least

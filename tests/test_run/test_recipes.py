@@ -5,6 +5,7 @@ from mmengine.config import Config
 
 from mmlgd.errors import ConfigError
 from mmlgd.run.recipes import BASES, DENSE, FEW_STEPS, PLACES, SHORT, check_recipe, plan_run, recipe_settings
+from mmlgd.run.written import config_text, read_text
 from tests import ROOT
 
 
@@ -124,6 +125,17 @@ def test_a_dense_run_is_the_recipe_with_terms_on_places():
     ]
     paper = settings_of(plan_run(3000, 'paper', dense=True), 'mmlgd.ConSETeacher')['model']
     assert 'loss' not in paper and 'places_size' not in paper['teacher']
+    base = read_text(
+        config_text(plan.base, settings_of(plan, 'mmlgd.ConSETeacher'), {'model.teacher.words.places_size': None})
+    )
+    assert base['model']['teacher']['words']['places_size'] is None  # the option in docs/detectors_and_segmentors.md
+
+
+def test_images_without_a_whole_number_of_places_are_told():
+    told = plan_run(60_000, 'paper', size=200, dense=True).reasons
+    assert len(told) == 1 and 'images of 200 px have no whole number' in told[0] and '--size 224' in told[0]
+    for settings in (dict(size=192, dense=True), dict(dense=True), dict(size=200)):
+        assert not plan_run(60_000, 'paper', **settings).reasons
 
 
 @pytest.mark.parametrize('recipe', DENSE)

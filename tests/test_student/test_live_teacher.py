@@ -29,7 +29,11 @@ def trained(tmp_path_factory, recipe_of, mmpretrain_scope):
     """The checkpoint of a student, beside the store that it was trained from."""
     folder = tmp_path_factory.mktemp('trained')
     (folder / 'mine.py').write_text(recipe_of(RECIPE))
-    cfg = Config.fromfile(folder / 'mine.py')
+    return saved_from_store(Config.fromfile(folder / 'mine.py'), folder)
+
+
+def saved_from_store(cfg, folder):
+    """The checkpoint of a student that a run from a store would write, with the store beside it."""
     write_store(cfg, folder / 'store', views=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -145,3 +149,14 @@ def test_a_store_that_was_given_relative_is_found_from_other_folders(trained, mo
 def test_what_names_no_store_is_refused(store, trained):
     with pytest.raises(MMLGDError, match='store'):
         build_live_teacher(dict(model=dict(teacher=dict(type='mmlgd.StoredTeacher', store=store))), 'open_clip/x')
+
+
+def test_a_stored_teacher_segments_at_the_size_of_its_places(recipe_of, tmp_path, tiny_clip, mmpretrain_scope):
+    (tmp_path / 'mine.py').write_text(recipe_of(RECIPE))
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    cfg.model.teacher.places_size = 96
+    saved_from_store(cfg, tmp_path)
+    options = dict(names=NEW, scored='teacher', teacher_options=dict(model=tiny_clip))
+    segmentor = mmlgd.ZeroShotSegmentor(str(tmp_path / 'epoch_2.pth'), **options)
+    tower = segmentor.segmenter.windows.tower
+    assert tower.size == (96, 96) and tower.grid == (3, 3)

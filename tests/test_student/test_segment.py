@@ -156,12 +156,29 @@ def test_a_tensor_that_is_no_batch_of_normalised_images(student, images):
 
 
 @pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        torch.zeros(1, 3, 8, 8),
+        torch.zeros(3, 8, 8, dtype=torch.uint8),
+    ],
+)
+def test_a_segmenter_takes_one_image_of_colours(image):
+    with pytest.raises(ConfigError, match='Expected an array|A tensor of one image'):
+        of_colours().segment(image)
+
+
+@pytest.mark.parametrize(
     'options, message',
     [
         (dict(size=0), 'size from 1'),
         (dict(window=-3), 'window from 1'),
         (dict(stride='a'), 'stride'),
         (dict(window=64, stride=65), 'gaps'),
+        (dict(stride=32), 'Give a window too, for example 224'),
         (dict(background=1.5), 'background threshold in 0..1'),
         (dict(background=True), 'background threshold in 0..1'),
     ],

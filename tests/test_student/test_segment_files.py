@@ -64,6 +64,19 @@ def test_output_among_the_images_is_refused(of_images, out, lgd_checkpoint, imag
     assert [one for one in tmp_path.rglob('*') if one.is_file()] == [file] and file.read_bytes() == content
 
 
+def test_maps_of_other_names_keep_theirs(lgd_checkpoint, images, tmp_path):
+    """The maps of an earlier run would be read with the names of the next one."""
+    options = dict(segment=True, device='cpu', out=tmp_path / 'out')
+    first, second = sorted((images / 'class0').glob('*.png'))[:2]
+    mmlgd.predict(lgd_checkpoint, first, names=['cat', 'dog'], **options)
+    told = (tmp_path / 'out/names.json').read_bytes()
+    with pytest.raises(ConfigError, match='has label maps of other names'):
+        mmlgd.predict(lgd_checkpoint, second, names=['dog', 'cat'], **options)
+    assert (tmp_path / 'out/names.json').read_bytes() == told and len(list((tmp_path / 'out/labels').iterdir())) == 1
+    mmlgd.predict(lgd_checkpoint, second, names=['cat', 'dog'], **options)
+    assert [file.name for file in sorted((tmp_path / 'out/labels').iterdir())] == [first.name, second.name]
+
+
 def test_an_unreadable_image_stops_before_any_file(lgd_checkpoint, tmp_path):
     (tmp_path / 'a.png').write_bytes(b'no image')
     options = dict(segment=True, device='cpu', out=tmp_path / 'out')

@@ -31,6 +31,24 @@ def test_a_convolutional_network_halves_images(size, grid):
     assert tower.grid == (grid, grid) and tower.cell == (32, 32) and tower.takes_any_size
 
 
+@pytest.mark.parametrize('size, grid', [(200, 6), (100, 3), (224, 7)])
+def test_a_network_of_patches_leaves_out_what_is_no_whole_place(size, grid):
+    """Such as ConvNeXt: its places have 32 pixels at any size, not a share of the size."""
+    torch.manual_seed(0)
+    patches = nn.Conv2d(3, 8, 32, 32)
+    tower = find_tower(lambda x: patches(x).permute(0, 2, 3, 1), (size, size), torch.zeros(1))
+    assert tower.grid == (grid, grid) and tower.cell == (32, 32) and tower.takes_any_size
+    segmenter = Segmenter(tower, torch.eye(8)[:3], ['a', 'b', 'c'], 0.1, nn.Identity(), size=640)
+    assert segmenter.segment(torch.rand(3, 30, 40)).labels.shape == (30, 40)
+
+
+@pytest.mark.parametrize('size, patch', [(56, 14), (100, 14), (70, 10)])
+def test_patches_need_not_be_powers_of_two(size, patch):
+    patches = nn.Conv2d(3, 8, patch, patch)
+    tower = find_tower(lambda x: patches(x).permute(0, 2, 3, 1), (size, size), torch.zeros(1))
+    assert tower.cell == (patch, patch) and tower.takes_any_size
+
+
 def test_a_transformer_has_places_of_its_patches():
     small = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
     tower = tower_of(VisionTransformer(small, img_size=56, patch_size=14, out_type='featmap'), 16, (56, 56))
@@ -50,6 +68,19 @@ def test_what_takes_one_size_alone_is_shown_windows_of_it():
     for options in (dict(size=40), dict(window=80)):
         with pytest.raises(ConfigError, match='60 x 60 pixels alone'):
             Windows(tower, **options)
+    with pytest.raises(ConfigError, match='gaps between windows of 60'):
+        Windows(tower, stride=61)
+    assert len(list(Windows(tower, stride=20).boxes((3, 5)))) == 3
+
+
+def test_a_lack_of_memory_is_no_answer():
+    def encode(x):
+        if x.shape[-1] > 64:
+            raise torch.OutOfMemoryError('out of memory')
+        return x[:, :, ::16, ::16].permute(0, 2, 3, 1)
+
+    with pytest.raises(torch.OutOfMemoryError):
+        find_tower(encode, (64, 64), torch.zeros(1))
 
 
 def test_a_teacher_that_resizes_all_images_takes_one_size():
