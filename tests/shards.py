@@ -8,14 +8,20 @@ from tests.bad_images import encode, photo
 
 def pack(shard, contents, **options):
     """Write a shard of members (name, content), or of a dict of them."""
-    pairs = contents.items() if isinstance(contents, dict) else contents
     shard.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(shard, 'w', **options) as tar:
-        for name, content in pairs:
+    shard.write_bytes(pack_bytes(contents, **options))
+    return shard
+
+
+def pack_bytes(contents, **options):
+    """The bytes of such a shard."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode='w', **options) as tar:
+        for name, content in contents.items() if isinstance(contents, dict) else contents:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    return shard
+    return whole.getvalue()
 
 
 def pack_photos(folder, shards=3, each=4):

@@ -31,7 +31,7 @@ class ImageShards(Images):
         ConfigError: It has a list or labels, or a pipeline that begins with another transform than
             ``mmlgd.LoadImageFromFile``. Or the shards are not on this machine.
         MissingFileError: A shard is missing, or no shard has an image.
-        ShardError: A shard is compressed, cut off or damaged, or has the same key twice.
+        ShardError: A shard is compressed, cut off or damaged, has the same key twice, or an image that is a link.
 
     Examples:
         >>> dataset = dict(type='mmlgd.ImageShards', data_root='/data/train-{000000..000009}.tar', view='moco-v2')

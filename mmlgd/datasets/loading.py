@@ -181,7 +181,8 @@ def read_bytes(
         OSError: A fault of the machine, such as too many open files.
     """
     most = max_pixels * _BYTES_A_PIXEL + _ROOM
-    backend = get_file_backend(path, backend_args=backend_args, enable_singleton=True)
+    # The name of a member may be that of a web page, which is no address here.
+    backend = None if member else get_file_backend(path, backend_args=backend_args, enable_singleton=True)
     try:
         if member:
             return member.read(most)

@@ -21,7 +21,7 @@ from mmlgd.utils.paths import cache_folder
 
 from .tar_members import Member, images_of_tar
 
-_VERSION = 1  # of what is kept
+_VERSION = 2  # of what is kept, and of what a shard is refused for
 _AT_A_TIME = 8  # shards
 _Listing = dict[str, np.ndarray]  # of a shard: its names in one row, their ends there, offsets and sizes in bytes
 
@@ -146,5 +146,10 @@ def _keep(file: Path, listing: _Listing) -> None:
         own_folder(file.parent)
         write_whole(file, save(listing), shared=True)
     except OSError as error:
-        reason = error.__cause__ or error
-        print_log(f'Cannot keep the list of images in {file} ({reason}): the next start makes it again.', 'current', 30)
+        reason = getattr(error.__cause__ or error, 'strerror', None) or error
+        # The same words for each shard: mmengine says them once.
+        print_log(
+            f'Cannot keep lists of images in {shown(file.parent)} ({reason}): the next start reads the shards again.',
+            'current',
+            30,
+        )

@@ -14,6 +14,7 @@ from mmlgd.utils.files import UnreadableError, require_file
 _NAME = re.compile(r'(?s)(?!__[^/]*__(?:/|$))((?:.*/)?[^./]+)\.([^/]+)')
 _COMPRESSED = {b'\x1f\x8b': 'gunzip', b'BZh': 'bunzip2', b'\xfd7zXZ': 'unxz', b'\x28\xb5\x2f\xfd': 'unzstd'}
 _BLOCK = 512  # bytes; a block of zeros ends an archive
+_MOST_ZEROS = 2**20  # bytes at the end: tar fills up a record of 10,240, unless told otherwise
 
 
 class ShardError(MMLGDError, ValueError):
@@ -69,7 +70,7 @@ def images_of_tar(shard: str, endings: Sequence[str]) -> Iterator[tuple[str, Mem
 
     Raises:
         ShardError: It is compressed, cut off, damaged or no tar file, has two images with the same key, or an image
-            with holes.
+            whose bytes are elsewhere: a link, or one with holes.
         UnreadableError: It is a pipe or a device.
         OSError: It cannot be read.
 
@@ -83,13 +84,17 @@ def images_of_tar(shard: str, endings: Sequence[str]) -> Iterator[tuple[str, Mem
         ['a/0.jpg', 'a/1.jpg']
     """
     require_file(shard)
-    with open(shard, 'rb') as file:
-        _refuse_compressed(shard, file.read(8))
     keys: dict[str, str] = {}
     for member in _members(shard):
         found = _NAME.fullmatch(member.name)
-        if not (found and member.isreg() and f'.{found[2].lower()}' in endings):
+        if not (found and f'.{found[2].lower()}' in endings and (member.isreg() or member.issym() or member.islnk())):
             continue
+        if not member.isreg():
+            raise ShardError(
+                f'The image {shown(member.name)} in the shard {shown(shard)} is a link to {shown(member.linkname)}, so '
+                f'its bytes are not there. Write the shard again, with the options --dereference and '
+                f'--hard-dereference of tar.'
+            )
         if found[1] in keys:
             raise ShardError(
                 f'The shard {shown(shard)} has the key {shown(found[1])} twice: {shown(keys[found[1]])} and '
@@ -116,20 +121,29 @@ def _members(shard: str) -> Iterator[tarfile.TarInfo]:
                 tar.members.clear()  # it would keep a kilobyte of each
                 yield member
             tar.fileobj.seek(tar.offset)
-            end = tar.fileobj.read(_BLOCK)
+            end = tar.fileobj.read(_MOST_ZEROS + 1)
     except (tarfile.TarError, ValueError, OverflowError) as error:
+        _refuse_compressed(shard)
         raise _damaged(shard, f'it is cut off, damaged or no tar file: {sentence(error)}') from error
     if len(end) < _BLOCK:
         raise _damaged(shard, 'it is cut off: the blocks of zeros that end a tar file are missing.')
-    if end.strip(b'\0'):
+    if end[:_BLOCK].strip(b'\0'):
         raise _damaged(shard, f'it is damaged at byte {tar.offset}, where a header was expected.')
+    if len(end) > _MOST_ZEROS or end.strip(b'\0'):
+        raise _damaged(
+            shard,
+            f'it ends at byte {tar.offset}, and the file goes on. Zeros stand in the place of the rest, as in a copy '
+            f'that was not finished; or it is several tar files in one.',
+        )
 
 
 def _damaged(shard: str, reason: str) -> ShardError:
     return ShardError(f'The shard {shown(shard)} cannot be used: {reason} Copy it again from its source.')
 
 
-def _refuse_compressed(shard: str, start: bytes) -> None:
+def _refuse_compressed(shard: str) -> None:
+    with open(shard, 'rb') as file:
+        start = file.read(8)
     for magic, program in _COMPRESSED.items():
         if start.startswith(magic):
             raise ShardError(

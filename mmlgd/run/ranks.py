@@ -9,7 +9,51 @@ from mmengine import dist
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from mmlgd.errors import ConfigError, brief
 from mmlgd.utils.validation import require
+
+# What launchers tell a process by variables: its number among all, its number on this machine and how many there are;
+# and what brings them together.
+_TOLD = dict(
+    pytorch=('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    slurm=('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'MASTER_ADDR'),
+)
+_STARTERS = dict(pytorch='torchrun', slurm='srun', mpi='mpirun -x MASTER_ADDR=HOST')
+
+
+def rank_told(launcher: str) -> int:
+    """Read the number of this process, before there is a process group.
+
+    Args:
+        launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Returns:
+        int: 0 for the first one, and without a launcher.
+
+    Raises:
+        ConfigError: The launcher has not started this process, or what it told is no such number.
+
+    Examples:
+        >>> rank_told('none')
+        0
+    """
+    if launcher == 'none':
+        return 0
+    told = {name: os.environ.get(name, '') for name in _TOLD[launcher]}
+    if missing := [name for name, value in told.items() if not value]:
+        raise ConfigError(
+            f'--launcher {launcher} reads {", ".join(missing)} from the environment, where nothing is set. Start all '
+            f'processes by {_STARTERS[launcher]}, which tells each of them; a single process needs no --launcher.'
+        )
+    numbers = dict(list(told.items())[:3])
+    rank, local, count = (int(value) if value.isdecimal() else -1 for value in numbers.values())
+    if min(rank, local) < 0 or max(rank, local) >= count:
+        raise ConfigError(
+            f'{", ".join(f"{name}={brief(value)!r}" for name, value in numbers.items())}: expected whole numbers, the '
+            f'first two from 0 and below the third. Start all processes by {_STARTERS[launcher]}, which sets them.'
+        )
+    return rank
 
 
 def check_cards(cfg: Config) -> None:
@@ -19,14 +63,15 @@ def check_cards(cfg: Config) -> None:
         cfg (Config): With its ``launcher``: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
 
     Raises:
-        ConfigError: There is no GPU for this process.
+        ConfigError: There is no GPU for this process, or no launcher has started it.
     """
     launcher = cfg.launcher
+    rank_told(launcher)
     if launcher == 'mpi':  # mmengine reads LOCAL_RANK, but sets it only for slurm
-        os.environ.setdefault('LOCAL_RANK', os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0'))
+        os.environ.setdefault('LOCAL_RANK', os.environ['OMPI_COMM_WORLD_LOCAL_RANK'])
     if launcher == 'none' or on_cpus(cfg) or get_device() not in ('cuda', 'cpu', 'mps'):  # mmengine handles others
         return
-    wanted, found = int(os.environ.get('LOCAL_RANK', 0)) + 1, torch.cuda.device_count()
+    wanted, found = int(os.environ[_TOLD[launcher][1]]) + 1, torch.cuda.device_count()
     require(
         wanted <= found,
         f'--launcher {launcher} needs one GPU per process, but torch finds {found} on this machine for {wanted} or '
@@ -53,12 +98,17 @@ def join_ranks(cfg: Config) -> None:
 
     Args:
         cfg (Config): With ``launcher``, and mmengine's ``env_cfg``.
+
+    Raises:
+        ConfigError: See :func:`check_cards`; without any GPU, all processes take the CPU.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none' or dist.is_distributed():
         return
+    rank_told(launcher)
     settings = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     if torch.cuda.is_available():
+        check_cards(cfg)
         dist.init_dist(launcher, **settings)
     else:
         with _no_card_to_choose():

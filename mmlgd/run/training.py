@@ -1,6 +1,5 @@
 """Trains any mmpretrain, mmdet, mmseg or mmlgd config, with the options that OpenMMLab users know."""
 
-import os
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,8 @@ from mmlgd.utils.stopping import Stopped
 from .config import build_runner
 from .labelled import check_labelled
 from .looks import settle_statistics, take_statistics
+from .ranks import rank_told
 from .train_options import train_config
-
-# The environment variables in which launchers pass the rank, before there is a process group.
-_RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,7 @@ def train(
             require_outside(cfg.work_dir, images, 'The work dir', '--work-dir')
         check_labelled(cfg)
         # Before building the runner, which writes its config into the work dir.
-        rank = os.environ.get(_RANKS.get(cfg.launcher, ''), '0')
-        with sole_writer(cfg.work_dir) if rank == '0' else nullcontext():
+        with nullcontext() if rank_told(cfg.launcher) else sole_writer(cfg.work_dir):
             resume_whole(cfg)
             take_statistics(cfg, cfg.get('load_from'))
             settle_statistics(cfg)

@@ -1,15 +1,18 @@
 """Where the images of all shards lie: in their order, kept for the next start, and shared by the ranks of a run."""
 
+import errno
 import os
 import pickle
 
 import pytest
+from mmengine.logging import MMLogger
 
 from mmlgd.datasets import shard_index
 from mmlgd.datasets.shard_index import ShardIndex
 from mmlgd.datasets.shards import shards_of
 from mmlgd.datasets.tar_members import ShardError, images_of_tar
 from mmlgd.errors import MissingFileError
+from mmlgd.utils.files import WriteError
 from tests.shards import pack, pack_photos
 
 ENDINGS = ('.jpg', '.png')
@@ -78,10 +81,22 @@ def test_a_damaged_list_is_made_again(shards, cache, read, content):
     assert list(ShardIndex(shards, ENDINGS)) == first and not read
 
 
-def test_without_a_cache_each_start_reads_them(shards, cache, read):
+def test_without_a_cache_each_start_reads_them(shards, cache, read, capfd):
     cache.parent.write_text('a file, not a folder')
+    MMLogger.get_instance('without a cache')
     for count in (4, 8):
         assert len(ShardIndex(shards, ENDINGS)) == 10 and len(read) == count
+    assert ''.join(capfd.readouterr()).count('Cannot keep lists of images in') == 1  # not once for each shard
+
+
+def test_where_a_list_cannot_be_written_its_images_are_there(shards, cache, monkeypatch, capfd):
+    def refuse(file, content, shared):
+        raise WriteError(f'Cannot write {file}') from OSError(errno.EROFS, 'Read-only file system')
+
+    monkeypatch.setattr(shard_index, 'write_whole', refuse)
+    MMLogger.get_instance('read-only')
+    assert len(ShardIndex(shards, ENDINGS)) == 10
+    assert ''.join(capfd.readouterr()).count(f'in {cache} (Read-only file system)') == 1
 
 
 def test_each_rank_begins_elsewhere(shards, cache, read, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from mmlgd.datasets.loading import BadImageError, read_bytes
 from mmlgd.datasets.tar_members import Member, ShardError, images_of_tar
 from mmlgd.utils.files import UnreadableError
-from tests.shards import pack
+from tests.shards import pack, pack_bytes
 
 ENDINGS = ('.jpg', '.png')
 LONG = 'folder/' * 30 + 'x.jpg'
@@ -24,6 +24,10 @@ NAMES = {
     'dotted.folder/e.jpg': True,
     LONG: True,
     'namé\n.jpg': True,
+    'http://host/h.jpg': True,
+    'a://b://i.jpg': True,
+    '../../k.jpg': True,
+    '/etc/l.jpg': True,
     'no\udce9utf8.jpg': True,
     'a.cls': False,
     'a.json': False,
@@ -44,10 +48,10 @@ def test_images_are_found_by_their_endings_and_read_at_their_places(layout, tmp_
         del contents[LONG]
     shard = pack(tmp_path / 'a.tar', contents, format=layout)
     with tarfile.open(shard, 'a') as tar:
-        for kind in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE):
-            link = tarfile.TarInfo(f'other{kind.decode()}.jpg')
-            link.type, link.linkname = kind, 'a.jpg'
-            tar.addfile(link)
+        for kind in (tarfile.DIRTYPE, tarfile.FIFOTYPE):
+            other = tarfile.TarInfo(f'other{kind.decode()}.jpg')
+            other.type = kind
+            tar.addfile(other)
     found = dict(images_of_tar(str(shard), ENDINGS))
     assert list(found) == [name for name in contents if NAMES[name]]
     for name, member in found.items():
@@ -91,6 +95,36 @@ def test_a_damaged_header_is_not_the_end(tmp_path):
         list(images_of_tar(str(tmp_path / 'a.tar'), ENDINGS))
 
 
+@pytest.mark.parametrize(
+    'rest', [bytes(2**20), pack_bytes({'1.jpg': b'1'})], ids=['a copy that was not finished', 'two files in one']
+)
+def test_a_file_that_goes_on_after_its_end_is_refused(rest, tmp_path):
+    """Images in its rest would be missing without a word."""
+    (tmp_path / 'a.tar').write_bytes(pack_bytes({'0.jpg': b'0'}) + rest)
+    with pytest.raises(ShardError, match='ends at byte 1024, and the file goes on'):
+        list(images_of_tar(str(tmp_path / 'a.tar'), ENDINGS))
+
+
+@pytest.mark.parametrize('blocks', [1, 20, 2048])
+def test_an_archive_may_be_filled_up_to_a_record(blocks, tmp_path):
+    shard = tmp_path / 'a.tar'
+    shard.write_bytes(pack_bytes({'0.jpg': b'0'})[:2048].ljust(512 * max(blocks, 4), b'\0'))
+    assert [name for name, _ in images_of_tar(str(shard), ENDINGS)] == ['0.jpg']
+
+
+@pytest.mark.parametrize('kind', [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_an_image_that_is_a_link_is_refused(kind, tmp_path):
+    """tar keeps one of two names of a file, and links as they are."""
+    shard = pack(tmp_path / 'a.tar', {'0.jpg': b'0'})
+    with tarfile.open(shard, 'a') as tar:
+        for name in ('0.cls', '1.jpg'):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, '0.jpg'
+            tar.addfile(link)
+    with pytest.raises(ShardError, match='1.jpg in the shard .* is a link to 0.jpg.* --hard-dereference'):
+        list(images_of_tar(str(shard), ENDINGS))
+
+
 def test_a_header_that_leads_back_is_no_circle(tmp_path):
     member = tarfile.TarInfo('1.jpg')
     header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
@@ -108,6 +142,11 @@ def test_a_compressed_shard_is_refused_whatever_its_name(packed, program, tmp_pa
     shard.write_bytes(packed.compress(pack(shard, {'0.jpg': b'image'}).read_bytes()))
     with pytest.raises(ShardError, match=rf'is compressed, .*Unpack it once, .*: {program} .*a\.tar'):
         list(images_of_tar(str(shard), ENDINGS))
+
+
+def test_a_name_may_begin_as_a_compressed_file_does(tmp_path):
+    shard = pack(tmp_path / 'a.tar', {'BZh0.jpg': b'image'})
+    assert [name for name, _ in images_of_tar(str(shard), ENDINGS)] == ['BZh0.jpg']
 
 
 @pytest.mark.parametrize('content', [b'text', os.urandom(5000), b'PK\3\4' + bytes(600)])

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmlgd.errors import ConfigError
-from mmlgd.run.ranks import check_cards, on_cpus, prepare_cpus
+from mmlgd.run.ranks import check_cards, join_ranks, on_cpus, prepare_cpus, rank_told
 from tests import ROOT, children
 
 pytestmark = children.in_one_worker
@@ -52,7 +52,66 @@ def test_a_launcher_trains_on_the_cpu_if_it_is_told_to(launcher, recipe, tmp_pat
     assert (tmp_path / 'run/epoch_1.pth').is_file()
 
 
-def test_only_who_asks_gets_the_cpu(monkeypatch):
+TOLD = dict(
+    pytorch=dict(RANK='2', LOCAL_RANK='1', WORLD_SIZE='4', MASTER_ADDR='127.0.0.1', MASTER_PORT='29500'),
+    slurm=dict(SLURM_PROCID='2', SLURM_LOCALID='1', SLURM_NTASKS='4', SLURM_NODELIST='node[7-9]'),
+    mpi=dict(
+        OMPI_COMM_WORLD_RANK='2',
+        OMPI_COMM_WORLD_LOCAL_RANK='1',
+        OMPI_COMM_WORLD_SIZE='4',
+        MASTER_ADDR='127.0.0.1',
+    ),
+)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What a launcher tells a process, and nothing that another one has told."""
+
+    def told(launcher, **changes):
+        for name in {*sum(map(list, TOLD.values()), []), 'LOCAL_RANK'}:
+            monkeypatch.setenv(name, '')  # so that what a check sets is taken back, too
+            monkeypatch.delenv(name)
+        for name, value in {**TOLD.get(launcher, {}), **changes}.items():
+            monkeypatch.setenv(name, value)
+
+    return told
+
+
+@pytest.mark.parametrize('launcher, starter', [('pytorch', 'torchrun'), ('slurm', 'srun'), ('mpi', 'mpirun -x')])
+def test_a_process_that_no_launcher_has_started(launcher, starter, told):
+    """mmengine would end in a KeyError, or wait for others that never come."""
+    assert rank_told('none') == 0
+    told(launcher)
+    assert rank_told(launcher) == 2
+    cfg = Config(dict(launcher=launcher, env_cfg=GLOO))
+    for name in TOLD[launcher]:
+        told(launcher, **{name: ''})
+        for check in (check_cards, join_ranks):
+            with pytest.raises(ConfigError, match=f'--launcher {launcher} reads {name} from .* by {starter}'):
+                check(cfg)
+    for k, wrong in ((0, 'x'), (0, '-1'), (0, '4'), (1, '1.5'), (1, '4'), (2, '0'), (2, 'many')):
+        name = list(TOLD[launcher])[k]
+        told(launcher, **{name: wrong})
+        with pytest.raises(ConfigError, match=f"{name}='{wrong}'.*: expected whole numbers.* by {starter}"):
+            check_cards(cfg)
+
+
+@pytest.mark.parametrize('launcher', TOLD)
+@pytest.mark.parametrize('start', [check_cards, join_ranks])
+def test_each_process_needs_a_card_of_its_own(launcher, start, told, monkeypatch):
+    monkeypatch.setattr('mmlgd.run.ranks.get_device', lambda: 'cuda')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    told(launcher)
+    with pytest.raises(ConfigError, match=f'--launcher {launcher} .* torch finds 1 on this machine for 2'):
+        start(Config(dict(launcher=launcher)))
+    if launcher == 'mpi':
+        assert os.environ['LOCAL_RANK'] == '1'  # mmengine reads it
+
+
+def test_only_who_asks_gets_the_cpu(monkeypatch, told):
+    told('slurm', SLURM_LOCALID='0')
     asked = Config(dict(launcher='slurm', env_cfg=GLOO))
     assert on_cpus(asked) and check_cards(asked) is None
     for cfg in (dict(launcher='slurm'), dict(launcher='slurm', env_cfg=dict(dist_cfg=dict(backend='nccl')))):

@@ -3,11 +3,15 @@
 import json
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import Interval
 
 from mmlgd import LGDLoss
 from mmlgd.benchmarks import published
@@ -167,6 +171,30 @@ def test_a_profile_is_drawn(tmp_path):
     assert kinds['convolution'] > 0 == kinds['optimizer'] and list(kinds) == list(profile_step.KINDS)
     profile_step.draw(dict(one=bars, two=bars), 'a convolution', tmp_path / 'step.png')
     assert (tmp_path / 'step.png').stat().st_size > 5000
+
+
+def test_on_a_card_only_its_kernels_are_bars(monkeypatch):
+    """The host's wait for them takes as long as all of them."""
+
+    def event(name, start, end, kind):
+        return SimpleNamespace(name=name, time_range=Interval(start, end), device_type=kind, cpu_parent=None)
+
+    told = [
+        event('cudaLaunchKernel', 0, 5, DeviceType.CPU),
+        event('sm90_xmma_fprop', 1000, 3000, DeviceType.CUDA),
+        event('batch_norm', 3000, 4000, DeviceType.CUDA),
+        event('cudaDeviceSynchronize', 5, 4100, DeviceType.CPU),
+    ]
+    profile_step = script('benchmarks/profile_step')
+    profiler = SimpleNamespace(events=lambda: told)
+    monkeypatch.setattr(profile_step, 'profile', lambda activities: nullcontext(profiler))
+    monkeypatch.setattr(torch.cuda, 'synchronize', lambda: None)
+    found = profile_step.timelines(dict(one=lambda: None), 'cuda')
+    assert [(bar.start, bar.length, bar.kind) for bar in found['one']] == [
+        (0, 2, 'convolution'),
+        (2, 1, 'normalisation'),
+    ]
+    assert profile_step.by_kind(found)['one']['the rest'] == 0
 
 
 @children.in_one_worker  # whose server has imported the stack

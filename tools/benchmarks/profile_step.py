@@ -20,6 +20,7 @@ from mmlgd.benchmarks.timing import environment, report
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 WARMUP, PROFILED = 3, 7
@@ -67,7 +68,12 @@ def _profile(step: Callable[[], object], device: str) -> list[Bar]:
         step()
         if on_gpu:
             torch.cuda.synchronize()
-    events = [event for event in profiler.events() if on_gpu or event.cpu_parent is None]
+    # The launches of kernels and the wait for them are events, too: of the host.
+    events = [
+        event
+        for event in profiler.events()
+        if (event.device_type == DeviceType.CUDA if on_gpu else event.cpu_parent is None)
+    ]
     first = min(event.time_range.start for event in events)
     return [
         Bar((event.time_range.start - first) / 1e3, event.time_range.elapsed_us() / 1e3, event.name) for event in events

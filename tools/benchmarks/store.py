@@ -107,7 +107,8 @@ def main(argv: Optional[list[str]] = None) -> None:
     other = teacher * flops(args.also) / flops(args.teacher)
     lines = [
         table(times, args.batch),
-        f'\n{size:.0f} bytes an image and view; writing took {1e3 * writing:.3g} ms a view.\n',
+        f'\n{size:.0f} bytes an image and view; writing took {1e3 * writing:.3g} ms a view, with the '
+        f'start of the teacher, which a card compiles.\n',
         f'| epochs of all students together until it pays | {args.teacher}, measured | {args.also}, computed |',
         '|---|---|---|',
         *(

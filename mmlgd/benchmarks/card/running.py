@@ -22,23 +22,23 @@ _TAIL = 15  # lines of a failed part's output
 _HERE = f'{Path(__file__).resolve().parents[3]}/'  # what is read elsewhere names no folder of this machine
 
 
-def run_parts(parts: list[Part], images: Path, out: Path, minutes: float) -> Iterator[Outcome]:
+def run_parts(parts: list[Part], images: Path, out: Path, end: float) -> Iterator[Outcome]:
     """Run parts one after the other, until the time is over.
 
     Args:
         parts (List[Part]): What is run.
         images (Path): Folder of images.
         out (Path): Folder for ``NAME.json`` and ``NAME.log`` of each.
-        minutes (float): Time for all of them. A part that runs then is stopped, and the rest is not run.
+        end (float): When the time is over, in seconds of ``time.monotonic``. A part that runs then is stopped, and the
+            rest is not run.
 
     Yields:
         Outcome: Of each part, when it has ended.
     """
-    end = time.monotonic() + 60 * minutes
     for part in parts:
         left = end - time.monotonic()
         if left <= 0:
-            yield Outcome(part.name, _shown(part), LEFT, 0.0, f'The {minutes:g} minutes were over.')
+            yield Outcome(part.name, _shown(part), LEFT, 0.0, 'The time was over.')
         else:
             yield _run(part, images, out, min(part.limit, left))
 
