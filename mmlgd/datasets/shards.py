@@ -30,8 +30,8 @@ def shards_of(source: Union[str, Path]) -> list[str]:
         List[str]: Paths, at least one, in the order of the pattern, or sorted in a folder.
 
     Raises:
-        MissingFileError: One of the files is missing, or the folder has none.
-        ConfigError: It is a URL or a command, or its braces are not balanced.
+        MissingFileError: One of the files is missing, or the folder has none, or a compressed one.
+        ConfigError: It is a URL or a command, or its braces are not balanced, or stand for a shard twice.
 
     Examples:
         >>> import tempfile
@@ -46,14 +46,18 @@ def shards_of(source: Union[str, Path]) -> list[str]:
     refuse_remote(source)
     source = os.path.expanduser(source)
     if os.path.isdir(source):
-        found = [os.path.join(source, name) for name in sorted(images_in(source, ('.tar',)))]
-        if not found:
+        found = [os.path.join(source, name) for name in sorted(images_in(source, _ENDINGS))]
+        packed = [shard for shard in found if not shard.lower().endswith('.tar')]
+        if packed or not found:
+            what = f'{shown(packed[0])} is compressed' if packed else f'No file in {shown(source)} ends with .tar'
             raise MissingFileError(
-                f'No file in {shown(source)} or its sub-folders ends with .tar. Give a folder of shards, or a pattern '
-                f"such as 'train-{{000000..000009}}.tar'. Compressed shards (.tar.gz) have to be unpacked first."
+                f'{what}. Give a folder of shards (sub-folders count), or a pattern such as '
+                f"'train-{{000000..000009}}.tar'. Compressed shards (.tar.gz) have to be unpacked first."
             )
         return found
     found = [source] if os.path.isfile(source) else _expanded(source)
+    if len(set(found)) < len(found):
+        raise ConfigError(f'{shown(source)} stands for {len(found) - len(set(found))} shards twice. Check its braces.')
     if missing := [shard for shard in found if not os.path.isfile(shard)]:
         raise MissingFileError(
             f'{len(missing)} of the {len(found)} shards of {shown(source)} are missing, first {shown(missing[0])}. '

@@ -51,8 +51,17 @@ def test_a_missing_shard_is_named(folder):
 def test_a_folder_of_compressed_shards(tmp_path):
     (tmp_path / 'a.tar.gz').touch()
     assert are_shards(tmp_path)
-    with pytest.raises(MissingFileError, match=r'or its sub-folders ends with \.tar.*unpacked first'):
-        shards_of(tmp_path)
+    (tmp_path / 'b.tar').touch()
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(MissingFileError, match=r'a\.tar\.gz is compressed.*unpacked first'):
+        shards_of(tmp_path)  # its images would be missing without a word
+    with pytest.raises(MissingFileError, match=r'No file in .* ends with \.tar'):
+        shards_of(tmp_path / 'empty')
+
+
+def test_a_shard_is_taken_once(folder):
+    with pytest.raises(ConfigError, match='stands for 1 shards twice'):
+        shards_of(folder / 'train-{08,09,09}.tar')
 
 
 @pytest.mark.parametrize('pattern', ['{0..9999999}.tar', '{1..2000}{1..2000}.tar', '{a,b}' * 40 + '.tar'])
