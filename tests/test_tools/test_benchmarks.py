@@ -141,6 +141,7 @@ def test_store(benchmark, images, tiny_clip):
     assert figures['other_teacher'] > 0 and '| 8 views |' in told and 'until it pays' in told
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not hasattr(os, 'posix_fadvise'), reason='what makes the system forget a file')
 def test_shards(benchmark, images, tmp_path, monkeypatch):
     monkeypatch.setenv('MMLGD_CACHE', str(tmp_path / 'cache'))  # the script takes another one
