@@ -49,9 +49,13 @@ def shards_of(source: Union[str, Path]) -> list[str]:
         found = [os.path.join(source, name) for name in sorted(images_in(source, _ENDINGS))]
         packed = [shard for shard in found if not shard.lower().endswith('.tar')]
         if packed or not found:
-            what = f'{shown(packed[0])} is compressed' if packed else f'No file in {shown(source)} ends with .tar'
+            what = (
+                f'{shown(packed[0])} is compressed'
+                if packed
+                else f'No file in {shown(source)} or its sub-folders ends with .tar'
+            )
             raise MissingFileError(
-                f'{what}. Give a folder of shards (sub-folders count), or a pattern such as '
+                f'{what}. Give a folder of shards, or a pattern such as '
                 f"'train-{{000000..000009}}.tar'. Compressed shards (.tar.gz) have to be unpacked first."
             )
         return found

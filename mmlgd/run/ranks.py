@@ -105,12 +105,12 @@ def join_ranks(cfg: Config) -> None:
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none' or dist.is_distributed():
         return
-    rank_told(launcher)
     settings = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     if torch.cuda.is_available():
         check_cards(cfg)
         dist.init_dist(launcher, **settings)
     else:
+        rank_told(launcher)
         with _no_card_to_choose():
             dist.init_dist(launcher, **{**settings, 'backend': 'gloo'})
 

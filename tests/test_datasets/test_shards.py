@@ -55,7 +55,7 @@ def test_a_folder_of_compressed_shards(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(MissingFileError, match=r'a\.tar\.gz is compressed.*unpacked first'):
         shards_of(tmp_path)  # its images would be missing without a word
-    with pytest.raises(MissingFileError, match=r'No file in .* ends with \.tar'):
+    with pytest.raises(MissingFileError, match=r'No file in .* or its sub-folders ends with \.tar.*unpacked first'):
         shards_of(tmp_path / 'empty')
 
 
