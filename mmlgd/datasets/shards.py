@@ -64,9 +64,9 @@ def shards_of(source: Union[str, Path]) -> list[str]:
         raise ConfigError(f'{shown(source)} stands for {len(found) - len(set(found))} shards twice. Check its braces.')
     if missing := [shard for shard in found if not os.path.isfile(shard)]:
         raise MissingFileError(
-            f'{len(missing)} of the {len(found)} shards of {shown(source)} are missing, first {shown(missing[0])}. '
-            f"Copy them there, or give the shards that exist: '{{000000..000009}}' counts from the first number to the "
-            f'last.'
+            f'{len(missing)} of {len(found)} shards of {shown(source)} are missing, first {shown(missing[0])}. Copy '
+            f"them there, or give the shards that exist: '{{000000..000009}}' counts from the first number to the "
+            f"last, and a folder stands for all of its shards. '*' and '?' are characters of a name."
         )
     return found
 

@@ -118,8 +118,9 @@ class DistillationLoss(nn.Module):
         require(bool(terms), 'No term compares places: add dict(bank="text", on="places"), or keep no names of places.')
         require(
             not others,
-            f'{", ".join(others)} need embeddings of places, and names of them do for dict(bank="text", on="places") '
-            f'alone. Write a store with --places-form embeddings, or train without these terms: --cfg-options {off}',
+            f'Embeddings of places are needed for {", ".join(others)}; names of places do for dict(bank="text", '
+            f'on="places") alone. Write a store with --places-form embeddings, or train without these terms: '
+            f'--cfg-options {off}',
         )
         temperatures = sorted({term.teacher_temperature for term in terms})
         require(

@@ -117,12 +117,28 @@ def _check_masks(loader: str, dataset: dict, kind: type) -> None:
                 f'{loader}.dataset.data_prefix.{key}=FOLDER relative to it, by --cfg-options. `mmlgd segment --data '
                 f'FOLDER` finds images and masks by itself.'
             )
-    parameters = inspect.signature(kind).parameters
-    suffix = dataset.get('img_suffix') or (parameters['img_suffix'].default if 'img_suffix' in parameters else '')
-    images = Path(root, prefix.get('img_path') or '')
-    if not any(path.name.endswith(suffix) for path in images.rglob('*')):
-        there = sorted({path.suffix for path in images.rglob('*') if path.is_file()})
+    suffixes = [_suffix(dataset, kind, key) for key in ('img_suffix', 'seg_map_suffix')]
+    images, masks = (Path(root, prefix.get(key) or '') for key in ('img_path', 'seg_map_path'))
+    ending = sorted(images.rglob(f'*{suffixes[0]}'))
+    found = [path for path in ending if path.is_file() and not path.name.startswith('.')]  # as mmseg
+    if not found:
         raise MissingFileError(
-            f'{loader} expects images ending with {suffix!r} in {shown(images)}, and there are none. Endings there: '
-            f'{", ".join(there) or "no files"}. Set the variable img_suffix, and seg_map_suffix for the masks.'
+            f'{loader} expects images ending with {suffixes[0]!r} in {shown(images)}, and there are none. '
+            f'{_endings(images)} Set the variable img_suffix, and seg_map_suffix for the masks.'
         )
+    expected = [masks / (str(path.relative_to(images)).removesuffix(suffixes[0]) + suffixes[1]) for path in found]
+    if lost := [path for path in expected if not path.is_file()]:
+        raise MissingFileError(
+            f'{len(lost)} of {len(found)} images of {loader} have no mask, first expected at {shown(lost[0])}. '
+            f'{_endings(masks)} Set the variable seg_map_suffix, or remove these images.'
+        )
+
+
+def _suffix(dataset: dict, kind: type, key: str) -> str:
+    parameters = inspect.signature(kind).parameters
+    return dataset.get(key) or (parameters[key].default if key in parameters else '')
+
+
+def _endings(folder: Path) -> str:
+    there = sorted({path.suffix for path in folder.rglob('*') if path.is_file()})
+    return f'Endings in {shown(folder)}: {", ".join(there) or "no files"}.'

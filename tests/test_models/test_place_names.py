@@ -51,7 +51,7 @@ OTHERS = [LATEST, dict(type='mmlgd.CosineTerm', on='places'), dict(type='mmlgd.S
 @pytest.mark.parametrize('term', [*OTHERS, dict(bank='text', on='places', self_logit=True)])
 def test_a_term_that_needs_embeddings_is_refused_by_name(term):
     loss = DistillationLoss([NAMES, dict(term, name='loss_other')])
-    with pytest.raises(ConfigError, match='loss_other need embeddings of places.*--places-form embeddings'):
+    with pytest.raises(ConfigError, match='Embeddings of places are needed for loss_other.*--places-form embeddings'):
         loss.names_temperature()
     bank = unit(3, 6)
     s, t = Embedded(unit(2, 6), unit(2, 2, 2, 6)), Embedded(unit(2, 6), best_names(unit(2, 2, 2, 6), bank, 0.1))

@@ -70,7 +70,7 @@ def test_missing_files_are_named(detector):
         check_labelled(cfg)
 
 
-def test_masks_without_images_are_named(tmp_path):
+def test_missing_images_and_masks_are_named(tmp_path):
     pytest.importorskip('mmseg')
     cfg = Config.fromfile(CONFIGS / 'small/segmentor_camvid.py')
     cfg.data_root = str(tmp_path)
@@ -81,7 +81,14 @@ def test_masks_without_images_are_named(tmp_path):
         (tmp_path / 'images' / part).mkdir(parents=True)
         (tmp_path / 'annotations' / part).mkdir(parents=True)
         (tmp_path / 'images' / part / 'a.png').touch()
-    with pytest.raises(MissingFileError, match=r"images ending with '.jpg' in .*Endings there: \.png"):
+    with pytest.raises(MissingFileError, match=r"images ending with '.jpg' in .*Endings in .*: \.png"):
+        check_labelled(cfg)
+    for dataset in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset):
+        dataset.img_suffix = '.png'
+    (tmp_path / 'images/train/._a.png').touch()  # as macOS leaves beside a file; mmseg does not read it
+    (tmp_path / 'annotations/train/a.png').touch()
+    said = r'1 of 1 images of val_dataloader have no mask, first expected at .*val/a\.png.* no files'
+    with pytest.raises(MissingFileError, match=said):
         check_labelled(cfg)
 
 

@@ -276,7 +276,7 @@ def test_a_store_without_places_is_refused_with_the_command_that_writes_them(cfg
 
 def test_names_are_refused_where_they_are_not_enough_or_others(cfg, by_name, recipe, tmp_path, monkeypatch):
     store, dense = tmp_path / 'store', Config.fromfile(recipe)
-    said = 'loss_place_queue, .* need embeddings of places.*--places-form embeddings, .*: --cfg-options (.*)'
+    said = 'Embeddings of places are needed for loss_place_queue, .*--places-form embeddings, .*: --cfg-options (.*)'
     with monkeypatch.context() as patched, pytest.raises(ConfigError, match=said) as refused:
         patched.setattr('mmlgd.store.writer._write_store', None)  # before the teacher is built
         write_store(dense, store, 1, places='own', places_form='names')
