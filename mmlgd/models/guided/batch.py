@@ -1,5 +1,6 @@
 """What the samples of a batch say about its places: which lie on an image, and which on objects."""
 
+import math
 from typing import Any, Optional
 
 import torch
@@ -10,18 +11,23 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.embedded import Extents
 
 
-def extents_of(samples: Optional[list], shape: tuple[int, int]) -> Optional[Extents]:
+def extents_of(samples: Optional[list], shape: tuple[int, int], divisor: Optional[int] = None) -> Optional[Extents]:
     """Read from the samples which part of a padded batch each image covers.
 
     Args:
         samples (List[BaseDataElement], optional): Of the libraries; ``img_shape`` is the image without the padding that
             the data preprocessor has put below and right of it.
         shape (Tuple[int, int]): Height and width of the batch in pixels.
+        divisor (int, optional): Of a classifier, whose batch is as large as its largest image, up to a multiple of
+            this: any other ``img_shape`` is that of the file, which transforms of torchvision leave there, and says
+            nothing of padding. Defaults to None: ``img_shape`` is the image's.
 
     Returns:
         Tuple[Tuple[float, float]] | None: Shares of height and width. None without padding, and if nothing is known.
     """
     sizes = [sample.get('img_shape') or shape for sample in samples or ()]
+    if divisor and any(math.ceil(max(own) / divisor) * divisor != whole for own, whole in zip(zip(*sizes), shape)):
+        return None
     shares = tuple(tuple(min(1.0, own / whole) for own, whole in zip(size, shape)) for size in sizes)
     return None if all(share == (1.0, 1.0) for share in shares) else shares
 
@@ -57,7 +63,9 @@ def _objects(sample: Any, grid: tuple, shape: tuple, ignored: int, device: torch
     """Find the places of an image that overlap an object, (h, w) bool."""
     if (instances := sample.get('gt_instances')) is not None and ('masks' in instances or 'bboxes' in instances):
         if 'masks' in instances:
-            return _overlaps(instances.masks.to_tensor(torch.bool, device).any(dim=0), grid, shape)
+            masks = instances.masks  # a tensor already if the model's own loss has made it one, as RTMDet-Ins does
+            masks = masks if isinstance(masks, Tensor) else masks.to_tensor(torch.bool, device)
+            return _overlaps(masks.any(dim=0), grid, shape)
         boxes = getattr(instances.bboxes, 'tensor', instances.bboxes).to(device)  # (M, 4) left, top, right, bottom
         (top, left), (height, width) = _starts(grid, shape, device), (whole / n for whole, n in zip(shape, grid))
         rows = (boxes[:, None, 1] < top + height) & (boxes[:, None, 3] > top)  # (M, h)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError, sentence
-from mmlgd.models.necks import size_of
+from mmlgd.models.necks import pooled, size_of
 
 
 class Feature:
@@ -21,6 +21,7 @@ class Feature:
 
     Attributes:
         module (nn.Module): The module.
+        width (int): Channels of the feature, once :meth:`of_zeros` has seen it.
 
     Raises:
         ConfigError: The model has no such module.
@@ -76,31 +77,46 @@ class Feature:
         except ConfigError:
             raise
         except Exception as error:  # each model has its own error
-            raise ConfigError(
-                f'{type(model).__name__} cannot extract features of an image of {size} x {size} pixels, which '
-                f'model.guide needs for the width of its neck: {sentence(error)}'
-            ) from error
+            if not found:  # what comes after the feature may need larger images, as the neck of SSD does
+                raise ConfigError(
+                    f'{type(model).__name__} cannot extract features of an image of {size} x {size} pixels, which '
+                    f'model.guide needs for the width of its neck: {sentence(error)}'
+                ) from error
         finally:
             for module, mode in modes:
                 module.training = mode
-        return self.only(found), size
+        if not found:
+            raise ConfigError(
+                f'{self.name} does not run when this {type(model).__name__} extracts features: the modules that do are '
+                f'those before its heads. Name another one as model.guide.feature, such as backbone or neck.'
+            )
+        self.width = pooled(found).shape[1]
+        return self.only(found, 1), size
 
-    def only(self, found: list[Tensor]) -> Tensor:
+    def only(self, found: list[Tensor], images: int) -> Tensor:
         """Take the feature of a step.
 
         Args:
             found (List[Tensor]): What :meth:`seen` gave.
+            images (int): How many images the batch has.
 
         Returns:
             Tensor: The one feature.
 
         Raises:
-            ConfigError: The module did not run, or several times.
+            ConfigError: The module did not run once, or has another output in training than in evaluation.
         """
         if len(found) != 1:
             raise ConfigError(
                 f'{self.name} ran {len(found)} times in a step of this model, expected once: the teacher sees the '
                 f'batch once, too. Name another module as model.guide.feature.'
+            )
+        count, width = len(found[0]), found[0].shape[2 if found[0].ndim == 3 else 1]
+        if (count, width) != (images, self.width):  # some return more in training, for losses of their own
+            raise ConfigError(
+                f'{self.name} returns {count} features of {width} channels for {images} image(s) in training, expected '
+                f'one of {self.width} channels for each, as in evaluation. Name another module as model.guide.feature, '
+                f'for example a part of it.'
             )
         return found[0]
 

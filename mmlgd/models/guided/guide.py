@@ -9,12 +9,11 @@ from mmpretrain.models import BaseClassifier
 from torch import Tensor, nn
 
 from mmlgd.checkpoints.parts import check_weights
-from mmlgd.errors import ConfigError, brief
+from mmlgd.errors import brief
 from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.lgd import check_looks
 from mmlgd.models.losses import DistillationLoss
-from mmlgd.models.necks import pooled
 from mmlgd.models.places import StudentPlaces, place_map
 from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.teachers.settings import build_teacher
@@ -96,7 +95,8 @@ class Guide(nn.Module):
         zeros, side = watched.of_zeros(model, backbone or {})
         built = build_teacher(teacher, 'model.guide.teacher')
         built.expect_pixels_of(model.data_preprocessor)
-        loss = loss or dict(terms=_default_terms(zeros.ndim > 2, isinstance(model, BaseClassifier), built.has_looks))
+        is_classifier = isinstance(model, BaseClassifier)
+        loss = loss or dict(terms=_default_terms(zeros.ndim > 2, is_classifier, built.has_looks))
         self.criterion: DistillationLoss = build_part(loss, 'model.guide.loss', 'mmlgd.DistillationLoss')
         self.criterion.check_banks(['text'])
         self.criterion.scale_names(built.names_scale)
@@ -116,7 +116,7 @@ class Guide(nn.Module):
             'model.guide.text (or --names) gives names, and no term of model.guide.loss reads them: add '
             'dict(bank="text", on="places"), or leave the names out.',
         )
-        settings = dict(neck or {}, in_channels=pooled([zeros]).shape[1], out_channels=built.embed_dim)
+        settings = dict(neck or {}, in_channels=watched.width, out_channels=built.embed_dim)
         self.kept = nn.ModuleDict(
             dict(
                 neck=build_part(settings, 'model.guide.neck', 'mmlgd.ProjectionNeck'),
@@ -126,9 +126,11 @@ class Guide(nn.Module):
         self.focus, self.keep = focus, keep
         self._text = text
         self._named: Optional[list[str]] = None
+        self._is_told = False
         heads = getattr(model, 'decode_head', None)  # a cascade of mmsegmentation has several
         head = heads[-1] if isinstance(heads, nn.ModuleList) else heads
-        self._frozen = _Frozen(built, watched, getattr(head, 'ignore_index', 255))
+        divisor = getattr(model.data_preprocessor, 'pad_size_divisor', 1) if is_classifier else None
+        self._frozen = _Frozen(built, watched, getattr(head, 'ignore_index', 255), divisor)
         self._register_state_dict_hook(_leave_out)
 
     @property
@@ -161,6 +163,7 @@ class Guide(nn.Module):
             ConfigError: There are no names, those of the config do not agree with the classes, or the guide has other
                 names already.
         """
+        self._is_told = True
         if 'text' in self.criterion.reads:
             settings = dict(self._text or {})
             settings['vocabulary'] = check_names(settings.get('vocabulary'), classes)
@@ -196,15 +199,15 @@ class Guide(nn.Module):
             ``guide.weight``.
 
         Raises:
-            ConfigError: A term reads names, and there are none yet; or the feature is frozen.
+            ConfigError: :meth:`name` was not called, as without the hook of the guide; or the feature is frozen.
         """
         self._frozen.follow(inputs.device)
         banks = {} if self._frozen.bank is None else dict(text=self._frozen.bank.rows())
-        if 'text' in self.criterion.reads and not banks:
-            raise ConfigError(
-                'The guide has no class names yet. Its hook reads them from the data set: add '
-                'default_hooks.guide=dict(type="mmlgd.GuideHook"). Without a runner, call model.guide.name(classes).'
-            )
+        require(
+            self._is_told,  # also without terms over names: the hook keeps the guide in checkpoints, and lets it fade
+            'The guide has no class names yet. Its hook reads them from the data set: add '
+            'default_hooks.guide=dict(type="mmlgd.GuideHook"). Without a runner, call model.guide.name(classes).',
+        )
         require(
             feature.requires_grad or not torch.is_grad_enabled(),
             f'The output of {self.feature.name} needs no gradient: all that makes it is frozen, so that a guide would '
@@ -223,7 +226,7 @@ class Guide(nn.Module):
     def _taught(self, inputs: Tensor, samples: Optional[list], shape: tuple[int, int]) -> Any:
         if self.places is None:
             return self.teacher.encode(inputs)
-        t = self.teacher.encode(inputs, places=True)._replace(extents=extents_of(samples, shape))
+        t = self.teacher.encode(inputs, places=True)._replace(extents=extents_of(samples, shape, self._frozen.divisor))
         weights = None
         if self.focus and self.criterion.places:
             there = t.places_on_images().to(inputs.device, non_blocking=True)
@@ -261,8 +264,8 @@ class Guide(nn.Module):
 class _Frozen:
     """What is no part of a module tree: neither the optimizer nor copies of the model (of averaged weights) have it."""
 
-    def __init__(self, teacher: BaseTeacher, feature: Feature, ignored: int):
-        self.teacher, self.feature, self.ignored = teacher, feature, ignored
+    def __init__(self, teacher: BaseTeacher, feature: Feature, ignored: int, divisor: Optional[int]):
+        self.teacher, self.feature, self.ignored, self.divisor = teacher, feature, ignored, divisor
         self.bank: Optional[TextualSemanticsBank] = None
 
     def follow(self, device: torch.device) -> None:

@@ -5,6 +5,7 @@ import inspect
 from typing import Any, Optional, Union
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.dist import broadcast
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -71,7 +72,8 @@ class Guided(BaseModel):
             Any: What the plain model returns; losses have the guide's beside them, as ``guide.NAME``.
 
         Raises:
-            ConfigError: The batch is no tensor, or the watched module did not run once.
+            ConfigError: The batch is no tensor, or the watched module did not run once, or returns another feature than
+                in evaluation.
         """
         if mode != 'loss':
             return super().forward(inputs, data_samples, mode=mode)
@@ -80,7 +82,7 @@ class Guided(BaseModel):
         with self.guide.feature.seen() as found:
             losses = super().forward(inputs, data_samples, mode=mode)
         own, _ = self.parse_losses(losses)
-        return {**losses, **self.guide(self.guide.feature.only(found), inputs, data_samples, own)}
+        return {**losses, **self.guide(self.guide.feature.only(found, len(inputs)), inputs, data_samples, own)}
 
 
 def unguided(model: dict) -> dict:
@@ -94,9 +96,9 @@ def unguided(model: dict) -> dict:
     """
     if kind_of(model) != 'Guided':
         return model
-    plain = type(model)((key, value) for key, value in model.items() if key not in ('plain', 'guide'))
-    plain['type'] = model['plain']
-    return plain
+    settings = model.to_dict() if isinstance(model, ConfigDict) else model  # classes of a lazy config as their paths
+    plain = {key: value for key, value in settings.items() if key not in ('plain', 'guide')}
+    return type(model)(plain, type=settings['plain'])
 
 
 def _class_of(plain: Union[str, type, None]) -> type:

@@ -100,11 +100,14 @@ class BaseTeacher(nn.Module):
         """Set how incoming batches are normalised.
 
         Args:
-            mean (Sequence[float]): Mean of the student's preprocessing, in 0..255, in its order of channels.
+            mean (Sequence[float]): Mean of the student's preprocessing, in 0..255, in its order of channels; one number
+                is that of all channels.
             std (Sequence[float]): Standard deviation, likewise.
             bgr (bool): Whether the order is BGR. Defaults to False: RGB.
         """
-        mean, std = (torch.as_tensor(v, dtype=torch.float32).view(3, 1, 1).to(self.mean) for v in (mean, std))
+        mean, std = (
+            torch.as_tensor(v, dtype=torch.float32).view(-1, 1, 1).expand(3, 1, 1).to(self.mean) for v in (mean, std)
+        )
         self.bgr = bgr
         if bgr:
             mean, std = mean.flip(0), std.flip(0)

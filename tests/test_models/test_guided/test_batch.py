@@ -23,6 +23,14 @@ def test_the_extent_of_an_image_is_its_share_of_the_batch():
     assert extents_of([BaseDataElement(), sample((64, 96))], (64, 48)) is None  # not known, and before a crop
 
 
+def test_a_size_that_no_batch_of_a_classifier_would_have_is_not_the_extent():
+    assert extents_of([sample((20, 48)), sample((32, 40))], (32, 48), 1) == ((0.625, 1.0), (1.0, 40 / 48))
+    assert extents_of([sample((20, 40)), sample((28, 40))], (32, 64), 32) == ((0.625, 0.625), (0.875, 0.625))
+    for shapes in (((20, 30), (20, 30)), ((500, 300), (20, 30)), ((32, 48), (20, 64))):
+        assert extents_of([sample(shape) for shape in shapes], (32, 48), 1) is None
+    assert extents_of(None, (32, 48), 1) is None
+
+
 @settings(deadline=None, max_examples=50)
 @given(boxes=st.lists(st.tuples(sides, sides, sides, sides), max_size=3), h=st.integers(1, 5), w=st.integers(1, 5))
 def test_a_place_that_overlaps_a_box_is_on_an_object(boxes, h, w):
@@ -52,6 +60,8 @@ def test_masks_and_labelled_pixels_are_objects_too():
     there = torch.ones(1, 2, 2, dtype=torch.bool)
     expected = torch.tensor([[[0.5, 0.5], [0.5, 0.5]]])
     instances = InstanceData(masks=BitmapMasks(mask, 32, 40), bboxes=torch.zeros(2, 4))
+    torch.testing.assert_close(object_weights([sample(gt_instances=instances)], there, (32, 48)), expected)
+    instances.masks = torch.from_numpy(mask).bool()  # as the loss of RTMDet-Ins leaves them
     torch.testing.assert_close(object_weights([sample(gt_instances=instances)], there, (32, 48)), expected)
     pixels = torch.full((1, 32, 48), 11)
     pixels[0, 20, 3] = pixels[0, 2, 39] = 0

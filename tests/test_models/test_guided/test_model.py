@@ -251,7 +251,7 @@ def test_a_step_in_bf16_and_one_of_two_halves(teacher):
     [
         (dict(feature='stem'), "'stem' is no module of this GuidedRetinaNet, which has data_preprocessor, backbone"),
         (dict(level=4), r'level=4, but backbone returns 4 feature.s.: .*Give 0 to 3'),
-        (dict(feature='data_preprocessor'), 'ran 0 times'),
+        (dict(feature='bbox_head'), 'bbox_head does not run when this GuidedRetinaNet extracts features'),
         (dict(focus='cats'), "focus='objects' or none, got focus='cats'"),
         (dict(weight='often'), "weight='auto' or a number"),
         (dict(weight=1.0, share=0.3), "share=0.3 is of weight='auto'"),
@@ -271,6 +271,56 @@ def test_a_teacher_without_places_is_refused(detector, monkeypatch):
         detector()
 
 
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda x: x[:, :8], 'returns 2 features of 8 channels for 2 image.*expected one of 16 channels'),
+        (lambda x: torch.cat([x] * 3), 'returns 6 features of 16 channels for 2 image'),
+    ],
+)
+def test_a_feature_that_differs_in_training_is_refused(change, message, detector, monkeypatch):
+    """As those of PIDNet, which has more outputs in training, and of TridentNet, which has three of each image."""
+    model = detector(feature='neck', level=0).train()
+    neck, head = type(model.neck), type(model.bbox_head)
+    forward, loss = neck.forward, head.loss
+    monkeypatch.setattr(neck, 'forward', lambda self, x: (change(forward(self, x)[0]), *forward(self, x)))
+    monkeypatch.setattr(head, 'loss', lambda self, x, samples: loss(self, x[1:], samples))
+    with pytest.raises(ConfigError, match=message):
+        losses_of(model, 'retinanet')
+
+
+def test_a_neck_after_the_feature_may_need_larger_images(teacher):
+    pytest.importorskip('mmdet')
+    init_default_scope('mmdet')
+    settings, width = settings_of('retinanet'), 64
+    settings.backbone.out_indices = (3,)
+    settings.neck = dict(type='SSDNeck', in_channels=[width], out_channels=[width] * 5)
+    settings.neck.update(
+        level_strides=[1] * 4, level_paddings=[0] * 4
+    )  # of the 7 x 7 places of 224 pixels none is left
+    assert guided(settings, teacher).guide.feature.width == width
+
+
+def test_statistics_of_one_number_are_those_of_all_channels(teacher):
+    init_default_scope('mmpretrain')
+    settings, one = settings_of('classifier'), settings_of('classifier')
+    one.data_preprocessor.update(mean=[120.0], std=[60.0])
+    ours, theirs = (guided(each, teacher).guide.teacher for each in (one, settings))
+    assert torch.equal(ours.scale, theirs.scale) and torch.equal(ours.shift, theirs.shift)
+
+
+def test_sizes_of_files_are_no_padding_of_a_classifier(teacher):
+    """Transforms of torchvision leave the size of the file in the sample, which may be smaller than the crop."""
+    init_default_scope('mmpretrain')
+    model, seen = guided(settings_of('classifier'), teacher).train(), []
+    model.guide.criterion.register_forward_hook(lambda module, args, losses: seen.append(args[1].extents))
+    data = batch_of('classifier')
+    for sample in data['data_samples']:
+        sample.set_metainfo(dict(img_shape=(20, 30)))
+    model(**model.data_preprocessor(data, True), mode='loss')
+    assert seen == [None]
+
+
 def test_a_plain_model_must_be_named(teacher):
     pytest.importorskip('mmdet')
     init_default_scope('mmdet')
@@ -287,6 +337,13 @@ def test_a_step_before_there_are_names_is_refused(detector, teacher):
     model = MODELS.build(dict(settings, type='mmlgd.Guided', plain=kind, guide=dict(teacher=teacher)))
     with pytest.raises(ConfigError, match='no class names yet.*GuideHook'):
         losses_of(model, 'retinanet')
+    looks = dict(loss=dict(terms=[dict(type='mmlgd.SimilarityTerm', on='places')]))  # no names, but a hook
+    settings['guide'] = dict(teacher=teacher, **looks)
+    model = MODELS.build(dict(settings, type='mmlgd.Guided', plain=kind))
+    with pytest.raises(ConfigError, match='GuideHook'):
+        losses_of(model, 'retinanet')
+    model.guide.name(None)
+    assert losses_of(model, 'retinanet')['guide.loss_place_similarity'].isfinite()
 
 
 def test_settings_without_the_guide_are_those_of_the_plain_model():
