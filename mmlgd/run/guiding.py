@@ -5,11 +5,13 @@ from typing import Any, Union
 
 from mmengine.config import Config
 
+from mmlgd.datasets.loading import LoadImageFromFile
 from mmlgd.errors import ConfigError
 from mmlgd.utils.configs import kind_of
 
 from .inputs import teacher_settings, vocabulary_of
 
+_OURS = ('mmlgd.LoadImageFromFile', LoadImageFromFile)  # the user's choice, whose pixels stay as well
 _HOOKS = dict(guide=dict(type='mmlgd.GuideHook'), finite=dict(type='mmlgd.FiniteCheckHook'))
 
 
@@ -33,7 +35,8 @@ def add_guide(
         >>> cfg.model
         {'type': 'mmlgd.Guided', 'plain': 'RetinaNet', 'guide': {'teacher': {'type': 'mmlgd.ConSETeacher'}}}
     """
-    model, kind = cfg.model, kind_of(cfg.model)
+    model = cfg.model.to_dict()  # classes of a lazy config as their paths: the text of it is kept
+    kind = kind_of(model)
     if guide is None and names is None:
         return
     if guide is None and kind != 'Guided':
@@ -49,11 +52,12 @@ def add_guide(
     if names is not None:
         settings['text'] = {**(settings.get('text') or {}), 'vocabulary': vocabulary_of(names, fewest=1)}
     if kind != 'Guided':
-        model.plain = model.pop('type')
+        model['plain'] = model.pop('type')
     cfg.model = {'type': 'mmlgd.Guided', **model, 'guide': settings}
     cfg.default_hooks = {**_HOOKS, **(cfg.get('default_hooks') or {})}
     imports = dict(cfg.get('custom_imports') or {})
-    others = [one for one in imports.get('imports') or [] if one != 'mmlgd']
+    named = imports.get('imports') or []
+    others = [one for one in ([named] if isinstance(named, str) else named) if one != 'mmlgd']
     cfg.custom_imports = {**imports, 'imports': [*others, 'mmlgd']}  # other tools of OpenMMLab read the config as well
 
 
@@ -71,7 +75,7 @@ def check_images(settings: Any) -> None:
     """
     for one in settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ():
         check_images(one)
-    plain = isinstance(settings, dict) and {*settings} <= {'type', 'backend_args'}
+    plain = isinstance(settings, dict) and {*settings} <= {'type', 'backend_args'} and settings.get('type') not in _OURS
     if plain and kind_of(settings) == 'LoadImageFromFile':
         settings.update(type='mmlgd.LoadImageFromFile', like_mmcv=True)  # as evaluation and the plain config read them
 

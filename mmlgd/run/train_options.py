@@ -15,7 +15,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.models.precision import mixed_precision
 from mmlgd.store.writer import use_store
 from mmlgd.student.image_size import compare_statistics, size_evaluation
-from mmlgd.utils.configs import merge_options, read_config
+from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import require, whole
 
@@ -63,7 +63,7 @@ def train_config(
         cfg.load_from = None if resume is True else str(resume)
     add_guide(cfg, guide, names)  # first: --cfg-options may change the teacher that it names
     merge_options(cfg, cfg_options)
-    if guide is not None or names is not None:
+    if kind_of(cfg.model) == 'Guided':
         check_images(cfg.get('train_dataloader'))
     fill_in(cfg)
     refuse_overridden_rates(cfg)

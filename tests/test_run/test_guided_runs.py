@@ -16,7 +16,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.demo import write_demo_world
 from mmlgd.engine import NonFiniteError
 from mmlgd.errors import ConfigError
-from mmlgd.models.guided import unguided
+from mmlgd.models.guided import Guided, unguided
 from mmlgd.run.guiding import guide_settings
 from mmlgd.run.train_options import train_config
 from mmlgd.utils.configs import read_config
@@ -146,6 +146,14 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
         words=dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained='openai'),
         looks='similarity:timm:resnet18',
     )
+    # A config with a guide reads images in the same way; a loader that the user has chosen stays as it is.
+    guide_inside, own = read_config(cfg), read_config(cfg)
+    guide_inside.train_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
+    assert train_config(guide_inside).train_dataloader.dataset.pipeline[0] == cfg.train_dataloader.dataset.pipeline[0]
+    own.train_dataloader.dataset.pipeline[0] = dict(type='mmlgd.LoadImageFromFile')
+    assert train_config(own).train_dataloader.dataset.pipeline[0] == dict(type='mmlgd.LoadImageFromFile')
+    detector.custom_imports = dict(imports='json')  # a text is one module for mmengine
+    assert train_config(detector, guide=teacher).custom_imports.imports == ['json', 'mmlgd']
     with pytest.raises(ConfigError, match='trains a .*leave --store out'):
         train_config(detector, guide=teacher, store='store')
     assert train_config(detector, guide=teacher, names=['cell']).model.guide.text.vocabulary == ['cell']
@@ -157,6 +165,22 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
     monkeypatch.setattr('mmlgd.run.training.train_config', lambda **options: seen.append(options) or 1 / 0)
     CliRunner().invoke(main, ['train', 'x.py', '--guide', 'conse', '--names', 'coco'])
     assert (seen[0]['guide'], seen[0]['names']) == ('conse', 'coco')
+
+
+def test_a_lazy_config_takes_a_guide(teacher, tmp_path):
+    """Its text, which runs and checkpoints keep, has the classes as their paths."""
+    head = 'model = dict(type=ImageClassifier, backbone=dict(type=ResNet, depth=18), head=dict(type=LinearClsHead))'
+    data = "train_dataloader = dict(dataset=dict(type='CustomDataset', data_root='x', pipeline=[]))"
+    file = tmp_path / 'lazy.py'
+    file.write_text(f'from mmpretrain.models import ImageClassifier, LinearClsHead, ResNet\n\n{head}\n{data}\n')
+    told = model_config(dict(meta=dict(cfg=train_config(file, guide=teacher).pretty_text))).model
+    assert (told.type, told.plain) == ('mmlgd.Guided', 'mmpretrain.models.ImageClassifier')
+    file.write_text(
+        'from mmpretrain.models import ImageClassifier\nfrom mmlgd.models import Guided\n\n'
+        "model = dict(type=Guided, plain=ImageClassifier, guide=dict(teacher=dict(type='mmlgd.ConSETeacher')))\n"
+    )
+    assert unguided(read_config(file).model) == dict(type='mmpretrain.models.ImageClassifier')
+    assert Guided.__new__(Guided, told.plain).__class__.__mro__[2].__name__ == 'ImageClassifier'
 
 
 def steps_on_ranks(folder, teacher):
