@@ -4,13 +4,16 @@ from typing import Any, Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmpretrain.datasets import CIFAR10
 
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.errors import ConfigError, brief, shown
+from mmlgd.models import BaseTeacher
 from mmlgd.models.guided import Guided
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
+from mmlgd.utils.validation import require
 
 
 @HOOKS.register_module()
@@ -33,12 +36,13 @@ class GuideHook(Hook):
             runner (Runner): The runner, after its loops are built.
 
         Raises:
-            ConfigError: There are no names, or they do not agree with those of the config; or the training set joins
-                sets of different classes.
+            ConfigError: There are no names, or they do not agree with those of the config; the training set joins sets
+                of different classes; or its images are RGB where the teacher expects BGR.
         """
         dataset = getattr(getattr(runner._train_loop, 'dataloader', None), 'dataset', None)
         if (model := _guided(runner)) is not None and dataset is not None:
             model.guide.name(_classes_of(dataset))
+            _check_colours(dataset, model.guide.teacher)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Tell the progress.
@@ -101,6 +105,18 @@ def _classes_of(dataset: Any) -> Any:
             f'which names its labels have. Give all the same metainfo=dict(classes=(...)).'
         )
     return classes
+
+
+def _check_colours(dataset: Any, teacher: BaseTeacher) -> None:
+    """Refuse the one data set whose images are not loaded as BGR, which the teacher would see with wrong colours."""
+    while hasattr(dataset, 'dataset'):  # one that repeats or balances it
+        dataset = dataset.dataset
+    require(
+        not (isinstance(dataset, CIFAR10) and teacher.bgr),
+        f'The images of {type(dataset).__name__} are RGB, and data_preprocessor has to_rgb=False: the teacher would '
+        f"take them for BGR, as images are loaded elsewhere. Begin the pipeline with dict(type='NumpyToPIL'), "
+        f"dict(type='PILToNumpy', to_bgr=True), and set data_preprocessor.to_rgb=True: the model sees the same.",
+    )
 
 
 def _guided(runner: Runner) -> Optional[Guided]:

@@ -2,9 +2,11 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from mmpretrain.datasets import CIFAR10, NumpyToPIL, PILToNumpy
 
-from mmlgd.engine.numerics.guide_hook import _classes_of
+from mmlgd.engine.numerics.guide_hook import _check_colours, _classes_of
 from mmlgd.errors import ConfigError
 
 
@@ -16,3 +18,15 @@ def test_joined_sets_have_the_classes_that_all_of_them_have():
     assert _classes_of(SimpleNamespace(metainfo=None)) is _classes_of(object()) is None
     with pytest.raises(ConfigError, match='joins sets of different classes.*Give all the same metainfo'):
         _classes_of(SimpleNamespace(metainfo=[one, dict(classes=('dog', 'cat'))]))
+
+
+def test_images_that_are_rgb_are_refused_where_nothing_converts():
+    cifar, bgr = CIFAR10.__new__(CIFAR10), SimpleNamespace(bgr=True)
+    for dataset in (cifar, SimpleNamespace(dataset=cifar)):
+        with pytest.raises(ConfigError, match='The images of CIFAR10 are RGB.*to_bgr=True.*to_rgb=True'):
+            _check_colours(dataset, bgr)
+    _check_colours(cifar, SimpleNamespace(bgr=False))
+    _check_colours(object(), bgr)
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    turned = PILToNumpy(to_bgr=True)(NumpyToPIL()(dict(img=image)))['img']  # what the message says
+    assert np.array_equal(turned[..., ::-1], image)
