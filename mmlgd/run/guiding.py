@@ -65,7 +65,7 @@ def check_images(settings: Any) -> None:
     """Let training refuse images that are cut off or no images, by their names; the pixels of others are the same.
 
     Args:
-        settings (Any): Of a data loader, or a part of it; changed in place.
+        settings (Any): Of a data loader and hooks, or a part of them; changed in place.
 
     Examples:
         >>> pipeline = [dict(type='LoadImageFromFile'), dict(type='PackDetInputs')]

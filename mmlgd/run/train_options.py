@@ -64,7 +64,7 @@ def train_config(
     add_guide(cfg, guide, names)  # first: --cfg-options may change the teacher that it names
     merge_options(cfg, cfg_options)
     if kind_of(cfg.model) == 'Guided':
-        check_images(cfg.get('train_dataloader'))
+        check_images([cfg.get('train_dataloader'), cfg.get('custom_hooks')])  # hooks that switch pipelines have one
     fill_in(cfg)
     refuse_overridden_rates(cfg)
     refuse_empty_schedules(cfg)

@@ -150,6 +150,10 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
     guide_inside, own = read_config(cfg), read_config(cfg)
     guide_inside.train_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
     assert train_config(guide_inside).train_dataloader.dataset.pipeline[0] == cfg.train_dataloader.dataset.pipeline[0]
+    last = dict(type='PipelineSwitchHook', switch_epoch=1, switch_pipeline=[dict(type='LoadImageFromFile')])
+    guide_inside.custom_hooks = [last]  # RTMDet's last epochs
+    switched = train_config(guide_inside).custom_hooks[0].switch_pipeline
+    assert switched[0] == cfg.train_dataloader.dataset.pipeline[0]
     own.train_dataloader.dataset.pipeline[0] = dict(type='mmlgd.LoadImageFromFile')
     assert train_config(own).train_dataloader.dataset.pipeline[0] == dict(type='mmlgd.LoadImageFromFile')
     detector.custom_imports = dict(imports='json')  # a text is one module for mmengine

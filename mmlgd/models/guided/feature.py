@@ -17,7 +17,7 @@ class Feature:
     Args:
         model (nn.Module): The model that is trained.
         name (str): Name of the module, as in ``model.named_modules()``: ``'backbone'``, ``'neck'``.
-        level (int): Which of its outputs, from the finest; -1 is the last.
+        level (int): Which of its outputs; -1 is the last.
 
     Attributes:
         module (nn.Module): The module.

@@ -45,7 +45,7 @@ class Guide(nn.Module):
             ``vocabulary`` must have a name for each class of the data set, in that order. Defaults to None: the class
             names of the data set.
         feature (str): The module whose output is compared. Defaults to ``'backbone'``.
-        level (int): Which of its outputs. Defaults to -1, the last and coarsest.
+        level (int): Which of its outputs. Defaults to -1, the last, in most backbones the coarsest.
         neck (dict, optional): The projection into the teacher's space; ``type`` defaults to
             ``'mmlgd.ProjectionNeck'``, whose channels are found.
         loss (dict, optional): The terms; ``type`` defaults to ``'mmlgd.DistillationLoss'``. Defaults to None: cosine
