@@ -109,16 +109,20 @@ def _lacks(cfg: Config) -> bool:
 
 
 def _measured(cfg: Config, teacher: BaseTeacher) -> str:
+    is_guide = kind_of(cfg.model) == 'Guided'
     pixels = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
-    pixels = pixels or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor')
-    preprocess = build_part(pixels, 'model.data_preprocessor', 'mmpretrain.SelfSupDataPreprocessor').to(get_device())
+    pixels = dict(pixels or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor'))
+    pixels.pop('batch_augments', None)  # some read the step of a run, which has not begun
+    kind = (
+        'mmpretrain.ClsDataPreprocessor' if is_guide else 'mmpretrain.SelfSupDataPreprocessor'
+    )  # of one without a type
+    preprocess = build_part(pixels, 'model.data_preprocessor', kind).to(get_device())
     teacher.free_text_tower()
     teacher.expect_pixels_of(preprocess)
     teacher.to(get_device())
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     rows = spread(range(len(dataset)), IMAGES)
     print_log(f'Measuring the statistics of the looks on {len(rows)} training images.', 'current')
-    is_guide = kind_of(cfg.model) == 'Guided'
     size, collate = (
         (1, pseudo_collate) if is_guide else (_BATCH, default_collate)
     )  # images of a detector differ in size

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from click.testing import CliRunner
+from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
@@ -17,7 +18,8 @@ from mmlgd.demo import write_demo_world
 from mmlgd.engine import NonFiniteError
 from mmlgd.errors import ConfigError
 from mmlgd.models.guided import Guided, unguided
-from mmlgd.run.guiding import guide_settings
+from mmlgd.run.guiding import add_guide, guide_settings
+from mmlgd.run.looks import settle_statistics
 from mmlgd.run.train_options import train_config
 from mmlgd.utils.configs import read_config
 from tests import ROOT
@@ -109,9 +111,32 @@ def test_a_run_is_resumed_as_if_it_had_not_stopped(detector, teacher, tmp_path):
 def test_the_statistics_of_looks_come_from_the_training_images(detector, teacher):
     looks = dict(backbone='timm:resnet18', weights=False, image_size=64)
     pair = dict(type='mmlgd.TeacherPair', words=teacher, looks=looks)
+    sizes = dict(type='BatchSyncRandomResize', random_size_range=(96, 160), size_divisor=32, interval=1)  # as RTMDet's
+    detector.model.data_preprocessor.batch_augments = [sizes]
     result = mmlgd.train(detector, guide=pair, cfg_options=plain_text(), no_validate=True)
     settings = model_config(read_checkpoint(result.checkpoint))['model']['guide']['teacher']
     assert settings['looks']['statistics'] and result.losses['guide.loss_place_cosine'] > 0
+
+
+def test_the_statistics_of_looks_of_a_classifier(world, teacher):
+    """Its preprocessor has no type, as in mmpretrain's configs, and mixes images."""
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='CenterCrop', crop_size=64), dict(type='PackInputs')]
+    looks = dict(backbone='timm:resnet18', weights=False, image_size=64)
+    cfg = Config(
+        dict(
+            default_scope='mmpretrain',
+            model=settings_of('classifier'),
+            data_preprocessor=dict(num_classes=3, mean=[120.0] * 3, std=[60.0] * 3, to_rgb=True),
+            train_dataloader=dict(
+                dataset=dict(type='CustomDataset', data_prefix=str(world), pipeline=pipeline, with_label=False)
+            ),
+        )
+    )
+    del cfg.model.data_preprocessor
+    cfg.data_preprocessor.batch_augments = dict(augments=[dict(type='Mixup', alpha=0.8)])
+    add_guide(cfg, dict(type='mmlgd.TeacherPair', words=teacher, looks=looks))
+    settle_statistics(cfg)
+    assert cfg.model.guide.teacher.looks.statistics
 
 
 def test_names_of_another_number_are_refused_before_the_first_step(detector, teacher):
