@@ -11,7 +11,7 @@ from mmlgd.checkpoints.files import require_source
 from mmlgd.checkpoints.resume import save_whole
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, brief
 from mmlgd.models.precision import mixed_precision
 from mmlgd.store.writer import use_store
 from mmlgd.student.image_size import compare_statistics, size_evaluation
@@ -63,7 +63,13 @@ def train_config(
         cfg.load_from = None if resume is True else str(resume)
     add_guide(cfg, guide, names)  # first: --cfg-options may change the teacher that it names
     merge_options(cfg, cfg_options)
-    if kind_of(cfg.model) == 'Guided':
+    is_guided = kind_of(cfg.model) == 'Guided'
+    require(
+        is_guided or 'guide' not in cfg.model,
+        f'model.guide has {brief(dict(cfg.model.get("guide") or {}))} and no model to guide: give its teacher, as in '
+        f'--guide conse, or leave these --cfg-options out.',
+    )
+    if is_guided:
         check_images([cfg.get('train_dataloader'), cfg.get('custom_hooks')])  # hooks that switch pipelines have one
     fill_in(cfg)
     refuse_overridden_rates(cfg)

@@ -71,7 +71,8 @@ def train_grid(
         seeds (Sequence[int]): Seeds of training.
         metric (str, optional): Name of the metric in the log. None is refused after the first run, with its names.
         work_dir (Path): Folder for the folders of the runs.
-        cfg_options (Mapping[str, Any], optional): Changes to the config of every run. Defaults to None.
+        cfg_options (Mapping[str, Any], optional): Changes to the config of every run; where some starts have a guide,
+            those of ``model.guide`` are theirs alone. Defaults to None.
         jobs (int): Runs at once. Defaults to 1.
 
     Returns:
@@ -86,12 +87,15 @@ def train_grid(
         'randomness.seed' not in (cfg_options or {}),
         '--cfg-options sets randomness.seed, which would be the seed of all runs. Give --seeds instead.',
     )
+    others = {key: value for key, value in (cfg_options or {}).items() if not key.startswith('model.guide.')}
+    all_alike = not any(start.guide for start in starts.values())  # the config may have a guide itself
     known: dict[tuple[str, ...], dict[str, str]] = {}
     asked, folders = {}, {}
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
         cell, words = Cell(name, way, seed), start.words(seed)
         folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
-        options = write_options({'randomness.seed': seed, **(cfg_options or {}), **changes})
+        given = (cfg_options or {}) if start.guide or all_alike else others
+        options = write_options({'randomness.seed': seed, **given, **changes})
         if (files := tuple(words)) not in known:
             known[files] = contents(config, *files)
         arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]

@@ -188,6 +188,8 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
     assert train_config(detector, guide=teacher, names=['cell']).model.guide.text.vocabulary == ['cell']
     with pytest.raises(ConfigError, match='--guide conse'):
         train_config(detector, names=['a', 'b'])
+    with pytest.raises(ConfigError, match="model.guide has {'share': 0.5} and no model to guide.*--guide conse"):
+        train_config(detector, cfg_options={'model.guide.share': 0.5})
     with pytest.raises(ConfigError, match='pre-training, which has its teacher already'):
         train_config('mmlgd::lgd/lgd_resnet18_1xb256-coslr-200e_images.py', guide=teacher)
     seen = []

@@ -117,7 +117,10 @@ def test_each_start_once_more_with_a_guide(prove, tmp_path):
 
 
 def test_one_start_is_enough_with_a_guide(prove, tmp_path):
-    told = prove(starts=['random=none'], seeds=[0, 1], fractions=['100%'], guide='conse')
+    options = {'model.guide.share': 0.5, 'train_cfg.max_epochs': 1}
+    told = prove(starts=['random=none'], seeds=[0, 1], fractions=['100%'], guide='conse', cfg_options=options)
+    for line in calls(tmp_path):  # a plain model has no model.guide
+        assert ('model.guide.share=0.5' in line) == ('--guide' in line) and 'train_cfg.max_epochs=1' in line
     assert told['verdict'][0].startswith('random+guide is +1.0 ± 0.0 mIoU over random on 2 of 2 seeds')
     assert '| over random |' in (tmp_path / 'proof/table.md').read_text()
 
