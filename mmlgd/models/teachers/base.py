@@ -302,7 +302,10 @@ class BaseTeacher(nn.Module):
 
     def _embed(self, images: Tensor, places: bool) -> Embedded:
         """Embed images of any size, in the teacher's statistics; not normalised."""
-        images = resized(images, self.size_for(images, places), self.interpolation)
+        return self._encode(resized(images, self.size_for(images, places), self.interpolation), places)
+
+    def _encode(self, images: Tensor, places: bool) -> Embedded:
+        """Embed images of the tower's size, likewise."""
         return self._encode_places(images) if places else Embedded(self._encode_image(images))
 
     def _encode_image(self, images: Tensor) -> Tensor:

@@ -158,14 +158,14 @@ class TeacherPair(BaseTeacher):
         words, looks = self.words, self.looks
         seen = resized(images, words.size_for(images, places), words.interpolation)
         if looks is None or (self.has_looks and not places):
-            return words._embed(seen, places)
+            return words._encode(seen, places)
         if isinstance(looks, FeatureLooks) and looks.statistics is None:
             raise looks.no_statistics()
         if looks.is_shared:
             signal = looks.signal(seen, places, words)
             told = Embedded(*(None if x is None else words.vote(x) for x in looks.logits(signal)))
         else:
-            told = words._embed(seen, places)
+            told = words._encode(seen, places)  # in one resizing: a rounded ratio may give another size
             size = looks.network.size_of(places)
             own = seen if tuple(seen.shape[-2:]) == size else resized(images, size)  # the same batch, if sizes agree
             signal = looks.signal(self._as_looks(own), places, words)

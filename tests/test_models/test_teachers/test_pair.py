@@ -166,6 +166,16 @@ def test_the_identity_follows_words_looks_and_statistics_but_no_names():
         assert torch.equal(copied.encode_image(pixels()), teacher.encode_image(pixels()))
 
 
+def test_words_see_images_of_any_ratio_as_they_do_alone():
+    """The size is chosen once: that of 24 x 8 pixels is 14 x 5, and that of 14 x 5 would be another."""
+    teacher, x = pair_of(), pixels(side=24)[..., :8]
+    assert teacher.keep_ratio()
+    told = teacher.words.encode(x, places=True)
+    found = teacher.encode(x, places=True)
+    assert told.places.shape[1:3] == found.places.shape[1:3] == (14, 5)
+    torch.testing.assert_close(found.places[..., :3], 0.5 * told.places, atol=1e-7, rtol=1e-6)
+
+
 def test_sizes_that_agree_share_one_batch(monkeypatch):
     sizes = []
     resize = pair.resized
