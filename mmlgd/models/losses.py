@@ -91,7 +91,7 @@ class DistillationLoss(nn.Module):
     @property
     def teacher_temperature(self) -> float:
         """float: The same for the teacher's scores, else 0.01."""
-        return next((term.teacher_temperature for term in self._sharpened()), 0.01)
+        return next((term.teacher_temperature for term in self._sharpened()), 0.01 * self.terms[0].names_scale)
 
     def scale_names(self, scale: float) -> None:
         """Let the teacher's temperatures over class names and prototypes follow its similarities to names.

@@ -137,7 +137,8 @@ def ask_teacher(
     started = time.monotonic()
     read, embeddings = embed_images(built, sources, size)
     seconds = time.monotonic() - started
-    scores = zero_shot_scores(embeddings, bank, CONSE_TEMPERATURE if is_conse else TEMPERATURE)  # (M, K)
+    temperature = (CONSE_TEMPERATURE if is_conse else TEMPERATURE) * built.names_scale
+    scores = zero_shot_scores(embeddings, bank, temperature)  # (M, K)
     best = scores.max(dim=1)
     labels = labels_of([source.name for source in read], folders) if folders else None
     told = names_told_apart(scores)

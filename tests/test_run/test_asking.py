@@ -15,6 +15,7 @@ from mmlgd.figures import answers
 from mmlgd.models import OpenCLIPTeacher
 from mmlgd.run import asking
 from mmlgd.student.images import find_images
+from tests.test_models.test_teachers.test_pair import looker, pixels
 
 NAMES = ['cat', 'dog', 'tree']
 
@@ -43,6 +44,13 @@ def test_the_report_is_that_of_the_teacher(ask, images, tiny_clip, tmp_path):
     hits = sum(report.right[name] / 100 * count for name, count in report.answers.items() if count)
     assert hits == pytest.approx(12 * report.accuracy / 100) and len(report.right) == len(set(given))
     assert all(min(Image.open(tmp_path / 'out' / file).size) > 300 for file in ('examples.png', 'unsure.png'))
+
+
+def test_a_pair_tells_as_many_names_apart_as_its_words(ask, tiny_clip):
+    words, looks = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip), looker()
+    looks['statistics'] = mmlgd.TeacherPair(words, looks).measured([pixels(16)])
+    pair = dict(type='mmlgd.TeacherPair', words=words, looks=looks, looks_share=0.75)
+    assert ask(teacher=pair).told_apart == pytest.approx(ask().told_apart, rel=1e-3)
 
 
 def test_without_a_folder_for_each_name_there_are_no_labels(ask):

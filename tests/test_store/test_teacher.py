@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import ConfigError
+from mmlgd.models.teachers.settings import build_teacher
 from mmlgd.registry import MODELS
 from mmlgd.store import CachedTeacher, StoreError
 from mmlgd.store.writer import use_store, write_store
@@ -100,6 +101,14 @@ def test_configs_and_checkpoints_of_before_have_another_name(store, live, tiny_c
     named = CachedTeacher(store, dict(model=tiny_clip))
     # Two towers of equal weights lie elsewhere in memory, where a CPU may add in another order.
     torch.testing.assert_close(named.encode_text(PROMPTS), live.encode_text(PROMPTS), rtol=0, atol=1e-6)
+
+
+def test_temperatures_that_a_config_of_before_has_scaled_stay(store):
+    earlier = dict(type='mmlgd.ConSETeacher', visual_share=0.91)
+    pair = dict(type='mmlgd.TeacherPair', words=dict(type='mmlgd.ConSETeacher'), looks='logits', looks_share=0.91)
+    for teacher, expected in ((earlier, 1.0), (pair, 0.3)):
+        cached = build_teacher(dict(type='mmlgd.CachedTeacher', store=str(store), teacher=teacher), 'model.teacher')
+        assert cached.names_scale == pytest.approx(expected)
 
 
 def test_another_teacher_than_that_of_the_store_is_refused(renamed, tiny_clip):

@@ -143,7 +143,7 @@ def build_teacher(settings: Any, where: str) -> BaseTeacher:
         raise ConfigError(f'{where} takes a dict of settings, got {settings!r}, a {type(settings).__name__}.')
     teacher = build_part(updated(settings), where)
     require(isinstance(teacher, BaseTeacher), f'{where} is a {type(teacher).__name__}, which is not a teacher.')
-    if 'visual_share' in settings:
+    if updated(settings) != settings:  # of an earlier version, also behind a store
         teacher.names_scale = names_scale(settings)
     return teacher
 
