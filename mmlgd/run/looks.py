@@ -16,7 +16,7 @@ from mmlgd.checkpoints.configs import model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.datasets.collate import default_collate
 from mmlgd.models import BaseTeacher
-from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics_of
+from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics, with_statistics_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import DATASETS
 from mmlgd.store import StoreError, TeacherStore
@@ -92,9 +92,7 @@ def settle_statistics(cfg: Config) -> None:
             if dist.is_main_process():
                 found = [_measured(cfg, teacher)]
         dist.broadcast_object_list(found)
-    looks = place.teacher.looks
-    looks = dict(looks) if isinstance(looks, dict) else dict(backbone=looks)
-    place.teacher = {**place.teacher, 'looks': dict(looks, statistics=found[0])}
+    place.teacher = with_statistics(place.teacher, found[0])
 
 
 def _place(cfg: Union[Config, ConfigDict]) -> ConfigDict:

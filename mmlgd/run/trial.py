@@ -13,6 +13,7 @@ def check_training(config: dict[str, Any]) -> None:
 
     A teacher store is written before its training starts, and an option that training refuses would show only then.
     Class names are replaced by two short ones: those of the run are checked elsewhere, and may take minutes to embed.
+    Looks that have not been measured, which the writer of the store does, get statistics that change nothing.
 
     Args:
         config (dict): The whole config of the run.
@@ -26,13 +27,17 @@ def check_training(config: dict[str, Any]) -> None:
     from mmengine.optim import build_optim_wrapper
     from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 
+    from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics
     from mmlgd.registry import MODELS
 
     cfg = Config(config)
     text = dict(cfg.model.get('text') or {}, vocabulary=['cat', 'dog'], templates='plain')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         try:
-            model = MODELS.build(dict(cfg.model, text=text, compile=False))
+            teacher = cfg.model.teacher
+            if lacks_statistics(teacher):
+                teacher = with_statistics(teacher, build_teacher(teacher, 'model.teacher').looks.neutral())
+            model = MODELS.build(dict(cfg.model, teacher=teacher, text=text, compile=False))
             optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
             for schedule in cfg.param_scheduler:
                 settings = {key: value for key, value in schedule.items() if key != 'convert_to_iter_based'}

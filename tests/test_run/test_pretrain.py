@@ -100,6 +100,8 @@ def test_looks_beside_the_words_of_the_teacher(pretrain, monkeypatch, tmp_path):
     assert (
         teacher.looks_share == 0.75 and 'words' not in Config.fromfile(pretrain(work_dir='plain').config).model.teacher
     )
+    first = pretrain(**given, store=tmp_path / 'store').commands[0]  # looks are measured by the writer of the store
+    assert first[3] == 'store' and not (tmp_path / 'store').exists()
     monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 16)
     with pytest.raises(MMLGDError, match='measured on .* at least 16; there are 12'):
         pretrain(**given)

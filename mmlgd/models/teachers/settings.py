@@ -168,7 +168,24 @@ def with_statistics_of(settings: dict, told: dict) -> dict:
     known = dict(theirs.settings)
     statistics = known.pop('statistics', None)
     same = statistics and ours.kind == theirs.kind and _plain(ours.settings) == _plain(known)
-    return {**settings, 'looks': dict(ours.settings, statistics=statistics)} if same else settings
+    return with_statistics(settings, statistics) if same else settings
+
+
+def with_statistics(settings: dict, statistics: str) -> dict:
+    """Give a pair the statistics of its looks.
+
+    Args:
+        settings (dict): Of a pair whose looks are features; not changed.
+        statistics (str): See :meth:`~mmlgd.TeacherPair.measured`.
+
+    Returns:
+        dict: The settings with them.
+
+    Examples:
+        >>> with_statistics(dict(looks='timm:resnet18'), 'AAAA')
+        {'looks': {'backbone': 'timm:resnet18', 'statistics': 'AAAA'}}
+    """
+    return {**settings, 'looks': dict(looks_settings(settings['looks']).settings, statistics=statistics)}
 
 
 def lacks_statistics(settings: dict) -> bool:

@@ -124,6 +124,12 @@ class FeatureLooks(Looks):
                 found = Embedded(found.image, of_places.places)
         return found
 
+    def neutral(self) -> str:
+        """Make statistics that change nothing, for a model that is built to see whether it can be."""
+        ones = torch.ones(self.network.channels)
+        places = (torch.zeros_like(ones), ones) if self._places_differ else ()
+        return Statistics(torch.zeros_like(ones), ones, *places).text()
+
     def identity(self, words: BaseTeacher, share: float) -> str:
         """Compute the identity: of the words, of the network, its statistics and its dimensions."""
         if self.statistics is None:
