@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmlgd import TeacherPair
+from mmlgd import ConSETeacher, TeacherPair
 from mmlgd.checkpoints.teacher_ids import same_teacher, teacher_key, teacher_to_build
 from mmlgd.errors import ConfigError
 from mmlgd.models import BaseTeacher
@@ -242,6 +242,14 @@ def test_tokens_are_those_of_the_words(monkeypatch):
     teacher = pair_of()
     monkeypatch.setattr(teacher.words, 'count_tokens', lambda prompts: ([len(prompt) for prompt in prompts], 77))
     assert teacher.count_tokens(['cat', 'a dog']) == ([3, 5], 77)
+
+
+def test_looks_of_the_words_classifier_may_have_sizes_of_their_own():
+    words = dict(classifier='torchvision:resnet18', weights=False, text_encoder=Sentences(), class_names='in1k')
+    looks = dict(backbone='torchvision:resnet18', weights=False)
+    for own, expected in ((dict(), 64), (dict(image_size=96), 96), (dict(places_size=32), 64)):
+        teacher = TeacherPair(ConSETeacher(**words, image_size=(64, 64)), {**looks, **own})
+        assert teacher.looks.network.image_size == (expected, expected) and not teacher.looks.is_shared
 
 
 class Wordless(BaseTeacher):

@@ -16,8 +16,8 @@ def build_looks(looks: Union[str, dict], words: BaseTeacher) -> Looks:
 
     Args:
         looks (str | dict): See :func:`~mmlgd.models.teachers.settings.looks_settings`; of features also ``looks_dim``
-            and ``statistics``. The words' own classifier, by its name, gets the words' image sizes and statistics, so
-            that it runs once.
+            and ``statistics``. The words' own classifier, by its name, gets the words' image sizes and statistics where
+            it has none of its own, so that it runs once.
         words (BaseTeacher): The words' teacher.
 
     Returns:
@@ -34,7 +34,8 @@ def build_looks(looks: Union[str, dict], words: BaseTeacher) -> Looks:
         return SimilarityLooks(None, words)
     own = {key: settings.pop(key) for key in ('looks_dim', 'statistics') if kind == 'features' and key in settings}
     if isinstance(settings['backbone'], str) and settings['backbone'] == getattr(words, 'classifier_name', None):
-        pixels = dict(mean=words.mean.flatten().tolist(), std=words.std.flatten().tolist())
-        settings = dict(pixels, image_size=words.image_size, places_size=words.places_size, **settings)
+        mean, std = (x.flatten().tolist() for x in (words.mean, words.std))
+        usual = dict(mean=mean, std=std, image_size=words.image_size, places_size=words.places_size)
+        settings = {**usual, **settings}
     network = LooksNetwork(**settings)
     return FeatureLooks(network, words, **own) if kind == 'features' else SimilarityLooks(network, words)
