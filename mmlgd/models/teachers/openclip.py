@@ -137,7 +137,8 @@ class OpenCLIPTeacher(BaseTeacher):
         if isinstance(self.tokenizer, SimpleTokenizer):
             counts = [len(self.tokenizer.encode(prompt)) + 2 for prompt in prompts]  # with beginning and end
         else:
-            counts = [len(self.tokenizer.tokenizer(prompt)['input_ids']) for prompt in prompts]
+            cleaned = [self.tokenizer.clean_fn(prompt) for prompt in prompts]  # SigLIP's: small letters alone
+            counts = [len(self.tokenizer.tokenizer(prompt)['input_ids']) for prompt in cleaned]
         return counts, self.tokenizer.context_length
 
     def free_text_tower(self) -> None:

@@ -113,6 +113,14 @@ def test_a_prompt_is_padded_to_its_length_and_cut_off_there(model, small):
     torch.testing.assert_close(both[1:], teacher.encode_text([f'{long} {PROMPT}']), atol=1e-5, rtol=1e-4)
 
 
+def test_tokens_are_counted_as_they_are_read(small):
+    """SigLIP reads small letters without punctuation."""
+    teacher, odd, plain = small('ViT-B-16-SigLIP'), 'a photo, of "a red" panda!!', 'a photo of a red panda'
+    assert torch.equal(*(teacher.tokenizer([prompt]) for prompt in (odd, plain)))
+    (count, other), _ = teacher.count_tokens([odd, plain])
+    assert count == other
+
+
 @pytest.mark.parametrize('model', ['RN50', 'ViT-B-16-SigLIP', 'ViT-B-16-SigLIP2'])
 def test_its_own_temperature_gives_its_own_probabilities(model, tmp_path):
     """SigLIP's bias is the same for all names: it cancels in a softmax over them."""
