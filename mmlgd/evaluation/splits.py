@@ -12,6 +12,7 @@ from mmlgd.datasets import Images
 from mmlgd.datasets.label_subset import choose
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.text import classes_of, phrasings
+from mmlgd.text.characters import look
 from mmlgd.utils.files import read_small
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
@@ -220,7 +221,8 @@ def check_synonyms(vocabularies: list[list[str]], synonyms: list[str]) -> str:
         str: How many classes have other words.
 
     Raises:
-        ConfigError: There are no class names, another number of them, or models with different ones.
+        ConfigError: There are no class names, another number of them, or models with different ones; or a synonym is
+            the name of another class.
     """
     if not vocabularies:
         raise ConfigError('--synonyms needs a student with class names: a checkpoint of LGD training.')
@@ -232,5 +234,13 @@ def check_synonyms(vocabularies: list[list[str]], synonyms: list[str]) -> str:
         )
     if len({tuple(phrasings(name)[0] for name in one) for one in vocabularies}) > 1:
         raise ConfigError('--synonyms follow the order of the names, and the models have different ones: give --names.')
+    owner = {look(word).casefold(): k for k, name in enumerate(names) for word in phrasings(name)}
+    for k, synonym in enumerate(synonyms):
+        for word in phrasings(synonym):
+            if (place := owner.get(look(word).casefold(), k)) != k:
+                raise ConfigError(
+                    f'--synonyms has {word!r} for class {k + 1}, {names[k]!r}, but it is a name of class {place + 1}, '
+                    f'{names[place]!r}. Give the synonyms in the order of the names, and none that names another class.'
+                )
     other = sum(set(phrasings(one)) != set(phrasings(two)) for one, two in zip(names, synonyms))
     return f'{other} of {len(names)} classes have other words in the synonyms.'

@@ -137,6 +137,9 @@ def test_synonyms_must_name_the_same_classes(run, named, world, tmp_path, monkey
     monkeypatch.setattr(tables, 'extract', lambda *_: pytest.fail('it has begun to work'))
     with pytest.raises(MMLGDError, match='--synonyms has 2 names, but there are 10 classes'):
         run(named, data=world / 'objects', synonyms=['cat', 'dog'])
+    other_order = [f'{DEMO_CLASSES[1]} thing|{DEMO_CLASSES[1].upper()}', *DEMO_CLASSES[2:], DEMO_CLASSES[0]]
+    with pytest.raises(MMLGDError, match=f"for class 1, '{DEMO_CLASSES[0]}', but it is a name of class 2"):
+        run(named, data=world / 'objects', synonyms=other_order)
     config = tmp_path / 'config.py'
     config.write_text(f'model = dict(backbone={TINY})')
     with pytest.raises(MMLGDError, match='--synonyms needs a student with class names'):
