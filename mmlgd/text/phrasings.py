@@ -55,7 +55,8 @@ def phrasing_fault(name: str) -> str:
         name (str): A class name.
 
     Returns:
-        str: The fault, to follow the class's name in a message; empty if there is none.
+        str: The fault, to follow the class's name in a message; empty if there is none. Capitals are no difference:
+            most text towers read lower case, and a word that counts twice would have twice the weight.
 
     Examples:
         >>> phrasing_fault('sky|sky'), phrasing_fault('sky|')
@@ -65,7 +66,8 @@ def phrasing_fault(name: str) -> str:
     for phrasing in phrasings(name):
         if not look(phrasing):
             return 'has an empty phrasing'
-        if look(phrasing) in seen:
+        seen_as = look(phrasing).casefold()
+        if seen_as in seen:
             return f'has the phrasing {phrasing!r} twice'
-        seen.add(look(phrasing))
+        seen.add(seen_as)
     return ''

@@ -145,6 +145,7 @@ _OTHER_LINES = {
     'an item of a list': re.compile(r'[-*] '),
     'quoted': re.compile(r'(["\']).*\1,?$'),
     'followed by a separator': re.compile(r'.*[,;]$'),
+    'a name with a tab between its phrasings': re.compile(r'[^\t]*\|.*\t'),  # what is before it would be lost
 }
 _BEGINS = re.compile(r'(?:n\d{8}|\d{1,9})[.):,; ]+(\S[^\t]*)')  # a number or a WordNet id, and a name
 _ENDS = re.compile(r'(.*\S)(?:[,;\t] *\d{1,9}|(?: \d{1,3}){3})')  # a name, and a number or a colour

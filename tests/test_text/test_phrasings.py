@@ -58,6 +58,7 @@ def test_phrasings_of_a_known_set_belong_to_its_classes(name):
         (['sky|'], 'has an empty phrasing'),
         (['|'], 'has an empty phrasing'),
         (['road', 'sky| sky'], "Name 2 .*has the phrasing 'sky' twice"),
+        (['road', 'sky|Sky'], "Name 2 .*has the phrasing 'Sky' twice"),
         (['sky|clouds', 'sky | clouds'], 'twice, as names 1 and 2'),
         (['road|street', 'car', 'alley| street'], "'street' in two classes: name 1 is 'road|street', name 3 is"),
         (['street|road', 'car', 'road'], "'road' in two classes"),

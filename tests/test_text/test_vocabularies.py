@@ -200,6 +200,7 @@ def test_numbers_in_names_are_no_table(tmp_path, text):
         ('// names\ncat\n', 'is a comment'),
         ('"cat",\n"dog"\n', 'is quoted'),
         ('cat,\ndog,\n', 'is followed by a separator'),
+        ('cat |\tkitty\ndog\n', 'is a name with a tab between its phrasings'),
         *((text, 'is a table') for text in TABLES),
     ],
 )
