@@ -186,7 +186,8 @@ def recipe_settings(
     is_conse = has_conse(teacher)
     if is_conse:
         text['templates'] = usual_templates(teacher)
-    halves = [half for half in ('words', 'looks') if isinstance(teacher.get(half), dict)]
+    is_pair = 'looks' in teacher  # the words of C-RADIO are a text tower alone
+    halves = [half for half in ('words', 'looks') if is_pair and isinstance(teacher[half], dict)]
     compiled = {half: {'compile': 'auto', **teacher[half]} for half in halves} or {'compile': 'auto'}
     model = dict(teacher={'_delete_': True, **compiled, **{k: v for k, v in teacher.items() if k not in compiled}})
     model['text'] = text

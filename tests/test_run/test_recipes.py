@@ -107,6 +107,13 @@ def test_a_teacher_with_a_share_of_looks_keeps_it(teacher, share):
     assert 'visual_share' not in found['teacher']['words']
 
 
+def test_what_sees_images_is_compiled():
+    words = dict(type='mmlgd.OpenCLIPTeacher', model='ViT-gopt-16-SigLIP2-384', pretrained='webli')
+    radio = dict(type='mmlgd.RADIOTeacher', weights='radio.pth.tar', words=words)
+    found = recipe_settings(plan_run(3000, 'paper'), radio, 'coco', None, {}, 0, 0)['model']['teacher']
+    assert found == dict(radio, _delete_=True, compile='auto')
+
+
 def test_a_dense_run_is_the_recipe_with_terms_on_places():
     plan = plan_run(3000, dense=True, has_card=False)
     assert plan.base == DENSE['small-data'] and (plan.size, plan.epochs) == (128, 2)

@@ -14,6 +14,7 @@ from torch import nn
 
 from mmlgd.errors import shown
 from mmlgd.models.lgd import LGD
+from mmlgd.models.teachers.settings import updated
 from mmlgd.registry import HOOKS
 from mmlgd.text import counted
 from mmlgd.utils.configs import kind_of
@@ -149,9 +150,10 @@ def _images(dataset: Any) -> str:
 
 
 def _teacher(settings: dict) -> str:
-    if isinstance(settings.get('words'), dict):
-        looks = settings.get('looks')
-        looks = looks if isinstance(looks, str) else (looks or {}).get('backbone', 'looks')
+    settings = updated(settings)  # a pair without a share of looks is its words
+    if kind_of(settings) == 'TeacherPair':
+        looks = settings['looks']
+        looks = looks if isinstance(looks, str) else looks['backbone']
         return f'{_teacher(settings["words"])} for names, {shown(str(looks))} for looks'
     if isinstance(settings.get('teacher'), dict):
         return f'{_teacher(settings["teacher"])}, from the store {shown(str(settings.get("store")))}'

@@ -69,6 +69,9 @@ def test_short_epochs_are_told_once_they_are_over(told):
             dict(type='mmlgd.TeacherPair', words=dict(type='B'), looks=dict(backbone='timm:x')),
             'B for names, timm:x for looks',
         ),
+        (dict(type='mmlgd.TeacherPair', words=dict(type='B'), looks='logits', looks_share=0.0), 'B'),
+        (dict(type='mmlgd.ConSETeacher', visual_share=0.9), 'ConSETeacher for names, logits for looks'),
+        (dict(type='mmlgd.RADIOTeacher', weights='x', words=dict(type='B')), 'RADIOTeacher'),
     ],
 )
 def test_a_teacher_is_named(settings, said):
