@@ -157,8 +157,8 @@ def vocabulary_of(names: Union[str, Path, list, tuple, dict], fewest: int = 2) -
     vocabulary = _placed(names)
     if len(found := load_vocabulary(vocabulary)) < fewest:
         raise VocabularyError(
-            f'--names has a single class name, {found[0]!r}. A student learns to distinguish names, so give two or '
-            f'more: add names of other things in the images, or a known set, as in --names FILE coco.'
+            f'There is a single class name, {found[0]!r}. A student learns to distinguish names, so give two or more: '
+            f'add names of other things in the images, or a known set, as in `mmlgd pretrain --names FILE coco`.'
         )
     return vocabulary
 
@@ -184,11 +184,11 @@ def _source(name: Union[str, Path]) -> str:
         if path.exists():
             kind = 'a folder' if path.is_dir() else 'a pipe or a device, as `<(...)` of a shell is'
             raise MissingFileError(
-                f'--names: {str(name)!r} is {kind}. Write the names into a regular text file, one a line; training '
-                f'reads it again.'
+                f'{str(name)!r}, given for the names, is {kind}. Write the names into a regular text file, one a '
+                f'line; training reads it again.'
             )
         raise MissingFileError(
-            f'--names: there is no file {str(name)!r}, and no set of that name. Check the path of the text file, which '
+            f'There is no file of names {str(name)!r}, and no set of that name. Check the path of the text file, which '
             f'has one name a line, or give one of the sets {", ".join(list_vocabularies())}. In Python, a list of '
             f'names will do.'
         )
