@@ -88,7 +88,8 @@ def teacher_to_build(
             change the settings in ``told``; if that is a teacher behind a store, the teacher's. Those of a pair's
             halves are in a dict, or have a dot in their name, ``words.model``. Defaults to None.
         source (str | Path): Where ``told`` comes from, for the error.
-        half (str): ``'words.'`` or ``'looks.'`` for a half of a pair, for the error. Defaults to ``''``.
+        half (str): ``'words.'`` or ``'looks.'`` for a half of a pair, ``'words.words.'`` for the text tower of C-RADIO
+            in one, for the error. Defaults to ``''``.
 
     Returns:
         dict: Settings of the teacher.
@@ -115,11 +116,13 @@ def teacher_to_build(
         named = dict(store=named.pop('store', told['store']), teacher=named)
     for name in _HALVES:
         if isinstance(told.get(name), Mapping) and isinstance(named.get(name, {}), Mapping):
-            named[name] = teacher_to_build(told[name], named.get(name), source, f'{name}.')
+            named[name] = teacher_to_build(told[name], named.get(name), source, f'{half}{name}.')
     for key, value in told.items():
         if key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue
-        in_python = f'dict({half[:-1]}=dict({key}=...))' if half else f'dict({key}=...)'
+        in_python = f'dict({key}=...)'
+        for name in reversed(half.split('.')[:-1]):
+            in_python = f'dict({name}={in_python})'
         raise CheckpointError(
             f'{source} has a teacher with {half}{key}={brief(value, 200)!r}. Its author chose this place, and mmlgd '
             f'opens it only if you name it. If you trust it: teacher={in_python} in Python, or --teacher-options '

@@ -346,3 +346,9 @@ def test_places_in_a_foreign_pair_must_be_named():
         key, value = next(iter(named[half].items()))
         for one in (named, {f'{half}.{key}': value}):  # as a command line has it
             assert teacher_to_build(foreign, one)[half] == {**foreign[half], **named[half]}
+    radio = dict(type='mmlgd.RADIOTeacher', words=dict(type='mmlgd.OpenCLIPTeacher', model='local-dir:/tmp/x'))
+    foreign = dict(told, words=radio)
+    with pytest.raises(ValueError, match=r'dict\(words=dict\(words=dict\(model=.*--teacher-options words.words.model='):
+        teacher_to_build(foreign)
+    found = teacher_to_build(foreign, {'words.words.model': 'local-dir:/mine'})
+    assert found['words']['words']['model'] == 'local-dir:/mine'
