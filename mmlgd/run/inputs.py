@@ -165,8 +165,10 @@ def vocabulary_of(names: Union[str, Path, list, tuple, dict], fewest: int = 2) -
 
 def _placed(names: Union[str, Path, list, tuple, dict]) -> Union[str, list, dict]:
     """Make the paths in a vocabulary absolute: training reads the files again."""
-    from mmlgd.text import load_vocabulary
+    from mmlgd.text import listed, load_vocabulary
 
+    if isinstance(names, str) and not path_of(names).is_file():
+        names = listed(names) or names
     if isinstance(names, (str, Path)):
         return _source(names)
     if isinstance(names, dict) and isinstance(names.get('union'), (list, tuple)):

@@ -95,11 +95,11 @@ def report_names(
         [('road', 'street', 0.78)]
     """
     max_images = whole('images', 1, 10**6)(max_images)
-    stem = f'names_{Path(names).stem}' if isinstance(names, (str, Path)) else 'names'
-    out = Path(out or Path('work_dirs') / stem)
-    require_writable(out)
     require(find_spec('scipy') is not None, 'The figure needs scipy: `pip install "mmlgd[evaluation]"`.')
     names, settings = vocabulary_of(names), teacher_settings(teacher)
+    stem = f'names_{Path(names).stem}' if isinstance(names, str) else 'names'
+    out = Path(out or Path('work_dirs') / stem)
+    require_writable(out)
 
     from mmlgd.evaluation.distillation_metric import effective_classes
     from mmlgd.evaluation.similar_names import confusable, effective_names

@@ -5,7 +5,7 @@ from .embedding import embed_class_names, keep_embeddings
 from .phrasings import joined, phrasings
 from .sets import list_vocabularies
 from .templates import DEFAULT_TEMPLATES, TemplateError, fill, load_templates
-from .vocabularies import VocabularyError, counted, load_vocabulary
+from .vocabularies import VocabularyError, counted, listed, load_vocabulary
 
 __all__ = [
     'DEFAULT_TEMPLATES',
@@ -19,6 +19,7 @@ __all__ = [
     'joined',
     'keep_embeddings',
     'list_vocabularies',
+    'listed',
     'load_templates',
     'load_vocabulary',
     'phrasings',

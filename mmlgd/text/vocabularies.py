@@ -26,6 +26,7 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
               are installed and from mmlgd otherwise;
             - the path of a UTF-8 text file, one name a line; a line ``key<TAB>name`` counts as its name, as in the
               ``wnid<TAB>name`` files of ImageNet-like sets;
+            - a text with names and commas between them, ``'sky|clouds,road'``;
             - a list of names, which may have one name alone; a name may have several phrasings, ``'sky|clouds'``: see
               :func:`~mmlgd.text.phrasings`;
             - a mapping of names to their other phrasings, ``{'road': ['street', 'asphalt'], 'sky': 'clouds', 'car':
@@ -42,7 +43,8 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
             phrasing of two classes. Also a list that has only known sets and text files: these are joined by
             ``dict(union=[...])``.
         UnreadableError: The text file has more than 64 MiB.
-        MissingFileError: A string that is neither a known data set nor a file. It is a ``FileNotFoundError``.
+        MissingFileError: A string that is neither a known data set nor a file, and has no comma. It is a
+            ``FileNotFoundError``.
 
     Examples:
         >>> load_vocabulary('coco')[:3]
@@ -67,6 +69,23 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
         f'A vocabulary is a data set name, a text file, a list of names, a mapping of names to phrasings or '
         f'dict(union=[...]), got {type(vocabulary).__name__}.'
     )
+
+
+def listed(text: str) -> list[str]:
+    """Split names that stand in one text, with commas between them.
+
+    Args:
+        text (str): What a user gave as names, if no file has this name.
+
+    Returns:
+        List[str]: The names; empty if there is no comma, or the text looks like a path.
+
+    Examples:
+        >>> listed('sky|clouds, road'), listed('coco'), listed('my,names.txt')
+        (['sky|clouds', 'road'], [], [])
+    """
+    is_path = text.endswith('.txt') or '/' in text or '\\' in text
+    return [] if is_path or ',' not in text else [name.strip() for name in text.split(',')]
 
 
 def _union(members: Union[list, tuple]) -> list[str]:
@@ -120,12 +139,14 @@ def _from_string(vocabulary: str) -> list[str]:
         is_file = path.is_file()
     except (OSError, ValueError, RuntimeError):  # too long, with a NUL, or in the home of an unknown user
         is_file = False
+    if not is_file and (names := listed(vocabulary)):
+        return load_vocabulary(names)
     if not is_file:
         raise MissingFileError(
             f'The vocabulary {vocabulary[:200]!r} is neither a file nor one of {list_vocabularies()}. Give one of '
             f'these sets, the path of a text file with one class name a line, or the names themselves, two or more: '
-            f'`--names ball "red box"` on the command line, a list in a config or in Python. A single word is never a '
-            f'class name there: its score would be 1 for any image.'
+            f'`--names ball "red box"` or `--names "ball,red box"` on the command line, a list in a config or in '
+            f'Python. A single word is never a class name there: its score would be 1 for any image.'
         )
     try:
         lines = re.split('\r\n|\r|\n', read_small(path).decode('utf-8-sig'))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlgd.errors import MMLGDError
+from mmlgd.run.inputs import vocabulary_of
 from mmlgd.text import VocabularyError, list_vocabularies, load_vocabulary
 from mmlgd.text.sets import METAINFO, clean, packaged_names
 
@@ -124,6 +125,19 @@ def test_a_file_is_split_at_the_ends_of_its_lines_alone(tmp_path, newline):
     file.write_bytes(f'n01\tcat{newline}n02\t{newline}'.encode())
     with pytest.raises(VocabularyError, match='Line 2 of .* is empty'):
         load_vocabulary(str(file))
+
+
+def test_names_with_commas_between_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_vocabulary('sky | clouds,red box') == load_vocabulary(['sky | clouds', 'red box'])
+    for text, message in (('sky,', 'empty'), ('sky,sky', 'sky'), ('coco,ade20k', 'dict.union')):
+        with pytest.raises(VocabularyError, match=message):
+            load_vocabulary(text)
+    with pytest.raises(FileNotFoundError):  # a path with a typing error does not become class names
+        load_vocabulary('my,names.txt')
+    (tmp_path / 'a,b').write_text('cat\ndog\n')
+    assert load_vocabulary('a,b') == ['cat', 'dog']
+    assert vocabulary_of('cat,dog|puppy') == ['cat', 'dog|puppy'] and vocabulary_of('a,b') == str(tmp_path / 'a,b')
 
 
 def test_unusable_files_are_refused_by_line(tmp_path):
