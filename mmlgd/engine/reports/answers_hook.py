@@ -99,11 +99,12 @@ class AnswersHook(Hook):
         if collapsed:
             student, teacher = self._in_epoch[2:].view(2, -1)
             share, k = (student / student.sum()).max(dim=0)
+            recipe = '' if plain_model(runner).queue else '--recipe small-data, '  # which has a queue
             text = (
                 f' It has collapsed onto few names: its answer is {shown(self._names[k])!r} for {100 * share:.0f} % of '
                 f'the images, and that of the teacher for {100 * teacher[k] / teacher.sum():.0f} %. Its zero-shot '
                 f'answers are of little use. This helps: more steps (--epochs, or a smaller --batch-size), '
-                f'--recipe small-data, and names that the teacher tells apart.'
+                f'{recipe}and names that the teacher tells apart.'
             )
         if its < ONE:
             text += f' {BLIND}'

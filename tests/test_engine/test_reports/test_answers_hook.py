@@ -24,9 +24,8 @@ def unit(*shape, seed):
 def model(s, t, names, student_temperature=0.2, teacher_temperature=0.05):
     loss = SimpleNamespace(student_temperature=student_temperature, teacher_temperature=teacher_temperature)
     bank = SimpleNamespace(bank=names)
-    return SimpleNamespace(
-        compared=(s, t), textual_bank=bank, criterion=loss, class_names=[f'name {k}' for k in range(len(names))]
-    )
+    class_names = [f'name {k}' for k in range(len(names))]
+    return SimpleNamespace(compared=(s, t), textual_bank=bank, criterion=loss, class_names=class_names, queue=None)
 
 
 def test_the_figures_are_those_of_a_slow_count():
@@ -62,10 +61,11 @@ def test_a_student_like_its_teacher_has_no_excess_even_where_answers_are_sure():
     assert figures == dict(agreement=100, effective_classes=4, teacher_effective_classes=4, names_excess=0)
 
 
-def run(batches, max_iters, interval=1, epochs=1, names=None):
+def run(batches, max_iters, interval=1, epochs=1, names=None, queue=None):
     """Let the hook see batches of (student, teacher), as if in `epochs` equal epochs."""
     hook, per_epoch = AnswersHook(), len(batches) // epochs
     lgd = model(*batches[0], torch.eye(4) if names is None else names)
+    lgd.queue = queue
     one = SimpleNamespace(
         model=lgd,
         hooks=[LoggerHook(interval=interval), hook],
@@ -99,8 +99,10 @@ def test_a_collapsed_student_is_warned_of_once_from_half_of_the_training_on():
     (((level, text), _),) = one.logger.log.call_args_list
     assert level == logging.WARNING
     assert "collapsed onto few names: its answer is 'name 0' for 100 % of the images" in text
-    assert 'teacher for 25 %' in text and '--epochs' in text
+    assert 'teacher for 25 %' in text and '--epochs' in text and '--recipe small-data' in text
     assert one.message_hub.get_info('answers') == text
+    small_data = run([(SAME, EVERY)] * 4, max_iters=4, epochs=4, queue=object())  # it has this recipe already
+    assert '--recipe' not in small_data.message_hub.get_info('answers')
 
 
 def test_a_student_that_follows_its_teacher_is_not_warned_of():
