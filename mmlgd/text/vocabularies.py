@@ -32,7 +32,8 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
             - a mapping of names to their other phrasings, ``{'road': ['street', 'asphalt'], 'sky': 'clouds', 'car':
               []}``;
             - ``dict(union=[...])`` of any of these: a class that occurs in several counts once, at its first place and
-              with all its phrasings.
+              with all its phrasings. If it shares phrasings with two classes, it joins the one that has its first, and
+              the other keeps its own.
 
     Returns:
         List[str]: Unique names without surrounding blanks; phrasings as in ``'sky|clouds'``.
@@ -89,7 +90,7 @@ def listed(text: str) -> list[str]:
 
 
 def _union(members: Union[list, tuple]) -> list[str]:
-    """Join vocabularies; classes that share a phrasing are one class."""
+    """Join vocabularies; a class that shares phrasings with earlier ones joins the one that has its first."""
     if not isinstance(members, (list, tuple)):
         raise VocabularyError(
             f'A union of vocabularies is dict(union=[...]) with a list, got a {type(members).__name__}.'
@@ -98,13 +99,7 @@ def _union(members: Union[list, tuple]) -> list[str]:
     owner: dict[str, int] = {}  # the class of a phrasing
     for name in (name for member in members for name in load_vocabulary(member)):
         words = phrasings(name)
-        known = sorted({owner[_key(word)] for word in words if _key(word) in owner})
-        if len(known) > 1:
-            one, other = (joined(classes[k]) for k in known[:2])
-            raise VocabularyError(
-                f'The union has the classes {one!r} and {other!r}, and {name!r} shares a phrasing with both. Give each '
-                f'phrasing to one class.'
-            )
+        known = [owner[_key(word)] for word in words if _key(word) in owner]
         place = known[0] if known else len(classes)
         if not known:
             classes.append([])
