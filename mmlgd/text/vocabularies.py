@@ -103,8 +103,9 @@ def _union(members: Union[list, tuple]) -> list[str]:
         place = known[0] if known else len(classes)
         if not known:
             classes.append([])
-        classes[place] += [word for word in words if _key(word) not in owner]
-        owner.update((_key(word), place) for word in words)
+        new = [word for word in words if _key(word) not in owner]
+        classes[place] += new
+        owner.update((_key(word), place) for word in new)
     return _checked(map(joined, classes), 'the union')
 
 
