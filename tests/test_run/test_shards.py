@@ -58,7 +58,7 @@ def test_a_relative_pattern_is_written_with_its_place(pretrain, packed, tmp_path
     [
         (dict(images='https://host/{0..9}.tar'), 'not on this machine'),
         (dict(images='s3://bucket/train'), 'not on this machine'),
-        (dict(images='nowhere-{0..9}.tar'), '10 of the 10 shards'),
+        (dict(images='nowhere-{0..9}.tar'), '10 of 10 shards'),
         (dict(images='cut.tar'), 'cut.tar cannot be used: it is cut off'),
         (dict(images='packed.tar.gz'), 'is compressed'),
         (dict(images='data', work_dir='data/run'), 'lies in the folder of images'),
