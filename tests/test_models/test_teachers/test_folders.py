@@ -8,6 +8,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from huggingface_hub.utils import reset_sessions
 from safetensors.torch import load_file
 
 from mmlgd import OpenCLIPTeacher
@@ -70,6 +71,7 @@ def in_cache(folder, cache, name='org/name'):
 def load(request, folder, tmp_path, monkeypatch):
     """Load the folder as it is then, from disk or as a repository."""
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+    reset_sessions()  # one that an earlier test began would ask the network, six times
     cache = tmp_path / 'cache'
 
     def load():
