@@ -12,7 +12,7 @@ from mmlgd.datasets import Images
 from mmlgd.datasets.label_subset import choose
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.text import classes_of, phrasings
-from mmlgd.text.characters import look
+from mmlgd.text.characters import as_word
 from mmlgd.utils.files import read_small
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
@@ -234,10 +234,10 @@ def check_synonyms(vocabularies: list[list[str]], synonyms: list[str]) -> str:
         )
     if len({tuple(phrasings(name)[0] for name in one) for one in vocabularies}) > 1:
         raise ConfigError('--synonyms follow the order of the names, and the models have different ones: give --names.')
-    owner = {look(word).casefold(): k for k, name in enumerate(names) for word in phrasings(name)}
+    owner = {as_word(word): k for k, name in enumerate(names) for word in phrasings(name)}
     for k, synonym in enumerate(synonyms):
         for word in phrasings(synonym):
-            if (place := owner.get(look(word).casefold(), k)) != k:
+            if (place := owner.get(as_word(word), k)) != k:
                 raise ConfigError(
                     f'--synonyms has {word!r} for class {k + 1}, {names[k]!r}, but it is a name of class {place + 1}, '
                     f'{names[place]!r}. Give the synonyms in the order of the names, and none that names another class.'

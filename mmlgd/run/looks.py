@@ -111,9 +111,8 @@ def _measured(cfg: Config, teacher: BaseTeacher) -> str:
     pixels = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     pixels = dict(pixels or dict(IMAGENET_RGB, type='mmlgd.PretrainDataPreprocessor'))
     pixels.pop('batch_augments', None)  # some read the step of a run, which has not begun
-    kind = (
-        'mmpretrain.ClsDataPreprocessor' if is_guide else 'mmpretrain.SelfSupDataPreprocessor'
-    )  # of one without a type
+    # What a config without a type means: mmpretrain's classifiers and its pre-training have one of their own.
+    kind = 'mmpretrain.ClsDataPreprocessor' if is_guide else 'mmpretrain.SelfSupDataPreprocessor'
     preprocess = build_part(pixels, 'model.data_preprocessor', kind).to(get_device())
     teacher.free_text_tower()
     teacher.expect_pixels_of(preprocess)

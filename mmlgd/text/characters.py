@@ -57,3 +57,19 @@ def look(name: str) -> str:
     """
     seen = (c for c in _UNSEEN.sub('', name) if unicodedata.category(c) != 'Cf')
     return unicodedata.normalize('NFC', ' '.join(''.join(seen).split()))
+
+
+def as_word(name: str) -> str:
+    """Reduce a name to the word that text towers read: names that look the same are one, and so are 'Cat' and 'cat'.
+
+    Args:
+        name (str): A name.
+
+    Returns:
+        str: What :func:`look` leaves of it, without capitals.
+
+    Examples:
+        >>> as_word('Red  Panda')
+        'red panda'
+    """
+    return look(name).casefold()

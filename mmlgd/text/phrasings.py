@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from .characters import look
+from .characters import as_word, look
 
 SEPARATOR = '|'
 
@@ -66,8 +66,7 @@ def phrasing_fault(name: str) -> str:
     for phrasing in phrasings(name):
         if not look(phrasing):
             return 'has an empty phrasing'
-        seen_as = look(phrasing).casefold()
-        if seen_as in seen:
+        if as_word(phrasing) in seen:
             return f'has the phrasing {phrasing!r} twice'
-        seen.add(seen_as)
+        seen.add(as_word(phrasing))
     return ''

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from importlib import import_module, resources
 
-from .characters import look
+from .characters import as_word
 from .phrasings import joined
 
 # Name -> (module, class) whose METAINFO has the class names in label order.
@@ -105,5 +105,5 @@ def _by_look(words: list[str]) -> dict[str, str]:
     """Keep the first spelling of each word, by the word in small letters."""
     found: dict[str, str] = {}
     for word in words:
-        found.setdefault(look(word).casefold(), word)
+        found.setdefault(as_word(word), word)
     return found

@@ -7,7 +7,7 @@ from typing import Union
 from mmlgd.errors import MissingFileError, MMLGDError, brief, shown
 from mmlgd.utils.files import read_small
 
-from .characters import look, unreadable
+from .characters import as_word, look, unreadable
 from .phrasings import SEPARATOR, joined, phrasing_fault, phrasings
 from .sets import list_vocabularies, names_of
 
@@ -99,13 +99,13 @@ def _union(members: Union[list, tuple]) -> list[str]:
     owner: dict[str, int] = {}  # the class of a phrasing
     for name in (name for member in members for name in load_vocabulary(member)):
         words = phrasings(name)
-        known = [owner[_key(word)] for word in words if _key(word) in owner]
+        known = [owner[as_word(word)] for word in words if as_word(word) in owner]
         place = known[0] if known else len(classes)
         if not known:
             classes.append([])
-        new = [word for word in words if _key(word) not in owner]
+        new = [word for word in words if as_word(word) not in owner]
         classes[place] += new
-        owner.update((_key(word), place) for word in new)
+        owner.update((as_word(word), place) for word in new)
     return _checked(map(joined, classes), 'the union')
 
 
@@ -119,7 +119,7 @@ def _mapping(vocabulary: dict) -> list[str]:
                 f'A vocabulary given as a dict is dict(union=[...]), or maps each name to a list of its other '
                 f"phrasings, as in {{'road': ['street', 'asphalt'], 'car': []}}; got {brief({name: others})}."
             )
-        names.append(joined([name, *(one for one in others if _key(one) != _key(name))]))
+        names.append(joined([name, *(one for one in others if as_word(one) != as_word(name))]))
     return _checked(names, 'the mapping')
 
 
@@ -191,11 +191,6 @@ def _refuse_other_formats(lines: list[str], source: str) -> None:
                 )
 
 
-def _key(name: str) -> str:
-    """Names that look the same are one name, and so are 'Cat' and 'cat': text towers read lower case."""
-    return look(name).casefold()
-
-
 def _checked(names, source: str, unit: str = 'name') -> list[str]:
     first_seen: dict[str, int] = {}
     checked = []
@@ -219,7 +214,7 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
                 f"'sky{SEPARATOR}clouds', each of them once."
             )
         for phrasing in phrasings(stripped):
-            earlier = first_seen.setdefault(_key(phrasing), position)
+            earlier = first_seen.setdefault(as_word(phrasing), position)
             if earlier != position:
                 raise VocabularyError(
                     _repeated(phrasing, stripped, checked[earlier - 1], source, unit, earlier, position)
@@ -231,7 +226,7 @@ def _checked(names, source: str, unit: str = 'name') -> list[str]:
 
 
 def _repeated(phrasing: str, name: str, other: str, source: str, unit: str, earlier: int, position: int) -> str:
-    if _key(name) != _key(other):
+    if as_word(name) != as_word(other):
         return (
             f'{source} has the phrasing {phrasing!r} in two classes: {unit} {earlier} is {other!r}, {unit} {position} '
             f'is {name!r}. It would pull their rows together: take it out of one of them.'

@@ -6,7 +6,7 @@ from mmengine.logging import print_log
 
 from mmlgd.errors import ConfigError, brief, shown
 from mmlgd.text import VocabularyError, load_vocabulary
-from mmlgd.text.characters import look
+from mmlgd.text.characters import as_word
 from mmlgd.text.phrasings import phrasings
 from mmlgd.text.sets import clean
 
@@ -81,4 +81,4 @@ def check_names(vocabulary: Any, classes: Union[list[str], str, None]) -> list[s
 
 
 def _key(name: str) -> str:
-    return look(clean(name)).casefold()
+    return as_word(clean(name))
