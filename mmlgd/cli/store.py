@@ -4,7 +4,7 @@ import click
 from mmengine.dist import is_main_process
 
 import mmlgd
-from mmlgd.datasets.images import count_text
+from mmlgd.datasets.bad_images import count_text
 from mmlgd.run.storing import StoreResult
 
 from .verbs import verb

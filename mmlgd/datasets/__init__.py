@@ -1,11 +1,12 @@
 """Data sets: finding image files, checking that they are complete, and reading them."""
 
+from .bad_images import BadImageError, TooManyBadImagesError
 from .collate import default_collate
 from .crop import RandomResizedCrop
 from .image_shards import ImageShards
-from .images import Images, TooManyBadImagesError
+from .images import Images
 from .label_sampler import LabelSampler
-from .loading import BadImageError, LoadImageFromFile
+from .loading import LoadImageFromFile
 from .variables import fill_in
 from .views import pipeline_of, view_pipeline
 from .workers import keep_torch_seeds

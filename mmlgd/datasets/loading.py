@@ -9,12 +9,14 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.logging import MMLogger
 from PIL import Image, ImageChops, ImageOps
 
-from mmlgd.errors import MMLGDError, shown
+from mmlgd.errors import ConfigError
 from mmlgd.registry import TRANSFORMS
 from mmlgd.utils.files import UnreadableError, read_small
 
+from .bad_images import BadImageError, BadImages, report_text
 from .tar_members import Member
 from .whole_files import jpeg_frame, unfinished
 
@@ -43,40 +45,6 @@ _FILE_FAULTS = (
 )
 
 
-class BadImageError(MMLGDError, ValueError):
-    """A file that is not an image, or not a complete one.
-
-    Args:
-        message (str): For the user.
-        path (str): The file. Defaults to '', if it is unknown: an error in a data loader's process keeps only its
-            message.
-        reason (str): What is wrong with it. Defaults to ``message``.
-    """
-
-    def __init__(self, message: str, path: str = '', reason: str = ''):
-        super().__init__(message)
-        self.path = path
-        self.reason = reason or message
-
-    @classmethod
-    def of(cls, path: str, reason: str) -> 'BadImageError':
-        """Write the message.
-
-        Args:
-            path (str): The file.
-            reason (str): What is wrong with it.
-
-        Returns:
-            BadImageError: The error to raise.
-        """
-        return cls(
-            f'The image {shown(path)} cannot be used: {reason}. Repair it or remove it; pre-training '
-            f"can leave such images out (train_dataloader.dataset.bad_images='skip').",
-            path,
-            reason,
-        )
-
-
 @TRANSFORMS.register_module()
 class LoadImageFromFile(BaseTransform):
     """Load an image like mmcv's transform of the same name, and refuse files that are not a complete image.
@@ -92,21 +60,37 @@ class LoadImageFromFile(BaseTransform):
         backend_args (dict, optional): Of mmengine's file backend. Defaults to None: the path decides.
         like_mmcv (bool): Give the pixels of mmcv's transform for every file that it can read: it drops transparency and
             the lower half of 16 bits. For a training whose evaluation reads with mmcv. Defaults to False.
+        bad_images (str): ``'raise'`` stops at the first bad image; with ``'skip'``, the data set of mmengine that calls
+            it draws another image instead, and the log names each. Not for evaluation, where such a data set stops.
+            :class:`~mmlgd.datasets.Images` has a policy of its own, and needs ``'raise'``. Defaults to ``'raise'``.
+        max_bad_images (int): How many each process of a data loader may leave out. Defaults to 20.
 
     Raises:
         BadImageError: The file is missing, empty, cut off, not an image, too large, or would load as black; the
             message has its path and the reason.
+        TooManyBadImagesError: More than ``max_bad_images`` were.
 
     Examples:
         >>> pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
     """
 
-    def __init__(self, max_pixels: int = MAX_PIXELS, backend_args: Optional[dict] = None, like_mmcv: bool = False):
+    def __init__(
+        self,
+        max_pixels: int = MAX_PIXELS,
+        backend_args: Optional[dict] = None,
+        like_mmcv: bool = False,
+        bad_images: str = 'raise',
+        max_bad_images: int = 20,
+    ):
+        if max_bad_images < 1:
+            raise ConfigError(f'max_bad_images is a number of images here, at least 1, got {max_bad_images!r}.')
         self.max_pixels = max_pixels
         self.backend_args = backend_args
         self.like_mmcv = like_mmcv
+        self.bad_images = BadImages(bad_images, max_bad_images)
+        self._met: dict[str, str] = {}
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict) -> Optional[dict]:
         """Load.
 
         Args:
@@ -114,19 +98,31 @@ class LoadImageFromFile(BaseTransform):
                 caller has read the image already, as mmpretrain's inferencers do.
 
         Returns:
-            dict: With ``img`` (H, W, 3) uint8, BGR, ``img_shape`` and ``ori_shape``.
+            dict: With ``img`` (H, W, 3) uint8, BGR, ``img_shape`` and ``ori_shape``. None if the image is left out.
         """
         if 'img' in results and 'img_path' not in results:
             return results
         place = (results['img_path'], self.max_pixels, self.backend_args, self.like_mmcv)
-        results['img'] = read_image(*place, member=results.get('member'))
+        try:
+            results['img'] = read_image(*place, member=results.get('member'))
+        except BadImageError as error:
+            if self.bad_images.policy == 'raise':
+                raise
+            self._leave_out(error)
+            return None
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         return results
+
+    def _leave_out(self, error: BadImageError) -> None:
+        if error.path not in self._met:
+            MMLogger.get_current_instance().warning(report_text(error.path, error.reason))
+            self._met[error.path] = error.reason
+            self.bad_images.require_few(self._met, None)
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(max_pixels={self.max_pixels}, backend_args={self.backend_args}, '
-            f'like_mmcv={self.like_mmcv})'
+            f'like_mmcv={self.like_mmcv}, bad_images={self.bad_images.policy!r}, max_bad_images={self.bad_images.most})'
         )
 
 

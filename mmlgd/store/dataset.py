@@ -7,7 +7,7 @@ from typing import Optional, Union
 import torch
 from mmengine.dataset import DefaultSampler
 
-from mmlgd.datasets.loading import BadImageError
+from mmlgd.datasets.bad_images import BadImageError
 from mmlgd.datasets.views import pipeline_of
 from mmlgd.registry import DATA_SAMPLERS, DATASETS
 from mmlgd.utils.numerics import usable_rows

@@ -6,7 +6,7 @@ from typing import Union
 import torch
 from torch.utils.data import Dataset
 
-from mmlgd.datasets.images import BadImages
+from mmlgd.datasets.bad_images import BadImages
 from mmlgd.errors import shown
 from mmlgd.registry import DATASETS
 from mmlgd.utils.seeds import seeded

@@ -21,8 +21,8 @@ from torch import nn
 from tqdm import tqdm
 
 from mmlgd.checkpoints.teacher_ids import same_teacher
+from mmlgd.datasets.bad_images import bad_images_of, count_text, report_text
 from mmlgd.datasets.folder import folder_of, require_outside
-from mmlgd.datasets.images import bad_images_of, count_text, report_text
 from mmlgd.datasets.views import pipeline_of
 from mmlgd.models.precision import autocast_dtype, precision_settings
 from mmlgd.models.teachers.settings import updated, with_statistics_of

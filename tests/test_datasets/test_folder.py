@@ -5,8 +5,8 @@ import os
 import pytest
 
 from mmlgd.datasets import Images
+from mmlgd.datasets.bad_images import BadImages, report_text
 from mmlgd.datasets.folder import folder_of, images_in, require_outside
-from mmlgd.datasets.images import BadImages, report_text
 from mmlgd.datasets.loading import read_bytes, read_image
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
 from mmlgd.store import SeededViews, survey_images

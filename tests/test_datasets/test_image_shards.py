@@ -8,8 +8,8 @@ import torch
 from mmengine.dataset import DefaultSampler
 
 from mmlgd.datasets import BadImageError, Images, ImageShards, TooManyBadImagesError
+from mmlgd.datasets.bad_images import bad_images_of
 from mmlgd.datasets.collate import default_collate
-from mmlgd.datasets.images import bad_images_of
 from mmlgd.datasets.shards import shards_of
 from mmlgd.datasets.tar_members import images_of_tar
 from mmlgd.errors import ConfigError, MissingFileError

@@ -9,8 +9,8 @@ import torch
 from mmpretrain.datasets import CustomDataset
 
 from mmlgd.datasets import BadImageError, Images, TooManyBadImagesError
+from mmlgd.datasets.bad_images import BadImages, bad_images_of, count_text
 from mmlgd.datasets.collate import default_collate
-from mmlgd.datasets.images import BadImages, bad_images_of, count_text
 from mmlgd.store import SeededViews
 from tests.bad_images import encode, photo
 

@@ -1,10 +1,12 @@
 """Files of each kind, made for real: a bad one is refused by path and reason, an unusual one looks as it should."""
 
 import errno
+import json
 import os
 import resource
 import struct
 import zlib
+from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -12,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile as Theirs
+from mmengine.dataset import BaseDataset
 from PIL import Image, ImageChops
 
-from mmlgd.datasets import BadImageError, LoadImageFromFile
+from mmlgd.datasets import BadImageError, LoadImageFromFile, TooManyBadImagesError
 from mmlgd.datasets.loading import MAX_PIXELS, decode
+from mmlgd.errors import ConfigError
 from tests.bad_images import bad_files, encode, photo, unusual_files
 
 REASONS = {
@@ -166,6 +170,56 @@ def test_a_file_that_may_not_be_read_is_bad(tmp_path):
     (tmp_path / 'secret.png').chmod(0)
     with pytest.raises(BadImageError, match='Permission denied'):
         load(tmp_path / 'secret.png')
+
+
+def labelled(folder, tmp_path, test_mode=False, **settings):
+    """A data set of mmengine, as mmdet's and mmseg's are, of all files in a folder."""
+    images = [dict(img_path=path.name) for path in sorted(folder.iterdir())]
+    (tmp_path / 'images.json').write_text(json.dumps(dict(metainfo={}, data_list=images)))
+    load = dict(type='mmlgd.LoadImageFromFile', like_mmcv=True, **settings)
+    prefix = dict(img_path=str(folder))
+    return BaseDataset(str(tmp_path / 'images.json'), data_prefix=prefix, pipeline=[load], test_mode=test_mode)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Two good images and three bad ones."""
+    (tmp_path / 'mixed').mkdir()
+    for name in ('zero-byte.jpg', 'text.jpg', 'half-downloaded.jpg'):
+        (tmp_path / 'mixed' / name).write_bytes(bad_files()[name])
+    for name in ('good-1.png', 'good-2.png'):
+        (tmp_path / 'mixed' / name).write_bytes(encode(photo(), 'PNG'))
+    return tmp_path / 'mixed'
+
+
+def test_labelled_images_that_are_bad_are_left_out_and_named_once(mixed, tmp_path, capsys):
+    dataset = labelled(mixed, tmp_path, bad_images='skip', max_bad_images=3)
+    for _ in range(3):
+        drawn = {Path(dataset[k]['img_path']).name for k in range(5)}
+        assert drawn <= {'good-1.png', 'good-2.png'}
+    told = [line for line in capsys.readouterr().out.splitlines() if 'Bad image left out' in line]
+    assert len(told) == 3 and any('zero-byte.jpg: it is empty' in line for line in told)
+
+
+def test_more_bad_labelled_images_than_allowed_stop_the_run(mixed, tmp_path):
+    dataset = labelled(mixed, tmp_path, bad_images='skip', max_bad_images=2)
+    with pytest.raises(TooManyBadImagesError, match='3 images are bad so far, and at most 2'):
+        for k in range(5):
+            dataset[k]
+
+
+def test_labelled_images_stop_a_run_by_default_and_an_evaluation_always(mixed, tmp_path):
+    bad = sorted(path.name for path in mixed.iterdir()).index('text.jpg')
+    with pytest.raises(BadImageError, match='text.jpg'):
+        labelled(mixed, tmp_path)[bad]
+    with pytest.raises(Exception, match='Test time pipline should not get `None`'):
+        labelled(mixed, tmp_path, test_mode=True, bad_images='skip')[bad]
+
+
+@pytest.mark.parametrize('settings', [dict(bad_images='ignore'), dict(max_bad_images=0), dict(max_bad_images=0.1)])
+def test_an_unknown_policy_of_the_transform_is_refused(settings):
+    with pytest.raises(ConfigError, match='bad_images is'):
+        LoadImageFromFile(**settings)
 
 
 def test_errors_of_the_machine_are_not_bad_images(tmp_path):

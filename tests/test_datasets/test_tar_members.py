@@ -9,7 +9,8 @@ import tarfile
 
 import pytest
 
-from mmlgd.datasets.loading import BadImageError, read_bytes
+from mmlgd.datasets.bad_images import BadImageError
+from mmlgd.datasets.loading import read_bytes
 from mmlgd.datasets.tar_members import Member, ShardError, images_of_tar
 from mmlgd.utils.files import UnreadableError
 from tests.shards import pack, pack_bytes

@@ -179,6 +179,9 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
     guide_inside.custom_hooks = [last]  # RTMDet's last epochs
     switched = train_config(guide_inside).custom_hooks[0].switch_pipeline
     assert switched[0] == cfg.train_dataloader.dataset.pipeline[0]
+    skipping = dict(type='mmlgd.LoadImageFromFile', like_mmcv=True, bad_images='skip')
+    given = {f'train_dataloader.dataset.pipeline.0.{key}': value for key, value in skipping.items()}
+    assert train_config(detector, guide=teacher, cfg_options=given).train_dataloader.dataset.pipeline[0] == skipping
     own.train_dataloader.dataset.pipeline[0] = dict(type='mmlgd.LoadImageFromFile')
     assert train_config(own).train_dataloader.dataset.pipeline[0] == dict(type='mmlgd.LoadImageFromFile')
     detector.custom_imports = dict(imports='json')  # a text is one module for mmengine

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 import mmlgd
 from mmlgd.datasets import ImageShards
-from mmlgd.datasets.images import bad_images_of
+from mmlgd.datasets.bad_images import bad_images_of
 from mmlgd.datasets.tar_members import images_of_tar
 from mmlgd.registry import DATASETS, MODELS
 from mmlgd.store import SeededViews, StoreError, survey_images

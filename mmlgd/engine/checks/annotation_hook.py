@@ -14,8 +14,9 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import nn
 
+from mmlgd.datasets.bad_images import BadImageError
 from mmlgd.datasets.loaded_size import loaded_size
-from mmlgd.datasets.loading import BadImageError, read_image
+from mmlgd.datasets.loading import LoadImageFromFile, read_image
 from mmlgd.datasets.masks import size_fault
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
@@ -34,7 +35,8 @@ class AnnotationCheckHook(Hook):
     - Index masks: a value beyond the classes is a crash on the CPU and a device assertion on a GPU. The check reads all
       masks, or 1000 evenly spread ones if there are more.
     - Heads: their ``num_classes`` must be the number of names.
-    - Images: each must be there; up to 1000, evenly spread, are read and must be whole.
+    - Images: each must be there; up to 1000, evenly spread, are read and must be whole, unless training leaves bad ones
+      out (``mmlgd.LoadImageFromFile`` with ``bad_images='skip'``).
 
     Examples:
         >>> default_hooks = dict(annotations=dict(type='mmlgd.AnnotationCheckHook'))
@@ -143,6 +145,10 @@ def _check_images(dataset) -> None:
             f'example {shown(missing[0])}. Give the folder of the images as data_root and data_prefix, or take them '
             f'out of the annotations.'
         )
+    if any(
+        isinstance(step, LoadImageFromFile) and step.bad_images.policy == 'skip' for step in dataset.pipeline.transforms
+    ):
+        return  # it names them itself
     broken = []
     for path in spread(paths, MAX_IMAGES):
         try:

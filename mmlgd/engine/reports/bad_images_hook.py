@@ -6,7 +6,7 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmlgd.datasets.images import BadImages, bad_images_of, count_text, report_text
+from mmlgd.datasets.bad_images import BadImages, bad_images_of, count_text, report_text
 from mmlgd.registry import HOOKS
 
 from .summary_hook import SummaryHook

@@ -8,6 +8,7 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 from PIL import Image
 from torch import nn
 
+from mmlgd.datasets import LoadImageFromFile
 from mmlgd.engine import AnnotationCheckHook
 from mmlgd.engine.checks import annotation_hook
 
@@ -78,6 +79,8 @@ def test_images_that_are_missing_or_broken(coco, tmp_path):
     (tmp_path / 'a.jpg').write_bytes((tmp_path / 'a.jpg').read_bytes()[:400])
     with pytest.raises(ValueError, match=r'1 images .* cannot be used. The first: .*a\.jpg.*Repair them'):
         check(dataset)
+    dataset.pipeline.transforms.append(LoadImageFromFile(bad_images='skip'))
+    check(dataset)  # training leaves it out
     (tmp_path / 'a.jpg').unlink()
     with pytest.raises(FileNotFoundError, match=r'1 of 1 images .* not there, for example .*a\.jpg'):
         check(dataset)
