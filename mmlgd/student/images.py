@@ -13,6 +13,7 @@ import numpy as np
 from mmengine.dataset import Compose, default_collate
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
+from torch import Tensor
 
 from mmlgd.checkpoints.file_handlers import plain_files
 from mmlgd.datasets.folder import images_in
@@ -99,6 +100,22 @@ def checked_array(image: np.ndarray) -> np.ndarray:
             f'of {image.dtype}. Give several images as a list of arrays.'
         )
     return image
+
+
+def require_finite(images: Tensor) -> None:
+    """Refuse a tensor of images that has no answer.
+
+    Args:
+        images (Tensor): Of any shape.
+
+    Raises:
+        ConfigError: Some values are NaN or infinite.
+    """
+    if broken := int((~images.isfinite()).sum()):
+        raise ConfigError(
+            f'{broken} of {images.numel()} values in a tensor of images are NaN or infinite, so it has no answer. Give '
+            f'finite values: a standard deviation of 0 in a normalisation makes such ones.'
+        )
 
 
 def preparation(pipeline: list[dict]) -> Compose:

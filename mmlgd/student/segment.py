@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmlgd.utils.validation import require
 
-from .images import checked_array
+from .images import checked_array, require_finite
 from .windows import Tower, Windows, pixels_of
 
 IGNORED = 255  # the label of pixels below the background threshold, as in the masks of OpenMMLab
@@ -135,6 +135,7 @@ class Segmenter(nn.Module):
                 f'A tensor of one image is (3, height, width), of normalised floats; got shape {tuple(image.shape)} of '
                 f'{image.dtype}. Give pixels as an array (height, width, 3), or normalise them.',
             )
+            require_finite(image)
             return self.at_size(self.logits(self.fitted(image[None]))[0], tuple(image.shape[-2:]), scores)
         pixels = torch.from_numpy(np.ascontiguousarray(checked_array(image))).permute(2, 0, 1)  # (3, H, W)
         return self.at_size(self.logits(self.prepared(pixels[None]))[0], image.shape[:2], scores)

@@ -23,7 +23,7 @@ from mmlgd.utils.devices import usable_device
 from mmlgd.utils.seeds import seeded
 
 from .image_size import image_size, reading_pipeline
-from .images import batches, find_images, preparation
+from .images import batches, find_images, preparation, require_finite
 from .live_teacher import build_live_teacher
 from .saved import SavedStudent, backbone_of, loss_of
 from .segment import Segmentation, Segmenter
@@ -366,6 +366,7 @@ class Student(BaseModel):
                 f'A tensor of images is (N, 3, height, width), of normalised floats, with N > 0; got shape '
                 f'{tuple(images.shape)} of {images.dtype}. Give pixels as arrays (height, width, 3), or normalise them.'
             )
+        require_finite(images)
         return images.to(next(self.backbone.parameters()))
 
     def _require_names(self) -> None:

@@ -155,6 +155,18 @@ def test_a_tensor_that_is_no_batch_of_normalised_images(student, images):
         student.segment(images)
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_tensor_without_an_answer_is_refused(student, value):
+    images = torch.zeros(2, 3, 64, 64)
+    images[1, 0, 5, 7] = value
+    refused = pytest.raises(ConfigError, match='1 of .* values in a tensor of images are NaN or infinite')
+    for ask in (student.embed, student.features, student.segment):
+        with refused:
+            ask(images)
+    with refused:
+        student.segmenter().segment(images[1])
+
+
 @pytest.mark.parametrize(
     'image',
     [

@@ -18,6 +18,7 @@ from mmlgd.models.places import StudentPlaces, place_map
 from mmlgd.models.teachers import BaseTeacher
 from mmlgd.models.teachers.settings import build_teacher
 from mmlgd.utils.building import build_part
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.validation import checked_settings, require
 
 from .batch import extents_of, object_weights
@@ -90,6 +91,11 @@ class Guide(nn.Module):
             not hasattr(model.data_preprocessor, 'data_preprocessor'),
             f'{type(model).__name__} trains on several batches at once, as semi-supervised detectors do, and a guide '
             f'compares one. Guide the detector in it: train its own config, with the labelled images.',
+        )
+        require(
+            kind_of(teacher) not in ('CachedTeacher', 'StoredTeacher'),
+            'model.guide.teacher is a store of teacher embeddings, which has views of a pre-training, and a guide asks '
+            'about the pixels of each batch. Give the live teacher itself.',
         )
         watched = Feature(model, feature, level)
         zeros, side = watched.of_zeros(model, backbone or {})

@@ -265,6 +265,12 @@ def test_what_does_not_fit_is_refused(guide, message, detector):
         detector(**guide)
 
 
+def test_a_store_is_no_guide():
+    init_default_scope('mmpretrain')
+    with pytest.raises(ConfigError, match='is a store .*Give the live teacher'):
+        guided(settings_of('classifier'), dict(type='mmlgd.CachedTeacher', store='/my/store'))
+
+
 def test_a_teacher_without_places_is_refused(detector, monkeypatch):
     monkeypatch.setattr('mmlgd.models.teachers.openclip.open_clip_places', lambda *args, **kwargs: None)
     with pytest.raises(ValueError, match='has no places'):
