@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from mmengine.config import Config
+from mmengine.fileio import list_dir_or_file
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
@@ -119,14 +120,13 @@ def _check_masks(loader: str, dataset: dict, kind: type) -> None:
             )
     suffixes = [_suffix(dataset, kind, key) for key in ('img_suffix', 'seg_map_suffix')]
     images, masks = (Path(root, prefix.get(key) or '') for key in ('img_path', 'seg_map_path'))
-    ending = sorted(images.rglob(f'*{suffixes[0]}'))
-    found = [path for path in ending if path.is_file() and not path.name.startswith('.')]  # as mmseg
+    found = sorted(list_dir_or_file(images, list_dir=False, suffix=suffixes[0], recursive=True))  # as mmseg finds them
     if not found:
         raise MissingFileError(
             f'{loader} expects images ending with {suffixes[0]!r} in {shown(images)}, and there are none. '
             f'{_endings(images)} Set the variable img_suffix, and seg_map_suffix for the masks.'
         )
-    expected = [masks / (str(path.relative_to(images)).removesuffix(suffixes[0]) + suffixes[1]) for path in found]
+    expected = [masks / (path.removesuffix(suffixes[0]) + suffixes[1]) for path in found]
     if lost := [path for path in expected if not path.is_file()]:
         raise MissingFileError(
             f'{len(lost)} of {len(found)} images of {loader} have no mask, first expected at {shown(lost[0])}. '

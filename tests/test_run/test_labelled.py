@@ -90,6 +90,12 @@ def test_missing_images_and_masks_are_named(tmp_path):
     said = r'1 of 1 images of val_dataloader have no mask, first expected at .*val/a\.png.* no files'
     with pytest.raises(MissingFileError, match=said):
         check_labelled(cfg)
+    (tmp_path / 'annotations/val/a.png').touch()
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere/b.png').touch()
+    (tmp_path / 'images/val/more').symlink_to(tmp_path / 'elsewhere')  # mmseg follows links
+    with pytest.raises(MissingFileError, match=r'1 of 2 images .* no mask, .*val/more/b\.png'):
+        check_labelled(cfg)
 
 
 def test_a_classifier_has_a_text_for_its_folder():
