@@ -106,9 +106,9 @@ class BadImages:
         if len(bad) > (limit := self.limit(images)):
             lines = '\n'.join(f'  {shown(path)}: {reason}' for path, reason in list(bad.items())[:5])
             more = f'\n  and {len(bad) - 5} more' if len(bad) > 5 else ''
-            of_all = f'{len(bad)} images' if images is None else f'{len(bad)} of {images} images'
+            counted = f'{len(bad)}' if images is None else f'{len(bad)} of {images}'
             raise TooManyBadImagesError(
-                f'{of_all} are bad so far, and at most {limit} may be left out '
+                f'{counted} images are bad so far, and at most {limit} may be left out '
                 f'(bad_images={self.policy!r}, max_bad_images={self.most}):\n{lines}{more}\n'
                 f'Repair them, remove them, or allow more.'
             )
