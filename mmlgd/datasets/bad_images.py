@@ -63,7 +63,7 @@ class BadImages:
         ValueError: An unknown policy, or ``most`` is neither a number nor a share.
 
     Examples:
-        >>> from mmlgd.datasets.images import BadImages
+        >>> from mmlgd.datasets.bad_images import BadImages
         >>> BadImages('skip', 0.01).limit(1200)
         12
     """

@@ -68,7 +68,8 @@ class LoadImageFromFile(BaseTransform):
     Raises:
         BadImageError: The file is missing, empty, cut off, not an image, too large, or would load as black; the
             message has its path and the reason.
-        TooManyBadImagesError: More than ``max_bad_images`` were.
+        TooManyBadImagesError: More than ``max_bad_images`` were left out.
+        ConfigError: The policy is unknown, or ``max_bad_images`` is not a number of images.
 
     Examples:
         >>> pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
@@ -82,12 +83,12 @@ class LoadImageFromFile(BaseTransform):
         bad_images: str = 'raise',
         max_bad_images: int = 20,
     ):
-        if max_bad_images < 1:
+        self.bad_images = BadImages(bad_images, max_bad_images)
+        if max_bad_images < 1:  # a share, and a transform does not know of how many
             raise ConfigError(f'max_bad_images is a number of images here, at least 1, got {max_bad_images!r}.')
         self.max_pixels = max_pixels
         self.backend_args = backend_args
         self.like_mmcv = like_mmcv
-        self.bad_images = BadImages(bad_images, max_bad_images)
         self._met: dict[str, str] = {}
 
     def transform(self, results: dict) -> Optional[dict]:

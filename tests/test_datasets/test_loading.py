@@ -216,7 +216,7 @@ def test_labelled_images_stop_a_run_by_default_and_an_evaluation_always(mixed, t
         labelled(mixed, tmp_path, test_mode=True, bad_images='skip')[bad]
 
 
-@pytest.mark.parametrize('settings', [dict(bad_images='ignore'), dict(max_bad_images=0), dict(max_bad_images=0.1)])
+@pytest.mark.parametrize('settings', [dict(bad_images='ignore'), dict(max_bad_images=0.1), dict(max_bad_images='5')])
 def test_an_unknown_policy_of_the_transform_is_refused(settings):
     with pytest.raises(ConfigError, match='bad_images is'):
         LoadImageFromFile(**settings)
