@@ -72,7 +72,7 @@ class BadImages:
         if policy not in POLICIES:
             raise ConfigError(f'bad_images is one of {POLICIES}, got {policy!r}.')
         is_number = isinstance(most, (int, float)) and not isinstance(most, bool)
-        if not is_number or not (0 < most < 1 or (most >= 1 and most == int(most))):
+        if not is_number or not (0 < most < 1 or (most >= 1 and most % 1 == 0)):
             raise ConfigError(f'max_bad_images is a number of images or a share between 0 and 1, got {most!r}.')
         self.policy = policy
         self.most = most

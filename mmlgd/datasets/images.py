@@ -15,6 +15,7 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from .bad_images import BadImages
 from .folder import images_in
+from .loading import draws_others
 from .shards import are_shards
 from .views import view_pipeline
 
@@ -41,7 +42,8 @@ class Images(CustomDataset):
             transform stops at a file that is not an image, whatever the policy, and may accept half an image.
 
     Raises:
-        ValueError: The policy is unknown, or skips in evaluation (``test_mode=True``).
+        ValueError: The policy is unknown, or skips in evaluation (``test_mode=True``); or a transform of the
+            pipeline has a policy of its own.
         MissingFileError: There is no such folder, or no image in it.
         UnreadableFolderError: A part of it may not be read.
 
@@ -70,6 +72,11 @@ class Images(CustomDataset):
             raise ConfigError(
                 "bad_images='skip' with test_mode=True: evaluation never skips images, because a score over a "
                 "different set would be misleading. Evaluate with bad_images='raise'."
+            )
+        if draws_others(self):  # they would be neither counted nor the same each time
+            raise ConfigError(
+                "mmlgd.LoadImageFromFile has bad_images='skip' in the pipeline of a data set with a policy of its own. "
+                "Leave bad_images out of the transform, and give it to the data set: dataset.bad_images='skip'."
             )
 
     def __getitem__(self, idx: int) -> dict:

@@ -2,12 +2,14 @@
 
 import errno
 import io
+import logging
 import struct
-from typing import Optional
+from typing import Any, Optional
 
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import MMLogger
 from PIL import Image, ImageChops, ImageOps
@@ -62,7 +64,7 @@ class LoadImageFromFile(BaseTransform):
             the lower half of 16 bits. For a training whose evaluation reads with mmcv. Defaults to False.
         bad_images (str): ``'raise'`` stops at the first bad image; with ``'skip'``, the data set of mmengine that calls
             it draws another image instead, and the log names each. Not for evaluation, where such a data set stops.
-            :class:`~mmlgd.datasets.Images` has a policy of its own, and needs ``'raise'``. Defaults to ``'raise'``.
+            :class:`~mmlgd.datasets.Images` has a policy of its own, and refuses ``'skip'``. Defaults to ``'raise'``.
         max_bad_images (int): How many each process of a data loader may leave out. Defaults to 20.
 
     Raises:
@@ -116,7 +118,9 @@ class LoadImageFromFile(BaseTransform):
 
     def _leave_out(self, error: BadImageError) -> None:
         if error.path not in self._met:
-            MMLogger.get_current_instance().warning(report_text(error.path, error.reason))
+            # mmengine shows no warnings of other processes than the first, and each has images of its own.
+            level = logging.WARNING if is_main_process() else logging.ERROR
+            MMLogger.get_current_instance().log(level, report_text(error.path, error.reason))
             self._met[error.path] = error.reason
             self.bad_images.require_few(self._met, None)
 
@@ -125,6 +129,19 @@ class LoadImageFromFile(BaseTransform):
             f'{type(self).__name__}(max_pixels={self.max_pixels}, backend_args={self.backend_args}, '
             f'like_mmcv={self.like_mmcv}, bad_images={self.bad_images.policy!r}, max_bad_images={self.bad_images.most})'
         )
+
+
+def draws_others(dataset: Any) -> bool:
+    """Check whether the pipeline of a data set makes it draw other images for bad ones.
+
+    Args:
+        dataset (Dataset): With a ``pipeline`` or without.
+
+    Returns:
+        bool: Whether it has a :class:`LoadImageFromFile` with ``bad_images='skip'``.
+    """
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    return any(isinstance(step, LoadImageFromFile) and step.bad_images.policy == 'skip' for step in steps)
 
 
 def read_image(

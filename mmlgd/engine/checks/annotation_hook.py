@@ -16,7 +16,7 @@ from torch import nn
 
 from mmlgd.datasets.bad_images import BadImageError
 from mmlgd.datasets.loaded_size import loaded_size
-from mmlgd.datasets.loading import LoadImageFromFile, read_image
+from mmlgd.datasets.loading import draws_others, read_image
 from mmlgd.datasets.masks import size_fault
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
@@ -145,10 +145,8 @@ def _check_images(dataset) -> None:
             f'example {shown(missing[0])}. Give the folder of the images as data_root and data_prefix, or take them '
             f'out of the annotations.'
         )
-    if any(
-        isinstance(step, LoadImageFromFile) and step.bad_images.policy == 'skip' for step in dataset.pipeline.transforms
-    ):
-        return  # it names them itself
+    if draws_others(dataset) and not dataset.test_mode:  # it names them itself
+        return
     broken = []
     for path in spread(paths, MAX_IMAGES):
         try:
