@@ -9,6 +9,8 @@ import numpy as np
 from mmlgd.errors import ConfigError, MMLGDError, shown
 
 POLICIES = ('raise', 'skip')
+# For the errors of all who refuse it.
+NOT_IN_EVALUATION = 'evaluation never skips images, because a score over a different set would be misleading.'
 
 
 class BadImageError(MMLGDError, ValueError):

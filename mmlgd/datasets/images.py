@@ -13,7 +13,7 @@ from mmlgd.registry import DATASETS
 from mmlgd.text import folders_in_order
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .bad_images import BadImages
+from .bad_images import NOT_IN_EVALUATION, BadImages
 from .folder import images_in
 from .loading import draws_others
 from .shards import are_shards
@@ -70,8 +70,7 @@ class Images(CustomDataset):
         super().__init__(*args, extensions=extensions, pipeline=pipeline, **kwargs)
         if self.test_mode and bad_images == 'skip':
             raise ConfigError(
-                "bad_images='skip' with test_mode=True: evaluation never skips images, because a score over a "
-                "different set would be misleading. Evaluate with bad_images='raise'."
+                f"bad_images='skip' with test_mode=True: {NOT_IN_EVALUATION} Evaluate with bad_images='raise'."
             )
         if draws_others(self):  # they would be neither counted nor the same each time
             raise ConfigError(

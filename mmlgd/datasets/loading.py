@@ -63,9 +63,11 @@ class LoadImageFromFile(BaseTransform):
         like_mmcv (bool): Give the pixels of mmcv's transform for every file that it can read: it drops transparency and
             the lower half of 16 bits. For a training whose evaluation reads with mmcv. Defaults to False.
         bad_images (str): ``'raise'`` stops at the first bad image; with ``'skip'``, the data set of mmengine that calls
-            it draws another image instead, and the log names each. Not for evaluation, where such a data set stops.
+            it draws another image instead, and the log names each. Not for evaluation: a score would be over other
+            images, and with ``test_mode`` such a data set stops.
             :class:`~mmlgd.datasets.Images` has a policy of its own, and refuses ``'skip'``. Defaults to ``'raise'``.
-        max_bad_images (int): How many each process of a data loader may leave out. Defaults to 20.
+        max_bad_images (int): How many each process of a data loader may leave out. Without ``persistent_workers``,
+            processes end with the epoch, and the next ones count anew. Defaults to 20.
 
     Raises:
         BadImageError: The file is missing, empty, cut off, not an image, too large, or would load as black; the

@@ -10,6 +10,7 @@ from mmengine.fileio import list_dir_or_file
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
+from mmlgd.datasets.bad_images import NOT_IN_EVALUATION
 from mmlgd.datasets.boxes.coco import read_coco
 from mmlgd.datasets.boxes.sound import check_content
 from mmlgd.engine.checks.annotation_hook import check_names
@@ -65,12 +66,12 @@ def _datasets(settings: Any) -> Iterator[dict]:
 
 
 def _refuse_skipping(loader: str, dataset: dict) -> None:
-    """A data set of mmengine would stop at the first bad image, after an epoch, and not say why."""
+    """A data set would score another image, or stop without a reason if it has ``test_mode``."""
     steps = [step for step in dataset.get('pipeline') or () if isinstance(step, dict)]
     if any(kind_of(step) == 'LoadImageFromFile' and step.get('bad_images') == 'skip' for step in steps):
         raise ConfigError(
-            f"{loader} has mmlgd.LoadImageFromFile with bad_images='skip': evaluation never skips images, because a "
-            f'score over other images would be misleading. Leave bad_images out of its pipeline.'
+            f"{loader} has mmlgd.LoadImageFromFile with bad_images='skip': {NOT_IN_EVALUATION} Leave bad_images out of "
+            f'its pipeline.'
         )
 
 
