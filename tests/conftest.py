@@ -13,6 +13,7 @@ import open_clip
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 from PIL import Image
 from safetensors.torch import save_file
@@ -55,6 +56,15 @@ def device(request, monkeypatch):
     # On a card, float32 convolutions have 10 bits of mantissa by default.
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
     return request.param
+
+
+@pytest.fixture
+def log(caplog):
+    """What mmengine logs, which may go to the stdout of the test that made the logger."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import numpy as np
 from mmlgd.errors import ConfigError, MMLGDError, shown
 
 POLICIES = ('raise', 'skip')
+# For the errors of all who refuse it.
+NOT_IN_EVALUATION = 'evaluation never skips images, because a score over a different set would be misleading.'
 
 
 class BadImageError(MMLGDError, ValueError):
@@ -72,7 +74,7 @@ class BadImages:
         if policy not in POLICIES:
             raise ConfigError(f'bad_images is one of {POLICIES}, got {policy!r}.')
         is_number = isinstance(most, (int, float)) and not isinstance(most, bool)
-        if not is_number or not (0 < most < 1 or (most >= 1 and most == int(most))):
+        if not is_number or not (0 < most < 1 or (most >= 1 and most % 1 == 0)):
             raise ConfigError(f'max_bad_images is a number of images or a share between 0 and 1, got {most!r}.')
         self.policy = policy
         self.most = most

@@ -13,8 +13,9 @@ from mmlgd.registry import DATASETS
 from mmlgd.text import folders_in_order
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .bad_images import BadImages
+from .bad_images import NOT_IN_EVALUATION, BadImages
 from .folder import images_in
+from .loading import draws_others
 from .shards import are_shards
 from .views import view_pipeline
 
@@ -41,7 +42,8 @@ class Images(CustomDataset):
             transform stops at a file that is not an image, whatever the policy, and may accept half an image.
 
     Raises:
-        ValueError: The policy is unknown, or skips in evaluation (``test_mode=True``).
+        ValueError: The policy is unknown, or skips in evaluation (``test_mode=True``); or a transform of the
+            pipeline has a policy of its own.
         MissingFileError: There is no such folder, or no image in it.
         UnreadableFolderError: A part of it may not be read.
 
@@ -68,8 +70,12 @@ class Images(CustomDataset):
         super().__init__(*args, extensions=extensions, pipeline=pipeline, **kwargs)
         if self.test_mode and bad_images == 'skip':
             raise ConfigError(
-                "bad_images='skip' with test_mode=True: evaluation never skips images, because a score over a "
-                "different set would be misleading. Evaluate with bad_images='raise'."
+                f"bad_images='skip' with test_mode=True: {NOT_IN_EVALUATION} Evaluate with bad_images='raise'."
+            )
+        if draws_others(self):  # they would be neither counted nor the same each time
+            raise ConfigError(
+                "mmlgd.LoadImageFromFile has bad_images='skip' in the pipeline of a data set with a policy of its own. "
+                "Leave bad_images out of the transform, and give it to the data set: dataset.bad_images='skip'."
             )
 
     def __getitem__(self, idx: int) -> dict:

@@ -2,12 +2,14 @@
 
 import errno
 import io
+import logging
 import struct
-from typing import Optional
+from typing import Any, Optional
 
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import MMLogger
 from PIL import Image, ImageChops, ImageOps
@@ -61,9 +63,11 @@ class LoadImageFromFile(BaseTransform):
         like_mmcv (bool): Give the pixels of mmcv's transform for every file that it can read: it drops transparency and
             the lower half of 16 bits. For a training whose evaluation reads with mmcv. Defaults to False.
         bad_images (str): ``'raise'`` stops at the first bad image; with ``'skip'``, the data set of mmengine that calls
-            it draws another image instead, and the log names each. Not for evaluation, where such a data set stops.
-            :class:`~mmlgd.datasets.Images` has a policy of its own, and needs ``'raise'``. Defaults to ``'raise'``.
-        max_bad_images (int): How many each process of a data loader may leave out. Defaults to 20.
+            it draws another image instead, and the log names each. Not for evaluation: a score would be over other
+            images, and with ``test_mode`` such a data set stops.
+            :class:`~mmlgd.datasets.Images` has a policy of its own, and refuses ``'skip'``. Defaults to ``'raise'``.
+        max_bad_images (int): How many each process of a data loader may leave out. Without ``persistent_workers``,
+            processes end with the epoch, and the next ones count anew. Defaults to 20.
 
     Raises:
         BadImageError: The file is missing, empty, cut off, not an image, too large, or would load as black; the
@@ -116,7 +120,9 @@ class LoadImageFromFile(BaseTransform):
 
     def _leave_out(self, error: BadImageError) -> None:
         if error.path not in self._met:
-            MMLogger.get_current_instance().warning(report_text(error.path, error.reason))
+            # mmengine shows no warnings of other processes than the first, and each has images of its own.
+            level = logging.WARNING if is_main_process() else logging.ERROR
+            MMLogger.get_current_instance().log(level, report_text(error.path, error.reason))
             self._met[error.path] = error.reason
             self.bad_images.require_few(self._met, None)
 
@@ -125,6 +131,19 @@ class LoadImageFromFile(BaseTransform):
             f'{type(self).__name__}(max_pixels={self.max_pixels}, backend_args={self.backend_args}, '
             f'like_mmcv={self.like_mmcv}, bad_images={self.bad_images.policy!r}, max_bad_images={self.bad_images.most})'
         )
+
+
+def draws_others(dataset: Any) -> bool:
+    """Check whether the pipeline of a data set makes it draw other images for bad ones.
+
+    Args:
+        dataset (Dataset): With a ``pipeline`` or without.
+
+    Returns:
+        bool: Whether it has a :class:`LoadImageFromFile` with ``bad_images='skip'``.
+    """
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    return any(isinstance(step, LoadImageFromFile) and step.bad_images.policy == 'skip' for step in steps)
 
 
 def read_image(

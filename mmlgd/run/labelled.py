@@ -10,11 +10,13 @@ from mmengine.fileio import list_dir_or_file
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
+from mmlgd.datasets.bad_images import NOT_IN_EVALUATION
 from mmlgd.datasets.boxes.coco import read_coco
 from mmlgd.datasets.boxes.sound import check_content
 from mmlgd.engine.checks.annotation_hook import check_names
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import find_class
+from mmlgd.utils.configs import kind_of
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
 
@@ -32,11 +34,14 @@ def check_labelled(cfg: Config, loaders: Sequence[str] = _LOADERS) -> None:
 
     Raises:
         MissingFileError: An annotation file or a folder of images or masks is missing, or has no images.
-        ConfigError: An annotation file is not in COCO's format, or its categories are not the class names.
+        ConfigError: An evaluation leaves bad images out; or an annotation file is not in COCO's format, or its
+            categories are not the class names.
         BoxesError: Its images, boxes and categories do not fit together.
     """
     for loader in loaders:
         for dataset in _datasets((cfg.get(loader) or {}).get('dataset')):
+            if loader != 'train_dataloader':
+                _refuse_skipping(loader, dataset)
             kind = _class_of(dataset, cfg.get('default_scope'))
             prefix = dataset.get('data_prefix')
             if kind is None or not isinstance(prefix, dict):  # mmpretrain's is a text: no boxes, no masks
@@ -58,6 +63,16 @@ def _datasets(settings: Any) -> Iterator[dict]:
             yield settings
         for one in inner if isinstance(inner, (list, tuple)) else [inner]:
             yield from _datasets(one)
+
+
+def _refuse_skipping(loader: str, dataset: dict) -> None:
+    """A data set would score another image, or stop without a reason if it has ``test_mode``."""
+    steps = [step for step in dataset.get('pipeline') or () if isinstance(step, dict)]
+    if any(kind_of(step) == 'LoadImageFromFile' and step.get('bad_images') == 'skip' for step in steps):
+        raise ConfigError(
+            f"{loader} has mmlgd.LoadImageFromFile with bad_images='skip': {NOT_IN_EVALUATION} Leave bad_images out of "
+            f'its pipeline.'
+        )
 
 
 def _class_of(dataset: dict, scope: Optional[str]) -> Optional[type]:
@@ -140,5 +155,6 @@ def _suffix(dataset: dict, kind: type, key: str) -> str:
 
 
 def _endings(folder: Path) -> str:
-    there = sorted({path.suffix for path in folder.rglob('*') if path.is_file()})
+    files = list_dir_or_file(folder, list_dir=False, recursive=True)  # behind links, too
+    there = sorted({Path(file).suffix for file in files})
     return f'Endings in {shown(folder)}: {", ".join(there) or "no files"}.'

@@ -7,10 +7,11 @@ import torch
 from torch.utils.data import Dataset
 
 from mmlgd.datasets.bad_images import BadImages
+from mmlgd.datasets.loading import draws_others
 from mmlgd.errors import shown
 from mmlgd.registry import DATASETS
 from mmlgd.utils.seeds import seeded
-from mmlgd.utils.validation import whole
+from mmlgd.utils.validation import require, whole
 
 from .fingerprint import file_digest
 
@@ -33,11 +34,17 @@ class SeededViews(Dataset):
 
     Raises:
         NumberError: ``views`` is out of its range.
+        ConfigError: The pipeline draws other images for bad ones, unknown to the data set.
     """
 
     def __init__(self, dataset: Union[dict, Dataset], views: int, seed: int = 0, noise: int = 0):
         views = whole('views of each image', 1, MOST_VIEWS)(views)
         self.images = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        require(
+            not draws_others(self.images),
+            "mmlgd.LoadImageFromFile has bad_images='skip', and a view of a bad image would be one of another image. "
+            "Leave bad_images out of the transform, and give the data set type='mmlgd.Images' and bad_images='skip'.",
+        )
         self.num_views = views
         self.seed = seed
         self.noise = noise

@@ -10,6 +10,7 @@ from typing import Callable, Optional, Union
 from urllib.parse import urlparse
 
 import numpy as np
+import torch
 from mmengine.dataset import Compose, default_collate
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
@@ -106,15 +107,17 @@ def require_finite(images: Tensor) -> None:
     """Refuse a tensor of images that has no answer.
 
     Args:
-        images (Tensor): Of any shape.
+        images (Tensor): Of any shape. One that is traced, as for an export, has no values and is not checked.
 
     Raises:
         ConfigError: Some values are NaN or infinite.
     """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return
     if broken := int((~images.isfinite()).sum()):
         raise ConfigError(
-            f'{broken} of {images.numel()} values in a tensor of images are NaN or infinite, so it has no answer. Give '
-            f'finite values: a standard deviation of 0 in a normalisation makes such ones.'
+            f'{broken} of {images.numel()} values in a tensor of images are NaN or infinite as {images.dtype}, so it '
+            f'has no answer. Give finite values: a standard deviation of 0 in a normalisation makes such ones.'
         )
 
 

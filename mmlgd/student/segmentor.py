@@ -14,6 +14,7 @@ from mmlgd.registry import MODELS
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.validation import checked_settings, require
 
+from .images import require_finite
 from .live_teacher import build_live_teacher
 from .saved import SavedStudent
 from .segment import IGNORED, Segmentation, Segmenter
@@ -117,7 +118,7 @@ class ZeroShotSegmentor(BaseModel):
             ``ori_shape``.
 
         Raises:
-            ConfigError: ``mode`` is ``'loss'``: there is nothing to train.
+            ConfigError: ``mode`` is ``'loss'``: there is nothing to train. Or an image has NaN or infinite values.
         """
         if mode not in ('tensor', 'predict'):
             raise ConfigError(f"Expected mode 'tensor' or 'predict', got {mode!r}: a zero-shot segmentor has no loss.")
@@ -132,6 +133,7 @@ class ZeroShotSegmentor(BaseModel):
         return data_samples
 
     def _segment(self, image: Tensor, shape: tuple[int, int]) -> Segmentation:
+        require_finite(image)
         return self.segmenter.at_size(self.segmenter.logits(self.segmenter.prepared(image[None]))[0], shape, True)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:

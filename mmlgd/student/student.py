@@ -366,8 +366,9 @@ class Student(BaseModel):
                 f'A tensor of images is (N, 3, height, width), of normalised floats, with N > 0; got shape '
                 f'{tuple(images.shape)} of {images.dtype}. Give pixels as arrays (height, width, 3), or normalise them.'
             )
-        require_finite(images)
-        return images.to(next(self.backbone.parameters()))
+        images = images.to(next(self.backbone.parameters()))
+        require_finite(images)  # a large value may be infinite in the precision of the weights
+        return images
 
     def _require_names(self) -> None:
         if self.bank is None:

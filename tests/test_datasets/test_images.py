@@ -11,6 +11,7 @@ from mmpretrain.datasets import CustomDataset
 from mmlgd.datasets import BadImageError, Images, TooManyBadImagesError
 from mmlgd.datasets.bad_images import BadImages, bad_images_of, count_text
 from mmlgd.datasets.collate import default_collate
+from mmlgd.errors import ConfigError
 from mmlgd.store import SeededViews
 from tests.bad_images import encode, photo
 
@@ -51,6 +52,15 @@ def dataset(folder, **options):
 
 def name(sample):
     return sample['data_samples'].img_path[-6:]
+
+
+def test_a_policy_of_a_transform_is_refused_where_it_would_not_be_counted(folder):
+    pipeline = [dict(type='mmlgd.LoadImageFromFile', bad_images='skip'), *PIPELINE[1:]]
+    with pytest.raises(ConfigError, match='with a policy of its own.*dataset.bad_images'):
+        Images(data_root=str(folder), pipeline=pipeline, **PLAIN)
+    theirs = CustomDataset(str(folder), pipeline=pipeline, **PLAIN)
+    with pytest.raises(ConfigError, match='a view of a bad image would be one of another image'):
+        SeededViews(theirs, views=1)
 
 
 def test_the_first_bad_image_stops_a_run_by_default(folder):

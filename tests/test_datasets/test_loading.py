@@ -192,13 +192,21 @@ def mixed(tmp_path):
     return tmp_path / 'mixed'
 
 
-def test_labelled_images_that_are_bad_are_left_out_and_named_once(mixed, tmp_path, capsys):
+def test_labelled_images_that_are_bad_are_left_out_and_named_once(mixed, tmp_path, log):
     dataset = labelled(mixed, tmp_path, bad_images='skip', max_bad_images=3)
     for _ in range(3):
         drawn = {Path(dataset[k]['img_path']).name for k in range(5)}
         assert drawn <= {'good-1.png', 'good-2.png'}
-    told = [line for line in capsys.readouterr().out.splitlines() if 'Bad image left out' in line]
+    told = [line for line in log.messages if 'Bad image left out' in line]
     assert len(told) == 3 and any('zero-byte.jpg: it is empty' in line for line in told)
+
+
+def test_each_process_of_several_names_its_own_images(mixed, tmp_path, log, monkeypatch):
+    monkeypatch.setattr('mmlgd.datasets.loading.is_main_process', lambda: False)
+    dataset = labelled(mixed, tmp_path, bad_images='skip')
+    [dataset[k] for k in range(5)]
+    told = [record for record in log.records if 'Bad image left out' in record.msg]
+    assert [record.levelname for record in told] == ['ERROR'] * 3  # mmengine shows nothing less of the others
 
 
 def test_more_bad_labelled_images_than_allowed_stop_the_run(mixed, tmp_path):
@@ -216,7 +224,10 @@ def test_labelled_images_stop_a_run_by_default_and_an_evaluation_always(mixed, t
         labelled(mixed, tmp_path, test_mode=True, bad_images='skip')[bad]
 
 
-@pytest.mark.parametrize('settings', [dict(bad_images='ignore'), dict(max_bad_images=0.1), dict(max_bad_images='5')])
+@pytest.mark.parametrize(
+    'settings',
+    [dict(bad_images='ignore'), dict(max_bad_images=0.1), dict(max_bad_images='5'), dict(max_bad_images=float('inf'))],
+)
 def test_an_unknown_policy_of_the_transform_is_refused(settings):
     with pytest.raises(ConfigError, match='bad_images is'):
         LoadImageFromFile(**settings)

@@ -81,7 +81,10 @@ def test_missing_images_and_masks_are_named(tmp_path):
         (tmp_path / 'images' / part).mkdir(parents=True)
         (tmp_path / 'annotations' / part).mkdir(parents=True)
         (tmp_path / 'images' / part / 'a.png').touch()
-    with pytest.raises(MissingFileError, match=r"images ending with '.jpg' in .*Endings in .*: \.png"):
+    (tmp_path / 'links').mkdir()
+    (tmp_path / 'links/b.bmp').touch()
+    (tmp_path / 'images/train/more').symlink_to(tmp_path / 'links')  # mmseg follows links
+    with pytest.raises(MissingFileError, match=r"images ending with '.jpg' in .*Endings in .*: \.bmp, \.png"):
         check_labelled(cfg)
     for dataset in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset):
         dataset.img_suffix = '.png'
@@ -95,6 +98,16 @@ def test_missing_images_and_masks_are_named(tmp_path):
     (tmp_path / 'elsewhere/b.png').touch()
     (tmp_path / 'images/val/more').symlink_to(tmp_path / 'elsewhere')  # mmseg follows links
     with pytest.raises(MissingFileError, match=r'1 of 2 images .* no mask, .*val/more/b\.png'):
+        check_labelled(cfg)
+
+
+def test_an_evaluation_that_leaves_images_out_is_refused():
+    load = dict(type='mmlgd.LoadImageFromFile', like_mmcv=True, bad_images='skip')
+    images = dict(type='mmpretrain.CustomDataset', data_root='data', pipeline=[load])
+    cfg = Config(dict(default_scope='mmpretrain', train_dataloader=dict(dataset=images)))
+    check_labelled(cfg)
+    cfg.val_dataloader = dict(dataset=dict(type='RepeatDataset', times=2, dataset=images))
+    with pytest.raises(ConfigError, match='val_dataloader has .*evaluation never skips images'):
         check_labelled(cfg)
 
 

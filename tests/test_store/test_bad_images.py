@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmlgd.datasets import BadImageError, TooManyBadImagesError
@@ -47,14 +46,6 @@ def cfg(folder, recipe_of, tmp_path):
     cfg.train_dataloader.batch_size = 50  # not a divisor of a shard's rows
     cfg.work_dir = str(tmp_path / 'run')
     return cfg
-
-
-@pytest.fixture
-def log(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def check_embeddings(dataset: StoredTeacherDataset, model, rows):

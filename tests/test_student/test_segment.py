@@ -167,6 +167,17 @@ def test_a_tensor_without_an_answer_is_refused(student, value):
         student.segmenter().segment(images[1])
 
 
+def test_a_tensor_that_is_infinite_in_the_precision_of_the_weights_is_refused(student):
+    with pytest.raises(ConfigError, match='are NaN or infinite as torch.float32'):
+        student.embed(torch.full((1, 3, 64, 64), 1e300, dtype=torch.float64))
+
+
+def test_the_check_of_values_is_no_part_of_a_graph(student):
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    graph = torch.export.export(student, (x,)).module()
+    torch.testing.assert_close(graph(x), student(x))
+
+
 @pytest.mark.parametrize(
     'image',
     [

@@ -95,6 +95,11 @@ def test_it_is_built_in_the_scope_of_mmsegmentation(lgd_checkpoint):
     assert model.class_names == OWN['names']
 
 
+def test_an_image_without_an_answer_is_refused(build):
+    with pytest.raises(ConfigError, match='in a tensor of images are NaN or infinite'):
+        build()([torch.full((3, 64, 64), torch.nan)])
+
+
 def test_samples_have_labels_and_scores_at_the_size_of_the_masks(build):
     structures = pytest.importorskip('mmseg.structures')
     model = build(background=0.4, background_label=0)

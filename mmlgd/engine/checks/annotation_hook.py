@@ -14,9 +14,9 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import nn
 
-from mmlgd.datasets.bad_images import BadImageError
+from mmlgd.datasets.bad_images import NOT_IN_EVALUATION, BadImageError
 from mmlgd.datasets.loaded_size import loaded_size
-from mmlgd.datasets.loading import LoadImageFromFile, read_image
+from mmlgd.datasets.loading import draws_others, read_image
 from mmlgd.datasets.masks import size_fault
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
@@ -49,8 +49,8 @@ class AnnotationCheckHook(Hook):
             runner (Runner): The runner, after its loops are built.
 
         Raises:
-            ValueError: The classes do not match, or an image cannot be read; the message says what was found, what was
-                expected and what to do.
+            ValueError: The classes do not match, an image is bad, or evaluation leaves bad ones out. The message
+                says what was found, what was expected and what to do.
             FileNotFoundError: An image is missing, or has no mask.
         """
         if not is_main_process():
@@ -58,6 +58,11 @@ class AnnotationCheckHook(Hook):
         model = plain_model(runner)
         for loop in (runner._train_loop, runner._val_loop):
             for dataset in _plain_datasets(getattr(getattr(loop, 'dataloader', None), 'dataset', None)):
+                if loop is runner._val_loop and draws_others(dataset):
+                    raise ConfigError(
+                        f"The evaluation in {dataset.data_root!r} has mmlgd.LoadImageFromFile with bad_images='skip': "
+                        f'{NOT_IN_EVALUATION} Leave bad_images out of its pipeline.'
+                    )
                 classes = dataset.metainfo.get('classes')
                 if not classes:
                     continue
@@ -145,10 +150,8 @@ def _check_images(dataset) -> None:
             f'example {shown(missing[0])}. Give the folder of the images as data_root and data_prefix, or take them '
             f'out of the annotations.'
         )
-    if any(
-        isinstance(step, LoadImageFromFile) and step.bad_images.policy == 'skip' for step in dataset.pipeline.transforms
-    ):
-        return  # it names them itself
+    if draws_others(dataset):  # it names them itself
+        return
     broken = []
     for path in spread(paths, MAX_IMAGES):
         try:

@@ -81,6 +81,8 @@ def test_images_that_are_missing_or_broken(coco, tmp_path):
         check(dataset)
     dataset.pipeline.transforms.append(LoadImageFromFile(bad_images='skip'))
     check(dataset)  # training leaves it out
+    with pytest.raises(ValueError, match='evaluation never skips images'):
+        check(dataset, dataset)
     (tmp_path / 'a.jpg').unlink()
     with pytest.raises(FileNotFoundError, match=r'1 of 1 images .* not there, for example .*a\.jpg'):
         check(dataset)
