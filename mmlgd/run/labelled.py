@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
+from urllib.parse import urlparse
 
 from mmengine.config import Config
 from mmengine.fileio import list_dir_or_file
@@ -94,9 +95,9 @@ def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
     told = read_coco(file)
     if told is None:
         raise ConfigError(f'{shown(file)} is not in the format of COCO: expected images, annotations and categories.')
-    _require_images(loader, Path(root, dataset.data_prefix.get('img', '')), file, told)
-    classes = (dataset.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
     reads_all = next(one for one in kind.__mro__ if 'load_data_list' in vars(one)).__name__ != 'CocoDataset'
+    _require_images(loader, Path(root, dataset.data_prefix.get('img', '')), file, told, reads_all)
+    classes = (dataset.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
     if not classes or reads_all:  # LVIS takes all categories, with spellings of its own
         return
     for note in check_content(told, file, Path(root, dataset.data_prefix.get('img', ''))):
@@ -113,10 +114,15 @@ def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
         raise ConfigError(f'{shown(file)} has no box of any class name. Give a file with boxes.')
 
 
-def _require_images(loader: str, folder: Path, file: Path, told: dict) -> None:
-    first = str(told['images'][0].get('file_name')) if told['images'] else None
-    if first is None:
+def _require_images(loader: str, folder: Path, file: Path, told: dict, names_them: bool) -> None:
+    if not told['images']:
         raise ConfigError(f'{shown(file)} lists no images. Give a file with images and their boxes.')
+    first = told['images'][0].get('file_name')
+    if names_them:  # LVIS v1 has no file_name, but a URL that ends with it; others make file names of their own
+        if first is not None:
+            return
+        first = urlparse(str(told['images'][0].get('coco_url'))).path.lstrip('/')
+    first = str(first)
     if not (folder / first).is_file():
         raise MissingFileError(
             f'{loader} expects the image {first!r} of {shown(file)} in {shown(folder)}, and it is not there. Give the '

@@ -70,6 +70,25 @@ def test_missing_files_are_named(detector):
         check_labelled(cfg)
 
 
+def test_lvis_has_its_file_names_in_urls(tmp_path):
+    pytest.importorskip('mmdet')
+    cfg = Config.fromfile(CONFIGS / 'benchmarks/mmdet/mask-rcnn_resnet18_fpn_sample1e-3_ms-1x_lvis-v1.py')
+    told = dict(
+        images=[dict(id=1, coco_url='http://images.cocodataset.org/train2017/1.jpg', width=32, height=32)],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 9, 9], area=81)],
+        categories=[dict(id=1, name='cat')],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(told))
+    place = dict(data_root=str(tmp_path), ann_file='a.json')
+    cfg.train_dataloader.dataset.dataset.merge(place)  # in one that balances classes
+    cfg.val_dataloader.dataset.merge(place)
+    with pytest.raises(MissingFileError, match="expects the image 'train2017/1.jpg'"):
+        check_labelled(cfg)
+    (tmp_path / 'train2017').mkdir()
+    Image.new('RGB', (32, 32)).save(tmp_path / 'train2017/1.jpg')
+    check_labelled(cfg)
+
+
 def test_missing_images_and_masks_are_named(tmp_path):
     pytest.importorskip('mmseg')
     cfg = Config.fromfile(CONFIGS / 'small/segmentor_camvid.py')
