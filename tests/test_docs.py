@@ -235,7 +235,7 @@ def test_every_error_of_the_page_is_one_of_the_code():
     assert not unknown
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # `make docs` builds them, too
 def test_the_pages_build_without_a_warning(tmp_path):
     sphinx = pytest.importorskip('sphinx.application', reason='needs the extra `docs`')
     app = sphinx.Sphinx(
