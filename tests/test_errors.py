@@ -83,7 +83,10 @@ class IsBad(Dies):
     'dataset, said',
     [
         # torch says the second if it sees a dead process before the system has told it of its end
-        (Dies(), r'^error: A process that reads images has died: .*(?:Killed|exited unexpectedly).*memory.*workers'),
+        (
+            Dies(),
+            r'^error: A process that reads images has died: .*(?:Killed|exited unexpectedly).*memory.*num_workers',
+        ),
         (IsBad(), r'^error: The i'),
     ],
 )

@@ -9,7 +9,6 @@ import numpy as np
 from mmlgd.errors import ConfigError, MMLGDError, shown
 
 POLICIES = ('raise', 'skip')
-# For the errors of all who refuse it.
 NOT_IN_EVALUATION = 'evaluation never skips images, because a score over a different set would be misleading.'
 
 
@@ -50,6 +49,21 @@ class BadImageError(MMLGDError, ValueError):
 
 class TooManyBadImagesError(MMLGDError, ValueError):
     """A data set has more bad images than may be left out."""
+
+
+def skips_in_evaluation(where: str) -> ConfigError:
+    """Make the error for an evaluation whose pipeline leaves bad images out.
+
+    Args:
+        where (str): Its data set or loader, for the message.
+
+    Returns:
+        ConfigError: The error to raise.
+    """
+    return ConfigError(
+        f"{where} has mmlgd.LoadImageFromFile with bad_images='skip': {NOT_IN_EVALUATION} Leave bad_images out of its "
+        f'pipeline.'
+    )
 
 
 class BadImages:

@@ -11,7 +11,7 @@ from mmengine.fileio import list_dir_or_file
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
-from mmlgd.datasets.bad_images import NOT_IN_EVALUATION
+from mmlgd.datasets.bad_images import skips_in_evaluation
 from mmlgd.datasets.boxes.coco import read_coco
 from mmlgd.datasets.boxes.sound import check_content
 from mmlgd.engine.checks.annotation_hook import check_names
@@ -70,10 +70,7 @@ def _refuse_skipping(loader: str, dataset: dict) -> None:
     """A data set would score another image, or stop without a reason if it has ``test_mode``."""
     steps = [step for step in dataset.get('pipeline') or () if isinstance(step, dict)]
     if any(kind_of(step) == 'LoadImageFromFile' and step.get('bad_images') == 'skip' for step in steps):
-        raise ConfigError(
-            f"{loader} has mmlgd.LoadImageFromFile with bad_images='skip': {NOT_IN_EVALUATION} Leave bad_images out of "
-            f'its pipeline.'
-        )
+        raise skips_in_evaluation(loader)
 
 
 def _class_of(dataset: dict, scope: Optional[str]) -> Optional[type]:
@@ -117,12 +114,12 @@ def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
 def _require_images(loader: str, folder: Path, file: Path, told: dict, names_them: bool) -> None:
     if not told['images']:
         raise ConfigError(f'{shown(file)} lists no images. Give a file with images and their boxes.')
-    first = told['images'][0].get('file_name')
-    if names_them:  # LVIS v1 has no file_name, but a URL that ends with it; others make file names of their own
-        if first is not None:
-            return
-        first = urlparse(str(told['images'][0].get('coco_url'))).path.lstrip('/')
-    first = str(first)
+    image = told['images'][0]
+    first = str(image.get('file_name'))
+    if names_them and image.get('file_name') is not None:  # LVIS v0.5 and others change these names
+        return
+    if names_them:  # LVIS v1 has URLs that end with them
+        first = urlparse(str(image.get('coco_url'))).path.lstrip('/')
     if not (folder / first).is_file():
         raise MissingFileError(
             f'{loader} expects the image {first!r} of {shown(file)} in {shown(folder)}, and it is not there. Give the '

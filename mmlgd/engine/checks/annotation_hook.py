@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import nn
 
-from mmlgd.datasets.bad_images import NOT_IN_EVALUATION, BadImageError
+from mmlgd.datasets.bad_images import BadImageError, skips_in_evaluation
 from mmlgd.datasets.loaded_size import loaded_size
 from mmlgd.datasets.loading import draws_others, read_image
 from mmlgd.datasets.masks import size_fault
@@ -59,10 +59,7 @@ class AnnotationCheckHook(Hook):
         for loop in (runner._train_loop, runner._val_loop):
             for dataset in _plain_datasets(getattr(getattr(loop, 'dataloader', None), 'dataset', None)):
                 if loop is runner._val_loop and draws_others(dataset):
-                    raise ConfigError(
-                        f"The evaluation in {dataset.data_root!r} has mmlgd.LoadImageFromFile with bad_images='skip': "
-                        f'{NOT_IN_EVALUATION} Leave bad_images out of its pipeline.'
-                    )
+                    raise skips_in_evaluation(f'The evaluation in {dataset.data_root!r}')
                 classes = dataset.metainfo.get('classes')
                 if not classes:
                     continue
