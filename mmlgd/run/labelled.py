@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from mmlgd.datasets.bad_images import skips_in_evaluation
-from mmlgd.datasets.boxes.coco import read_coco
+from mmlgd.datasets.boxes.coco import read_coco, require_file_names
 from mmlgd.datasets.boxes.sound import check_content
 from mmlgd.engine.checks.annotation_hook import check_names
 from mmlgd.errors import ConfigError, MissingFileError, shown
@@ -115,10 +115,12 @@ def _require_images(loader: str, folder: Path, file: Path, told: dict, names_the
     if not told['images']:
         raise ConfigError(f'{shown(file)} lists no images. Give a file with images and their boxes.')
     image = told['images'][0]
-    first = str(image.get('file_name'))
-    if names_them and image.get('file_name') is not None:  # LVIS v0.5 and others change these names
+    if not names_them:
+        require_file_names(told, file)
+        first = image['file_name']
+    elif image.get('file_name') is not None:  # LVIS v0.5 and others change these names
         return
-    if names_them:  # LVIS v1 has URLs that end with them
+    else:  # LVIS v1 has URLs that end with them
         first = urlparse(str(image.get('coco_url'))).path.lstrip('/')
     if not (folder / first).is_file():
         raise MissingFileError(

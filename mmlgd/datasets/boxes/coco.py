@@ -56,6 +56,24 @@ def names_of(told: dict[str, Any], file: PurePath) -> list[str]:
     return names
 
 
+def require_file_names(told: dict[str, Any], file: Path) -> None:
+    """Refuse images without a name of their file.
+
+    Args:
+        told (dict): From :func:`read_coco`.
+        file (Path): The file, for the error.
+
+    Raises:
+        BoxesError: An image has none.
+    """
+    if count := sum(not isinstance(one.get('file_name'), str) for one in told['images']):
+        raise BoxesError(
+            f'{shown(file)} has no file_name for {count} of {len(told["images"])} images. Expected images=[{{"id": 1, '
+            f'"file_name": ...}}]. LVIS has a coco_url in its place: `mmlgd train` reads such files with a config of '
+            f'mmdetection for LVIS.'
+        )
+
+
 def folder_of_images(data: Path, file: PurePath, told: dict[str, Any]) -> str:
     """Find the folder that the names of an annotation file are relative to.
 
@@ -68,11 +86,12 @@ def folder_of_images(data: Path, file: PurePath, told: dict[str, Any]) -> str:
         str: The folder, relative to ``data``; empty for ``data`` itself.
 
     Raises:
-        BoxesError: No folder has its first image.
+        BoxesError: No folder has its first image, or an image has no name.
     """
     if not told['images']:
         raise BoxesError(f'{shown(data / file)} lists no images. Give a file with images and their boxes.')
-    first = str(told['images'][0].get('file_name'))
+    require_file_names(told, data / file)
+    first = told['images'][0]['file_name']
     word = file.stem.split('_')[-1]  # instances_train2017.json: train2017
     tried = [file.parent, PurePath(word), PurePath('images', word), PurePath('images'), PurePath('')]
     if word.startswith('val'):

@@ -56,6 +56,13 @@ def voc_with_lists(root):
     (root / 'ImageSets/Main/val.txt').write_text('8\n9\n')
 
 
+def an_url_in_place_of_a_name(root):
+    file = root / 'annotations/instances_train.json'
+    told = json.loads(file.read_text())
+    told['images'][3]['coco_url'] = f'http://images/train/{told["images"][3].pop("file_name")}'
+    file.write_text(json.dumps(told))
+
+
 def yolo(root, part='valid'):
     x, y, w, h = BOX
     for split in ('train', part):
@@ -124,6 +131,7 @@ def test_a_test_part_takes_the_place_of_a_missing_validation_part(tmp_path):
         (voc, lambda r: (r / 'Annotations/0.xml').write_text('<annotation><object>'), r'0\.xml is no XML'),
         (coco, lambda r: (r / 'annotations/instances_val.json').write_text('{'), 'is no JSON'),
         (coco, lambda r: [f.unlink() for f in (r / 'val').iterdir()], 'is in none of its usual folders'),
+        (coco, an_url_in_place_of_a_name, r'no file_name for 1 of 10 images.*LVIS'),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, write, spoil, said):
