@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmlgd.utils.numerics import EQUAL
+
 PERCENTILE = 99
-_EQUAL = 0.9999  # of unit rows: rounding aside, one row
 
 
 class Confusable(NamedTuple):
@@ -43,7 +44,7 @@ def confusable(bank: Tensor) -> Confusable:
     """
     cosines, is_pair = bank @ bank.T, torch.ones(len(bank), len(bank), dtype=torch.bool).triu(1)  # each pair once
     values = cosines[is_pair]
-    threshold = min(float(np.percentile(values.numpy(), PERCENTILE)), _EQUAL)
+    threshold = min(float(np.percentile(values.numpy(), PERCENTILE)), EQUAL)
     pairs = ((cosines > threshold) & is_pair).nonzero()  # (P, 2)
     pairs = pairs[cosines[tuple(pairs.T)].argsort(descending=True, stable=True)]
     return Confusable(threshold, [(i, j, cosines[i, j].item()) for i, j in pairs.tolist()], values)

@@ -1,5 +1,6 @@
 """Embeddings of student and teacher for the figures."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from mmlgd.student import Student
 from mmlgd.student.images import ImageSource, batches, find_images, preparation
 from mmlgd.utils.files import require_writable
 from mmlgd.utils.spread import spread
+
+from .scripts import choose_fonts
 
 
 @dataclass
@@ -131,5 +134,10 @@ def save(figure: Figure, file: Path) -> Path:
         Path: The same file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file)
+    choose_fonts(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            'ignore', 'Glyph .* missing from', UserWarning
+        )  # one for each character; the log has one
+        figure.savefig(file)
     return file

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import math
 import zlib
 from pathlib import Path
@@ -17,9 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mmlgd.checkpoints.teacher_ids import teacher_key
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MMLGDError, shown
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import UnreadableError, own_folder, require_file, write_whole
+from mmlgd.utils.numerics import same_rows
 from mmlgd.utils.paths import cache_folder
 
 from .phrasings import SEPARATOR, phrasings
@@ -83,6 +85,7 @@ def embed_class_names(
                 embeddings = _encode(encode_text, teacher_id, names, templates)
                 _write(files[-1], embeddings)
     broadcast(embeddings)  # in place; nothing to do outside a distributed run
+    _warn_of_copies(embeddings, teacher_id, names)
     return embeddings
 
 
@@ -123,6 +126,18 @@ def _encode(
                 f'teacher is {teacher_id}; its weights are broken, or half precision overflows.'
             )
     return F.normalize(means, dim=-1)
+
+
+def _warn_of_copies(embeddings: Tensor, teacher_id: str, names: list[str]) -> None:
+    if pairs := same_rows(embeddings):
+        told = ', '.join(f'{shown(names[i])!r} and {shown(names[j])!r}' for i, j in pairs[:5])
+        print_log(
+            f'The teacher {teacher_id} gives the same embedding to two class names, and cannot tell them apart: {told} '
+            f'({len(pairs)} in all). Its tokenizer may not know their letters, or ignore what differs (capitals). '
+            f'Give other words, or one name for both.',
+            'current',
+            logging.WARNING,
+        )
 
 
 def _usable(rows: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
-"""Checks for zero, NaN and Inf in the numbers of a step and of a checkpoint."""
+"""Checks of numbers: zero, NaN and Inf in those of a step or a checkpoint, and rows that are the same."""
 
 import torch
 from torch import Tensor
+
+EQUAL = 0.9999  # a cosine of unit rows: rounding aside, one row
 
 
 def usable_rows(embeddings: Tensor) -> Tensor:
@@ -36,3 +38,23 @@ def is_finite(values: Tensor) -> bool:
     """
     # float(): torch has no isfinite for 8-bit floats.
     return not values.is_floating_point() or bool(values.float().isfinite().all())
+
+
+def same_rows(rows: Tensor) -> list[tuple[int, int]]:
+    """Find rows that are, rounding aside, the same row, in time and memory that grow with their number only.
+
+    Args:
+        rows (Tensor): (K, D) on the CPU, unit rows.
+
+    Returns:
+        List[Tuple[int, int]]: A pair for each row with its next copy, the smaller index first.
+
+    Examples:
+        >>> same_rows(torch.eye(3)[[0, 1, 0, 2, 0]])
+        [(0, 2), (2, 4)]
+    """
+    direction = torch.randn(rows.shape[1], generator=torch.Generator().manual_seed(0))
+    order = (rows.float() @ direction).argsort(stable=True)  # equal rows lie at equal places, side by side
+    pairs = torch.stack([order[:-1], order[1:]], dim=1)
+    is_same = (rows[pairs[:, 0]] * rows[pairs[:, 1]]).sum(dim=1) > EQUAL
+    return sorted((min(pair), max(pair)) for pair in pairs[is_same].tolist())

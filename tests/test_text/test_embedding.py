@@ -31,6 +31,20 @@ def test_a_restart_reads_what_the_first_start_computed(tmp_path):
     assert torch.equal(embed_class_names(second, *arguments), rows) and not second.prompts
 
 
+def test_names_that_are_one_to_the_teacher_are_told(tmp_path, log):
+    def in_small_letters(prompts):
+        return Tower()([prompt.lower() for prompt in prompts])
+
+    for _ in range(2):  # also if the rows are read
+        log.clear()
+        embed_class_names(in_small_letters, 8, 'teacher-1', ['Panda', 'cat', 'panda'], ['{}'], str(tmp_path))
+        (told,) = [record.getMessage() for record in log.records if record.levelname == 'WARNING']
+        assert "cannot tell them apart: 'Panda' and 'panda' (1 in all)" in told
+    log.clear()
+    embed_class_names(Tower(), 8, 'teacher-1', ['Panda', 'cat'], ['{}'], str(tmp_path))
+    assert not [record for record in log.records if record.levelname == 'WARNING']
+
+
 def test_embeddings_of_a_store_are_read_first_and_never_written(tmp_path):
     arguments, tower = (8, 'teacher-1', ['cat'], ['a {}']), Tower()
     rows = embed_class_names(Tower(), *arguments, str(tmp_path / 'kept'))
