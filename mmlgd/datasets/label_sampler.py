@@ -11,13 +11,14 @@ from mmengine.dataset import InfiniteSampler
 from mmlgd.errors import ConfigError
 from mmlgd.registry import DATA_SAMPLERS
 
-# Data sets of OpenMMLab around another one, whose indices do not each stand for one image of their own.
-_WRAPPERS = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
 
 
 @DATA_SAMPLERS.register_module()
 class LabelSampler(InfiniteSampler):
     """Sample a share of a data set, for a detector, segmentor or classifier with few labels.
+
+    Where the pipeline leaves an image out (a crop without a box, a bad image that is skipped), the data set draws another
+    one of the share: the sampler tells it so.
 
     The draw depends on the seed, on the number of images and on their classes, if each has one; so it is the same on
     every machine, and equal for all starts of :func:`mmlgd.prove`. A larger share contains the smaller ones. Where each
@@ -34,8 +35,8 @@ class LabelSampler(InfiniteSampler):
             ``DefaultSampler`` does. Defaults to False: go on without end, for a loop over iterations.
 
     Raises:
-        ConfigError: A share outside (0, 100]; or less than 100 per cent of a data set that mixes images or repeats some
-            of them, which would show more of them.
+        ConfigError: A share outside (0, 100]; or less than 100 per cent of a data set around another one that is no
+            ``RepeatDataset`` or ``ConcatDataset``: one that mixes images or repeats some would show more of them.
 
     Examples:
         >>> few, more = (LabelSampler(range(100), percent, seed=0).chosen for percent in (5, 10))
@@ -61,6 +62,8 @@ class LabelSampler(InfiniteSampler):
         self._length = -(-len(dataset) // self.world_size)
         self.chosen = _drawn(images, percent, self.seed)
         self.size = len(self.chosen)
+        if percent < 100:
+            _keep_to(images, self.chosen)
 
     def _infinite_indices(self) -> Iterator[int]:
         """Map positions in the share to images."""
@@ -100,12 +103,38 @@ def _images_of(dataset: Sized) -> Sized:
     """Take the data set out of its repetitions, where the first indices are its own; refuse other wrappers."""
     while type(dataset).__name__ == 'RepeatDataset':
         dataset = dataset.dataset
-    inside = [dataset]
-    for one in inside:  # grows while it is read
-        if (kind := type(one).__name__) in _WRAPPERS:
+    for part, _ in _parts_of(dataset):
+        if hasattr(part, 'dataset'):
             raise ConfigError(
-                f'LabelSampler would show more images than its share of a {kind}, which repeats images or mixes them '
-                f'with others. Give train_dataloader.dataset the data set inside, with a pipeline that reads one image.'
+                f'LabelSampler may show more images than its share of a {type(part).__name__}, whose data set may repeat '
+                f'images, mix them with others or draw others. Give train_dataloader.dataset the data set inside, with '
+                f'a pipeline that reads one image.'
             )
-        inside += [*getattr(one, 'datasets', ()), *([one.dataset] if hasattr(one, 'dataset') else [])]
     return dataset
+
+
+def _parts_of(dataset: Sized, first: int = 0) -> Iterator[tuple[Sized, int]]:
+    """List the joined data sets, with the index of the first image of each."""
+    if not hasattr(dataset, 'datasets'):
+        yield dataset, first
+        return
+    for part in dataset.datasets:
+        yield from _parts_of(part, first)
+        first += len(part)
+
+
+def _keep_to(images: Sized, chosen: list[int]) -> None:
+    """Let each data set of mmengine replace an image that its pipeline leaves out by another one of the share."""
+    for part, first in _parts_of(images):
+        if hasattr(part, '_rand_another'):
+            part._rand_another = _AnotherOf([k - first for k in chosen if first <= k < first + len(part)])
+
+
+class _AnotherOf:
+    """In place of ``BaseDataset._rand_another``, which draws from all images; processes of a data loader copy it."""
+
+    def __init__(self, own: list[int]):
+        self.own = own
+
+    def __call__(self) -> int:
+        return self.own[np.random.randint(len(self.own))]

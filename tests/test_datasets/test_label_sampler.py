@@ -1,5 +1,6 @@
 """A share of the labels: nested, the same on every machine, and no image besides."""
 
+import pickle
 from itertools import islice
 
 import numpy as np
@@ -67,6 +68,25 @@ def test_a_data_set_that_would_show_more_images_is_refused():
     # A set that is repeated as a whole gives a share of its images, and epochs as long as before.
     share = LabelSampler(repeated, 33, seed=0, by_epoch=True)
     assert len(share.chosen) == 3 and max(share.chosen) < 9 and len(list(share)) == 36
+
+
+def left_out_now_and_then(data):
+    return data if np.random.random() < 0.5 else None  # as a crop without a box
+
+
+def test_an_image_that_is_left_out_is_replaced_by_one_of_the_share():
+    def images(names):
+        found = BaseDataset(lazy_init=True, serialize_data=False, max_refetch=100, pipeline=[left_out_now_and_then])
+        found.data_list, found._fully_initialized = [dict(name=name) for name in names], True
+        return found
+
+    joined = ConcatDataset([images('abcdefghij'), images('klmnopqrst')])
+    names = 'abcdefghijklmnopqrst'
+    for dataset, given in ((joined, joined), (joined.datasets[0], RepeatDataset(joined.datasets[0], 3))):
+        sampler = LabelSampler(given, 20, seed=0, by_epoch=True)
+        own = {names[k] for k in sampler.chosen}
+        copied = pickle.loads(pickle.dumps(dataset))  # as a process of a data loader has it
+        assert {data[k]['name'] for data in (dataset, copied) for _ in range(20) for k in sampler.chosen} == own
 
 
 def test_an_epoch_is_as_long_as_that_of_all_images():
