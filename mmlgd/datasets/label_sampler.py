@@ -12,13 +12,12 @@ from mmlgd.errors import ConfigError
 from mmlgd.registry import DATA_SAMPLERS
 
 
-
 @DATA_SAMPLERS.register_module()
 class LabelSampler(InfiniteSampler):
     """Sample a share of a data set, for a detector, segmentor or classifier with few labels.
 
-    Where the pipeline leaves an image out (a crop without a box, a bad image that is skipped), the data set draws another
-    one of the share: the sampler tells it so.
+    Where the pipeline leaves an image out (a crop without a box, a bad image that is skipped), the data set draws
+    another one of the share: the sampler tells it so.
 
     The draw depends on the seed, on the number of images and on their classes, if each has one; so it is the same on
     every machine, and equal for all starts of :func:`mmlgd.prove`. A larger share contains the smaller ones. Where each
@@ -106,7 +105,7 @@ def _images_of(dataset: Sized) -> Sized:
     for part, _ in _parts_of(dataset):
         if hasattr(part, 'dataset'):
             raise ConfigError(
-                f'LabelSampler may show more images than its share of a {type(part).__name__}, whose data set may repeat '
+                f'LabelSampler may show more images than its share of a {type(part).__name__}, which may repeat '
                 f'images, mix them with others or draw others. Give train_dataloader.dataset the data set inside, with '
                 f'a pipeline that reads one image.'
             )

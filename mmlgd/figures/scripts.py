@@ -49,7 +49,10 @@ def choose_fonts(figure: Figure) -> str:
 
 @cache
 def _characters(file: str) -> frozenset[str]:
-    return frozenset(map(chr, get_font(file).get_charmap()))
+    try:
+        return frozenset(map(chr, get_font(file).get_charmap()))
+    except (OSError, RuntimeError):  # matplotlib's list of fonts may be older than this machine's fonts
+        return frozenset()
 
 
 def _regular_fonts() -> Iterable[tuple[str, frozenset[str]]]:

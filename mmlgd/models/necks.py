@@ -77,11 +77,7 @@ def features_of_zeros(backbone: nn.Module, size: int) -> tuple[Tensor, ...]:
         ConfigError: The backbone cannot take such images.
     """
     is_training, kind = backbone.training, type(backbone).__name__
-    if 'NHWC' in str(getattr(getattr(backbone, 'timm_model', None), 'output_fmt', '')):
-        raise ConfigError(
-            'This timm model gives features as (N, H, W, C), which no neck or head of OpenMMLab reads. Use '
-            "mmpretrain's model of this kind, for example mmpretrain:swin-tiny."
-        )
+    refuse_channels_last(backbone)
     backbone.eval()
     try:
         with torch.no_grad():
@@ -95,6 +91,22 @@ def features_of_zeros(backbone: nn.Module, size: int) -> tuple[Tensor, ...]:
         ) from error
     finally:
         backbone.train(is_training)
+
+
+def refuse_channels_last(backbone: nn.Module) -> None:
+    """Refuse a backbone whose features would be read with height and channels in each other's place.
+
+    Args:
+        backbone (nn.Module): The backbone.
+
+    Raises:
+        ConfigError: It is a timm model with features (N, H, W, C).
+    """
+    if 'NHWC' in str(getattr(getattr(backbone, 'timm_model', None), 'output_fmt', '')):
+        raise ConfigError(
+            'This timm model gives features as (N, H, W, C), which no neck or head of OpenMMLab reads. Use '
+            "mmpretrain's model of this kind, for example mmpretrain:swin-tiny."
+        )
 
 
 def fit_neck(neck: dict, backbone: nn.Module, settings: dict, embed_dim: int) -> dict:

@@ -180,6 +180,18 @@ class StudentPlaces(nn.Module):
         return neck.project(x.permute(0, 2, 3, 1))  # (N, h, w, D)
 
 
+def knows_tokens(module: nn.Module) -> bool:
+    """Check whether a module says how many of its tokens are no places.
+
+    Args:
+        module (nn.Module): A backbone, or a part of one.
+
+    Returns:
+        bool: Whether it is a transformer of mmpretrain or timm's wrapper.
+    """
+    return hasattr(module, 'timm_model') or hasattr(module, 'num_extra_tokens')
+
+
 def _prefix_tokens(backbone: nn.Module) -> int:
     timm_model = getattr(backbone, 'timm_model', None)
     return getattr(timm_model, 'num_prefix_tokens', 0) if timm_model else getattr(backbone, 'num_extra_tokens', 0)

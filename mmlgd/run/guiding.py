@@ -1,17 +1,19 @@
 """Wraps the model of any config, so that a teacher stays on while it is trained."""
 
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
 
-from mmlgd.datasets.loading import LoadImageFromFile
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, brief
+from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
+from mmlgd.utils.validation import require
 
 from .inputs import teacher_settings, vocabulary_of
 
-_OURS = ('mmlgd.LoadImageFromFile', LoadImageFromFile)  # the user's choice, whose pixels stay as well
 _HOOKS = dict(guide=dict(type='mmlgd.GuideHook'), finite=dict(type='mmlgd.FiniteCheckHook'))
 
 
@@ -46,7 +48,9 @@ def add_guide(
             'This config is a pre-training, which has its teacher already: change model.teacher. --guide is for '
             'detectors, segmentors and classifiers.'
         )
-    settings = dict(model.get('guide') or {})
+    settings = model.get('guide') or {}
+    require(isinstance(settings, dict), f'Expected model.guide=dict(teacher=...), got {brief(settings)!r}.')
+    settings = dict(settings)
     if guide is not None:
         settings['teacher'] = guide_settings(guide)
     if names is not None:
@@ -61,22 +65,27 @@ def add_guide(
     cfg.custom_imports = {**imports, 'imports': [*others, 'mmlgd']}  # other tools of OpenMMLab read the config as well
 
 
-def check_images(settings: Any) -> None:
+def check_images(settings: Any, scope: Optional[str]) -> None:
     """Let training refuse images that are cut off or no images, by their names; the pixels of others are the same.
 
     Args:
-        settings (Any): Of a data loader and hooks, or a part of them; changed in place.
+        settings (Any): Of a data loader and hooks, or a part of them; changed in place where mmcv's transform reads.
+        scope (str, optional): The config's ``default_scope``.
 
     Examples:
         >>> pipeline = [dict(type='LoadImageFromFile'), dict(type='PackDetInputs')]
-        >>> check_images(pipeline)
+        >>> check_images(pipeline, 'mmdet')
         >>> pipeline[0]
         {'type': 'mmlgd.LoadImageFromFile', 'like_mmcv': True}
     """
     for one in settings.values() if isinstance(settings, dict) else settings if isinstance(settings, list) else ():
-        check_images(one)
-    plain = isinstance(settings, dict) and {*settings} <= {'type', 'backend_args'} and settings.get('type') not in _OURS
-    if plain and kind_of(settings) == 'LoadImageFromFile':
+        check_images(one, scope)
+    if not isinstance(settings, dict) or not {*settings} <= {'type', 'backend_args'}:
+        return
+    kind = settings.get('type')
+    if isinstance(kind, str) and kind.endswith('LoadImageFromFile'):  # other libraries have transforms of this name
+        kind = find_class(kind, scope, TRANSFORMS)
+    if kind is LoadImageFromFile:
         settings.update(type='mmlgd.LoadImageFromFile', like_mmcv=True)  # as evaluation and the plain config read them
 
 

@@ -118,10 +118,10 @@ def _require_images(loader: str, folder: Path, file: Path, told: dict, names_the
     if not names_them:
         require_file_names(told, file)
         first = image['file_name']
-    elif image.get('file_name') is not None:  # LVIS v0.5 and others change these names
+    elif image.get('file_name') is None and 'coco_url' in image:  # LVIS v1 has URLs that end with them
+        first = urlparse(str(image['coco_url'])).path.lstrip('/')
+    else:  # LVIS v0.5 changes these names, and a data set of the user's may have none
         return
-    else:  # LVIS v1 has URLs that end with them
-        first = urlparse(str(image.get('coco_url'))).path.lstrip('/')
     if not (folder / first).is_file():
         raise MissingFileError(
             f'{loader} expects the image {first!r} of {shown(file)} in {shown(folder)}, and it is not there. Give the '

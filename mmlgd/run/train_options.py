@@ -66,11 +66,12 @@ def train_config(
     is_guided = kind_of(cfg.model) == 'Guided'
     require(
         is_guided or 'guide' not in cfg.model,
-        f'model.guide has {brief(dict(cfg.model.get("guide") or {}))} and no model to guide: give its teacher, as in '
+        f'model.guide has {brief(cfg.model.get("guide"))} and no model to guide: give its teacher, as in '
         f'--guide conse, or leave these --cfg-options out.',
     )
     if is_guided:
-        check_images([cfg.get('train_dataloader'), cfg.get('custom_hooks')])  # hooks that switch pipelines have one
+        # Hooks that switch pipelines have one.
+        check_images([cfg.get('train_dataloader'), cfg.get('custom_hooks')], cfg.get('default_scope'))
     fill_in(cfg)
     refuse_overridden_rates(cfg)
     refuse_empty_schedules(cfg)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Optional
 from mmengine.logging import print_log
 
 from mmlgd.run.child import RunError
+from mmlgd.utils.configs import kind_of, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.options import write_options
@@ -79,7 +80,8 @@ def train_grid(
         Dict[Cell, Trained]: All runs, by seed, start and way.
 
     Raises:
-        ConfigError: A folder holds another run, and then none is started; or no evaluation has the metric.
+        ConfigError: A folder holds another run, or the config has a guide where some starts have one, and then none is
+            started; or no evaluation has the metric.
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
@@ -89,6 +91,11 @@ def train_grid(
     )
     others = {key: value for key, value in (cfg_options or {}).items() if not key.startswith('model.guide.')}
     all_alike = not any(start.guide for start in starts.values())  # the config may have a guide itself
+    require(
+        all_alike or kind_of(read_config(config).get('model') or {}) != 'Guided',
+        f'{config} has a guide already, so that a start would have it without --guide, too. Give the config of the '
+        f'plain model, which is in its _base_; or leave --guide out, to compare the starts with this guide.',
+    )
     known: dict[tuple[str, ...], dict[str, str]] = {}
     asked, folders = {}, {}
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):

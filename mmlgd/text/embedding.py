@@ -134,7 +134,7 @@ def _warn_of_copies(embeddings: Tensor, teacher_id: str, names: list[str]) -> No
         print_log(
             f'The teacher {teacher_id} gives the same embedding to two class names, and cannot tell them apart: {told} '
             f'({len(pairs)} in all). Its tokenizer may not know their letters, or ignore what differs (capitals). '
-            f'Give other words, or one name for both.',
+            f'Give other words.',
             'current',
             logging.WARNING,
         )

@@ -82,8 +82,8 @@ def test_an_image_that_is_left_out_is_replaced_by_one_of_the_share():
 
     joined = ConcatDataset([images('abcdefghij'), images('klmnopqrst')])
     names = 'abcdefghijklmnopqrst'
-    for dataset, given in ((joined, joined), (joined.datasets[0], RepeatDataset(joined.datasets[0], 3))):
-        sampler = LabelSampler(given, 20, seed=0, by_epoch=True)
+    for dataset, around in ((joined, joined), (joined.datasets[0], RepeatDataset(joined.datasets[0], 3))):
+        sampler = LabelSampler(around, 20, seed=0, by_epoch=True)
         own = {names[k] for k in sampler.chosen}
         copied = pickle.loads(pickle.dumps(dataset))  # as a process of a data loader has it
         assert {data[k]['name'] for data in (dataset, copied) for _ in range(20) for k in sampler.chosen} == own

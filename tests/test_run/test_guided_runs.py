@@ -16,7 +16,9 @@ from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.cli.__main__ import main
 from mmlgd.demo import write_demo_world
 from mmlgd.engine import NonFiniteError
+from mmlgd.engine.numerics.step_record import StepRecord
 from mmlgd.errors import ConfigError
+from mmlgd.models.embedded import Embedded
 from mmlgd.models.guided import Guided, unguided
 from mmlgd.run.guiding import add_guide, guide_settings
 from mmlgd.run.looks import settle_statistics
@@ -74,7 +76,7 @@ def test_a_run_is_resumed_as_if_it_had_not_stopped(detector, teacher, tmp_path):
     assert 'coco/bbox_mAP' in whole.metrics
     first = read_checkpoint(tmp_path / 'whole/epoch_1.pth')
     assert not [key for key in first['state_dict'] if 'guide' in key]
-    assert {'neck.mlp.0.weight', 'weighing.averages'} < set(first['guide'])
+    assert {'projection.mlp.0.weight', 'weighing.averages'} < set(first['guide'])
 
     again = mmlgd.train(detector, work_dir=tmp_path / 'again', resume=tmp_path / 'whole/epoch_1.pth', **guide)
     ours, theirs = (read_checkpoint(result.checkpoint) for result in (again, whole))
@@ -96,6 +98,10 @@ def test_a_run_is_resumed_as_if_it_had_not_stopped(detector, teacher, tmp_path):
     other = dict(cfg_options={**plain_text(), 'model.guide.teacher.places_size': 128}, work_dir=tmp_path / 'other')
     with pytest.raises(CheckpointError, match='was guided by the teacher open_clip/.*this run has open_clip/'):
         mmlgd.train(detector, guide=teacher, resume=tmp_path / 'whole/epoch_1.pth', **other)
+    theirs['guide_feature'] = 'neck, level 0'
+    torch.save(theirs, tmp_path / 'of_neck.pth')
+    with pytest.raises(CheckpointError, match='compares neck, level 0, and this run backbone, level -1'):
+        mmlgd.train(detector, work_dir=tmp_path / 'other', resume=tmp_path / 'of_neck.pth', **guide)
     with pytest.raises(CheckpointError, match='has no guide'):
         del theirs['guide']
         torch.save(theirs, tmp_path / 'without.pth')
@@ -184,6 +190,9 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
     assert train_config(detector, guide=teacher, cfg_options=given).train_dataloader.dataset.pipeline[0] == skipping
     own.train_dataloader.dataset.pipeline[0] = dict(type='mmlgd.LoadImageFromFile')
     assert train_config(own).train_dataloader.dataset.pipeline[0] == dict(type='mmlgd.LoadImageFromFile')
+    other = dict(type='mmocr.LoadImageFromFile')  # of another library
+    own.train_dataloader.dataset.pipeline[0] = other
+    assert train_config(own).train_dataloader.dataset.pipeline[0] == other
     detector.custom_imports = dict(imports='json')  # a text is one module for mmengine
     assert train_config(detector, guide=teacher).custom_imports.imports == ['json', 'mmlgd']
     with pytest.raises(ConfigError, match='trains a .*leave --store out'):
@@ -193,6 +202,8 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
         train_config(detector, names=['a', 'b'])
     with pytest.raises(ConfigError, match="model.guide has {'share': 0.5} and no model to guide.*--guide conse"):
         train_config(detector, cfg_options={'model.guide.share': 0.5})
+    with pytest.raises(ConfigError, match='model.guide has conse and no model to guide'):
+        train_config(detector, cfg_options={'model.guide': 'conse'})
     with pytest.raises(ConfigError, match='pre-training, which has its teacher already'):
         train_config('mmlgd::lgd/lgd_resnet18_1xb256-coslr-200e_images.py', guide=teacher)
     seen = []
@@ -232,7 +243,17 @@ def steps_on_ranks(folder, teacher):
         plain.parse_losses(losses)[0].backward()
         weights.append(losses['guide.weight'])
     gradients = {name: p.grad for name, p in plain.named_parameters() if p.grad is not None}
-    return dict(weights=torch.stack(weights), start=start, gradients=gradients)
+    return dict(weights=torch.stack(weights), start=start, gradients=gradients, broken=broken_on_ranks(plain))
+
+
+def broken_on_ranks(model):
+    """A step in which one rank has no loss of a part, as a rank without boxes may have none."""
+    record = StepRecord(model.guide)
+    record.start(epoch=0, batch=0, iter=0)
+    losses = dict(loss_cls=torch.tensor(1.0), **({'loss_grid': torch.tensor(torch.nan)} if get_rank() == 0 else {}))
+    record.see_outputs(Embedded(torch.eye(2)), Embedded(torch.eye(2)), losses)
+    record.finish()
+    return record.broken()
 
 
 @in_one_worker
@@ -242,6 +263,7 @@ def test_two_processes_have_one_weight_and_one_gradient(tmp_path, teacher):
     assert isinstance(first, dict) and isinstance(second, dict), (first, second)
     assert torch.equal(first['weights'], second['weights'])
     assert any(name.startswith('guide.') for name in first['gradients'])
+    assert (first['broken'], second['broken']) == ((['loss_grid'], ['loss_grid']), ([], ['any_loss']))
     for part in ('start', 'gradients'):
         assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())
 

@@ -70,6 +70,9 @@ def test_each_start_once_more_with_a_guide(compare, tmp_path):
     assert values == {'own': {1: 21}, 'own+guide': {1: 21}}
     command = json.loads((tmp_path / 'own+guide_seed1/result.json').read_text())['command']
     assert command[4:8] == ['--student', 'own_1.pth', '--guide', 'conse']
+    (tmp_path / 'c.py').write_text("model = dict(type='mmlgd.Guided')")
+    with pytest.raises(ConfigError, match='c.py has a guide already.*Give the config of the plain model'):
+        compare('c.py', metric='mIoU', seeds=[0], starts=['own=a.pth'], guide='conse', work_dir=tmp_path / 'other')
 
 
 def test_a_start_may_have_a_student_for_each_seed(compare, tmp_path):

@@ -19,15 +19,16 @@ from mmlgd.models.precision import precision_settings
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
 
-from .step_record import StepRecord
+from .step_record import ANY_LOSS, StepRecord
 
-_SAID = dict(
-    teacher="the teacher's embedding",
-    student="the student's embedding",
-    teacher_places="the teacher's embeddings of places",
-    student_places="the student's embeddings of places",
-    weights='the weights after it',
-)
+_SAID = {
+    'teacher': "the teacher's embedding",
+    'student': "the student's embedding",
+    'teacher_places': "the teacher's embeddings of places",
+    'student_places': "the student's embeddings of places",
+    'weights': 'the weights after it',
+    ANY_LOSS: 'a part of the loss',
+}
 
 
 class NonFiniteError(MMLGDError, FloatingPointError):

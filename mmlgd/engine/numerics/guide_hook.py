@@ -22,8 +22,9 @@ class GuideHook(Hook):
 
     The names are read before the first step, and those of the config are compared with them. The progress of the run is
     told in each step, so that the weight of the guide can fade. A checkpoint has the guide's neck and averages under
-    ``guide``, and the identity of the teacher under ``guide_teacher``, beside the ``state_dict`` of the plain model,
-    unless ``model.guide.keep=False``. For any other model the hook does nothing.
+    ``guide``, the identity of the teacher under ``guide_teacher`` and what is compared with it under ``guide_feature``,
+    beside the ``state_dict`` of the plain model, unless ``model.guide.keep=False``. For any other model the hook does
+    nothing.
 
     Examples:
         >>> default_hooks = dict(guide=dict(type='mmlgd.GuideHook'))
@@ -65,6 +66,7 @@ class GuideHook(Hook):
         if (model := _guided(runner)) is not None and model.guide.keep:
             checkpoint['guide'] = model.guide.saved()
             checkpoint['guide_teacher'] = model.guide.teacher.identity
+            checkpoint['guide_feature'] = model.guide.feature.label
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the guide from a checkpoint from which the run resumes.
@@ -74,7 +76,7 @@ class GuideHook(Hook):
             checkpoint (dict): As it was read.
 
         Raises:
-            CheckpointError: It has no guide, or another one, or that of another teacher.
+            CheckpointError: It has no guide, or another one, or that of another teacher or feature.
         """
         if (model := _guided(runner)) is None or not runner._resume:
             return
@@ -91,6 +93,13 @@ class GuideHook(Hook):
                 f'Cannot resume: {source} was guided by the teacher {shown(before)}, and this run has {now}. Give the '
                 f'same teacher, or start a new run from its weights: `--cfg-options load_from={source}` instead of '
                 f'--resume.'
+            )
+        before, now = checkpoint.get('guide_feature'), model.guide.feature.label
+        if isinstance(before, str) and before != now:  # another one of as many channels would fit
+            raise CheckpointError(
+                f'Cannot resume: the guide of {source} compares {shown(before)}, and this run {now}. Give the same '
+                f'model.guide.feature and level, or start a new run from its weights: `--cfg-options '
+                f'load_from={source}` instead of --resume.'
             )
         model.guide.restore(checkpoint['guide'], str(source))
 
@@ -109,13 +118,16 @@ def _classes_of(dataset: Any) -> Any:
 
 def _check_colours(dataset: Any, teacher: BaseTeacher) -> None:
     """Refuse the one data set whose images are not loaded as BGR, which the teacher would see with wrong colours."""
-    while hasattr(dataset, 'dataset'):  # one that repeats or balances it
-        dataset = dataset.dataset
+    parts = [dataset]
+    for part in parts:  # grows while it is read: sets that repeat, balance or join others
+        parts += [*getattr(part, 'datasets', ()), *([part.dataset] if hasattr(part, 'dataset') else [])]
+    found = next((part for part in parts if isinstance(part, CIFAR10)), None)
     require(
-        not (isinstance(dataset, CIFAR10) and teacher.bgr),
-        f'The images of {type(dataset).__name__} are RGB, and data_preprocessor has to_rgb=False: the teacher would '
-        f"take them for BGR, as images are loaded elsewhere. Begin the pipeline with dict(type='NumpyToPIL'), "
-        f"dict(type='PILToNumpy', to_bgr=True), and set data_preprocessor.to_rgb=True: the model sees the same.",
+        found is None or not teacher.bgr,
+        f'The images of {type(found).__name__} are RGB, and data_preprocessor has to_rgb=False: the teacher would '
+        f'take them for BGR, as images are loaded elsewhere. Begin the pipelines of training and of evaluation with '
+        f"dict(type='NumpyToPIL'), dict(type='PILToNumpy', to_bgr=True), and set data_preprocessor.to_rgb=True: the "
+        f'model sees the same.',
     )
 
 

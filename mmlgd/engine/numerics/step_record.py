@@ -15,6 +15,10 @@ from mmlgd.models.place_names import usable_places
 from mmlgd.utils.files import open_anew, own_folder
 from mmlgd.utils.numerics import usable_rows
 
+# What ranks share of a step. Of losses one flag: a detector may leave one out on a rank without boxes.
+_SHARED = ('teacher', 'student', 'teacher_places', 'student_places')
+ANY_LOSS = 'any_loss'
+
 
 def taught_images(teacher: Union[Embedded, Drawn]) -> Tensor:
     """Tell images with an embedding of about unit length, and of each place if there are places.
@@ -128,9 +132,11 @@ class StepRecord:
             self.examined = True
             return
         own = torch.stack(list(self._parts.values())).float()  # (parts,)
-        anywhere = own.clone()
+        flags, none = dict(zip(self._names, own)), own.new_zeros(())
+        losses = [none, *(flag for name, flag in flags.items() if name not in _SHARED)]
+        anywhere = torch.stack([*(flags.get(name, none) for name in _SHARED), torch.stack(losses).max()])
         all_reduce(anywhere, 'max')
-        found = torch.stack([own, anywhere])  # (2, parts)
+        found = torch.cat([own, anywhere])
         self._copied = None
         if found.is_cuda:
             self._found = torch.empty(found.shape, pin_memory=True).copy_(found, non_blocking=True)
@@ -143,13 +149,17 @@ class StepRecord:
         """Wait for the result of this step, but not of later steps.
 
         Returns:
-            Tuple[List[str], List[str]]: The broken parts on this rank, and those on any rank.
+            Tuple[List[str], List[str]]: The broken parts on this rank, and those on any rank, where a loss of another
+            rank is ``'any_loss'``.
         """
         if self._copied is not None:
             self._copied.synchronize()
         self.examined = True
-        own, anywhere = ([name for name, bad in zip(self._names, row) if bad] for row in self._found.tolist())
-        return own, anywhere
+        found = [bool(flag) for flag in self._found.tolist()]
+        own = [name for name, broken in zip(self._names, found) if broken]
+        anywhere = [name for name, broken in zip((*_SHARED, ANY_LOSS), found[len(self._names) :]) if broken]
+        is_told = {*own, ANY_LOSS} if {*own} - {*_SHARED} else {*own}
+        return own, [*own, *(name for name in anywhere if name not in is_told)]
 
     def broken_state(self) -> list[str]:
         """List the parts of the model that were broken before the step.

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError, sentence
-from mmlgd.models.necks import pooled, size_of
+from mmlgd.models.necks import pooled, refuse_channels_last, size_of
+from mmlgd.models.places import knows_tokens
 
 
 class Feature:
@@ -21,10 +22,12 @@ class Feature:
 
     Attributes:
         module (nn.Module): The module.
+        backbone (nn.Module): What knows how many tokens are no places: the module, or that around it of which it is a
+            layer.
         width (int): Channels of the feature, once :meth:`of_zeros` has seen it.
 
     Raises:
-        ConfigError: The model has no such module.
+        ConfigError: The model has no such module, or its features have their channels last.
     """
 
     def __init__(self, model: nn.Module, name: str, level: int):
@@ -37,6 +40,14 @@ class Feature:
                 f'the modules in them. Name one that returns feature maps, such as backbone or neck.'
             )
         self.module = modules[name]
+        around = (modules[name.rsplit('.', depth)[0]] for depth in range(name.count('.') + 1))
+        self.backbone = next((one for one in around if knows_tokens(one)), self.module)
+        refuse_channels_last(self.backbone)
+
+    @property
+    def label(self) -> str:
+        """str: The output of the module, as two settings: ``'neck, level 0'``."""
+        return f'{self.name}, level {self.level}'
 
     @contextmanager
     def seen(self) -> Iterator[list[Tensor]]:

@@ -102,6 +102,10 @@ class Guide(nn.Module):
         built = build_teacher(teacher, 'model.guide.teacher')
         built.expect_pixels_of(model.data_preprocessor)
         is_classifier = isinstance(model, BaseClassifier)
+        require(
+            not (focus and is_classifier),
+            "model.guide.focus='objects' reads ground-truth boxes or masks, which a classifier lacks: leave focus out.",
+        )
         loss = loss or dict(terms=_default_terms(zeros.ndim > 2, is_classifier, built.has_looks))
         self.criterion: DistillationLoss = build_part(loss, 'model.guide.loss', 'mmlgd.DistillationLoss')
         self.criterion.check_banks(['text'])
@@ -109,7 +113,7 @@ class Guide(nn.Module):
         check_looks(self.criterion, built, 'model.guide')
         self.places = StudentPlaces() if self.criterion.needs_places else None
         if self.places is not None:
-            place_map([zeros], watched.module, (side, side))
+            place_map([zeros], watched.backbone, (side, side))
             built.check_places(self.criterion, None)
             built.keep_ratio()
         require(
@@ -125,7 +129,7 @@ class Guide(nn.Module):
         settings = dict(neck or {}, in_channels=watched.width, out_channels=built.embed_dim)
         self.kept = nn.ModuleDict(
             dict(
-                neck=build_part(settings, 'model.guide.neck', 'mmlgd.ProjectionNeck'),
+                projection=build_part(settings, 'model.guide.neck', 'mmlgd.ProjectionNeck'),
                 weighing=Weighing(weight, share, fade),
             )
         )
@@ -225,8 +229,8 @@ class Guide(nn.Module):
         return {**{f'guide.{name}': weight * value for name, value in terms.items()}, 'guide.weight': weight}
 
     def _learned(self, feature: Tensor, shape: tuple[int, int]) -> Embedded:
-        neck = self.kept['neck']
-        places = None if self.places is None else self.places([feature], self.feature.module, neck, shape)
+        neck = self.kept['projection']
+        places = None if self.places is None else self.places([feature], self.feature.backbone, neck, shape)
         return Embedded(neck([feature]), places)
 
     def _taught(self, inputs: Tensor, samples: Optional[list], shape: tuple[int, int]) -> Any:

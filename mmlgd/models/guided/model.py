@@ -50,13 +50,22 @@ class Guided(BaseModel):
             isinstance(guide, dict) and 'teacher' in guide,
             f'mmlgd.Guided needs guide=dict(teacher=dict(type=...)), got guide={guide!r}.',
         )
+        if own := {'model', 'backbone'} & guide.keys():
+            raise ConfigError(
+                f'model.guide has no setting {", ".join(sorted(own))}: the model that it guides is the one around it. '
+                f'Change model.backbone and the other parts there.'
+            )
         super().__init__(**model)
         with torch.random.fork_rng(devices=[]):  # the plain model starts as it does without a guide
             self.guide = Guide(model=self, **guide, backbone=model.get('backbone'))
 
     def init_weights(self) -> None:
         """Initialise the plain model, and make the guide equal on all ranks: mmengine does so by the state dict."""
-        super().init_weights()
+        guide = self._modules.pop('guide')  # an init_cfg of the plain model is for all layers in it
+        try:
+            super().init_weights()
+        finally:
+            self.guide = guide
         for value in self.guide.kept.state_dict().values():
             broadcast(value)
 

@@ -19,8 +19,9 @@ class Weighing(nn.Module):
 
     .. math:: \lambda = s \cdot |\bar L| / \bar G, \qquad \bar L \leftarrow m \bar L + (1 - m) L
 
-    so that the terms add about :math:`s |L|` to the loss. Over the last part of the training, a share f of it, it
-    falls to 0: :math:`\lambda \cdot \min(1, (1 - p) / f)` at the progress p.
+    so that the terms add about :math:`s |L|` to the loss. Both averages start from 0; in their ratio this cancels out.
+    Over the last part of the training, a share f of it, the factor falls to 0:
+    :math:`\lambda \cdot \min(1, (1 - p) / f)` at the progress p.
 
     Args:
         weight (float | str): :math:`\lambda` >= 0, or ``'auto'``.
@@ -30,7 +31,6 @@ class Weighing(nn.Module):
     Attributes:
         progress (float): p in [0, 1], which :class:`~mmlgd.engine.GuideHook` sets.
         averages (Tensor): (2,) float32, :math:`\bar L` and :math:`\bar G`.
-        started (Tensor): Bool, whether a step has been seen.
 
     Raises:
         ConfigError: A number is out of its range, or a share is given with a fixed weight.
@@ -51,7 +51,6 @@ class Weighing(nn.Module):
         self.weight, self.share, self.fade = weight, share or SHARE, fade
         self.progress = 0.0
         self.register_buffer('averages', torch.zeros(2))
-        self.register_buffer('started', torch.tensor(False))
 
     @torch.no_grad()
     def forward(self, own: Tensor, terms: Tensor) -> Tensor:
@@ -70,9 +69,7 @@ class Weighing(nn.Module):
         seen = torch.stack([own.detach().float(), terms.detach().float()])
         all_reduce(seen, 'mean')
         usable = seen.isfinite().all()  # a broken step must not stay in the averages
-        step = torch.where(self.started, 1 - MEMORY, 1.0) * usable
-        self.averages.lerp_(torch.where(usable, seen, 0.0), step)
-        self.started |= usable
+        self.averages.lerp_(torch.where(usable, seen, 0.0), (1 - MEMORY) * usable)
         # A loss may be below 0, a log-likelihood for example; a weight below 0 would drive the student off the teacher.
         return self.share * fading * self.averages[0].abs() / self.averages[1].clamp(min=1e-8)
 

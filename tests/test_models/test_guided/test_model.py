@@ -58,11 +58,11 @@ def test_each_kind_takes_a_step_of_all_its_weights(kind, teacher):
     total, _ = model.parse_losses(losses)
     own, _ = model.parse_losses({name: value for name, value in losses.items() if not name.startswith('guide')})
     assert total.item() == pytest.approx(1.2 * own.item(), rel=1e-4)  # a share of 0.2, exact in the first step
-    before = model.guide.kept['neck'].mlp[0].weight.clone()
+    before = model.guide.kept['projection'].mlp[0].weight.clone()
     total.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.guide.parameters())
     build_optim_wrapper(model, copy.deepcopy(SGD)).step()
-    assert not torch.equal(model.guide.kept['neck'].mlp[0].weight, before)
+    assert not torch.equal(model.guide.kept['projection'].mlp[0].weight, before)
 
 
 def test_the_teacher_sees_the_pixels_of_the_batch_in_its_own_statistics(kind, teacher):
@@ -131,6 +131,19 @@ def test_it_is_the_plain_model_but_for_its_loss(kind, teacher):
     load_state_dict(model, other.state_dict(), strict=True)  # mmengine's
 
 
+def test_settings_for_all_layers_of_the_plain_model_leave_the_guide_out(teacher):
+    init_default_scope('mmpretrain')
+    settings = dict(settings_of('classifier'), init_cfg=[dict(type='Constant', layer='Linear', val=0.5)])
+    starts = []
+    for build in (MODELS.build, lambda plain: guided(plain, teacher)):
+        torch.manual_seed(0)
+        model = build(copy.deepcopy(settings))
+        model.init_weights()
+        starts.append(model.state_dict())
+    assert all(torch.equal(starts[1][key], value) for key, value in starts[0].items())
+    assert model.guide.kept['projection'].mlp[0].weight.std() > 0 and [*model._modules][-1] == 'guide'
+
+
 def predictions(model, data):
     one = {name: value[:1] for name, value in copy.deepcopy(data).items()}  # mmsegmentation's batches are of one size
     found = model.test_step(one)
@@ -148,17 +161,18 @@ def test_loading_weights_leaves_the_guide_alone(detector):
     before = model.guide.saved()
     model.load_state_dict(other.state_dict(), strict=True)
     assert all(torch.equal(value, before[name]) for name, value in model.guide.saved().items())
-    assert not torch.equal(before['neck.mlp.0.weight'], other.guide.saved()['neck.mlp.0.weight'])
+    assert not torch.equal(before['projection.mlp.0.weight'], other.guide.saved()['projection.mlp.0.weight'])
     model.guide.restore(other.guide.saved())
-    assert torch.equal(model.guide.kept['neck'].mlp[0].weight, other.guide.kept['neck'].mlp[0].weight)
+    assert torch.equal(model.guide.kept['projection'].mlp[0].weight, other.guide.kept['projection'].mlp[0].weight)
 
 
 def test_rates_of_parts_and_averages_of_weights_see_the_plain_model(detector):
     model = detector()
-    groups = dict(SGD, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1), guide=dict(lr_mult=2.0))))
+    keys = dict(backbone=dict(lr_mult=0.1), neck=dict(lr_mult=0.5), guide=dict(lr_mult=2.0))
+    groups = dict(SGD, paramwise_cfg=dict(custom_keys=keys))
     wrapper = build_optim_wrapper(model, groups)
     rates = {id(p): group['lr'] for group in wrapper.optimizer.param_groups for p in group['params']}
-    expected = dict(backbone=0.001, guide=0.02)
+    expected = dict(backbone=0.001, neck=0.005, guide=0.02)  # a key is for every name that it is in
     for name, p in model.named_parameters():
         assert rates[id(p)] == pytest.approx(expected.get(name.split('.')[0], 0.01))
     averaged = ExponentialMovingAverage(model, momentum=0.5, update_buffers=True)
@@ -258,11 +272,36 @@ def test_a_step_in_bf16_and_one_of_two_halves(teacher):
         (dict(fade=2.0), r'fade, a share of the training, in \[0, 1\], got 2.0'),
         (dict(loss=dict(terms=[dict(bank='queue')])), 'bank'),
         (dict(names=['cat']), 'no setting names'),
+        (dict(backbone=dict(depth=18)), 'no setting backbone: the model that it guides is the one around it'),
     ],
 )
 def test_what_does_not_fit_is_refused(guide, message, detector):
     with pytest.raises(ConfigError, match=message):
         detector(**guide)
+
+
+def test_a_layer_of_a_transformer_has_places_as_its_backbone_has(teacher):
+    init_default_scope('mmpretrain')
+    settings = settings_of('classifier')
+    settings.backbone = dict(type='VisionTransformer', arch='deit-tiny', img_size=64, out_type='cls_token')
+    settings.neck, settings.head = None, dict(type='VisionTransformerClsHead', num_classes=3, in_channels=192)
+    with pytest.raises(ConfigError, match="focus='objects' reads .* which a classifier lacks"):
+        guided(settings, teacher, feature='backbone.layers.11', focus='objects')
+    model = guided(settings, teacher, feature='backbone.layers.11').train()
+    data = batch_of('classifier')
+    data['inputs'] = data['inputs'][..., :64]
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    assert model.guide.feature.backbone is model.backbone and losses['guide.loss_place_cosine'].isfinite()
+
+
+def test_a_feature_with_its_channels_last_is_refused(teacher):
+    init_default_scope('mmpretrain')
+    settings = settings_of('classifier')
+    name = 'swin_tiny_patch4_window7_224'
+    settings.backbone = dict(type='TIMMBackbone', model_name=name, features_only=True, out_indices=(3,))
+    settings.neck, settings.head = None, dict(type='LinearClsHead', num_classes=3, in_channels=768)
+    with pytest.raises(ConfigError, match=r'gives features as \(N, H, W, C\)'):
+        guided(settings, teacher)
 
 
 def test_a_store_is_no_guide():
@@ -408,7 +447,7 @@ def test_the_loss_of_a_padded_batch_with_a_flip_is_the_reference(detector):
             own = torch.zeros(*feature.shape[-2:], 32)
             for y in range(own.shape[0]):
                 for x in range(own.shape[1]):
-                    own[y, x] = F.normalize(model.guide.kept['neck'].mlp(feature[k, :, y, x]), dim=0)
+                    own[y, x] = F.normalize(model.guide.kept['projection'].mlp(feature[k, :, y, x]), dim=0)
             own = bilinear(own, gh, gw)
             for y in range(gh):
                 for x in range(gw):
