@@ -1,20 +1,26 @@
 """Initial weights of a detector, segmentor or classifier: every key is checked before the first step."""
 
 import copy
-from typing import Optional
+import inspect
+import logging
+from typing import Any, Optional
 from urllib.error import URLError
 
+from mmengine import registry as root
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from mmlgd.errors import ConfigError, DownloadError, sentence
-from mmlgd.registry import MODELS
+from mmlgd.errors import ConfigError, DownloadError, brief, sentence
+from mmlgd.registry import MODELS, find_class
 
 from .files import CheckpointError, read_checkpoint
 from .parts import check_weights, part_weights, state_dict_of
 
 PREFIX = 'backbone.'
+# Settings of backbones that freeze a part, and the values with which they do not.
+_FREEZE = dict(frozen_stages=-1, norm_eval=False)
 
 
 def start_from(cfg: Config, source: Optional[str] = None) -> None:
@@ -35,6 +41,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
         FileNotFoundError: There is no such file.
         ConnectionError: The weights cannot be downloaded.
         CheckpointError: The file is cut off, has no backbone, or does not fit the config's.
+        ConfigError: The config loads weights of the whole model, which would replace this start.
 
     Examples:
         >>> student = dict(type='Pretrained', checkpoint='epoch_90.pth', prefix='backbone.')
@@ -47,7 +54,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
     backbone = cfg.get('model', {}).get('backbone')
     if source is None:
         init_cfg = (backbone or {}).get('init_cfg')
-        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained' and init_cfg.get('checkpoint') is None:
+        if _is_pretrained(init_cfg) and init_cfg.get('checkpoint') is None:
             backbone.pop('init_cfg')
         return
     if not isinstance(backbone, dict):
@@ -55,10 +62,13 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             f'The config has no model.backbone that could start from {source!r}; its model has '
             f'{sorted(cfg.get("model", {}))}. Give a config with model.backbone.'
         )
+    _refuse_other_weights(cfg, source)
     cfg.model.pop('pretrained', None)  # the older form of init_cfg; a backbone accepts only one of the two
     backbone.pop('pretrained', None)
     backbone.pop('init_cfg', None)
     if source == 'none':
+        if told := kept_random(cfg):
+            print_log(told, 'current', logging.WARNING)
         return
     state = read_start(source)
     module = MODELS.build({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(backbone)})
@@ -67,6 +77,33 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
         init_cfg['prefix'] = PREFIX
     check_start(module, state, init_cfg.get('prefix'), source)
     backbone.init_cfg = init_cfg
+
+
+def kept_random(cfg: Config) -> str:
+    """Say what a random start would keep as it is: parts that the config freezes, since it expects trained weights.
+
+    Args:
+        cfg (Config): Of a downstream training.
+
+    Returns:
+        str: A sentence; empty if the config freezes nothing.
+
+    Examples:
+        >>> kept_random(Config(dict(model=dict(backbone=dict(type='mmpretrain.ResNet', frozen_stages=1)))))[:43]
+        'A random start with frozen_stages=1 trains '
+    """
+    backbone = cfg.model.get('backbone') or {}
+    kind = find_class(str(backbone.get('type')), cfg.get('default_scope'), root.MODELS)
+    defaults = inspect.signature(kind).parameters if kind else {}
+    settings = {key: backbone.get(key, getattr(defaults.get(key), 'default', None)) for key in _FREEZE}
+    frozen = [f'{key}={value}' for key, value in settings.items() if value not in (None, False, -1)]
+    if not frozen:
+        return ''
+    return (
+        f'A random start with {", ".join(frozen)} trains worse than it could: stages that are frozen stay random, and '
+        f'norms in eval mode never see the statistics of an image. For a fair comparison add `--cfg-options '
+        f'{" ".join(f"model.backbone.{key}={value}" for key, value in _FREEZE.items())}`.'
+    )
 
 
 def read_start(source: str) -> dict[str, Tensor]:
@@ -124,3 +161,22 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
         weights = {key: value for key, value in own.items() if key.endswith('num_batches_tracked')}
         weights.update((key, value) for key, value in state.items() if key in own or not key.startswith('fc.'))
     check_weights(module, weights, source)
+
+
+def _refuse_other_weights(cfg: Config, source: str) -> None:
+    """Refuse weights of the whole model, which mmengine would load after, or in place of, the start of the backbone."""
+    inits = cfg.model.get('init_cfg') or []
+    others = dict(
+        load_from=None if cfg.get('resume') else cfg.get('load_from'),
+        **{'model.init_cfg': [one for one in ([inits] if isinstance(inits, dict) else inits) if _is_pretrained(one)]},
+    )
+    for key, value in others.items():
+        if value:
+            raise ConfigError(
+                f'--student {source} is the start of model.backbone, and the config has {key}={brief(value)}, whose '
+                f'weights would replace it. Leave one of them out: no --student, or --cfg-options {key}=None.'
+            )
+
+
+def _is_pretrained(init_cfg: Any) -> bool:
+    return isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained'

@@ -157,7 +157,7 @@ def _names_in(data: Path) -> list[str]:
 
 
 def _drawn(pairs: list, seed: int) -> dict[str, list]:
-    kept = drawn(len(pairs), seed)
+    kept = drawn([image.as_posix() for image, _ in pairs], seed)
     return {
         part: [pair for k, pair in enumerate(pairs) if (k in kept) == is_val]
         for part, is_val in (('train', False), ('val', True))

@@ -25,6 +25,7 @@ SEGMENTORS = (
     'small/segmentor_masks.py',
     'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py',
 )
+_DRAWN = ' (drawn: frames of one video may be in both)'
 _MODEL = dict(detect='detector', segment='segmentor')
 
 
@@ -102,7 +103,7 @@ def detect(
     image_size = fitted(median_size(found.parts), side or limit, grow=side is not None)
     reasons = [
         f'{found.kind} boxes in {shown(data)}: {counts["train"]} images to train, {counts["val"]} to validate'
-        f'{" (drawn)" if found.is_split else ""}; {_told(found.names)}.',
+        f'{_DRAWN if found.is_split else ""}; {_told(found.names)}.',
         size_text(median_size(found.parts), image_size),
     ]
     counts = boxes_of_names(found.parts['train'])
@@ -176,7 +177,7 @@ def segment(
     image_size = fitted(found.size, side or limit, grow=side is not None)
     reasons = [
         f'Masks in {shown(data)}: {found.counts["train"]} images to train, {found.counts["val"]} to validate'
-        f'{" (drawn)" if found.is_split else ""}; {_told(found.names)}.',
+        f'{_DRAWN if found.is_split else ""}; {_told(found.names)}.',
         size_text(found.size, image_size),
     ]
     if found.ignore_index in found.values:
@@ -232,6 +233,8 @@ def _text(
     from .written import config_text
 
     has_card = torch.cuda.is_available()
+    if has_card:  # those templates have a test set of their own, for the tools of their library
+        settings = {**settings, 'test_dataloader': settings['val_dataloader']}
     if student != 'none' and not student.startswith('torchvision://'):
         settings = {**settings, **_with_student(verb, student, has_card)}
     return config_text(templates[has_card], settings, cfg_options or {}, HEAD.format(verb))
@@ -260,6 +263,20 @@ def _with_student(verb: str, student: str, has_card: bool) -> dict:
     return dict(arch='student', archs=dict(_delete_=True, student=dict(model=model)))
 
 
+def _refuse_other_data(work_dir: Path, files: dict[Path, str]) -> None:
+    """Refuse to draw parts anew once they were trained on: images of training would be among those of validation."""
+    from mmlgd.checkpoints.resume import last_whole_checkpoint
+
+    from .written import OtherConfigError
+
+    changed = [file for file, content in files.items() if file.is_file() and file.read_bytes() != content.encode()]
+    if changed and (checkpoint := last_whole_checkpoint(work_dir)) is not None:
+        raise OtherConfigError(
+            f'{shown(changed[0])} has the images or labels that {shown(checkpoint)} was trained with, and the data '
+            f'have changed since then. Give another --work-dir; or train anew by --overwrite, which replaces both.'
+        )
+
+
 def _train(
     verb: str,
     text: str,
@@ -279,6 +296,8 @@ def _train(
     from .written import refuse_trained, write_config
 
     options = ['--student', student, *(['--resume'] if resume else [])]
+    if not overwrite:
+        _refuse_other_data(work_dir, files)
     config = write_config(work_dir, text, overwrite, lambda file: ['mmlgd', 'train', str(file), *options], verb)
     if not (resume or overwrite or dry_run):
         refuse_trained(work_dir)

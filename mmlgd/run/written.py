@@ -123,10 +123,9 @@ def write_config(
         is_moved = there.startswith(f'{text}work_dir') and there.count('\n') == (text + place).count('\n')
         if there and not is_moved and not overwrite:
             raise OtherConfigError(
-                f'{file} is the config of another run (or has been edited): {_difference(there, text + place)}. Train '
-                f'it by\n'
-                f'  {shlex.join(command_of(file))}\n'
-                f'or give these options another --work-dir, or --overwrite, which replaces it.'
+                f'{file} is the config of another run (or has been edited): {_difference(there, text + place)}. Give '
+                f'--overwrite, which replaces it, or another --work-dir; or train it as it is by\n'
+                f'  {shlex.join(command_of(file))}'
             )
         own_folder(file.parent)
         write_whole(file, (text + place).encode())

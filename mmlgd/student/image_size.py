@@ -14,6 +14,7 @@ from mmlgd.datasets.sizes import is_loading, is_step, pixels, size_after
 from mmlgd.datasets.views import pipeline_of
 from mmlgd.errors import brief
 from mmlgd.models.zero_shot import IMAGENET_RGB
+from mmlgd.utils.configs import kind_of
 
 DEFAULT = (224, 224)  # for a config without a size
 
@@ -199,7 +200,9 @@ def compare_statistics(cfg: Config, source: str) -> None:
     if 'neck' not in trained['model'] or 'data_preprocessor' in trained:  # of another training, such as a classifier's
         return
     own = _statistics(trained['model'].get('data_preprocessor') or IMAGENET_RGB, source)
-    here = (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor') or IMAGENET_RGB
+    here = (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor')
+    if here is None:  # our model has a default, and those of the other libraries take images as they are loaded
+        here = IMAGENET_RGB if kind_of(cfg.get('model') or {}) == 'LGD' else {}
     if (shown := _statistics(here, 'The config')) != own:
         print_log(
             f'The student of {source} was trained with images of {own}, but this config has {shown}. Set the '

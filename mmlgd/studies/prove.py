@@ -8,6 +8,7 @@ from typing import Any, Optional, Union
 
 from mmengine.logging import print_log
 
+from mmlgd.checkpoints.starts import kept_random
 from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError
 from mmlgd.evaluation.options import require_once
@@ -164,6 +165,8 @@ def _notes(cfg: Any, sources: dict[str, str], seeds: Sequence[int]) -> list[str]
         for seed in seeds
     }
     told = list(seen_before(cfg, files).values())
+    if 'none' in sources.values() and (frozen := kept_random(cfg)):
+        told.append(f'WARNING: {frozen}')
     for one in told:
         print_log(one, 'current', 20 if one.startswith('None of') else 30)
     return [

@@ -8,7 +8,8 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from mmlgd.checkpoints import CheckpointError
-from mmlgd.checkpoints.starts import start_from
+from mmlgd.checkpoints.starts import kept_random, start_from
+from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
 
 SMALL = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)  # as in lgd_checkpoint
@@ -51,6 +52,39 @@ def test_a_random_start():
     start_from(cfg)
     assert cfg.model.backbone == SMALL
     start_from(Config(dict(model=dict(type='NoBackbone'))))
+
+
+def test_weights_of_the_whole_model_beside_a_start_are_refused(lgd_checkpoint):
+    inits = dict(type='Pretrained', checkpoint='coco.pth')
+    for source in ('none', str(lgd_checkpoint)):
+        for change, key in (
+            (dict(load_from='coco.pth'), 'load_from=coco.pth'),
+            ({'model.init_cfg': inits}, 'model.init_cfg='),
+            ({'model.init_cfg': [dict(type='Normal'), inits]}, 'model.init_cfg='),
+        ):
+            cfg = config()
+            cfg.merge_from_dict(change)
+            with pytest.raises(ConfigError, match=f'--student {source} is the start of .* has {key}'):
+                start_from(cfg, source)
+    for change in (dict(load_from='epoch_1.pth', resume=True), {'model.init_cfg': dict(type='Normal')}):
+        cfg = config()
+        cfg.merge_from_dict(change)
+        start_from(cfg, 'none')
+
+
+@pytest.mark.parametrize(
+    'settings, told',
+    [
+        (dict(frozen_stages=1, norm_eval=True), 'frozen_stages=1, norm_eval=True trains worse'),
+        (dict(type='mmdet.ResNet'), 'norm_eval=True trains worse'),  # its default
+        (dict(frozen_stages=-1, norm_eval=False), ''),
+        ({}, ''),
+    ],
+)
+def test_a_random_start_of_what_is_frozen_is_told(settings, told):
+    pytest.importorskip('mmdet')
+    found = kept_random(config(**settings))
+    assert told in found and bool(told) == bool(found)
 
 
 def test_a_bare_backbone(weights, tmp_path):

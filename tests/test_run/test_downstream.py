@@ -67,7 +67,10 @@ def test_a_segmentor_is_trained_on_a_student(tmp_path, lgd_checkpoint, capsys):
     command = ['segment', '--data', 'data', '--student', str(lgd_checkpoint), '--size', '64', '--cfg-options', *options]
     main(command, standalone_mode=False)
     said = capsys.readouterr().out
-    assert '5 images to train, 1 to validate (drawn); 2 class names: red panda, cat.' in said
+    assert (
+        '5 images to train, 1 to validate (drawn: frames of one video may be in both); 2 class names: red panda, cat.'
+        in said
+    )
     assert 'Value 2 of the masks is beyond the names and counts as no label' in said and '--metric mIoU' in said
     cfg = Config.fromfile(tmp_path / 'work_dirs/segment_data/recipe/segment.py')
     assert (cfg.ignore_index, cfg.img_suffix, cfg.seg_map_suffix) == (2, '.jpg', '.png')
@@ -89,6 +92,8 @@ def test_the_template_of_each_machine_takes_the_student(tmp_path, lgd_checkpoint
     monkeypatch.undo()
     cfg = Config.fromfile(tmp_path / result.config)
     assert tuple(cfg.image_size) == (80, 40)  # not enlarged
+    if has_card:  # the command that is printed at the end evaluates the same images
+        assert cfg.test_dataloader.dataset == cfg.val_dataloader.dataset
     if verb == 'detect':  # the files that are there need no copy
         assert cfg.train_dataloader.dataset.ann_file == 'annotations/instances_train.json'
     fill_in(cfg)
@@ -150,6 +155,24 @@ def test_small_boxes_are_warned_of_and_drawn_parts_are_written(tmp_path, capsys)
     for part, count in (('train', 8), ('val', 2)):
         file = cfg[f'{part}_dataloader'].dataset.ann_file
         assert file.endswith(f'annotations/{part}.json') and len(json.loads(Path(file).read_text())['images']) == count
+
+
+def test_parts_that_were_trained_on_are_not_drawn_anew(tmp_path):
+    voc(tmp_path / 'data')
+    result = mmlgd.detect(data='data', student='none', dry_run=True)
+    val = Path(Config.fromfile(result.config).val_dataloader.dataset.ann_file)
+    before = val.read_bytes()
+    voc(tmp_path / 'more', count=12)
+    for file in (tmp_path / 'more').rglob('1[01].*'):
+        file.rename(tmp_path / 'data' / file.relative_to(tmp_path / 'more'))
+    torch.save(dict(state_dict={}, meta={}), result.work_dir / 'iter_60.pth')
+    (result.work_dir / 'last_checkpoint').write_text(str(result.work_dir / 'iter_60.pth'))
+    for options in (dict(resume=True), dict(dry_run=True), {}):
+        with pytest.raises(FileExistsError, match='iter_60.pth was trained with, and the data have changed'):
+            mmlgd.detect(data='data', student='none', **options)
+        assert val.read_bytes() == before
+    mmlgd.detect(data='data', student='none', dry_run=True, overwrite=True)
+    assert val.read_bytes() != before
 
 
 def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypatch):

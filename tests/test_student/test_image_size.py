@@ -79,10 +79,12 @@ def test_a_training_of_no_single_size_is_said(steps, said):
 
 def test_other_statistics_than_those_of_training_are_said(lgd_checkpoint, tmp_path, said):
     content = read_checkpoint(lgd_checkpoint)
-    config = Config(dict(model=dict(type='mmpretrain.ImageClassifier')))
+    config = Config(dict(model=dict(type='mmlgd.LGD')))
     compare_statistics(config, str(lgd_checkpoint))
     compare_statistics(config, 'none')
     assert not said
+    compare_statistics(Config(dict(model=dict(type='EncoderDecoder'))), str(lgd_checkpoint))  # takes images as loaded
+    assert 'this config has BGR, mean [], std []' in said.pop()
     settings = Config.fromstring(content['meta']['cfg'], '.py')
     settings.model.data_preprocessor = dict(mean=[0.0] * 3, std=[255.0] * 3, to_rgb=False)
     content['meta']['cfg'] = settings.pretty_text

@@ -36,6 +36,7 @@ train_dataloader = dict(
         ann_file='annotations/train.json',
         data_prefix=dict(img='train/'),
         metainfo=dict(classes=None),
+        filter_cfg=dict(filter_empty_gt=False, min_size=0),  # images without boxes, and small ones, are data as well
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations', with_bbox=True),

@@ -1,6 +1,7 @@
 """A seeded split of annotated images into training and validation."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from .places import BoxesError
@@ -9,7 +10,7 @@ SHARE = 0.2  # of the images, for validation
 
 
 def split_images(told: dict[str, Any], seed: int = 0, share: float = SHARE) -> dict[str, dict[str, Any]]:
-    """Split the content of an annotation file. The draw depends on the seed and the names of the files alone.
+    """Split the content of an annotation file. Each image is ranked by the seed and the name of its file alone.
 
     Args:
         told (dict): In COCO's format.
@@ -31,15 +32,15 @@ def split_images(told: dict[str, Any], seed: int = 0, share: float = SHARE) -> d
     images = sorted(told['images'], key=lambda image: str(image['file_name']))
     if len(images) < 2:
         raise BoxesError(f'There are {len(images)} images with boxes; a split needs 2 or more.')
-    kept = {images[k]['id'] for k in drawn(len(images), seed, share)}
+    kept = {images[k]['id'] for k in drawn([str(image['file_name']) for image in images], seed, share)}
     return {split: _part(told, kept, is_val) for split, is_val in (('train', False), ('val', True))}
 
 
-def drawn(count: int, seed: int = 0, share: float = SHARE) -> set[int]:
-    """Draw the images that are kept for validation.
+def drawn(names: Sequence[str], seed: int = 0, share: float = SHARE) -> set[int]:
+    """Draw the images that are kept for validation. A further image changes the part of few others.
 
     Args:
-        count (int): Number of images.
+        names (Sequence[str]): Names of the images, all different.
         seed (int): Seed of the draw. Defaults to 0.
         share (float): Share of the images, in (0, 1). Defaults to 0.2.
 
@@ -47,12 +48,11 @@ def drawn(count: int, seed: int = 0, share: float = SHARE) -> set[int]:
         Set[int]: Positions of the images: one at least, and not all.
 
     Examples:
-        >>> len(drawn(10)), len(drawn(2))
+        >>> len(drawn('abcdefghij')), len(drawn('ab'))
         (2, 1)
     """
-    number = random.Random(seed).random  # Python guarantees this sequence
-    ranked = sorted((number(), k) for k in range(count))
-    return {k for _, k in ranked[: min(count - 1, max(1, round(share * count)))]}
+    ranked = sorted((random.Random(f'{seed}/{name}').random(), k) for k, name in enumerate(names))
+    return {k for _, k in ranked[: min(len(names) - 1, max(1, round(share * len(names))))]}
 
 
 def _part(told: dict[str, Any], kept: set, is_val: bool) -> dict[str, Any]:
