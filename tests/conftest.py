@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.visualization import Visualizer
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -47,6 +48,16 @@ def pytest_collection_modifyitems(items):
 def cache(tmp_path_factory):
     """Keep cached text embeddings out of the user's home."""
     os.environ['MMLGD_CACHE'] = str(tmp_path_factory.mktemp('cache'))
+
+
+@pytest.fixture(autouse=True)
+def own_visualizers():
+    """mmengine names a run by the second: of two tests in one, the later would draw into the folder of the other."""
+    yield
+    kinds = [Visualizer]
+    for kind in kinds:  # grows while it is read
+        kinds += kind.__subclasses__()
+        kind._instance_dict.clear()
 
 
 @pytest.fixture
