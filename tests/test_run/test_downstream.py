@@ -21,8 +21,9 @@ from mmlgd.datasets.boxes import BoxesError
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
+from mmlgd.run.labelled import check_labelled
 from mmlgd.run.stages import student_stages
-from tests.test_datasets.test_boxes.test_found import NAMES, coco, voc, yolo
+from tests.test_datasets.test_boxes.test_found import NAMES, change_coco, coco, voc, yolo
 
 module = importlib.import_module('mmlgd.run.downstream')
 QUICK = {'iterations': 60, 'train_dataloader.batch_size': 2, 'default_hooks.logger.interval': 30}
@@ -187,3 +188,18 @@ def test_another_config_in_the_work_dir_is_kept(tmp_path):
     mmlgd.detect(data='data', student='none', dry_run=True)
     with pytest.raises(FileExistsError, match='recipe/detect.py is the config of another run'):
         mmlgd.detect(data='data', student='none', size=64, dry_run=True)
+
+
+def test_a_coco_file_that_lacks_something_is_copied(tmp_path, capsys):
+    coco(tmp_path / 'data')
+    change_coco(tmp_path / 'data', part='val', id=lambda one: one['id'] - 1, iscrowd=None)
+    result = mmlgd.detect(data='data', student='none', dry_run=True)
+    assert 'instances_val.json is copied into the work dir' in capsys.readouterr().out
+    cfg = Config.fromfile(result.config)
+    assert cfg.train_dataloader.dataset.ann_file == 'annotations/instances_train.json'
+    assert not (result.work_dir / 'annotations/train.json').exists()
+    dataset = cfg.val_dataloader.dataset
+    assert dataset.ann_file == str(tmp_path / result.work_dir / 'annotations/val.json')
+    assert (tmp_path / 'data' / dataset.data_prefix.img / '0.jpg').is_file()
+    fill_in(cfg)
+    check_labelled(cfg)
