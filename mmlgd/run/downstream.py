@@ -118,7 +118,7 @@ def detect(
         settings[f'{part}_dataloader'] = dict(dataset=dataset)
     settings['randomness'] = dict(seed=seed)
     text = _text('detect', DETECTORS, settings, student, cfg_options)
-    files = {} if found.files else {written[part]: json.dumps(told) for part, told in found.parts.items()}
+    files = {written[part]: json.dumps(told) for part, told in found.parts.items() if part not in found.files}
     return _train('detect', text, files, reasons, work_dir, student, 'coco/bbox_mAP', resume, overwrite, dry_run)
 
 

@@ -7,13 +7,14 @@ from typing import Any, Optional
 from urllib.parse import urlparse
 
 from mmengine.config import Config
-from mmengine.fileio import list_dir_or_file
+from mmengine.fileio import list_dir_or_file, list_from_file
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from mmlgd.datasets.bad_images import skips_in_evaluation
 from mmlgd.datasets.boxes.coco import read_coco, require_file_names
-from mmlgd.datasets.boxes.sound import check_content
+from mmlgd.datasets.boxes.complete import require_complete
+from mmlgd.datasets.boxes.sound import boxes_of_names, check_content, left_out
 from mmlgd.engine.checks.annotation_hook import check_names
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import find_class
@@ -34,10 +35,11 @@ def check_labelled(cfg: Config, loaders: Sequence[str] = _LOADERS) -> None:
         loaders (Sequence[str]): Its data loaders to check. Defaults to those of training and validation.
 
     Raises:
-        MissingFileError: An annotation file or a folder of images or masks is missing, or has no images.
+        MissingFileError: An annotation file, a folder of images or masks or a file of class names is missing, or a
+            folder has no images.
         ConfigError: An evaluation leaves bad images out; or an annotation file is not in COCO's format, or its
             categories are not the class names.
-        BoxesError: Its images, boxes and categories do not fit together.
+        BoxesError: Its images, boxes and categories do not fit together, or lack what the libraries need.
     """
     for loader in loaders:
         for dataset in _datasets((cfg.get(loader) or {}).get('dataset')):
@@ -94,10 +96,12 @@ def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
         raise ConfigError(f'{shown(file)} is not in the format of COCO: expected images, annotations and categories.')
     reads_all = next(one for one in kind.__mro__ if 'load_data_list' in vars(one)).__name__ != 'CocoDataset'
     _require_images(loader, Path(root, dataset.data_prefix.get('img', '')), file, told, reads_all)
-    classes = (dataset.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
+    classes = _classes(loader, dataset, kind)
     if not classes or reads_all:  # LVIS takes all categories, with spellings of its own
         return
-    for note in check_content(told, file, Path(root, dataset.data_prefix.get('img', ''))):
+    check_content(told, file, Path(root, dataset.data_prefix.get('img', '')))
+    require_complete(told, shown(file), is_scored=loader != 'train_dataloader')
+    for note in left_out(told, shown(file)):
         MMLogger.get_current_instance().warning(note)
     names = {one['id']: one['name'] for one in told['categories']}
     check_names(
@@ -107,8 +111,24 @@ def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
         classes,
         MMLogger.get_current_instance(),
     )
-    if not any(names.get(one['category_id']) in classes for one in told['annotations']):
-        raise ConfigError(f'{shown(file)} has no box of any class name. Give a file with boxes.')
+    if not any(count for name, count in boxes_of_names(told).items() if name in classes):
+        raise ConfigError(
+            f'{shown(file)} has no box of any class name that counts. Give a file with boxes of 1 px or more in their '
+            f'images, with an area above 0 and iscrowd=0.'
+        )
+
+
+def _classes(loader: str, dataset: dict, kind: type) -> Optional[Sequence[str]]:
+    classes = (dataset.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
+    if not isinstance(classes, str):
+        return classes
+    try:
+        return list_from_file(classes)  # as mmengine reads it, which would go on with the letters if it is not there
+    except OSError as error:
+        raise MissingFileError(
+            f'{loader}.dataset.metainfo has classes={classes!r}; a text is read as the path of a file of names, and it '
+            f'cannot be read: {error}. Give such a file, or a tuple of names: ({classes!r},).'
+        ) from error
 
 
 def _require_images(loader: str, folder: Path, file: Path, told: dict, names_them: bool) -> None:

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmlgd.datasets import fill_in
+from mmlgd.datasets.boxes import BoxesError
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.labelled import check_labelled
 from tests import ROOT
@@ -27,15 +28,15 @@ def detector(request, tmp_path):
         categories=[dict(id=1, name='cat'), dict(id=2, name='dog')],
     )
 
-    def run(**changes):
+    def run(loaders=('train_dataloader', 'val_dataloader'), classes=('cat', 'dog'), **changes):
         (tmp_path / 'a.json').write_text(json.dumps({**told, **changes}))
         cfg = Config.fromfile(CONFIGS / request.param)
         cfg.merge_from_dict(dict(data_root=str(tmp_path), names=['cat', 'dog']))
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
-            place = dict(ann_file='a.json', data_prefix=dict(img='images'), metainfo=dict(classes=('cat', 'dog')))
+            place = dict(ann_file='a.json', data_prefix=dict(img='images'), metainfo=dict(classes=classes))
             loader.dataset.merge(place)
         fill_in(cfg)
-        check_labelled(cfg)
+        check_labelled(cfg, loaders)
 
     run.folder = tmp_path
     return run
@@ -58,6 +59,37 @@ def test_data_that_fit_pass(detector):
 def test_annotations_that_do_not_fit_are_named(detector, changes, said):
     with pytest.raises(ConfigError, match=said):
         detector(**changes)
+
+
+@pytest.mark.parametrize(
+    'change, said',
+    [
+        (dict(id=0), '1 annotations have an id of 0'),
+        (dict(id='a'), '1 annotations have an id of 0 or no whole number'),
+        (dict(iscrowd=None), '1 annotations have no iscrowd'),
+        (dict(area=None), '1 annotations have no area'),
+        (dict(area=0), 'has no box of any class name that counts'),
+        (dict(iscrowd=1), 'has no box of any class name that counts'),
+    ],
+)
+def test_what_the_libraries_need_of_annotations_is_required(detector, change, said):
+    one = dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 9, 9], area=81, iscrowd=0)
+    with pytest.raises((BoxesError, ConfigError), match=said):
+        detector(annotations=[{**one, **change}])
+
+
+def test_training_needs_no_ids_above_0(detector):
+    one = dict(id=0, image_id=1, category_id=1, bbox=[1, 1, 9, 9], area=81)
+    detector(('train_dataloader',), annotations=[one])
+    with pytest.raises(BoxesError, match='have an id of 0 .*; 1 annotations have no iscrowd.*Number the annotations'):
+        detector(('val_dataloader',), annotations=[one])
+
+
+def test_class_names_may_be_a_file(detector):
+    (detector.folder / 'names.txt').write_text('cat\ndog\n')
+    detector(classes=str(detector.folder / 'names.txt'))
+    with pytest.raises(MissingFileError, match="has classes='cat'; a text is read as the path of a file of names"):
+        detector(classes='cat')
 
 
 def test_missing_files_are_named(detector):

@@ -31,8 +31,8 @@ def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int
         images (Iterable): File of an image, its width and height in pixels, and its boxes. Boxes are cut to the image.
 
     Returns:
-        dict: ``images``, ``annotations`` and ``categories``; ``info`` has the number of boxes without an area in their
-        image, which are left out.
+        dict: ``images``, ``annotations`` and ``categories``; ``info`` has the number of boxes that are narrower than
+        1 px or outside their image, which are left out.
 
     Examples:
         >>> told = content_of(['cat'], [(PurePath('a.jpg'), (9, 9), [Box(5, 0, 8, 4, 0)])])
@@ -46,12 +46,34 @@ def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int
         for box in boxes:
             x, y = max(0, box.x), max(0, box.y)
             w, h = min(width, box.x + box.width) - x, min(height, box.y + box.height) - y
-            if w > 0 and h > 0:
+            if w >= 1 and h >= 1:  # mmdet leaves out narrower ones
                 label = dict(image_id=number, category_id=box.label + 1, iscrowd=int(box.difficult))
                 told['annotations'].append(dict(label, id=len(told['annotations']) + 1, bbox=[x, y, w, h], area=w * h))
             else:
                 told['info']['left_out'] += 1
     return told
+
+
+def require_size(where: str, image: Path, told: tuple[float, float]) -> tuple[int, int]:
+    """Refuse boxes of an image that has another size than they were drawn for.
+
+    Args:
+        where (str): The file with the boxes, for the error.
+        image (Path): The image.
+        told (Tuple[float, float]): Width and height in that file.
+
+    Returns:
+        Tuple[int, int]: Width and height of the image.
+
+    Raises:
+        BoxesError: They differ, or it is no image.
+    """
+    if (size := size_of(image)) != told:
+        raise BoxesError(
+            f'{where} says {_px(told)} for {shown(image)}, which is loaded as {_px(size)}: its boxes may be of another '
+            f'picture. Write the sizes and boxes of these files, with EXIF rotation applied.'
+        )
+    return size
 
 
 def size_of(image: Path) -> tuple[int, int]:
@@ -73,3 +95,7 @@ def size_of(image: Path) -> tuple[int, int]:
         raise BoxesError(
             f'The image {shown(image)} cannot be read: {error}. Repair it, or remove it and its labels.'
         ) from error
+
+
+def _px(size: tuple[float, float]) -> str:
+    return f'{size[0]:g} x {size[1]:g} px'

@@ -9,8 +9,9 @@ from mmlgd.errors import MissingFileError, shown
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from . import coco, voc, yolo
+from .complete import completed
 from .places import BoxesError, by_key, files_in, split_of
-from .sound import check_content
+from .sound import boxes_of_names, check_content, left_out
 from .split import split_images
 
 
@@ -25,7 +26,7 @@ class FoundBoxes:
         folders (Dict[str, str]): The folder of the images of each part, relative to the data.
         files (Dict[str, str]): Annotation files that are there already and need no copy, relative to the data.
         is_split (bool): Whether the parts were drawn, because the data have none.
-        notes (List[str]): What is left out, a sentence each.
+        notes (List[str]): What is left out, added or taken for granted, a sentence each.
     """
 
     kind: str
@@ -40,8 +41,9 @@ class FoundBoxes:
 def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> FoundBoxes:
     """Find the boxes of a folder in COCO's, VOC's or YOLO's format, with parts for training and validation.
 
-    The parts are those of the data, by the names of folders or files (train, val, valid, test) or by VOC's lists. If
-    there is no validation part, the test part takes its place; if there is neither, a fifth of the images is drawn.
+    The parts are those of the data: by lists or YOLO's data.yaml, or by the names of folders or files (train, val,
+    valid, test). If there is no validation part, the test part takes its place; if there is neither, a fifth of the
+    images is drawn.
 
     Args:
         data (Path): The folder.
@@ -54,26 +56,30 @@ def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> 
     Raises:
         MissingFileError: There is no such folder.
         BoxesError: There are no boxes in it, or they do not fit their images or names.
+        PartsError: A list of the images of a part cannot be followed.
     """
     if not data.is_dir():
         raise MissingFileError(f'There is no folder of data at {shown(data)}.')
+    found = _coco(data, names) or _one_file_an_image(data, names)
+    _settle_parts(found, data, seed)
+    return found
+
+
+def _one_file_an_image(data: Path, names: Optional[list[str]]) -> FoundBoxes:
     images = by_key(map(PurePath, sorted(images_in(data, IMAGE_SUFFIXES))))
-    if found := _coco(data, names):
-        pass
-    elif files := [file for file in files_in(data, '.xml') if voc.is_voc(data / file)]:
-        found = FoundBoxes('VOC', *voc.read_voc(data, files, images, names))
+    if files := [file for file in files_in(data, '.xml') if voc.is_voc(data / file)]:
+        kind, (names, parts, notes) = 'VOC', voc.read_voc(data, files, images, names)
     elif files := yolo.label_files(list(files_in(data, '.txt')), images):
-        found = FoundBoxes('YOLO', *yolo.read_yolo(data, files, images, names))
+        kind, (names, parts, notes) = 'YOLO', yolo.read_yolo(data, files, images, names)
     else:
         raise BoxesError(
             f'{shown(data)} has {len(images)} images, and no boxes that can be read. Expected one of: COCO, JSON files '
             f'with images, annotations and categories; VOC, an XML file for each image; YOLO, a text file for each '
             f'image and a data.yaml.'
         )
-    if found.kind != 'COCO' and (count := sum(told['info']['left_out'] for told in found.parts.values())):
-        found.notes.append(f'{count} boxes have no area in their image, and are left out.')
-    _settle_parts(found, data, seed)
-    return found
+    if count := sum(told['info']['left_out'] for told in parts.values()):
+        notes.append(f'{count} boxes are narrower than 1 px or outside their image, and are left out.')
+    return FoundBoxes(kind, names, parts, notes=notes)
 
 
 def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
@@ -82,11 +88,12 @@ def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
     if not told:
         return None
     found = FoundBoxes('COCO', coco.names_of(told[0][1], told[0][0]), {})
+    read: dict[Optional[str], PurePath] = {}
     for file, content in told:
         split = split_of(file)
-        if split in found.parts:
+        if (other := read.setdefault(split, file)) != file:
             raise BoxesError(
-                f'{shown(data)} has two annotation files of one part: {found.files[split]} and {file.as_posix()}. Keep '
+                f'{shown(data)} has two annotation files of one part: {other.as_posix()} and {file.as_posix()}. Keep '
                 f'one of them there, or name their parts: train, val or test.'
             )
         if (theirs := coco.names_of(content, file)) != found.names:
@@ -95,9 +102,12 @@ def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
                 f'{", ".join(found.names[:5])} ({len(theirs)} and {len(found.names)} in all). Labels follow their '
                 f'order: write both files with the same categories in the same order.'
             )
-        found.parts[split], found.files[split] = content, file.as_posix()
         found.folders[split] = coco.folder_of_images(data, file, content)
-        found.notes += check_content(content, data / file, data / found.folders[split])
+        check_content(content, data / file, data / found.folders[split])
+        found.parts[split], added = completed(content, shown(data / file))
+        if not added:
+            found.files[split] = file.as_posix()
+        found.notes += [*added, *left_out(found.parts[split], shown(data / file))]
     if names is not None and names != found.names:
         raise BoxesError(
             f'The class names given are {", ".join(names[:5])}, but {told[0][0].as_posix()} has the categories '
@@ -131,5 +141,16 @@ def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:
         for key in [key for key in table if key not in ('train', 'val')]:
             table.pop(key)
     for split, told in parts.items():
-        if not told['annotations']:
-            raise BoxesError(f'The {split} part of {shown(data)} has {len(told["images"])} images and no box.')
+        if not any(boxes_of_names(told).values()):
+            raise BoxesError(
+                f'The {split} part of {shown(data)} has {len(told["images"])} images and no box that counts. Expected '
+                f'boxes of 1 px or more in their images; those of crowds and difficult ones do not count.'
+            )
+    train, val = (
+        {(folders.get(split), one['file_name']) for one in parts[split]['images']} for split in ('train', 'val')
+    )
+    if both := train & val:
+        found.notes.append(
+            f'{len(both)} of the {len(val)} images to validate are among those to train: their score says little about '
+            f'other images.'
+        )

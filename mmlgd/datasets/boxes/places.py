@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Optional
 
-from mmlgd.errors import MMLGDError
+from mmlgd.datasets.part_lists import part_named
+from mmlgd.errors import MMLGDError, shown
 
 # Folders that a format puts around images or labels; without them, an image and its labels have one path.
 _KINDS = {'annotations', 'images', 'imgs', 'jpegimages', 'labels', 'obj_train_data', 'xml', 'xmls'}
-_SPLITS = dict(train='train', training='train', val='val', valid='val', validation='val', test='test', testing='test')
 
 
 class BoxesError(MMLGDError, ValueError):
@@ -31,10 +31,44 @@ def split_of(path: PurePath) -> Optional[str]:
         >>> split_of(Path('Annotations/a.xml'))
     """
     for part in path.parts[:-1]:
-        if split := _SPLITS.get(part.lower().rstrip('0123456789')):
+        if split := part_named(part):
             return split
     words = path.stem.lower().replace('-', '_').split('_') if path.suffix == '.json' else []
-    return next((_SPLITS[word] for word in (one.rstrip('0123456789') for one in words) if word in _SPLITS), None)
+    return next(filter(None, map(part_named, words)), None)
+
+
+def parts_of(
+    images: Iterable[PurePath], listed: dict[str, list[PurePath]]
+) -> tuple[dict[Optional[str], list[PurePath]], list[str]]:
+    """Sort images into the parts of a data set: those of its lists, and for a part without a list those of its folders.
+
+    Args:
+        images (Iterable[PurePath]): Relative to the folder of the data.
+        listed (Dict[str, List[PurePath]]): Of :func:`~mmlgd.datasets.part_lists.listed_parts`.
+
+    Returns:
+        Tuple[Dict[str, List[PurePath]], List[str]]: The images of each part (``'train'``, ``'val'``, ``'test'``; None
+        if neither a list nor a folder names one), and what is left out: a sentence, or none.
+
+    Examples:
+        >>> parts, notes = parts_of(map(Path, ['images/a.jpg', 'images/b.jpg']), dict(train=[Path('images/a.jpg')]))
+        >>> list(parts), notes
+        (['train'], ['1 images are in no list of a part, and are left out; the first is images/b.jpg.'])
+    """
+    parts: dict[Optional[str], list[PurePath]] = {part: list(those) for part, those in listed.items()}
+    named, lost = {image for those in listed.values() for image in those}, []
+    for image in images:
+        if image in named:
+            continue
+        part = split_of(image)
+        if listed and (part is None or part in listed):
+            lost.append(image)
+        else:
+            parts.setdefault(part, []).append(image)
+    note = (
+        f'{len(lost)} images are in no list of a part, and are left out; the first is {shown(lost[0])}.' if lost else ''
+    )
+    return parts, [note] if note else []
 
 
 def by_key(files: Iterable[PurePath]) -> dict[PurePath, PurePath]:
@@ -45,8 +79,18 @@ def by_key(files: Iterable[PurePath]) -> dict[PurePath, PurePath]:
 
     Returns:
         Dict[PurePath, PurePath]: Files by :func:`key_of`.
+
+    Raises:
+        BoxesError: Two files have one key.
     """
-    return {key_of(file): file for file in files}
+    found: dict[PurePath, PurePath] = {}
+    for file in files:
+        if (other := found.setdefault(key_of(file), file)) != file:
+            raise BoxesError(
+                f'{shown(other)} and {shown(file)} belong to the same name, {key_of(file).name!r}: an image has one '
+                f'file, and its labels one. Remove or rename one of them.'
+            )
+    return found
 
 
 def key_of(file: PurePath) -> PurePath:

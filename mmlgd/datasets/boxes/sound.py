@@ -8,14 +8,14 @@ from typing import Any
 from mmlgd.errors import shown
 from mmlgd.utils.spread import spread
 
-from .content import size_of
+from .content import require_size
 from .places import BoxesError
 
 _ID = (int, float, str)  # what JSON may hold as an id
-_OPENED = 50  # images whose size is compared with that of the file; a header takes a fraction of a millisecond
+_OPENED = 5000  # images whose size is compared with that of the file; a header takes half a millisecond
 
 
-def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
+def check_content(told: dict[str, Any], file: Path, folder: Path) -> None:
     """Check that images, boxes and categories belong together.
 
     Args:
@@ -23,12 +23,9 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
         file (Path): Its file, for the messages.
         folder (Path): Folder of its images.
 
-    Returns:
-        List[str]: What is left out of training, a sentence each.
-
     Raises:
         BoxesError: An id is there twice or belongs to nothing, a category's name is there twice, a box is not four
-            numbers, or the sizes of images are not those of their files.
+            numbers, or the sizes of images are not those of their files, of up to 5000 of them.
     """
     where = shown(file)
     for what in ('images', 'categories', 'annotations'):
@@ -42,7 +39,6 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
     for one in told['images']:
         if not all(isinstance(one.get(side), (int, float)) and one[side] > 0 for side in ('width', 'height')):
             raise BoxesError(f'{where} has no width and height for the image {one.get("file_name")!r}. Add them.')
-    without = []
     for one in told['annotations']:
         for key, known, what in (('image_id', images, 'image'), ('category_id', categories, 'category')):
             if not isinstance(one.get(key), _ID) or one[key] not in known:
@@ -56,20 +52,35 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> list[str]:
             raise BoxesError(
                 f'{where} has the bbox {box!r} (id {one.get("id")!r}). Expected [left, top, width, height] in pixels.'
             )
-        if not _is_inside(box, images[one['image_id']]):
-            without.append(one)
+        if one.get('iscrowd') not in (None, 0, 1):
+            raise BoxesError(f'{where} has iscrowd={one["iscrowd"]!r} (id {one.get("id")!r}). Expected 0 or 1.')
     _check_sizes(where, told['images'], folder)
+
+
+def left_out(told: dict[str, Any], where: str) -> list[str]:
+    """Tell which boxes mmdetection leaves out of training.
+
+    Args:
+        told (dict): Checked by :func:`check_content`.
+        where (str): Its file, for the sentence.
+
+    Returns:
+        List[str]: A sentence, or none.
+    """
+    images = {one['id']: one for one in told['images']}
+    without = [one for one in told['annotations'] if not _is_kept(one, images[one['image_id']])]
     if not without:
         return []
     box, image = without[0]['bbox'], images[without[0]['image_id']]
     return [
-        f'{len(without)} of the {len(told["annotations"])} boxes of {where} have no area in their image, and are left '
-        f'out; the first is {box} in {image.get("file_name")!r} of {image["width"]} x {image["height"]} px.'
+        f'{len(without)} of the {len(told["annotations"])} boxes of {where} are narrower than 1 px, outside their '
+        f'image or of area 0, and are left out; the first is {box} in {image.get("file_name")!r} of {image["width"]} x '
+        f'{image["height"]} px.'
     ]
 
 
 def boxes_of_names(told: dict[str, Any]) -> dict[str, int]:
-    """Count the boxes of each class that have an area in their image.
+    """Count the boxes of each class that are trained: none of crowds, VOC's difficult ones, and those left out.
 
     Args:
         told (dict): Checked by :func:`check_content`.
@@ -83,8 +94,8 @@ def boxes_of_names(told: dict[str, Any]) -> dict[str, int]:
         {'cat': 1}
     """
     images = {one['id']: one for one in told['images']}
-    inside = (one for one in told['annotations'] if _is_inside(one['bbox'], images[one['image_id']]))
-    counts = Counter(one['category_id'] for one in inside)
+    single = (one for one in told['annotations'] if not (one.get('iscrowd') or one.get('ignore')))
+    counts = Counter(one['category_id'] for one in single if _is_kept(one, images[one['image_id']]))
     return {one['name']: counts[one['id']] for one in told['categories']}
 
 
@@ -100,11 +111,12 @@ def _refuse_names_twice(where: str, told: dict[str, Any]) -> None:
         )
 
 
-def _is_inside(box: list[float], image: dict[str, Any]) -> bool:
-    left, top, width, height = box
+def _is_kept(one: dict[str, Any], image: dict[str, Any]) -> bool:
+    """As in ``parse_data_info`` of mmdet's ``CocoDataset``."""
+    left, top, width, height = one['bbox']
     across = min(left + width, image['width']) - max(left, 0)
     down = min(top + height, image['height']) - max(top, 0)
-    return width > 0 and height > 0 and across > 0 and down > 0
+    return min(width, height) >= 1 and min(across, down) > 0 and one.get('area', 1) > 0
 
 
 def _check_sizes(where: str, images: list[dict[str, Any]], folder: Path) -> None:
@@ -112,13 +124,4 @@ def _check_sizes(where: str, images: list[dict[str, Any]], folder: Path) -> None
         file = folder / str(one.get('file_name'))
         if not file.is_file():
             raise BoxesError(f'{where} lists the image {one.get("file_name")!r}, which is not in {shown(folder)}.')
-        size, told = size_of(file), (one['width'], one['height'])
-        if size != told:
-            raise BoxesError(
-                f'{where} says {_px(told)} for {shown(file)}, which is loaded as {_px(size)}: its boxes may be of '
-                f'another picture. Write the sizes and boxes of these files, with EXIF rotation applied.'
-            )
-
-
-def _px(size: tuple) -> str:
-    return f'{size[0]:g} x {size[1]:g} px'
+        require_size(where, file, (one['width'], one['height']))

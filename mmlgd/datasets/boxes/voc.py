@@ -1,19 +1,21 @@
 """Boxes in VOC's format: one XML file for each image."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
+from mmlgd.datasets.part_lists import listed_parts
 from mmlgd.errors import shown
 from mmlgd.utils.files import read_small
 
-from .content import Box, content_of, size_of
-from .places import BoxesError, key_of, split_of
+from .content import Box, content_of, require_size, size_of
+from .places import BoxesError, by_key, parts_of
 
 
 def read_voc(
     data: Path, files: list[PurePath], images: dict[PurePath, PurePath], names: Optional[list[str]]
-) -> tuple[list[str], dict[Optional[str], dict[str, Any]]]:
+) -> tuple[list[str], dict[Optional[str], dict[str, Any]], list[str]]:
     """Read boxes in VOC's format.
 
     mmdet's own ``XMLDataset`` takes .jpg files alone, needs the names beforehand, drops the fractions of boxes, and is
@@ -26,39 +28,35 @@ def read_voc(
         names (List[str], optional): Class names in their order. None: those of the files, sorted.
 
     Returns:
-        Tuple[List[str], Dict[str, dict]]: The names, and the content of an annotation file for each split: by the lists
-        in ``ImageSets/Main``, or by folders. A split that is not named is None.
+        Tuple[List[str], Dict[str, dict], List[str]]: The names; the content of an annotation file for each part, by
+        the lists in ``ImageSets/Main`` or by folders, None if neither names it; and what was taken for granted or left
+        out, a sentence each.
 
     Raises:
-        BoxesError: A file is no annotation, has no image, or has a box of another name.
+        BoxesError: A file is no annotation, has no image or another size than it, or has a box of another name.
+        PartsError: A list of a part cannot be followed.
     """
-    roots = [(file, _root(data / file)) for file in files]
-    found = {_text(one, 'name', file) for file, root in roots for one in root.iter('object')}
+    roots = {image: (file, _root(data / file)) for file, image in _images(data, files, images)}
+    found = {_text(one, 'name', file) for file, root in roots.values() for one in root.iter('object')}
     names = names or sorted(found)
     if others := sorted(found - set(names)):
         raise BoxesError(
             f'Boxes in {shown(data)} have names that are not among the class names: {", ".join(others[:5])}. Write the '
             f'names exactly as in the XML files, including capitals, one for each of: {", ".join(sorted(found))}.'
         )
-    listed = _lists(data)
-    if missing := sorted({*listed} - {file.stem for file, _ in roots}):
-        raise BoxesError(
-            f'{len(missing)} images in the lists of {shown(data / "ImageSets/Main")} have no XML file; the first is '
-            f'{missing[0]!r}. Add the files, or take them out of the lists.'
-        )
-    splits: dict[Optional[str], list] = {}
-    for file, root in roots:
-        image = images.get(key_of(file))
-        if image is None:
-            raise BoxesError(
-                f'There is no image for {shown(file)} in {shown(data)}. Expected {key_of(file).name}.jpg (or another '
-                f'kind of image) beside it, or in JPEGImages/ or images/.'
-            )
-        split = listed.get(file.stem) if listed else split_of(file)
-        if listed and split is None:
-            continue  # of no list
-        splits.setdefault(split, []).append((image, size_of(data / image), _boxes(root, names, file)))
-    return names, {split: content_of(names, images) for split, images in splits.items()}
+    first = 0 if (zero := next((file for file, root in roots.values() if _begins_at_0(root, file)), None)) else 1
+
+    def labelled(image: PurePath) -> tuple[PurePath, tuple[int, int], list[Box]]:
+        file, root = roots[image]
+        return image, _size(root, data / image, data / file), _boxes(root, names, file, first)
+
+    parts, notes = parts_of(roots, listed_parts(data, roots, 'Main'))
+    notes.append(
+        f'A box of {shown(zero)} begins at 0: pixels of this set are counted from 0, not from 1 as in VOC.'
+        if zero
+        else 'No box begins at 0: pixels are counted from 1, as in VOC.'
+    )
+    return names, {part: content_of(names, map(labelled, those)) for part, those in parts.items()}, notes
 
 
 def is_voc(file: Path) -> bool:
@@ -66,13 +64,14 @@ def is_voc(file: Path) -> bool:
     return b'<annotation' in read_small(file)[:1000]
 
 
-def _lists(data: Path) -> dict[str, str]:
-    """Read which image belongs to which split, if ``ImageSets/Main`` has lists of both."""
-    lists = {split: data / 'ImageSets' / 'Main' / f'{split}.txt' for split in ('train', 'val', 'test')}
-    if not (lists['train'].is_file() and lists['val'].is_file()):
-        return {}
-    there = {split: read_small(file).decode().split() for split, file in lists.items() if file.is_file()}
-    return {stem: split for split, stems in there.items() for stem in stems}
+def _images(data: Path, files: list[PurePath], images: dict[PurePath, PurePath]) -> Iterator[tuple[PurePath, PurePath]]:
+    for key, file in by_key(files).items():
+        if key not in images:
+            raise BoxesError(
+                f'There is no image for {shown(file)} in {shown(data)}. Expected {key.name}.jpg (or another kind of '
+                f'image) beside it, or in JPEGImages/ or images/.'
+            )
+        yield file, images[key]
 
 
 def _root(file: Path) -> ET.Element:
@@ -82,18 +81,36 @@ def _root(file: Path) -> ET.Element:
         raise BoxesError(f'{shown(file)} is no XML: {error}. Repair it, or remove it and its image.') from error
 
 
-def _boxes(root: ET.Element, names: list[str], file: PurePath) -> list[Box]:
+def _size(root: ET.Element, image: Path, file: Path) -> tuple[int, int]:
+    """Compare the size of an image with that of its file, where it has one: some tools write 0, or none."""
+    try:
+        width, height = (float(root.findtext(f'size/{side}') or 0) for side in ('width', 'height'))
+    except ValueError as error:
+        raise BoxesError(f'{shown(file)} has a size without numbers: {error}. Correct it.') from error
+    return require_size(shown(file), image, (width, height)) if width > 0 and height > 0 else size_of(image)
+
+
+def _begins_at_0(root: ET.Element, file: PurePath) -> bool:
+    return any(0 <= min(_corners(one, file)[:2]) < 1 for one in root.iter('object'))
+
+
+def _boxes(root: ET.Element, names: list[str], file: PurePath, first: int) -> list[Box]:
+    """Read the boxes of a file; ``first`` is the number of the first pixel, 0 or 1."""
     boxes = []
     for one in root.iter('object'):
-        corners = [_text(one, f'bndbox/{edge}', file) for edge in ('xmin', 'ymin', 'xmax', 'ymax')]
-        try:
-            left, top, right, bottom = map(float, corners)
-        except ValueError as error:
-            raise BoxesError(f'{shown(file)} has a box without numbers: {error}. Correct it.') from error
+        left, top, right, bottom = _corners(one, file)
         label = names.index(_text(one, 'name', file))
-        # VOC counts pixels from 1.
-        boxes.append(Box(left - 1, top - 1, right - left, bottom - top, label, one.findtext('difficult') == '1'))
+        is_difficult = one.findtext('difficult') == '1'
+        boxes.append(Box(left - first, top - first, right - left, bottom - top, label, is_difficult))
     return boxes
+
+
+def _corners(one: ET.Element, file: PurePath) -> list[float]:
+    corners = [_text(one, f'bndbox/{edge}', file) for edge in ('xmin', 'ymin', 'xmax', 'ymax')]
+    try:
+        return [float(corner) for corner in corners]
+    except ValueError as error:
+        raise BoxesError(f'{shown(file)} has a box without numbers: {error}. Correct it.') from error
 
 
 def _text(part: ET.Element, place: str, file: PurePath) -> str:

@@ -3,25 +3,24 @@
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
-import yaml
-
+from mmlgd.datasets.part_lists import listed_parts
 from mmlgd.errors import shown
 from mmlgd.utils.files import read_small
 
 from .content import Box, content_of, size_of
-from .places import BoxesError, key_of, split_of
+from .data_yaml import DataYaml
+from .places import BoxesError, by_key, key_of, parts_of
 
 _LISTS = ('classes.txt', 'obj.names', 'labels/classes.txt')
-_NO_LABELS = {'classes', 'train', 'val', 'valid', 'test', 'names', 'README'}  # other text files beside the labels
 
 
 def read_yolo(
     data: Path, files: list[PurePath], images: dict[PurePath, PurePath], names: Optional[list[str]]
-) -> tuple[list[str], dict[Optional[str], dict[str, Any]]]:
+) -> tuple[list[str], dict[Optional[str], dict[str, Any]], list[str]]:
     """Read boxes in YOLO's format.
 
     An image without a file of labels has no boxes. A line with more than five numbers is the outline of an object, and
-    becomes the box around it.
+    becomes the box around it, unless ``data.yaml`` says that keypoints follow the box.
 
     Args:
         data (Path): The folder of the data.
@@ -31,58 +30,63 @@ def read_yolo(
             ``classes.txt`` or ``obj.names``.
 
     Returns:
-        Tuple[List[str], Dict[str, dict]]: The names, and the content of an annotation file for each split, by folders.
-        A split that is not named is None.
+        Tuple[List[str], Dict[str, dict], List[str]]: The names; the content of an annotation file for each part, by
+        ``data.yaml``, lists or folders, None if none of them names it; and what is left out, a sentence each.
 
     Raises:
-        BoxesError: There are no names, a line cannot be read, or a label is beyond the names.
+        BoxesError: There are no names, a line cannot be read, a label is beyond the names, or an image has two files.
+        PartsError: A list of a part cannot be followed.
     """
-    names = names or names_of(data)
+    settings = DataYaml(data)
+    names = names or settings.names() or _listed_names(data)
     if not names:
         raise BoxesError(
             f'YOLO labels in {shown(data)} are numbers, and neither a data.yaml with names nor one of '
             f'{", ".join(_LISTS)} is there. Give the class names in the order of the labels: --names FILE.'
         )
-    labels = {key_of(file): file for file in files}
-    splits: dict[Optional[str], list] = {}
-    for key, image in sorted(images.items()):
+    labels, keypoints = by_key(files), settings.keypoints()
+
+    def labelled(image: PurePath) -> tuple[PurePath, tuple[int, int], list[Box]]:
         width, height = size_of(data / image)
-        lines = read_small(data / labels[key]).decode().splitlines() if key in labels else []
+        file = labels.get(key_of(image))
+        lines = read_small(data / file).decode().splitlines() if file else []
         boxes = [
-            _box(line, width, height, names, f'line {number} of {shown(labels[key])}')
+            _box(line, width, height, names, f'line {number} of {shown(file)}', keypoints)
             for number, line in enumerate(lines, start=1)
             if line.strip()
         ]
-        splits.setdefault(split_of(image), []).append((image, (width, height), boxes))
-    return names, {split: content_of(names, images) for split, images in splits.items()}
+        return image, (width, height), boxes
+
+    every = sorted(images.values())
+    parts, notes = parts_of(every, settings.parts(every) or listed_parts(data, every, 'Main'))
+    return names, {part: content_of(names, map(labelled, those)) for part, those in parts.items()}, notes
 
 
 def label_files(files: list[PurePath], images: dict[PurePath, PurePath]) -> list[PurePath]:
     """Choose the text files that are labels of an image."""
-    return [file for file in files if file.stem not in _NO_LABELS and key_of(file) in images]
+    return [file for file in files if key_of(file) in images]
 
 
-def names_of(data: Path) -> Optional[list[str]]:
-    """Read the class names from the files that YOLO's data sets have; None if there are none."""
-    for file in sorted([*data.glob('*.yaml'), *data.glob('*.yml')]):
-        try:
-            told = yaml.safe_load(read_small(file))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise BoxesError(f'{shown(file)} is no YAML: {error}. Repair it, or give --names FILE.') from error
-        if isinstance(told, dict) and (names := told.get('names')):
-            return [str(names[k]) for k in sorted(names)] if isinstance(names, dict) else [str(name) for name in names]
+def _listed_names(data: Path) -> Optional[list[str]]:
     for name in _LISTS:
         if (data / name).is_file():
             return read_small(data / name).decode().splitlines()
     return None
 
 
-def _box(line: str, width: int, height: int, names: list[str], where: str) -> Box:
+def _box(line: str, width: int, height: int, names: list[str], where: str, keypoints: Optional[int]) -> Box:
     label, *numbers = line.split()
     try:
         label, values = int(label), [float(number) for number in numbers]
     except ValueError as error:
         raise BoxesError(f'{where} is {line[:80]!r}; expected `label x y width height`: {error}.') from error
+    if keypoints is not None and len(values) != 4 + keypoints:
+        raise BoxesError(
+            f'{where} has {len(values)} numbers after the label; expected {4 + keypoints}: x, y, width, height and the '
+            f'{keypoints} of its keypoints, by kpt_shape of data.yaml.'
+        )
+    if keypoints is not None:
+        values = values[:4]
     if len(values) < 4 or len(values) > 4 and len(values) % 2:
         raise BoxesError(f'{where} has {len(values)} numbers after the label; expected 4: x, y, width and height.')
     if not 0 <= label < len(names):

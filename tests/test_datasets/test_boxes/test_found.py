@@ -4,9 +4,11 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 from PIL import Image
 
 from mmlgd.datasets.boxes import BoxesError, find_boxes
+from mmlgd.datasets.part_lists import PartsError
 from mmlgd.errors import MissingFileError
 
 NAMES = ['red panda', 'cat']
@@ -26,7 +28,8 @@ def coco(root, count=10):
         told = dict(
             images=[dict(id=k, file_name=f'{k}.jpg', width=80, height=40) for k in range(count)],
             annotations=[
-                dict(id=k, image_id=k, category_id=k % 2 + 1, bbox=list(BOX), area=200, iscrowd=0) for k in range(count)
+                dict(id=k + 1, image_id=k, category_id=k % 2 + 1, bbox=list(BOX), area=200, iscrowd=0)
+                for k in range(count)
             ],
             categories=[dict(id=k, name=name) for k, name in enumerate(NAMES, start=1)],
         )
@@ -54,6 +57,33 @@ def voc_with_lists(root):
     (root / 'ImageSets/Main').mkdir(parents=True)
     (root / 'ImageSets/Main/train.txt').write_text('\n'.join(map(str, range(8))))
     (root / 'ImageSets/Main/val.txt').write_text('8\n9\n')
+
+
+def change_coco(root, part='train', **changes):
+    """Change a field of the annotations of a part, by a function of its annotation, or remove it by None."""
+    file = root / f'annotations/instances_{part}.json'
+    told = json.loads(file.read_text())
+    for one in told['annotations']:
+        for key, change in changes.items():
+            one.pop(key, None) if change is None else one.update({key: change(one)})
+    file.write_text(json.dumps(told))
+
+
+def corners(root, *values, size=None):
+    """Give the first image of VOC's format other corners, and a size."""
+    tree = ET.parse(root / 'Annotations/0.xml')
+    for edge, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), values):
+        tree.getroot().find(f'object/bndbox/{edge}').text = str(value)
+    if size is not None:
+        its = ET.SubElement(tree.getroot(), 'size')
+        for side, value in zip(('width', 'height'), size):
+            ET.SubElement(its, side).text = str(value)
+    tree.write(root / 'Annotations/0.xml')
+
+
+def of_image(told, name):
+    (number,) = (one['id'] for one in told['images'] if one['file_name'].endswith(name))
+    return [one for one in told['annotations'] if one['image_id'] == number]
 
 
 def an_url_in_place_of_a_name(root):
@@ -156,3 +186,234 @@ def test_a_folder_without_boxes(tmp_path):
         find_boxes(tmp_path)
     with pytest.raises(MissingFileError, match='no folder of data'):
         find_boxes(tmp_path / 'none')
+
+
+@pytest.mark.parametrize(
+    'changes, said',
+    [
+        (dict(id=lambda one: one['id'] - 1), '1 annotations have an id of 0'),
+        (dict(id=lambda one: f'a{one["id"]}'), '10 annotations have an id of 0 or no whole number'),
+        (dict(iscrowd=None), '10 annotations have no iscrowd'),
+        (dict(area=None), '10 annotations have no area'),
+        (dict(area=lambda one: 0), '10 annotations have an area of 0'),
+    ],
+)
+def test_a_coco_file_that_lacks_something_is_completed_in_a_copy(tmp_path, changes, said):
+    coco(tmp_path)
+    whole = find_boxes(tmp_path)
+    change_coco(tmp_path, **changes)
+    found = find_boxes(tmp_path)
+    (note,) = found.notes
+    assert said in note and 'instances_train.json is copied into the work dir' in note
+    assert found.files == {'val': 'annotations/instances_val.json'} and found.parts == whole.parts
+    assert found.folders == whole.folders
+
+
+def test_an_area_of_an_outline_stays_and_its_box_is_left_out(tmp_path):
+    coco(tmp_path)
+    change_coco(tmp_path, area=lambda one: one['id'] - 1, segmentation=lambda one: [[1, 1, 2, 2, 3, 3]])
+    found = find_boxes(tmp_path)
+    assert set(found.files) == {'train', 'val'} and '1 of the 10 boxes' in found.notes[0]
+    change_coco(tmp_path, area=lambda one: 0)
+    with pytest.raises(BoxesError, match='train part of .* has 10 images and no box that counts'):
+        find_boxes(tmp_path)
+
+
+def test_what_iscrowd_may_be(tmp_path):
+    coco(tmp_path)
+    change_coco(tmp_path, iscrowd=lambda one: '0')
+    with pytest.raises(BoxesError, match=r"iscrowd='0' .id 1.. Expected 0 or 1"):
+        find_boxes(tmp_path)
+
+
+def test_boxes_below_a_pixel_are_left_out(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / 'train/labels/0.txt').write_text('0 .5 .5 .01 .5\n0 .5 .5 .02 .5\n')  # 0.8 and 1.6 of 80 px
+    found = find_boxes(tmp_path)
+    assert found.notes == ['1 boxes are narrower than 1 px or outside their image, and are left out.']
+    assert len(found.parts['train']['annotations']) == 10
+
+
+@pytest.mark.parametrize(
+    'values, box, said',
+    [((1, 1, 81, 41), [0, 0, 80, 40], 'No box begins at 0'), ((0, 0, 80, 40), [0, 0, 80, 40], '0.xml begins at 0')],
+)
+def test_pixels_count_from_1_or_from_0(tmp_path, values, box, said):
+    voc(tmp_path)
+    corners(tmp_path, *values)
+    found = find_boxes(tmp_path)
+    told = next(told for told in found.parts.values() if any('/0.png' in one['file_name'] for one in told['images']))
+    assert of_image(told, '/0.png')[0]['bbox'] == box and said in found.notes[0]
+
+
+def test_the_size_in_a_file_is_that_of_its_image(tmp_path):
+    voc(tmp_path)
+    corners(tmp_path, size=SIZE)
+    find_boxes(tmp_path)
+    voc(tmp_path / 'zero')
+    corners(tmp_path / 'zero', size=(0, 0))
+    find_boxes(tmp_path / 'zero')
+    for size, said in (
+        ((640, 480), '0.xml says 640 x 480 px for .*0.png, which is loaded as 80'),
+        (('a', 1), 'a size'),
+    ):
+        voc(tmp_path / str(size[0]))
+        corners(tmp_path / str(size[0]), size=size)
+        with pytest.raises(BoxesError, match=said):
+            find_boxes(tmp_path / str(size[0]))
+
+
+def names_in(found):
+    return {part: sorted(one['file_name'] for one in told['images']) for part, told in found.parts.items()}
+
+
+def test_lists_of_voc_are_followed_in_any_folder(tmp_path):
+    voc_with_lists(tmp_path / 'VOC2007')
+    lists = tmp_path / 'VOC2007/ImageSets/Main'
+    lists.joinpath('val.txt').rename(lists / 'test.txt')
+    lists.joinpath('train.txt').rename(lists / 'trainval.txt')
+    lists.joinpath('test.txt').write_text('8\n')
+    found = find_boxes(tmp_path)
+    assert not found.is_split and names_in(found)['val'] == ['VOC2007/JPEGImages/8.png']
+    assert found.notes[0].startswith('1 images are in no list of a part') and found.notes[0].endswith('9.png.')
+    lists.joinpath('test.txt').write_text('8\n99')
+    with pytest.raises(PartsError, match="1 of 2 lines of .*test.txt .* the first is '99'"):
+        find_boxes(tmp_path)
+
+
+def flat_yolo(root, settings):
+    """Two folders whose names name no part."""
+    yolo(root)
+    (root / 'train').rename(root / 'a')
+    (root / 'valid').rename(root / 'b')
+    (root / 'data.yaml').write_text(f'names: {NAMES}\n{settings}\n')
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        'train: a/images\nval: b/images',
+        'train: ../a/images\nval: ../b/images\ntest: ../test/images',
+        'path: ../datasets/mine\ntrain: [a/images]\nvalidation: b',
+        'path: /somewhere/mine\ntrain: a/images\ntest: b/images',
+        'train: a.txt\nval: lists/b.txt',
+    ],
+)
+def test_the_parts_of_a_data_yaml_are_followed(tmp_path, settings):
+    flat_yolo(tmp_path / 'mine', settings)
+    (tmp_path / 'mine/lists').mkdir()
+    for part, file in (('a', 'a.txt'), ('b', 'lists/b.txt')):
+        (tmp_path / 'mine' / file).write_text('\n'.join(f'/content/{part}/images/{k}.jpg' for k in range(10)))
+    found = find_boxes(tmp_path / 'mine')
+    assert not found.is_split and found.notes == []
+    assert {part: {name.split('/')[0] for name in names} for part, names in names_in(found).items()} == dict(
+        train={'a'}, val={'b'}
+    )
+
+
+@pytest.mark.parametrize(
+    'settings, error, said',
+    [
+        ('train: a/images\nval: c/images', BoxesError, "its val part at 'c/images', and .* has no such folder"),
+        ('train: a/images\nval: ../other', BoxesError, 'its val part at .*other, outside of'),
+        ('train: a/images\nval: b.txt', PartsError, r'1 of 1 lines of .*b\.txt name no image'),
+    ],
+)
+def test_parts_that_cannot_be_followed_are_refused(tmp_path, settings, error, said):
+    flat_yolo(tmp_path / 'mine', settings)
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'mine/b.txt').write_text('none.jpg')
+    with pytest.raises(error, match=said):
+        find_boxes(tmp_path / 'mine')
+
+
+def test_images_to_train_that_validate_too_are_told(tmp_path):
+    flat_yolo(tmp_path, 'train: [a, b]\nval: b')
+    assert find_boxes(tmp_path).notes == [
+        '10 of the 10 images to validate are among those to train: their score says little about other images.'
+    ]
+
+
+def test_lists_of_darknet_are_followed(tmp_path):
+    for k in range(4):
+        image(tmp_path / f'obj_train_data/{k}.jpg')
+        (tmp_path / f'obj_train_data/{k}.txt').write_text('0 .5 .5 .2 .2')
+    (tmp_path / 'obj.names').write_text('cat\n')
+    (tmp_path / 'train.txt').write_text('data/obj_train_data/0.jpg\ndata/obj_train_data/1.jpg\n')
+    (tmp_path / 'valid.txt').write_text('data/obj_train_data/2.jpg\ndata/obj_train_data/3.jpg\n')
+    assert names_in(find_boxes(tmp_path)) == {
+        part: [f'obj_train_data/{k}.jpg' for k in numbers] for part, numbers in (('train', (0, 1)), ('val', (2, 3)))
+    }
+
+
+@pytest.mark.parametrize(
+    'names, said',
+    [
+        ({str(k): f'n{k}' for k in range(11)}, None),
+        ({k: f'n{k}' for k in reversed(range(11))}, None),
+        ({1: 'a', 2: 'b'}, 'names for the labels 1, 2, .*: expected 0 to 1'),
+        ({'a': 'b'}, 'names of labels that are no numbers'),
+        ('cat', "names='cat'. Expected a list"),
+    ],
+)
+def test_names_with_numbers_are_in_their_order(tmp_path, names, said):
+    yolo(tmp_path)
+    (tmp_path / 'data.yaml').write_text(yaml.safe_dump(dict(names=names)))
+    if said:
+        with pytest.raises(BoxesError, match=said):
+            find_boxes(tmp_path)
+    else:
+        assert find_boxes(tmp_path).names == [f'n{k}' for k in range(11)]
+
+
+def test_keypoints_are_no_outline(tmp_path):
+    yolo(tmp_path)
+    for file in tmp_path.glob('*/labels/*.txt'):
+        file.write_text('0 .5 .5 .25 .5 .1 .1 .9 .9\n')
+    settings = f'names: {NAMES}\nkpt_shape: '
+    (tmp_path / 'data.yaml').write_text(f'{settings}[2, 2]')
+    assert find_boxes(tmp_path).parts['train']['annotations'][0]['bbox'] == [30, 10, 20, 20]
+    (tmp_path / 'data.yaml').write_text(f'{settings}[17, 3]')
+    with pytest.raises(BoxesError, match=r'0\.txt has 8 numbers after the label; expected 55'):
+        find_boxes(tmp_path)
+    (tmp_path / 'data.yaml').write_text(f'{settings}17')
+    with pytest.raises(BoxesError, match='kpt_shape=17. Expected'):
+        find_boxes(tmp_path)
+
+
+def test_several_settings_of_one_set_are_refused_unless_one_is_data_yaml(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / 'a.yaml').write_text('names: [x, y]')
+    assert find_boxes(tmp_path).names == NAMES
+    (tmp_path / 'data.yaml').rename(tmp_path / 'b.yaml')
+    with pytest.raises(BoxesError, match='several files with names or parts: a.yaml, b.yaml'):
+        find_boxes(tmp_path)
+
+
+def test_an_image_may_have_the_name_of_a_part(tmp_path):
+    yolo(tmp_path)
+    for kind, ending in (('images', 'jpg'), ('labels', 'txt')):
+        (tmp_path / f'train/{kind}/0.{ending}').rename(tmp_path / f'train/{kind}/test.{ending}')
+    assert len(of_image(find_boxes(tmp_path).parts['train'], 'test.jpg')) == 1
+
+
+@pytest.mark.parametrize('write, folder', [(yolo, 'train/images'), (voc, 'JPEGImages')])
+def test_two_images_of_one_name_are_refused(tmp_path, write, folder):
+    write(tmp_path)
+    image(tmp_path / folder / '0.bmp')
+    with pytest.raises(BoxesError, match=r"0\.bmp and .*0\.\w+ belong to the same name, '0'"):
+        find_boxes(tmp_path)
+
+
+def test_two_files_of_labels_of_one_image_are_refused(tmp_path):
+    voc(tmp_path)
+    (tmp_path / 'xmls').mkdir()
+    (tmp_path / 'xmls/0.xml').write_bytes((tmp_path / 'Annotations/0.xml').read_bytes())
+    with pytest.raises(BoxesError, match=r'Annotations/0\.xml and xmls/0\.xml belong to the same name'):
+        find_boxes(tmp_path)
+
+
+def test_images_of_coco_need_no_names_of_their_own(tmp_path):
+    coco(tmp_path)
+    image(tmp_path / 'train/0.png')
+    assert find_boxes(tmp_path).notes == []

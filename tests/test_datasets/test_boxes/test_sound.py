@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from mmlgd.datasets.boxes import BoxesError
-from mmlgd.datasets.boxes.sound import boxes_of_names, check_content
+from mmlgd.datasets.boxes.sound import boxes_of_names, check_content, left_out
 
 
 @pytest.fixture
@@ -19,18 +19,34 @@ def told(tmp_path):
 
 
 def check(told, folder):
-    return check_content(told, folder / 'a.json', folder)
+    check_content(told, folder / 'a.json', folder)
+    return left_out(told, 'a.json')
 
 
 def test_a_sound_file_has_no_note(told, tmp_path):
     assert check(told, tmp_path) == [] and boxes_of_names(told) == {'cat': 2, 'dog': 1}
 
 
-@pytest.mark.parametrize('box', [[100, 4, 20, 10], [8, 4, 0, 10], [8, 4, -20, 10], [-30, 4, 20, 10]])
-def test_boxes_without_an_area_in_their_image_are_counted(told, tmp_path, box):
+@pytest.mark.parametrize('box', [[100, 4, 20, 10], [8, 4, 0, 10], [8, 4, -20, 10], [-30, 4, 20, 10], [8, 4, 0.9, 10]])
+def test_boxes_that_mmdet_leaves_out_are_counted(told, tmp_path, box):
     told['annotations'][1]['bbox'] = box
     (note,) = check(told, tmp_path)
     assert note.startswith('1 of the 3 boxes') and f"{box} in '1.jpg' of 80 x 40 px" in note
+    assert boxes_of_names(told) == {'cat': 2, 'dog': 0}
+
+
+@pytest.mark.parametrize('key', ['iscrowd', 'ignore'])
+def test_crowds_are_not_counted(told, tmp_path, key):
+    told['annotations'][1][key] = 1
+    assert check(told, tmp_path) == [] and boxes_of_names(told) == {'cat': 2, 'dog': 0}
+
+
+def test_the_size_of_each_image_is_compared(told, tmp_path):
+    for k in range(3, 203):
+        told['images'].append(dict(id=k, file_name=f'{k}.jpg', width=80, height=40))
+        Image.new('RGB', (40, 80) if k == 101 else (80, 40)).save(tmp_path / f'{k}.jpg')
+    with pytest.raises(BoxesError, match='80 x 40 px for .*101.jpg, which is loaded as 40 x 80 px'):
+        check(told, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""What mmdetection and pycocotools need of annotations in COCO's format, and content that is completed with it.
+
+pycocotools writes the id of the box that was found into a table of zeros: with id 0 it stays "not found", and a perfect
+detector has false alarms. It stops without iscrowd; mmdetection stops without area, and leaves out boxes of area 0.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .places import BoxesError
+
+_SAID = dict(
+    id='{} annotations have an id of 0 or no whole number, so that pycocotools takes found boxes for false alarms',
+    iscrowd='{} annotations have no iscrowd, without which pycocotools stops',
+    area='{} annotations have no area, without which mmdetection stops',
+    flat='{} annotations have an area of 0, for which mmdetection leaves their boxes out',
+)
+
+
+def completed(told: dict[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
+    """Add what annotations lack: ids from 1, iscrowd=0, and the area of the box.
+
+    An area of 0 stays if there is an outline, whose area it may be.
+
+    Args:
+        told (dict): Checked by :func:`~mmlgd.datasets.boxes.sound.check_content`.
+        where (str): Its file, for the note.
+
+    Returns:
+        Tuple[dict, List[str]]: The content, itself if it lacks nothing, and what was added: a sentence, or none.
+
+    Examples:
+        >>> told, _ = completed(dict(annotations=[dict(id=0, bbox=[0, 0, 4, 2])]), 'a.json')
+        >>> told['annotations'][0] == dict(id=1, bbox=[0, 0, 4, 2], area=8, iscrowd=0)
+        True
+    """
+    if not (said := _lacks(told, tuple(_SAID))):
+        return told, []
+    rows = [dict(one, area=_area(one), iscrowd=one.get('iscrowd') or 0) for one in told['annotations']]
+    if not all(map(_has_id, rows)):
+        rows = [dict(row, id=number) for number, row in enumerate(rows, start=1)]
+    note = (
+        f'{where} is copied into the work dir, with ids from 1, iscrowd=0 and the area of the box where they are '
+        f'needed: {said}.'
+    )
+    return dict(told, annotations=rows), [note]
+
+
+def require_complete(told: dict[str, Any], where: str, is_scored: bool) -> None:
+    """Refuse annotations with which a library would stop, or score wrongly.
+
+    Args:
+        told (dict): Checked by :func:`~mmlgd.datasets.boxes.sound.check_content`.
+        where (str): Its file, for the error.
+        is_scored (bool): Whether an evaluation reads them; training needs the area alone.
+
+    Raises:
+        BoxesError: Ids, iscrowd or areas are missing or cannot be used.
+    """
+    if said := _lacks(told, ('id', 'iscrowd', 'area') if is_scored else ('area',)):
+        raise BoxesError(
+            f'In {where}, {said}. Number the annotations from 1, and add iscrowd=0 and area=width*height; `mmlgd '
+            f'detect --data FOLDER` does so in a copy.'
+        )
+
+
+def _lacks(told: dict[str, Any], keys: Sequence[str]) -> str:
+    rows = told['annotations']
+    counts = dict(
+        id=sum(not _has_id(one) for one in rows),
+        iscrowd=sum(one.get('iscrowd') is None for one in rows),
+        area=sum(not _is_number(one.get('area')) for one in rows),
+        flat=sum(_is_number(one.get('area')) and one['area'] != _area(one) for one in rows),
+    )
+    return '; '.join(_SAID[key].format(counts[key]) for key in keys if counts[key])
+
+
+def _has_id(one: dict[str, Any]) -> bool:
+    return not isinstance(one['id'], str) and one['id'] != 0 and float(one['id']).is_integer()
+
+
+def _is_number(area: Any) -> bool:
+    return isinstance(area, (int, float)) and math.isfinite(area)
+
+
+def _area(one: dict[str, Any]) -> float:
+    if _is_number(one.get('area')) and (one['area'] > 0 or one.get('segmentation')):
+        return one['area']
+    *_, width, height = one['bbox']
+    return max(0, width) * max(0, height)
