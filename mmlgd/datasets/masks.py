@@ -10,7 +10,7 @@ from mmlgd.errors import MissingFileError, shown
 from mmlgd.utils.files import read_small
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .boxes.places import split_of
+from .boxes.places import parts_of
 from .boxes.split import drawn
 from .folder import images_in
 from .mask_values import MasksError, meaning_of, read_values
@@ -91,10 +91,13 @@ def find_masks(
             f'{shown(data)} has images and masks of several endings: {told}. mmsegmentation reads one pair of endings: '
             f'convert the others.'
         )
-    parts, notes = _parts(data, pairs, bare)
+    mask_of = dict(pairs)
+    listed = listed_parts(data, [*mask_of, *bare], 'Segmentation')
+    divided, notes = parts_of(mask_of, listed)
+    parts = {part: [(one, mask_of[one]) for one in images if one in mask_of] for part, images in divided.items()}
     is_split = len(parts) == 1 and {*parts} <= {None, 'train'}
     if is_split:
-        parts = _drawn(pairs, seed)
+        parts = _drawn(next(iter(parts.values())), seed)
     parts.setdefault('val', parts.get('test', []))
     for part in ('train', 'val'):
         if not parts.get(part):
@@ -106,9 +109,10 @@ def find_masks(
     pixels, size = read_values(data, chosen['train'] + chosen['val'])
     ignore_index, meaning = meaning_of(data, pixels, names, ignore_index, reduce_zero_label)
     images = {part: _common(data, [image for image, _ in pairs]) for part, pairs in chosen.items()}
-    there = Counter(image.parent.as_posix() for image in (*(image for image, _ in pairs), *bare))
-    if count := sum(image.parent.as_posix() in images.values() for image in bare):
-        notes.append(f'{count} images have no mask and are left out; the first is {bare[0]}.')
+    bare = [one for one in bare if one.parent.as_posix() in images.values()]
+    if bare:
+        notes.append(f'{len(bare)} images have no mask and are left out; the first is {bare[0]}.')
+    there = Counter(image.parent.as_posix() for image in (*mask_of, *bare))
     return FoundMasks(
         names=names,
         images=images,
@@ -152,23 +156,6 @@ def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]
     folders, ending = {image.parent for image, _ in pairs}, pairs[0][0].suffix
     bare = [file for file in images if _key(file) not in masks and file.parent in folders and file.suffix == ending]
     return pairs, bare
-
-
-def _parts(
-    data: Path, pairs: list[tuple[PurePath, PurePath]], bare: list[PurePath]
-) -> tuple[dict[Optional[str], list[tuple[PurePath, PurePath]]], list[str]]:
-    """Divide the images by the lists of the data, or by folders for parts without a list."""
-    listed = listed_parts(data, [*(image for image, _ in pairs), *bare], 'Segmentation')
-    part_of = {image: part for part, images in listed.items() for image in images}
-    parts: dict[Optional[str], list[tuple[PurePath, PurePath]]] = {}
-    left_out = 0
-    for pair in pairs:
-        part = part_of.get(pair[0]) or split_of(pair[0])
-        if listed and pair[0] not in part_of and part in (None, *listed):
-            left_out += 1
-        else:
-            parts.setdefault(part, []).append(pair)
-    return parts, [f'{left_out} images with masks are in no list of a part, and are left out.'] if left_out else []
 
 
 def _has(file: PurePath, folders: set[str]) -> bool:

@@ -1,5 +1,7 @@
 """Images and their masks in a folder: their parts, endings, names and the value without a label."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -121,9 +123,9 @@ def test_values_from_1_are_read_as_stated(tmp_path):
     assert find_masks(tmp_path, reduce_zero_label=True).ignore_index == 255
 
 
-@pytest.mark.parametrize('home', ['.', 'VOC2007'])
-def test_lists_name_the_parts(tmp_path, home):
-    root = tmp_path / home
+@pytest.mark.parametrize('above', ['.', 'VOC2007'])
+def test_lists_name_the_parts(tmp_path, above):
+    root, home = tmp_path / above, Path(above, 'JPEGImages')
     write(root, 'JPEGImages', 'SegmentationClass', ('',), count=6)
     write(root, 'SegmentationObject', 'other', ('',), count=6)  # VOC's masks of objects; not read
     (root / 'JPEGImages/3.jpg').with_name('7.jpg').write_bytes((root / 'JPEGImages/3.jpg').read_bytes())
@@ -134,11 +136,14 @@ def test_lists_name_the_parts(tmp_path, home):
     found = find_masks(tmp_path, ['road', 'sky'])
     assert not found.is_split and found.listed == dict(train=['0', '2', '4'], val=['1', '5'])
     assert found.notes[1:] == [
-        '1 images with masks are in no list of a part, and are left out.',
-        f'1 images have no mask and are left out; the first is {(root / "JPEGImages/7.jpg").relative_to(tmp_path)}.',
+        f'1 images are in no list of a part, and are left out; the first is {home / "3.jpg"}.',
+        f'1 images have no mask and are left out; the first is {home / "7.jpg"}.',
     ]
     (lists / 'val.txt').rename(lists / 'test.txt')
     assert find_masks(tmp_path, ['road', 'sky']).listed['val'] == ['1', '5']
+    (lists / 'test.txt').unlink()
+    drawn = find_masks(tmp_path, ['road', 'sky'])
+    assert drawn.is_split and sorted(drawn.listed['train'] + drawn.listed['val']) == ['0', '2', '4']
     (lists / 'train.txt').write_text('0\n9\n')
     with pytest.raises(PartsError, match="1 of 2 lines of .*train.txt name no image .*'9'"):
         find_masks(tmp_path, ['road', 'sky'])
