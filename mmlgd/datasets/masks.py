@@ -144,8 +144,8 @@ def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]
     for file in images:
         if len(several := masks.get(_key(file), [])) > 1:
             raise MasksError(
-                f'The image {shown(data / file)} has {len(several)} masks: {", ".join(map(str, several[:4]))}. Keep '
-                f'those with the class indices in {shown(data)}, and move the others out of it.'
+                f'The image {shown(data / file)} has {len(several)} masks: {", ".join(map(str, several[:4]))}. '
+                f'Keep those with the class indices in {shown(data)}, and move the others out of it.'
             )
     pairs = [(file, masks[_key(file)][0]) for file in images if _key(file) in masks]
     if not pairs:
