@@ -174,7 +174,9 @@ def meaning_of(
     # Values 0 to K mean two things: K is no label, or 0 is none and 1 the first of K names.
     is_open = not reduce_zero_label and count in pixels and {*pixels} <= {*range(count + 1), _MOST}
     from_1 = (
-        f'If value 0 is no label and value 1 is {names[0]}: --cfg-options reduce_zero_label=True.' if is_open else ''
+        f'If value 0 is no label instead, and value 1 is {names[0]}: --cfg-options reduce_zero_label=True.'
+        if is_open
+        else ''
     )
     if unknown:
         raise MasksError(
@@ -186,6 +188,11 @@ def meaning_of(
     for value, number in pixels.items():
         labels[label_of(value, reduce_zero_label)] += number
     missing = [k for k in range(count) if not labels[k]]
+    if len(missing) == count:
+        raise MasksError(
+            f'The masks of {shown(data)} have no pixel of a class name: their values are {_listed(sorted(pixels))}. '
+            f'Write the index of its name, from {int(reduce_zero_label)}, into each pixel.'
+        )
     notes = [_shares(names, labels, ignore_index)]
     if beyond and not is_given:
         if missing:

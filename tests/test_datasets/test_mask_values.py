@@ -39,8 +39,8 @@ def test_a_rare_name_has_more_than_no_pixel():
 
 def test_a_guess_is_told_with_its_alternative():
     assert meaning((0, 1, 2))[1][1] == (
-        'Value 2 of the masks is beyond the names and counts as no label (ignore_index). If value 0 is no label and '
-        'value 1 is cat: --cfg-options reduce_zero_label=True.'
+        'Value 2 of the masks is beyond the names and counts as no label (ignore_index). If value 0 is no label '
+        'instead, and value 1 is cat: --cfg-options reduce_zero_label=True.'
     )
     assert meaning((0, 1, 255))[1][1].endswith('(ignore_index).')
     assert len(meaning((0, 1, 2), ignore_index=2)[1]) == 1  # no guess
@@ -55,12 +55,18 @@ def test_a_guess_is_told_with_its_alternative():
             {},
             'is dog, and 50.0 % have the value 255, .* ignore_index=255. If it is dog: write 1 instead of',
         ),
-        ((1, 2), 2, {}, 'is cat, .* If value 0 is no label and value 1 is cat: --cfg-options reduce_zero_label=True'),
+        ((1, 2), 2, {}, 'is cat, .* If value 0 is no label instead, and value 1 is cat: --cfg-options reduce_zero'),
         ((0, 255), 3, {}, 'is dog, bird, and 50.0 % .* If it is no label: --cfg-options ignore_index=255.$'),
         ((0, 1, 2, 255), 2, {}, 'the values 2 beyond the 2 class names.*reduce_zero_label=True'),
         ((0, 1, 2), 2, dict(ignore_index=255), 'the values 2 beyond the 2 class names.*reduce_zero_label=True'),
         ((0, 2, 3), 2, {}, 'the values 2, 3 beyond the 2 class names.* Give a name for every value'),
         ((0, 1, 3), 2, dict(reduce_zero_label=True), 'the values 3 beyond .*name k - 1, from 1'),
+        (
+            (0, 255),
+            2,
+            dict(reduce_zero_label=True),
+            'no pixel of a class name: their values are 0, 255. .* from 1, into',
+        ),
         ((0, 255), 1, {}, 'have 1 class names, expected 2 or more.*such as background'),
     ],
 )
