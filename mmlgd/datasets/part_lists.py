@@ -32,7 +32,7 @@ def part_named(word: str) -> Optional[str]:
 
 
 def listed_parts(data: Path, images: Iterable[PurePath], kind: str) -> dict[str, list[PurePath]]:
-    """Read the lists of a data set: VOC's, in ``ImageSets/KIND`` beside its images, or else those in its own folder.
+    """Read the lists of a data set: VOC's, in ``ImageSets/KIND`` or ``ImageSets`` beside its images, or else those in its folder.
 
     A list has the name of a part (train, val, valid, test, ...) or is VOC's ``trainval.txt``, which stands for what
     has no list of its own. An empty list is no part. A test list is read only if there is no validation list: it then
@@ -59,7 +59,10 @@ def listed_parts(data: Path, images: Iterable[PurePath], kind: str) -> dict[str,
     """
     images = sorted(images)
     homes = sorted({home for image in images for home in image.parents})
-    lists = {home: found for home in homes if (found := _lists(data / home / 'ImageSets' / kind))}
+    lists = {}
+    for home in homes:
+        if found := _lists(data / home / 'ImageSets' / kind) or _lists(data / home / 'ImageSets'):
+            lists[home] = found
     if not lists:
         beside = {image.stem for image in images if image.parent == PurePath()}  # train.txt may be labels of train.jpg
         lists = {PurePath(): {part: file for part, file in _lists(data).items() if file.stem not in beside}}

@@ -39,6 +39,11 @@ def test_the_parts_are_those_of_the_lists(tmp_path, lists, parts):
     assert listed_parts(tmp_path, IMAGES, 'Segmentation') == {}
 
 
+def test_lists_may_lie_in_no_folder_of_a_kind(tmp_path):
+    write(tmp_path / 'ImageSets', train='a', val='b')
+    assert names(listed_parts(tmp_path, IMAGES, 'Main')) == dict(train='a', val='b')
+
+
 def test_lists_lie_beside_their_images_in_a_folder_of_several_sets(tmp_path):
     images = [PurePath(year) / image for year in ('VOC2007', 'VOC2012') for image in IMAGES]
     write(tmp_path / 'VOC2007/ImageSets/Main', trainval='a', test='lost')

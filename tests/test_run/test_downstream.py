@@ -21,8 +21,9 @@ from mmlgd.datasets.boxes import BoxesError
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
+from mmlgd.run.labelled import check_labelled
 from mmlgd.run.stages import student_stages
-from tests.test_datasets.test_boxes.test_found import NAMES, coco, voc, yolo
+from tests.test_datasets.test_boxes.test_found import NAMES, change_coco, coco, voc, yolo
 
 module = importlib.import_module('mmlgd.run.downstream')
 QUICK = {'iterations': 60, 'train_dataloader.batch_size': 2, 'default_hooks.logger.interval': 30}
@@ -163,6 +164,21 @@ def test_small_boxes_are_warned_of_and_drawn_parts_are_written(tmp_path, capsys)
     for part, count in (('train', 8), ('val', 2)):
         file = cfg[f'{part}_dataloader'].dataset.ann_file
         assert file.endswith(f'annotations/{part}.json') and len(json.loads(Path(file).read_text())['images']) == count
+
+
+def test_a_coco_file_that_lacks_something_is_copied(tmp_path, capsys):
+    coco(tmp_path / 'data')
+    change_coco(tmp_path / 'data', part='val', id=lambda one: one['id'] - 1, iscrowd=None)
+    result = mmlgd.detect(data='data', student='none', dry_run=True)
+    assert 'instances_val.json is copied into the work dir' in capsys.readouterr().out
+    cfg = Config.fromfile(result.config)
+    assert cfg.train_dataloader.dataset.ann_file == 'annotations/instances_train.json'
+    assert not (result.work_dir / 'annotations/train.json').exists()
+    dataset = cfg.val_dataloader.dataset
+    assert dataset.ann_file == str(tmp_path / result.work_dir / 'annotations/val.json')
+    assert (tmp_path / 'data' / dataset.data_prefix.img / '0.jpg').is_file()
+    fill_in(cfg)
+    check_labelled(cfg)
 
 
 def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypatch):

@@ -44,7 +44,8 @@ def read_voc(
             f'Boxes in {shown(data)} have names that are not among the class names: {", ".join(others[:5])}. Write the '
             f'names exactly as in the XML files, including capitals, one for each of: {", ".join(sorted(found))}.'
         )
-    first = 0 if (zero := next((file for file, root in roots.values() if _begins_at_0(root, file)), None)) else 1
+    zero = next((file for file, root in roots.values() if _begins_at_0(root, file)), None)
+    first = 1 if zero is None else 0
 
     def labelled(image: PurePath) -> tuple[PurePath, tuple[int, int], list[Box]]:
         file, root = roots[image]
