@@ -166,21 +166,6 @@ def test_small_boxes_are_warned_of_and_drawn_parts_are_written(tmp_path, capsys)
         assert file.endswith(f'annotations/{part}.json') and len(json.loads(Path(file).read_text())['images']) == count
 
 
-def test_a_coco_file_that_lacks_something_is_copied(tmp_path, capsys):
-    coco(tmp_path / 'data')
-    change_coco(tmp_path / 'data', part='val', id=lambda one: one['id'] - 1, iscrowd=None)
-    result = mmlgd.detect(data='data', student='none', dry_run=True)
-    assert 'instances_val.json is copied into the work dir' in capsys.readouterr().out
-    cfg = Config.fromfile(result.config)
-    assert cfg.train_dataloader.dataset.ann_file == 'annotations/instances_train.json'
-    assert not (result.work_dir / 'annotations/train.json').exists()
-    dataset = cfg.val_dataloader.dataset
-    assert dataset.ann_file == str(tmp_path / result.work_dir / 'annotations/val.json')
-    assert (tmp_path / 'data' / dataset.data_prefix.img / '0.jpg').is_file()
-    fill_in(cfg)
-    check_labelled(cfg)
-
-
 def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypatch):
     voc(tmp_path / 'data')
     monkeypatch.setattr(module, 'run', lambda command: 3)
@@ -195,3 +180,18 @@ def test_another_config_in_the_work_dir_is_kept(tmp_path):
     mmlgd.detect(data='data', student='none', dry_run=True)
     with pytest.raises(FileExistsError, match='recipe/detect.py is the config of another run'):
         mmlgd.detect(data='data', student='none', size=64, dry_run=True)
+
+
+def test_a_coco_file_that_lacks_something_is_copied(tmp_path, capsys):
+    coco(tmp_path / 'data')
+    change_coco(tmp_path / 'data', part='val', id=lambda one: one['id'] - 1, iscrowd=None)
+    result = mmlgd.detect(data='data', student='none', dry_run=True)
+    assert 'instances_val.json is copied into the work dir' in capsys.readouterr().out
+    cfg = Config.fromfile(result.config)
+    assert cfg.train_dataloader.dataset.ann_file == 'annotations/instances_train.json'
+    assert not (result.work_dir / 'annotations/train.json').exists()
+    dataset = cfg.val_dataloader.dataset
+    assert dataset.ann_file == str(tmp_path / result.work_dir / 'annotations/val.json')
+    assert (tmp_path / 'data' / dataset.data_prefix.img / '0.jpg').is_file()
+    fill_in(cfg)
+    check_labelled(cfg)
