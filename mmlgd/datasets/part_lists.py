@@ -34,9 +34,9 @@ def part_named(word: str) -> Optional[str]:
 def listed_parts(data: Path, images: Iterable[PurePath], kind: str) -> dict[str, list[PurePath]]:
     """Read the lists of a data set: VOC's in ``ImageSets/KIND`` (or ``ImageSets``) beside its images, else its own.
 
-    Its own lie in its folder, as Darknet's do. A list has the name of a part (train, val, valid, test, ...) or is VOC's ``trainval.txt``, which stands for what
-    has no list of its own. An empty list is no part. A test list is read only if there is no validation list: it then
-    takes its place, and may else name images that were never fetched.
+    Its own lie in its folder, as Darknet's do. A list has the name of a part (train, val, valid, test, ...) or is VOC's
+    ``trainval.txt``, which stands for what has no list of its own. An empty list is no part. A test list is read only
+    if there is no validation list: it then takes its place, and may else name images that were never fetched.
 
     Args:
         data (Path): The folder of the data.
