@@ -5,12 +5,13 @@ from pathlib import Path, PurePath
 from typing import Any, Optional
 
 from mmlgd.datasets.folder import images_in
+from mmlgd.datasets.part_lists import listed_parts
 from mmlgd.errors import MissingFileError, shown
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from . import coco, voc, yolo
 from .complete import completed
-from .places import BoxesError, by_key, files_in, split_of
+from .places import BoxesError, by_key, files_in, parts_of, split_of
 from .sound import boxes_of_names, check_content, left_out
 from .split import split_images
 
@@ -113,7 +114,24 @@ def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
             f'The class names given are {", ".join(names[:5])}, but {told[0][0].as_posix()} has the categories '
             f'{", ".join(found.names[:5])}. Leave --names out: the names of the file are used, in its order.'
         )
+    if {*found.parts} == {None}:
+        _divide_by_lists(found, data)
     return found
+
+
+def _divide_by_lists(found: FoundBoxes, data: Path) -> None:
+    """Divide the one file that there is, if there are lists of the parts."""
+    told, folder = found.parts[None], found.folders[None]
+    ids = {PurePath(folder, one['file_name']): one['id'] for one in told['images']}
+    if listed := listed_parts(data, ids, 'Main'):
+        parts, notes = parts_of(ids, listed)
+        for part, images in parts.items():
+            kept = {ids[image] for image in images}
+            its_images = [one for one in told['images'] if one['id'] in kept]
+            its_boxes = [one for one in told['annotations'] if one['image_id'] in kept]
+            found.parts[part] = dict(told, images=its_images, annotations=its_boxes)
+        found.folders, found.files, found.notes = dict.fromkeys(parts, folder), {}, found.notes + notes
+        found.parts.pop(None)
 
 
 def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:

@@ -413,6 +413,20 @@ def test_two_files_of_labels_of_one_image_are_refused(tmp_path):
         find_boxes(tmp_path)
 
 
+def test_lists_divide_the_one_file_of_coco(tmp_path):
+    coco(tmp_path)
+    (tmp_path / 'annotations/instances_val.json').unlink()
+    (tmp_path / 'train').rename(tmp_path / 'images')
+    (tmp_path / 'annotations/instances_train.json').rename(tmp_path / 'annotations/all.json')
+    (tmp_path / 'train.txt').write_text('\n'.join(f'{k}.jpg' for k in range(7)))
+    (tmp_path / 'val.txt').write_text('7.jpg\n8.jpg\n')
+    found = find_boxes(tmp_path)
+    assert names_in(found) == dict(train=[f'{k}.jpg' for k in range(7)], val=['7.jpg', '8.jpg'])
+    assert [one['image_id'] for one in found.parts['val']['annotations']] == [7, 8]
+    assert (found.is_split, found.files, found.folders) == (False, {}, dict(train='images', val='images'))
+    assert 'the first is images/9.jpg' in found.notes[0]
+
+
 def test_images_of_coco_need_no_names_of_their_own(tmp_path):
     coco(tmp_path)
     image(tmp_path / 'train/0.png')
