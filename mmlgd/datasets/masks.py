@@ -1,32 +1,24 @@
-"""Finds the images and the masks of a folder, and what the values of the masks mean."""
+"""Finds the images and the masks of a folder, and their parts."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Optional, Union
+from typing import Optional
 
-import numpy as np
-from PIL import Image
-
-from mmlgd.errors import MissingFileError, MMLGDError, shown
+from mmlgd.errors import MissingFileError, shown
 from mmlgd.utils.files import read_small
 from mmlgd.utils.paths import IMAGE_SUFFIXES
-from mmlgd.utils.spread import spread
 
-from .boxes.places import split_of
+from .boxes.places import parts_of
 from .boxes.split import drawn
 from .folder import images_in
-from .loaded_size import loaded_size
+from .mask_values import MasksError, meaning_of, read_values
+from .part_lists import listed_parts
 
 _MASKS = {'annotations', 'annotation', 'gt', 'labels', 'label', 'masks', 'mask', 'segmentationclass', 'segmentation'}
 _IMAGES = {'images', 'image', 'imgs', 'img', 'jpegimages'}
 _NAMES = ('classes.txt', 'names.txt', 'labels.txt')
-_READ = 200  # masks, for their values
-
-
-class MasksError(MMLGDError, ValueError):
-    """Masks that cannot be read, or that do not fit their images or names."""
 
 
 @dataclass
@@ -41,10 +33,9 @@ class FoundMasks:
         counts (Dict[str, int]): Number of images of each part.
         size (Tuple[int, int]): Median width and height of the images in pixels.
         ignore_index (int): The value of pixels without a label. 255 if there are none.
-        values (List[int]): The values that the masks have, of up to 200 of them.
         listed (Dict[str, List[str]]): Images, without folder and ending, of each part that is not all of its folder.
         is_split (bool): Whether the parts were drawn, because the data have none for validation.
-        notes (List[str]): What is left out, a sentence each.
+        notes (List[str]): The pixels of each name, what counts as no label, and what is left out, a sentence each.
     """
 
     names: list[str]
@@ -54,31 +45,42 @@ class FoundMasks:
     counts: dict[str, int]
     size: tuple[int, int]
     ignore_index: int
-    values: list[int]
     listed: dict[str, list[str]] = field(default_factory=dict)
     is_split: bool = False
     notes: list[str] = field(default_factory=list)
 
 
-def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0) -> FoundMasks:
+def find_masks(
+    data: Path,
+    names: Optional[Sequence[str]] = None,
+    seed: int = 0,
+    ignore_index: Optional[int] = None,
+    reduce_zero_label: bool = False,
+) -> FoundMasks:
     """Find the images of a folder and their masks, with parts for training and validation.
 
     An image and its mask have one name, in folders such as ``images`` and ``annotations`` (or ``masks``, ``labels``).
-    The parts are folders in or around these; if there is no validation part, a test part takes its place; if there is
-    neither, a fifth of the images is drawn.
+    The parts are lists, such as VOC's ``ImageSets/Segmentation/train.txt``, or folders in or around these; if there is
+    no validation part, a test part takes its place; if there is neither, a fifth of the images is drawn.
 
     Args:
         data (Path): The folder.
         names (Sequence[str], optional): Class names in the order of the values. Defaults to None: those in
             ``classes.txt``, ``names.txt`` or ``labels.txt`` of the data.
         seed (int): Seed of the draw. Defaults to 0.
+        ignore_index (int, optional): The value of pixels without a label. Defaults to None: one value beyond the names,
+            if each name has pixels without it.
+        reduce_zero_label (bool): Whether value 0 is no label and 1 the first name. Defaults to False.
 
     Returns:
         FoundMasks: The masks; nothing is written.
 
     Raises:
         MissingFileError: There is no such folder, or no names.
-        MasksError: There are no masks in it, or they do not fit their images or names.
+        MasksError: There are no masks in it, or they do not fit their images or names, or their values may mean several
+            things.
+        PartsError: A list of a part cannot be followed.
+        ConfigError: An option is out of its range.
     """
     pairs, bare = _pairs(data)
     names = list(names) if names is not None else _names_in(data)
@@ -89,24 +91,28 @@ def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0)
             f'{shown(data)} has images and masks of several endings: {told}. mmsegmentation reads one pair of endings: '
             f'convert the others.'
         )
-    parts: dict[Optional[str], list[tuple[PurePath, PurePath]]] = {}
-    for pair in pairs:
-        parts.setdefault(split_of(pair[0]), []).append(pair)
+    mask_of = dict(pairs)
+    listed = listed_parts(data, [*mask_of, *bare], 'Segmentation')
+    divided, notes = parts_of(mask_of, listed)
+    parts = {part: [(one, mask_of[one]) for one in images if one in mask_of] for part, images in divided.items()}
     is_split = len(parts) == 1 and {*parts} <= {None, 'train'}
     if is_split:
-        parts = _drawn(pairs, seed)
+        parts = _drawn(next(iter(parts.values())), seed)
     parts.setdefault('val', parts.get('test', []))
     for part in ('train', 'val'):
         if not parts.get(part):
             raise MasksError(
                 f'{shown(data)} has no images with masks for {part}; its parts are {", ".join(map(str, parts))}. Name '
-                f'folders train and val.'
+                f'folders or lists train and val.'
             )
     chosen = {part: parts[part] for part in ('train', 'val')}
-    values, size = _values(data, chosen['train'] + chosen['val'])
+    pixels, size = read_values(data, chosen['train'] + chosen['val'])
+    ignore_index, meaning = meaning_of(data, pixels, names, ignore_index, reduce_zero_label)
     images = {part: _common(data, [image for image, _ in pairs]) for part, pairs in chosen.items()}
-    bare = [one for one in bare if one.parent.as_posix() in images.values() and one.suffix == pairs[0][0].suffix]
-    mixed = {part for part, folder in images.items() if any(image.parent.as_posix() == folder for image in bare)}
+    bare = [one for one in bare if one.parent.as_posix() in images.values()]
+    if bare:
+        notes.append(f'{len(bare)} images have no mask and are left out; the first is {bare[0]}.')
+    there = Counter(image.parent.as_posix() for image in (*mask_of, *bare))
     return FoundMasks(
         names=names,
         images=images,
@@ -114,11 +120,14 @@ def find_masks(data: Path, names: Optional[Sequence[str]] = None, seed: int = 0)
         suffixes=next(iter(endings)),
         counts={part: len(pairs) for part, pairs in chosen.items()},
         size=size,
-        ignore_index=_ignored(data, values, names),
-        values=values,
-        listed={part: [image.stem for image, _ in chosen[part]] for part in chosen if is_split or part in mixed},
+        ignore_index=ignore_index,
+        listed={
+            part: [image.stem for image, _ in pairs]
+            for part, pairs in chosen.items()
+            if there[images[part]] > len(pairs)
+        },
         is_split=is_split,
-        notes=[f'{len(bare)} images have no mask and are left out; the first is {bare[0]}.'] if bare else [],
+        notes=meaning + notes,
     )
 
 
@@ -127,15 +136,26 @@ def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]
     if not data.is_dir():
         raise MissingFileError(f'There is no folder of data at {shown(data)}.')
     files = [PurePath(file) for file in sorted(images_in(data, IMAGE_SUFFIXES))]
-    masks = {_key(file): file for file in files if _has(file, _MASKS)}
+    masks: dict[PurePath, list[PurePath]] = {}
+    for file in files:
+        if _has(file, _MASKS):
+            masks.setdefault(_key(file), []).append(file)
     images = [file for file in files if not _has(file, _MASKS)]
-    pairs = [(file, masks[_key(file)]) for file in images if _key(file) in masks]
+    for file in images:
+        if len(several := masks.get(_key(file), [])) > 1:
+            raise MasksError(
+                f'The image {shown(data / file)} has {len(several)} masks: {", ".join(map(str, several[:4]))}. '
+                f'Keep those with the class indices in {shown(data)}, and move the others out of it.'
+            )
+    pairs = [(file, masks[_key(file)][0]) for file in images if _key(file) in masks]
     if not pairs:
         raise MasksError(
             f'{shown(data)} has {len(files)} images, and no image with a mask. Expected images/train/a.jpg with '
             f'annotations/train/a.png, and the same for val; masks, labels and SegmentationClass are read, too.'
         )
-    return pairs, [file for file in images if _key(file) not in masks]
+    folders, ending = {image.parent for image, _ in pairs}, pairs[0][0].suffix
+    bare = [file for file in images if _key(file) not in masks and file.parent in folders and file.suffix == ending]
+    return pairs, bare
 
 
 def _has(file: PurePath, folders: set[str]) -> bool:
@@ -172,56 +192,3 @@ def _common(data: Path, files: list[PurePath]) -> str:
             f'of a part, and their masks, into one folder each.'
         )
     return folders.pop()
-
-
-def _values(data: Path, pairs: list) -> tuple[list[int], tuple[int, int]]:
-    values, sizes = set(), []
-    for image, mask in spread(pairs, _READ):
-        try:
-            with Image.open(data / image) as opened:
-                sizes.append(loaded_size(opened))
-            with Image.open(data / mask) as opened:
-                pixels = np.asarray(opened)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise MasksError(f'{shown(data / mask)} or its image cannot be read: {error}. Repair them.') from error
-        if pixels.ndim != 2:
-            raise MasksError(
-                f'The mask {shown(data / mask)} is a colour image of shape {pixels.shape}. Masks hold one class index '
-                f'per pixel: save it with one channel or with a palette.'
-            )
-        if fault := size_fault(data / mask, pixels.shape, sizes[-1]):
-            raise MasksError(fault)
-        values |= set(np.unique(pixels).tolist())
-    width, height = np.median(np.array(sizes), axis=0)
-    return sorted(int(value) for value in values), (int(width), int(height))
-
-
-def size_fault(mask: Union[str, Path], shape: tuple[int, ...], size: tuple[int, int]) -> str:
-    """Say what is wrong with the size of a mask.
-
-    Args:
-        mask (str | Path): Its file.
-        shape (Tuple[int, ...]): Its height and width in pixels.
-        size (Tuple[int, int]): Width and height of its image.
-
-    Returns:
-        str: Two sentences; empty if it has the size of its image.
-    """
-    if tuple(shape) == size[::-1]:
-        return ''
-    return (
-        f'The mask {shown(mask)} has {shape[1]} x {shape[0]} px, and its image {size[0]} x {size[1]} px. A mask has '
-        f'the class of each pixel of its image: bring it to that size, without interpolation.'
-    )
-
-
-def _ignored(data: Path, values: list[int], names: list[str]) -> int:
-    """Find the one value beyond the names; 255 if there is none."""
-    beyond = [value for value in values if value >= len(names)]
-    if len(beyond) > 1:
-        raise MasksError(
-            f'The masks of {shown(data)} have the values {", ".join(map(str, beyond[:5]))} beyond the {len(names)} '
-            f'class names. Value k is name k, from 0; one value beyond them may stand for no label. Give a name for '
-            f'every value.'
-        )
-    return beyond[0] if beyond else 255

@@ -172,7 +172,8 @@ def segment(
     from mmlgd.datasets.masks import find_masks
 
     data, work_dir = _places('segment', data, work_dir)
-    found = find_masks(data, _names(names), _seed(seed))
+    stated = {key: cfg_options[key] for key in ('ignore_index', 'reduce_zero_label') if key in (cfg_options or {})}
+    found = find_masks(data, _names(names), _seed(seed), **stated)
     side, limit = asked_side(size)
     image_size = fitted(found.size, side or limit, grow=side is not None)
     reasons = [
@@ -180,11 +181,6 @@ def segment(
         f'{_DRAWN if found.is_split else ""}; {_told(found.names)}.',
         size_text(found.size, image_size),
     ]
-    if found.ignore_index in found.values:
-        reasons.append(
-            f'Value {found.ignore_index} of the masks is beyond the names and counts as no label (ignore_index). If '
-            f'value 0 has no label instead: --cfg-options reduce_zero_label=True ignore_index=255.'
-        )
     reasons += found.notes
     lists = {part: work_dir.resolve() / 'annotations' / f'{part}.txt' for part in found.listed}
     settings: dict[str, Any] = dict(data_root=str(data.resolve()), names=found.names, image_size=image_size)

@@ -1,10 +1,13 @@
 """Images and their masks in a folder: their parts, endings, names and the value without a label."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmlgd.datasets.masks import MasksError, find_masks
+from mmlgd.datasets.part_lists import PartsError
 from mmlgd.errors import MissingFileError
 
 
@@ -54,6 +57,7 @@ def test_one_value_beyond_the_names_is_no_label(tmp_path):
     'options, error, said',
     [
         (dict(values=(0, 2, 3)), MasksError, 'the values 2, 3 beyond the 2 class names'),
+        (dict(values=(0, 255)), MasksError, 'is sky, and 50.0 % have the value 255'),
         (dict(mode='RGB'), MasksError, r'is a colour image of shape \(8, 16, 3\)'),
         (dict(masks='other/{}'), MasksError, '20 images, and no image with a mask'),
         (dict(parts=('val',)), MasksError, 'no images with masks for train; its parts are val'),
@@ -86,7 +90,7 @@ def test_images_without_a_mask_are_left_out_and_counted(tmp_path):
     (tmp_path / 'annotations/train/3.png').unlink()
     found = find_masks(tmp_path)
     assert found.counts == dict(train=4, val=5) and found.listed == dict(train=['0', '1', '2', '4'])
-    assert found.notes == ['1 images have no mask and are left out; the first is images/train/3.jpg.']
+    assert found.notes[1:] == ['1 images have no mask and are left out; the first is images/train/3.jpg.']
 
 
 def test_a_mask_of_another_size_than_its_image(tmp_path):
@@ -94,3 +98,59 @@ def test_a_mask_of_another_size_than_its_image(tmp_path):
     Image.new('L', (8, 4)).save(tmp_path / 'annotations/val/2.png')
     with pytest.raises(MasksError, match='2.png has 8 x 4 px, and its image 16 x 8 px'):
         find_masks(tmp_path)
+
+
+def test_values_that_are_no_bytes_are_refused(tmp_path):
+    write(tmp_path)
+    Image.fromarray(np.full((8, 16), 65535, np.uint16)).save(tmp_path / 'annotations/val/2.png')
+    with pytest.raises(MasksError, match='2.png has the values 65535, .* as bytes: expected 0 to 255'):
+        find_masks(tmp_path)
+    Image.fromarray(np.full((8, 16), 1, np.uint16)).save(tmp_path / 'annotations/val/2.png')
+    assert find_masks(tmp_path).ignore_index == 255
+
+
+def test_an_image_has_one_mask(tmp_path):
+    write(tmp_path)
+    write(tmp_path, images='images/{}', masks='SegmentationClass/{}', parts=('val',), count=1)
+    with pytest.raises(MasksError, match='images/val/0.jpg has 2 masks: SegmentationClass/val/0.png, annotations/val'):
+        find_masks(tmp_path)
+
+
+def test_values_from_1_are_read_as_stated(tmp_path):
+    write(tmp_path, values=(0, 1, 2, 255))
+    with pytest.raises(MasksError, match='reduce_zero_label=True'):
+        find_masks(tmp_path)
+    assert find_masks(tmp_path, reduce_zero_label=True).ignore_index == 255
+
+
+@pytest.mark.parametrize('above', ['.', 'VOC2007'])
+def test_lists_name_the_parts(tmp_path, above):
+    root, home = tmp_path / above, Path(above, 'JPEGImages')
+    write(root, 'JPEGImages', 'SegmentationClass', ('',), count=6)
+    write(root, 'SegmentationObject', 'other', ('',), count=6)  # VOC's masks of objects; not read
+    (root / 'JPEGImages/3.jpg').with_name('7.jpg').write_bytes((root / 'JPEGImages/3.jpg').read_bytes())
+    lists = root / 'ImageSets/Segmentation'
+    lists.mkdir(parents=True)
+    (lists / 'train.txt').write_text('0\n2\n4\n')
+    (lists / 'val.txt').write_text('1\n5\n')
+    found = find_masks(tmp_path, ['road', 'sky'])
+    assert not found.is_split and found.listed == dict(train=['0', '2', '4'], val=['1', '5'])
+    assert found.notes[1:] == [
+        f'1 images are in no list of a part, and are left out; the first is {home / "3.jpg"}.',
+        f'1 images have no mask and are left out; the first is {home / "7.jpg"}.',
+    ]
+    (lists / 'val.txt').rename(lists / 'test.txt')
+    assert find_masks(tmp_path, ['road', 'sky']).listed['val'] == ['1', '5']
+    (lists / 'test.txt').unlink()
+    drawn = find_masks(tmp_path, ['road', 'sky'])
+    assert drawn.is_split and sorted(drawn.listed['train'] + drawn.listed['val']) == ['0', '2', '4']
+    (lists / 'train.txt').write_text('0\n9\n')
+    with pytest.raises(PartsError, match="1 of 2 lines of .*train.txt name no image .*'9'"):
+        find_masks(tmp_path, ['road', 'sky'])
+
+
+def test_a_part_without_a_list_is_a_folder(tmp_path):
+    write(tmp_path)
+    (tmp_path / 'train.txt').write_text('images/train/0.jpg annotations/train/0.png\nimages/train/3.jpg\n')
+    found = find_masks(tmp_path)
+    assert found.listed == dict(train=['0', '3']) and found.counts == dict(train=2, val=5)

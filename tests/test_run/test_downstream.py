@@ -77,6 +77,19 @@ def test_a_segmentor_is_trained_on_a_student(tmp_path, lgd_checkpoint, capsys):
     assert state['decode_head.conv_seg.weight'].shape[0] == 2
 
 
+def test_options_say_what_the_values_of_masks_mean(tmp_path, capsys):
+    masks(tmp_path / 'data', values=(0, 1, 2, 255))
+    masks(tmp_path / 'data', 'val', values=(0, 1, 2, 255))
+    command = ['segment', '--data', 'data', '--student', 'none', '--dry-run']
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code and '--cfg-options reduce_zero_label=True' in refused.output
+    assert not (tmp_path / 'work_dirs').exists()
+    main([*command, '--cfg-options', 'reduce_zero_label=True'], standalone_mode=False)
+    assert 'red panda 25.0 %, cat 25.0 %; no label 50.0 %.' in capsys.readouterr().out
+    cfg = Config.fromfile(tmp_path / 'work_dirs/segment_data/recipe/segment.py')
+    assert (cfg.ignore_index, cfg.reduce_zero_label) == (255, True)
+
+
 @pytest.mark.parametrize('has_card', [False, True])
 @pytest.mark.parametrize('verb', ['detect', 'segment'])
 def test_the_template_of_each_machine_takes_the_student(tmp_path, lgd_checkpoint, verb, has_card, monkeypatch):

@@ -17,7 +17,7 @@ from torch import nn
 from mmlgd.datasets.bad_images import BadImageError, skips_in_evaluation
 from mmlgd.datasets.loaded_size import loaded_size
 from mmlgd.datasets.loading import draws_others, read_image
-from mmlgd.datasets.masks import size_fault
+from mmlgd.datasets.mask_values import label_of, require_ignorable, size_fault, value_fault
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
@@ -163,11 +163,7 @@ def _check_images(dataset) -> None:
 
 
 def _check_masks(dataset, num_classes: int) -> None:
-    if dataset.ignore_index < num_classes:
-        raise ConfigError(
-            f'Pixels of value {dataset.ignore_index} are ignored in {dataset.data_root!r}, but this value is also '
-            f'class {dataset.ignore_index} of {num_classes}. Ignore a value from {num_classes} to 255.'
-        )
+    require_ignorable(dataset.ignore_index, num_classes, dataset.data_root)
     for k in spread(range(len(dataset)), MAX_MASKS):
         info = dataset.get_data_info(k)
         path = info['seg_map_path']
@@ -184,9 +180,10 @@ def _check_masks(dataset, num_classes: int) -> None:
                 f'pixel: save it with one channel or with a palette.'
             )
         _check_mask_size(info['img_path'], path, mask.shape)
-        beyond = [
-            v for v in np.unique(mask).tolist() if _label(v, info) not in (*range(num_classes), dataset.ignore_index)
-        ]
+        values = np.unique(mask).tolist()
+        if fault := value_fault(path, values):
+            raise ConfigError(fault)
+        beyond = [v for v in values if _label(v, info) not in (*range(num_classes), dataset.ignore_index)]
         if beyond:
             raise ConfigError(
                 f'The mask {shown(path)} has the values {_shown(beyond)}, but num_classes is {num_classes}: expected '
@@ -211,8 +208,7 @@ def _check_mask_size(image: str, path: str, shape: tuple) -> None:
 
 def _label(value: int, info: dict) -> int:
     """Follow one value of a mask through mmseg's LoadAnnotations."""
-    if info['reduce_zero_label']:
-        value = 255 if value in (0, 255) else value - 1
+    value = label_of(value, info['reduce_zero_label'])
     return (info['label_map'] or {}).get(value, value)
 
 

@@ -136,10 +136,15 @@ def test_masks_of_the_classes(masks):
     'values, settings, message',
     [
         ([0, 3, 7], {}, r'1.png has the values 3, 7, but num_classes is 3: expected values are 0 to 2, or 255 for'),
-        ([0, 256], dict(dtype=np.uint16), r'1.png has the values 256, but'),
+        (
+            [0, 256, 65535],
+            dict(dtype=np.uint16, reduce_zero_label=True),
+            'values 256, 65535, .* bytes: expected 0 to 255',
+        ),
+        ([0, 65535], dict(dtype=np.uint16, ignore_index=65535), 'value 65535 are ignored .* from 3 to 255'),
         ([0, 4], dict(reduce_zero_label=True), r'has the values 4, .*after reduce_zero_label'),
         ([0, 255], dict(ignore_index=11), r'has the values 255, .* or 11 for pixels without a label'),
-        ([0, 1], dict(ignore_index=2), r'value 2 are ignored .* also class 2 of 3. Ignore a value from 3 to 255'),
+        ([0, 1], dict(ignore_index=2), r'value 2 are ignored .* values 0 to 2 are its classes, .* from 3 to 255'),
     ],
 )
 def test_values_beyond_the_classes(masks, values, settings, message):
