@@ -364,7 +364,7 @@ def test_an_edited_config_stays(pretrain, tmp_path):
         pretrain()
     assert 'alpha=0.3' in file.read_text()
     # What was typed is part of the advice, and a run that is to go on keeps its config.
-    with pytest.raises(FileExistsError, match=f'mmlgd.cli train {file} --resume\n'):
+    with pytest.raises(FileExistsError, match=f'mmlgd.cli train {file} --resume$'):
         pretrain(resume=True)
     with pytest.raises(ConfigError, match='give only one'):
         pretrain(resume=True, overwrite=True)
