@@ -324,6 +324,7 @@ def test_a_zero_in_a_store_is_named_when_it_is_read(cfg, store, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, tmp_path):
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
 
