@@ -135,9 +135,7 @@ def save(figure: Figure, file: Path) -> Path:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     choose_fonts(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            'ignore', 'Glyph .* missing from', UserWarning
-        )  # one for each character; the log has one
+    with warnings.catch_warnings():  # matplotlib has one for each character, and the log has one for all
+        warnings.filterwarnings('ignore', 'Glyph .* missing from', UserWarning)
         figure.savefig(file)
     return file

@@ -62,7 +62,7 @@ def _draw_matrix(figure: Figure, axis, bank: Tensor, labels: list[str]) -> None:
 def _draw_pairs(axis, labels: list[str], found: Confusable) -> None:
     pairs = found.pairs[:_PAIRS]
     low = min((value for _, _, value in pairs), default=0)
-    low = min(low, 0.99)  # where all pairs are copies, there are bars, too
+    low = min(low, 0.99)  # pairs that are all copies have bars of a width, too
     left = low - 0.35 * (1 - low)
     for row, (i, j, value) in enumerate(pairs):
         axis.barh(row, value - left, left=left, color=TEXT, alpha=0.3, height=0.82)

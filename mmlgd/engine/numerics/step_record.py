@@ -158,8 +158,8 @@ class StepRecord:
         found = [bool(flag) for flag in self._found.tolist()]
         own = [name for name, broken in zip(self._names, found) if broken]
         anywhere = [name for name, broken in zip((*_SHARED, ANY_LOSS), found[len(self._names) :]) if broken]
-        is_told = {*own, ANY_LOSS} if {*own} - {*_SHARED} else {*own}
-        return own, [*own, *(name for name in anywhere if name not in is_told)]
+        known = {*own, ANY_LOSS} if {*own} - {*_SHARED} else {*own}  # a loss of this rank has its name already
+        return own, [*own, *(name for name in anywhere if name not in known)]
 
     def broken_state(self) -> list[str]:
         """List the parts of the model that were broken before the step.
