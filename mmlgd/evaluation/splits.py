@@ -218,7 +218,7 @@ def check_synonyms(vocabularies: list[list[str]], synonyms: list[str]) -> str:
         synonyms (List[str]): Other names of the same classes.
 
     Returns:
-        str: How many classes have other words.
+        str: How many classes have a word that is not among their names.
 
     Raises:
         ConfigError: There are no class names, another number of them, or models with different ones; or a synonym is
@@ -234,7 +234,7 @@ def check_synonyms(vocabularies: list[list[str]], synonyms: list[str]) -> str:
         )
     if len({tuple(phrasings(name)[0] for name in one) for one in vocabularies}) > 1:
         raise ConfigError('--synonyms follow the order of the names, and the models have different ones: give --names.')
-    owner = {as_word(word): k for k, name in enumerate(names) for word in phrasings(name)}
+    owner = {word: k for k, name in enumerate(names) for word in _words(name)}
     for k, synonym in enumerate(synonyms):
         for word in phrasings(synonym):
             if (place := owner.get(as_word(word), k)) != k:
@@ -242,5 +242,10 @@ def check_synonyms(vocabularies: list[list[str]], synonyms: list[str]) -> str:
                     f'--synonyms has {word!r} for class {k + 1}, {names[k]!r}, but it is a name of class {place + 1}, '
                     f'{names[place]!r}. Give the synonyms in the order of the names, and none that names another class.'
                 )
-    other = sum(set(phrasings(one)) != set(phrasings(two)) for one, two in zip(names, synonyms))
+    other = sum(not _words(two) <= _words(one) for one, two in zip(names, synonyms))
     return f'{other} of {len(names)} classes have other words in the synonyms.'
+
+
+def _words(name: str) -> set[str]:
+    """Tell the words of a class; capitals and blanks make no other word."""
+    return {as_word(word) for word in phrasings(name)}

@@ -118,7 +118,7 @@ def test_the_table_of_other_data_stays(run, named, world, tmp_path):
 
 def test_synonyms_have_an_accuracy_and_a_drop(run, named, world, tiny_clip):
     """As of a student with these names; the teacher's, too, and none of a backbone alone."""
-    synonyms = [f'{name} thing' for name in DEMO_CLASSES[:4]] + list(DEMO_CLASSES[4:])
+    synonyms = [f'{name} thing' for name in DEMO_CLASSES[:4]] + [name.upper() for name in DEMO_CLASSES[4:]]
     options = dict(data=world / 'objects', students=dict(random='none'), teacher=True)
     options.update(teacher_options=dict(model=tiny_clip))
     report, text = run(named, **options, synonyms=synonyms)
