@@ -42,7 +42,8 @@ class Trained(NamedTuple):
 
     Attributes:
         value (float): The metric of its last evaluation, as it is in the log.
-        seconds (float, optional): How long it took; None for a run of an earlier version, which did not record it.
+        seconds (float, optional): How long it took; None for a run that was stopped and went on, and for one of an
+            earlier version, which did not record it.
         jobs (int, optional): How many runs shared the machine, likewise.
     """
 
@@ -107,8 +108,8 @@ def train_grid(
             known[files] = contents(config, *files)
         arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]
         asked[cell], folders[cell] = dict(arguments=arguments, contents=known[files]), folder
-        if (record := folder / 'result.json').is_file():
-            refuse_other(folder, json.loads(record.read_text()), asked[cell])
+        if told := _told_of(folder):
+            refuse_other(folder, told, asked[cell])
     found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
     waiting = [cell for cell in asked if cell not in found]
     begun = {cell for cell in waiting if _begin(folders[cell], asked[cell])}
@@ -122,7 +123,8 @@ def train_grid(
         log = max(set(folder.glob(LOGS)) - before[cell], default=None)
         told = dict(asked[cell], command=runs[number].command, log=log and str(log.relative_to(folder)))
         if log is not None:  # before reading the metric: the training is done
-            told.update(seconds=round(seconds, 1), jobs=jobs)
+            # Of a run that went on, this is the time of its rest alone.
+            told.update(seconds=None if cell in begun else round(seconds, 1), jobs=min(jobs, len(runs)))
             write_whole(folder / 'result.json', (json.dumps(told, indent=1) + '\n').encode())
         found[cell] = _read(folder, metric)
         shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
@@ -141,6 +143,16 @@ def train_grid(
     print_log(f'{len(asked)} runs, of which {len(found)} are finished. Outputs are in {work_dir}.', 'current')
     run_all(runs, jobs, done)
     return {cell: found[cell] for cell in asked}
+
+
+def _told_of(folder: Path) -> dict:
+    """Read what a folder is for, if it has a figure, or a checkpoint that a run would go on from."""
+    if (record := folder / 'result.json').is_file():
+        return json.loads(record.read_text())
+    if not (folder / 'last_checkpoint').is_file() and not any(folder.glob('*.pth')):
+        return {}
+    record = folder / 'started.json'
+    return json.loads(record.read_text()) if record.is_file() else dict(arguments=['(not recorded)'])
 
 
 def _begin(folder: Path, asked: dict) -> bool:
