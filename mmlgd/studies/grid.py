@@ -22,6 +22,7 @@ from .runs import command_of, contents, refuse_other
 from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
+_OUTPUT = 'output.txt'  # likewise, from the start of its first training on
 
 
 class Cell(NamedTuple):
@@ -112,7 +113,8 @@ def train_grid(
             refuse_other(folder, told, asked[cell])
     found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
     waiting = [cell for cell in asked if cell not in found]
-    begun = {cell for cell in waiting if _begin(folders[cell], asked[cell])}
+    there = {cell for cell in waiting if (folders[cell] / _OUTPUT).is_file()}
+    begun = {cell for cell in waiting if _begin(folders[cell], asked[cell])} & there
     # Logs of other runs that were stopped.
     before = {cell: set() if cell in begun else set(folders[cell].glob(LOGS)) for cell in waiting}
 
@@ -136,7 +138,7 @@ def train_grid(
     runs = [
         Run(
             command_of('train', [*asked[cell]['arguments'], *(['--resume'] if cell in begun else [])]),
-            folders[cell] / 'output.txt',
+            folders[cell] / _OUTPUT,
         )
         for cell in waiting
     ]

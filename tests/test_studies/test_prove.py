@@ -164,6 +164,11 @@ def test_the_time_of_a_run_that_went_on_is_not_known(prove, tmp_path):
     (folder / 'result.json').unlink()
     shutil.rmtree(folder / '20260101_000000')  # the stand-in makes it
     assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is None
+    assert sum(line.endswith('--resume') for line in calls(tmp_path)) == 1
+    (folder / 'result.json').unlink()
+    (folder / 'output.txt').unlink()  # it was written down for a start that never came
+    shutil.rmtree(folder / '20260101_000000')
+    assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is not None
 
 
 def test_the_metric_is_asked_for_with_the_list(prove, tmp_path):
