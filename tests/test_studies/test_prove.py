@@ -158,6 +158,14 @@ def test_an_unfinished_run_of_something_else_is_not_gone_on_with(prove, tmp_path
     assert len(calls(tmp_path)) == 2
 
 
+def test_a_start_that_changes_while_runs_wait_gives_no_figure(prove, tmp_path):
+    train = tmp_path / 'train.py'
+    train.write_text(train.read_text() + "student == 'none' or pathlib.Path(student).write_bytes(b'another')\n")
+    with pytest.raises(ConfigError, match='start of lgd, 100percent, seed 0 has changed.*Remove proof/lgd_100percent'):
+        prove(seeds=[0], fractions='100%')
+    assert not (tmp_path / 'proof/lgd_100percent_seed0/result.json').exists()
+
+
 def test_the_time_of_a_run_that_went_on_is_not_known(prove, tmp_path):
     assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is not None
     folder = tmp_path / 'proof/lgd_100percent_seed0'
