@@ -12,6 +12,7 @@ from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import DATASETS
 from mmlgd.text import folders_in_order
 from mmlgd.utils.paths import IMAGE_SUFFIXES
+from mmlgd.utils.validation import listed
 
 from .bad_images import NOT_IN_EVALUATION, BadImages
 from .folder import images_in
@@ -67,7 +68,7 @@ class Images(CustomDataset):
         self._met: dict[str, str] = {}
         if view is not None and not pipeline:
             pipeline = view_pipeline(view, size, crop)
-        super().__init__(*args, extensions=extensions, pipeline=pipeline, **kwargs)
+        super().__init__(*args, extensions=tuple(listed(extensions)), pipeline=pipeline, **kwargs)
         if self.test_mode and bad_images == 'skip':
             raise ConfigError(
                 f"bad_images='skip' with test_mode=True: {NOT_IN_EVALUATION} Evaluate with bad_images='raise'."

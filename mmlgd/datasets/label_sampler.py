@@ -33,6 +33,10 @@ class LabelSampler(InfiniteSampler):
         by_epoch (bool): For a loop over epochs: end after as many images as the whole data set has, as
             ``DefaultSampler`` does. Defaults to False: go on without end, for a loop over iterations.
 
+    Attributes:
+        chosen (List[int]): The images of the share.
+        images (int): How many there are to choose from.
+
     Raises:
         ConfigError: A share outside (0, 100]; or less than 100 per cent of a data set around another one that is no
             ``RepeatDataset`` or ``ConcatDataset``: one that mixes images or repeats some would show more of them.
@@ -59,7 +63,7 @@ class LabelSampler(InfiniteSampler):
         super().__init__(dataset, shuffle=shuffle, seed=seed)
         self.by_epoch, self._of_draw = by_epoch, self.seed
         self._length = -(-len(dataset) // self.world_size)
-        self.chosen = _drawn(images, percent, self.seed)
+        self.chosen, self.images = _drawn(images, percent, self.seed), len(images)
         self.size = len(self.chosen)
         if percent < 100:
             _keep_to(images, self.chosen)

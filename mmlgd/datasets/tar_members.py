@@ -98,7 +98,9 @@ def images_of_tar(shard: str, endings: Sequence[str]) -> Iterator[tuple[str, Mem
         if found[1] in keys:
             raise ShardError(
                 f'The shard {shown(shard)} has the key {shown(found[1])} twice: {shown(keys[found[1]])} and '
-                f'{shown(member.name)}. Each image needs a key of its own in its shard: write the shard again.'
+                f'{shown(member.name)}. Each image needs a key of its own in its shard: write the shard again. Or, '
+                f'if one of two endings is no image to train on, such as a mask, give the other one alone: '
+                f'train_dataloader.dataset.extensions=[.jpg].'
             )
         if member.issparse():
             raise ShardError(

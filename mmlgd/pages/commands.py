@@ -18,7 +18,7 @@ from .blocks import Code, Text
 from .folders import Result
 from .results import Comparison, Evaluation, Proof, Study
 from .trained import is_collapsed
-from .training import RECIPE, Training
+from .training import CONFIGS, RECIPE, Training
 
 _AGAIN = 'work_dirs/again'
 _NAMED = 40  # names that are written out
@@ -37,7 +37,7 @@ def commands_of(found: Union[Training, Result]) -> list:
     if isinstance(found, Training):
         return _training(found)
     if isinstance(found.found, Evaluation):
-        return [Code([_evaluation(found.found)])]
+        return [Code([_evaluation(found.found)]), *_left_out(found.found)]
     if isinstance(found.found, Proof):
         return [Code([_proof(found.found)])]
     if isinstance(found.found, Comparison):
@@ -118,8 +118,10 @@ def _train(run: Training) -> str:
 
 
 def _config(run: Training) -> Path:
-    """Find the config: that of `mmlgd pretrain`, or the one that mmengine wrote in full."""
-    return run.folder / RECIPE if run.recipe else next(iter(sorted(run.folder.glob('*.py'))), run.folder / 'CONFIG.py')
+    """Find the config: that of `mmlgd pretrain`, or the one that mmengine wrote in full; beside the log, too."""
+    if run.recipe:
+        return run.folder / RECIPE
+    return next(iter(sorted(run.folder.glob('*.py'))), max(run.folder.glob(CONFIGS)))
 
 
 def _store(run: Training) -> Optional[Path]:
@@ -143,12 +145,32 @@ def _evaluation(found: Evaluation) -> str:
     names, first = list(found.results), next(iter(found.results.values()))
     students = [f'{name}={row.source}' for name, row in found.results.items() if name not in ('student', 'teacher')]
     words = ['mmlgd', 'evaluate', *([first.source] if names[0] == 'student' else []), '--data', found.data]
-    if found.names is not None:
-        words += ['--names', *(found.names if len(found.names) <= _NAMED else ['NAMES'])]
+    for part in ('train', 'val'):
+        words += [f'--{part}', found.folders[part]] if found.folders.get(part, part) != part else []
+    for option, given in _words(found).items():
+        words += [f'--{option}', *(given if len(given) <= _NAMED else [option.upper()])]
     words += ['--k', str(found.k), '--labels', *first.linear]
-    seeds = dict.fromkeys(seed for draws in first.linear.values() for seed in draws)
-    words += ['--seeds', *seeds, *(['--students', *students] if students else [])]
+    words += ['--seeds', *dict.fromkeys(seed for draws in first.linear.values() for seed in draws)]
+    words += [] if found.c is None else ['--c', f'{found.c:g}']
+    words += [] if found.size is None else ['--size', str(found.size)]
+    words += ['--backbone', found.backbone] if found.backbone else []
+    words += ['--students', *students] if students else []
+    words += ['--teacher-options', *found.teacher_options] if found.teacher_options else []
     return shlex.join([*words, *(['--teacher'] if 'teacher' in found.results else [])])
+
+
+def _words(found: Evaluation) -> dict[str, list[str]]:
+    given = dict(names=found.names, synonyms=found.synonyms)
+    return {option: words for option, words in given.items() if words is not None}
+
+
+def _left_out(found: Evaluation) -> list[Text]:
+    """Say what stands in the place of words that are too many to be written out."""
+    return [
+        Text(f'{option.upper()} is a text file with the {len(words)} {option} in table.json, one a line.')
+        for option, words in _words(found).items()
+        if len(words) > _NAMED
+    ]
 
 
 def _proof(found: Proof) -> str:

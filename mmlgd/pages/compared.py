@@ -1,12 +1,13 @@
 """Evaluations, comparisons and studies as tables, charts and sentences."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Optional
 
 from mmlgd.evaluation.figures import STAR, as_rows
-from mmlgd.studies.report import columns_of, summarise
+from mmlgd.studies.metrics import unit_of
+from mmlgd.studies.report import cell_of, columns_of, summarise
 from mmlgd.studies.runs import mean_and_spread
 
 from .blocks import Table, Text
@@ -90,9 +91,8 @@ def comparison_blocks(found: Comparison, folder: Path) -> list:
     seeds = list(dict.fromkeys(seed for values in starts.values() for seed in values))
     rows = []
     for name, values in starts.items():
-        mean, spread = mean_and_spread(values.values())
         cells = [f'{values[seed]:.4g}' if seed in values else '–' for seed in seeds]
-        rows.append([name, *cells, f'{mean:.4g} ± {spread:.2g}'])
+        rows.append([name, *cells, _with_spread(values.values(), '.4g', '.2g')])
     table = Table(
         ['start', *(f'seed {seed}' for seed in seeds), 'mean ± spread'], rows, f'{metric}, of the last evaluation.'
     )
@@ -110,6 +110,7 @@ def proof_blocks(found: Proof) -> list:
         list: Learning curves over shares of the labels, or with a single share the seeds; a table, and notes.
     """
     means, spreads, seeds, rows = {}, {}, [], []
+    digits = unit_of(found.metric or '').digits  # those of table.md
     for name, shares in found.figures.items():
         both = {share: mean_and_spread(values.values()) for share, values in sorted(shares.items())}
         means[name] = {share: mean for share, (mean, _) in both.items()}
@@ -118,8 +119,8 @@ def proof_blocks(found: Proof) -> list:
             seeds.append(Values(name, list(shares[share]), list(shares[share].values())))
             known = [one for one in found.seconds.get(name, {}).get(share, {}).values() if one is not None]
             minutes = f'{statistics.mean(known) / 60:.1f}' if known else '–'
-            mean, spread = both[share]
-            rows.append([name, f'{share:g} %', f'{mean:.4g} ± {spread:.2g}', str(len(shares[share])), minutes])
+            told = _with_spread(shares[share].values(), digits, digits)
+            rows.append([name, f'{share:g} %', told, str(len(shares[share])), minutes])
     if max(map(len, means.values())) > 1:
         lines = [Values(name, list(own), list(own.values()), spreads[name]) for name, own in means.items()]
         chart = draw_learning('Over shares of the labels', lines, found.unit)
@@ -162,13 +163,17 @@ def study_blocks(found: Study) -> list:
     for name, row in summary.items():
         there = [title for title in titles if title in row]
         bars.append(Values(name, there, [row[t]['mean'] for t in there], [row[t]['spread'] or None for t in there]))
-        cells = [
-            f'{row[t]["mean"]:.1f} ± {row[t]["spread"]:.1f}{"*" * row[t]["own"]}' if t in row else '–' for t in titles
-        ]
+        cells = [cell_of(row.get(title)) for title in titles]
         rows.append([name, *cells, str(len(found.runs[name]))])
     note = 'Top-1 in per cent; mean ± standard deviation over seeds of training.'
     note += f' {STAR}' if any(figure['own'] for row in summary.values() for figure in row.values()) else ''
     return [draw_bars('Top-1 (%)', bars), Table(['', *titles, 'seeds'], rows, note)]
+
+
+def _with_spread(values: Collection[float], digits: str, spread_digits: str) -> str:
+    """Write a mean with its spread over seeds, which one seed does not have."""
+    mean, spread = mean_and_spread(values)
+    return f'{mean:{digits}}' + (f' ± {spread:{spread_digits}}' if len(values) > 1 else '')
 
 
 def _summary(found: Study) -> dict:
@@ -202,8 +207,10 @@ def _best(starts: Mapping[str, Mapping[str, float]]) -> str:
     best = max(gains, key=lambda name: statistics.mean(gains[name]))
     gain, spread = mean_and_spread(gains[best])
     won = sum(one > 0 for one in gains[best])
+    if len(gains[best]) == 1:
+        return f'{best} is {gain:+.3g} over {base} on one seed.'
     told = f'{best} is {gain:+.3g} ± {spread:.2g} over {base} and higher on {won} of {len(gains[best])} seeds.'
-    return told + (' The spread is larger than the difference: more seeds would tell.' if spread > abs(gain) else '')
+    return told + (' The difference is no more than the spread: more seeds would tell.' if spread >= abs(gain) else '')
 
 
 def _paired(values: Mapping[str, float], base: Mapping[str, float]) -> list[float]:

@@ -72,15 +72,18 @@ def _table(one: Result) -> list:
 def _answers(runs: list[Training], results: list[Result]) -> list[str]:
     answers = [answer(run) if len(runs) == 1 else f'{run.name}: {answer(run)}' for run in runs]
     for one in results:
-        if isinstance(one.found, Evaluation):
-            answers.append(evaluation_answer(one.found))
-        elif isinstance(one.found, Proof):
-            answers += one.found.verdict
-        elif isinstance(one.found, Comparison):
-            answers.append(comparison_answer(one.found, one.folder))
-        else:
-            answers.append(study_answer(one.found))
-    return [text for text in answers if text]
+        is_only = sum(type(other.found) is type(one.found) for other in results) == 1
+        whose = '' if is_only else f'{shown(one.folder.resolve().name)}: '
+        answers += [f'{whose}{text}' for text in _answers_of(one) if text]
+    return answers
+
+
+def _answers_of(one: Result) -> list[str]:
+    if isinstance(one.found, Evaluation):
+        return [evaluation_answer(one.found)]
+    if isinstance(one.found, Proof):
+        return one.found.verdict
+    return [comparison_answer(one.found, one.folder) if isinstance(one.found, Comparison) else study_answer(one.found)]
 
 
 def _each(found: list, blocks_of) -> list:

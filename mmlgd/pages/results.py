@@ -26,12 +26,18 @@ class Row(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """table.json of ``mmlgd evaluate``."""
+    """table.json of ``mmlgd evaluate``; an earlier version did not write all of its options."""
 
     data: str
+    folders: dict[str, str] = {}
     images: dict[str, int]
     names: Optional[list[str]]
+    synonyms: Optional[list[str]] = None
     k: int
+    c: Optional[float] = None
+    size: Optional[int] = None
+    backbone: Optional[str] = None
+    teacher_options: list[str] = []
     notes: list[str]
     results: _Some[str, Row]
 

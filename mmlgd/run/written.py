@@ -146,8 +146,8 @@ def refuse_trained(work_dir: Path) -> None:
 
     if (checkpoint := last_whole_checkpoint(work_dir)) is not None:
         raise OtherConfigError(
-            f'This run has trained already: {shown(checkpoint)}. Go on from it by --resume, which ends at once if it '
-            f'is finished; or train anew by --overwrite, which replaces it.'
+            f'This run has trained already: {shown(checkpoint)}. Go on from it by --resume, which only evaluates '
+            f'if it is finished; or train anew by --overwrite, which replaces it.'
         )
 
 

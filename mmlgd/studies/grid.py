@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.logging import print_log
 
+from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
 from mmlgd.utils.configs import kind_of, read_config
 from mmlgd.utils.duration import duration
@@ -22,6 +23,8 @@ from .runs import command_of, contents, refuse_other
 from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
+_STARTED = 'started.json'  # what a folder is for, from its first start on
+_OUTPUT = 'output.txt'  # likewise, from the start of its first training on
 
 
 class Cell(NamedTuple):
@@ -42,7 +45,8 @@ class Trained(NamedTuple):
 
     Attributes:
         value (float): The metric of its last evaluation, as it is in the log.
-        seconds (float, optional): How long it took; None for a run of an earlier version, which did not record it.
+        seconds (float, optional): How long it took; None for a run that was stopped and went on, and for one of an
+            earlier version, which did not record it.
         jobs (int, optional): How many runs shared the machine, likewise.
     """
 
@@ -81,7 +85,7 @@ def train_grid(
 
     Raises:
         ConfigError: A folder holds another run, or the config has a guide where some starts have one, and then none is
-            started; or no evaluation has the metric.
+            started; or no evaluation has the metric, or a config or start has changed while others were trained.
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
@@ -97,21 +101,23 @@ def train_grid(
         f'plain model, which is in its _base_; or leave --guide out, to compare the starts with this guide.',
     )
     known: dict[tuple[str, ...], dict[str, str]] = {}
-    asked, folders = {}, {}
+    asked, folders, files = {}, {}, {}
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
         cell, words = Cell(name, way, seed), start.words(seed)
         folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
         given = (cfg_options or {}) if start.guide or all_alike else others
         options = write_options({'randomness.seed': seed, **given, **changes})
-        if (files := tuple(words)) not in known:
-            known[files] = contents(config, *files)
+        files[cell] = tuple(words)
+        if files[cell] not in known:
+            known[files[cell]] = contents(config, *files[cell])
         arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]
-        asked[cell], folders[cell] = dict(arguments=arguments, contents=known[files]), folder
-        if (record := folder / 'result.json').is_file():
-            refuse_other(folder, json.loads(record.read_text()), asked[cell])
+        asked[cell], folders[cell] = dict(arguments=arguments, contents=known[files[cell]]), folder
+        if told := _told_of(folder):
+            refuse_other(folder, told, asked[cell])
     found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
     waiting = [cell for cell in asked if cell not in found]
-    begun = {cell for cell in waiting if _begin(folders[cell], asked[cell])}
+    there = {cell for cell in waiting if (folders[cell] / _OUTPUT).is_file()}
+    begun = {cell for cell in waiting if _begin(folders[cell], asked[cell])} & there
     # Logs of other runs that were stopped.
     before = {cell: set() if cell in begun else set(folders[cell].glob(LOGS)) for cell in waiting}
 
@@ -119,10 +125,17 @@ def train_grid(
 
     def done(number: int, seconds: float) -> None:
         cell, folder = waiting[number], folders[waiting[number]]
+        if contents(config, *files[cell]) != asked[cell]['contents']:
+            (folder / _STARTED).unlink()  # so that nothing goes on from its checkpoints
+            raise ConfigError(
+                f'The config or the start of {cell.row}, seed {cell.seed} has changed since this command began, so it '
+                f'is not known which one was trained. Remove {folder}, and give files that stay as they are.'
+            )
         log = max(set(folder.glob(LOGS)) - before[cell], default=None)
         told = dict(asked[cell], command=runs[number].command, log=log and str(log.relative_to(folder)))
         if log is not None:  # before reading the metric: the training is done
-            told.update(seconds=round(seconds, 1), jobs=jobs)
+            # Of a run that went on, this is the time of its rest alone.
+            told.update(seconds=None if cell in begun else round(seconds, 1), jobs=min(jobs, len(runs)))
             write_whole(folder / 'result.json', (json.dumps(told, indent=1) + '\n').encode())
         found[cell] = _read(folder, metric)
         shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
@@ -134,7 +147,7 @@ def train_grid(
     runs = [
         Run(
             command_of('train', [*asked[cell]['arguments'], *(['--resume'] if cell in begun else [])]),
-            folders[cell] / 'output.txt',
+            folders[cell] / _OUTPUT,
         )
         for cell in waiting
     ]
@@ -143,9 +156,19 @@ def train_grid(
     return {cell: found[cell] for cell in asked}
 
 
+def _told_of(folder: Path) -> dict:
+    """Read what a folder is for, if it has a figure, or a checkpoint that a run would go on from."""
+    if (record := folder / 'result.json').is_file():
+        return json.loads(record.read_text())
+    if not (folder / 'last_checkpoint').is_file() and not any(folder.glob('*.pth')):
+        return {}
+    record = folder / _STARTED
+    return json.loads(record.read_text()) if record.is_file() else dict(arguments=['(not recorded)'])
+
+
 def _begin(folder: Path, asked: dict) -> bool:
     """Record what a folder is for; return whether it was for the same run before, which then goes on."""
-    record = folder / 'started.json'
+    record = folder / _STARTED
     is_same = record.is_file() and json.loads(record.read_text()) == asked
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(record, (json.dumps(asked, indent=1) + '\n').encode())

@@ -1,12 +1,13 @@
 """The metric of a downstream run: found in its config, and read from its log."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 from mmengine.config import Config
 
 from mmlgd.engine.reports.curves import read_records
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, brief
 from mmlgd.utils.configs import kind_of
 from mmlgd.utils.validation import listed
 
@@ -97,27 +98,35 @@ def _names(evaluator: dict) -> list[str]:
 
 
 def last_metric(log: Path, metric: Optional[str]) -> Optional[float]:
-    """Find the metric of the last evaluation in a run's log.
+    """Find the metric of the last evaluation in a run's log, after all of its steps.
 
     Args:
         log (Path): The log file.
         metric (str, optional): Name of the metric in the log. None is refused, with the list of names.
 
     Returns:
-        float | None: The value, or None if there was no evaluation.
+        float | None: The value, or None if there was no evaluation after the last step in the log.
 
     Raises:
-        ConfigError: There was an evaluation without this metric; the message lists its metrics.
+        ConfigError: There was an evaluation without this metric; the message lists its metrics. Or it is no number.
     """
     found, others = None, None
     for record in read_records(log):
-        if metric in record:
+        if 'lr' in record or 'loss' in record:  # what was evaluated before this step is not the result of the run
+            found, others = None, None
+        elif metric in record:
             found = record[metric]
-        elif 'lr' not in record and 'loss' not in record:
+        else:
+            found = None if 'time' in record else found  # mmengine has it in each evaluation
             others = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
     if found is None and others is not None:
         if not others and str(metric).startswith('coco/'):  # mmdet evaluates nothing if nothing is detected
             return 0.0
         told = f'{log} has no {metric!r}; it has' if metric else f'No metric was given, and {log} has'
         raise ConfigError(f'{told} {", ".join(others) or "no metrics"}. Give one of them as metric; the run is kept.')
+    if found is not None and not (isinstance(found, (int, float)) and math.isfinite(found)):
+        raise ConfigError(
+            f'{metric} is {brief(found)} in the last evaluation of {log}, which is no figure to compare. Give another '
+            f'metric, or leave this start out; the run is kept.'
+        )
     return found

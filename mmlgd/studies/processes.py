@@ -71,7 +71,7 @@ def run_all(runs: Sequence[Run], jobs: int = 1, done: Callable[[int, float], obj
                     except MMLGDError as error:
                         failed.append(error)
                         if running:
-                            print_log(f'{error}\nThe {len(running)} others go on to their ends.', 'current', 40)
+                            print_log(f'{error}\nThose that run beside it go on to their ends.', 'current', 40)
                 time.sleep(_PAUSE if running else 0)
         finally:
             for _, process, _ in running.values():

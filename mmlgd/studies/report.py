@@ -1,6 +1,7 @@
 """The table and the figure of a study: mean and spread over seeds of training."""
 
 from pathlib import Path
+from typing import Optional
 
 from mmlgd.evaluation.figures import drop_of
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE
@@ -64,7 +65,7 @@ def table(summary: Summary) -> str:
     titles = columns_of(summary)
     lines = [f'| | {" | ".join(titles)} | seeds |', '|---' * (len(titles) + 2) + '|']
     for name, figures in summary.items():
-        cells = [_cell(figures.get(title)) for title in titles]
+        cells = [cell_of(figures.get(title)) for title in titles]
         lines.append(f'| {name} | {" | ".join(cells)} | {max(len(f["values"]) for f in figures.values())} |')
     are_several = any(len(figure['values']) > 1 for figures in summary.values() for figure in figures.values())
     lines += ['', 'Top-1 in per cent' + ('; mean ± standard deviation over seeds of training.' if are_several else '.')]
@@ -73,7 +74,19 @@ def table(summary: Summary) -> str:
     return '\n'.join(lines)
 
 
-def _cell(figure: dict) -> str:
+def cell_of(figure: Optional[dict]) -> str:
+    """Write a cell of the table.
+
+    Args:
+        figure (dict, optional): Of :func:`summarise`. None: there is none.
+
+    Returns:
+        str: Mean, with several seeds its spread, and a star for the accuracy of a classifier's own head.
+
+    Examples:
+        >>> cell_of(dict(mean=41.0, spread=1.4, values={'0': 40.0, '1': 42.0}, own=False))
+        '41.0 ± 1.4'
+    """
     if figure is None:
         return '–'
     spread = f' ± {figure["spread"]:.1f}' if len(figure['values']) > 1 else ''

@@ -105,7 +105,7 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
     Raises:
         ConfigError: They differ; the message names the difference.
     """
-    advice = 'Give it another name or another --work-dir'
+    advice = 'Give it another name or another --work-dir, or remove the folder'
     if told.get('arguments') != asked['arguments']:
         raise ConfigError(
             f'{folder} holds a run of `mmlgd train {" ".join(told.get("arguments", ["(not recorded)"]))}`, requested '

@@ -39,7 +39,7 @@ def read_shares(fractions: Union[str, Sequence[str]]) -> list[float]:
             raise ConfigError(f'--fractions takes shares of the labels such as 10%, up to 100%; got {brief(text)!r}.')
         shares.append(float(found[1]))
     require(bool(shares), '--fractions is empty. Give at least one share of the labels, such as 100%.')
-    require(len({*shares}) == len(shares), '--fractions has a share twice.')
+    require(len({*map(share_text, shares)}) == len(shares), '--fractions has a share twice.')  # as folders name it
     return sorted(shares)
 
 

@@ -50,7 +50,7 @@ def _gain(name: str, own: Figures, base: str, reference: Figures, share: float, 
     low, high = (f'{end:+{unit.digits}}' for end in gain.interval)
     told += f' on {gain.same_sign} of {gain.seeds} seeds (95 % interval {low} to {high})'
     if gain.spread >= abs(gain.mean):
-        told += ', but the spread over seeds is larger than this: it shows neither gain nor loss'
+        told += ', but this is no more than the spread over seeds: it shows neither gain nor loss'
     return told
 
 

@@ -65,6 +65,12 @@ def test_the_data_set_has_them_in_order(folder):
     assert survey_images(dataset)['count'] == len(found)
 
 
+def test_one_ending_is_no_list_of_its_letters(tmp_path):
+    for name in ('a.jpg', 'b.log'):
+        (tmp_path / name).touch()
+    assert len(Images(data_root=str(tmp_path), with_label=False, extensions='.jpg')) == 1
+
+
 def test_class_folders_are_labelled_in_the_order_of_their_names(folder):
     options = dict(PLAIN, with_label=True, extensions=ENDINGS)
     dataset = Images(data_root=str(folder), **options)

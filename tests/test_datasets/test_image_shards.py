@@ -11,7 +11,7 @@ from mmlgd.datasets import BadImageError, Images, ImageShards, TooManyBadImagesE
 from mmlgd.datasets.bad_images import bad_images_of
 from mmlgd.datasets.collate import default_collate
 from mmlgd.datasets.shards import shards_of
-from mmlgd.datasets.tar_members import images_of_tar
+from mmlgd.datasets.tar_members import ShardError, images_of_tar
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import DATASETS
 from tests.shards import pack, pack_photos
@@ -124,3 +124,10 @@ def test_paths_are_below_one_folder(photos, tmp_path, monkeypatch):
     dataset = ImageShards(data_root='{a,b}/x.tar')
     assert dataset.data_root == str(tmp_path)
     assert [dataset.get_data_info(k)['img_path'] for k in range(2)] == [f'{tmp_path}/{k}/x.tar/0.jpg' for k in 'ab']
+
+
+def test_images_with_masks_beside_them_are_named_by_their_ending(tmp_path):
+    shard = pack(tmp_path / 'a.tar', [(f'{k}.{ending}', b'') for k in range(3) for ending in ('jpg', 'png')])
+    with pytest.raises(ShardError, match=r'the key 0 twice.*extensions=\[\.jpg\]'):
+        ImageShards(data_root=str(shard))
+    assert len(ImageShards(data_root=str(shard), extensions=['.jpg'])) == 3

@@ -14,6 +14,9 @@ def test_a_training_is_reproduced_from_its_config(work_dir):
     folder = work_dir('my run')
     (code,) = commands_of(read_folder(folder))
     assert code.lines == [f"mmlgd train '{folder}/mine.py' --work-dir work_dirs/again"]
+    (folder / 'mine.py').rename(folder / 'mine.txt')
+    (code,) = commands_of(read_folder(folder))
+    assert code.lines[0].startswith(f"mmlgd train '{folder}/20260101_120000/vis_data/config.py' ")
     (folder / 'recipe').mkdir()
     (folder / 'recipe/pretrain.py').write_text("_base_ = 'mmlgd::lgd/ours.py'\nmodel = dict()\n")
     code, config = commands_of(read_folder(folder))
@@ -45,6 +48,16 @@ def test_commands_of_results(evaluated, compared, proven, studied):
         'mmlgd evaluate a.pth --data /my/data --names cat dog --k 20 --labels 10% --seeds 0 1 --students random=none '
         '--teacher'
     ]
+    options = dict(folders=dict(train='train', val='test'), synonyms=['a cat', 'a dog'], c=0.01, size=64)
+    options.update(names=[f'n{k}' for k in range(50)], backbone='b.py', teacher_options=['pretrained=w.pt'])
+    table = evaluated('all options') / 'table.json'
+    table.write_text(json.dumps(dict(json.loads(table.read_text()), **options)))
+    code, told = commands_of(read_folder(table.parent))
+    words = "--val test --names NAMES --synonyms 'a cat' 'a dog' --k 20 --labels 10% --seeds 0 1 --c 0.01 --size 64"
+    assert (
+        f'{words} --backbone b.py --students random=none --teacher-options pretrained=w.pt --teacher' in code.lines[0]
+    )
+    assert told.text == 'NAMES is a text file with the 50 names in table.json, one a line.'
     folder = compared({'random': {'0': 1.0}})
     (said,) = commands_of(read_folder(folder))
     assert isinstance(said, Text) and 'not known' in said.text

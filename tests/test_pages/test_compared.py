@@ -36,7 +36,7 @@ def test_a_comparison_is_paired_over_seeds(compared):
 
 def test_a_spread_above_the_gain_is_said(compared):
     folder = compared({'random': {'0': 10.0, '1': 10.0}, 'lgd': {'0': 9.0, '1': 12.0}})
-    assert 'spread is larger than the difference' in comparison_answer(read_folder(folder).found, folder)
+    assert 'difference is no more than the spread' in comparison_answer(read_folder(folder).found, folder)
     folder = compared({'random': {'0': 10.0}, 'lgd': {'1': 9.0}}, 'apart')
     assert 'no other start has the seeds of random' in comparison_answer(read_folder(folder).found, folder)
     folder = compared({'random': {'0': 10.0}}, 'alone')
@@ -51,9 +51,11 @@ def test_a_proof_has_learning_curves(proven):
         ('random', [10, 100], [11, 20]),
         ('lgd', [10, 100], [15, 25]),
     ]
-    assert table.rows[0] == ['random', '10 %', '11 ± 1.4', '2', '1.0'] and note.text == 'a note'
+    assert table.rows[0] == ['random', '10 %', '11.0 ± 1.4', '2', '1.0'] and note.text == 'a note'
     found.figures = {name: {100.0: own[100.0]} for name, own in found.figures.items()}
     assert proof_blocks(found)[0].title == 'Each dot is a seed'
+    found.figures = {name: {100.0: {0: own[100.0][0]}} for name, own in found.figures.items()}
+    assert proof_blocks(found)[1].rows[0][2] == '19.0'  # one seed has no spread
 
 
 def test_each_way_of_a_comparison_is_told(compared):
@@ -61,7 +63,7 @@ def test_each_way_of_a_comparison_is_told(compared):
     values = {f'{name}, {way}': {'0': base} for name, base in bases.items() for way in ('frozen', 'tuned')}
     folder = compared(values)
     told = comparison_answer(read_folder(folder).found, folder)
-    assert 'frozen: lgd is +4 ± 0 over random' in told and 'tuned: lgd' in told
+    assert 'frozen: lgd is +4 over random on one seed.' in told and 'tuned: lgd' in told
 
 
 def test_a_study(studied):

@@ -59,6 +59,14 @@ def test_the_cost_is_that_of_the_steps(run):
     assert (name, hours, speed, waiting, device) == ('run', '0.00', '16', '20 %', 'NVIDIA H100')  # 30 steps of 0.5 s
 
 
+def test_the_batches_of_an_evaluation_are_no_steps(work_dir):
+    folder = work_dir()
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    evaluations = [{'accuracy/top1': 9.0, 'data_time': 0.0, 'time': 0.01, 'step': k} for k in (1, 2, 3) * 3]
+    log.write_text('\n'.join([log.read_text(), *map(json.dumps, evaluations)]))
+    assert cost(read_folder(folder))[2:4] == ['16', '20 %']
+
+
 def test_curves_are_those_of_the_log(run):
     titles = [chart.title for chart in curves(run)]
     assert titles[0] == 'Distillation losses' and any('Agreement' in title for title in titles)

@@ -1,11 +1,15 @@
 """The metric of a config's evaluator: found where there is no choice, asked for with the list where there is."""
 
+import json
+
 import pytest
 from mmengine.config import Config
 
 from mmlgd.errors import ConfigError
-from mmlgd.studies.metrics import obvious_metric
+from mmlgd.studies.metrics import last_metric, obvious_metric
 from tests import ROOT
+
+TRAINED = dict(lr=0.1, loss=1.0, time=1)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +46,25 @@ def test_a_config_without_an_evaluation(evaluator):
 @pytest.mark.parametrize('name, metric', [('detector_bccd', 'coco/bbox_mAP'), ('segmentor_camvid', 'mIoU')])
 def test_the_small_configs_have_one(name, metric):
     assert obvious_metric(Config.fromfile(ROOT / f'configs/small/{name}.py')) == metric
+
+
+@pytest.mark.parametrize(
+    'lines, value',
+    [
+        ([TRAINED, dict(mIoU=3.0, time=1)], 3.0),
+        ([TRAINED, dict(mIoU=3.0, time=1), TRAINED], None),  # stopped before its last evaluation
+        ([TRAINED, {'coco/bbox_mAP': 0.3, 'time': 1}, TRAINED, dict(data_time=1, time=1)], 0.0),  # nothing detected
+    ],
+)
+def test_the_figure_is_that_of_the_last_step(tmp_path, lines, value):
+    log = tmp_path / 'scalars.json'
+    log.write_text('\n'.join(json.dumps(dict(line, step=k)) for k, line in enumerate(lines)))
+    assert last_metric(log, 'mIoU' if value != 0 else 'coco/bbox_mAP') == value
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), 'high', [1.0]])
+def test_what_is_no_number_is_no_figure(tmp_path, value):
+    log = tmp_path / 'scalars.json'
+    log.write_text(json.dumps(dict(mIoU=value, step=1)))
+    with pytest.raises(ConfigError, match='mIoU is .* which is no figure to compare'):
+        last_metric(log, 'mIoU')

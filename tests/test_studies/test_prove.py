@@ -1,6 +1,7 @@
 """A proof: equal terms for all starts, each run once, and a page with the verdict first."""
 
 import json
+import shutil
 import sys
 from textwrap import dedent
 
@@ -12,7 +13,7 @@ from PIL import Image
 import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.demo import write_demo_world
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
 from mmlgd.studies import processes, runs
 from tests import ROOT
@@ -143,6 +144,41 @@ def test_a_figure_of_something_else_is_not_reused(prove, tmp_path, change, words
     assert len(calls(tmp_path)) == 8  # not one of seed 1: it is said before the first run
 
 
+def test_an_unfinished_run_of_something_else_is_not_gone_on_with(prove, tmp_path):
+    folder = tmp_path / 'proof/lgd_100percent_seed0'
+    prove(seeds=[0], fractions='100%')
+    (folder / 'result.json').unlink()
+    (folder / 'epoch_1.pth').touch()
+    torch.save(dict(state_dict=dict(a=1)), tmp_path / 'lgd.pth')
+    with pytest.raises(ConfigError, match='other contents of lgd.pth.*or remove the folder'):
+        prove(seeds=[0], fractions='100%')
+    (folder / 'started.json').unlink()
+    with pytest.raises(ConfigError, match='not recorded'):
+        prove(seeds=[0], fractions='100%')
+    assert len(calls(tmp_path)) == 2
+
+
+def test_a_start_that_changes_while_runs_wait_gives_no_figure(prove, tmp_path):
+    train = tmp_path / 'train.py'
+    train.write_text(train.read_text() + "student == 'none' or pathlib.Path(student).write_bytes(b'another')\n")
+    with pytest.raises(ConfigError, match='start of lgd, 100percent, seed 0 has changed.*Remove proof/lgd_100percent'):
+        prove(seeds=[0], fractions='100%')
+    assert not (tmp_path / 'proof/lgd_100percent_seed0/result.json').exists()
+
+
+def test_the_time_of_a_run_that_went_on_is_not_known(prove, tmp_path):
+    assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is not None
+    folder = tmp_path / 'proof/lgd_100percent_seed0'
+    (folder / 'result.json').unlink()
+    shutil.rmtree(folder / '20260101_000000')  # the stand-in makes it
+    assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is None
+    assert sum(line.endswith('--resume') for line in calls(tmp_path)) == 1
+    (folder / 'result.json').unlink()
+    (folder / 'output.txt').unlink()  # it was written down for a start that never came
+    shutil.rmtree(folder / '20260101_000000')
+    assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is not None
+
+
 def test_the_metric_is_asked_for_with_the_list(prove, tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(config.read_text().replace('IoUMetric', 'OwnMetric'))
@@ -159,13 +195,14 @@ def test_the_metric_is_asked_for_with_the_list(prove, tmp_path):
         (dict(starts=['a=none', 'a+guide=none'], guide='conse'), 'names with .guide are those of --guide'),
         (dict(fractions=['5']), '--fractions takes shares'),
         (dict(seeds=[1, 1]), '--seeds has 1 twice'),
+        (dict(starts=['random=none', 'lgd=lgd_{seed}.pth']), 'no checkpoint at lgd_0.pth, the start lgd, seed 0'),
         (dict(jobs=0), 'expected runs at once'),
         (dict(cfg_options={'randomness.seed': 3}), 'Give --seeds instead'),
         (dict(cfg_options={'train_dataloader.sampler.type': 'Own'}), 'by Own, of which no share'),
     ],
 )
 def test_wrong_arguments_are_refused_before_the_first_run(prove, tmp_path, given, words):
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises((ConfigError, MissingFileError), match=words):
         prove(**given)
     assert not calls(tmp_path)
 

@@ -28,8 +28,8 @@ def test_a_gain_with_few_and_all_labels():
 def test_a_spread_above_the_gain_is_said():
     (told, _) = verdict_of(*starts({100: {0: 10.0, 1: 10.0}}, {100: {0: 12.0, 1: 9.0}}), AP)
     assert told == (
-        'lgd is +0.5 ± 2.1 AP over random on 1 of 2 seeds (95 % interval -1.0 to +2.0), but the spread over seeds is '
-        'larger than this: it shows neither gain nor loss.'
+        'lgd is +0.5 ± 2.1 AP over random on 1 of 2 seeds (95 % interval -1.0 to +2.0), but this is '
+        'no more than the spread over seeds: it shows neither gain nor loss.'
     )
 
 

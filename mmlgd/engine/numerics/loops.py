@@ -1,6 +1,7 @@
 """mmengine's loops of training, which a signal stops between two steps, and which go on inside an epoch."""
 
 from collections.abc import Sequence
+from typing import Union
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
@@ -24,6 +25,14 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     """
 
     inside = 0
+
+    def run(self) -> nn.Module:
+        """Train; of a run that is resumed after its last step, only the evaluation is made again.
+
+        Returns:
+            nn.Module: The model.
+        """
+        return super().run() if self._epoch < self._max_epochs else _finish(self, self._epoch)
 
     def run_epoch(self) -> None:
         """Train the rest of an epoch."""
@@ -57,16 +66,14 @@ class IterTrainLoop(IterBasedTrainLoop):
     """
 
     def run(self) -> nn.Module:
-        """Train; a finished run that is resumed ends at once, where mmengine would read all its batches again.
+        """Train; of a run that is resumed after its last step, only the evaluation is made again.
+
+        mmengine would read all its batches again.
 
         Returns:
             nn.Module: The model.
         """
-        if self._iter < self._max_iters:
-            return super().run()
-        self.runner.call_hook('before_train')
-        self.runner.call_hook('after_train')
-        return self.runner.model
+        return super().run() if self._iter < self._max_iters else _finish(self, self._iter)
 
     def run_iter(self, data_batch: Sequence[dict]) -> None:
         """Take a step.
@@ -76,3 +83,13 @@ class IterTrainLoop(IterBasedTrainLoop):
         """
         with unbroken():
             super().run_iter(data_batch)
+
+
+def _finish(loop: Union[EpochTrainLoop, IterTrainLoop], done: int) -> nn.Module:
+    """Evaluate after the last step: the last checkpoint is written before that, and may be all that there is."""
+    runner = loop.runner
+    runner.call_hook('before_train')
+    if runner.val_loop is not None and done >= loop.val_begin:
+        runner.val_loop.run()
+    runner.call_hook('after_train')
+    return runner.model

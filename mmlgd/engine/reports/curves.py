@@ -17,6 +17,9 @@ from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT
 
 _LOG = 2**30  # bytes; a million records take about 400 million
 
+_COUNTS = ('step', 'iter', 'epoch')
+_OF_EVALUATION = (*_COUNTS, 'time', 'data_time')  # the times of its batches are none of a step
+
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
 # Of curves.png and of a report: title, limits of y, and for each curve its key in the log, its name in the legend, its
@@ -102,7 +105,7 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
         for record in read_records(file):
             epoch = record['step'] / iterations_per_epoch if 'iter' in record else record['step']
             for key, value in record.items():
-                if _is_number(value) and key not in ('step', 'iter', 'epoch'):
+                if _is_number(value) and key not in (_COUNTS if 'iter' in record else _OF_EVALUATION):
                     later.setdefault(key, []).append((epoch, value))
         for key, values in later.items():
             points[key] = [point for point in points.get(key, []) if point[0] < values[0][0]] + values
