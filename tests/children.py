@@ -1,6 +1,7 @@
 """Functions in processes of their own, which may be killed. One fresh process imports the stack, the others fork it."""
 
 import datetime
+import gc
 import multiprocessing
 import os
 import signal
@@ -20,7 +21,8 @@ in_one_worker = pytest.mark.xdist_group('children')
 
 PATIENCE = 300  # seconds for what takes a few on a machine with nothing else to do
 _CONTEXT = multiprocessing.get_context('forkserver')
-_CONTEXT.set_forkserver_preload(['mmlgd.cli.train', 'mmlgd.cli.store', 'mmlgd.evaluation', __name__])
+# What `mmlgd train`, `store` and `evaluate` import when they run.
+_CONTEXT.set_forkserver_preload(['mmlgd.run.labelled', 'mmlgd.run.train_options', 'mmlgd.evaluation', __name__])
 
 
 def start(function, *arguments, daemon=False, device='cpu'):
@@ -82,7 +84,7 @@ def outcomes(function, folder, *arguments, device='cpu'):
 
 def _on_rank(rank, function, folder, timeout, arguments):
     torch.set_num_threads(1)
-    quick_dumps()
+    be_quick()
     os.environ.update(MMLGD_CACHE=str(folder / 'cache'), LOCAL_RANK=str(rank))
     torch.distributed.init_process_group(
         'gloo',
@@ -100,8 +102,9 @@ def _on_rank(rank, function, folder, timeout, arguments):
     os._exit(0)  # without a farewell to a group of which the other may be gone
 
 
-def quick_dumps():
-    """Leave out the layout of a config's text, which takes half of a short run's time."""
+def be_quick():
+    """Leave out the layout of a config's text, and what was there before of each collection: most of a short run."""
+    gc.freeze()
     mmengine.config.config.FormatCode = lambda text, **style: (text, True)
 
 
@@ -118,7 +121,7 @@ def _call(log, function, arguments):
 
 def verb(name, arguments, fault=None, *details):
     """Run ``mmlgd NAME`` with something that will happen to it."""
-    quick_dumps()
+    be_quick()
     if fault is not None:
         fault(*details)
     main([name, *map(str, arguments)], standalone_mode=False)

@@ -1,11 +1,9 @@
 """Every detection and segmentation config takes a pre-trained student whole, as it was pre-trained, and learns."""
 
 import re
-from functools import cache
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 from mmengine.structures import PixelData
 from mmengine.utils.dl_utils.parrots_wrapper import SyncBatchNorm, _BatchNorm
@@ -16,6 +14,7 @@ from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
 from mmlgd.registry import MODELS
 from tests import ROOT
+from tests.our_configs import config_of
 
 CONFIGS = ROOT / 'configs'
 DETECTION = sorted((CONFIGS / 'benchmarks/mmdet').glob('*.py'))
@@ -23,16 +22,11 @@ SEGMENTATION = sorted((CONFIGS / 'benchmarks/mmseg').glob('*.py'))
 STUDENTS = ('resnet18', 'mobilenetv2')
 PUBLISHED = 'mask-rcnn_resnet18_fpn_2xb2-1x_coco'  # it freezes a part of the student
 NAMES = ['cat', 'dog', 'red panda']  # of one's own data
-PRETRAINING = Config.fromfile(CONFIGS / '_base_/models/lgd_resnet18.py').model
+PRETRAINING = config_of(CONFIGS / '_base_/models/lgd_resnet18.py').model
 
 
 def every_config(paths):
     return pytest.mark.parametrize('path', paths, ids=lambda p: p.stem)
-
-
-@cache
-def parsed(path):
-    return Config.fromfile(path)
 
 
 @pytest.fixture
@@ -40,7 +34,7 @@ def config(path):
     """A copy of the config, in its library's scope, as a run has it."""
     pytest.importorskip(path.parent.name)
     before = DefaultScope.get_current_instance()
-    cfg = parsed(path).copy()
+    cfg = config_of(path)
     if 'names' in cfg:  # of one's own data
         cfg.names = NAMES
     fill_in(cfg)
@@ -55,7 +49,7 @@ def students(tmp_path_factory):
     """Checkpoints of the two students as the pre-training configs build them, with random weights and statistics."""
     folder, made = tmp_path_factory.mktemp('students'), {}
     for name in STUDENTS:
-        settings = Config.fromfile(CONFIGS / f'_base_/models/lgd_{name}.py').model.backbone
+        settings = config_of(CONFIGS / f'_base_/models/lgd_{name}.py').model.backbone
         backbone = MODELS.build(settings)
         state = {
             f'backbone.{key}': value + 0.1 * torch.rand_like(value) if value.is_floating_point() else value
@@ -93,7 +87,7 @@ def test_both_students_have_every_recipe():
 def test_the_published_detection_run_on_coco():
     pytest.importorskip('mmdet')
     published, ours = (
-        parsed(CONFIGS / f'benchmarks/mmdet/{name}.py') for name in (PUBLISHED, 'mask-rcnn_resnet18_fpn_1x_coco')
+        config_of(CONFIGS / f'benchmarks/mmdet/{name}.py') for name in (PUBLISHED, 'mask-rcnn_resnet18_fpn_1x_coco')
     )
     backbone = published.model.backbone
     assert (backbone.frozen_stages, backbone.norm_eval, backbone.norm_cfg.type) == (1, True, 'BN')
@@ -106,14 +100,14 @@ def test_the_published_detection_run_on_coco():
 def test_lvis_is_evaluated_once_at_the_end():
     pytest.importorskip('mmdet')
     for student in STUDENTS:
-        cfg = parsed(CONFIGS / f'benchmarks/mmdet/mask-rcnn_{student}_fpn_sample1e-3_ms-1x_lvis-v1.py')
+        cfg = config_of(CONFIGS / f'benchmarks/mmdet/mask-rcnn_{student}_fpn_sample1e-3_ms-1x_lvis-v1.py')
         assert cfg.train_cfg.val_interval == cfg.train_cfg.max_epochs == 12
 
 
 def test_the_published_detection_recipe():
     pytest.importorskip('mmdet')
     for name in ('1x_coco', 'sample1e-3_ms-1x_lvis-v1'):
-        cfg = parsed(CONFIGS / f'benchmarks/mmdet/mask-rcnn_mobilenetv2_fpn_{name}.py')
+        cfg = config_of(CONFIGS / f'benchmarks/mmdet/mask-rcnn_mobilenetv2_fpn_{name}.py')
         optimizer = cfg.optim_wrapper.optimizer
         assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 2e-4, 1e-4)
         assert 'momentum' not in optimizer
@@ -131,7 +125,7 @@ def test_a_segmentation_config_is_what_its_name_says(path):
     pytest.importorskip('mmseg')
     name = r'[a-z0-9]+_[a-z0-9]+_(\d)xb(\d)-(\d+)k_[a-z0-9]+-(\d+)x(\d+)'
     cards, batch, steps, height, width = map(int, re.fullmatch(name, path.stem).groups())
-    cfg = parsed(path).copy()
+    cfg = config_of(path)
     if 'names' in cfg:  # of one's own data
         cfg.names = NAMES
     fill_in(cfg)

@@ -23,6 +23,7 @@ from mmlgd.registry import MODELS
 from mmlgd.student.evaluated import use_student_of
 from mmlgd.student.image_size import size_evaluation
 from tests import ROOT
+from tests.our_configs import config_of
 
 CONFIGS = ROOT / 'configs'
 FOLDER = CONFIGS / 'benchmarks/classification'
@@ -54,7 +55,7 @@ def students(tiny_clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp('students')
     paths = {}
     for name in STUDENTS:
-        cfg = Config.fromfile(CONFIGS / f'_base_/models/lgd_{name}.py')
+        cfg = config_of(CONFIGS / f'_base_/models/lgd_{name}.py')
         text = Config(dict(model=cfg.model.to_dict(), train_dataloader=TRAINED_AT_64)).pretty_text
         cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
         cfg.model.text = dict(vocabulary=['boat', 'hen'], templates='plain')
@@ -89,7 +90,7 @@ def labels(images, tmp_path_factory):
 
 def parsed(path, student):
     """Read a config and let it have a student."""
-    cfg = Config.fromfile(path)
+    cfg = config_of(path)
     cfg.arch = student
     choose_arch(cfg)
     return cfg
@@ -142,7 +143,7 @@ def test_there_are_all_benchmarks():
 @pytest.mark.parametrize('student', STUDENTS)
 @pytest.mark.parametrize('path', TRAINED, ids=by_name)
 def test_the_student_is_that_of_pretraining(path, student):
-    cfg, pretraining = parsed(path, student), Config.fromfile(CONFIGS / f'_base_/models/lgd_{student}.py')
+    cfg, pretraining = parsed(path, student), config_of(CONFIGS / f'_base_/models/lgd_{student}.py')
     backbone, theirs = dict(cfg.model.backbone), dict(pretraining.model.backbone)
     init_cfg = backbone.pop('init_cfg')
     assert init_cfg.type == 'Pretrained' and init_cfg.prefix == 'backbone.'
@@ -158,7 +159,7 @@ def test_the_student_is_that_of_pretraining(path, student):
 @pytest.mark.parametrize('path', TRAINED, ids=by_name)
 def test_a_config_is_what_its_name_says(path):
     kind, cards, batch, schedule, epochs, images, percent = NAME.fullmatch(path.stem).groups()
-    cfg = Config.fromfile(path)
+    cfg = config_of(path)
     if 'names' in cfg:
         cfg.names = ['cat', 'dog', 'red panda']
     fill_in(cfg)
@@ -261,7 +262,7 @@ def test_zero_shot_with_names_that_the_student_was_not_trained_with(
 
 def test_a_folder_with_another_number_of_classes_is_refused(data, tmp_path):
     (tmp_path / 'names.txt').write_text('cat\ndog\n')
-    cfg = Config.fromfile(FOLDER / 'linear_1xb256-steplr-100e_folder.py')
+    cfg = config_of(FOLDER / 'linear_1xb256-steplr-100e_folder.py')
     cfg.data_root, cfg.names = str(data), str(tmp_path / 'names.txt')
     fill_in(cfg)
     assert cfg.model.head.num_classes == 2 and cfg.val_evaluator.topk == (1,)

@@ -13,6 +13,7 @@ from mmlgd.datasets import pipeline_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
 from tests import ROOT
+from tests.our_configs import config_of
 
 CONFIGS = ROOT / 'configs'
 PRETRAINING = sorted([*(CONFIGS / 'lgd').glob('*.py'), *(CONFIGS / 'seed').glob('*.py')])
@@ -46,7 +47,7 @@ def test_there_are_the_published_recipes():
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
 def test_a_config_is_what_its_name_says(path):
     student, cards, batch, epochs, data, _, text = NAME.fullmatch(path.stem).groups()
-    cfg = Config.fromfile(path)
+    cfg = config_of(path)
     assert cfg.model.backbone.type == dict(resnet18='mmpretrain.ResNet', mobilenetv2='mmpretrain.MobileNetV2')[student]
     assert student != 'resnet18' or cfg.model.backbone.zero_init_residual is False  # torchvision's, as published
     assert cfg.train_dataloader.batch_size == int(batch)
@@ -60,7 +61,7 @@ def test_a_config_is_what_its_name_says(path):
 
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
 def test_a_config_makes_a_step(path, tiny_clip, images):
-    cfg = Config.fromfile(path)
+    cfg = config_of(path)
     # The teacher and its text are small here; all else is the config's.
     cfg.model.teacher = dict(type='mmlgd.OpenCLIPTeacher', model=tiny_clip)
     cfg.model.text.templates = 'plain'
@@ -81,7 +82,7 @@ def test_a_config_makes_a_step(path, tiny_clip, images):
 
 @pytest.mark.parametrize('path', [*PRETRAINING, *SMALL], ids=lambda p: p.stem)
 def test_a_config_says_what_becomes_of_bad_images(path):
-    cfg = Config.fromfile(path)
+    cfg = config_of(path)
     dataset = cfg.train_dataloader.dataset
     assert (dataset.type, dataset.bad_images, dataset.max_bad_images) == ('mmlgd.Images', 'skip', 0.01)
     assert pipeline_of(dataset)[0]['type'] == 'mmlgd.LoadImageFromFile'
@@ -95,7 +96,7 @@ def test_a_config_says_what_becomes_of_bad_images(path):
 @pytest.mark.parametrize('student', ['resnet18', 'mobilenetv2'])
 def test_seed_differs_from_lgd_by_its_queue_alone(student):
     ours, theirs = (
-        Config.fromfile(CONFIGS / f'{name}/{name}_{student}_8xb256-coslr-200e_in1k.py') for name in ('lgd', 'seed')
+        config_of(CONFIGS / f'{name}/{name}_{student}_8xb256-coslr-200e_in1k.py') for name in ('lgd', 'seed')
     )
     assert theirs.model.pop('queue') == dict(type='mmlgd.QueueBank', size=65536)
     (term,), loss = theirs.model.pop('loss').terms, ours.model.pop('loss')
@@ -107,7 +108,7 @@ def test_seed_differs_from_lgd_by_its_queue_alone(student):
 @pytest.mark.parametrize('path', sorted((CONFIGS / 'lgd').glob('dense_*.py')), ids=lambda p: p.stem)
 def test_a_dense_recipe_is_the_recipe_and_its_terms_on_places_at_twice_the_weight(path):
     plain = path.stem.removesuffix('_vit-b-16').replace('dense_', 'lgd_')
-    ours, theirs = Config.fromfile(path), Config.fromfile(path.with_name(f'{plain}.py'))
+    ours, theirs = config_of(path), config_of(path.with_name(f'{plain}.py'))
     assert ours.model.teacher.pop('model') == ('ViT-B-16' if path.stem.endswith('vit-b-16') else 'RN50')
     theirs.model.teacher.pop('model')
     preset, listed = MODELS.build(theirs.model.pop('loss')), MODELS.build(ours.model.pop('loss'))
@@ -125,7 +126,7 @@ def test_a_dense_recipe_is_the_recipe_and_its_terms_on_places_at_twice_the_weigh
 
 @pytest.mark.parametrize('path', PRETRAINING, ids=lambda p: p.stem)
 def test_a_config_says_its_view_and_its_size_once(path):
-    cfg = Config.fromfile(path)
+    cfg = config_of(path)
     dataset = cfg.train_dataloader.dataset
     augments = 'augmentation' in cfg.model.data_preprocessor
     assert augments == path.stem.endswith('_batched')
@@ -153,12 +154,12 @@ def test_no_config_depends_on_the_machine_that_reads_it():
 def test_the_statistics_of_imagenet_stand_once():
     named = [path for path in EVERY if '123.675' in path.read_text() and not path.stem.startswith('knn')]
     assert [path.relative_to(CONFIGS).as_posix() for path in named] == ['_base_/imagenet_statistics.py']
-    statistics = Config.fromfile(named[0]).imagenet_statistics
+    statistics = config_of(named[0]).imagenet_statistics
     assert {key: IMAGENET_RGB[key] for key in statistics} == statistics
 
 
 def test_class_names_fit_the_evaluation_sets():
-    cfg = Config.fromfile(CONFIGS / 'lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py')
+    cfg = config_of(CONFIGS / 'lgd/lgd_resnet18_8xb256-coslr-90e_in1k.py')
     dataset = DATASETS.get(cfg.val_dataloader.dataset.type)
     assert len(dataset.METAINFO['classes']) == 1000
 

@@ -1,7 +1,6 @@
 """The configs that keep a teacher on: the plain config, and a step that has the teacher's terms."""
 
 import pytest
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmlgd.checkpoints.starts import start_from
@@ -9,6 +8,7 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.models.guided import unguided
 from mmlgd.registry import MODELS
 from tests import ROOT
+from tests.our_configs import config_of
 
 from .test_benchmark_configs import class_names, losses_of
 
@@ -24,9 +24,9 @@ def test_there_is_one_for_each_kind():
 def test_a_config_builds_and_takes_a_step(path, tiny_clip):
     library = BASES[path.stem.split('_')[0]]
     pytest.importorskip(library)
-    config = Config.fromfile(path)
+    config = config_of(path)
     fill_in(config)
-    plain = Config.fromfile(ROOT / f'configs/benchmarks/{library}' / f'{path.stem.removesuffix("_vit-b-16")}.py')
+    plain = config_of(ROOT / f'configs/benchmarks/{library}' / f'{path.stem.removesuffix("_vit-b-16")}.py')
     fill_in(plain)
     assert unguided(config.model) == plain.model
     for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'train_dataloader', 'val_evaluator'):

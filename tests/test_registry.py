@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope, Registry
 
 from mmlgd.registry import find_class
 from tests import ROOT
+from tests.our_configs import config_of
 
 CONFIGS = ROOT / 'configs'
 WHOLE = sorted(path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
@@ -48,7 +49,7 @@ def test_a_config_by_the_packages_name_has_the_parts_of_its_path(path, tmp_path,
     for library in LIBRARIES:
         if f"'{library}::" in path.read_text():
             pytest.importorskip(library)
-    by_path = Config.fromfile(path)
+    by_path = config_of(path)
     if importlib.util.find_spec(by_path.default_scope) is None:
         pytest.skip(f'{by_path.default_scope} is not installed')
     mine = tmp_path / 'mine.py'

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, PARAM_SCHEDULERS, DefaultScope, init_default_scope
@@ -13,6 +12,7 @@ from mmlgd.datasets.variables import choose_arch, fill_in
 from mmlgd.registry import MODELS
 from mmlgd.run.rates import refuse_overridden_rates
 from tests import ROOT
+from tests.our_configs import config_of
 
 from .test_benchmark_configs import losses_of
 
@@ -32,7 +32,7 @@ def scope():
 
 @pytest.fixture(scope='session')
 def student(tmp_path_factory):
-    cfg = Config.fromfile(SMALL / 'lgd_resnet18-half_tiny-imagenet.py')
+    cfg = config_of(SMALL / 'lgd_resnet18-half_tiny-imagenet.py')
     choose_arch(cfg)
     backbone = MODELS.build(cfg.model.backbone)
     path = tmp_path_factory.mktemp('half') / 'epoch_16.pth'
@@ -43,7 +43,7 @@ def student(tmp_path_factory):
 @pytest.mark.parametrize('arch', ['resnet18', 'lite0'])
 @pytest.mark.parametrize('path', DOWNSTREAM, ids=lambda p: p.stem)
 def test_a_student_detects_and_segments(path, arch, student):
-    config = Config.fromfile(path)
+    config = config_of(path)
     config.arch = arch
     if 'names' in config:  # of one's own data
         config.names = ['cat', 'dog']
@@ -68,7 +68,7 @@ def test_a_student_detects_and_segments(path, arch, student):
 @pytest.mark.parametrize('path', DOWNSTREAM, ids=lambda p: p.stem)
 @pytest.mark.parametrize('rate', [1.0, 0.1, 0.0])
 def test_the_backbone_learns_at_its_rate_in_each_step(path, rate):
-    cfg = Config.fromfile(path)
+    cfg = config_of(path)
     pytest.importorskip(cfg.default_scope)
     cfg.merge_from_dict(dict(backbone_rate=rate, label_percent=10, iterations=70, names=['cat', 'dog']))
     fill_in(cfg)
@@ -97,7 +97,7 @@ def step(tiny_clip, images):
 
     def make(path, arch='resnet18'):
         init_default_scope('mmpretrain')
-        cfg = Config.fromfile(path)
+        cfg = config_of(path)
         cfg.arch = arch
         supervised = 'teacher' not in cfg.model
         if not supervised:
@@ -169,7 +169,7 @@ def test_a_baseline_has_its_parts_of_the_loss(path, step):
 def test_a_baseline_differs_in_its_model_alone(path):
     _, student = path.stem.split('_', 1)
     recipe = 'dense' if student == 'resnet18-half_images' else 'lgd'
-    ours, theirs = (Config.fromfile(file) for file in (SMALL / f'{recipe}_{student}.py', path))
+    ours, theirs = (config_of(file) for file in (SMALL / f'{recipe}_{student}.py', path))
     if 'supervised' in path.stem:
         for cfg in (ours, theirs):
             cfg.names = ['sky', 'road', 'car']

@@ -1,8 +1,8 @@
 """``mmlgd convert``."""
 
-import mmlgd
+from mmlgd.converters.conversions import convert as function
 
 from .verbs import verb
 from .written import show_written
 
-convert = verb(mmlgd.convert, show_written)
+convert = verb(function, show_written)

@@ -4,17 +4,17 @@ import logging
 import sys
 
 import click
-from mmengine.logging import MMLogger
 
 from mmlgd.errors import shown
-from mmlgd.evaluation import as_markdown
-from mmlgd.evaluation import evaluate as _evaluate
+from mmlgd.run.evaluating import evaluate as _evaluate
 
 from .verbs import verb
 
 
 def show(report: dict) -> None:
     """Print the table, the notes, and the files."""
+    from mmlgd.evaluation.figures import as_markdown
+
     for note in report['notes']:
         click.echo(note)
     spread = '; mean ± spread over draws of labels' if '±' in (text := as_markdown(report)) else ''
@@ -22,9 +22,8 @@ def show(report: dict) -> None:
     click.echo(f'Top-1 in per cent{spread}. Also in {shown(report["out"])}: table.md, table.json.')
 
 
-evaluate = verb(_evaluate, show)
+evaluate = verb(_evaluate, show, quiet=True)
 
-MMLogger.get_current_instance().setLevel('WARNING')  # initialising a backbone logs every weight
-_progress = logging.getLogger('mmlgd.evaluation')
+_progress = logging.getLogger('mmlgd.run.evaluating')
 _progress.setLevel('INFO')
 _progress.addHandler(logging.StreamHandler(sys.stdout))

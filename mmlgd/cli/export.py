@@ -1,8 +1,8 @@
 """``mmlgd export``."""
 
-import mmlgd
+from mmlgd.converters.exports import export as function
 
 from .verbs import verb
 from .written import show_written
 
-export = verb(mmlgd.export, show_written)
+export = verb(function, show_written)

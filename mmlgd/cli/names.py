@@ -1,7 +1,6 @@
 """``mmlgd names``: a report on class names."""
 
 import click
-from mmengine.logging import MMLogger
 
 from mmlgd.errors import shown
 from mmlgd.run.naming import NamesReport, report_names
@@ -48,6 +47,4 @@ def _list(title: str, lines: list[str]) -> None:
             click.echo(f'  ... and {len(lines) - _LINES} more')
 
 
-names = verb(report_names, show)
-
-MMLogger.get_current_instance().setLevel('WARNING')  # its lines would be among the results
+names = verb(report_names, show, quiet=True)

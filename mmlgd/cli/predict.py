@@ -3,10 +3,9 @@
 import os
 
 import click
-from mmengine.logging import MMLogger
 
 from mmlgd.errors import shown
-from mmlgd.student.predict import predict as _predict
+from mmlgd.run.predicting import predict as _predict
 
 from .verbs import verb
 
@@ -22,6 +21,4 @@ def show(results: list[dict]) -> None:
         click.echo(f'{shown(result["image"])}: {names}')
 
 
-predict = verb(_predict, show)
-
-MMLogger.get_current_instance().setLevel('WARNING')  # its lines would be among the results
+predict = verb(_predict, show, quiet=True)

@@ -1,8 +1,8 @@
 """``mmlgd publish``."""
 
-import mmlgd
+from mmlgd.converters.publishing import publish as function
 
 from .verbs import verb
 from .written import show_written
 
-publish = verb(mmlgd.publish, show_written)
+publish = verb(function, show_written)

@@ -1,16 +1,21 @@
 """``mmlgd replay``."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-import mmlgd
-from mmlgd.engine.numerics.replay import Replay
-from mmlgd.utils.numerics import usable_rows
+from mmlgd.run.replaying import replay as function
 
 from .verbs import verb
 
+if TYPE_CHECKING:
+    from mmlgd.engine.numerics.replay import Replay
 
-def show(found: Replay) -> None:
+
+def show(found: 'Replay') -> None:
     """Print what is broken in the step."""
+    from mmlgd.utils.numerics import usable_rows
+
     click.echo(f'broken in the run:    {", ".join(found.recorded)}')
     click.echo(f'broken in the replay: {", ".join(found.broken) or "nothing"}')
     for name, value in found.losses.items():
@@ -25,4 +30,4 @@ def show(found: Replay) -> None:
             )
 
 
-replay = verb(mmlgd.replay, show)
+replay = verb(function, show)

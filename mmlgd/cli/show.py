@@ -5,7 +5,7 @@ from typing import Union
 
 import click
 
-from mmlgd.figures import draw_banks, draw_map, draw_neighbours
+from mmlgd.run.drawing import draw_banks, draw_map, draw_neighbours
 
 from .verbs import verb
 

@@ -1,17 +1,18 @@
 """``mmlgd store``."""
 
 import click
-from mmengine.dist import is_main_process
 
-import mmlgd
-from mmlgd.datasets.bad_images import count_text
-from mmlgd.run.storing import StoreResult
+from mmlgd.run.storing import StoreResult, store_teacher
 
 from .verbs import verb
 
 
 def show(result: StoreResult) -> None:
     """Describe the store, once for all processes."""
+    from mmengine.dist import is_main_process
+
+    from mmlgd.datasets.bad_images import count_text
+
     if not is_main_process():
         return
     click.echo(count_text(result.bad_images, result.images))
@@ -22,4 +23,4 @@ def show(result: StoreResult) -> None:
     )
 
 
-store = verb(mmlgd.store_teacher, show)
+store = verb(store_teacher, show)

@@ -2,9 +2,16 @@
 
 import click
 
-from mmlgd.studies.report import table
 from mmlgd.studies.study import study as run
 
 from .verbs import verb
 
-study = verb(run, lambda report: click.echo(f'\n{table(report["summary"])}'))
+
+def show(report: dict) -> None:
+    """Print the table."""
+    from mmlgd.studies.report import table
+
+    click.echo(f'\n{table(report["summary"])}')
+
+
+study = verb(run, show)

@@ -1,7 +1,6 @@
 """``mmlgd teacher``: what a teacher answers for images."""
 
 import click
-from mmengine.logging import MMLogger
 
 from mmlgd.errors import shown
 from mmlgd.run.asking import TeacherReport, ask_teacher
@@ -44,6 +43,4 @@ def show(report: TeacherReport) -> None:
     click.echo(f'\nIn {shown(report.out)}: examples.png and unsure.png, and answers.json with all of it.')
 
 
-teacher = verb(ask_teacher, show)
-
-MMLogger.get_current_instance().setLevel('WARNING')  # its lines would be among the results
+teacher = verb(ask_teacher, show, quiet=True)

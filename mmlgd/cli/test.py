@@ -1,7 +1,7 @@
 """``mmlgd test``."""
 
-import mmlgd
+from mmlgd.run.testing import test as function
 
 from .verbs import verb
 
-test = verb(mmlgd.test, show=lambda metrics: None)  # the log has the metrics
+test = verb(function, show=lambda metrics: None)  # the log has the metrics

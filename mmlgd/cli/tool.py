@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Callable, Optional
 
 from mmlgd.errors import MMLGDError, reason_of, sentence
@@ -16,12 +16,13 @@ from mmlgd.utils.stopping import COMMAND, Stopped, stoppable
 _DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)')
 
 
-def run_tool(main: Callable[[], object], command: str = '') -> None:
+def run_tool(main: Callable[[], object], command: str = '', quiet: bool = False) -> None:
     """Run a tool: files are read as data; bad input ends it with one paragraph and exit code 1, without a traceback.
 
     Args:
         main (Callable): The tool's function. Other errors are bugs, and keep their traceback.
         command (str): What to type to go on with it after a signal. Defaults to nothing.
+        quiet (bool): Show only the warnings of mmengine's log. Defaults to False.
 
     Raises:
         SystemExit: The input cannot be used, a process that reads images has died, or a signal has stopped the tool.
@@ -32,7 +33,8 @@ def run_tool(main: Callable[[], object], command: str = '') -> None:
 
     keep_freed_memory()
     try:
-        with _typed(command), _brief_warnings(), loading_safely(), stoppable():
+        log = _warnings_alone() if quiet else nullcontext()
+        with _typed(command), _brief_warnings(), log, loading_safely(), stoppable():
             main()
     except Stopped as stop:
         print(f'\n{_told(stop, command)}', file=sys.stderr, flush=True)
@@ -66,6 +68,20 @@ def _brief_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning = usual
+
+
+@contextmanager
+def _warnings_alone() -> Iterator[None]:
+    """Leave out the lines of mmengine's log that are no warnings."""
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    usual = logger.level
+    logger.setLevel('WARNING')
+    try:
+        yield
+    finally:
+        logger.setLevel(usual)
 
 
 def _told(stop: Stopped, command: str) -> str:

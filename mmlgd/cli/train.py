@@ -1,7 +1,7 @@
 """``mmlgd train``."""
 
-import mmlgd
+from mmlgd.run.training import train as function
 
 from .verbs import verb
 
-train = verb(mmlgd.train, show=lambda result: None)  # the log has the results
+train = verb(function, show=lambda result: None)  # the log has the results

@@ -4,11 +4,12 @@ import inspect
 import re
 import types
 from pathlib import Path
-from typing import Any, Callable, Literal, NamedTuple, Optional, Union, get_args, get_origin, get_type_hints
+from typing import Any, Callable, Literal, NamedTuple, Optional, Union, get_args, get_origin
 
 import click
 
 from mmlgd.errors import ConfigError
+from mmlgd.stack import check_stack
 from mmlgd.utils.options import read_options
 
 from .command import Argument, Option, Verb, go_on_command
@@ -17,7 +18,10 @@ from .tool import run_tool
 
 
 def verb(
-    function: Callable, show: Callable[[Any], object] = click.echo, complete: Optional[dict[str, Callable]] = None
+    function: Callable,
+    show: Callable[[Any], object] = click.echo,
+    complete: Optional[dict[str, Callable]] = None,
+    quiet: bool = False,
 ) -> click.Command:
     r"""Make a command from a function.
 
@@ -31,6 +35,8 @@ def verb(
         show (Callable): Shows the function's result to the user, unless it is None. Defaults to printing it.
         complete (Dict[str, Callable], optional): Completion by <TAB> of a parameter, as in click's ``shell_complete``.
             Defaults to None: only paths and choices.
+        quiet (bool): Of mmengine's log, show the warnings alone: its other lines would be among the results. Defaults
+            to False.
 
     Returns:
         click.Command: A command with the function's name.
@@ -48,7 +54,6 @@ def verb(
         >>> CliRunner().invoke(verb(add), ['1', '--others', '2', '-3']).output
         '0\n'
     """
-    hints = get_type_hints(function)
     parameters = inspect.signature(function).parameters.values()
     options = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
     description, helps = help_of(inspect.getdoc(function) or '', options)
@@ -57,20 +62,29 @@ def verb(
         values = {name: value for name, value in given.items() if value is not _UNSET}
 
         def run() -> None:
+            _require_stack()
             if (result := function(**values)) is not None:
                 show(result)
 
-        run_tool(run, go_on_command(click.get_current_context()))
+        run_tool(run, go_on_command(click.get_current_context()), quiet)
 
     return Verb(
         function.__name__.replace('_', '-'),
         callback=call,
         params=[
-            _parameter(one, hints.get(one.name, str), helps.get(one.name, ''), (complete or {}).get(one.name))
+            _parameter(one, one.annotation, helps.get(one.name, ''), (complete or {}).get(one.name))
             for one in parameters
         ],
         help=description,
     )
+
+
+def _require_stack() -> None:
+    """Name a stack outside the ranges before its import errors appear."""
+    try:
+        check_stack()
+    except ImportError as error:
+        raise SystemExit(f'error: {error}\n`mmlgd doctor` checks the whole environment.') from error
 
 
 _UNSET = object()  # then the function's own default applies

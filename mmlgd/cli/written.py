@@ -2,7 +2,7 @@
 
 import click
 
-from mmlgd.converters import Written
+from mmlgd.converters.written import Written
 
 
 def show_written(written: Written) -> None:

@@ -1,8 +1,8 @@
-"""Converters: export and publish students, and convert other weights into ours."""
+"""Converters: export and publish students, and convert other weights into ours.
 
-from .conversions import convert
-from .exports import export
-from .publishing import publish
+Import each function's module where it is used: it needs no torch, so that help is quick.
+"""
+
 from .written import Written
 
-__all__ = ['Written', 'convert', 'export', 'publish']
+__all__ = ['Written']

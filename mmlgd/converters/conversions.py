@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Literal, Optional, Union
 
-from mmlgd.checkpoints.files import require_source
 from mmlgd.errors import ConfigError
 
-from .efficientnet_lite import convert_efficientnet_lite
-from .published_code import BACKBONES, PIXELS, convert_published
 from .written import Written, require_output
+
+# Large packages are imported inside functions: the help of `mmlgd convert`, which reads this module, must not wait for
+# them.
 
 LITE = ('lite0', 'lite1', 'lite2')
 
@@ -17,8 +17,8 @@ def convert(
     source: Union[str, Path],
     out: Union[str, Path],
     *,
-    arch: Optional[Literal[tuple(BACKBONES)]] = None,
-    statistics: Optional[Literal[tuple(PIXELS)]] = None,
+    arch: Optional[Literal['resnet18', 'mobilenetv2']] = None,
+    statistics: Optional[Literal['imagenet', 'clip']] = None,
     prefix: Optional[str] = None,
     drop_unknown: bool = False,
 ) -> Written:
@@ -53,6 +53,11 @@ def convert(
         Traceback (most recent call last):
         mmlgd.errors.ConfigError: Expected efficientnet-lite:NAME with one of lite0, lite1, lite2, got 'lite9'.
     """
+    from mmlgd.checkpoints.files import require_source
+
+    from .efficientnet_lite import convert_efficientnet_lite
+    from .published_code import convert_published
+
     require_source(source)
     out = Path(out)
     family, _, name = str(source).partition(':')

@@ -3,35 +3,21 @@
 import inspect
 from functools import partial
 from pathlib import Path
-from typing import Literal, Optional, Union
+from typing import Callable, Literal, Optional, Union
 
-from mmlgd.checkpoints.files import require_source
 from mmlgd.errors import ConfigError
-from mmlgd.student.saved import SavedStudent
-from mmlgd.utils.seeds import seeded
 
-from .onnx_file import export_onnx
-from .openmmlab_backbones import export_openmmlab
-from .plain_models import export_timm, export_torchvision
 from .written import Written, require_output
 
-# To add a target, write a module with such a function and add a line here. Options of only this target are parameters
-# of the function and of export() below.
-TARGETS = {
-    'onnx': export_onnx,
-    'torchvision': export_torchvision,
-    'timm': export_timm,
-    'mmpretrain': partial(export_openmmlab, 'mmpretrain'),
-    'mmdet': partial(export_openmmlab, 'mmdet'),
-    'mmseg': partial(export_openmmlab, 'mmseg'),
-}
+# Large packages are imported inside functions: the help of `mmlgd export`, which reads this module, must not wait for
+# them.
 
 
 def export(
     checkpoint: Union[str, Path],
     out: Union[str, Path],
     *,
-    to: Literal[tuple(TARGETS)],
+    to: Literal['onnx', 'torchvision', 'timm', 'mmpretrain', 'mmdet', 'mmseg'],
     part: Optional[Literal['backbone', 'embedding', 'zero-shot', 'segmentation']] = None,
     names: Union[list[str], str, Path, dict, None] = None,
     templates: Union[str, list, None] = None,
@@ -76,17 +62,45 @@ def export(
         Traceback (most recent call last):
         mmlgd.errors.ConfigError: A student goes to onnx, torchvision, timm, mmpretrain, mmdet or mmseg, got 'keras'...
     """
-    if to not in TARGETS:
-        *most, last = TARGETS
+    from mmlgd.checkpoints.files import require_source
+    from mmlgd.student.saved import SavedStudent
+    from mmlgd.utils.seeds import seeded
+
+    writers = targets()
+    if to not in writers:
+        *most, last = writers
         raise ConfigError(f'A student goes to {", ".join(most)} or {last}, got {to!r}. Give one of them.')
     options = dict(part=part, names=names, templates=templates, teacher_options=teacher_options, size=size, opset=opset)
     given = {name: value for name, value in options.items() if value is not None}
-    takes = inspect.signature(TARGETS[to]).parameters
+    takes = inspect.signature(writers[to]).parameters
     if unknown := [name for name in given if name not in takes]:
-        has = [target for target, write in TARGETS.items() if unknown[0] in inspect.signature(write).parameters]
+        has = [target for target, write in writers.items() if unknown[0] in inspect.signature(write).parameters]
         raise ConfigError(f'The target {to} has no option {unknown[0]}; only {", ".join(has)} has it. Leave it out.')
     require_source(checkpoint)
     out = Path(out)
     require_output(out, str(checkpoint))
     with seeded(0):  # the libraries' models draw weights, which are replaced: the caller's random numbers stay
-        return TARGETS[to](SavedStudent.read(checkpoint), out, **given)
+        return writers[to](SavedStudent.read(checkpoint), out, **given)
+
+
+def targets() -> dict[str, Callable[..., Written]]:
+    """Get the functions that write a student, by target.
+
+    To add a target, write a module with such a function, and add a line here and the name to the hint of
+    :func:`export`. Options of only this target are parameters of both functions.
+
+    Returns:
+        Dict[str, Callable]: Each takes a :class:`~mmlgd.student.saved.SavedStudent`, the file, and its options.
+    """
+    from .onnx_file import export_onnx
+    from .openmmlab_backbones import export_openmmlab
+    from .plain_models import export_timm, export_torchvision
+
+    return {
+        'onnx': export_onnx,
+        'torchvision': export_torchvision,
+        'timm': export_timm,
+        'mmpretrain': partial(export_openmmlab, 'mmpretrain'),
+        'mmdet': partial(export_openmmlab, 'mmdet'),
+        'mmseg': partial(export_openmmlab, 'mmseg'),
+    }

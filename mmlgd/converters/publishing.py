@@ -12,15 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Optional, Union
 
-import torch
-
-from mmlgd.checkpoints import CheckpointError, part_weights, read_checkpoint
-from mmlgd.models.base_bank import QUEUED, saved_role
-from mmlgd.student import Student
-from mmlgd.student.saved import SavedStudent
 from mmlgd.version import __version__
 
 from .written import Written, whole_output
+
+# Large packages are imported inside functions: the help of `mmlgd publish`, which reads this module, must not wait for
+# them.
 
 KEPT = ('backbone', 'neck', 'places', 'textual_bank', 'visual_bank')
 
@@ -44,6 +41,11 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
         FileNotFoundError: There is no such checkpoint.
         CheckpointError: The checkpoint is truncated, has no student, or does not name its config.
     """
+    from mmlgd.checkpoints import part_weights, read_checkpoint
+    from mmlgd.models.base_bank import QUEUED, saved_role
+    from mmlgd.student import Student
+    from mmlgd.student.saved import SavedStudent
+
     content = read_checkpoint(checkpoint)
     source = SavedStudent(content, checkpoint)
     part_weights(source.state, 'backbone', checkpoint)  # an error if there are none
@@ -89,12 +91,16 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
 
 def _serialize(content: dict) -> bytes:
     """Save into memory: torch writes a file's name into the file, and the hash would depend on it."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
 
 
 def _config_name(meta: dict, name: Optional[str], source: Union[str, Path]) -> str:
+    from mmlgd.checkpoints import CheckpointError
+
     if name:
         return Path(name).name.removesuffix('.py')
     named = re.fullmatch(r'(.+)_\d{8}_\d{6}', str(meta.get('experiment_name')))  # mmengine appends the start time

@@ -4,7 +4,6 @@ from .distillation_metric import DistillationMetric
 from .figures import as_markdown
 from .frozen import Features, FrozenModel, extract, load_frozen, load_teacher
 from .probes import choose_c, knn_accuracy, leave_one_out_accuracy, linear_accuracy, top1, unit_rows
-from .tables import evaluate
 
 __all__ = [
     'DistillationMetric',
@@ -12,7 +11,6 @@ __all__ = [
     'FrozenModel',
     'as_markdown',
     'choose_c',
-    'evaluate',
     'extract',
     'knn_accuracy',
     'leave_one_out_accuracy',

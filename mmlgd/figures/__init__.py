@@ -1,7 +1,1 @@
-"""Figures: maps of embeddings, banks, and nearest names."""
-
-from .banks import draw_banks
-from .maps import draw_map
-from .neighbours import draw_neighbours
-
-__all__ = ['draw_banks', 'draw_map', 'draw_neighbours']
+"""Figures: maps of embeddings, banks, nearest names, similar names. Import each module where it is used."""

@@ -4,18 +4,15 @@ from pathlib import Path
 from typing import NamedTuple, Union
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mmlgd.checkpoints import CheckpointError, read_checkpoint, state_dict_of
 from mmlgd.evaluation import unit_rows
 from mmlgd.models.banks import read_text_state, read_visual_state
-from mmlgd.utils.files import require_writable
-from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
-from mmlgd.utils.validation import listed, require
+from mmlgd.utils.style import FAINT, INK, STUDENT, TEXT, clipped
 
-from .looking import beside, save
 from .ordering import alike_together
 
 NAMED = 40  # class names that fit on an axis
@@ -38,45 +35,6 @@ class Banks(NamedTuple):
     text: np.ndarray
     visual: np.ndarray
     visited: np.ndarray
-
-
-def draw_banks(checkpoints: Union[list[str], str, Path], *, out_dir: Union[str, Path, None] = None) -> list[Path]:
-    """Draw both banks of a run: similarities of their rows and, with several checkpoints, drift of the prototypes.
-
-    banks.png shows the latest checkpoint; with two or more checkpoints, drift.png is drawn, too. Neither teacher nor
-    images are needed. To keep a checkpoint after each epoch, train with default_hooks.checkpoint.interval=1
-    default_hooks.checkpoint.max_keep_ckpts=-1.
-
-    Args:
-        checkpoints (List[str] | str | Path): Checkpoints of one run, in any order.
-        out_dir (str | Path, optional): Folder for the figures. Defaults to that of the first checkpoint.
-
-    Returns:
-        List[Path]: The PNGs.
-
-    Raises:
-        CheckpointError: A checkpoint has no banks, or a queue of images instead of the visual bank.
-        ConfigError: There are no checkpoints, or they have different class names.
-        WriteError: The folder is not writable; this is checked first.
-
-    Examples:
-        >>> import mmlgd
-        >>> mmlgd.draw_banks(['work_dirs/lgd/epoch_100.pth', 'work_dirs/lgd/epoch_200.pth'])  # doctest: +SKIP
-    """
-    checkpoints = listed(checkpoints)
-    require(bool(checkpoints), 'There are no banks to draw: give at least one checkpoint.')
-    out_dir = beside(checkpoints[0], 'banks.png').parent if out_dir is None else Path(out_dir)
-    require_writable(out_dir)
-    run = sorted((read_banks(file) for file in checkpoints), key=lambda banks: banks.epoch)
-    require(
-        all(banks.names == run[0].names for banks in run),
-        'The checkpoints have different class names: give checkpoints of one run.',
-    )
-    with rc_context(STYLE):
-        drawn = [save(_draw_cosines(run[-1]), out_dir / 'banks.png')]
-        if len(run) > 1:
-            drawn.append(save(_draw_drift(run), out_dir / 'drift.png'))
-    return drawn
 
 
 def read_banks(file: Union[str, Path]) -> Banks:
@@ -108,11 +66,14 @@ def read_banks(file: Union[str, Path]) -> Banks:
     )
 
 
-def _draw_cosines(banks: Banks) -> Figure:
+def cosines_of(banks: Banks) -> Figure:
     """Draw the cosines within and between the banks.
 
     Args:
         banks (Banks): Banks of one checkpoint.
+
+    Returns:
+        Figure: Three matrices side by side.
     """
     order = _alike_together(banks)
     names = [clipped(banks.names[k]) for k in order]
@@ -160,11 +121,14 @@ def _draw_cosines(banks: Banks) -> Figure:
     return figure
 
 
-def _draw_drift(run: list[Banks]) -> Figure:
+def drift_of(run: list[Banks]) -> Figure:
     """Draw the cosine of each prototype to its final value.
 
     Args:
         run (List[Banks]): Banks of two or more checkpoints of one run, by epoch.
+
+    Returns:
+        Figure: Curves over epochs, and a row for each class.
     """
     last = run[-1]
     order = _alike_together(last)

@@ -1,77 +1,18 @@
 """A map of images as student and teacher embed them, coloured by the teacher's pseudo class."""
 
-from pathlib import Path
-from typing import Literal, Optional, Union
-
 import matplotlib.patheffects as effects
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
 from mmlgd.errors import ConfigError
-from mmlgd.utils.seeds import seed_number
-from mmlgd.utils.style import CLASSES, FAINT, INK, STUDENT, STYLE, TEACHER, clipped
-from mmlgd.utils.validation import whole
+from mmlgd.utils.style import CLASSES, FAINT, INK, STUDENT, TEACHER, clipped
 
-from .looking import Seen, beside, look, require_figure, save
+from .looking import Seen
 
 OTHERS = '#d5d8dc'
 SCATTERED = 0.5  # median distance from the middle, in spreads of the map: above this, a class is not one cluster
-
-
-def draw_map(
-    checkpoint: Union[str, Path],
-    images: Union[list[str], str, Path],
-    *,
-    names: Union[list[str], str, Path, dict, None] = None,
-    teacher_options: Optional[dict] = None,
-    method: Literal['tsne', 'umap'] = 'tsne',
-    max_images: int = 2000,
-    classes: int = 12,
-    seed: int = 0,
-    out: Union[str, Path, None] = None,
-) -> Path:
-    """Draw a map of images as student and teacher embed them, side by side, coloured by the teacher's pseudo class.
-
-    No labels are needed. Both maps have the same colours; the student's map is rotated to match the teacher's as
-    closely as possible. A dark ring marks an image for which the student's class differs from the teacher's. t-SNE is
-    scikit-learn's; umap needs ``pip install umap-learn``.
-
-    Args:
-        checkpoint (str | Path): A checkpoint of LGD training, or its published file.
-        images (List[str] | str | Path): Files or folders.
-        names (List[str] | str | Path | dict, optional): Class names: a text file, a known set, or two or more names.
-            Defaults to None: the names of training.
-        teacher_options (dict, optional): Changes to the teacher's config, such as pretrained=FILE. Defaults to None.
-        method (str): Layout. Defaults to tsne.
-        max_images (int): Maximum number of images, evenly spread. Defaults to 2000.
-        classes (int): Number of the most frequent pseudo classes that get a colour, at most 12; the others are grey.
-            Defaults to 12.
-        seed (int): Seed of the layouts. Defaults to 0.
-        out (str | Path, optional): The file to write, ``.png`` or another format of matplotlib. Defaults to
-            embeddings.png beside the checkpoint.
-
-    Returns:
-        Path: The file.
-
-    Raises:
-        CheckpointError: The checkpoint is not from LGD training.
-        ConfigError: ``out`` is no file for a figure, a number is out of its range, or there are too few images.
-        ImportError: The library of the method is not installed.
-        WriteError: The folder is not writable; this is checked first.
-
-    Examples:
-        >>> import mmlgd
-        >>> mmlgd.draw_map('work_dirs/lgd/epoch_200.pth', ['photos'])  # doctest: +SKIP
-    """
-    max_images, classes = whole('images', 10, 10**6)(max_images), whole('classes', 0, len(CLASSES))(classes)
-    seed = seed_number(seed)
-    out = require_figure(beside(checkpoint, 'embeddings.png') if out is None else out)
-    seen = look(checkpoint, images, max_images, True, names, teacher_options)
-    with rc_context(STYLE):
-        return save(_draw(seen, method, classes, seed), out)
 
 
 def layout(embeddings: Tensor, method: str, seed: int) -> np.ndarray:
@@ -110,7 +51,7 @@ def layout(embeddings: Tensor, method: str, seed: int) -> np.ndarray:
     return points / points.std()
 
 
-def _draw(seen: Seen, method: str, classes: int, seed: int) -> Figure:
+def map_of(seen: Seen, method: str, classes: int, seed: int) -> Figure:
     """Draw both maps.
 
     Args:
@@ -118,6 +59,9 @@ def _draw(seen: Seen, method: str, classes: int, seed: int) -> Figure:
         method (str): ``'tsne'`` or ``'umap'``.
         classes (int): Number of the most frequent pseudo classes that get a colour; the others are grey.
         seed (int): Seed of the layouts.
+
+    Returns:
+        Figure: Student and teacher side by side.
     """
     pseudo = (seen.teacher @ seen.bank.T).argmax(dim=1).numpy()
     same = (seen.student @ seen.bank.T).argmax(dim=1).numpy() == pseudo

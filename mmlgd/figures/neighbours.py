@@ -1,9 +1,7 @@
 """A figure of images with their nearest class names and prototypes in the joint space."""
 
 from pathlib import Path
-from typing import Optional, Union
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -11,58 +9,11 @@ from mmlgd.checkpoints import read_checkpoint, state_dict_of
 from mmlgd.evaluation import unit_rows
 from mmlgd.models.banks import read_text_state, read_visual_state
 from mmlgd.models.base_bank import PROTOTYPES, saved_role
-from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEXT, clipped
-from mmlgd.utils.validation import whole
+from mmlgd.utils.style import FAINT, INK, STUDENT, TEXT, clipped
 
-from .looking import Seen, beside, look, require_figure, save
+from .looking import Seen
 
 COLUMNS = 2  # images side by side
-
-
-def draw_neighbours(
-    checkpoint: Union[str, Path],
-    images: Union[list[str], str, Path],
-    *,
-    names: Union[list[str], str, Path, dict, None] = None,
-    teacher_options: Optional[dict] = None,
-    max_images: int = 12,
-    topk: int = 4,
-    out: Union[str, Path, None] = None,
-) -> Path:
-    """Draw images with their nearest class names and prototypes in the joint space.
-
-    This needs only the student. Class names are rows of the textual bank. Prototypes are the visited rows of the visual
-    bank: means of the images that the teacher assigned to a class. Other names change only the class names.
-
-    Args:
-        checkpoint (str | Path): A checkpoint of LGD training, or its published file.
-        images (List[str] | str | Path): Files or folders.
-        names (List[str] | str | Path | dict, optional): Class names: a text file, a known set, or two or more names.
-            Defaults to None: the names of training.
-        teacher_options (dict, optional): Changes to the config of the teacher that embeds other names, such as
-            pretrained=FILE. Defaults to None.
-        max_images (int): Maximum number of images, evenly spread. Defaults to 12.
-        topk (int): Number of nearest names and of nearest prototypes. Defaults to 4.
-        out (str | Path, optional): The file to write, ``.png`` or another format of matplotlib. Defaults to
-            neighbours.png beside the checkpoint.
-
-    Returns:
-        Path: The file.
-
-    Raises:
-        CheckpointError: The checkpoint is not from LGD training.
-        ConfigError: ``out`` is no file for a figure, a number is out of its range.
-        WriteError: The folder is not writable; this is checked first.
-
-    Examples:
-        >>> import mmlgd
-        >>> mmlgd.draw_neighbours('work_dirs/lgd/epoch_200.pth', ['photos'])  # doctest: +SKIP
-    """
-    max_images, topk = whole('images', 1, 10**4)(max_images), whole('neighbours', 1, 100)(topk)
-    out = require_figure(beside(checkpoint, 'neighbours.png') if out is None else out)
-    seen = look(checkpoint, images, max_images, False, names, teacher_options)
-    with rc_context(STYLE):
-        return save(_draw(seen, read_prototypes(checkpoint), topk), out)
 
 
 def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
@@ -84,8 +35,17 @@ def read_prototypes(checkpoint: str) -> tuple[list[str], Tensor]:
     return [name for name, there in zip(names, visited.tolist()) if there], rows
 
 
-def _draw(seen: Seen, prototypes: tuple[list[str], Tensor], topk: int) -> Figure:
-    """Draw each image with two bar charts."""
+def neighbours_of(seen: Seen, prototypes: tuple[list[str], Tensor], topk: int) -> Figure:
+    """Draw each image with two bar charts.
+
+    Args:
+        seen (Seen): Images with embeddings of the student, and class names with theirs.
+        prototypes (Tuple[List[str], Tensor]): From :func:`read_prototypes`; without any, there is one chart.
+        topk (int): Number of bars in a chart.
+
+    Returns:
+        Figure: The images in rows.
+    """
     lists = [('class names', seen.names, seen.bank, TEXT)]
     if prototypes[0]:
         lists.append(('prototypes', *prototypes, STUDENT))

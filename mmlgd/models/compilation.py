@@ -26,7 +26,7 @@ def compile_module(module: nn.Module, name: str, compile: Union[bool, str] = Tru
 
     Examples:
         >>> layer = nn.Linear(2, 2)
-        >>> compile_module(layer, 'the layer')
+        >>> compile_module(layer, 'the layer', 'auto')
         >>> sorted(layer.state_dict())
         ['bias', 'weight']
     """

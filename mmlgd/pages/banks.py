@@ -6,10 +6,10 @@ from pathlib import Path
 from PIL import Image
 
 from mmlgd.evaluation.similar_names import confusable
-from mmlgd.figures import draw_banks
 from mmlgd.figures.names import draw_names
 from mmlgd.models.banks import read_visual_state
 from mmlgd.models.base_bank import PROTOTYPES, saved_role
+from mmlgd.run.drawing import draw_banks
 
 from .blocks import Picture, Pictures, Text
 from .pictures import jpeg

@@ -1,13 +1,16 @@
 """Replay of a training step that stopped for a NaN or Inf."""
 
 from pathlib import Path
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
-from mmlgd.checkpoints.loaders import loading_safely
-from mmlgd.engine.numerics.replay import Replay, replay_step
+if TYPE_CHECKING:
+    from mmlgd.engine.numerics.replay import Replay
+
+# Large packages are imported inside functions: the help of `mmlgd replay`, which reads this module, must not wait for
+# them.
 
 
-def replay(step: Union[str, Path], *, teacher_options: Optional[dict] = None) -> Replay:
+def replay(step: Union[str, Path], *, teacher_options: Optional[dict] = None) -> 'Replay':
     """Run a training step again that stopped for a NaN or Inf.
 
     It uses the weights, banks, inputs, random numbers and precision of the run.
@@ -29,5 +32,8 @@ def replay(step: Union[str, Path], *, teacher_options: Optional[dict] = None) ->
         >>> mmlgd.replay('work_dirs/RUN/broken_steps/iter_17_rank_0.pth').broken  # doctest: +SKIP
         ['student', 'loss_visual', 'loss_textual']
     """
+    from mmlgd.checkpoints.loaders import loading_safely
+    from mmlgd.engine.numerics.replay import replay_step
+
     with loading_safely():
         return replay_step(step, teacher=teacher_options)

@@ -8,17 +8,10 @@ from typing import Literal, Optional, Union
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmlgd.checkpoints.loaders import loading_safely
-from mmlgd.datasets.variables import fill_in
-from mmlgd.store import DESCRIPTION
-from mmlgd.store.views import MOST_VIEWS
-from mmlgd.store.writer import check_store, write_store
-from mmlgd.utils.configs import merge_options, read_config
-from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import whole
 
-from .looks import settle_statistics, take_statistics
-from .ranks import join_ranks
+# Large packages are imported inside functions: the help of `mmlgd store`, which reads this module, must not wait for
+# them.
 
 
 @dataclass(frozen=True)
@@ -89,6 +82,17 @@ def store_teacher(
         >>> mmlgd.store_teacher('mine.py', out='store', views=8).images  # doctest: +SKIP
         3000
     """
+    from mmlgd.checkpoints.loaders import loading_safely
+    from mmlgd.datasets.variables import fill_in
+    from mmlgd.store import DESCRIPTION
+    from mmlgd.store.views import MOST_VIEWS
+    from mmlgd.store.writer import check_store, write_store
+    from mmlgd.utils.configs import merge_options, read_config
+    from mmlgd.utils.seeds import seed_number
+
+    from .looks import settle_statistics, take_statistics
+    from .ranks import join_ranks
+
     views, seed = whole('views', 1, MOST_VIEWS)(views), seed_number(seed)
     cfg = read_config(config)
     merge_options(cfg, cfg_options)

@@ -3,25 +3,15 @@
 from pathlib import Path
 from typing import Literal, Optional, Union
 
-import mmengine
 from mmengine.config import Config
-from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from mmlgd.checkpoints.files import require_source
-from mmlgd.checkpoints.loaders import loading_safely
-from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
-from mmlgd.models.guided import unguided
-from mmlgd.student.evaluated import use_student_of
-from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
-from mmlgd.utils.configs import merge_options, read_config
 from mmlgd.utils.files import require_writable
 
-from .config import build_runner, check_run, set_work_dir
-from .labelled import check_labelled
-from .looks import take_statistics
+# Large packages are imported inside functions: the help of `mmlgd test`, which reads this module, must not wait for
+# them.
 
 
 def test(
@@ -62,6 +52,14 @@ def test(
         {'accuracy/top1': 71.4}
     """
     options = dict(locals())
+    import mmengine
+    from mmengine.evaluator import DumpResults
+
+    from mmlgd.checkpoints.loaders import loading_safely
+
+    from .config import build_runner
+    from .labelled import check_labelled
+
     with loading_safely():
         cfg = test_config(**options)
         check_labelled(cfg, ['test_dataloader'])
@@ -95,6 +93,16 @@ def test_config(
         ConfigError: The config has nothing to evaluate, ``out`` is neither a .pkl nor a .json file, or mmengine would
             not read a value back unchanged.
     """
+    from mmlgd.checkpoints.files import require_source
+    from mmlgd.datasets.variables import fill_in
+    from mmlgd.models.guided import unguided
+    from mmlgd.student.evaluated import use_student_of
+    from mmlgd.student.image_size import compare_sizes, compare_statistics, size_evaluation
+    from mmlgd.utils.configs import merge_options, read_config
+
+    from .config import check_run, set_work_dir
+    from .looks import take_statistics
+
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
     cfg.launcher = launcher

@@ -3,27 +3,20 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Optional, Union
+from typing import TYPE_CHECKING, Literal, Optional, Union
 
 from mmengine.config import Config
-from mmengine.dist import get_world_size
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 
-from mmlgd.checkpoints.atomic_hook import AtomicCheckpointHook
-from mmlgd.checkpoints.loaders import loading_safely
-from mmlgd.checkpoints.resume import resume_whole
-from mmlgd.datasets.folder import folder_of, require_outside
-from mmlgd.engine import ProgressHook
 from mmlgd.errors import shown
 from mmlgd.utils.files import read_small, sole_writer
 from mmlgd.utils.stopping import Stopped
 
-from .config import build_runner
-from .labelled import check_labelled
-from .looks import settle_statistics, take_statistics
-from .ranks import rank_told
-from .train_options import train_config
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
+
+# Large packages are imported inside functions: the help of `mmlgd train`, which reads this module, must not wait for
+# them.
 
 
 @dataclass(frozen=True)
@@ -98,6 +91,16 @@ def train(
         PosixPath('runs/mine/epoch_200.pth')
     """
     options = dict(locals())
+    from mmlgd.checkpoints.loaders import loading_safely
+    from mmlgd.checkpoints.resume import resume_whole
+    from mmlgd.datasets.folder import folder_of, require_outside
+
+    from .config import build_runner
+    from .labelled import check_labelled
+    from .looks import settle_statistics, take_statistics
+    from .ranks import rank_told
+    from .train_options import train_config
+
     with loading_safely():
         cfg = train_config(**options)
         if images := folder_of((cfg.get('train_dataloader') or {}).get('dataset', {})):
@@ -118,8 +121,13 @@ def train(
     return _result(runner)
 
 
-def _safe(runner: Runner, stop: Stopped) -> str:
+def _safe(runner: 'Runner', stop: Stopped) -> str:
     """Write a checkpoint of a run that was stopped, if it can go on from there, and say which one is safe."""
+    from mmengine.dist import get_world_size
+
+    from mmlgd.checkpoints.atomic_hook import AtomicCheckpointHook
+    from mmlgd.engine import ProgressHook
+
     for hook in runner.hooks:
         if isinstance(hook, ProgressHook):
             hook.after_train(runner)  # the bar would stand in the way of what is said
@@ -138,7 +146,7 @@ def _safe(runner: Runner, stop: Stopped) -> str:
     return f'{where}There is no checkpoint yet, so the run starts again from its beginning.'
 
 
-def _result(runner: Runner) -> TrainResult:
+def _result(runner: 'Runner') -> TrainResult:
     """Read the runner's last logged values and its last checkpoint."""
     last = {name: values.current() for name, values in runner.message_hub.log_scalars.items() if len(values.data[0])}
     losses = {name[len('train/') :]: float(value) for name, value in last.items() if name.startswith('train/')}

@@ -2,7 +2,6 @@
 
 from .backbone import get_student
 from .inferencer import ZeroShotInferencer
-from .predict import predict
 from .segment import Segmentation, Segmenter
 from .segmentor import ZeroShotSegmentor
 from .student import Student
@@ -16,5 +15,4 @@ __all__ = [
     'ZeroShotSegmentor',
     'get_student',
     'get_zero_shot_classifier',
-    'predict',
 ]

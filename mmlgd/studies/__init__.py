@@ -1,7 +1,4 @@
-"""Comparisons over seeds: starts of a downstream run, with a verdict, and recipes of pre-training."""
+"""Comparisons over seeds: starts of a downstream run, with a verdict, and recipes of pre-training.
 
-from .compare import compare
-from .prove import prove
-from .study import study
-
-__all__ = ['compare', 'prove', 'study']
+Import each function's module where it is used: it needs no torch, so that help is quick.
+"""

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from mmlgd.utils.options import read_options
-from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import listed
 
-from .grid import train_grid
-from .processes import JOBS
-from .runs import mean_and_spread, name_of, named, split_options
-from .starts import read_starts
+# Large packages are imported inside functions: the help of `mmlgd compare`, which reads this module, must not wait for
+# them.
 
 _CHANGES, _WAY = r'(?:[\w.]+=.*)?', 'frozen=backbone_rate=0'
 
@@ -71,6 +68,13 @@ def compare(
         ...     starts=['random=none', 'lgd=work_dirs/lgd/epoch_16.pth'],
         ... )  # doctest: +SKIP
     """
+    from mmlgd.utils.seeds import seed_number
+
+    from .grid import train_grid
+    from .processes import JOBS
+    from .runs import name_of, named, split_options
+    from .starts import read_starts
+
     found = read_starts(starts, 'random=none', guide, names)
     texts = named(ways, 'ways', _CHANGES, _WAY) if ways else {}
     changes = {way: read_options(split_options(text)) for way, text in texts.items()}
@@ -99,6 +103,8 @@ def table(results: dict[str, dict[int, float]], metric: str) -> str:
         >>> print(table(dict(random={0: 10.0, 1: 12.0}), 'mIoU').splitlines()[2])
         | random | 10 | 12 | 11 ± 1.4 |
     """
+    from .runs import mean_and_spread
+
     seeds = list(next(iter(results.values())))
     titles = [f'{metric}, seed {seeds[0]}']
     if len(seeds) > 1:

@@ -8,25 +8,11 @@ from typing import Any, Optional, Union
 
 from mmengine.logging import print_log
 
-from mmlgd.checkpoints.starts import kept_random
-from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError, shown
-from mmlgd.evaluation.options import require_once
-from mmlgd.utils.configs import merge_options, read_config
-from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import listed, require
 
-from .drawn import drawn_otherwise
-from .gains import gain_of, worth_in_labels
-from .grid import train_grid
-from .metrics import obvious_metric, unit_of
-from .overlap import seen_before
-from .processes import JOBS
-from .proof import draw, table_of
-from .runs import mean_and_spread, name_of
-from .shares import read_shares, share_options
-from .starts import read_starts
-from .verdict import verdict_of
+# Large packages are imported inside functions: the help of `mmlgd prove`, which reads this module, must not wait for
+# them.
 
 
 def prove(
@@ -85,6 +71,21 @@ def prove(
         ... )['verdict']  # doctest: +SKIP
         ['lgd is +2.2 ± 0.5 AP over random with 100 % of the labels, on 3 of 3 seeds (95 % interval ...']
     """
+    from mmlgd.datasets.variables import fill_in
+    from mmlgd.evaluation.options import require_once
+    from mmlgd.utils.configs import merge_options, read_config
+    from mmlgd.utils.seeds import seed_number
+
+    from .gains import gain_of, worth_in_labels
+    from .grid import train_grid
+    from .metrics import obvious_metric, unit_of
+    from .processes import JOBS
+    from .proof import draw, table_of
+    from .runs import mean_and_spread, name_of
+    from .shares import read_shares, share_options
+    from .starts import read_starts
+    from .verdict import verdict_of
+
     compared = read_starts(starts, 'random=none lgd=work_dirs/RUN/epoch_200.pth', guide, names)
     sources = {name: start.student for name, start in compared.items() if not start.guide}
     require(
@@ -177,6 +178,11 @@ def _files_of(sources: dict[str, str], seeds: Sequence[int]) -> dict[str, str]:
 
 def _notes(cfg: Any, files: dict[str, str], shares: Sequence[float], seed: int) -> list[str]:
     """Say what the starts have seen of the evaluation, and how many labels the shares are: before hours of training."""
+    from mmlgd.checkpoints.starts import kept_random
+
+    from .drawn import drawn_otherwise
+    from .overlap import seen_before
+
     told = [*seen_before(cfg, files).values(), *drawn_otherwise(cfg, shares, seed)]
     if 'none' in files.values() and (frozen := kept_random(cfg)):
         told.append(f'WARNING: {frozen}')

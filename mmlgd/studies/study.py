@@ -9,17 +9,12 @@ from typing import Any, NamedTuple, Optional, Union
 from mmengine.logging import print_log
 
 from mmlgd.errors import brief
-from mmlgd.evaluation.options import RANGES, require_once, share
-from mmlgd.evaluation.splits import check_synonyms
 from mmlgd.run.child import RunError
-from mmlgd.text import load_vocabulary
-from mmlgd.utils.configs import read_config
 from mmlgd.utils.options import write_options
-from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.validation import listed, require
 
-from .report import draw, summarise, table
-from .runs import contents, named, refuse_other, run, split_options
+# Large packages are imported inside functions: the help of `mmlgd study`, which reads this module, must not wait for
+# them.
 
 C = '0.01'  # one inverse penalty for all linear probes: rows are compared with each other and with older studies
 
@@ -88,6 +83,14 @@ def study(
         >>> import mmlgd
         >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
     """
+    from mmlgd.evaluation.options import RANGES, require_once, share
+    from mmlgd.evaluation.splits import check_synonyms
+    from mmlgd.text import load_vocabulary
+    from mmlgd.utils.configs import read_config
+    from mmlgd.utils.seeds import seed_number
+
+    from .report import draw, summarise, table
+
     chosen = read_variants(variants)
     seeds, draws = [seed_number(seed) for seed in listed(seeds)], [seed_number(draw) for draw in listed(draws)]
     # Check now, not after hours of training.
@@ -149,6 +152,8 @@ def read_variants(variants: Sequence[str]) -> dict[str, Variant]:
         >>> read_variants(['lgd=a.py:model.loss.alpha=0.3,model.names=[a,b]'])['lgd'].options
         ['model.loss.alpha=0.3', 'model.names=[a,b]']
     """
+    from .runs import named, split_options
+
     found = {}
     for name, text in named(variants, 'variants', r'.+?\.py(?::.+)?', 'lgd=a.py:model.loss.alpha=0.3').items():
         config, _, options = re.fullmatch(r'(.+?\.py)(:(.+))?', text).groups()
@@ -176,6 +181,10 @@ def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
 
 def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
     """Train one variant with one seed, or resume it, and return its last checkpoint."""
+    from mmlgd.utils.configs import read_config
+
+    from .runs import contents, refuse_other, run
+
     arguments = [config, '--work-dir', str(work_dir)]
     store = store if 'teacher' in read_config(config).model else None
     arguments += ['--store', store] if store else []
@@ -199,6 +208,8 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
 
 def _source(option: str, names: Union[str, Path, None]) -> Optional[str]:
     """Check a text file or a known set of names, before hours of training."""
+    from mmlgd.text import load_vocabulary
+
     if names is None:
         return None
     is_source = isinstance(names, (str, Path))
@@ -209,6 +220,8 @@ def _source(option: str, names: Union[str, Path, None]) -> Optional[str]:
 
 def _evaluate(checkpoint: Path, how: list[str], names: Optional[str], synonyms: Optional[str]) -> dict:
     """Evaluate a checkpoint, unless the same evaluation exists, and return the results."""
+    from .runs import contents, run
+
     out = checkpoint.parent / 'evaluation'
     arguments = [str(checkpoint), *how, '--out', str(out)]
     record = out / 'arguments.json'

@@ -1,8 +1,5 @@
 """``mmlgd pretrain``: the function by the command, its help and its completion."""
 
-import subprocess
-import sys
-
 import pytest
 from click.shell_completion import CompletionItem
 from click.testing import CliRunner
@@ -12,7 +9,6 @@ from mmlgd.cli.__main__ import main
 from mmlgd.run.child import RunError
 from mmlgd.run.students import list_students
 from mmlgd.text import list_vocabularies
-from tests import ROOT
 
 
 @pytest.fixture
@@ -90,13 +86,3 @@ def test_help_teaches():
         assert result.exit_code == 0 and 'mmlgd' in result.output
     lines = CliRunner().invoke(main, ['--help']).output.splitlines()
     assert '  eval "$(_MMLGD_COMPLETE=bash_source mmlgd)"'.strip() in map(str.strip, lines)  # a line of its own
-
-
-def test_help_and_completion_wait_for_no_torch():
-    code = (
-        'import sys; from click.testing import CliRunner; from mmlgd.cli.__main__ import main\n'
-        "print([CliRunner().invoke(main, ['pretrain', flag]).exit_code for flag in ('--help', '--list-students')])\n"
-        "print('torch' in sys.modules)"
-    )
-    told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT).stdout
-    assert told.splitlines() == ['[0, 0]', 'False']

@@ -2,6 +2,8 @@
 
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Optional, Union
@@ -117,6 +119,27 @@ def test_the_docstring_is_the_help_of_a_shell_user(call):
 def test_no_help_speaks_python(name):
     told = ' '.join(CliRunner().invoke(main, [*name.split(), '--help']).output.split())
     assert not re.search(r'``|None|True|False|In Python|Optional|List\[|isinstance|\w+=\d\)|\.\.\. *$', told)
+
+
+def test_no_help_waits_for_a_large_package():
+    """A second for torch, five for all of them: so long would each <TAB> take, too."""
+    code = f"""
+import sys
+from mmlgd.cli.__main__ import main
+for name in {[*VERBS, 'show map']}:
+    main([*name.split(), '--help'], standalone_mode=False)
+main(['pretrain', '--list-students'], standalone_mode=False)
+large = {{'torch', 'mmcv', 'mmpretrain', 'open_clip', 'timm', 'transformers', 'matplotlib', 'scipy', 'cv2'}}
+print(sorted(large & {{*sys.modules}}))
+"""
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == '[]' and run.stdout.count('Usage: ') == len(VERBS) + 1
+
+
+def test_a_verb_names_a_wrong_stack_before_it_starts(monkeypatch):
+    monkeypatch.setattr('mmengine.__version__', '0.1.0')
+    told = CliRunner().invoke(main, ['train', 'mine.py']).output
+    assert 'error: mmlgd needs mmengine>=' in told and '`mmlgd doctor` checks' in told
 
 
 @pytest.mark.parametrize('arguments', [[], ['show']])

@@ -1,8 +1,10 @@
 """An extracted student gives its features in the other library, with that library alone; or there is no file."""
 
 import copy
+import inspect
 import sys
 from importlib.util import find_spec
+from typing import get_args
 
 import pytest
 import torch
@@ -10,14 +12,18 @@ import torchvision
 from mmengine.registry import MODELS as ROOT
 
 import mmlgd
-from mmlgd import converters
 from mmlgd.checkpoints import CheckpointError
+from mmlgd.converters import conversions, exports, publishing
 from mmlgd.errors import ConfigError
 
 from .conftest import FAULTS, STUDENTS
 
 TORCHVISION = dict(resnet18='resnet18', mobilenetv2='mobilenet_v2')
 TIMM = dict(resnet18='resnet18', mobilenetv2='mobilenetv2_100')
+
+
+def test_the_help_lists_the_targets():
+    assert list(get_args(inspect.signature(mmlgd.export).parameters['to'].annotation)) == list(exports.targets())
 
 
 def close(ours, theirs):
@@ -206,8 +212,8 @@ def test_a_target_and_its_options(to, options, message, students, tmp_path):
 
 
 def test_the_room_does_not_take_the_place_of_the_function():
-    for name in ('export', 'publish', 'convert'):
-        assert getattr(mmlgd, name) is getattr(converters, name)
+    for module, name in ((exports, 'export'), (publishing, 'publish'), (conversions, 'convert')):
+        assert getattr(mmlgd, name) is getattr(module, name)
         assert find_spec(f'mmlgd.{name}') is None
 
 

@@ -1,5 +1,8 @@
 """Checkpoints laid out as the published codes write them become ours; what has no place is named."""
 
+import inspect
+from typing import get_args
+
 import pytest
 import torch
 import torchvision
@@ -7,6 +10,7 @@ from torch import nn
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
+from mmlgd.converters.published_code import BACKBONES, PIXELS
 from mmlgd.errors import ConfigError
 
 from .conftest import live
@@ -14,6 +18,13 @@ from .conftest import live
 MODELS = dict(
     resnet18=(torchvision.models.resnet18, 'fc', 512), mobilenetv2=(torchvision.models.mobilenet_v2, 'classifier', 1280)
 )
+
+
+def test_the_help_lists_the_architectures_and_statistics():
+    parameters = inspect.signature(mmlgd.convert).parameters
+    for name, known in (('arch', BACKBONES), ('statistics', PIXELS)):
+        choices, _ = get_args(parameters[name].annotation)  # or None
+        assert list(get_args(choices)) == list(known)
 
 
 @pytest.fixture(scope='module', params=MODELS)

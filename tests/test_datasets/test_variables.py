@@ -8,6 +8,7 @@ from mmlgd.datasets import fill_in
 from mmlgd.errors import ConfigError
 from mmlgd.text import VocabularyError
 from tests import ROOT
+from tests.our_configs import config_of
 
 CONFIGS = ROOT / 'configs'
 OWN = {
@@ -42,7 +43,7 @@ def own(config, folder):
     """The config as a user has it who sets its variables, with names beside the images."""
     if 'mmdet::' in (CONFIGS / config).read_text():
         pytest.importorskip('mmdet')
-    cfg = Config.fromfile(CONFIGS / config)
+    cfg = config_of(CONFIGS / config)
     cfg.merge_from_dict(dict(data_root=str(folder), **({'names': 'mine.txt'} if 'names' in OWN[config] else {})))
     fill_in(cfg)
     return cfg
@@ -71,7 +72,7 @@ def test_a_variable_reaches_every_place(config, tmp_path):
 
 @pytest.mark.parametrize('config', [name for name in OWN if 'small/detector' in name or 'small/segmentor' in name])
 def test_schedule_rate_and_labels_are_variables(config, tmp_path):
-    cfg = Config.fromfile(CONFIGS / config)
+    cfg = config_of(CONFIGS / config)
     cfg.merge_from_dict(
         dict(data_root=str(tmp_path), names=['cat', 'dog'], iterations=77, backbone_rate=0.3, label_percent=5)
     )
@@ -92,7 +93,7 @@ def test_the_size_of_the_images_is_one_variable(size, scale, square):
     ):
         if 'benchmarks/mmdet' in config:
             pytest.importorskip('mmdet')
-        cfg = Config.fromfile(CONFIGS / config)
+        cfg = config_of(CONFIGS / config)
         cfg.merge_from_dict(dict(image_size=size, names=['cat', 'dog']))
         fill_in(cfg)
         steps = [step for part in ('train', 'val') for step in cfg[f'{part}_dataloader'].dataset.pipeline]
@@ -108,7 +109,7 @@ def test_a_size_that_is_none_is_refused():
 
 def test_the_value_without_a_label_reaches_masks_losses_and_metrics():
     pytest.importorskip('mmseg')
-    cfg = Config.fromfile(CONFIGS / 'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py')
+    cfg = config_of(CONFIGS / 'benchmarks/mmseg/deeplabv3plus_resnet18_1xb8-8k_masks-512x512.py')
     cfg.merge_from_dict(dict(names=['road', 'sky', 'tree'], ignore_index=11, img_suffix='.png'))
     fill_in(cfg)
     assert cfg.model.data_preprocessor.seg_pad_val == cfg.model.decode_head.ignore_index == 11
@@ -146,7 +147,7 @@ def test_the_evaluator_reads_the_annotations_of_its_data_set():
         ('benchmarks/mmdet/faster-rcnn_resnet18_fpn_1xb8-60e_coco-format.py', {'names': ['cat']}),
         ('small/detector_bccd.py', {}),
     ):
-        cfg = Config.fromfile(CONFIGS / config)
+        cfg = config_of(CONFIGS / config)
         cfg.merge_from_dict({'data_root': '/my/data', 'val_dataloader.dataset.ann_file': 'val.json', **option})
         fill_in(cfg)
         assert cfg.val_evaluator.ann_file == '/my/data/val.json'
@@ -154,7 +155,7 @@ def test_the_evaluator_reads_the_annotations_of_its_data_set():
 
 @pytest.mark.parametrize('arch, width', [('resnet18', 32), ('lite0', None)])
 def test_a_config_of_several_backbones_has_the_chosen_one(arch, width):
-    cfg = Config.fromfile(CONFIGS / 'small/detector_bccd.py')
+    cfg = config_of(CONFIGS / 'small/detector_bccd.py')
     cfg.merge_from_dict({'arch': arch, 'model.backbone.frozen_stages': 1})
     fill_in(cfg)
     fill_in(cfg)  # the table is gone: nothing changes
@@ -164,7 +165,7 @@ def test_a_config_of_several_backbones_has_the_chosen_one(arch, width):
 
 
 def test_an_unknown_backbone_is_refused():
-    cfg = Config.fromfile(CONFIGS / 'small/detector_bccd.py')
+    cfg = config_of(CONFIGS / 'small/detector_bccd.py')
     cfg.arch = 'resnet19'
     with pytest.raises(ConfigError, match="arch is 'resnet19', expected one of resnet18, lite0"):
         fill_in(cfg)

@@ -19,7 +19,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.datasets import BadImageError
 from mmlgd.demo import DEMO_CLASSES
 from mmlgd.errors import MMLGDError
-from mmlgd.evaluation import FrozenModel, extract, linear_accuracy, tables, top1
+from mmlgd.evaluation import FrozenModel, extract, frozen, linear_accuracy, lineup, splits, top1
 from mmlgd.evaluation.lineup import load_models, reader
 from mmlgd.evaluation.probes import CS, DEFAULT_C
 from mmlgd.evaluation.splits import drawn, load_split
@@ -134,7 +134,7 @@ def test_synonyms_have_an_accuracy_and_a_drop(run, named, world, tiny_clip):
 
 
 def test_synonyms_must_name_the_same_classes(run, named, world, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, 'extract', lambda *_: pytest.fail('it has begun to work'))
+    monkeypatch.setattr(frozen, 'extract', lambda *_: pytest.fail('it has begun to work'))
     with pytest.raises(MMLGDError, match='--synonyms has 2 names, but there are 10 classes'):
         run(named, data=world / 'objects', synonyms=['cat', 'dog'])
     other_order = [f'{DEMO_CLASSES[1]} thing|{DEMO_CLASSES[1].upper()}', *DEMO_CLASSES[2:], DEMO_CLASSES[0]]
@@ -207,20 +207,20 @@ def test_names_of_training_that_are_not_those_of_the_data_leave_zero_shot_out(ru
 
 
 def test_what_is_wrong_is_named_before_the_work(run, student, folders, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, 'extract', lambda *_: pytest.fail('it has begun to work'))
+    monkeypatch.setattr(frozen, 'extract', lambda *_: pytest.fail('it has begun to work'))
     two = photos(sizes=((64, 64),) * 2)
     with pytest.raises(MMLGDError, match='--k 3 nearest neighbours are more than the 2 training'):
         run(student, data=two, k=3)
     with pytest.raises(ValueError, match='fewer than 9'):
         run(student, data=folders, labels=['9'])
-    monkeypatch.setattr(tables, 'load_split', lambda *_: pytest.fail('it has looked for images'))
+    monkeypatch.setattr(splits, 'load_split', lambda *_: pytest.fail('it has looked for images'))
     with pytest.raises(FileNotFoundError, match='There is no checkpoint'):
         run(tmp_path / 'epoch_9.pth', data=folders)
     with pytest.raises(ValueError, match="'none' does not define its backbone"):
         run(students=['random=none'], data=folders)
     with pytest.raises(MMLGDError, match="no config at 'none.py'"):
         run(student, data=folders, backbone='none.py')
-    monkeypatch.setattr(tables, 'load_models', lambda *_: pytest.fail('it has begun to load'))
+    monkeypatch.setattr(lineup, 'load_models', lambda *_: pytest.fail('it has begun to load'))
     with pytest.raises(ValueError, match='The table .* lies in the folder of images .*for example --out'):
         run(student, data=folders, out=folders / 'train' / 'table')
     assert not (folders / 'train' / 'table').exists()
@@ -229,7 +229,7 @@ def test_what_is_wrong_is_named_before_the_work(run, student, folders, photos, t
         with pytest.raises(WriteError, match='Cannot write'):
             run(student, data=folders, out=out)
     monkeypatch.setitem(sys.modules, 'sklearn', None)
-    monkeypatch.setattr(tables, 'find_spec', lambda name: None)
+    monkeypatch.setattr('mmlgd.run.evaluating.find_spec', lambda name: None)
     with pytest.raises(MMLGDError, match='need scikit-learn'):
         run(student, data=folders)
 
@@ -262,7 +262,7 @@ def test_each_student_sees_ordinary_photos_at_its_own_size(sized_student, photos
 
     monkeypatch.setattr(FrozenModel, 'forward', spy)
     models = {}
-    monkeypatch.setattr(tables, 'load_models', lambda *args: models.update(load_models(*args)) or models)
+    monkeypatch.setattr(lineup, 'load_models', lambda *args: models.update(load_models(*args)) or models)
     students = [f'small={sized_student(32)}', f'large={sized_student(64)}', 'random=none']
     options = dict(students=students, data=photos(), k=2, teacher=True, teacher_options=dict(model=tiny_clip))
     report, _ = run(**options, size=None)

@@ -10,7 +10,8 @@ from PIL import Image
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError
-from mmlgd.figures import banks, draw_banks, draw_map, draw_neighbours, maps
+from mmlgd.figures import banks, maps
+from mmlgd.run.drawing import draw_banks, draw_map, draw_neighbours
 from mmlgd.utils.files import WriteError
 from tests.words import change_words
 
@@ -54,7 +55,7 @@ def test_many_classes_and_none_visited():
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     visited = np.arange(60) % 2 == 0
     run = [banks.Banks(e, [str(k) for k in range(60)], rows, rows, visited * (e > 1)) for e in (1, 2)]
-    assert len(banks._draw_cosines(run[1]).axes) == 6 and len(banks._draw_drift(run).axes) == 3
+    assert len(banks.cosines_of(run[1]).axes) == 6 and len(banks.drift_of(run).axes) == 3
 
 
 def test_checkpoints_without_banks_or_of_different_runs(run, tmp_path):

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from mmlgd.evaluation import unit_rows
-from mmlgd.figures.maps import draw_map, layout
+from mmlgd.figures.maps import layout
+from mmlgd.run.drawing import draw_map
 
 pytest.importorskip('sklearn')
 

@@ -31,6 +31,12 @@ def test_a_broken_compiler_is_noticed_before_training(monkeypatch):
     compilation._why_not.cache_clear()
 
 
+@pytest.mark.exhaustive  # a compiler of C++ starts, for ten seconds
+def test_a_compiler_that_works_is_found():
+    compilation._why_not.cache_clear()
+    assert compilation._why_not('cpu') == ''
+
+
 @on_each_device
 def test_a_compiled_step_is_the_eager_step(lgd_config, monkeypatch, device):
     """Student and teacher compiled: same losses, same gradients, same checkpoint keys."""

@@ -10,6 +10,7 @@ from torch import nn
 from mmlgd.models import precision
 from mmlgd.models.precision import autocast_dtype, mixed_precision, precision_settings
 from tests import ROOT
+from tests.our_configs import config_of
 
 CONFIG = ROOT / 'configs/_base_/schedules/sgd_coslr_90e.py'
 
@@ -37,7 +38,7 @@ def machine(monkeypatch):
 @pytest.mark.parametrize('bf16', [True, False])
 def test_the_config_is_the_same_and_the_wrapper_is_the_machine_s(machine, said, bf16):
     machine(bf16)
-    settings = Config.fromfile(CONFIG).optim_wrapper
+    settings = config_of(CONFIG).optim_wrapper
     settings.update(accumulative_counts=2, clip_grad=dict(max_norm=1.0))
     settings.optimizer.fused = False
     assert settings.type == 'mmlgd.AutoOptimWrapper' and 'dtype' not in settings

@@ -207,7 +207,7 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
     with pytest.raises(ConfigError, match='pre-training, which has its teacher already'):
         train_config('mmlgd::lgd/lgd_resnet18_1xb256-coslr-200e_images.py', guide=teacher)
     seen = []
-    monkeypatch.setattr('mmlgd.run.training.train_config', lambda **options: seen.append(options) or 1 / 0)
+    monkeypatch.setattr('mmlgd.run.train_options.train_config', lambda **options: seen.append(options) or 1 / 0)
     CliRunner().invoke(main, ['train', 'x.py', '--guide', 'conse', '--names', 'coco'])
     assert (seen[0]['guide'], seen[0]['names']) == ('conse', 'coco')
 

@@ -17,6 +17,7 @@ from mmengine.config import Config
 import mmlgd
 from mmlgd.checkpoints import model_config, read_checkpoint
 from mmlgd.checkpoints.resume import refuse_moved
+from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
@@ -24,7 +25,6 @@ from mmlgd.run.inputs import check_step, count_images, path_of, teacher_settings
 from mmlgd.store.writer import write_store
 from mmlgd.student.image_size import evaluation_pipeline, image_size
 from mmlgd.utils.files import sole_writer
-from tests import ROOT
 from tests.bad_images import bad_files, unusual_files
 
 module = importlib.import_module('mmlgd.run.pretrain')  # `mmlgd.pretrain` is the function
@@ -477,10 +477,13 @@ def test_a_store_is_written_until_it_is_complete_and_keeps_its_views(pretrain, n
 TINY = {'model.backbone.base_channels': 8, 'model.backbone.stem_channels': 8, 'model.text.templates': ['a {}']}
 
 
-@pytest.mark.slow
-def test_it_trains(pretrain, images, tmp_path, monkeypatch):
-    monkeypatch.setenv('PYTHONPATH', str(ROOT))
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """A new one takes seconds to import the stack; tests/test_packaging.py has one, by the installed command."""
+    monkeypatch.setattr(module, 'run', lambda command: main(command[3:], standalone_mode=False) or 0)
+
+
+def test_it_trains(pretrain, in_this_process, images, tmp_path):
     shutil.copytree(images, tmp_path / 'others')  # with a class folder for each of the three names
     result = pretrain(cfg_options=TINY, epochs=1, work_dir='run', val='others', dry_run=False)
     assert {'accuracy/top1', 'teacher_accuracy/top1', 'distillation/agreement'} <= set(result.figures)
@@ -494,10 +497,7 @@ def test_it_trains(pretrain, images, tmp_path, monkeypatch):
     assert evaluation_pipeline(config)[2]['crop_size'] == image_size(config) == (64, 64)
 
 
-@pytest.mark.slow
-def test_it_trains_past_every_kind_of_bad_image(pretrain, tmp_path, monkeypatch):
-    monkeypatch.setenv('PYTHONPATH', str(ROOT))
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+def test_it_trains_past_every_kind_of_bad_image(pretrain, in_this_process, tmp_path):
     bad, unusual = bad_files(), unusual_files()
     (tmp_path / 'mixed').mkdir()
     for name, content in {**bad, **{name: content for name, (content, _) in unusual.items()}}.items():

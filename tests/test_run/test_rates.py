@@ -9,6 +9,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.run.rates import refuse_overridden_rates
 from mmlgd.run.train_options import train_config
 from tests import ROOT
+from tests.our_configs import config_of
 
 CYCLE = dict(type='OneCycleLR', eta_max=0.002, total_steps=300, by_epoch=False)
 SCALED = [dict(type='LinearLR', end=50), dict(type='CosineAnnealingLR', begin=50, end=300)]
@@ -138,7 +139,7 @@ def test_no_config_of_ours_overrides_its_rates():
     pytest.importorskip('mmdet')
     configs = [path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts]
     for path in configs:
-        refuse_overridden_rates(Config.fromfile(path))
+        refuse_overridden_rates(config_of(path))
     assert len(configs) > 50
 
 

@@ -22,13 +22,13 @@ from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.evaluation import load_frozen, load_teacher
 from mmlgd.models import augmentation
 from mmlgd.registry import DATASETS, MODELS
-from mmlgd.store import SeededViews, StoreError, TeacherStore
+from mmlgd.store import SeededViews, StoreError, TeacherStore, layout
 from mmlgd.store.writer import use_store, write_store
 from tests import ROOT
 from tests.devices import on_each_device
 
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
-VIEWS = 200  # of 12 images: 2400 rows, three shards
+VIEWS, SHARD_ROWS = 20, 100  # of 12 images: 240 rows, three shards
 
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
@@ -46,13 +46,20 @@ def recipe(tmp_path_factory, recipe_of):
     return path
 
 
+@pytest.fixture(scope='module', autouse=True)
+def small_shards():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, '_FEWEST_ROWS', SHARD_ROWS)
+        yield
+
+
 @pytest.fixture
 def cfg(recipe):
     return Config.fromfile(recipe)
 
 
 @pytest.fixture(scope='module')
-def store(recipe, tmp_path_factory):
+def store(recipe, tmp_path_factory, small_shards):
     return write_store(Config.fromfile(recipe), tmp_path_factory.mktemp('store'), VIEWS, seed=3)
 
 
@@ -89,7 +96,7 @@ def test_stored_training_has_the_loss_of_live_training_on_the_same_views(cfg, st
     stored = MODELS.build(cfg.model).to(device).train()
     stored.load_state_dict(live.state_dict())
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    for rows in ([0, 13, 500, 1030], [7, 2399, 1023, 1024]):
+    for rows in ([0, 13, 50, 103], [7, 239, 99, 100]):
         inputs = live.data_preprocessor(batch_of(views, rows), training=True)
         replayed = stored.data_preprocessor(batch_of(dataset, rows), training=True)
         assert torch.equal(inputs['inputs'], replayed['inputs'])
@@ -143,7 +150,7 @@ def test_each_epoch_has_the_next_view_of_every_image(cfg, store):
 
 
 def test_a_stopped_run_goes_on_with_what_is_missing(cfg, store, tmp_path):
-    write_store(cfg, tmp_path, VIEWS, seed=3)
+    shutil.copytree(store.folder, tmp_path, dirs_exist_ok=True)
     shards = tmp_path / 'shards'
     (shards / '00001.crc32').unlink()  # stopped in the middle of shard 1 ...
     (shards / '00002.npy').rename(shards / '00002.npy.part')  # ... and of shard 2
@@ -151,17 +158,17 @@ def test_a_stopped_run_goes_on_with_what_is_missing(cfg, store, tmp_path):
     first = (shards / '00000.npy').stat().st_mtime_ns
     resumed = write_store(cfg, tmp_path, VIEWS, seed=3)
     assert (shards / '00000.npy').stat().st_mtime_ns == first
-    assert all(np.array_equal(resumed[row], store[row]) for row in range(0, 2400, 100))
+    assert all(np.array_equal(resumed[row], store[row]) for row in range(0, 240, 10))
 
 
 def test_verify_writes_damaged_shards_anew(cfg, store, tmp_path):
-    write_store(cfg, tmp_path, VIEWS, seed=3)
+    shutil.copytree(store.folder, tmp_path, dirs_exist_ok=True)
     file = tmp_path / 'shards/00001.npy'
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(StoreError, match='--verify'):
-        TeacherStore(tmp_path)[1024]
+        TeacherStore(tmp_path)[SHARD_ROWS]
     mended = write_store(cfg, tmp_path, VIEWS, seed=3, verify=True)
-    assert np.array_equal(mended[2047], store[2047])
+    assert np.array_equal(mended[2 * SHARD_ROWS - 1], store[2 * SHARD_ROWS - 1])
 
 
 def change_pipeline(cfg):
@@ -325,7 +332,8 @@ def test_a_zero_in_a_store_is_named_when_it_is_read(cfg, store, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, tmp_path):
+def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, cfg, tmp_path):
+    views = 200  # 2400 rows, three shards of the usual size
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
 
     def run(*command):
@@ -336,13 +344,14 @@ def test_two_processes_write_the_same_store_and_the_tools_use_it(recipe, store, 
         return done.stdout
 
     tool = ROOT / 'tools/store_teacher.py'
-    arguments = (recipe, '--views', VIEWS, '--seed', 3, '--out', tmp_path / 'store', '--launcher', 'pytorch')
+    arguments = (recipe, '--views', views, '--seed', 3, '--out', tmp_path / 'store', '--launcher', 'pytorch')
     told = run('-m', 'torch.distributed.run', '--nproc_per_node', 2, '--master_port', 29531, tool, *arguments)
     assert '12 images, 200 views each' in told and '64 bytes per view' in told
     written = TeacherStore(tmp_path / 'store')
     written.require_complete()
+    alone = write_store(cfg, tmp_path / 'alone', views, seed=3)
     for row in range(0, 2400, 37):
-        np.testing.assert_allclose(written[row], store[row], atol=1e-3)
+        np.testing.assert_allclose(written[row], alone[row], atol=1e-3)
     assert mmlgd.train(recipe, store=tmp_path / 'store', work_dir=tmp_path / 'run').checkpoint.is_file()
 
 

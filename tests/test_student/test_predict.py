@@ -2,8 +2,7 @@
 
 import csv
 import json
-import subprocess
-import sys
+import os
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError
 from mmlgd.utils.files import WriteError
+from tests import children
 
 
 @pytest.mark.filterwarnings('ignore:.*is skipped')
@@ -89,9 +89,16 @@ def test_a_file_is_no_folder_for_drawn_images(tmp_path):
         mmlgd.predict('no.pth', 'no.png', segment=True, out=tmp_path / 'mine.png')
 
 
+def print_into(file):
+    os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), 1)
+
+
+@children.in_one_worker
 def test_nothing_but_results_is_on_standard_output(lgd_checkpoint, images, tiny_clip, tmp_path):
-    arguments = ['predict', lgd_checkpoint, images / 'class0', '--names', 'boat', 'hen', '--show-dir', tmp_path / 'a']
-    command = [sys.executable, '-m', 'mmlgd.cli', *arguments, '--teacher-options', f'model={tiny_clip}']
-    told = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
-    lines = [line for line in told.splitlines() if 'OneDL' not in line]  # which the fork prints when it is imported
+    arguments = [lgd_checkpoint, images / 'class0', '--names', 'boat', 'hen', '--show-dir', tmp_path / 'a']
+    arguments += ['--teacher-options', f'model={tiny_clip}']
+    call = (children.verb, 'predict', arguments, print_into, tmp_path / 'printed')
+    code, log = children.run(*call, log=tmp_path / 'log')
+    assert code == 0, log
+    lines = (tmp_path / 'printed').read_text().splitlines()
     assert [line.split(': ')[0] for line in lines] == sorted(map(str, (images / 'class0').iterdir()))

@@ -5,23 +5,21 @@ import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Optional, Union
-
-import numpy as np
-from mmengine.device import get_device
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from mmlgd.errors import ConfigError
 from mmlgd.utils.files import require_writable, write_whole
 from mmlgd.utils.validation import require, whole
 
-from .inferencer import ZeroShotInferencer
-from .segment_files import segment_files
-from .student import Student
-from .zero_shot import get_zero_shot_classifier
+if TYPE_CHECKING:
+    from mmlgd.student import Student
+
+# Large packages are imported inside functions: the help of `mmlgd predict`, which reads this module, must not wait for
+# them.
 
 
 def predict(
-    checkpoint: Union[str, Path, Student],
+    checkpoint: Union[str, Path, 'Student'],
     images: Union[list[str], str, Path],
     *,
     names: Union[list[str], str, Path, dict, None] = None,
@@ -89,6 +87,12 @@ def predict(
         >>> mmlgd.predict('epoch_200.pth', ['cat.jpg'], names=['cat', 'dog'])  # doctest: +SKIP
         [{'image': 'cat.jpg', 'names': [('cat', 0.93), ('dog', 0.07)]}]
     """
+    import numpy as np
+    from mmengine.device import get_device
+
+    from mmlgd.student import ZeroShotInferencer, get_zero_shot_classifier
+    from mmlgd.student.segment_files import segment_files
+
     topk = whole('topk', 1, 10**6)(topk)
     of_segments = dict(size=size, window=window, stride=stride, background=background)
     if isinstance(images, Iterable) and not isinstance(images, (str, np.ndarray)):

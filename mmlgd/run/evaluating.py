@@ -5,32 +5,25 @@ import logging
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
-from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
-from mmlgd.datasets.folder import require_outside
 from mmlgd.errors import ConfigError, shown
-from mmlgd.student import Student
-from mmlgd.text import load_vocabulary
-from mmlgd.utils.bar import shown_in_bar
 from mmlgd.utils.files import read_small, require_writable, write_whole
-from mmlgd.utils.seeds import seed_number, seeded
 from mmlgd.utils.validation import above_zero, listed, require
 
-from .figures import as_markdown, measure
-from .frozen import Features, extract
-from .lineup import alike, load_models, pipelines_of, reader
-from .options import RANGES, require_once, share, students_of
-from .splits import check_classes, check_synonyms, drawn, load_split, order_of
+if TYPE_CHECKING:
+    from mmlgd.student import Student
+
+# Large packages are imported inside functions: the help of `mmlgd evaluate`, which reads this module, must not wait for
+# them.
 
 logger = logging.getLogger(__name__)
 
 
-@seeded(0)  # data loaders draw numbers: the caller's generators stay as they are
 def evaluate(
-    checkpoint: Union[str, Path, Student, None] = None,
+    checkpoint: Union[str, Path, 'Student', None] = None,
     *,
     data: Union[str, Path],
     train: str = 'train',
@@ -106,6 +99,19 @@ def evaluate(
         >>> report['results']['student']['zero_shot']  # doctest: +SKIP
         71.3
     """
+    from mmengine.device import get_device
+
+    from mmlgd.datasets.folder import require_outside
+    from mmlgd.evaluation.figures import as_markdown, measure
+    from mmlgd.evaluation.frozen import Features, extract
+    from mmlgd.evaluation.lineup import alike, load_models, pipelines_of, reader
+    from mmlgd.evaluation.options import RANGES, require_once, share, students_of
+    from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split, order_of
+    from mmlgd.student import Student
+    from mmlgd.text import load_vocabulary
+    from mmlgd.utils.bar import shown_in_bar
+    from mmlgd.utils.seeds import seed_number, seeded
+
     data, out = Path(data), Path(out or Path('work_dirs') / f'evaluate_{Path(data).resolve().name}')
     students = students_of(checkpoint, students, teacher)
     options = dict(size=size, k=k, batch_size=batch_size, workers=workers)
@@ -125,7 +131,8 @@ def evaluate(
     names, synonyms = (None if one is None else load_vocabulary(one) for one in (names, synonyms))
 
     started = time.time()
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
+    # Data loaders draw numbers: the caller's generators stay as they are.
+    with seeded(0), DefaultScope.overwrite_default_scope('mmpretrain'):
         models = load_models(students, names, backbone, teacher, teacher_options, synonyms)
         pipelines = pipelines_of(models, size)
         known, asked = (load_split(data, split, next(iter(pipelines.values()))) for split in (train, val))
