@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Optional
 from mmengine.logging import print_log
 
 from mmlgd.run.child import RunError
-from mmlgd.utils.configs import kind_of, read_config
+from mmlgd.run.labelled import digests_of_labels
+from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.options import write_options
@@ -80,8 +81,8 @@ def train_grid(
         Dict[Cell, Trained]: All runs, by seed, start and way.
 
     Raises:
-        ConfigError: A folder holds another run, or the config has a guide where some starts have one, and then none is
-            started; or no evaluation has the metric.
+        ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
+            have one, or an option does not fit it, and then none is started; or no evaluation has the metric.
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
@@ -91,11 +92,14 @@ def train_grid(
     )
     others = {key: value for key, value in (cfg_options or {}).items() if not key.startswith('model.guide.')}
     all_alike = not any(start.guide for start in starts.values())  # the config may have a guide itself
+    cfg = read_config(config)
     require(
-        all_alike or kind_of(read_config(config).get('model') or {}) != 'Guided',
+        all_alike or kind_of(cfg.get('model') or {}) != 'Guided',
         f'{config} has a guide already, so that a start would have it without --guide, too. Give the config of the '
         f'plain model, which is in its _base_; or leave --guide out, to compare the starts with this guide.',
     )
+    merge_options(cfg, others)
+    labels = digests_of_labels(cfg)
     known: dict[tuple[str, ...], dict[str, str]] = {}
     asked, folders = {}, {}
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
@@ -106,7 +110,7 @@ def train_grid(
         if (files := tuple(words)) not in known:
             known[files] = contents(config, *files)
         arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]
-        asked[cell], folders[cell] = dict(arguments=arguments, contents=known[files]), folder
+        asked[cell], folders[cell] = dict(arguments=arguments, contents=known[files], labels=labels), folder
         if (record := folder / 'result.json').is_file():
             refuse_other(folder, json.loads(record.read_text()), asked[cell])
     found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
