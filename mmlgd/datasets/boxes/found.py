@@ -165,6 +165,11 @@ def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:
                 f'The {split} part of {shown(data)} has {len(told["images"])} images and no box that counts. Expected '
                 f'boxes of 1 px or more in their images; those of crowds and difficult ones do not count.'
             )
+    if without := [name for name, count in boxes_of_names(parts['val']).items() if not count]:
+        found.notes.append(
+            f'{len(without)} class names have no box to validate ({", ".join(without[:5])}): AP is the mean of the '
+            f'others.'
+        )
     found.notes += in_both(
         *([(folders.get(part), one['file_name']) for one in parts[part]['images']] for part in ('train', 'val'))
     )
