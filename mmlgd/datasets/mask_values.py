@@ -16,6 +16,7 @@ from .loaded_size import loaded_size
 
 _MOST = 255  # mmsegmentation reads masks as bytes
 _READ = 200  # masks
+_LOSSY = ('JPEG', 'MPO')
 
 
 class MasksError(MMLGDError, ValueError):
@@ -33,8 +34,8 @@ def read_values(data: Path, pairs: Sequence[tuple[PurePath, PurePath]]) -> tuple
         Tuple[Counter, Tuple[int, int]]: The number of pixels of each value; median width and height of the images.
 
     Raises:
-        MasksError: A file cannot be read; or a mask is in colour, has another size than its image, or has values that
-            are no bytes.
+        MasksError: A file cannot be read; or a mask is in colour or a JPEG file, has another size than its image, or
+            has values that are no bytes.
     """
     pixels: Counter[int] = Counter()
     sizes = []
@@ -43,7 +44,7 @@ def read_values(data: Path, pairs: Sequence[tuple[PurePath, PurePath]]) -> tuple
             with Image.open(data / image) as opened:
                 sizes.append(loaded_size(opened))
             with Image.open(data / file) as opened:
-                mask = np.asarray(opened)
+                mask, kind = np.asarray(opened), opened.format
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise MasksError(f'{shown(data / file)} or its image cannot be read: {error}. Repair them.') from error
         if mask.ndim != 2:
@@ -52,11 +53,34 @@ def read_values(data: Path, pairs: Sequence[tuple[PurePath, PurePath]]) -> tuple
                 f'per pixel: save it with one channel or with a palette.'
             )
         counts = dict(zip(*(found.tolist() for found in np.unique(mask, return_counts=True))))
-        if fault := size_fault(data / file, mask.shape, sizes[-1]) or value_fault(data / file, counts):
-            raise MasksError(fault)
+        faults = (
+            format_fault(data / file, kind),
+            size_fault(data / file, mask.shape, sizes[-1]),
+            value_fault(data / file, counts),
+        )
+        if any(faults):
+            raise MasksError(next(filter(None, faults)))
         pixels.update({int(value): count for value, count in counts.items()})
     width, height = np.median(np.array(sizes), axis=0)
     return pixels, (int(width), int(height))
+
+
+def format_fault(mask: Union[str, Path], kind: Optional[str]) -> str:
+    """Say that a format does not keep the values of a mask.
+
+    Args:
+        mask (str | Path): Its file.
+        kind (str, optional): Its format, as Pillow calls it.
+
+    Returns:
+        str: Two sentences; empty for a format that keeps them.
+    """
+    if kind not in _LOSSY:
+        return ''
+    return (
+        f'The mask {shown(mask)} is a {kind} file, which changes values near edges: these would be other classes. Save '
+        f'the masks anew as PNG from where they come; a copy of this file has the same changes.'
+    )
 
 
 def size_fault(mask: Union[str, Path], shape: tuple[int, ...], size: tuple[int, int]) -> str:

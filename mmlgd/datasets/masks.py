@@ -7,10 +7,10 @@ from pathlib import Path, PurePath
 from typing import Optional
 
 from mmlgd.errors import MissingFileError, shown
-from mmlgd.utils.files import read_small
+from mmlgd.text import load_vocabulary
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .boxes.places import parts_of
+from .boxes.places import in_both, parts_of
 from .boxes.split import drawn
 from .folder import images_in
 from .mask_values import MasksError, meaning_of, read_values
@@ -33,7 +33,8 @@ class FoundMasks:
         counts (Dict[str, int]): Number of images of each part.
         size (Tuple[int, int]): Median width and height of the images in pixels.
         ignore_index (int): The value of pixels without a label. 255 if there are none.
-        listed (Dict[str, List[str]]): Images, without folder and ending, of each part that is not all of its folder.
+        listed (Dict[str, List[str]]): Images of each part, without folder and ending: mmsegmentation would otherwise
+            take those of sub-folders, too, and hidden ones.
         is_split (bool): Whether the parts were drawn, because the data have none for validation.
         notes (List[str]): The pixels of each name, what counts as no label, and what is left out, a sentence each.
     """
@@ -45,7 +46,7 @@ class FoundMasks:
     counts: dict[str, int]
     size: tuple[int, int]
     ignore_index: int
-    listed: dict[str, list[str]] = field(default_factory=dict)
+    listed: dict[str, list[str]]
     is_split: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -80,6 +81,7 @@ def find_masks(
         MasksError: There are no masks in it, or they do not fit their images or names, or their values may mean several
             things.
         PartsError: A list of a part cannot be followed.
+        VocabularyError: The file of names holds none, or others than names.
         ConfigError: An option is out of its range.
     """
     pairs, bare = _pairs(data)
@@ -112,7 +114,7 @@ def find_masks(
     bare = [one for one in bare if one.parent.as_posix() in images.values()]
     if bare:
         notes.append(f'{len(bare)} images have no mask and are left out; the first is {bare[0]}.')
-    there = Counter(image.parent.as_posix() for image in (*mask_of, *bare))
+    notes += in_both(chosen['train'], chosen['val'])
     return FoundMasks(
         names=names,
         images=images,
@@ -121,11 +123,7 @@ def find_masks(
         counts={part: len(pairs) for part, pairs in chosen.items()},
         size=size,
         ignore_index=ignore_index,
-        listed={
-            part: [image.stem for image, _ in pairs]
-            for part, pairs in chosen.items()
-            if there[images[part]] > len(pairs)
-        },
+        listed={part: [image.stem for image, _ in pairs] for part, pairs in chosen.items()},
         is_split=is_split,
         notes=meaning + notes,
     )
@@ -169,7 +167,7 @@ def _key(file: PurePath) -> PurePath:
 def _names_in(data: Path) -> list[str]:
     for name in _NAMES:
         if (data / name).is_file():
-            return [line for line in read_small(data / name).decode().splitlines() if line.strip()]
+            return load_vocabulary(data / name)
     raise MissingFileError(
         f'Masks are numbers, and {shown(data)} has none of {", ".join(_NAMES)}. Give the class names, one a line, by '
         f'--names FILE: line k is value k of a mask, from 0.'

@@ -1,5 +1,6 @@
 """Checks the labelled data that a config names, before a library builds its data sets."""
 
+import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,11 +15,13 @@ from mmengine.registry import DATASETS
 from mmlgd.datasets.bad_images import skips_in_evaluation
 from mmlgd.datasets.boxes.coco import read_coco, require_file_names
 from mmlgd.datasets.boxes.complete import require_complete
+from mmlgd.datasets.boxes.places import files_in
 from mmlgd.datasets.boxes.sound import boxes_of_names, check_content, left_out
 from mmlgd.engine.checks.annotation_hook import check_names
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
+from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
 
@@ -56,6 +59,34 @@ def check_labelled(cfg: Config, loaders: Sequence[str] = _LOADERS) -> None:
                 _check_boxes(loader, dataset, kind)
             elif 'seg_map_path' in prefix and not dataset.get('ann_file'):
                 _check_masks(loader, dataset, kind)
+
+
+def digests_of_labels(cfg: Config) -> dict[str, str]:
+    """Compute digests of what the labels of a run are read from: files of annotations, lists and names, and masks.
+
+    Args:
+        cfg (Config): The config of a run.
+
+    Returns:
+        Dict[str, str]: SHA-256 by path: of a file its content, of a folder of masks their names and sizes. Data behind
+        a URL have none.
+    """
+    found: dict[str, str] = {}
+    for dataset in (one for loader in _LOADERS for one in _datasets((cfg.get(loader) or {}).get('dataset'))):
+        root, prefix = dataset.get('data_root') or cfg.get('data_root') or '', dataset.get('data_prefix')
+        files = [Path(root, str(dataset.get('ann_file') or ''))]
+        if isinstance(names := cfg.get('names'), str):
+            files += [Path(names), Path(root, names)]
+        found.update({str(file): _digest(file.read_bytes()) for file in files if file.is_file()})
+        has_masks = isinstance(prefix, dict) and 'seg_map_path' in prefix
+        if has_masks and (masks := Path(root, prefix['seg_map_path'] or '')).is_dir():
+            sizes = [f'{file} {(masks / file).stat().st_size}' for file in files_in(masks, *IMAGE_SUFFIXES)]
+            found[str(masks)] = _digest('\n'.join(sizes).encode())
+    return found
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _datasets(settings: Any) -> Iterator[dict]:

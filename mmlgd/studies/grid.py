@@ -11,7 +11,8 @@ from mmengine.logging import print_log
 
 from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
-from mmlgd.utils.configs import kind_of, read_config
+from mmlgd.run.labelled import digests_of_labels
+from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import write_whole
 from mmlgd.utils.options import write_options
@@ -84,8 +85,9 @@ def train_grid(
         Dict[Cell, Trained]: All runs, by seed, start and way.
 
     Raises:
-        ConfigError: A folder holds another run, or the config has a guide where some starts have one, and then none is
-            started; or no evaluation has the metric, or a config or start has changed while others were trained.
+        ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
+            have one, or an option does not fit it, and then none is started; or no evaluation has the metric, or a
+            config, start or label has changed while others were trained.
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
@@ -95,11 +97,14 @@ def train_grid(
     )
     others = {key: value for key, value in (cfg_options or {}).items() if not key.startswith('model.guide.')}
     all_alike = not any(start.guide for start in starts.values())  # the config may have a guide itself
+    cfg = read_config(config)
     require(
-        all_alike or kind_of(read_config(config).get('model') or {}) != 'Guided',
+        all_alike or kind_of(cfg.get('model') or {}) != 'Guided',
         f'{config} has a guide already, so that a start would have it without --guide, too. Give the config of the '
         f'plain model, which is in its _base_; or leave --guide out, to compare the starts with this guide.',
     )
+    merge_options(cfg, others)
+    labels = digests_of_labels(cfg)
     known: dict[tuple[str, ...], dict[str, str]] = {}
     asked, folders, files = {}, {}, {}
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
@@ -111,7 +116,8 @@ def train_grid(
         if files[cell] not in known:
             known[files[cell]] = contents(config, *files[cell])
         arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]
-        asked[cell], folders[cell] = dict(arguments=arguments, contents=known[files[cell]]), folder
+        asked[cell] = dict(arguments=arguments, contents=known[files[cell]], labels=labels)
+        folders[cell] = folder
         if told := _told_of(folder):
             refuse_other(folder, told, asked[cell])
     found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
@@ -125,11 +131,12 @@ def train_grid(
 
     def done(number: int, seconds: float) -> None:
         cell, folder = waiting[number], folders[waiting[number]]
-        if contents(config, *files[cell]) != asked[cell]['contents']:
+        if contents(config, *files[cell]) != asked[cell]['contents'] or digests_of_labels(cfg) != labels:
             (folder / _STARTED).unlink()  # so that nothing goes on from its checkpoints
             raise ConfigError(
-                f'The config or the start of {cell.row}, seed {cell.seed} has changed since this command began, so it '
-                f'is not known which one was trained. Remove {folder}, and give files that stay as they are.'
+                f'The config, the labels or the start of {cell.row}, seed {cell.seed} has changed since this command '
+                f'began, so it is not known which one was trained. Remove {folder}, and give files that stay as they '
+                f'are.'
             )
         log = max(set(folder.glob(LOGS)) - before[cell], default=None)
         told = dict(asked[cell], command=runs[number].command, log=log and str(log.relative_to(folder)))

@@ -33,8 +33,8 @@ def prove(
     Each run is ``mmlgd train CONFIG --student START`` in a separate process, with the same number of steps for every
     start and every share of the labels. The seed of a run draws its images, and larger shares contain smaller ones.
     Finished runs are not repeated: run the same command again after an interruption, or add starts, fractions and seeds
-    later. A run whose start, config or options have changed is refused. The results are table.md with the verdict
-    first, table.json and learning_curve.png.
+    later. A run whose start, config, options or labels have changed is refused. The results are table.md with the
+    verdict first, table.json and learning_curve.png.
 
     Args:
         config (str): Downstream config of mmdet, mmseg, mmpretrain or mmlgd.

@@ -9,6 +9,7 @@ from PIL import Image
 from mmlgd.datasets.masks import MasksError, find_masks
 from mmlgd.datasets.part_lists import PartsError
 from mmlgd.errors import MissingFileError
+from mmlgd.text import VocabularyError
 
 
 def write(root, images='images/{}', masks='annotations/{}', parts=('train', 'val'), values=(0, 1), count=5, mode='L'):
@@ -34,7 +35,8 @@ def test_a_layout_is_found(tmp_path, layout):
     write(tmp_path, **layout)
     found = find_masks(tmp_path)
     assert found.names == ['road', 'sky'] and found.counts == dict(train=5, val=5)
-    assert (found.suffixes, found.size, found.ignore_index, found.listed) == (('.jpg', '.png'), (16, 8), 255, {})
+    assert (found.suffixes, found.size, found.ignore_index) == (('.jpg', '.png'), (16, 8), 255)
+    assert found.listed == dict.fromkeys(('train', 'val'), [str(k) for k in range(5)])
     for part in ('train', 'val'):
         assert (tmp_path / found.images[part] / '0.jpg').is_file()
         assert (tmp_path / found.masks[part] / '0.png').is_file()
@@ -89,7 +91,7 @@ def test_images_without_a_mask_are_left_out_and_counted(tmp_path):
     write(tmp_path)
     (tmp_path / 'annotations/train/3.png').unlink()
     found = find_masks(tmp_path)
-    assert found.counts == dict(train=4, val=5) and found.listed == dict(train=['0', '1', '2', '4'])
+    assert found.counts == dict(train=4, val=5) and found.listed['train'] == ['0', '1', '2', '4']
     assert found.notes[1:] == ['1 images have no mask and are left out; the first is images/train/3.jpg.']
 
 
@@ -136,7 +138,7 @@ def test_lists_name_the_parts(tmp_path, above):
     found = find_masks(tmp_path, ['road', 'sky'])
     assert not found.is_split and found.listed == dict(train=['0', '2', '4'], val=['1', '5'])
     assert found.notes[1:] == [
-        f'1 images are in no list of a part, and are left out; the first is {home / "3.jpg"}.',
+        f'1 images are in no list or folder of a part, and are left out; the first is {home / "3.jpg"}.',
         f'1 images have no mask and are left out; the first is {home / "7.jpg"}.',
     ]
     (lists / 'val.txt').rename(lists / 'test.txt')
@@ -153,4 +155,29 @@ def test_a_part_without_a_list_is_a_folder(tmp_path):
     write(tmp_path)
     (tmp_path / 'train.txt').write_text('images/train/0.jpg annotations/train/0.png\nimages/train/3.jpg\n')
     found = find_masks(tmp_path)
-    assert found.listed == dict(train=['0', '3']) and found.counts == dict(train=2, val=5)
+    assert found.listed['train'] == ['0', '3'] and found.counts == dict(train=2, val=5)
+
+
+def test_images_in_both_parts_are_told(tmp_path):
+    write(tmp_path, 'images', 'masks', ('',), count=6)
+    (tmp_path / 'train.txt').write_text('0\n1\n2\n3\n')
+    (tmp_path / 'val.txt').write_text('3\n4\n5\n')
+    assert find_masks(tmp_path).notes[-1].startswith('1 of the 3 images to validate are among those to train')
+
+
+def test_a_jpeg_file_is_no_mask(tmp_path):
+    write(tmp_path)
+    for file in tmp_path.glob('annotations/*/*.png'):
+        Image.open(file).save(file.with_suffix('.jpg'))
+        file.unlink()
+    with pytest.raises(MasksError, match='is a JPEG file, which changes values near edges'):
+        find_masks(tmp_path)
+
+
+def test_a_line_of_names_is_never_left_out(tmp_path):
+    write(tmp_path, values=(0, 1, 2))
+    (tmp_path / 'classes.txt').write_text('\ufeffroad\r\nsky\r\n\r\n')
+    assert find_masks(tmp_path).names == ['road', 'sky']
+    (tmp_path / 'classes.txt').write_text('road\n\nsky\n')
+    with pytest.raises(VocabularyError, match='Line 2 of .*classes.txt is empty'):
+        find_masks(tmp_path)

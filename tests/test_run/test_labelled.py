@@ -53,7 +53,6 @@ def test_data_that_fit_pass(detector):
         (dict(categories=[dict(id=1, name='dog'), dict(id=2, name='cat')]), 'in the order dog, cat'),
         (dict(images=[]), 'lists no images'),
         (dict(annotations=[]), 'has no box of any class name'),
-        (dict(categories='cat'), 'is not in the format of COCO'),
     ],
 )
 def test_annotations_that_do_not_fit_are_named(detector, changes, said):
@@ -99,6 +98,11 @@ def test_missing_files_are_named(detector):
     cfg.data_root = str(detector.folder)
     fill_in(cfg)
     with pytest.raises(MissingFileError, match='expects an annotation file at .*instances_train.json.*mmlgd detect'):
+        check_labelled(cfg)
+    file = detector.folder / cfg.train_dataloader.dataset.ann_file
+    file.parent.mkdir()
+    file.write_text('{}')
+    with pytest.raises(ConfigError, match='is not in the format of COCO'):
         check_labelled(cfg)
 
 

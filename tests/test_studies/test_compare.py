@@ -24,7 +24,7 @@ def compare(tmp_path, monkeypatch):
     """
     monkeypatch.chdir(tmp_path)
     for name in ('config.py', 'c.py'):
-        (tmp_path / name).write_text('model = dict()')
+        (tmp_path / name).write_text('model = dict()\ndata_root = None\n')
     train = tmp_path / 'train.py'
     train.write_text(
         dedent("""

@@ -179,6 +179,25 @@ def test_the_time_of_a_run_that_went_on_is_not_known(prove, tmp_path):
     assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is not None
 
 
+def test_figures_on_other_labels_are_not_compared(prove, tmp_path):
+    dataset = dict(data_root='data', ann_file='a.txt', data_prefix=dict(seg_map_path='masks'))
+    (tmp_path / 'config.py').open('a').write(f'names = "names.txt"\nval_dataloader = dict(dataset={dataset})\n')
+    (tmp_path / 'data/masks').mkdir(parents=True)
+    for name in ('a.txt', 'names.txt', 'masks/a.png'):
+        (tmp_path / 'data' / name).write_text('first')
+    prove(seeds=[0])
+    for name, told in (('a.txt', 'a.txt'), ('names.txt', 'names.txt'), ('masks/a.png', 'masks')):
+        (tmp_path / 'data' / name).write_text('corrected')
+        with pytest.raises(ConfigError, match=f'other contents of data/{told} '):
+            prove(seeds=[0, 1])
+        (tmp_path / 'data' / name).write_text('first')
+    for record in (tmp_path / 'proof').glob('*/result.json'):  # of an earlier version
+        told = json.loads(record.read_text())
+        del told['labels']
+        record.write_text(json.dumps(told))
+    assert prove(seeds=[0]) and len(calls(tmp_path)) == 4
+
+
 def test_the_metric_is_asked_for_with_the_list(prove, tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(config.read_text().replace('IoUMetric', 'OwnMetric'))

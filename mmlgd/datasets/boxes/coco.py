@@ -23,16 +23,25 @@ def read_coco(file: Path) -> Optional[dict[str, Any]]:
         dict, optional: Its content; None if the file is JSON of another kind.
 
     Raises:
-        BoxesError: It is no JSON.
+        BoxesError: It is no JSON that pycocotools reads, or what it has under COCO's keys is of another form.
     """
     require_file(file, math.inf)
     try:
-        told = json.loads(file.read_bytes())
+        told = json.loads(file.read_bytes().decode())
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise BoxesError(f'{shown(file)} is no JSON: {error}. It may be cut off: fetch it again.') from error
-    rows = [told.get(key) for key in KEYS] if isinstance(told, dict) else [None]
-    is_coco = all(isinstance(one, list) and all(isinstance(row, dict) for row in one) for one in rows)
-    return told if is_coco else None
+        raise BoxesError(
+            f'{shown(file)} is no JSON in UTF-8: {error}. If it is cut off, fetch it again; else save it as UTF-8 '
+            f'without a byte order mark.'
+        ) from error
+    if not isinstance(told, dict) or not {*KEYS} <= {*told}:
+        return None
+    for key in KEYS:
+        if not (isinstance(told[key], list) and all(isinstance(row, dict) for row in told[key])):
+            raise BoxesError(
+                f'{shown(file)} has {", ".join(KEYS)} as COCO does, but its {key} are no list of objects. Write them '
+                f'as {key}=[{{"id": 1, ...}}, ...], or move the file out of the data.'
+            )
+    return told
 
 
 def names_of(told: dict[str, Any], file: PurePath) -> list[str]:

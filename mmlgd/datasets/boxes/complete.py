@@ -1,7 +1,9 @@
 """What mmdetection and pycocotools need of annotations in COCO's format, and content that is completed with it.
 
 pycocotools writes the id of the box that was found into a table of zeros: with id 0 it stays "not found", and a perfect
-detector has false alarms. It stops without iscrowd; mmdetection stops without area, and leaves out boxes of area 0.
+detector has false alarms. It stops without iscrowd, scores what is marked by ignore, and sorts categories by their ids,
+while mmdetection names its scores of classes in the order of the file. mmdetection stops without area, and leaves out
+boxes of area 0.
 """
 
 import math
@@ -15,13 +17,15 @@ _SAID = dict(
     iscrowd='{} annotations have no iscrowd, without which pycocotools stops',
     area='{} annotations have no area, without which mmdetection stops',
     flat='{} annotations have an area of 0, for which mmdetection leaves their boxes out',
+    ignore='{} annotations have ignore=1 without iscrowd=1: mmdetection leaves them out, and pycocotools scores them',
+    order='{} categories have ids that do not rise, so that mmdetection prints the AP of a class beside another name',
 )
 
 
 def completed(told: dict[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
-    """Add what annotations lack: ids from 1, iscrowd=0, and the area of the box.
+    """Add what annotations lack: ids from 1, iscrowd (1 for what is to be ignored), and the area of the box.
 
-    An area of 0 stays if there is an outline, whose area it may be.
+    An area of 0 stays if there is an outline, whose area it may be. Categories whose ids do not rise are numbered anew.
 
     Args:
         told (dict): Checked by :func:`~mmlgd.datasets.boxes.sound.check_content`.
@@ -31,20 +35,24 @@ def completed(told: dict[str, Any], where: str) -> tuple[dict[str, Any], list[st
         Tuple[dict, List[str]]: The content, itself if it lacks nothing, and what was added: a sentence, or none.
 
     Examples:
-        >>> told, _ = completed(dict(annotations=[dict(id=0, bbox=[0, 0, 4, 2])]), 'a.json')
+        >>> told, _ = completed(dict(categories=[], annotations=[dict(id=0, bbox=[0, 0, 4, 2])]), 'a.json')
         >>> told['annotations'][0] == dict(id=1, bbox=[0, 0, 4, 2], area=8, iscrowd=0)
         True
     """
     if not (said := _lacks(told, tuple(_SAID))):
         return told, []
-    rows = [dict(one, area=_area(one), iscrowd=one.get('iscrowd') or 0) for one in told['annotations']]
+    rows = [dict(one, area=_area(one), iscrowd=int(_is_ignored(one))) for one in told['annotations']]
+    for row in rows:
+        row.pop('ignore', None)
     if not all(map(_has_id, rows)):
         rows = [dict(row, id=number) for number, row in enumerate(rows, start=1)]
-    note = (
-        f'{where} is copied into the work dir, with ids from 1, iscrowd=0 and the area of the box where they are '
-        f'needed: {said}.'
-    )
-    return dict(told, annotations=rows), [note]
+    categories = told['categories']
+    if _falls(categories):
+        numbers = {one['id']: number for number, one in enumerate(categories, start=1)}
+        categories = [dict(one, id=numbers[one['id']]) for one in categories]
+        rows = [dict(row, category_id=numbers[row['category_id']]) for row in rows]
+    note = f'{where} is copied into the work dir and completed there: {said}.'
+    return dict(told, categories=categories, annotations=rows), [note]
 
 
 def require_complete(told: dict[str, Any], where: str, is_scored: bool) -> None:
@@ -58,10 +66,10 @@ def require_complete(told: dict[str, Any], where: str, is_scored: bool) -> None:
     Raises:
         BoxesError: Ids, iscrowd or areas are missing or cannot be used.
     """
-    if said := _lacks(told, ('id', 'iscrowd', 'area') if is_scored else ('area',)):
+    if said := _lacks(told, ('id', 'iscrowd', 'area', 'ignore', 'order') if is_scored else ('area',)):
         raise BoxesError(
-            f'In {where}, {said}. Number the annotations from 1, and add iscrowd=0 and area=width*height; `mmlgd '
-            f'detect --data FOLDER` does so in a copy.'
+            f'In {where}, {said}. Number the annotations from 1, and the categories upwards; add iscrowd=0 (1 for what '
+            f'is to be ignored) and area=width*height. `mmlgd detect --data FOLDER` does so in a copy.'
         )
 
 
@@ -72,12 +80,23 @@ def _lacks(told: dict[str, Any], keys: Sequence[str]) -> str:
         iscrowd=sum(one.get('iscrowd') is None for one in rows),
         area=sum(not _is_number(one.get('area')) for one in rows),
         flat=sum(_is_number(one.get('area')) and one['area'] != _area(one) for one in rows),
+        ignore=sum(_is_ignored(one) and not one.get('iscrowd') for one in rows),
+        order=_falls(told['categories']),
     )
     return '; '.join(_SAID[key].format(counts[key]) for key in keys if counts[key])
 
 
 def _has_id(one: dict[str, Any]) -> bool:
     return not isinstance(one['id'], str) and one['id'] != 0 and float(one['id']).is_integer()
+
+
+def _is_ignored(one: dict[str, Any]) -> bool:
+    return bool(one.get('iscrowd') or one.get('ignore'))
+
+
+def _falls(categories: list[dict[str, Any]]) -> int:
+    """Count the categories whose id is below the one before."""
+    return sum(one['id'] > after['id'] for one, after in zip(categories, categories[1:]))
 
 
 def _is_number(area: Any) -> bool:

@@ -1,5 +1,6 @@
 """Images and boxes as the content of an annotation file in COCO's format."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -31,8 +32,8 @@ def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int
         images (Iterable): File of an image, its width and height in pixels, and its boxes. Boxes are cut to the image.
 
     Returns:
-        dict: ``images``, ``annotations`` and ``categories``; ``info`` has the number of boxes that are narrower than
-        1 px or outside their image, which are left out.
+        dict: ``images``, ``annotations`` and ``categories``; ``info`` has the number of boxes of which more than 1 px
+        was ``cut``, and of those ``left_out``: narrower than 1 px, or outside their image.
 
     Examples:
         >>> told = content_of(['cat'], [(PurePath('a.jpg'), (9, 9), [Box(5, 0, 8, 4, 0)])])
@@ -40,18 +41,36 @@ def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int
         ([5, 0, 4, 4], 'a.jpg')
     """
     categories = [dict(id=label + 1, name=name) for label, name in enumerate(names)]
-    told: dict[str, Any] = dict(images=[], annotations=[], categories=categories, info=dict(left_out=0))
+    told: dict[str, Any] = dict(images=[], annotations=[], categories=categories, info=dict(left_out=0, cut=0))
     for number, (file, (width, height), boxes) in enumerate(images, start=1):
         told['images'].append(dict(id=number, file_name=file.as_posix(), width=width, height=height))
         for box in boxes:
             x, y = max(0, box.x), max(0, box.y)
             w, h = min(width, box.x + box.width) - x, min(height, box.y + box.height) - y
             if w >= 1 and h >= 1:  # mmdet leaves out narrower ones
+                told['info']['cut'] += max(box.width - w, box.height - h) > 1
                 label = dict(image_id=number, category_id=box.label + 1, iscrowd=int(box.difficult))
                 told['annotations'].append(dict(label, id=len(told['annotations']) + 1, bbox=[x, y, w, h], area=w * h))
             else:
                 told['info']['left_out'] += 1
     return told
+
+
+def finite(text: str) -> float:
+    """Read a coordinate.
+
+    Args:
+        text (str): A number.
+
+    Returns:
+        float: The number.
+
+    Raises:
+        ValueError: It is no number, or not a finite one.
+    """
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f'{text!r} is no place')
+    return number
 
 
 def require_size(where: str, image: Path, told: tuple[float, float]) -> tuple[int, int]:

@@ -6,7 +6,8 @@ from typing import Any, Optional
 import yaml
 
 from mmlgd.datasets.part_lists import images_of
-from mmlgd.errors import shown
+from mmlgd.errors import brief, shown
+from mmlgd.text import VocabularyError, load_vocabulary
 from mmlgd.utils.files import read_small
 
 from .places import BoxesError
@@ -49,7 +50,7 @@ class DataYaml:
             List[str], optional: In the order of the labels; None if it has none.
 
         Raises:
-            BoxesError: They are neither a list nor numbered from 0 without gaps.
+            BoxesError: They are neither a list nor numbered from 0 without gaps, or are no class names.
         """
         names = self._told.get('names')
         if isinstance(names, dict):
@@ -65,7 +66,12 @@ class DataYaml:
             names = [numbered[label] for label in sorted(numbered)]
         if names is not None and not isinstance(names, list):
             raise BoxesError(f'{shown(self._file)} has names={names!r}. Expected a list, or `0: name` on a line each.')
-        return [str(name) for name in names] if names else None
+        if not names:
+            return None
+        try:
+            return load_vocabulary([str(name) if type(name) is int else name for name in names])
+        except VocabularyError as error:  # such as False, which YAML makes of the word no
+            raise BoxesError(f'{shown(self._file)} has names={brief(names)}: {error}') from error
 
     def keypoints(self) -> Optional[int]:
         """Read how many numbers follow each box.

@@ -4,16 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
-from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.part_lists import listed_parts
 from mmlgd.errors import MissingFileError, shown
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from . import coco, voc, yolo
 from .complete import completed
-from .places import BoxesError, by_key, files_in, parts_of, split_of
+from .places import BoxesError, by_key, files_in, in_both, parts_of, split_of
 from .sound import boxes_of_names, check_content, left_out
-from .split import split_images
+from .split import part_of, split_images
 
 
 @dataclass
@@ -67,19 +66,24 @@ def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> 
 
 
 def _one_file_an_image(data: Path, names: Optional[list[str]]) -> FoundBoxes:
-    images = by_key(map(PurePath, sorted(images_in(data, IMAGE_SUFFIXES))))
+    images = by_key(files_in(data, *IMAGE_SUFFIXES))
     if files := [file for file in files_in(data, '.xml') if voc.is_voc(data / file)]:
         kind, (names, parts, notes) = 'VOC', voc.read_voc(data, files, images, names)
-    elif files := yolo.label_files(list(files_in(data, '.txt')), images):
+    elif files := yolo.label_files(texts := files_in(data, '.txt'), images):
         kind, (names, parts, notes) = 'YOLO', yolo.read_yolo(data, files, images, names)
+        notes += yolo.strays(data, texts, images)
     else:
         raise BoxesError(
             f'{shown(data)} has {len(images)} images, and no boxes that can be read. Expected one of: COCO, JSON files '
             f'with images, annotations and categories; VOC, an XML file for each image; YOLO, a text file for each '
             f'image and a data.yaml.'
         )
-    if count := sum(told['info']['left_out'] for told in parts.values()):
-        notes.append(f'{count} boxes are narrower than 1 px or outside their image, and are left out.')
+    for what, said in (
+        ('left_out', 'are narrower than 1 px or outside their image, and are left out'),
+        ('cut', 'reach more than 1 px beyond their image, and are cut to it'),
+    ):
+        if count := sum(told['info'][what] for told in parts.values()):
+            notes.append(f'{count} boxes {said}.')
     return FoundBoxes(kind, names, parts, notes=notes)
 
 
@@ -109,29 +113,26 @@ def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
         if not added:
             found.files[split] = file.as_posix()
         found.notes += [*added, *left_out(found.parts[split], shown(data / file))]
+    if None in read and 'train' in read:
+        found.notes.append(f'{shown(read[None])} names no part, and is left out.')
     if names is not None and names != found.names:
         raise BoxesError(
             f'The class names given are {", ".join(names[:5])}, but {told[0][0].as_posix()} has the categories '
             f'{", ".join(found.names[:5])}. Leave --names out: the names of the file are used, in its order.'
         )
     if {*found.parts} == {None}:
-        _divide_by_lists(found, data)
+        _divide(found, data)
     return found
 
 
-def _divide_by_lists(found: FoundBoxes, data: Path) -> None:
-    """Divide the one file that there is, if there are lists of the parts."""
+def _divide(found: FoundBoxes, data: Path) -> None:
+    """Divide the one file that there is, if lists or the folders of its images name parts."""
     told, folder = found.parts[None], found.folders[None]
     ids = {PurePath(folder, one['file_name']): one['id'] for one in told['images']}
-    if listed := listed_parts(data, ids, 'Main'):
-        parts, notes = parts_of(ids, listed)
-        for part, images in parts.items():
-            kept = {ids[image] for image in images}
-            its_images = [one for one in told['images'] if one['id'] in kept]
-            its_boxes = [one for one in told['annotations'] if one['image_id'] in kept]
-            found.parts[part] = dict(told, images=its_images, annotations=its_boxes)
+    parts, notes = parts_of(ids, listed_parts(data, ids, 'Main'))
+    if {*parts} != {None}:
+        found.parts = {part: part_of(told, {ids[image] for image in images}) for part, images in parts.items()}
         found.folders, found.files, found.notes = dict.fromkeys(parts, folder), {}, found.notes + notes
-        found.parts.pop(None)
 
 
 def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:
@@ -164,11 +165,11 @@ def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:
                 f'The {split} part of {shown(data)} has {len(told["images"])} images and no box that counts. Expected '
                 f'boxes of 1 px or more in their images; those of crowds and difficult ones do not count.'
             )
-    train, val = (
-        {(folders.get(split), one['file_name']) for one in parts[split]['images']} for split in ('train', 'val')
-    )
-    if both := train & val:
+    if without := [name for name, count in boxes_of_names(parts['val']).items() if not count]:
         found.notes.append(
-            f'{len(both)} of the {len(val)} images to validate are among those to train: their score says little about '
-            f'other images.'
+            f'{len(without)} class names have no box to validate ({", ".join(without[:5])}): AP is the mean of the '
+            f'others.'
         )
+    found.notes += in_both(
+        *([(folders.get(part), one['file_name']) for one in parts[part]['images']] for part in ('train', 'val'))
+    )

@@ -1,9 +1,10 @@
 """Where images and labels of one data set lie: which file belongs to which, and to which split."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from pathlib import Path, PurePath
 from typing import Optional
 
+from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.part_lists import part_named
 from mmlgd.errors import MMLGDError, shown
 
@@ -42,6 +43,8 @@ def parts_of(
 ) -> tuple[dict[Optional[str], list[PurePath]], list[str]]:
     """Sort images into the parts of a data set: those of its lists, and for a part without a list those of its folders.
 
+    Where there is a part for training, images without a part are left out.
+
     Args:
         images (Iterable[PurePath]): Relative to the folder of the data.
         listed (Dict[str, List[PurePath]]): Of :func:`~mmlgd.datasets.part_lists.listed_parts`.
@@ -53,7 +56,7 @@ def parts_of(
     Examples:
         >>> parts, notes = parts_of(map(Path, ['images/a.jpg', 'images/b.jpg']), dict(train=[Path('images/a.jpg')]))
         >>> list(parts), notes
-        (['train'], ['1 images are in no list of a part, and are left out; the first is images/b.jpg.'])
+        (['train'], ['1 images are in no list or folder of a part, and are left out; the first is images/b.jpg.'])
     """
     parts: dict[Optional[str], list[PurePath]] = {part: list(those) for part, those in listed.items()}
     named, lost = {image for those in listed.values() for image in those}, []
@@ -65,10 +68,32 @@ def parts_of(
             lost.append(image)
         else:
             parts.setdefault(part, []).append(image)
-    note = (
-        f'{len(lost)} images are in no list of a part, and are left out; the first is {shown(lost[0])}.' if lost else ''
-    )
-    return parts, [note] if note else []
+    if 'train' in parts:
+        lost += parts.pop(None, [])
+    if not lost:
+        return parts, []
+    first = shown(lost[0])
+    return parts, [f'{len(lost)} images are in no list or folder of a part, and are left out; the first is {first}.']
+
+
+def in_both(train: Iterable[Hashable], val: Iterable[Hashable]) -> list[str]:
+    """Tell how many images are both to train and to validate.
+
+    Args:
+        train (Iterable): Those to train.
+        val (Iterable): Those to validate.
+
+    Returns:
+        List[str]: A sentence, or none.
+
+    Examples:
+        >>> in_both('ab', 'bc')
+        ['1 of the 2 images to validate are among those to train: their score says little about other images.']
+    """
+    val = {*val}
+    both = val.intersection(train)
+    told = f'{len(both)} of the {len(val)} images to validate are among those to train: their score says little about '
+    return [f'{told}other images.'] if both else []
 
 
 def by_key(files: Iterable[PurePath]) -> dict[PurePath, PurePath]:
@@ -109,17 +134,14 @@ def key_of(file: PurePath) -> PurePath:
     return PurePath(*(part for part in file.parts[:-1] if part.lower() not in _KINDS), file.stem)
 
 
-def files_in(data: Path, ending: str) -> Iterator[PurePath]:
-    """List the files of a folder and its sub-folders that have an ending, sorted, without hidden ones.
+def files_in(data: Path, *endings: str) -> list[PurePath]:
+    """List the files of a folder and its sub-folders that have one of some endings, for images and labels alike.
 
     Args:
         data (Path): The folder.
-        ending (str): Their ending, in lower case.
+        *endings (str): In lower case.
 
-    Yields:
-        PurePath: Paths relative to the folder.
+    Returns:
+        List[PurePath]: Paths relative to the folder, sorted.
     """
-    for path in sorted(data.rglob('*')):
-        relative = path.relative_to(data)
-        if path.suffix.lower() == ending and path.is_file() and not any(p.startswith('.') for p in relative.parts):
-            yield relative
+    return sorted(map(PurePath, images_in(data, endings)))

@@ -1,9 +1,12 @@
 """Whether the content of an annotation file in COCO's format fits together, and its images."""
 
 import math
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mmlgd.errors import shown
 from mmlgd.utils.spread import spread
@@ -24,8 +27,9 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> None:
         folder (Path): Folder of its images.
 
     Raises:
-        BoxesError: An id is there twice or belongs to nothing, a category's name is there twice, a box is not four
-            numbers, or the sizes of images are not those of their files, of up to 5000 of them.
+        BoxesError: An id is there twice or belongs to nothing, ids are of two kinds, an image or a category's name is
+            there twice, a box is not four numbers, boxes can only be corners, or the sizes of images are not those of
+            their files, of up to 5000 of them.
     """
     where = shown(file)
     for what in ('images', 'categories', 'annotations'):
@@ -34,8 +38,11 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> None:
         (value, count), *_ = Counter(one['id'] for one in told[what]).most_common(1) or [(0, 0)]
         if count > 1:
             raise BoxesError(f'{where} has {count} {what} with the id {value!r}. Give each a number of its own.')
+    for what in ('images', 'categories'):
+        _refuse_ids_of_two_kinds(where, what, [one['id'] for one in told[what]])
     images, categories = ({one['id']: one for one in told[what]} for what in ('images', 'categories'))
     _refuse_names_twice(where, told)
+    _refuse_images_twice(where, told['images'])
     for one in told['images']:
         if not all(isinstance(one.get(side), (int, float)) and one[side] > 0 for side in ('width', 'height')):
             raise BoxesError(f'{where} has no width and height for the image {one.get("file_name")!r}. Add them.')
@@ -54,6 +61,7 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> None:
             )
         if one.get('iscrowd') not in (None, 0, 1):
             raise BoxesError(f'{where} has iscrowd={one["iscrowd"]!r} (id {one.get("id")!r}). Expected 0 or 1.')
+    _refuse_corners(where, told['annotations'], images)
     _check_sizes(where, told['images'], folder)
 
 
@@ -74,8 +82,8 @@ def left_out(told: dict[str, Any], where: str) -> list[str]:
     box, image = without[0]['bbox'], images[without[0]['image_id']]
     return [
         f'{len(without)} of the {len(told["annotations"])} boxes of {where} are narrower than 1 px, outside their '
-        f'image or of area 0, and are left out; the first is {box} in {image.get("file_name")!r} of {image["width"]} x '
-        f'{image["height"]} px.'
+        f'image or of area 0: training leaves them out, and an evaluation counts them as missed. The first is {box} in '
+        f'{image.get("file_name")!r} of {image["width"]} x {image["height"]} px.'
     ]
 
 
@@ -108,6 +116,44 @@ def _refuse_names_twice(where: str, told: dict[str, Any]) -> None:
         raise BoxesError(
             f'{where} has {count} categories with the name {name!r}: {", ".join(theirs)}. Remove those without boxes, '
             f'or give each a name of its own.'
+        )
+
+
+def _refuse_ids_of_two_kinds(where: str, what: str, ids: list[Any]) -> None:
+    """Refuse ids that pycocotools brings into one array of texts, or of rounded numbers, and then does not find."""
+    if {*np.unique(ids).tolist()} != {*ids}:
+        raise BoxesError(
+            f'{where} has {what} with ids that pycocotools cannot tell apart, such as {ids[0]!r} and {ids[-1]!r}: '
+            f'numbers beside texts, or numbers of 2^63 and more. Number the {what} from 1.'
+        )
+
+
+def _refuse_images_twice(where: str, images: list[dict[str, Any]]) -> None:
+    names = [os.path.normpath(str(one.get('file_name'))) for one in images]
+    (name, count), *_ = Counter(names).most_common(1) or [('', 0)]
+    if count > 1:
+        ids = [one['id'] for one, its in zip(images, names) if its == name]
+        raise BoxesError(
+            f'{where} lists the image {name!r} {count} times, with the ids {", ".join(map(str, ids[:5]))}: each '
+            f'would lack the boxes of the others. List each image once, with all its boxes.'
+        )
+
+
+def _refuse_corners(where: str, boxes: list[dict[str, Any]], images: dict[Any, dict[str, Any]]) -> None:
+    """Refuse [left, top, right, bottom]: taken for widths and heights, these reach beyond the images."""
+    beyond = []
+    for one in boxes:
+        (left, top, right, bottom), image = one['bbox'], images[one['image_id']]
+        width, height = image['width'] + 1, image['height'] + 1  # a pixel for what is rounded
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            return
+        if left + right > width or top + bottom > height:
+            beyond.append(one)
+    if beyond:
+        raise BoxesError(
+            f'{where} has boxes such as {beyond[0]["bbox"]} (id {beyond[0]["id"]!r}): {len(beyond)} of {len(boxes)} '
+            f'reach beyond their image, and all may be [left, top, right, bottom]. COCO has [left, top, width, '
+            f'height]: write these, or cut the boxes to their images.'
         )
 
 

@@ -33,7 +33,7 @@ def split_images(told: dict[str, Any], seed: int = 0, share: float = SHARE) -> d
     if len(images) < 2:
         raise BoxesError(f'There are {len(images)} images with boxes; a split needs 2 or more.')
     kept = {images[k]['id'] for k in drawn([str(image['file_name']) for image in images], seed, share)}
-    return {split: _part(told, kept, is_val) for split, is_val in (('train', False), ('val', True))}
+    return dict(train=part_of(told, {image['id'] for image in images} - kept), val=part_of(told, kept))
 
 
 def drawn(names: Sequence[str], seed: int = 0, share: float = SHARE) -> set[int]:
@@ -55,9 +55,22 @@ def drawn(names: Sequence[str], seed: int = 0, share: float = SHARE) -> set[int]
     return {k for _, k in ranked[: min(len(names) - 1, max(1, round(share * len(names))))]}
 
 
-def _part(told: dict[str, Any], kept: set, is_val: bool) -> dict[str, Any]:
+def part_of(told: dict[str, Any], kept: set) -> dict[str, Any]:
+    """Keep some of the images, and their boxes.
+
+    Args:
+        told (dict): In COCO's format.
+        kept (set): The ids of the images.
+
+    Returns:
+        dict: The content that is left, in its order.
+
+    Examples:
+        >>> part_of(dict(images=[dict(id=1), dict(id=2)], annotations=[dict(image_id=2)]), {1})
+        {'images': [{'id': 1}], 'annotations': []}
+    """
     return dict(
         told,
-        images=[image for image in told['images'] if (image['id'] in kept) == is_val],
-        annotations=[one for one in told['annotations'] if (one['image_id'] in kept) == is_val],
+        images=[image for image in told['images'] if image['id'] in kept],
+        annotations=[one for one in told['annotations'] if one['image_id'] in kept],
     )

@@ -9,7 +9,7 @@ from mmlgd.datasets.part_lists import listed_parts
 from mmlgd.errors import shown
 from mmlgd.utils.files import read_small
 
-from .content import Box, content_of, require_size, size_of
+from .content import Box, content_of, finite, require_size, size_of
 from .places import BoxesError, by_key, parts_of
 
 
@@ -52,6 +52,9 @@ def read_voc(
         return image, _size(root, data / image, data / file), _boxes(root, names, file, first)
 
     parts, notes = parts_of(roots, listed_parts(data, roots, 'Main'))
+    folders = {image.parent for image in roots}
+    if bare := [image for image in images.values() if image.parent in folders and image not in roots]:
+        notes.append(f'{len(bare)} images have no XML file, and are left out; the first is {shown(bare[0])}.')
     notes.append(
         f'A box of {shown(zero)} begins at 0: pixels of this set are counted from 0, not from 1 as in VOC.'
         if zero
@@ -101,7 +104,7 @@ def _boxes(root: ET.Element, names: list[str], file: PurePath, first: int) -> li
     for one in root.iter('object'):
         left, top, right, bottom = _corners(one, file)
         label = names.index(_text(one, 'name', file))
-        is_difficult = one.findtext('difficult') == '1'
+        is_difficult = (one.findtext('difficult') or '').strip().lower() in ('1', 'true')
         boxes.append(Box(left - first, top - first, right - left, bottom - top, label, is_difficult))
     return boxes
 
@@ -109,7 +112,7 @@ def _boxes(root: ET.Element, names: list[str], file: PurePath, first: int) -> li
 def _corners(one: ET.Element, file: PurePath) -> list[float]:
     corners = [_text(one, f'bndbox/{edge}', file) for edge in ('xmin', 'ymin', 'xmax', 'ymax')]
     try:
-        return [float(corner) for corner in corners]
+        return [finite(corner) for corner in corners]
     except ValueError as error:
         raise BoxesError(f'{shown(file)} has a box without numbers: {error}. Correct it.') from error
 

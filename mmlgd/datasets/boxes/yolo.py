@@ -5,9 +5,10 @@ from typing import Any, Optional
 
 from mmlgd.datasets.part_lists import listed_parts
 from mmlgd.errors import shown
+from mmlgd.text import load_vocabulary
 from mmlgd.utils.files import read_small
 
-from .content import Box, content_of, size_of
+from .content import Box, content_of, finite, size_of
 from .data_yaml import DataYaml
 from .places import BoxesError, by_key, key_of, parts_of
 
@@ -36,6 +37,7 @@ def read_yolo(
     Raises:
         BoxesError: There are no names, a line cannot be read, a label is beyond the names, or an image has two files.
         PartsError: A list of a part cannot be followed.
+        VocabularyError: The names are none.
     """
     settings = DataYaml(data)
     names = names or settings.names() or _listed_names(data)
@@ -49,7 +51,7 @@ def read_yolo(
     def labelled(image: PurePath) -> tuple[PurePath, tuple[int, int], list[Box]]:
         width, height = size_of(data / image)
         file = labels.get(key_of(image))
-        lines = read_small(data / file).decode().splitlines() if file else []
+        lines = _lines(data / file) if file else []
         boxes = [
             _box(line, width, height, names, f'line {number} of {shown(file)}', keypoints)
             for number, line in enumerate(lines, start=1)
@@ -59,25 +61,51 @@ def read_yolo(
 
     every = sorted(images.values())
     parts, notes = parts_of(every, settings.parts(every) or listed_parts(data, every, 'Main'))
+    used = sorted({one for part, those in parts.items() if part != 'test' or 'val' not in parts for one in those})
+    if bare := [image for image in used if key_of(image) not in labels]:
+        notes.append(
+            f'{len(bare)} of {len(used)} images have no file of labels, and count as images without objects; the first '
+            f'is {shown(bare[0])}.'
+        )
     return names, {part: content_of(names, map(labelled, those)) for part, those in parts.items()}, notes
 
 
-def label_files(files: list[PurePath], images: dict[PurePath, PurePath]) -> list[PurePath]:
+def label_files(texts: list[PurePath], images: dict[PurePath, PurePath]) -> list[PurePath]:
     """Choose the text files that are labels of an image."""
-    return [file for file in files if key_of(file) in images]
+    return [file for file in texts if key_of(file) in images]
+
+
+def strays(data: Path, texts: list[PurePath], images: dict[PurePath, PurePath]) -> list[str]:
+    """Tell which text files of a folder begin as labels do, and belong to no image: a sentence, or none."""
+    lost = [file for file in texts if key_of(file) not in images and _begins_with_numbers(data / file)]
+    told = f'{len(lost)} files of labels belong to no image, and are left out; the first is '
+    return [f'{told}{shown(lost[0])}.'] if lost else []
+
+
+def _begins_with_numbers(file: Path) -> bool:
+    first, *_ = *read_small(file).splitlines(), b''
+    try:
+        return len([float(number) for number in first.split()]) > 4
+    except ValueError:
+        return False
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return read_small(file).decode('utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise BoxesError(f'{shown(file)} is no text: {error}. Write it as UTF-8 text.') from error
 
 
 def _listed_names(data: Path) -> Optional[list[str]]:
-    for name in _LISTS:
-        if (data / name).is_file():
-            return read_small(data / name).decode().splitlines()
-    return None
+    file = next((data / name for name in _LISTS if (data / name).is_file()), None)
+    return load_vocabulary(file) if file else None
 
 
 def _box(line: str, width: int, height: int, names: list[str], where: str, keypoints: Optional[int]) -> Box:
     label, *numbers = line.split()
     try:
-        label, values = int(label), [float(number) for number in numbers]
+        label, values = int(label), [finite(number) for number in numbers]
     except ValueError as error:
         raise BoxesError(f'{where} is {line[:80]!r}; expected `label x y width height`: {error}.') from error
     if keypoints is not None and len(values) != 4 + keypoints:

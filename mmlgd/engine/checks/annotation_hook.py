@@ -1,11 +1,11 @@
 """A check that annotations, class names and heads have the same classes."""
 
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
 from logging import Logger
 
-import mmcv
 import numpy as np
 from mmengine import fileio
 from mmengine.dist import is_main_process
@@ -17,7 +17,7 @@ from torch import nn
 from mmlgd.datasets.bad_images import BadImageError, skips_in_evaluation
 from mmlgd.datasets.loaded_size import loaded_size
 from mmlgd.datasets.loading import draws_others, read_image
-from mmlgd.datasets.mask_values import label_of, require_ignorable, size_fault, value_fault
+from mmlgd.datasets.mask_values import format_fault, label_of, require_ignorable, size_fault, value_fault
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
@@ -173,7 +173,10 @@ def _check_masks(dataset, num_classes: int) -> None:
                 f'with seg_map_suffix={dataset.seg_map_suffix!r} instead of img_suffix={dataset.img_suffix!r}.'
             )
         content = fileio.get(path, backend_args=dataset.backend_args)
-        mask = mmcv.imfrombytes(content, flag='unchanged', backend='pillow').squeeze()
+        with Image.open(io.BytesIO(content)) as opened:
+            if fault := format_fault(path, opened.format):
+                raise ConfigError(fault)
+            mask = np.asarray(opened)
         if mask.ndim != 2:
             raise ConfigError(
                 f'The mask {shown(path)} is a colour image of shape {mask.shape}. Masks hold one class index per '

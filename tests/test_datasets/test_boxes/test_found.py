@@ -10,6 +10,7 @@ from PIL import Image
 from mmlgd.datasets.boxes import BoxesError, find_boxes
 from mmlgd.datasets.part_lists import PartsError
 from mmlgd.errors import MissingFileError
+from mmlgd.text import VocabularyError
 
 NAMES = ['red panda', 'cat']
 SIZE = (80, 40)
@@ -93,6 +94,14 @@ def an_url_in_place_of_a_name(root):
     file.write_text(json.dumps(told))
 
 
+def add_mark(file):
+    file.write_bytes(b'\xef\xbb\xbf' + file.read_bytes())
+
+
+def spoil_rows(file):
+    file.write_text(json.dumps(dict(json.loads(file.read_text()), annotations={})))
+
+
 def yolo(root, part='valid'):
     x, y, w, h = BOX
     for split in ('train', part):
@@ -138,8 +147,13 @@ def test_a_split_is_drawn_by_its_seed(tmp_path):
 def test_an_outline_becomes_the_box_around_it_and_an_image_may_have_none(tmp_path):
     yolo(tmp_path)
     (tmp_path / 'train/labels/0.txt').write_text('1 0.1 0.1 0.35 0.1 0.35 0.35 0.1 0.35\n')
-    (tmp_path / 'train/labels/1.txt').unlink()
-    told = find_boxes(tmp_path).parts['train']
+    (tmp_path / 'train/labels/1.txt').rename(tmp_path / 'train/labels/1.jpg.txt')
+    found = find_boxes(tmp_path)
+    told = found.parts['train']
+    assert found.notes == [
+        '1 of 20 images have no file of labels, and count as images without objects; the first is train/images/1.jpg.',
+        '1 files of labels belong to no image, and are left out; the first is train/labels/1.jpg.txt.',
+    ]
     (box,) = (one['bbox'] for one in told['annotations'] if one['image_id'] == 1)
     assert box == pytest.approx([8, 4, 20, 10]) and len(told['images']) == 10 and len(told['annotations']) == 9
 
@@ -161,6 +175,12 @@ def test_a_test_part_takes_the_place_of_a_missing_validation_part(tmp_path):
         (voc, lambda r: (r / 'Annotations/0.xml').write_text('<annotation><object>'), r'0\.xml is no XML'),
         (coco, lambda r: (r / 'annotations/instances_val.json').write_text('{'), 'is no JSON'),
         (coco, lambda r: [f.unlink() for f in (r / 'val').iterdir()], 'is in none of its usual folders'),
+        (coco, lambda r: add_mark(r / 'annotations/instances_val.json'), 'without a byte order mark'),
+        (coco, lambda r: spoil_rows(r / 'annotations/instances_val.json'), 'its annotations are no list of objects'),
+        (yolo, lambda r: (r / 'train/labels/0.txt').write_text('0 nan .5 .1 .1'), "'nan' is no place"),
+        (yolo, lambda r: (r / 'train/labels/0.txt').write_bytes(b'\xff'), r'0\.txt is no text'),
+        (yolo, lambda r: (r / 'data.yaml').write_text('names: [yes, no]'), r'names=\[True, False\].* Quote it'),
+        (voc, lambda r: corners(r, 1, 1, 'inf', 9), 'a box without numbers'),
         (coco, an_url_in_place_of_a_name, r'no file_name for 1 of 10 images.*LVIS'),
     ],
 )
@@ -275,7 +295,7 @@ def test_lists_of_voc_are_followed_in_any_folder(tmp_path):
     lists.joinpath('test.txt').write_text('8\n')
     found = find_boxes(tmp_path)
     assert not found.is_split and names_in(found)['val'] == ['VOC2007/JPEGImages/8.png']
-    assert found.notes[0].startswith('1 images are in no list of a part') and found.notes[0].endswith('9.png.')
+    assert found.notes[0].startswith('1 images are in no list or folder') and found.notes[0].endswith('9.png.')
     lists.joinpath('test.txt').write_text('8\n99')
     with pytest.raises(PartsError, match="1 of 2 lines of .*test.txt .* the first is '99'"):
         find_boxes(tmp_path)
@@ -431,3 +451,86 @@ def test_images_of_coco_need_no_names_of_their_own(tmp_path):
     coco(tmp_path)
     image(tmp_path / 'train/0.png')
     assert find_boxes(tmp_path).notes == []
+
+
+def test_folders_divide_the_one_file_of_coco(tmp_path):
+    coco(tmp_path)
+    whole = dict(images=[], annotations=[])
+    for first, part in ((0, 'train'), (100, 'val')):
+        file = tmp_path / f'annotations/instances_{part}.json'
+        told = json.loads(file.read_text())
+        images = [dict(one, id=first + one['id'], file_name=f'{part}/{one["file_name"]}') for one in told['images']]
+        boxes = [dict(one, id=first + one['id'], image_id=first + one['image_id']) for one in told['annotations']]
+        whole = dict(told, images=whole['images'] + images, annotations=whole['annotations'] + boxes)
+        file.unlink()
+    (tmp_path / 'all.json').write_text(json.dumps(whole))
+    found = find_boxes(tmp_path)
+    assert not found.is_split and found.notes == [] and found.files == {}
+    assert {part: {name.split('/')[0] for name in names} for part, names in names_in(found).items()} == dict(
+        train={'train'}, val={'val'}
+    )
+
+
+def test_labels_behind_a_link_are_found_as_images_are(tmp_path):
+    yolo(tmp_path / 'mine')
+    (tmp_path / 'mine/train').rename(tmp_path / 'elsewhere')
+    (tmp_path / 'mine/train').symlink_to(tmp_path / 'elsewhere')
+    assert len(find_boxes(tmp_path / 'mine').parts['train']['annotations']) == 10
+
+
+@pytest.mark.parametrize('text', ['\ufeffred panda\r\n cat \r\n\r\n', 'red panda\n\ncat\n'])
+def test_a_file_of_names_has_a_name_in_each_line(tmp_path, text):
+    yolo(tmp_path)
+    (tmp_path / 'data.yaml').unlink()
+    (tmp_path / 'classes.txt').write_text(text, newline='')
+    if '\n\nc' in text:  # the cat would have another number
+        with pytest.raises(VocabularyError, match='Line 2 of .*classes.txt is empty'):
+            find_boxes(tmp_path)
+    else:
+        assert find_boxes(tmp_path).names == NAMES
+
+
+def test_images_of_no_part_are_told(tmp_path):
+    yolo(tmp_path, part='more')
+    (tmp_path / 'data.yaml').write_text(f'names: {NAMES}')
+    found = find_boxes(tmp_path)
+    assert found.is_split and found.notes[0].startswith('10 images are in no list or folder of a part')
+    assert {name.split('/')[0] for names in names_in(found).values() for name in names} == {'train'}
+    coco(tmp_path / 'coco')
+    images = tmp_path / 'coco/annotations/instances_train.json'
+    (tmp_path / 'coco/train/_all.json').write_text(images.read_text())
+    (tmp_path / 'coco/train').rename(tmp_path / 'coco/images')
+    assert 'images/_all.json names no part, and is left out.' in find_boxes(tmp_path / 'coco').notes
+
+
+def test_an_image_without_its_xml_is_told_and_difficult_is_a_word_too(tmp_path):
+    voc(tmp_path)
+    (tmp_path / 'Annotations/9.xml').unlink()
+    for k, word in enumerate((' 1 ', 'true', '0', 'Unspecified')):
+        tree = ET.parse(tmp_path / f'Annotations/{k}.xml')
+        ET.SubElement(tree.getroot().find('object'), 'difficult').text = word
+        tree.write(tmp_path / f'Annotations/{k}.xml')
+    found = find_boxes(tmp_path)
+    assert found.notes[0] == '1 images have no XML file, and are left out; the first is JPEGImages/9.png.'
+    crowds = [
+        one['file_name']
+        for told in found.parts.values()
+        for one in told['images']
+        if any(box['iscrowd'] for box in told['annotations'] if box['image_id'] == one['id'])
+    ]
+    assert sorted(crowds) == ['JPEGImages/0.png', 'JPEGImages/1.png']
+
+
+def test_a_class_without_a_box_to_validate_is_told(tmp_path):
+    yolo(tmp_path)
+    for k in range(1, 10, 2):
+        (tmp_path / f'valid/labels/{k}.txt').write_text('')
+    note = '1 class names have no box to validate (cat): AP is the mean of the others.'
+    assert find_boxes(tmp_path).notes == [note]
+
+
+def test_boxes_beyond_their_image_are_cut_and_counted(tmp_path):
+    voc(tmp_path)
+    corners(tmp_path, 11, 1, 101, 31)
+    found = find_boxes(tmp_path)
+    assert '1 boxes reach more than 1 px beyond their image, and are cut to it.' in found.notes

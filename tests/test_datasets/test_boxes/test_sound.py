@@ -53,6 +53,9 @@ def test_the_size_of_each_image_is_compared(told, tmp_path):
     'part, change, words',
     [
         ('images', dict(id=0), 'has 2 images with the id 0'),
+        ('images', dict(file_name='./0.jpg'), "lists the image '0.jpg' 2 times, with the ids 0, 1"),
+        ('images', dict(id='1'), 'images with ids that pycocotools cannot tell apart'),
+        ('categories', dict(id=2**63 + 5), 'categories with ids that pycocotools cannot tell apart'),
         ('images', dict(width=0), "no width and height for the image '1.jpg'"),
         ('images', dict(width=40, height=80), 'says 40 x 80 px for .*1.jpg, which is loaded as 80 x 40 px'),
         ('images', dict(file_name='no.jpg'), "lists the image 'no.jpg', which is not in"),
@@ -68,6 +71,15 @@ def test_what_does_not_belong_together_is_named(told, tmp_path, part, change, wo
     told[part][1].update(change)
     with pytest.raises(BoxesError, match=words):
         check(told, tmp_path)
+
+
+def test_corners_are_no_widths_and_heights(told, tmp_path):
+    for one, box in zip(told['annotations'], ([8, 4, 28, 14], [50, 20, 80, 40], [0, 0, 9, 9])):
+        one['bbox'] = box
+    with pytest.raises(BoxesError, match=r'\[50, 20, 80, 40\] .*1 of 3 reach beyond .*left, top, right, bottom'):
+        check(told, tmp_path)
+    told['annotations'][2]['bbox'] = [20, 4, 10, 10]  # no corners, as in a set whose boxes reach beyond their images
+    assert check(told, tmp_path) == []
 
 
 def test_an_image_is_as_large_as_it_is_loaded(told, tmp_path):

@@ -169,6 +169,13 @@ def test_a_mask_with_a_palette(masks, tmp_path):
     check(dataset)
 
 
+def test_a_jpeg_file_is_no_mask_whatever_its_name(masks, tmp_path):
+    train = masks([0, 1])
+    Image.open(tmp_path / '0.png').save(tmp_path / '0.png', 'JPEG')
+    with pytest.raises(ValueError, match='0.png is a JPEG file'):
+        check(train)
+
+
 def test_of_many_masks_evenly_spread_ones_are_read(masks, monkeypatch):
     dataset = masks([0], [9], [1], [9], [2])
     monkeypatch.setattr(annotation_hook, 'MAX_MASKS', 3)
