@@ -127,7 +127,7 @@ def export_model(
         content=f'{len(model.weights)} tensors',
         check=f'{library} loads them strictly and gives the same features',
         difference=difference,
-        notes=(model.note,) if model.note else (),
+        notes=(*([model.note] if model.note else []), f'Pixels 0..255, {student.pixels()}: normalise images so.'),
         usage=model.usage.replace('OUT', str(out)),
     )
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.datasets.sizes import LARGEST
 from mmlgd.errors import ConfigError, MissingPackageError, sentence
-from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.student import Student
 from mmlgd.student.image_size import image_size
 from mmlgd.student.saved import SavedStudent
@@ -137,13 +136,13 @@ def load_part(
         CheckpointError: The checkpoint lacks the part.
         VocabularyError: The names are invalid.
     """
-    pixels = student.config.model.get('data_preprocessor') or IMAGENET_RGB
+    pixels = student.pixels()
     metadata = dict(
         mmlgd_version=__version__,
         part=part,
-        mean=json.dumps(pixels.get('mean'), default=str),
-        std=json.dumps(pixels.get('std'), default=str),
-        color_order='RGB' if pixels.get('to_rgb', False) else 'BGR',
+        mean=json.dumps(pixels.mean),
+        std=json.dumps(pixels.std),
+        color_order=pixels.order,
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
     if part in NAMED:

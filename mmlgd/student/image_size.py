@@ -12,9 +12,10 @@ from mmlgd.checkpoints.configs import buildable, model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.datasets.sizes import is_loading, is_step, pixels, size_after
 from mmlgd.datasets.views import pipeline_of
-from mmlgd.errors import brief
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.configs import kind_of
+
+from .pixels import pixels_of
 
 DEFAULT = (224, 224)  # for a config without a size
 
@@ -199,29 +200,17 @@ def compare_statistics(cfg: Config, source: str) -> None:
         return
     if 'neck' not in trained['model'] or 'data_preprocessor' in trained:  # of another training, such as a classifier's
         return
-    own = _statistics(trained['model'].get('data_preprocessor') or IMAGENET_RGB, source)
+    own = pixels_of(trained['model'].get('data_preprocessor') or IMAGENET_RGB, source)
     here = (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor')
     if here is None:  # our model has a default, and those of the other libraries take images as they are loaded
         here = IMAGENET_RGB if kind_of(cfg.get('model') or {}) == 'LGD' else {}
-    if (shown := _statistics(here, 'The config')) != own:
+    if (shown := pixels_of(here, 'The config')) != own:
         print_log(
             f'The student of {source} was trained with images of {own}, but this config has {shown}. Set the '
             f'data_preprocessor of this config as in the training; otherwise the student performs worse.',
             'current',
             logging.WARNING,
         )
-
-
-def _statistics(preprocessor: dict, source: str) -> str:
-    order = 'RGB' if preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb') else 'BGR'
-    told = [order]
-    for key in ('mean', 'std'):
-        values = preprocessor.get(key) or []
-        is_some = isinstance(values, (list, tuple)) and len(values) <= 4
-        if not is_some or not all(isinstance(value, (int, float)) and abs(value) < 1e30 for value in values):
-            raise CheckpointError(f'{source} has {key}={brief(values)}, expected a finite number for each channel.')
-        told.append(f'{key} {[float(value) for value in values]}')
-    return ', '.join(told)
 
 
 def _to_size(size: tuple[int, int], edge: int) -> list[dict]:

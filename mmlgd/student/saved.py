@@ -22,6 +22,7 @@ from mmlgd.utils.building import build_part
 from mmlgd.utils.seeds import seeded
 from mmlgd.utils.validation import require
 
+from .pixels import Pixels, pixels_of
 from .sized_build import no_larger_than
 
 # Defaults for configs without a value, as in our configs and in mmpretrain's.
@@ -141,11 +142,18 @@ class SavedStudent:
             CheckpointError: It would run code.
             ConfigError: It cannot be built.
         """
-        settings = self.config['model'].get('data_preprocessor') or self.config.get('data_preprocessor')
-        settings = self._settings(settings or IMAGENET_RGB, 'data_preprocessor')
+        settings = self._settings(self._preprocessing(), 'data_preprocessor')
         settings.pop('augmentation', None)  # only for training; its library may be missing here
         with self._guarded({}):
             return build_part(settings, 'model.data_preprocessor', _TYPES['data_preprocessor'])
+
+    def pixels(self) -> Pixels:
+        """Read how :meth:`preprocessor` turns pixels into the backbone's input.
+
+        Raises:
+            CheckpointError: The statistics are not one number for each channel.
+        """
+        return pixels_of(self._preprocessing(), self.source)
 
     def temperature(self, of: str = 'student', names_scale: float = 1.0) -> float:
         """Read a temperature over names in its training.
@@ -168,6 +176,11 @@ class SavedStudent:
             CheckpointError: They are damaged.
         """
         return read_text_state(self.state, self.source) if self.has('textual_bank') else None
+
+    def _preprocessing(self) -> dict:
+        # A classifier of mmpretrain has them beside its model.
+        own = self.config['model'].get('data_preprocessor') or self.config.get('data_preprocessor')
+        return own or IMAGENET_RGB
 
     def _settings(self, own: Any, part: str) -> dict:
         return _settings(self.config, own, part, self.source)

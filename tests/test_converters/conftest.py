@@ -20,13 +20,13 @@ STUDENTS = dict(
 
 @pytest.fixture(scope='session')
 def write_student(tmp_path_factory):
-    """Write a checkpoint of any student, as training leaves it."""
+    """Write a checkpoint of any student, as training leaves it; with other parts of its model or settings beside it."""
 
-    def write(backbone, channels=0):
+    def write(backbone, channels=0, beside=None, **parts):
         torch.manual_seed(0)
         student = live(MODELS.build(dict(copy.deepcopy(backbone), _scope_='mmpretrain')))
         state = {f'backbone.{key}': value for key, value in student.state_dict().items()}
-        model = dict(type='mmlgd.LGD', backbone=backbone, neck=dict(in_channels=channels))
+        model = dict(type='mmlgd.LGD', backbone=backbone, neck=dict(in_channels=channels), **parts)
         if channels:
             neck = MODELS.build(dict(type='mmlgd.ProjectionNeck', in_channels=channels, out_channels=32))
             state.update({f'neck.{key}': value for key, value in neck.state_dict().items()})
@@ -36,7 +36,8 @@ def write_student(tmp_path_factory):
             )
             state['visual_bank.bank'] = torch.randn(3, 32)
             state['visual_bank.visited'] = torch.ones(3, dtype=torch.bool)
-        config = Config(dict(default_scope='mmpretrain', model=copy.deepcopy(model), train_dataloader=SMALL))
+        config = dict(default_scope='mmpretrain', model=copy.deepcopy(model), train_dataloader=SMALL, **(beside or {}))
+        config = Config(config)
         meta = dict(cfg=config.pretty_text, epoch=2, iter=6, experiment_name='lgd_tiny_8xb256_20260102_030405', seed=0)
         path = tmp_path_factory.mktemp('student') / 'epoch_2.pth'
         torch.save(dict(meta=meta, state_dict=state, optimizer=dict(state={0: torch.zeros(3)})), path)

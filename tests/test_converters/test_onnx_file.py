@@ -56,6 +56,16 @@ def test_parts(checkpoint, part, tmp_path):
     assert names == (['cat', 'dog', 'red panda'] if names else None)
 
 
+@pytest.mark.parametrize('place', ['beside', 'inside'])
+def test_the_file_says_how_the_student_takes_pixels(write_student, place, tmp_path):
+    own = dict(type='mmpretrain.SelfSupDataPreprocessor', mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], bgr_to_rgb=True)
+    given = dict(data_preprocessor=own) if place == 'inside' else dict(beside=dict(data_preprocessor=own))
+    written = mmlgd.export(write_student(NARROW['resnet'][0], **given), tmp_path / 'out.onnx', to='onnx')
+    _, metadata = run(written.file, torch.randn(1, 3, 64, 64))
+    told = [metadata['color_order'], json.loads(metadata['mean']), json.loads(metadata['std'])]
+    assert told == ['RGB', own['mean'], own['std']]
+
+
 @torch.no_grad()
 def test_another_vocabulary(lgd_checkpoint, tiny_clip, tmp_path):
     (tmp_path / 'names.txt').write_text('boat\nKöln\n', encoding='utf-8')

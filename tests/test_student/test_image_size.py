@@ -84,7 +84,7 @@ def test_other_statistics_than_those_of_training_are_said(lgd_checkpoint, tmp_pa
     compare_statistics(config, 'none')
     assert not said
     compare_statistics(Config(dict(model=dict(type='EncoderDecoder'))), str(lgd_checkpoint))  # takes images as loaded
-    assert 'this config has BGR, mean [], std []' in said.pop()
+    assert 'this config has BGR, mean [0.0, 0.0, 0.0], std [1.0, 1.0, 1.0]' in said.pop()
     settings = Config.fromstring(content['meta']['cfg'], '.py')
     settings.model.data_preprocessor = dict(mean=[0.0] * 3, std=[255.0] * 3, to_rgb=False)
     content['meta']['cfg'] = settings.pretty_text
