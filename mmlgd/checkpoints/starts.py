@@ -9,6 +9,7 @@ from urllib.error import URLError
 from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
@@ -163,6 +164,35 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
     check_weights(module, weights, source)
 
 
+def check_pretrained(model: nn.Module, name: str = 'model') -> None:
+    """Compare every ``init_cfg=dict(type='Pretrained', ...)`` in a model with its file.
+
+    mmengine loads what fits and only logs the rest: with a wrong prefix, a backbone would stay random.
+
+    Args:
+        model (nn.Module): Built, before its weights are initialised.
+        name (str): Its place in the config, for errors. Defaults to ``'model'``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConnectionError: The weights cannot be downloaded.
+        CheckpointError: The file is truncated or does not fit; the message says where and how to fix it.
+        ConfigError: ``checkpoint=None``.
+    """
+    for path, module in model.named_modules(prefix=name):
+        inits = getattr(module, 'init_cfg', None) or []
+        for init_cfg in [inits] if isinstance(inits, dict) else inits:
+            if not _is_pretrained(init_cfg):
+                continue
+            source = init_cfg.get('checkpoint')
+            if source is None:
+                raise ConfigError(
+                    f'{path}.init_cfg has checkpoint=None, which mmengine cannot load. For a random start, use mmlgd '
+                    f'train --student none.'
+                )
+            check_start(module, read_start(source), init_cfg.get('prefix'), source)
+
+
 def _refuse_other_weights(cfg: Config, source: str) -> None:
     """Refuse weights of the whole model, which mmengine would load after, or in place of, the start of the backbone."""
     inits = cfg.model.get('init_cfg') or []
@@ -179,4 +209,4 @@ def _refuse_other_weights(cfg: Config, source: str) -> None:
 
 
 def _is_pretrained(init_cfg: Any) -> bool:
-    return isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained'
+    return isinstance(init_cfg, dict) and init_cfg.get('type') in ('Pretrained', PretrainedInit)

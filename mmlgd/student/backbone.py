@@ -7,7 +7,9 @@ from mmengine.config import Config
 from torch import nn
 
 from mmlgd.checkpoints.files import read_checkpoint
+from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
+from mmlgd.checkpoints.starts import check_pretrained
 from mmlgd.utils.building import build_part
 from mmlgd.utils.configs import read_config
 
@@ -56,7 +58,9 @@ def get_student(config_or_checkpoint: Union[str, Path, Config], **options) -> nn
         check_weights(student, weights, checkpoint)
         student.load_state_dict(weights, strict=False)  # all keys are present; some modules have extra tables
     else:
-        student.init_weights()
+        with loading_safely():  # it reads the file of an init_cfg
+            check_pretrained(student, 'model.backbone')
+            student.init_weights()
     student.eval()  # on its own line: eval() of mmpretrain's backbones returns None
     if 'out_indices' in options:
         check_stages(student, settings)

@@ -35,3 +35,26 @@ def test_a_config_gives_a_random_student_and_load_from_its_weights(lgd_model, lg
     loaded = mmlgd.get_student(config)
     saved = read_checkpoint(lgd_checkpoint)['state_dict']['backbone.conv1.weight']
     assert torch.equal(loaded.conv1.weight, saved) and not torch.equal(fresh.conv1.weight, saved)
+
+
+@pytest.mark.parametrize(
+    'init, message',
+    [
+        (dict(prefix='student.'), r'no student\.\* weights'),
+        (dict(), "gives no prefix.*Add prefix='backbone.'"),
+        (dict(prefix='backbone.', depth=34), 'does not fit ResNet'),
+    ],
+)
+def test_weights_of_a_config_that_do_not_fit_are_refused(lgd_model, lgd_checkpoint, init, message):
+    backbone = dict(lgd_model['backbone'], depth=init.get('depth', 18))
+    start = dict(
+        type='Pretrained', checkpoint=str(lgd_checkpoint), **({'prefix': init['prefix']} if 'prefix' in init else {})
+    )
+    with pytest.raises(CheckpointError, match=message):
+        mmlgd.get_student(Config(dict(model=dict(backbone=dict(backbone, init_cfg=start)))))
+
+
+def test_weights_of_a_config_come_from_a_checkpoint_of_training(lgd_model, lgd_checkpoint):
+    start = dict(type='Pretrained', checkpoint=str(lgd_checkpoint), prefix='backbone.')
+    student = mmlgd.get_student(Config(dict(model=dict(backbone=dict(lgd_model['backbone'], init_cfg=start)))))
+    assert torch.equal(student.conv1.weight, mmlgd.get_student(lgd_checkpoint).conv1.weight)

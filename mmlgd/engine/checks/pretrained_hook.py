@@ -1,11 +1,9 @@
 """A check that pre-trained weights fit their modules."""
 
 from mmengine.hooks import Hook
-from mmengine.model import PretrainedInit
 from mmengine.runner import Runner
 
-from mmlgd.checkpoints.starts import check_start, read_start
-from mmlgd.errors import ConfigError
+from mmlgd.checkpoints.starts import check_pretrained
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
 
@@ -34,19 +32,4 @@ class PretrainedCheckHook(Hook):
         """
         if not hasattr(runner._train_loop, 'dataloader'):
             return
-        model = plain_model(runner)
-        for name, module in model.named_modules():
-            init_cfgs = getattr(module, 'init_cfg', None) or []
-            for init_cfg in [init_cfgs] if isinstance(init_cfgs, dict) else init_cfgs:
-                if init_cfg['type'] in ('Pretrained', PretrainedInit):
-                    _check(name, module, init_cfg)
-
-
-def _check(name, module, init_cfg):
-    source = init_cfg.get('checkpoint')
-    if source is None:
-        raise ConfigError(
-            f'model.{name}.init_cfg has checkpoint=None, which mmengine cannot load. For a random start, '
-            f'use mmlgd train --student none.'
-        )
-    check_start(module, read_start(source), init_cfg.get('prefix'), source)
+        check_pretrained(plain_model(runner))
