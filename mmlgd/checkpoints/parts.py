@@ -23,7 +23,7 @@ def state_dict_of(checkpoint: dict) -> dict[str, Tensor]:
         Dict[str, Tensor]: Its state dict.
 
     Raises:
-        CheckpointError: It holds no tensors by name.
+        CheckpointError: It holds no tensors by name, or one name both with and without ``module.``.
     """
     state = checkpoint.get('state_dict', checkpoint)
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
@@ -31,7 +31,14 @@ def state_dict_of(checkpoint: dict) -> dict[str, Tensor]:
             f'A checkpoint holds tensors by name, such as backbone.conv1.weight; this one has a '
             f'{type(state).__name__} instead. Give a checkpoint of training.'
         )
-    return {key.removeprefix('module.'): value for key, value in state.items()}
+    named = {key.removeprefix('module.'): value for key, value in state.items()}
+    if len(named) < len(state):
+        twice = next(key for key in state if f'module.{key}' in state)
+        raise CheckpointError(
+            f'A checkpoint holds each tensor once; this one has both {shown(brief(twice, 200))} and the same with '
+            f'module. before it. Save the one that is meant.'
+        )
+    return named
 
 
 def part_weights(state: dict[str, Tensor], part: str, source: Union[str, Path] = 'The checkpoint') -> dict[str, Tensor]:

@@ -19,6 +19,12 @@ def test_the_parts_of_a_checkpoint_of_training(lgd_checkpoint, lgd_model):
     )
 
 
+def test_one_name_for_two_tensors_is_refused():
+    state = {'backbone.a': torch.zeros(1), 'module.backbone.a': torch.ones(1)}
+    with pytest.raises(CheckpointError, match='each tensor once; this one has both backbone.a'):
+        state_dict_of(dict(state_dict=state))
+
+
 def test_a_cut_off_checkpoint(lgd_checkpoint, tmp_path):
     data = lgd_checkpoint.read_bytes()
     for size in [0, 10, len(data) - 100, *range(1000, len(data), len(data) // 40)]:
