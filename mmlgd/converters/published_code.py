@@ -12,10 +12,10 @@ import torch
 from mmengine.config import Config
 
 from mmlgd.checkpoints import CheckpointError, check_weights, read_checkpoint, state_dict_of
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, brief, shown
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
-from mmlgd.student import get_student
+from mmlgd.student import Student
 from mmlgd.version import __version__
 
 from .published_layout import split_parts
@@ -60,7 +60,7 @@ def convert_published(
     Raises:
         FileNotFoundError: There is no such checkpoint.
         ConfigError: The architecture or the statistics are unknown.
-        CheckpointError: It is truncated, has no such student, or has unknown keys.
+        CheckpointError: It is truncated, has no such student or a deeper one, or has unknown keys.
     """
     for name, value, known in (('arch', arch, BACKBONES), ('statistics', statistics or 'clip', PIXELS)):
         if value not in known:
@@ -70,12 +70,18 @@ def convert_published(
     state = {key: value for key, value in state_dict_of(content).items() if isinstance(value, torch.Tensor)}
     parts = split_parts(state, arch, list(backbone.state_dict()), prefix, checkpoint)
     check_weights(backbone, parts.backbone, checkpoint)
+    if parts.foreign:
+        first = shown(brief(parts.foreign[0], 200))
+        raise CheckpointError(
+            f'{checkpoint} has a deeper student than {arch}: {len(parts.foreign)} more tensors, the first is {first}. '
+            f'Without them it would give other features. Students of {" and ".join(BACKBONES)} are converted.'
+        )
     if parts.unknown and not drop_unknown:
-        shown = ', '.join(parts.unknown[:10]) + (', ...' if len(parts.unknown) > 10 else '')
+        listed = ', '.join(parts.unknown[:10]) + (', ...' if len(parts.unknown) > 10 else '')
         raise CheckpointError(
             f'{checkpoint} has {len(parts.unknown)} keys that belong neither to the student '
-            f'({parts.prefix or "no prefix"}) nor to a teacher or a queue: {shown}. If the student does not need them, '
-            f'add --drop-unknown.'
+            f'({parts.prefix or "no prefix"}) nor to a teacher or a queue: {listed}. If the student does not need '
+            f'them, add --drop-unknown.'
         )
     statistics = statistics or parts.statistics
     if not statistics:
@@ -93,12 +99,12 @@ def convert_published(
     state.update({f'neck.{key}': value for key, value in parts.neck.items()})
     with whole_output(out, checkpoint) as file:
         torch.save(dict(meta=dict(cfg=config.pretty_text, mmlgd_version=__version__), state_dict=state), file)
-        get_student(file)
+        Student(file, device='cpu')
     neck = f'neck, {len(parts.neck)} tensors' if parts.neck else f'no neck: {parts.no_neck}'
     return Written(
         file=out,
         content=f'{arch} from {parts.prefix or "(no prefix)"}: backbone, {len(parts.backbone)} tensors; {neck}',
-        check='get_student reads it',
+        check='backbone and neck are built from it',
         notes=(
             f'Dropped: {len(parts.dropped)} of teacher and queue, {len(parts.unknown)} unknown {parts.unknown[:10]}.',
             f'Images: RGB, mean {json.dumps(PIXELS[statistics]["mean"])}.',

@@ -29,6 +29,7 @@ class Parts:
             neck.
         no_neck (str): The reason if there is no neck.
         dropped (List[str]): Keys of teacher and queue.
+        foreign (List[str]): Keys in the student's own layers that the architecture does not have.
         unknown (List[str]): All other keys.
         statistics (str, optional): Image statistics, inferred from teacher or queue.
     """
@@ -38,6 +39,7 @@ class Parts:
     neck: dict[str, Tensor] = field(default_factory=dict)
     no_neck: str = ''
     dropped: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     statistics: Optional[str] = None
 
@@ -61,6 +63,7 @@ def split_parts(state: dict[str, Tensor], arch: str, names: list[str], prefix: O
     parts = Parts(_find_student(state, arch, source) if prefix is None else _with_dot(prefix))
     theirs = mobilenet_names(names, 'torchvision') if arch == 'mobilenetv2' else {name: name for name in names}
     ours = {parts.prefix + their: our for our, their in theirs.items()}
+    own_layers = tuple({f'{parts.prefix}{their.split(".")[0]}.' for their in theirs.values()})
     head = {}
     for key, value in state.items():
         segments = key.split('.')
@@ -68,6 +71,8 @@ def split_parts(state: dict[str, Tensor], arch: str, names: list[str], prefix: O
             parts.backbone[ours[key]] = value
         elif key.startswith(tuple(f'{parts.prefix}{name}.' for name in HEADS)):
             head[key] = value
+        elif key.startswith(own_layers):
+            parts.foreign.append(key)
         elif TEACHERS & set(segments) or segments[-1].startswith('queue'):
             parts.dropped.append(key)
         else:
@@ -114,7 +119,8 @@ def _of_teacher(prefix: str) -> bool:
 def _map_head(head: dict[str, Tensor], parts: Parts) -> None:
     """Take the projection if it is fc-relu-fc like our neck; a single linear layer does not fit."""
     layers = sorted(
-        {key.rpartition('.')[0] for key in head}, key=lambda name: [int(n) for n in re.findall(r'\d+', name)]
+        dict.fromkeys(key.rpartition('.')[0] for key in head),
+        key=lambda name: [int(n) for n in re.findall(r'\d+', name)],
     )
     complete = all({f'{layer}.weight', f'{layer}.bias'} <= set(head) for layer in layers) and len(head) == 2 * len(
         layers

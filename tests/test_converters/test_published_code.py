@@ -108,6 +108,27 @@ def test_unknown_keys_are_named(encoder, arch, tmp_path):
     assert "1 unknown ['mystery.weight']" in written.notes[0]
 
 
+def test_a_deeper_student_is_refused_also_without_its_unknown_keys(tmp_path):
+    source = save(tmp_path / 'in.pth', live(torchvision.models.resnet34()), 'encoder_q.', SEED)
+    with pytest.raises(
+        CheckpointError, match=r'deeper student than resnet18: 96 .* first is encoder_q\.layer1\.2\.conv1'
+    ):
+        mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18', drop_unknown=True)
+    assert not (tmp_path / 'out.pth').exists()
+
+
+@pytest.mark.parametrize(
+    'value, message', [(torch.ones(24, 7), 'does not fit ProjectionNeck'), (torch.full((24, 512), torch.nan), 'NaN')]
+)
+def test_a_projection_that_cannot_be_built_is_refused(value, message, tmp_path):
+    model = torchvision.models.resnet18()
+    model.fc = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 24))
+    source = save(tmp_path / 'in.pth', model, 'student.', {**SEED, 'student.fc.2.weight': value})
+    with pytest.raises(CheckpointError, match=message):
+        mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18')
+    assert not (tmp_path / 'out.pth').exists()
+
+
 def test_another_architecture_is_suggested(encoder, arch, tmp_path):
     other = next(name for name in MODELS if name != arch)
     source = save(tmp_path / 'in.pth', encoder, 'student.', SEED)
