@@ -3,7 +3,7 @@
 import importlib
 from functools import partial
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 from torch import Tensor, nn
 
@@ -13,6 +13,7 @@ from mmlgd.student.saved import SavedStudent
 
 from .library_model import LibraryModel, export_model, tensors_in
 from .mobilenet_names import mobilenet_names
+from .openmmlab_backbones import STAGES
 from .written import Written
 
 RESNETS = (18, 34, 50, 101, 152)
@@ -74,7 +75,9 @@ def _candidates(
     elif kind == 'MobileNetV2':
         names = mobilenet_names(weights, library)
         weights = {names[key]: value for key, value in weights.items()}
-    return [partial(build, name, options, weights)]
+    # These models end with the last stage, whichever the student returns.
+    stages = (STAGES[kind] - 1,) if kind in STAGES else None
+    return [partial(build, name, options, weights, stages)]
 
 
 def _model(library: str, backbone: dict) -> tuple[str, dict]:
@@ -112,7 +115,9 @@ def _model(library: str, backbone: dict) -> tuple[str, dict]:
 _INSTEAD = 'Use --to mmpretrain, mmdet or mmseg.'
 
 
-def _torchvision(name: str, options: dict, weights: dict[str, Tensor]) -> LibraryModel:
+def _torchvision(
+    name: str, options: dict, weights: dict[str, Tensor], stages: Optional[tuple[int, ...]]
+) -> LibraryModel:
     import torchvision
 
     module = torchvision.models.get_model(name, weights=None, **options)
@@ -121,7 +126,7 @@ def _torchvision(name: str, options: dict, weights: dict[str, Tensor]) -> Librar
     return LibraryModel(
         module=module,
         weights=weights,
-        stages=None,
+        stages=stages,
         features=lambda images: [module(images)],
         expected=lambda features: [features[-1].mean((2, 3))],  # torchvision's models end with the pooled feature
         usage=(
@@ -133,7 +138,7 @@ def _torchvision(name: str, options: dict, weights: dict[str, Tensor]) -> Librar
     )
 
 
-def _timm(name: str, options: dict, weights: dict[str, Tensor]) -> LibraryModel:
+def _timm(name: str, options: dict, weights: dict[str, Tensor], stages: Optional[tuple[int, ...]]) -> LibraryModel:
     import timm
 
     is_stages = options.pop('features_only', False)  # timm then leaves out the layers after the last stage, too
@@ -144,7 +149,7 @@ def _timm(name: str, options: dict, weights: dict[str, Tensor]) -> LibraryModel:
     return LibraryModel(
         module=module,
         weights=weights,
-        stages=None,
+        stages=stages,
         features=lambda images: tensors_in(module(images)),
         expected=lambda features: features if is_stages else features[-1:],
         usage=(

@@ -62,7 +62,8 @@ def test_openmmlab(students, arch, library, images, tmp_path):
     out = tmp_path / 'out.pth'
     written = mmlgd.export(students[arch], out, to=library)
     lacks_conv2 = (arch, library) == ('mobilenetv2', 'mmseg')
-    assert bool(written.notes) == lacks_conv2 and ('pretrained=None' in written.usage) == (library == 'mmseg')
+    assert len(written.notes) == 1 + lacks_conv2 and 'RGB, mean [123.675' in written.notes[-1]
+    assert ('pretrained=None' in written.usage) == (library == 'mmseg')
     # The very lines that it gives, as the config of a backbone.
     backbone = eval(written.usage.split('model = ')[1])['backbone']
     stages = tuple(range(4)) if arch == 'resnet18' else tuple(range(8 - lacks_conv2))
@@ -107,6 +108,32 @@ def test_a_timm_student_of_stages(write_student, tmp_path):
     images = torch.randn(2, 3, 64, 64)
     theirs = mmlgd.get_student(checkpoint)(images)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(model.eval()(images), theirs)) and len(theirs) == 2
+
+
+def test_the_config_of_a_timm_student_has_its_stages(write_student, tmp_path):
+    pytest.importorskip('timm')
+    kind = dict(type='mmpretrain.TIMMBackbone', model_name='mobilenetv3_small_050', features_only=True)
+    written = mmlgd.export(write_student(dict(kind, out_indices=(1, 2))), tmp_path / 'out.pth', to='mmpretrain')
+    assert eval(written.usage.split('model = ')[1])['backbone']['out_indices'] == (1, 2)
+
+
+@torch.no_grad()
+def test_a_shorter_student_keeps_its_number_of_stages(write_student, images, tmp_path):
+    kind = dict(type='mmpretrain.ResNet', depth=18, num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(1,))
+    checkpoint = write_student(dict(kind, base_channels=8, stem_channels=8))
+    written = mmlgd.export(checkpoint, tmp_path / 'out.pth', to='mmpretrain')
+    model = ROOT.build(dict(eval(written.usage.split('model = ')[1])['backbone'], _scope_='mmpretrain'))
+    model.init_weights()
+    close(mmlgd.get_student(checkpoint)(images)[-1], eval_mode(model)(images)[-1])
+
+
+@pytest.mark.parametrize('library', ['torchvision', 'timm'])
+@pytest.mark.parametrize('arch', STUDENTS)
+def test_a_student_of_early_stages_is_written_whole(write_student, arch, library, tmp_path):
+    pytest.importorskip(library)
+    checkpoint = write_student(dict(STUDENTS[arch][0], out_indices=(1, 2)))
+    written = mmlgd.export(checkpoint, tmp_path / 'out.pth', to=library)
+    assert written.difference < 1e-4
 
 
 def test_a_timm_student(write_student, tmp_path):
