@@ -44,7 +44,10 @@ def measure(
         if bank is not None:
             result[names] = top1(unseen.embeddings @ bank.cpu()[order].T, val.labels)
     if model.head is not None and model.head.out_features == num_classes:
-        result['own_head'] = top1(model.head.cpu()(unseen.features), val.labels)
+        scores, classes = model.head.cpu()(unseen.features), model.head_classes or []
+        if val.folders and sorted(classes) == sorted(val.folders):  # its training may have had them in another order
+            scores = scores[:, [classes.index(folder) for folder in val.folders]]
+        result['own_head'] = top1(scores, val.labels)
     result['knn'] = knn_accuracy(unit_rows(seen.features), train.labels, unit_rows(unseen.features), val.labels, k)
     result.update(linear={labels: {} for labels in draws}, c={labels: {} for labels in draws})
     for labels, seeds in draws.items():

@@ -48,6 +48,7 @@ class FrozenModel(BaseModel):
         teacher_id (str, optional): Identity of the teacher that it was distilled from. Defaults to None.
         head (nn.Linear, optional): Head of a supervised classifier on the averaged last feature. Defaults to None.
         synonyms (Tensor, optional): (K, D), unit rows: embeddings of other names of the same classes. Defaults to None.
+        head_classes (List[str], optional): The classes of the head, in its order. Defaults to None: not known.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class FrozenModel(BaseModel):
         teacher_id: Optional[str] = None,
         head: Optional[nn.Linear] = None,
         synonyms: Optional[Tensor] = None,
+        head_classes: Optional[list[str]] = None,
     ):
         super().__init__(data_preprocessor=data_preprocessor or build_part(IMAGENET_RGB, 'model.data_preprocessor'))
         self.backbone = backbone
@@ -70,6 +72,7 @@ class FrozenModel(BaseModel):
         self.config = config
         self.teacher_id = teacher_id
         self.head = head
+        self.head_classes = head_classes
         self.register_buffer('synonyms', synonyms)
         self.eval()
 
@@ -91,7 +94,7 @@ class FrozenModel(BaseModel):
             student.require_embeddings()
         modules = student.backbone, student.neck, student.bank, student.names, student.data_preprocessor, student.head
         *parts, head = copy.deepcopy(modules)
-        return cls(*parts, student.config, student.teacher_id, head, synonyms)
+        return cls(*parts, student.config, student.teacher_id, head, synonyms, student.head_classes)
 
     @torch.no_grad()
     def forward(self, inputs: Tensor) -> Features:

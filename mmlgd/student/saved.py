@@ -41,6 +41,7 @@ class SavedStudent:
     Attributes:
         state (Dict[str, Tensor]): All its tensors, by name.
         config (ConfigDict): Config of its training, with ``model``.
+        classes (List[str] | None): Classes of the data that it was trained with, as mmengine keeps them.
 
     Raises:
         CheckpointError: It holds no state dict or no config, or the config is more than plain settings.
@@ -50,6 +51,7 @@ class SavedStudent:
         self.source = source
         self.state = state_dict_of(content)
         self.config = model_config(content, source)
+        self.classes = _classes_in(content['meta'])
 
     @classmethod
     def read(cls, checkpoint: Union[str, Path]) -> 'SavedStudent':
@@ -190,6 +192,13 @@ class SavedStudent:
         # What is drawn is replaced by the weights, so the caller's random numbers stay as they are.
         with plain_files(), seeded(0), no_larger_than(weights, self.source):
             yield
+
+
+def _classes_in(meta: dict) -> Optional[list[str]]:
+    of_data = meta.get('dataset_meta')
+    classes = of_data.get('classes') if isinstance(of_data, dict) else None
+    are_names = isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes)
+    return list(classes) if are_names else None
 
 
 def loss_of(config: dict, source: Union[str, Path]) -> nn.Module:

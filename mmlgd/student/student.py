@@ -56,6 +56,7 @@ class Student(BaseModel):
         backbone (nn.Module): The backbone in eval mode; it takes normalised images and returns a tuple of features.
         neck (nn.Module | None): The projection of these features into the joint space.
         head (nn.Linear | None): Of a supervised classifier's checkpoint: its classes from the averaged last feature.
+        head_classes (List[str] | None): The classes of ``head``, in its order, if the checkpoint names them.
         bank (Tensor | None): (K, D) float32, unit rows: the embeddings of the names in the joint space.
         names (List[str] | None): K names, row k of the bank is name k.
         templates (List[str] | None): The prompt templates of the bank.
@@ -93,6 +94,7 @@ class Student(BaseModel):
         is_alike = out_indices is None or saved.ends_alike(self.backbone, self.image_size)
         self._other_stages = None if is_alike else out_indices
         self.head = saved.head() if is_alike else None
+        self.head_classes = saved.classes if self.head is not None else None
         bank = text.get('bank')
         self.neck = None
         if bank is not None:

@@ -92,6 +92,11 @@ def test_a_classifier_brings_its_head(tmp_path):
     torch.testing.assert_close(frozen.head(frozen(X).features), classifier(X, mode='tensor'))
     again = load_frozen(mmlgd.Student(path, device='cpu'))
     assert torch.equal(again.head.weight, frozen.head.weight)
+    assert again.head_classes is None and frozen.head_classes is None
+    content = torch.load(path, weights_only=True)
+    content['meta']['dataset_meta'] = dict(classes=('c', 'a', 'b'))  # as mmengine's runner keeps them
+    torch.save(content, path)
+    assert load_frozen(str(path)).head_classes == ['c', 'a', 'b']
     mmlgd.publish(path, path.parent / 'out', name='a')  # without its head it is still a backbone
     model['neck'] = None  # the features of another classifier are not what its head reads
     torch.save(dict(meta=dict(cfg=Config(dict(model=model)).pretty_text), state_dict=classifier.state_dict()), path)
