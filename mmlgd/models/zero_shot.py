@@ -24,7 +24,7 @@ def zero_shot_scores(embeddings: Tensor, bank: Tensor, temperature: float) -> Te
         Tensor: (N, K) float32, rows that sum to 1.
     """
     with torch.autocast(embeddings.device.type, enabled=False):
-        return (embeddings.float() @ bank.T / temperature).softmax(dim=-1)
+        return (embeddings.float() @ bank.float().T / temperature).softmax(dim=-1)
 
 
 def set_scores(data_samples: list[DataSample], scores: Tensor) -> None:

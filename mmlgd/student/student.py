@@ -278,7 +278,9 @@ class Student(BaseModel):
             )
         named = self.with_names(names)
         named._require_names()
-        return Segmenter(self.tower, named.bank, named.names, named.temperature, named.data_preprocessor, **options)
+        return Segmenter(
+            self.tower, named.bank.float(), named.names, named.temperature, named.data_preprocessor, **options
+        )
 
     @cached_property
     def tower(self) -> Tower:
@@ -330,7 +332,7 @@ class Student(BaseModel):
 
     def _embed(self, inputs: Tensor) -> Tensor:
         self.require_embeddings()
-        return self.neck(self.backbone(inputs))
+        return self.neck(self.backbone(inputs)).float()
 
     def _places(self, inputs: Tensor) -> Tensor:
         self.require_embeddings()
@@ -344,7 +346,8 @@ class Student(BaseModel):
                 f'{self.source} was loaded with other out_indices than those of training, whose stages its places '
                 f'join: it has no places. Load it once more without out_indices.'
             )
-        return self.place_path(self.backbone(inputs), self.backbone, self.neck, tuple(inputs.shape[-2:]))
+        inputs = inputs.to(next(self.backbone.parameters()))
+        return self.place_path(self.backbone(inputs), self.backbone, self.neck, tuple(inputs.shape[-2:])).float()
 
     def _joined(self, maps: Sequence[Tensor]) -> Tensor:
         if len(shapes := {tuple(batch.shape[1:]) for batch in maps}) > 1:
@@ -359,7 +362,7 @@ class Student(BaseModel):
             yield self._prepared(images)
             return
         for batch in batches(find_images(images), preparation(self.pipeline)):
-            yield self.data_preprocessor(batch, False)['inputs']
+            yield self.data_preprocessor(batch, False)['inputs'].to(next(self.backbone.parameters()))
 
     def _prepared(self, images: Tensor) -> Tensor:
         is_batch = images.ndim == 4 and images.shape[1] == 3 and images.numel() and images.is_floating_point()

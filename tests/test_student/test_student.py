@@ -299,3 +299,12 @@ def test_stages_that_a_backbone_ignores_are_refused(build, lgd_checkpoint):
 def test_settings_of_a_teacher_are_a_dict(student):
     with pytest.raises(ConfigError, match='as a dict, .*got x'):
         student.with_names(['boat', 'hen'], teacher='x')
+
+
+def test_a_student_in_half_precision_answers_in_float32(lgd_checkpoint):
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    full, half = mmlgd.Student(lgd_checkpoint, device='cpu'), mmlgd.Student(lgd_checkpoint, device='cpu').bfloat16()
+    for of in ('embed', 'scores', 'places'):
+        torch.testing.assert_close(getattr(half, of)(image), getattr(full, of)(image), rtol=0, atol=0.05)
+    torch.testing.assert_close(half(torch.ones(1, 3, 64, 64)), full(torch.ones(1, 3, 64, 64)), rtol=0, atol=0.05)
+    assert half.segmenter().segment(image).labels.shape == (64, 64)
