@@ -141,6 +141,20 @@ def test_mmengines_hook_leaves_no_checkpoint_after_a_kill(tmp_path):
     assert there(folder) == ['epoch_3.pth'] and not zipfile.is_zipfile(folder / 'epoch_3.pth')
 
 
+class Broken(Line):
+    def forward(self, inputs, mode):
+        raise RuntimeError('broken')
+
+
+def test_a_run_that_stops_before_its_first_checkpoint_does_not_go_on_from_an_earlier_run(tmp_path):
+    train(tmp_path, epochs=2)
+    with pytest.raises(RuntimeError, match='broken'):
+        train(tmp_path, epochs=2, model=Broken)
+    assert there(tmp_path) == ['epoch_1.pth', 'epoch_2.pth'] and last_whole_checkpoint(tmp_path) is None
+    train(tmp_path, epochs=1)
+    assert last_whole_checkpoint(tmp_path) == tmp_path / 'epoch_1.pth'
+
+
 @pytest.mark.parametrize('keep, left', [(-1, 4), (1, 1), (3, 3)])
 def test_max_keep_ckpts_works_as_in_mmengine(tmp_path, keep, left):
     for hook in (AtomicCheckpointHook, CheckpointHook):
