@@ -29,6 +29,7 @@ from mmlgd.models.teachers.settings import updated, with_statistics_of
 from mmlgd.registry import MODELS
 from mmlgd.text import keep_embeddings
 from mmlgd.utils.building import build_part
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
@@ -183,7 +184,8 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         StoreError: The store was written by another teacher or with another batched augmentation; the message names
             the difference. Or terms compare places, and it has none. Images and pipeline are compared when the data set
             is built.
-        ConfigError: It keeps names of places, and a term needs embeddings; or the config is no pre-training.
+        ConfigError: It keeps names of places, and a term needs embeddings; the sampler of the config chooses images
+            itself; or the config is no pre-training.
     """
     require(
         'teacher' in cfg.model,
@@ -224,7 +226,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         augmentation=_augmentation(cfg),
         **(dict(places=True) if compared else {}),
     )
-    loader.sampler = dict(type='mmlgd.ViewSampler', shuffle=True)
+    loader.sampler = _view_sampler(loader.get('sampler') or {})
     cfg.model.teacher = dict(type='mmlgd.CachedTeacher', store=folder, teacher=cfg.model.teacher)
     cfg.model.predict_teacher = False
     for phase in ('val', 'test'):
@@ -234,6 +236,17 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         if not cfg[f'{phase}_evaluator']:  # mmengine wants all three or none
             cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
     _tell_what_is_missing(cfg)
+
+
+def _view_sampler(sampler: dict) -> dict:
+    """Replace the sampler of images by that of views; the order stays that of the config."""
+    kind = kind_of(sampler)
+    require(
+        kind in ('DefaultSampler', 'InfiniteSampler'),
+        f'With a teacher store, each epoch has one view of every image, but train_dataloader.sampler is a {kind}, '
+        f'which chooses images itself. Set it to a DefaultSampler, or leave --store out.',
+    )
+    return {**sampler, 'type': 'mmlgd.ViewSampler'}
 
 
 def _without_teacher(metric: dict) -> dict:
