@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from mmlgd.checkpoints import atomic_hook, read_checkpoint
 from mmlgd.checkpoints.atomic_hook import AtomicCheckpointHook
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.resume import last_whole_checkpoint
+from mmlgd.models import QueueBank
 from mmlgd.utils.files import WriteError
 from tests import children
 
@@ -279,6 +281,19 @@ def test_an_unfit_checkpoint_is_refused_before_the_run(begun, tmp_path, missing,
     code, log = children.run(is_refused, tmp_path / 'run', tmp_path / 'other.pth', model, *words, log=tmp_path / 'log')
     assert code == 0, log
     assert not there(tmp_path / 'run')
+
+
+class Queued(Line):
+    def __init__(self, size):
+        super().__init__()
+        self.queue = QueueBank(size, 2)
+
+
+def test_a_queue_of_another_size_is_refused(tmp_path):
+    train(tmp_path, epochs=1, model=partial(Queued, 3))
+    with pytest.raises(CheckpointError, match=r'has a queue of \(3, 2\), and this run one of \(5, 2\)'):
+        train(tmp_path, epochs=2, model=partial(Queued, 5), resume=tmp_path / 'epoch_1.pth')
+    train(tmp_path, epochs=2, model=partial(Queued, 3), resume=tmp_path / 'epoch_1.pth')
 
 
 def test_a_run_resumes_in_a_work_dir_whose_name_is_not_utf_8(tmp_path):
