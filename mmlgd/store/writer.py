@@ -250,7 +250,7 @@ def _view_sampler(sampler: dict) -> dict:
 
 
 def _without_teacher(metric: dict) -> dict:
-    return dict(metric, teacher=False) if metric['type'].split('.')[-1] == 'DistillationMetric' else metric
+    return dict(metric, teacher=False) if kind_of(metric) == 'DistillationMetric' else metric
 
 
 def _tell_what_is_missing(cfg: Config) -> None:
@@ -376,7 +376,8 @@ def _full_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: S
         return
     # mmengine builds the loader as in training: workers, their seeds, the collate function. It gets the rows as the
     # sampler, because mmengine's samplers would share them among the ranks a second time.
-    loader = dict(cfg.train_dataloader, dataset=dataset, sampler=rows, drop_last=False, persistent_workers=False)
+    own = dict(dataset=dataset, sampler=rows, batch_sampler=None, drop_last=False, persistent_workers=False)
+    loader = dict(cfg.train_dataloader, **own)
     batches = Runner.build_dataloader(loader)
     precision = _precision(cfg)
     done: list[tuple[np.ndarray, ...]] = []  # embeddings, digests of files and places, by batch
