@@ -20,6 +20,7 @@ from mmlgd.version import __version__
 
 from .files import CheckpointError
 from .loaders import safe_loading
+from .resume import begin_anew
 from .resume_check import check_resumable
 
 _BACKEND = 'mmlgd.whole_files'
@@ -103,6 +104,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if local and self.file_client_args is None and self.backend_args in (None, dict(backend='local')):
             self.backend_args = dict(backend=_BACKEND)
         refuse_link(Path(runner.work_dir, 'last_checkpoint'))  # mmengine would write through it
+        if not runner._resume and is_main_process():
+            begin_anew(runner.work_dir)
         self._forget_others(runner)
         super().before_train(runner)
         self._saved = (runner.iter, time.monotonic())

@@ -11,12 +11,14 @@ from mmengine.logging import print_log
 
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.configs import kind_of
-from mmlgd.utils.files import read_small
+from mmlgd.utils.files import read_small, write_whole
 
 from .archives import archive_fault
 from .files import CheckpointError
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
+_NOTE = 'last_checkpoint'
+_NONE_YET = 'iter_0.pth'  # in that note, from the start of a run to its first checkpoint
 
 
 def save_whole(cfg: Config) -> None:
@@ -87,6 +89,36 @@ def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
         )
 
 
+def begin_anew(work_dir: Union[str, Path]) -> None:
+    """Note that the checkpoints in a work dir are of an earlier run, and that the new one has none yet.
+
+    Without the note, a run that is stopped before its first checkpoint would resume from the end of the earlier one.
+
+    Args:
+        work_dir (str | Path): Of a run that does not resume.
+
+    Raises:
+        WriteError: The folder is not writable.
+    """
+    note = Path(work_dir, _NOTE)
+    if note.is_file() or _numbered(note.parent):
+        write_whole(note, _NONE_YET.encode())
+
+
+def noted_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
+    """Read which checkpoint a run wrote last.
+
+    Args:
+        work_dir (str | Path): Of the run.
+
+    Returns:
+        Path, optional: As it was noted, unchecked. None if the run has written none.
+    """
+    note = Path(work_dir, _NOTE)
+    named = os.fsdecode(read_small(note)).strip() if note.is_file() else ''
+    return Path(named) if named not in ('', _NONE_YET) else None
+
+
 def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     """Find the checkpoint to resume from.
 
@@ -97,18 +129,20 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
         work_dir (str | Path): Of the run. ``last_checkpoint`` also leads to checkpoints elsewhere (``out_dir``).
 
     Returns:
-        Path, optional: None if there has never been a checkpoint.
+        Path, optional: None if the run has never written a checkpoint.
 
     Raises:
         CheckpointError: There were checkpoints, and none is complete; the message says what is wrong with each.
     """
     work_dir = Path(work_dir)
-    note = work_dir / 'last_checkpoint'
+    note = work_dir / _NOTE
     named = os.fsdecode(read_small(note)).strip() if note.is_file() else ''
+    if named == _NONE_YET:
+        return None
     # First by name in the work dir, which may have been moved or copied.
     last = next((file for file in (work_dir / Path(named).name, Path(named)) if named and file.exists()), None)
     folder = last.parent if last else work_dir
-    numbers = {file: int(match[2]) for file in folder.glob('*.pth') if (match := _NAME.fullmatch(file.name))}
+    numbers = _numbered(folder)
     others = sorted(numbers, key=numbers.get, reverse=True)
     if last:
         others = [last, *(file for file in others if numbers[file] < numbers.get(last, 0))]
@@ -125,6 +159,10 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
             f'from the beginning without --resume.'
         )
     return None
+
+
+def _numbered(folder: Path) -> dict[Path, int]:
+    return {file: int(match[2]) for file in folder.glob('*.pth') if (match := _NAME.fullmatch(file.name))}
 
 
 def _fault(file: Path) -> str:

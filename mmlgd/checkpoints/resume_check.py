@@ -6,11 +6,14 @@ from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmlgd.errors import brief
 from mmlgd.utils.models import plain_model, trained_parts
 
 from .files import CheckpointError
 from .parts import check_weights, part_weights, state_dict_of
 from .resume_state import check_schedules, fitted_optimizer
+
+_QUEUES = ('queue', 'place_queue')  # of LGD; torch would leave one of another size as it is, with random rows
 
 
 def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
@@ -62,8 +65,17 @@ def check_resumable(runner: Runner, checkpoint: dict, source: str) -> None:
 
 def _check_model(runner: Runner, checkpoint: dict, source: str) -> None:
     state = state_dict_of(checkpoint)
-    for name, part in trained_parts(plain_model(runner)).items():
+    model = plain_model(runner)
+    for name, part in trained_parts(model).items():
         check_weights(part, part_weights(state, name, source), f'{source}: {name}')
+    for name in _QUEUES:
+        own, saved = getattr(getattr(model, name, None), 'bank', None), state.get(f'{name}.bank')
+        sizes = [tuple(getattr(bank, 'shape', ())) for bank in (own, saved)]
+        if own is not None and saved is not None and sizes[0] != sizes[1]:
+            raise CheckpointError(
+                f'{source} has a {name} of {brief(sizes[1])}, and this run one of {sizes[0]}, which would begin with '
+                f'random rows. Set model.{name}.size as in the first run.'
+            )
 
 
 def _check_state(runner: Runner, checkpoint: dict, source: str) -> None:

@@ -13,9 +13,9 @@ from torch import Tensor
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.checkpoints.words import tensor_of, words_of
-from mmlgd.errors import brief
+from mmlgd.errors import brief, shown
 from mmlgd.registry import MODELS
-from mmlgd.text import DEFAULT_TEMPLATES, embed_class_names, load_templates, load_vocabulary
+from mmlgd.text import DEFAULT_TEMPLATES, embed_class_names, load_templates, load_vocabulary, phrasings
 from mmlgd.text.characters import unreadable
 from mmlgd.utils.numerics import is_finite, usable_rows
 from mmlgd.utils.validation import checked_settings, require
@@ -153,7 +153,18 @@ class TextualSemanticsBank(Bank):
             prepare=teacher.prepare,
         )
         teacher.to(home)
+        self._tell_cut_off(teacher)
         self.register_buffer('bank', bank)
+
+    def _tell_cut_off(self, teacher: BaseTeacher) -> None:
+        words = [word for name in self.class_names for word in phrasings(name)]
+        if cut := teacher.cut_off(words, self.templates):
+            print_log(
+                f'The text tower of {self.teacher_id} does not read {len(cut)} class names to their end, first '
+                f'{shown(cut[0])!r}: what is cut off has no effect. Give shorter names; `mmlgd names` lists them.',
+                'current',
+                30,
+            )
 
     def rows(self) -> BankRows:
         """Return the rows without a copy: names never change."""

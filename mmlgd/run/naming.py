@@ -146,16 +146,12 @@ def report_names(
 
 def _cuts(teacher, told: list[str], templates: list[str]) -> dict:
     """Find phrasings whose end is not read in some prompt, and words of several tokens."""
-    from mmlgd.text import fill
-
-    longest = max(templates, key=len)
-    counted = teacher.count_tokens([fill(longest, phrasing) for phrasing in told])
+    words = sorted({word for phrasing in told for word in phrasing.split()})
+    counted = teacher.count_tokens(['', *words])
     if counted is None:
         return {}
-    counts, most = counted
-    words = sorted({word for phrasing in told for word in phrasing.split()})
-    (frame, *lengths), _ = teacher.count_tokens(['', *words])
+    (frame, *lengths), _ = counted
     return dict(
-        cut_off=[phrasing for phrasing, count in zip(told, counts) if count > most],
+        cut_off=teacher.cut_off(told, templates),
         in_pieces={word: count - frame for word, count in zip(words, lengths) if count - frame > 1},
     )

@@ -21,7 +21,7 @@ from .inputs import (
     vocabulary_of,
     with_looks,
 )
-from .recipes import FIRST_RUN, LONG, Plan, check_recipe, has_conse, plan_run, recipe_settings
+from .recipes import Plan, check_recipe, has_conse, most_counted, plan_run, recipe_settings
 from .students import NAMED, student_settings
 from .trial import check_training
 from .watched import evaluation_settings, reason
@@ -277,8 +277,7 @@ def _plan(images: Path, recipe: Optional[str], numbers: dict, teacher: Union[str
     import torch
 
     epochs, batch_size, gpus = numbers['epochs'], numbers['batch_size'], numbers['gpus']
-    enough = LONG // (epochs or 200) + 1  # more images change nothing here
-    count = count_images(images, max(enough, FIRST_RUN, (batch_size or 256) * gpus))
+    count = count_images(images, most_counted(epochs, batch_size, gpus))
     if batch_size or count < 2 * gpus:
         check_step(images, count, batch_size or 2, gpus)
     is_conse = has_conse(teacher) if isinstance(teacher, dict) else teacher == 'conse'

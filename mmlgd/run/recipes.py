@@ -59,6 +59,20 @@ class Plan:
         return (DENSE if self.dense else BASES)[self.recipe]
 
 
+def most_counted(epochs: Optional[int], batch_size: Optional[int], gpus: int) -> int:
+    """Say how many images are worth counting: more change nothing in a plan.
+
+    Args:
+        epochs (int, optional): As for :func:`plan_run`, and so are the others.
+        batch_size (int, optional): Images per step and GPU.
+        gpus (int): Number of GPUs.
+
+    Returns:
+        int: Number of images.
+    """
+    return max(LONG // (epochs or 200) + 1, FIRST_RUN, (batch_size or _FEW_BATCHES * 256) * gpus)
+
+
 def plan_run(
     images: int,
     recipe: Optional[str] = None,
@@ -73,7 +87,7 @@ def plan_run(
     """Choose the settings of a run that were not given.
 
     Args:
-        images (int): Number of images.
+        images (int): Number of images, or :func:`most_counted`.
         recipe (str, optional): ``'paper'`` or ``'small-data'``. Defaults to None: the paper's if all epochs together
             have at least :data:`LONG` views, else small-data.
         epochs (int, optional): Defaults to None: 200; on a CPU, except with the paper's recipe, as many as have
@@ -99,6 +113,7 @@ def plan_run(
     """
     reasons = []
     given_epochs = epochs
+    there = f'{"at least " if images >= most_counted(epochs, batch_size, gpus) else ""}{images:,} images'
     if epochs is None:
         is_first = not has_card and recipe != 'paper'
         views = FIRST_RUN // 4 if dense else FIRST_RUN  # of twice the side
@@ -107,7 +122,7 @@ def plan_run(
         recipe = 'paper' if images * epochs >= LONG else 'small-data'
         than, other = ('at least', 'small-data') if recipe == 'paper' else ('fewer than', 'paper')
         reasons.append(
-            f'Recipe {recipe}: {images:,} images x {epochs} epochs are {than} {LONG:,} views. '
+            f'Recipe {recipe}: {there} x {epochs} epochs are {than} {LONG:,} views. '
             f'{_what(recipe, is_conse)}. --recipe {other} chooses the other: {_what(other, is_conse)}.'
         )
     if size is None:

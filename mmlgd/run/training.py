@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmlgd.errors import shown
-from mmlgd.utils.files import read_small, sole_writer
+from mmlgd.utils.files import sole_writer
 from mmlgd.utils.stopping import Stopped
 
 if TYPE_CHECKING:
@@ -148,14 +148,15 @@ def _safe(runner: 'Runner', stop: Stopped) -> str:
 
 def _result(runner: 'Runner') -> TrainResult:
     """Read the runner's last logged values and its last checkpoint."""
+    from mmlgd.checkpoints.resume import noted_checkpoint
+
     last = {name: values.current() for name, values in runner.message_hub.log_scalars.items() if len(values.data[0])}
     losses = {name[len('train/') :]: float(value) for name, value in last.items() if name.startswith('train/')}
     metrics = {name[len('val/') :]: float(value) for name, value in last.items() if name.startswith('val/')}
     work_dir = Path(runner.work_dir)
-    note = work_dir / 'last_checkpoint'
     return TrainResult(
         work_dir=work_dir,
-        checkpoint=Path(read_small(note).decode().strip()) if note.is_file() else None,
+        checkpoint=noted_checkpoint(work_dir),
         losses={name: value for name, value in losses.items() if 'loss' in name},
         metrics={name: value for name, value in metrics.items() if name not in ('time', 'data_time')},
     )

@@ -88,12 +88,21 @@ class TeacherStore:
 
         Returns:
             TeacherStore: Without a shard.
+
+        Raises:
+            StoreError: The folder has shards, and no ``store.json`` that says what they are of.
         """
+        shards = Path(folder) / 'shards'
+        if any(shards.glob('*.crc32')):
+            raise StoreError(
+                f'{str(shards)!r} has shards of a teacher store whose {DESCRIPTION} is gone, so nobody knows which '
+                f'teacher and images they are of. Put {DESCRIPTION} back, or remove the folder of shards.'
+            )
         rows = description['views'] * description['images']['count']
         shard_rows = max(_FEWEST_ROWS, -(-rows // MOST_SHARDS))
         number = FORMAT_WITH_PLACES if description.get('places') else FORMAT
         text = json.dumps(dict(format=number, shard_rows=shard_rows, **description), indent=1)
-        own_folder(Path(folder) / 'shards')
+        own_folder(shards)
         write_whole(Path(folder) / DESCRIPTION, (text + '\n').encode())
         return cls(folder)
 

@@ -110,6 +110,10 @@ class CachedTeacher(BaseTeacher):
         else:
             super().check_places(loss, text)
 
+    def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
+        """Count the tokens of prompts, if the live teacher is there: see :meth:`BaseTeacher.count_tokens`."""
+        return self.live.count_tokens(prompts) if self.live else None
+
     def free_text_tower(self) -> None:
         """Drop the live teacher, which was built for names. The next one is for images and has no text tower."""
         self.live, self._needs_text = None, False

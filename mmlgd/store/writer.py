@@ -29,6 +29,7 @@ from mmlgd.models.teachers.settings import updated, with_statistics_of
 from mmlgd.registry import MODELS
 from mmlgd.text import keep_embeddings
 from mmlgd.utils.building import build_part
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
@@ -183,7 +184,8 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         StoreError: The store was written by another teacher or with another batched augmentation; the message names
             the difference. Or terms compare places, and it has none. Images and pipeline are compared when the data set
             is built.
-        ConfigError: It keeps names of places, and a term needs embeddings; or the config is no pre-training.
+        ConfigError: It keeps names of places, and a term needs embeddings; the sampler of the config chooses images
+            itself; or the config is no pre-training.
     """
     require(
         'teacher' in cfg.model,
@@ -224,7 +226,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         augmentation=_augmentation(cfg),
         **(dict(places=True) if compared else {}),
     )
-    loader.sampler = dict(type='mmlgd.ViewSampler', shuffle=True)
+    loader.sampler = _view_sampler(loader.get('sampler') or {})
     cfg.model.teacher = dict(type='mmlgd.CachedTeacher', store=folder, teacher=cfg.model.teacher)
     cfg.model.predict_teacher = False
     for phase in ('val', 'test'):
@@ -236,8 +238,19 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     _tell_what_is_missing(cfg)
 
 
+def _view_sampler(sampler: dict) -> dict:
+    """Replace the sampler of images by that of views; the order stays that of the config."""
+    kind = kind_of(sampler)
+    require(
+        kind in ('DefaultSampler', 'InfiniteSampler'),
+        f'With a teacher store, each epoch has one view of every image, but train_dataloader.sampler is a {kind}, '
+        f'which chooses images itself. Set it to a DefaultSampler, or leave --store out.',
+    )
+    return {**sampler, 'type': 'mmlgd.ViewSampler'}
+
+
 def _without_teacher(metric: dict) -> dict:
-    return dict(metric, teacher=False) if metric['type'].split('.')[-1] == 'DistillationMetric' else metric
+    return dict(metric, teacher=False) if kind_of(metric) == 'DistillationMetric' else metric
 
 
 def _tell_what_is_missing(cfg: Config) -> None:
@@ -363,7 +376,8 @@ def _full_shards(cfg: Config, store: TeacherStore, shards: list[int], dataset: S
         return
     # mmengine builds the loader as in training: workers, their seeds, the collate function. It gets the rows as the
     # sampler, because mmengine's samplers would share them among the ranks a second time.
-    loader = dict(cfg.train_dataloader, dataset=dataset, sampler=rows, drop_last=False, persistent_workers=False)
+    own = dict(dataset=dataset, sampler=rows, batch_sampler=None, drop_last=False, persistent_workers=False)
+    loader = dict(cfg.train_dataloader, **own)
     batches = Runner.build_dataloader(loader)
     precision = _precision(cfg)
     done: list[tuple[np.ndarray, ...]] = []  # embeddings, digests of files and places, by batch

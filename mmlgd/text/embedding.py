@@ -21,13 +21,14 @@ from mmlgd.checkpoints.teacher_ids import teacher_key
 from mmlgd.errors import MMLGDError, shown
 from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import UnreadableError, own_folder, require_file, write_whole
-from mmlgd.utils.numerics import same_rows
+from mmlgd.utils.numerics import same_rows, usable_rows
 from mmlgd.utils.paths import cache_folder
 
 from .phrasings import SEPARATOR, phrasings
 from .templates import fill
 
 _BATCH = 256  # prompts per forward pass: enough to keep the text tower busy, also on a CPU
+_SHORTEST = 1e-3  # of the mean of unit rows; less is what rounding leaves of prompts that cancel each other out
 _HEADER = 2**16  # bytes; safetensors needs a few hundred here
 
 
@@ -117,7 +118,7 @@ def _encode(
     rows = rows.split([len(of_class) for of_class in told])  # K of (phrasings * P, D)
     means = torch.stack([of_class.mean(dim=0) for of_class in rows])  # (K, D)
     for name, of_class, embeddings, mean in zip(names, told, rows, means):
-        usable = [*_usable(embeddings).tolist(), bool(_usable(mean))]
+        usable = [*usable_rows(embeddings).tolist(), bool(mean.norm() > _SHORTEST)]
         if not all(usable):
             p = usable.index(False)
             prompt = f'the prompt {of_class[p]!r}' if p < len(of_class) else 'the mean of its prompts'
@@ -138,10 +139,6 @@ def _warn_of_copies(embeddings: Tensor, teacher_id: str, names: list[str]) -> No
             'current',
             logging.WARNING,
         )
-
-
-def _usable(rows: Tensor) -> Tensor:
-    return rows.isfinite().all(dim=-1) & rows.any(dim=-1)
 
 
 def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_dir: Optional[str]) -> Path:

@@ -9,11 +9,11 @@ from mmlgd.errors import MMLGDError
 from .characters import unreadable
 
 DEFAULT_TEMPLATES = 'openai-imagenet-80'
-_SLOT = '{}'
+SLOT = '{}'
 _SETS: dict[str, list[str]] = {
-    DEFAULT_TEMPLATES: [template(_SLOT) for template in OPENAI_IMAGENET_TEMPLATES],
-    'openai-imagenet-7': [template(_SLOT) for template in SIMPLE_IMAGENET_TEMPLATES],
-    'plain': [_SLOT],
+    DEFAULT_TEMPLATES: [template(SLOT) for template in OPENAI_IMAGENET_TEMPLATES],
+    'openai-imagenet-7': [template(SLOT) for template in SIMPLE_IMAGENET_TEMPLATES],
+    'plain': [SLOT],
 }
 
 
@@ -53,9 +53,9 @@ def load_templates(templates: Union[str, list[str]]) -> list[str]:
     if not templates:
         raise TemplateError("The list of prompt templates is empty; ['{}'] stands for the bare class name.")
     for template in templates:
-        if not isinstance(template, str) or template.count(_SLOT) != 1:
+        if not isinstance(template, str) or template.count(SLOT) != 1:
             raise TemplateError(
-                f'A prompt template is a sentence with one {_SLOT} for the class name, got {template!r}.'
+                f'A prompt template is a sentence with one {SLOT} for the class name, got {template!r}.'
             )
         if fault := unreadable(template):
             raise TemplateError(f'The prompt template {template[:50]!r} {fault}. Give a plain sentence.')
@@ -76,4 +76,4 @@ def fill(template: str, name: str) -> str:
         >>> fill('a photo of a {}.', 'red panda')
         'a photo of a red panda.'
     """
-    return template.replace(_SLOT, name)
+    return template.replace(SLOT, name)

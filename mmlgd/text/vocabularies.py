@@ -41,7 +41,7 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
     Raises:
         VocabularyError: No names, or a duplicate, empty or non-string one, or one with control or invisible
             characters; the message names it. Names that look the same are duplicates, however they are encoded. So is a
-            phrasing of two classes. Also a list that has only known sets and text files: these are joined by
+            phrasing of two classes. Also a list with a known set or a text file in it: these are joined by
             ``dict(union=[...])``.
         UnreadableError: The text file has more than 64 MiB.
         MissingFileError: A string that is neither a known data set nor a file, and has no comma. It is a
@@ -60,10 +60,10 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
     if isinstance(vocabulary, dict):
         return _union(vocabulary['union']) if set(vocabulary) == {'union'} else _mapping(vocabulary)
     if isinstance(vocabulary, (list, tuple)):
-        if vocabulary and all(map(_is_source, vocabulary)):
+        if sources := [one for one in vocabulary if _is_source(one)]:
             raise VocabularyError(
-                f'A list holds the names themselves, but {brief(list(vocabulary))} are known sets or files. Give one '
-                f'of them without the list, or join several: dict(union=[...]).'
+                f'A list holds the names themselves, but {brief(sources)} are known sets or files. Give one of them '
+                f"without the list, or join several, and names of your own: dict(union=['coco', ['unicorn']])."
             )
         return _checked(vocabulary, 'the list of names')
     raise VocabularyError(

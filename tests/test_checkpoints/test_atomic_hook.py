@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from mmlgd.checkpoints import atomic_hook, read_checkpoint
 from mmlgd.checkpoints.atomic_hook import AtomicCheckpointHook
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.resume import last_whole_checkpoint
+from mmlgd.models import QueueBank
 from mmlgd.utils.files import WriteError
 from tests import children
 
@@ -139,6 +141,20 @@ def test_mmengines_hook_leaves_no_checkpoint_after_a_kill(tmp_path):
     code, log = children.run(some_kept, folder, CheckpointHook, 1, *fault, log=tmp_path / 'log')
     assert code == -9, log
     assert there(folder) == ['epoch_3.pth'] and not zipfile.is_zipfile(folder / 'epoch_3.pth')
+
+
+class Broken(Line):
+    def forward(self, inputs, mode):
+        raise RuntimeError('broken')
+
+
+def test_a_run_that_stops_before_its_first_checkpoint_does_not_go_on_from_an_earlier_run(tmp_path):
+    train(tmp_path, epochs=2)
+    with pytest.raises(RuntimeError, match='broken'):
+        train(tmp_path, epochs=2, model=Broken)
+    assert there(tmp_path) == ['epoch_1.pth', 'epoch_2.pth'] and last_whole_checkpoint(tmp_path) is None
+    train(tmp_path, epochs=1)
+    assert last_whole_checkpoint(tmp_path) == tmp_path / 'epoch_1.pth'
 
 
 @pytest.mark.parametrize('keep, left', [(-1, 4), (1, 1), (3, 3)])
@@ -265,6 +281,19 @@ def test_an_unfit_checkpoint_is_refused_before_the_run(begun, tmp_path, missing,
     code, log = children.run(is_refused, tmp_path / 'run', tmp_path / 'other.pth', model, *words, log=tmp_path / 'log')
     assert code == 0, log
     assert not there(tmp_path / 'run')
+
+
+class Queued(Line):
+    def __init__(self, size):
+        super().__init__()
+        self.queue = QueueBank(size, 2)
+
+
+def test_a_queue_of_another_size_is_refused(tmp_path):
+    train(tmp_path, epochs=1, model=partial(Queued, 3))
+    with pytest.raises(CheckpointError, match=r'has a queue of \(3, 2\), and this run one of \(5, 2\)'):
+        train(tmp_path, epochs=2, model=partial(Queued, 5), resume=tmp_path / 'epoch_1.pth')
+    train(tmp_path, epochs=2, model=partial(Queued, 3), resume=tmp_path / 'epoch_1.pth')
 
 
 def test_a_run_resumes_in_a_work_dir_whose_name_is_not_utf_8(tmp_path):

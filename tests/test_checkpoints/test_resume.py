@@ -9,7 +9,13 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
 from mmlgd.checkpoints.parts import CheckpointError
-from mmlgd.checkpoints.resume import last_whole_checkpoint, resume_whole, save_whole
+from mmlgd.checkpoints.resume import (
+    begin_anew,
+    last_whole_checkpoint,
+    noted_checkpoint,
+    resume_whole,
+    save_whole,
+)
 
 
 def save(folder, *names):
@@ -40,6 +46,16 @@ def test_without_last_checkpoint_the_highest_number_counts(tmp_path, text):
     (tmp_path / 'epoch_11.pth.part').write_bytes(b'half')
     note(tmp_path, text)
     assert last_whole_checkpoint(tmp_path).name == 'epoch_10.pth'
+
+
+def test_a_run_that_begins_anew_has_no_checkpoint_of_the_earlier_one(tmp_path):
+    begin_anew(tmp_path)
+    assert not any(tmp_path.iterdir())
+    save(tmp_path, 'epoch_9.pth', 'iter_3.pth')
+    begin_anew(tmp_path)
+    assert last_whole_checkpoint(tmp_path) is noted_checkpoint(tmp_path) is None
+    note(tmp_path, tmp_path / 'iter_3.pth')
+    assert last_whole_checkpoint(tmp_path) == noted_checkpoint(tmp_path) == tmp_path / 'iter_3.pth'
 
 
 def test_a_work_dir_that_was_copied_has_its_own_checkpoints(tmp_path):

@@ -106,6 +106,14 @@ def test_rows_are_unit_means_over_templates(teacher):
     torch.testing.assert_close(bank.norm(dim=-1), torch.ones(2))
 
 
+def test_names_that_are_too_long_are_told(teacher, log):
+    long = 'red panda ' * 6  # 12 tokens; this tower reads 16, with 2 around the prompt
+    TextualSemanticsBank(teacher, ['cat', long], ['the {}', '{} which is a rather long description of an animal'])
+    assert 'to their end' not in log.text
+    TextualSemanticsBank(teacher, [f'cat|{long}', 'dog'], ['the {}', 'a very bad photo of a {}'])
+    assert "does not read 1 class names to their end, first 'red panda" in log.text
+
+
 def test_a_checkpoint_keeps_names_templates_and_teacher(teacher, tmp_path):
     names = ['cat|kitty', 'dog']  # with all phrasings
     bank = TextualSemanticsBank(teacher, names, ['a {}'])

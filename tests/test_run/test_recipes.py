@@ -4,7 +4,17 @@ import pytest
 from mmengine.config import Config
 
 from mmlgd.errors import ConfigError
-from mmlgd.run.recipes import BASES, DENSE, FEW_STEPS, PLACES, SHORT, check_recipe, plan_run, recipe_settings
+from mmlgd.run.recipes import (
+    BASES,
+    DENSE,
+    FEW_STEPS,
+    PLACES,
+    SHORT,
+    check_recipe,
+    most_counted,
+    plan_run,
+    recipe_settings,
+)
 from mmlgd.run.written import config_text, read_text
 from tests import ROOT
 
@@ -42,6 +52,14 @@ def test_a_run_of_few_steps_is_told_what_helps():
     assert 'has 40 steps' in plan.reasons[-1] and '--epochs 75 or more' in plan.reasons[-1]
     assert plan_run(100, epochs=75, batch_size=50).reasons[-1].startswith('Recipe')
     assert 75 * 2 == FEW_STEPS
+
+
+@pytest.mark.parametrize('gpus', [1, 8, 64])
+def test_images_beyond_the_count_change_nothing(gpus):
+    few, all_of_them = (plan_run(n, gpus=gpus) for n in (most_counted(None, None, gpus), 10**7))
+    assert few.batch_size == all_of_them.batch_size == 256
+    assert few.reasons[0].startswith(f'Recipe paper: at least {few.images:,} images x 200')
+    assert plan_run(3000).reasons[0].startswith('Recipe small-data: 3,000 images x 200')
 
 
 @pytest.mark.parametrize('images, gpus, batch', [(12, 1, 12), (12, 4, 3), (3, 2, 2), (10**4, 2, 64)])

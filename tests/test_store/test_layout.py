@@ -69,6 +69,13 @@ def test_an_unfinished_store_is_refused(tmp_path):
     assert store.missing() == [0]
 
 
+def test_shards_of_an_unknown_store_are_not_taken_over(tmp_path):
+    create(tmp_path).write(1, unit(len(TeacherStore(tmp_path).rows_of(1))))
+    (tmp_path / 'store.json').unlink()
+    with pytest.raises(StoreError, match='shards of a teacher store whose store.json is gone'):
+        create(tmp_path)
+
+
 def write_all(folder, fault, *details):
     store = TeacherStore(folder)
     for shard in store.missing():

@@ -149,6 +149,18 @@ def test_each_epoch_has_the_next_view_of_every_image(cfg, store):
     assert first != sorted(first) and sorted(again) == list(range(12))
 
 
+def test_the_order_of_images_is_that_of_the_config(cfg, store):
+    cfg.train_dataloader.sampler.shuffle = False
+    use_store(cfg, store.folder)
+    assert list(Runner.build_dataloader(cfg.train_dataloader, seed=0).sampler) == list(range(12))
+
+
+def test_a_sampler_that_chooses_images_is_refused(cfg, store):
+    cfg.train_dataloader.sampler = dict(type='RepeatAugSampler')
+    with pytest.raises(ConfigError, match='RepeatAugSampler, which chooses images itself'):
+        use_store(cfg, store.folder)
+
+
 def test_a_stopped_run_goes_on_with_what_is_missing(cfg, store, tmp_path):
     shutil.copytree(store.folder, tmp_path, dirs_exist_ok=True)
     shards = tmp_path / 'shards'

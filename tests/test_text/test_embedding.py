@@ -168,9 +168,10 @@ def test_an_unusable_embedding_is_refused_by_teacher_class_and_prompt(value, tmp
     assert not list(tmp_path.rglob('*.safetensors'))
 
 
-def test_prompts_that_cancel_each_other_out_are_refused(tmp_path):
+@pytest.mark.parametrize('rounding', [0.0, 1e-7])
+def test_prompts_that_cancel_each_other_out_are_refused(tmp_path, rounding):
     def tower(prompts):
-        return torch.stack([torch.full((4,), 0.5 if p == 'a cat' else -0.5) for p in prompts])
+        return torch.stack([torch.full((4,), 0.5 + rounding if p == 'a cat' else -0.5) for p in prompts])
 
     with pytest.raises(ValueError, match="'cat': the mean of its prompts is zero"):
         embed_class_names(tower, 4, 'teacher-1', ['cat'], ['a {}', 'the {}'], str(tmp_path))

@@ -74,6 +74,8 @@ def test_a_union_counts_a_name_once_where_it_comes_first():
         (3, 'got int'),
         (['coco'], 'known sets or files'),
         (['coco', 'mine.txt'], r'dict\(union'),
+        (['unicorn', 'coco'], r"\['coco'\] are known sets or files"),
+        (['unicorn', 'mine.txt'], r"\['mine.txt'\] are known sets or files"),
         ([Path('mine')], 'known sets or files'),
         (['red\u2028panda'], r"Name 1 .* has the line separator '.u2028' .LINE SEPARATOR. in it"),
         (['red\u2029panda'], 'paragraph separator'),

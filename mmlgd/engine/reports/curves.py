@@ -88,8 +88,8 @@ PANELS = [
 def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curves:
     """Read the scalars that mmengine's ``LocalVisBackend`` wrote, from all starts of a run.
 
-    A resumed run has several logs. A later log replaces the earlier ones from its first step on, so that a new run in
-    the same folder shows only itself.
+    A resumed run has several logs. A later log replaces the earlier ones from its first step on. A log that begins no
+    later than those before it is of a new run in the same folder, which shows only itself.
 
     Args:
         work_dir (str | Path): Folder with ``*/vis_data/scalars.json``.
@@ -100,13 +100,19 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
         there is no log.
     """
     points: dict[str, list[tuple[float, float]]] = {}
+    begun = math.inf  # the first step in the logs so far
     for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         later: dict[str, list[tuple[float, float]]] = {}
+        first = math.inf
         for record in read_records(file):
+            first = min(first, record['step'] if 'iter' in record else math.inf)
             epoch = record['step'] / iterations_per_epoch if 'iter' in record else record['step']
             for key, value in record.items():
                 if _is_number(value) and key not in (_COUNTS if 'iter' in record else _OF_EVALUATION):
                     later.setdefault(key, []).append((epoch, value))
+        if first <= begun < math.inf:
+            points.clear()  # also what the new run does not log
+        begun = min(begun, first)
         for key, values in later.items():
             points[key] = [point for point in points.get(key, []) if point[0] < values[0][0]] + values
     return {key: tuple(np.array(values, dtype=float).T) for key, values in points.items()}

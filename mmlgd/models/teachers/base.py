@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmlgd.errors import MMLGDError, brief
 from mmlgd.models.embedded import Embedded
+from mmlgd.text.templates import SLOT
 
 
 class TeacherError(MMLGDError, ValueError):
@@ -244,9 +245,23 @@ class BaseTeacher(nn.Module):
 
         Returns:
             Tuple[List[int], int] | None: M numbers, and the number of tokens that the text tower reads; it cuts off the
-            rest. None if this teacher does not know.
+            rest. None if this teacher does not know, or has no text tower now.
         """
         return None
+
+    def cut_off(self, words: list[str], templates: list[str]) -> list[str]:
+        """List the words whose end the text tower does not read in some prompt.
+
+        Args:
+            words (List[str]): Phrasings of class names.
+            templates (List[str]): Prompt templates.
+
+        Returns:
+            List[str]: Some of the words; none if this teacher does not know.
+        """
+        before = max((template.partition(SLOT)[0] for template in templates), key=len)
+        counts, most = self.count_tokens([before + word for word in words]) or ([], 0)
+        return [word for word, count in zip(words, counts) if count > most]
 
     def train(self, mode: bool = True) -> 'BaseTeacher':
         """Stay in eval mode, whatever the student's mode: a teacher's batch norm and dropout are frozen."""

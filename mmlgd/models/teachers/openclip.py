@@ -134,6 +134,8 @@ class OpenCLIPTeacher(BaseTeacher):
 
     def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
         """Count the tokens of prompts: see :meth:`BaseTeacher.count_tokens`."""
+        if self.tokenizer is None:
+            return None
         if isinstance(self.tokenizer, SimpleTokenizer):
             counts = [len(self.tokenizer.encode(prompt)) + 2 for prompt in prompts]  # with beginning and end
         else:

@@ -116,6 +116,8 @@ class TIPSTeacher(TowerTeacher):
 
     def count_tokens(self, prompts: list[str]) -> Optional[tuple[list[int], int]]:
         """Count the tokens of prompts: see :meth:`BaseTeacher.count_tokens`."""
+        if self.tokenizer is None:
+            return None
         return [len(ids) for ids in self.tokenizer.pieces(prompts)], _LENGTH
 
     def free_text_tower(self) -> None:

@@ -47,9 +47,10 @@ def test_a_resumed_run_is_one_curve(tmp_path):
 
 
 def test_a_run_started_anew_shows_itself_alone(tmp_path):
-    log(tmp_path, '20260101_000000', train(10, 3.0), train(20, 2.5))
-    log(tmp_path, '20260102_000000', train(10, 9.0))
-    assert listed(read_scalars(tmp_path, 10)['loss_visual']) == [[1.0], [9.0]]
+    log(tmp_path, '20260101_000000', train(10, 3.0), val(1, 40.0), train(20, 2.5), val(2, 50.0))
+    log(tmp_path, '20260102_000000', train(10, 9.0))  # without an evaluation
+    curves = read_scalars(tmp_path, 10)
+    assert set(curves) == {'lr', 'loss_visual'} and listed(curves['loss_visual']) == [[1.0], [9.0]]
 
 
 def test_a_line_that_a_killed_run_has_not_finished_is_left_out(tmp_path):
