@@ -296,7 +296,7 @@ def test_text_caches(data, tmp_path_factory):
 def test_a_text_cache_of_another_shape(shape, tmp_path):
     from safetensors.torch import save_file
 
-    arguments = (lambda prompts: torch.ones(len(prompts), 8), 8, 't', ['cat', 'dog'], ['a {}'], str(tmp_path))
+    arguments = (lambda prompts: torch.eye(8)[: len(prompts)], 8, 't', ['cat', 'dog'], ['a {}'], str(tmp_path))
     rows = embed_class_names(*arguments)
     (file,) = (tmp_path / 'text').iterdir()
     save_file(dict(embeddings=torch.ones(shape)), file)

@@ -33,7 +33,7 @@ _HEADER = 2**16  # bytes; safetensors needs a few hundred here
 
 
 class EmbeddingError(MMLGDError, ValueError):
-    """A text tower gives an embedding that is zero or not finite."""
+    """A text tower gives an embedding that is no unit row, or embeddings that cancel each other out."""
 
 
 def embed_class_names(
@@ -121,10 +121,12 @@ def _encode(
         usable = [*usable_rows(embeddings).tolist(), bool(mean.norm() > _SHORTEST)]
         if not all(usable):
             p = usable.index(False)
-            prompt = f'the prompt {of_class[p]!r}' if p < len(of_class) else 'the mean of its prompts'
+            fault = 'those of its prompts cancel each other out'
+            if p < len(of_class):
+                fault = f'that of {of_class[p]!r} is zero, NaN, Inf or not of unit length'
             raise EmbeddingError(
-                f'The text tower gives no usable embedding for the class {name!r}: {prompt} is zero, NaN or Inf. The '
-                f'teacher is {teacher_id}; its weights are broken, or half precision overflows.'
+                f'The text tower gives no usable embedding for the class {name!r}: {fault}. The teacher is '
+                f'{teacher_id}; its weights are broken, or half precision overflows.'
             )
     return F.normalize(means, dim=-1)
 
