@@ -114,8 +114,7 @@ def noted_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     Returns:
         Path, optional: As it was noted, unchecked. None if the run has written none.
     """
-    note = Path(work_dir, _NOTE)
-    named = os.fsdecode(read_small(note)).strip() if note.is_file() else ''
+    named = _noted(Path(work_dir))
     return Path(named) if named not in ('', _NONE_YET) else None
 
 
@@ -135,8 +134,7 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
         CheckpointError: There were checkpoints, and none is complete; the message says what is wrong with each.
     """
     work_dir = Path(work_dir)
-    note = work_dir / _NOTE
-    named = os.fsdecode(read_small(note)).strip() if note.is_file() else ''
+    named = _noted(work_dir)
     if named == _NONE_YET:
         return None
     # First by name in the work dir, which may have been moved or copied.
@@ -152,13 +150,19 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
             return file
         faults[file] = fault
         print_log(f'The checkpoint {file} is damaged (it {fault}): looking for the one before it.', 'current', 30)
-    if faults or note.is_file():  # also an empty last_checkpoint: the disk was full, or the run killed at that moment
+    # Also an empty last_checkpoint: the disk was full, or the run killed at that moment.
+    if faults or (work_dir / _NOTE).is_file():
         told = '; '.join(f'{file.name} {fault}' for file, fault in faults.items()) or f'{named!r} does not exist'
         raise CheckpointError(
             f'There is no complete checkpoint in {str(folder)!r} to resume from: {told}. Put a copy back, or start '
             f'from the beginning without --resume.'
         )
     return None
+
+
+def _noted(work_dir: Path) -> str:
+    note = work_dir / _NOTE
+    return os.fsdecode(read_small(note)).strip() if note.is_file() else ''
 
 
 def _numbered(folder: Path) -> dict[Path, int]:

@@ -98,9 +98,10 @@ def _target(name: str, library: str, registry, backbone: dict, weights: dict[str
         stages = stages[:-1]
         note = 'mmseg.MobileNetV2 ends before conv2 (320 to 1280 channels): conv2 is not in the file.'
         weights = {key: value for key, value in weights.items() if not key.startswith('conv2.')}
-    if stages is None and 'out_indices' in backbone or 'num_stages' in settings:
-        # What was compared; with its default, the class may leave layers of the file out, or have others.
-        settings['out_indices'] = stages or backbone['out_indices']
+    compared = stages or backbone.get('out_indices')
+    if compared and (stages is None or 'num_stages' in settings):
+        # With its default, the class may leave layers of the file out, or have others.
+        settings['out_indices'] = compared
     try:
         module = registry.build({**settings, 'type': name, **({'out_indices': stages} if stages else {})})
     except Exception as error:  # a class of the same name can raise anything for foreign settings

@@ -53,13 +53,9 @@ def read_values(data: Path, pairs: Sequence[tuple[PurePath, PurePath]]) -> tuple
                 f'per pixel: save it with one channel or with a palette.'
             )
         counts = dict(zip(*(found.tolist() for found in np.unique(mask, return_counts=True))))
-        faults = (
-            format_fault(data / file, kind),
-            size_fault(data / file, mask.shape, sizes[-1]),
-            value_fault(data / file, counts),
-        )
-        if any(faults):
-            raise MasksError(next(filter(None, faults)))
+        fault = format_fault(data / file, kind) or size_fault(data / file, mask.shape, sizes[-1])
+        if fault := fault or value_fault(data / file, counts):
+            raise MasksError(fault)
         pixels.update({int(value): count for value, count in counts.items()})
     width, height = np.median(np.array(sizes), axis=0)
     return pixels, (int(width), int(height))
