@@ -28,13 +28,14 @@ def detector(request, tmp_path):
         categories=[dict(id=1, name='cat'), dict(id=2, name='dog')],
     )
 
-    def run(loaders=('train_dataloader', 'val_dataloader'), classes=('cat', 'dog'), **changes):
+    def run(loaders=('train_dataloader', 'val_dataloader'), classes=('cat', 'dog'), classwise=False, **changes):
         (tmp_path / 'a.json').write_text(json.dumps({**told, **changes}))
         cfg = Config.fromfile(CONFIGS / request.param)
         cfg.merge_from_dict(dict(data_root=str(tmp_path), names=['cat', 'dog']))
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
             place = dict(ann_file='a.json', data_prefix=dict(img='images'), metainfo=dict(classes=classes))
             loader.dataset.merge(place)
+        cfg.val_evaluator.classwise = classwise
         fill_in(cfg)
         check_labelled(cfg, loaders)
 
@@ -82,6 +83,13 @@ def test_training_needs_no_ids_above_0(detector):
     detector(('train_dataloader',), annotations=[one])
     with pytest.raises(BoxesError, match='have an id of 0 .*; 1 annotations have no iscrowd.*Number the annotations'):
         detector(('val_dataloader',), annotations=[one])
+
+
+def test_categories_that_fall_are_refused_where_each_class_has_its_score(detector):
+    categories = [dict(id=2, name='cat'), dict(id=1, name='dog')]
+    detector(categories=categories)
+    with pytest.raises(BoxesError, match='ids that do not rise'):
+        detector(categories=categories, classwise=True)
 
 
 def test_class_names_may_be_a_file(detector):
