@@ -1,6 +1,7 @@
 """What labelled data lack is said before a library builds its data sets, in plain words."""
 
 import json
+import os
 
 import pytest
 from mmengine.config import Config
@@ -9,7 +10,7 @@ from PIL import Image
 from mmlgd.datasets import fill_in
 from mmlgd.datasets.boxes import BoxesError
 from mmlgd.errors import ConfigError, MissingFileError
-from mmlgd.run.labelled import check_labelled
+from mmlgd.run.labelled import check_labelled, digests_of_labels
 from tests import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -90,6 +91,14 @@ def test_categories_that_fall_are_refused_where_each_class_has_its_score(detecto
     detector(categories=categories)
     with pytest.raises(BoxesError, match='ids that do not rise'):
         detector(categories=categories, classwise=True)
+
+
+def test_masks_whose_names_are_not_utf_8_have_a_digest(tmp_path):
+    (tmp_path / os.fsdecode(b'\xff.png')).write_text('a')
+    dataset = dict(data_root=str(tmp_path), data_prefix=dict(seg_map_path=''))
+    first = digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset))))
+    (tmp_path / os.fsdecode(b'\xff.png')).write_text('ab')
+    assert first != digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset))))
 
 
 def test_class_names_may_be_a_file(detector):
