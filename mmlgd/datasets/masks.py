@@ -11,9 +11,8 @@ from mmlgd.errors import MissingFileError, shown
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .boxes.places import in_both, parts_of
+from .boxes.places import files_in, in_both, parts_of
 from .boxes.split import drawn
-from .folder import images_in
 from .mask_values import MasksError, meaning_of, read_values
 from .part_lists import listed_parts
 
@@ -140,7 +139,7 @@ def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]
     """Find images with their masks, and images without one."""
     if not data.is_dir():
         raise MissingFileError(f'There is no folder of data at {shown(data)}.')
-    files = [PurePath(file) for file in sorted(images_in(data, IMAGE_SUFFIXES))]
+    files = files_in(data, *IMAGE_SUFFIXES)
     masks: dict[PurePath, list[PurePath]] = {}
     for file in files:
         if _has(file, _MASKS):
