@@ -1,12 +1,14 @@
 """What the values of masks mean: the class names, and no label."""
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Optional, Union
 
 import numpy as np
-from PIL import Image
+from mmengine import fileio
+from PIL import Image, UnidentifiedImageError
 
 from mmlgd.errors import MMLGDError, shown
 from mmlgd.utils.spread import spread
@@ -15,6 +17,7 @@ from mmlgd.utils.validation import require
 from .loaded_size import loaded_size
 
 _MOST = 255  # mmsegmentation reads masks as bytes
+_BYTES = range(_MOST + 1)
 _READ = 200  # masks
 _LOSSY = ('JPEG', 'MPO')
 
@@ -34,8 +37,8 @@ def read_values(data: Path, pairs: Sequence[tuple[PurePath, PurePath]]) -> tuple
         Tuple[Counter, Tuple[int, int]]: The number of pixels of each value; median width and height of the images.
 
     Raises:
-        MasksError: A file cannot be read; or a mask is in colour or a JPEG file, has another size than its image, or
-            has values that are no bytes.
+        MasksError: A file cannot be read; or a mask cannot be used, see :func:`read_mask`, or has another size than its
+            image.
     """
     pixels: Counter[int] = Counter()
     sizes = []
@@ -43,78 +46,69 @@ def read_values(data: Path, pairs: Sequence[tuple[PurePath, PurePath]]) -> tuple
         try:
             with Image.open(data / image) as opened:
                 sizes.append(loaded_size(opened))
-            with Image.open(data / file) as opened:
-                mask, kind = np.asarray(opened), opened.format
         except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise MasksError(f'{shown(data / file)} or its image cannot be read: {error}. Repair them.') from error
-        if mask.ndim != 2:
-            raise MasksError(
-                f'The mask {shown(data / file)} is a colour image of shape {mask.shape}. Masks hold one class index '
-                f'per pixel: save it with one channel or with a palette.'
-            )
-        counts = dict(zip(*(found.tolist() for found in np.unique(mask, return_counts=True))))
-        fault = format_fault(data / file, kind) or size_fault(data / file, mask.shape, sizes[-1])
-        if fault := fault or value_fault(data / file, counts):
-            raise MasksError(fault)
-        pixels.update({int(value): count for value, count in counts.items()})
+            raise MasksError(f'The image {shown(data / image)} cannot be read: {error}. Repair it.') from error
+        mask = read_mask(data / file)
+        require_size(data / file, mask.shape, sizes[-1])
+        values, counts = np.unique(mask, return_counts=True)
+        pixels.update(dict(zip(values.tolist(), counts.tolist())))
     width, height = np.median(np.array(sizes), axis=0)
     return pixels, (int(width), int(height))
 
 
-def format_fault(mask: Union[str, Path], kind: Optional[str]) -> str:
-    """Say that a format does not keep the values of a mask.
+def read_mask(mask: Union[str, Path], backend_args: Optional[dict] = None) -> np.ndarray:
+    """Read a mask; refuse one of which mmsegmentation would make other classes, without a word.
 
     Args:
         mask (str | Path): Its file.
-        kind (str, optional): Its format, as Pillow calls it.
+        backend_args (dict, optional): Where it lies, as for mmengine's ``fileio``. Defaults to None: by its path.
 
     Returns:
-        str: Two sentences; empty for a format that keeps them.
+        np.ndarray: (H, W) uint8, its values.
+
+    Raises:
+        MasksError: It cannot be read, is a JPEG file or in colour, or has values that are no bytes.
     """
-    if kind not in _LOSSY:
-        return ''
-    return (
-        f'The mask {shown(mask)} is a {kind} file, which changes values near edges: these would be other classes. Save '
-        f'the masks anew as PNG from where they come; a copy of this file has the same changes.'
-    )
+    try:
+        with Image.open(io.BytesIO(fileio.get(str(mask), backend_args=backend_args))) as opened:
+            values, kind = np.asarray(opened), opened.format
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        told = 'it is no image' if isinstance(error, UnidentifiedImageError) else error
+        raise MasksError(f'The mask {shown(mask)} cannot be read: {told}. Repair it.') from error
+    if kind in _LOSSY:
+        raise MasksError(
+            f'The mask {shown(mask)} is a {kind} file, which changes values near edges: these would be other classes. '
+            f'Save the masks anew as PNG from where they come; a copy of this file has the same changes.'
+        )
+    if values.ndim != 2:
+        raise MasksError(
+            f'The mask {shown(mask)} is a colour image of shape {values.shape}. Masks hold one class index per pixel: '
+            f'save it with one channel or with a palette.'
+        )
+    if values.dtype != np.uint8 and (lost := [value for value in np.unique(values).tolist() if value not in _BYTES]):
+        raise MasksError(
+            f'The mask {shown(mask)} has the values {_listed(lost)}, and mmsegmentation reads masks as bytes: expected '
+            f'0 to {_MOST}. Save it with 8 bits, with a class index or {_MOST} for no label at each pixel.'
+        )
+    return values.astype(np.uint8)
 
 
-def size_fault(mask: Union[str, Path], shape: tuple[int, ...], size: tuple[int, int]) -> str:
-    """Say what is wrong with the size of a mask.
+def require_size(mask: Union[str, Path], shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    """Refuse a mask of another size than its image.
 
     Args:
         mask (str | Path): Its file.
         shape (Tuple[int, ...]): Its height and width in pixels.
         size (Tuple[int, int]): Width and height of its image.
 
-    Returns:
-        str: Two sentences; empty if it has the size of its image.
+    Raises:
+        MasksError: They differ.
     """
-    if tuple(shape) == size[::-1]:
-        return ''
-    return (
-        f'The mask {shown(mask)} has {shape[1]} x {shape[0]} px, and its image {size[0]} x {size[1]} px. A mask has '
-        f'the class of each pixel of its image: bring it to that size, without interpolation.'
-    )
-
-
-def value_fault(mask: Union[str, Path], values: Iterable[float]) -> str:
-    """Say which values of a mask are no bytes: mmsegmentation would make other values of them, without a word.
-
-    Args:
-        mask (str | Path): Its file.
-        values (Iterable[float]): Its values.
-
-    Returns:
-        str: Two sentences; empty if all are bytes.
-    """
-    lost = [value for value in values if value not in range(_MOST + 1)]
-    if not lost:
-        return ''
-    return (
-        f'The mask {shown(mask)} has the values {_listed(lost)}, and mmsegmentation reads masks as bytes: expected 0 '
-        f'to {_MOST}. Save it with 8 bits, with a class index or {_MOST} for no label at each pixel.'
-    )
+    if tuple(shape) != size[::-1]:
+        raise MasksError(
+            f'The mask {shown(mask)} has {shape[1]} x {shape[0]} px, and its image {size[0]} x {size[1]} px. A mask '
+            f'has the class of each pixel of its image: bring it to that size, without interpolation.'
+        )
 
 
 def require_ignorable(ignore_index: Any, num_classes: int, data: Union[str, Path]) -> None:

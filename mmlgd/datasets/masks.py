@@ -1,5 +1,6 @@
 """Finds the images and the masks of a folder, and their parts."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,14 +11,14 @@ from mmlgd.errors import MissingFileError, shown
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .boxes.places import in_both, parts_of
+from .boxes.places import files_in, in_both, parts_of
 from .boxes.split import drawn
-from .folder import images_in
 from .mask_values import MasksError, meaning_of, read_values
 from .part_lists import listed_parts
 
 _MASKS = {'annotations', 'annotation', 'gt', 'labels', 'label', 'masks', 'mask', 'segmentationclass', 'segmentation'}
 _IMAGES = {'images', 'image', 'imgs', 'img', 'jpegimages'}
+_NOT_LISTED = re.compile(r'^\s|\s$|[\r\n\ud800-\udfff]')
 _NAMES = ('classes.txt', 'names.txt', 'labels.txt')
 
 
@@ -108,6 +109,11 @@ def find_masks(
                 f'folders or lists train and val.'
             )
     chosen = {part: parts[part] for part in ('train', 'val')}
+    if odd := [image for image, _ in chosen['train'] + chosen['val'] if _NOT_LISTED.search(image.stem)]:
+        raise MasksError(
+            f'The name of {shown(data / odd[0])} has a blank at its beginning or end, a new line or a character that '
+            f'is not UTF-8, and no list of mmsegmentation can have it. Rename it, and its mask.'
+        )
     pixels, size = read_values(data, chosen['train'] + chosen['val'])
     ignore_index, meaning = meaning_of(data, pixels, names, ignore_index, reduce_zero_label)
     images = {part: _common(data, [image for image, _ in pairs]) for part, pairs in chosen.items()}
@@ -133,7 +139,7 @@ def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]
     """Find images with their masks, and images without one."""
     if not data.is_dir():
         raise MissingFileError(f'There is no folder of data at {shown(data)}.')
-    files = [PurePath(file) for file in sorted(images_in(data, IMAGE_SUFFIXES))]
+    files = files_in(data, *IMAGE_SUFFIXES)
     masks: dict[PurePath, list[PurePath]] = {}
     for file in files:
         if _has(file, _MASKS):

@@ -186,10 +186,8 @@ def segment(
     settings: dict[str, Any] = dict(data_root=str(data.resolve()), names=found.names, image_size=image_size)
     settings.update(img_suffix=found.suffixes[0], seg_map_suffix=found.suffixes[1], ignore_index=found.ignore_index)
     for part in ('train', 'val'):
-        dataset: dict[str, Any] = dict(data_prefix=dict(img_path=found.images[part], seg_map_path=found.masks[part]))
-        if part in lists:
-            dataset['ann_file'] = str(lists[part])
-        settings[f'{part}_dataloader'] = dict(dataset=dataset)
+        folders = dict(img_path=found.images[part], seg_map_path=found.masks[part])
+        settings[f'{part}_dataloader'] = dict(dataset=dict(data_prefix=folders, ann_file=str(lists[part])))
     settings['randomness'] = dict(seed=seed)
     text = _text('segment', SEGMENTORS, settings, student, cfg_options)
     files = {lists[part]: '\n'.join(stems) + '\n' for part, stems in found.listed.items()}

@@ -22,6 +22,7 @@ from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
 from mmlgd.utils.paths import IMAGE_SUFFIXES
+from mmlgd.utils.validation import listed
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
 
@@ -56,7 +57,8 @@ def check_labelled(cfg: Config, loaders: Sequence[str] = _LOADERS) -> None:
             if dataset.get('backend_args') or any('://' in str(path) for path in paths):
                 continue
             if hasattr(kind, 'COCOAPI'):
-                _check_boxes(loader, dataset, kind)
+                metrics = listed(cfg.get(loader.replace('dataloader', 'evaluator')) or [])
+                _check_boxes(loader, dataset, kind, by_class=any(one.get('classwise') for one in metrics))
             elif 'seg_map_path' in prefix and not dataset.get('ann_file'):
                 _check_masks(loader, dataset, kind)
 
@@ -81,7 +83,7 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
         has_masks = isinstance(prefix, dict) and 'seg_map_path' in prefix
         if has_masks and (masks := Path(root, prefix['seg_map_path'] or '')).is_dir():
             sizes = [f'{file} {(masks / file).stat().st_size}' for file in files_in(masks, *IMAGE_SUFFIXES)]
-            found[str(masks)] = _digest('\n'.join(sizes).encode())
+            found[str(masks)] = _digest('\n'.join(sizes).encode(errors='surrogateescape'))
     return found
 
 
@@ -113,7 +115,7 @@ def _class_of(dataset: dict, scope: Optional[str]) -> Optional[type]:
     return find_class(kind, dataset.get('_scope_') or scope, DATASETS)
 
 
-def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
+def _check_boxes(loader: str, dataset: dict, kind: type, by_class: bool) -> None:
     root = dataset.get('data_root') or ''
     file = Path(root, dataset.get('ann_file') or '')
     if not file.is_file():
@@ -131,7 +133,7 @@ def _check_boxes(loader: str, dataset: dict, kind: type) -> None:
     if not classes or reads_all:  # LVIS takes all categories, with spellings of its own
         return
     check_content(told, file, Path(root, dataset.data_prefix.get('img', '')))
-    require_complete(told, shown(file), is_scored=loader != 'train_dataloader')
+    require_complete(told, shown(file), loader != 'train_dataloader', by_class)
     for note in left_out(told, shown(file)):
         MMLogger.get_current_instance().warning(note)
     names = {one['id']: one['name'] for one in told['categories']}

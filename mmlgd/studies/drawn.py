@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
 
 from mmlgd.datasets import LabelSampler
-from mmlgd.errors import ConfigError, sentence
 
+from .data_sets import dataset_of
 from .shares import share_text
 
 _CLOSE = 0.1  # of the share: a difference as small as this says nothing else about labels
@@ -25,24 +24,17 @@ def drawn_otherwise(cfg: Config, shares: Sequence[float], seed: int) -> list[str
         List[str]: A sentence for each such share.
 
     Raises:
-        ConfigError: The data set is one of which no share can be taken, or its files are missing.
+        ConfigError: The data set is one of which no share can be taken, or its images cannot be listed.
 
     Examples:
         >>> images = dict(type='mmengine.BaseDataset', lazy_init=True)
         >>> drawn_otherwise(Config(dict(train_dataloader=dict(dataset=images))), [100.0], 0)
         []
     """
-    settings, told = (cfg.get('train_dataloader') or {}).get('dataset'), []
-    fewer = [share for share in shares if share < 100]
-    if not settings or not fewer:
+    told, fewer = [], [share for share in shares if share < 100]
+    if not fewer or not (cfg.get('train_dataloader') or {}).get('dataset'):
         return told
-    try:
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
-            dataset = DATASETS.build(settings)
-        if hasattr(dataset, 'full_init'):
-            dataset.full_init()
-    except OSError as error:
-        raise ConfigError(f'The training images of the config cannot be listed: {sentence(error)}') from error
+    dataset = dataset_of(cfg, 'train_dataloader')
     for share in fewer:
         sampler = LabelSampler(dataset, share, seed=seed)
         drawn, images = len(sampler.chosen), sampler.images

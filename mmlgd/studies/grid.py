@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.logging import print_log
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import digests_of_labels
 from mmlgd.utils.configs import kind_of, merge_options, read_config
@@ -25,7 +25,6 @@ from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
 _STARTED = 'started.json'  # what a folder is for, from its first start on
-_OUTPUT = 'output.txt'  # likewise, from the start of its first training on
 
 
 class Cell(NamedTuple):
@@ -88,6 +87,7 @@ def train_grid(
         ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
             have one, or an option does not fit it, and then none is started; or no evaluation has the metric, or a
             config, start or label has changed while others were trained.
+        MissingFileError: There is no file of a start, and then none is started, either.
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
@@ -106,9 +106,15 @@ def train_grid(
     merge_options(cfg, others)
     labels = digests_of_labels(cfg)
     known: dict[tuple[str, ...], dict[str, str]] = {}
-    asked, folders, files = {}, {}, {}
+    asked, folders, files, begun = {}, {}, {}, set()
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
         cell, words = Cell(name, way, seed), start.words(seed)
+        _, student, *_ = words
+        if student != 'none' and '://' not in student and not Path(student).exists():
+            raise MissingFileError(
+                f'There is no checkpoint at {shown(student)}, the start {name}, seed {seed}. Give a file or a URL, or '
+                f'none for a random start.'
+            )
         folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
         given = (cfg_options or {}) if start.guide or all_alike else others
         options = write_options({'randomness.seed': seed, **given, **changes})
@@ -120,10 +126,12 @@ def train_grid(
         folders[cell] = folder
         if told := _told_of(folder):
             refuse_other(folder, told, asked[cell])
+            begun.add(cell)
     found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
     waiting = [cell for cell in asked if cell not in found]
-    there = {cell for cell in waiting if (folders[cell] / _OUTPUT).is_file()}
-    begun = {cell for cell in waiting if _begin(folders[cell], asked[cell])} & there
+    for cell in waiting:
+        folders[cell].mkdir(parents=True, exist_ok=True)
+        _write(folders[cell] / _STARTED, asked[cell])
     # Logs of other runs that were stopped.
     before = {cell: set() if cell in begun else set(folders[cell].glob(LOGS)) for cell in waiting}
 
@@ -143,7 +151,7 @@ def train_grid(
         if log is not None:  # before reading the metric: the training is done
             # Of a run that went on, this is the time of its rest alone.
             told.update(seconds=None if cell in begun else round(seconds, 1), jobs=min(jobs, len(runs)))
-            write_whole(folder / 'result.json', (json.dumps(told, indent=1) + '\n').encode())
+            _write(folder / 'result.json', told)
         found[cell] = _read(folder, metric)
         shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
         left = len(asked) - len(found)
@@ -154,7 +162,7 @@ def train_grid(
     runs = [
         Run(
             command_of('train', [*asked[cell]['arguments'], *(['--resume'] if cell in begun else [])]),
-            folders[cell] / _OUTPUT,
+            folders[cell] / 'output.txt',
         )
         for cell in waiting
     ]
@@ -173,13 +181,8 @@ def _told_of(folder: Path) -> dict:
     return json.loads(record.read_text()) if record.is_file() else dict(arguments=['(not recorded)'])
 
 
-def _begin(folder: Path, asked: dict) -> bool:
-    """Record what a folder is for; return whether it was for the same run before, which then goes on."""
-    record = folder / _STARTED
-    is_same = record.is_file() and json.loads(record.read_text()) == asked
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(record, (json.dumps(asked, indent=1) + '\n').encode())
-    return is_same
+def _write(record: Path, told: dict) -> None:
+    write_whole(record, (json.dumps(told, indent=1) + '\n').encode())
 
 
 def _read(folder: Path, metric: Optional[str]) -> Trained:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Callable
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
 
 from mmlgd.checkpoints import read_checkpoint
 from mmlgd.checkpoints.configs import model_config
@@ -17,6 +16,8 @@ from mmlgd.datasets.shards import are_shards, shards_of
 from mmlgd.errors import MMLGDError, sentence, shown
 from mmlgd.store import TeacherStore, file_digest
 from mmlgd.utils.paths import IMAGE_SUFFIXES
+
+from .data_sets import dataset_of
 
 
 class UncheckedError(MMLGDError, ValueError):
@@ -75,11 +76,7 @@ def _seen_images(source: str) -> Callable[[Sequence[str]], tuple[int, str]]:
 
 
 def _evaluation_images(cfg: Config) -> list[str]:
-    settings = (cfg.get('val_dataloader') or {}).get('dataset')
-    if not settings:
-        raise UncheckedError('the config has no val_dataloader.dataset')
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
-        dataset = DATASETS.build(settings)
+    dataset = dataset_of(cfg, 'val_dataloader')
     paths = [dataset.get_data_info(k).get('img_path') for k in range(len(dataset))]
     files = [path for path in paths if isinstance(path, str) and os.path.isfile(path)]
     if not files or len(files) < len(paths):

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 from mmengine.logging import print_log
 
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.errors import ConfigError
 from mmlgd.utils.validation import listed, require
 
 # Large packages are imported inside functions: the help of `mmlgd prove`, which reads this module, must not wait for
@@ -58,8 +58,8 @@ def prove(
         and ``worth``, the equal share of the other's labels.
 
     Raises:
-        ConfigError: A start, fraction, seed or option is invalid, the config has no sampler that gives a share, an
-            existing run is a different one, or the metric must be given.
+        ConfigError: A start, fraction, seed or option is invalid, the config has no sampler that gives a share, its
+            labels cannot be used, an existing run is a different one, or the metric must be given.
         MissingFileError: There is no such config or start.
         RunError: A run failed; the message names its output.
 
@@ -73,6 +73,7 @@ def prove(
     """
     from mmlgd.datasets.variables import fill_in
     from mmlgd.evaluation.options import require_once
+    from mmlgd.run.labelled import check_labelled
     from mmlgd.utils.configs import merge_options, read_config
     from mmlgd.utils.seeds import seed_number
 
@@ -102,7 +103,8 @@ def prove(
     fill_in(cfg)
     found = obvious_metric(cfg) if metric is None else metric
     ways = {f'{share:g}percent': share_options(cfg, share) for share in shares}
-    notes = _notes(cfg, _files_of(sources, seeds), shares, seeds[0])
+    check_labelled(cfg)
+    notes = _notes(cfg, sources, shares, seeds)
     work_dir = Path(work_dir or Path('work_dirs') / f'prove_{name_of(config)}')
     grid = train_grid(config, compared, ways, seeds, found, work_dir, cfg_options, jobs)
 
@@ -160,30 +162,19 @@ def page(report: dict) -> str:
     return f'# Did it help?\n\n{verdict}\n\n{report["table"]}\n\n{notes}'
 
 
-def _files_of(sources: dict[str, str], seeds: Sequence[int]) -> dict[str, str]:
-    """List what the starts read, and refuse a file that is not there: not after hours of training."""
-    files = {
-        name if '{seed}' not in source else f'{name}, seed {seed}': source.replace('{seed}', str(seed))
-        for name, source in sources.items()
-        for seed in seeds
-    }
-    for name, source in files.items():
-        if source != 'none' and '://' not in source and not Path(source).exists():
-            raise MissingFileError(
-                f'There is no checkpoint at {shown(source)}, the start {name}. Give a file or a URL, or none for a '
-                f'random start.'
-            )
-    return files
-
-
-def _notes(cfg: Any, files: dict[str, str], shares: Sequence[float], seed: int) -> list[str]:
+def _notes(cfg: Any, sources: dict[str, str], shares: Sequence[float], seeds: Sequence[int]) -> list[str]:
     """Say what the starts have seen of the evaluation, and how many labels the shares are: before hours of training."""
     from mmlgd.checkpoints.starts import kept_random
 
     from .drawn import drawn_otherwise
     from .overlap import seen_before
 
-    told = [*seen_before(cfg, files).values(), *drawn_otherwise(cfg, shares, seed)]
+    files = {
+        name if '{seed}' not in source else f'{name}, seed {seed}': source.replace('{seed}', str(seed))
+        for name, source in sources.items()
+        for seed in seeds
+    }
+    told = [*seen_before(cfg, files).values(), *drawn_otherwise(cfg, shares, seeds[0])]
     if 'none' in files.values() and (frozen := kept_random(cfg)):
         told.append(f'WARNING: {frozen}')
     for one in told:

@@ -181,6 +181,7 @@ def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
 
 def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
     """Train one variant with one seed, or resume it, and return its last checkpoint."""
+    from mmlgd.checkpoints.resume import noted_checkpoint
     from mmlgd.utils.configs import read_config
 
     from .runs import contents, refuse_other, run
@@ -200,10 +201,10 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
         record.write_text(json.dumps(told, indent=1) + '\n')
         resume = ['--resume'] if last.is_file() else []
         run('train', [config, *resume, *arguments[1:]], work_dir / 'output.txt')
-        if not last.is_file():
-            raise RunError(f'The run in {work_dir} ended without a checkpoint. Does the config have a CheckpointHook?')
-        record.write_text(json.dumps(dict(told, finished=True), indent=1) + '\n')
-    return work_dir / Path(last.read_text().strip()).name  # the folder may have been moved since
+    if (checkpoint := noted_checkpoint(work_dir)) is None:
+        raise RunError(f'The run in {work_dir} ended without a checkpoint. Does the config have a CheckpointHook?')
+    record.write_text(json.dumps(dict(told, finished=True), indent=1) + '\n')
+    return work_dir / checkpoint.name  # the folder may have been moved since
 
 
 def _source(option: str, names: Union[str, Path, None]) -> Optional[str]:

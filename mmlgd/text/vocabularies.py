@@ -63,7 +63,8 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
         if sources := [one for one in vocabulary if _is_source(one)]:
             raise VocabularyError(
                 f'A list holds the names themselves, but {brief(sources)} are known sets or files. Give one of them '
-                f"without the list, or join several, and names of your own: dict(union=['coco', ['unicorn']])."
+                f"without the list, or join several, and names of your own: dict(union=['coco', ['unicorn']]). A class "
+                f"that is called so needs another word, as in 'coco|coconut'."
             )
         return _checked(vocabulary, 'the list of names')
     raise VocabularyError(

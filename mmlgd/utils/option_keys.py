@@ -76,14 +76,14 @@ def _check_part(option: str, keys: list[str], part: dict, scope: Optional[str]) 
     if key in _ANYWHERE | _TAKEN_OUT.get(place[0], set()) if place else set():
         return
     if len(place) == 1 and place[0].endswith('_dataloader') and 'type' not in part:
-        owner, known = place[0], _LOADER
+        owner, takes = place[0], [_LOADER]
     else:
         kind = part.get('type')
         takers = [kind] if inspect.isclass(kind) else _classes(kind, scope) if isinstance(kind, str) else []
-        takes = [_arguments(taker) for taker in takers]
-        if not takes or any(names is None or key in names for names in takes):
-            return
-        owner, known = f'{".".join(place)}, a {takers[0].__name__},', set().union(*takes)
+        owner, takes = f'{".".join(place)}, a {takers[0].__name__},' if takers else '', list(map(_arguments, takers))
+    if not takes or any(names is None or key in names for names in takes):
+        return
+    known = set().union(*takes)
     raise ConfigError(
         f'--cfg-options {option}: {owner} has no setting {key}.{_nearest(key, known | set(part) - {key})} It takes '
         f'{", ".join(sorted(known - _ANYWHERE))}.'

@@ -1,5 +1,6 @@
 """Images and their masks in a folder: their parts, endings, names and the value without a label."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,15 @@ def test_a_part_without_a_list_is_a_folder(tmp_path):
     (tmp_path / 'train.txt').write_text('images/train/0.jpg annotations/train/0.png\nimages/train/3.jpg\n')
     found = find_masks(tmp_path)
     assert found.listed['train'] == ['0', '3'] and found.counts == dict(train=2, val=5)
+
+
+@pytest.mark.parametrize('name', [' 0', '0 ', 'a\nb', os.fsdecode(b'\xff')])
+def test_a_name_that_no_list_can_have(tmp_path, name):
+    write(tmp_path, 'images', 'masks', ('',))
+    for file in (tmp_path / 'images/0.jpg', tmp_path / 'masks/0.png'):
+        file.rename(file.with_name(name + file.suffix))
+    with pytest.raises(MasksError, match='a blank at its beginning or end, a new line or a character that'):
+        find_masks(tmp_path)
 
 
 def test_images_in_both_parts_are_told(tmp_path):

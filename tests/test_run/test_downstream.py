@@ -216,3 +216,12 @@ def test_a_coco_file_that_lacks_something_is_copied(tmp_path, capsys):
     assert (tmp_path / 'data' / dataset.data_prefix.img / '0.jpg').is_file()
     fill_in(cfg)
     check_labelled(cfg)
+
+
+def test_names_with_blanks_at_their_end_are_those_of_the_annotations(tmp_path):
+    coco(tmp_path / 'data')
+    for file in (tmp_path / 'data/annotations').iterdir():
+        file.write_text(file.read_text().replace('red panda', 'red panda '))
+    cfg = Config.fromfile(mmlgd.detect(data='data', student='none', dry_run=True).config)
+    fill_in(cfg)
+    check_labelled(cfg)

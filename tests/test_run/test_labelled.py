@@ -1,6 +1,7 @@
 """What labelled data lack is said before a library builds its data sets, in plain words."""
 
 import json
+import os
 
 import pytest
 from mmengine.config import Config
@@ -9,7 +10,7 @@ from PIL import Image
 from mmlgd.datasets import fill_in
 from mmlgd.datasets.boxes import BoxesError
 from mmlgd.errors import ConfigError, MissingFileError
-from mmlgd.run.labelled import check_labelled
+from mmlgd.run.labelled import check_labelled, digests_of_labels
 from tests import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -28,13 +29,14 @@ def detector(request, tmp_path):
         categories=[dict(id=1, name='cat'), dict(id=2, name='dog')],
     )
 
-    def run(loaders=('train_dataloader', 'val_dataloader'), classes=('cat', 'dog'), **changes):
+    def run(loaders=('train_dataloader', 'val_dataloader'), classes=('cat', 'dog'), classwise=False, **changes):
         (tmp_path / 'a.json').write_text(json.dumps({**told, **changes}))
         cfg = Config.fromfile(CONFIGS / request.param)
         cfg.merge_from_dict(dict(data_root=str(tmp_path), names=['cat', 'dog']))
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
             place = dict(ann_file='a.json', data_prefix=dict(img='images'), metainfo=dict(classes=classes))
             loader.dataset.merge(place)
+        cfg.val_evaluator.classwise = classwise
         fill_in(cfg)
         check_labelled(cfg, loaders)
 
@@ -82,6 +84,21 @@ def test_training_needs_no_ids_above_0(detector):
     detector(('train_dataloader',), annotations=[one])
     with pytest.raises(BoxesError, match='have an id of 0 .*; 1 annotations have no iscrowd.*Number the annotations'):
         detector(('val_dataloader',), annotations=[one])
+
+
+def test_categories_that_fall_are_refused_where_each_class_has_its_score(detector):
+    categories = [dict(id=2, name='cat'), dict(id=1, name='dog')]
+    detector(categories=categories)
+    with pytest.raises(BoxesError, match='ids that do not rise'):
+        detector(categories=categories, classwise=True)
+
+
+def test_masks_whose_names_are_not_utf_8_have_a_digest(tmp_path):
+    (tmp_path / os.fsdecode(b'\xff.png')).write_text('a')
+    dataset = dict(data_root=str(tmp_path), data_prefix=dict(seg_map_path=''))
+    first = digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset))))
+    (tmp_path / os.fsdecode(b'\xff.png')).write_text('ab')
+    assert first != digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset))))
 
 
 def test_class_names_may_be_a_file(detector):

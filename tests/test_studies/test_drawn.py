@@ -1,9 +1,7 @@
 """Where a share of the labels is really another one, the page says which."""
 
-import pytest
 from mmengine.config import Config
 
-from mmlgd.errors import ConfigError
 from mmlgd.studies.drawn import drawn_otherwise
 
 
@@ -22,8 +20,3 @@ def test_a_class_that_gives_one_image_gives_more_than_its_share(tmp_path):
     repeated = Config(dict(train_dataloader=dict(dataset=dict(type='RepeatDataset', times=3))))
     repeated.train_dataloader.dataset.dataset = config(tmp_path).train_dataloader.dataset
     assert drawn_otherwise(repeated, [3.0], 0) == [told]
-
-
-def test_files_that_are_missing_are_said_before_the_first_run(tmp_path):
-    with pytest.raises(ConfigError, match='training images of the config cannot be listed'):
-        drawn_otherwise(config(tmp_path / 'gone', ann_file='no.txt'), [10.0], 0)

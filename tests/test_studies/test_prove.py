@@ -171,10 +171,11 @@ def test_the_time_of_a_run_that_went_on_is_not_known(prove, tmp_path):
     folder = tmp_path / 'proof/lgd_100percent_seed0'
     (folder / 'result.json').unlink()
     shutil.rmtree(folder / '20260101_000000')  # the stand-in makes it
+    (folder / 'epoch_1.pth').touch()
     assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is None
     assert sum(line.endswith('--resume') for line in calls(tmp_path)) == 1
     (folder / 'result.json').unlink()
-    (folder / 'output.txt').unlink()  # it was written down for a start that never came
+    (folder / 'epoch_1.pth').unlink()  # stopped before its first checkpoint, it begins anew
     shutil.rmtree(folder / '20260101_000000')
     assert prove(seeds=[0], fractions='100%')['seconds']['lgd'][100.0][0] is not None
 
@@ -196,6 +197,15 @@ def test_figures_on_other_labels_are_not_compared(prove, tmp_path):
         del told['labels']
         record.write_text(json.dumps(told))
     assert prove(seeds=[0]) and len(calls(tmp_path)) == 4
+
+
+def test_labels_that_cannot_be_used_are_said_before_the_first_run(prove, tmp_path):
+    pytest.importorskip('mmdet')
+    dataset = dict(type='mmdet.CocoDataset', ann_file='gone.json', data_prefix=dict(img=''))
+    (tmp_path / 'config.py').open('a').write(f'train_dataloader["dataset"] = {dataset}\n')
+    with pytest.raises(MissingFileError, match='train_dataloader expects an annotation file at gone.json'):
+        prove(seeds=[0])
+    assert not calls(tmp_path)
 
 
 def test_the_metric_is_asked_for_with_the_list(prove, tmp_path):

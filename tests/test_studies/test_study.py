@@ -36,7 +36,8 @@ TRAIN = """
     calls.write_text((calls.read_text() if calls.is_file() else '') + ' '.join(options) + '\\n')
     if 'model.typo=True' in options:
         sys.exit('KeyError: typo')
-    (work_dir / 'last_checkpoint').write_text('/where/it/was/epoch_2.pth')
+    is_saved = 'model.unsaved=True' not in options
+    (work_dir / 'last_checkpoint').write_text('/where/it/was/epoch_2.pth' if is_saved else 'iter_0.pth')
     if 'model.broken=True' in options and '--resume' not in options:
         sys.exit('KeyError: broken')
 """
@@ -156,6 +157,11 @@ def test_a_variant_without_a_checkpoint_may_be_changed(study, arguments):
     with pytest.raises(RuntimeError, match='typo'):
         study(**{**arguments, 'variants': [f'{arguments["variants"][0]},model.typo=True']})
     study(**arguments)
+
+
+def test_a_run_that_saves_nothing_is_not_finished(study, arguments):
+    with pytest.raises(RuntimeError, match='ended without a checkpoint'):
+        study(**{**arguments, 'variants': [f'{arguments["variants"][0]},model.unsaved=True']})
 
 
 def test_a_variant_that_has_changed_is_refused(study, arguments):

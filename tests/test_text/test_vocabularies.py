@@ -93,6 +93,12 @@ def test_unusable_vocabularies_are_refused_by_name(vocabulary, message):
         load_vocabulary(vocabulary)
 
 
+def test_a_class_may_be_called_as_a_set_is():
+    with pytest.raises(VocabularyError, match=r"another word, as in 'coco.coconut'"):
+        load_vocabulary(['coco', 'lime'])
+    assert load_vocabulary(['coco|coconut', 'lime']) == ['coco|coconut', 'lime']
+
+
 def test_words_of_all_scripts_are_names():
     """Persian joins no letters with U+200C, Malayalam and emoji join with U+200D, flags are spelled with tags."""
     names = [

@@ -41,7 +41,7 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_one(option, nearest):
         {'model.loss.type': 'mmlgd.DistillationLoss', 'model.loss.terms': []},  # of the new type
         {'model.text._delete_': True, 'model.text.vocabulary': 'coco'},
         {'default_hooks.mine.type': 'mmlgd.EMAHook'},
-        {'train_dataloader.pin_memory': True},
+        {'train_dataloader.pin_memory': True, 'train_dataloader.prefetch_factor': 4},
         {'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult': 0.1},
         {'train_dataloader.dataset.test_mode': True},  # handed on to a base
     ],

@@ -26,15 +26,18 @@ def read_coco(file: Path) -> Optional[dict[str, Any]]:
         BoxesError: It is no JSON that pycocotools reads, or what it has under COCO's keys is of another form.
     """
     require_file(file, math.inf)
+    content = file.read_bytes()
     try:
-        told = json.loads(file.read_bytes().decode())
+        told = json.loads(content)  # in each encoding of JSON: the file may be of another kind
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BoxesError(
-            f'{shown(file)} is no JSON in UTF-8: {error}. If it is cut off, fetch it again; else save it as UTF-8 '
-            f'without a byte order mark.'
+            f'{shown(file)} is no JSON in UTF-8: {error}. If it is cut off, fetch it again; if it is not of this data '
+            f'set, move it out; else save it as UTF-8.'
         ) from error
     if not isinstance(told, dict) or not {*KEYS} <= {*told}:
         return None
+    if json.detect_encoding(content) != 'utf-8':
+        raise BoxesError(f'{shown(file)} is not in UTF-8. Save it as UTF-8 without a byte order mark.')
     for key in KEYS:
         if not (isinstance(told[key], list) and all(isinstance(row, dict) for row in told[key])):
             raise BoxesError(

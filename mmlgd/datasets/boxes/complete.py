@@ -55,18 +55,20 @@ def completed(told: dict[str, Any], where: str) -> tuple[dict[str, Any], list[st
     return dict(told, categories=categories, annotations=rows), [note]
 
 
-def require_complete(told: dict[str, Any], where: str, is_scored: bool) -> None:
+def require_complete(told: dict[str, Any], where: str, is_scored: bool, by_class: bool = False) -> None:
     """Refuse annotations with which a library would stop, or score wrongly.
 
     Args:
         told (dict): Checked by :func:`~mmlgd.datasets.boxes.sound.check_content`.
         where (str): Its file, for the error.
         is_scored (bool): Whether an evaluation reads them; training needs the area alone.
+        by_class (bool): Whether it tells the score of each class. Defaults to False.
 
     Raises:
         BoxesError: Ids, iscrowd or areas are missing or cannot be used.
     """
-    if said := _lacks(told, ('id', 'iscrowd', 'area', 'ignore', 'order') if is_scored else ('area',)):
+    keys = ['area', *(['id', 'iscrowd', 'ignore'] if is_scored else []), *(['order'] if by_class else [])]
+    if said := _lacks(told, keys):
         raise BoxesError(
             f'In {where}, {said}. Number the annotations from 1, and the categories upwards; add iscrowd=0 (1 for what '
             f'is to be ignored) and area=width*height. `mmlgd detect --data FOLDER` does so in a copy.'

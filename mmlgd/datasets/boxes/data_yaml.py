@@ -1,5 +1,6 @@
 """The ``data.yaml`` of a data set in YOLO's format: its class names, its parts and its keypoints."""
 
+import os
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
@@ -7,7 +8,6 @@ import yaml
 
 from mmlgd.datasets.part_lists import images_of
 from mmlgd.errors import brief, shown
-from mmlgd.text import VocabularyError, load_vocabulary
 from mmlgd.utils.files import read_small
 
 from .places import BoxesError
@@ -50,7 +50,7 @@ class DataYaml:
             List[str], optional: In the order of the labels; None if it has none.
 
         Raises:
-            BoxesError: They are neither a list nor numbered from 0 without gaps, or are no class names.
+            BoxesError: They are neither a list nor numbered from 0 without gaps, or one is no text.
         """
         names = self._told.get('names')
         if isinstance(names, dict):
@@ -66,12 +66,10 @@ class DataYaml:
             names = [numbered[label] for label in sorted(numbered)]
         if names is not None and not isinstance(names, list):
             raise BoxesError(f'{shown(self._file)} has names={names!r}. Expected a list, or `0: name` on a line each.')
-        if not names:
-            return None
-        try:
-            return load_vocabulary([str(name) if type(name) is int else name for name in names])
-        except VocabularyError as error:  # such as False, which YAML makes of the word no
-            raise BoxesError(f'{shown(self._file)} has names={brief(names)}: {error}') from error
+        names = [str(name) if type(name) is int else name for name in names or []]
+        if others := [name for name in names if not isinstance(name, str)]:  # YAML makes False of the word no
+            raise BoxesError(f'{shown(self._file)} has names={brief(names)}, where {others[0]!r} is no text. Quote it.')
+        return names or None
 
     def keypoints(self) -> Optional[int]:
         """Read how many numbers follow each box.
@@ -115,8 +113,9 @@ class DataYaml:
 
     def _images(self, part: str, place: str, images: list[PurePath]) -> list[PurePath]:
         path = PurePath(str(self._told.get('path') or ''), place.replace('\\', '/'))
-        there = (self._data / path).resolve()
-        if there.exists() and self._data.resolve() not in (there, *there.parents):
+        there = Path(os.path.abspath(self._data / path))  # a part may lie behind a link in the data
+        is_inside = there.is_relative_to(os.path.abspath(self._data))
+        if there.exists() and not (is_inside or there.resolve().is_relative_to(self._data.resolve())):
             raise BoxesError(
                 f'{shown(self._file)} has its {part} part at {shown(there)}, outside of {shown(self._data)}. Give the '
                 f'folder around both as --data, or correct the file.'

@@ -5,7 +5,8 @@ from pathlib import Path, PurePath
 from typing import Any, Optional
 
 from mmlgd.datasets.part_lists import listed_parts
-from mmlgd.errors import MissingFileError, shown
+from mmlgd.errors import MissingFileError, brief, shown
+from mmlgd.text import VocabularyError, load_vocabulary
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from . import coco, voc, yolo
@@ -47,7 +48,8 @@ def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> 
 
     Args:
         data (Path): The folder.
-        names (List[str], optional): Class names in the order of labels. Defaults to None: those of the data.
+        names (List[str], optional): Class names in the order of labels, from
+            :func:`~mmlgd.text.load_vocabulary`. Defaults to None: those of the data.
         seed (int): Seed of the draw. Defaults to 0.
 
     Returns:
@@ -60,8 +62,9 @@ def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> 
     """
     if not data.is_dir():
         raise MissingFileError(f'There is no folder of data at {shown(data)}.')
-    found = _coco(data, names) or _one_file_an_image(data, names)
+    found = _coco(data) or _one_file_an_image(data, names)
     _settle_parts(found, data, seed)
+    _settle_names(found, data, names)
     return found
 
 
@@ -87,25 +90,32 @@ def _one_file_an_image(data: Path, names: Optional[list[str]]) -> FoundBoxes:
     return FoundBoxes(kind, names, parts, notes=notes)
 
 
-def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
+def _coco(data: Path) -> Optional[FoundBoxes]:
     read = ((file, coco.read_coco(data / file)) for file in files_in(data, '.json'))
-    told = [(file, content) for file, content in read if content is not None]
+    told = [(split_of(file), file, content) for file, content in read if content is not None]
     if not told:
         return None
-    found = FoundBoxes('COCO', coco.names_of(told[0][1], told[0][0]), {})
-    read: dict[Optional[str], PurePath] = {}
-    for file, content in told:
-        split = split_of(file)
-        if (other := read.setdefault(split, file)) != file:
+    found, there = FoundBoxes('COCO', [], {}), {split for split, *_ in told}
+    files: dict[Optional[str], PurePath] = {}
+    for split, file, content in told:
+        if split is None and 'train' in there:
+            found.notes.append(f'{shown(file)} names no part, and is left out.')
+            continue
+        if split == 'test' and 'val' in there:  # it may name images that were never fetched
+            continue
+        if (other := files.setdefault(split, file)) != file:
             raise BoxesError(
                 f'{shown(data)} has two annotation files of one part: {other.as_posix()} and {file.as_posix()}. Keep '
                 f'one of them there, or name their parts: train, val or test.'
             )
-        if (theirs := coco.names_of(content, file)) != found.names:
+        theirs = coco.names_of(content, file)
+        found.names = found.names or theirs
+        if theirs != found.names:
             raise BoxesError(
-                f'{file.as_posix()} has the categories {", ".join(theirs[:5])}, but {told[0][0].as_posix()} has '
-                f'{", ".join(found.names[:5])} ({len(theirs)} and {len(found.names)} in all). Labels follow their '
-                f'order: write both files with the same categories in the same order.'
+                f'{file.as_posix()} has the categories {", ".join(theirs[:5])}, but '
+                f'{next(iter(files.values())).as_posix()} has {", ".join(found.names[:5])} ({len(theirs)} and '
+                f'{len(found.names)} in all). Labels follow their order: write both files with the same categories in '
+                f'the same order.'
             )
         found.folders[split] = coco.folder_of_images(data, file, content)
         check_content(content, data / file, data / found.folders[split])
@@ -113,13 +123,6 @@ def _coco(data: Path, names: Optional[list[str]]) -> Optional[FoundBoxes]:
         if not added:
             found.files[split] = file.as_posix()
         found.notes += [*added, *left_out(found.parts[split], shown(data / file))]
-    if None in read and 'train' in read:
-        found.notes.append(f'{shown(read[None])} names no part, and is left out.')
-    if names is not None and names != found.names:
-        raise BoxesError(
-            f'The class names given are {", ".join(names[:5])}, but {told[0][0].as_posix()} has the categories '
-            f'{", ".join(found.names[:5])}. Leave --names out: the names of the file are used, in its order.'
-        )
     if {*found.parts} == {None}:
         _divide(found, data)
     return found
@@ -159,11 +162,13 @@ def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:
     for table in (parts, folders, files):
         for key in [key for key in table if key not in ('train', 'val')]:
             table.pop(key)
+    counts = {split: sum(boxes_of_names(told).values()) for split, told in parts.items()}
+    again = ' The parts were drawn: another --seed draws others.' if found.is_split and any(counts.values()) else ''
     for split, told in parts.items():
-        if not any(boxes_of_names(told).values()):
+        if not counts[split]:
             raise BoxesError(
                 f'The {split} part of {shown(data)} has {len(told["images"])} images and no box that counts. Expected '
-                f'boxes of 1 px or more in their images; those of crowds and difficult ones do not count.'
+                f'boxes of 1 px or more in their images; those of crowds and difficult ones do not count.{again}'
             )
     if without := [name for name, count in boxes_of_names(parts['val']).items() if not count]:
         found.notes.append(
@@ -173,3 +178,22 @@ def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:
     found.notes += in_both(
         *([(folders.get(part), one['file_name']) for one in parts[part]['images']] for part in ('train', 'val'))
     )
+
+
+def _settle_names(found: FoundBoxes, data: Path, given: Optional[list[str]]) -> None:
+    """Write the class names as every reader of a config takes them, such as without a blank at their end."""
+    try:
+        names = load_vocabulary(found.names)
+    except VocabularyError as error:
+        raise BoxesError(f'The class names of {shown(data)} are {brief(found.names)}: {error}') from error
+    if given not in (None, names):
+        raise BoxesError(
+            f'The class names given are {", ".join(given[:5])}, but {shown(data)} has the categories '
+            f'{", ".join(names[:5])}. Leave --names out: the names of the data are used, in their order.'
+        )
+    if changed := [(one, other) for one, other in zip(found.names, names) if one != other]:
+        one, other = changed[0]
+        found.notes.append(f'{len(changed)} class names are written in another way: {one!r} is {other!r}.')
+        for told in found.parts.values():
+            told['categories'] = [dict(one, name=name) for one, name in zip(told['categories'], names)]
+        found.names, found.files = names, {}

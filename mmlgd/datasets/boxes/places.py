@@ -34,7 +34,7 @@ def split_of(path: PurePath) -> Optional[str]:
     for part in path.parts[:-1]:
         if split := part_named(part):
             return split
-    words = path.stem.lower().replace('-', '_').split('_') if path.suffix == '.json' else []
+    words = path.stem.lower().replace('-', '_').split('_') if path.suffix.lower() == '.json' else []
     return next(filter(None, map(part_named, words)), None)
 
 
@@ -132,6 +132,12 @@ def key_of(file: PurePath) -> PurePath:
         True
     """
     return PurePath(*(part for part in file.parts[:-1] if part.lower() not in _KINDS), file.stem)
+
+
+def head_of(file: Path) -> bytes:
+    """Read the beginning of a file, to see what it is: it may be large, and of another kind."""
+    with file.open('rb') as content:
+        return content.read(1000)
 
 
 def files_in(data: Path, *endings: str) -> list[PurePath]:

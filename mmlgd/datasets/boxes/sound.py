@@ -15,6 +15,7 @@ from .content import require_size
 from .places import BoxesError
 
 _ID = (int, float, str)  # what JSON may hold as an id
+_BEYOND = 1.1  # of an image: a box drawn a little over its edge reaches less far, and most corners do further
 _OPENED = 5000  # images whose size is compared with that of the file; a header takes half a millisecond
 
 
@@ -144,10 +145,10 @@ def _refuse_corners(where: str, boxes: list[dict[str, Any]], images: dict[Any, d
     beyond = []
     for one in boxes:
         (left, top, right, bottom), image = one['bbox'], images[one['image_id']]
-        width, height = image['width'] + 1, image['height'] + 1  # a pixel for what is rounded
-        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        width, height = image['width'], image['height']
+        if not (0 <= left < right <= width + 1 and 0 <= top < bottom <= height + 1):  # a pixel for what is rounded
             return
-        if left + right > width or top + bottom > height:
+        if left + right > _BEYOND * width or top + bottom > _BEYOND * height:
             beyond.append(one)
     if beyond:
         raise BoxesError(

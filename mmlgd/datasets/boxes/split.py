@@ -51,7 +51,8 @@ def drawn(names: Sequence[str], seed: int = 0, share: float = SHARE) -> set[int]
         >>> len(drawn('abcdefghij')), len(drawn('ab'))
         (2, 1)
     """
-    ranked = sorted((random.Random(f'{seed}/{name}').random(), k) for k, name in enumerate(names))
+    seeds = [f'{seed}/{name}'.encode(errors='surrogateescape') for name in names]  # a path may not be UTF-8
+    ranked = sorted((random.Random(one).random(), k) for k, one in enumerate(seeds))
     return {k for _, k in ranked[: min(len(names) - 1, max(1, round(share * len(names))))]}
 
 

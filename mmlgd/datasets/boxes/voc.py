@@ -1,5 +1,6 @@
 """Boxes in VOC's format: one XML file for each image."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path, PurePath
@@ -10,7 +11,7 @@ from mmlgd.errors import shown
 from mmlgd.utils.files import read_small
 
 from .content import Box, content_of, finite, require_size, size_of
-from .places import BoxesError, by_key, parts_of
+from .places import BoxesError, by_key, head_of, parts_of
 
 
 def read_voc(
@@ -65,7 +66,7 @@ def read_voc(
 
 def is_voc(file: Path) -> bool:
     """Check whether an XML file is an annotation of VOC's format."""
-    return b'<annotation' in read_small(file)[:1000]
+    return re.search(rb'<annotation[\s>]', head_of(file)) is not None  # CVAT has <annotations> of a whole set
 
 
 def _images(data: Path, files: list[PurePath], images: dict[PurePath, PurePath]) -> Iterator[tuple[PurePath, PurePath]]:

@@ -1,5 +1,6 @@
 """Boxes in YOLO's format: one text file for each image, with lines of label, centre and size."""
 
+from codecs import BOM_UTF8
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
@@ -10,7 +11,7 @@ from mmlgd.utils.files import read_small
 
 from .content import Box, content_of, finite, size_of
 from .data_yaml import DataYaml
-from .places import BoxesError, by_key, key_of, parts_of
+from .places import BoxesError, by_key, head_of, key_of, parts_of
 
 _LISTS = ('classes.txt', 'obj.names', 'labels/classes.txt')
 
@@ -83,7 +84,7 @@ def strays(data: Path, texts: list[PurePath], images: dict[PurePath, PurePath]) 
 
 
 def _begins_with_numbers(file: Path) -> bool:
-    first, *_ = *read_small(file).splitlines(), b''
+    first, *_ = *head_of(file).removeprefix(BOM_UTF8).strip().splitlines(), b''
     try:
         return len([float(number) for number in first.split()]) > 4
     except ValueError:

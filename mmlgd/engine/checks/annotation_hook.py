@@ -1,6 +1,5 @@
 """A check that annotations, class names and heads have the same classes."""
 
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from torch import nn
 from mmlgd.datasets.bad_images import BadImageError, skips_in_evaluation
 from mmlgd.datasets.loaded_size import loaded_size
 from mmlgd.datasets.loading import draws_others, read_image
-from mmlgd.datasets.mask_values import format_fault, label_of, require_ignorable, size_fault, value_fault
+from mmlgd.datasets.mask_values import label_of, read_mask, require_ignorable, require_size
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
@@ -172,20 +171,9 @@ def _check_masks(dataset, num_classes: int) -> None:
                 f'There is no mask at {path!r} for the image {info["img_path"]!r}. A mask has the name of its image, '
                 f'with seg_map_suffix={dataset.seg_map_suffix!r} instead of img_suffix={dataset.img_suffix!r}.'
             )
-        content = fileio.get(path, backend_args=dataset.backend_args)
-        with Image.open(io.BytesIO(content)) as opened:
-            if fault := format_fault(path, opened.format):
-                raise ConfigError(fault)
-            mask = np.asarray(opened)
-        if mask.ndim != 2:
-            raise ConfigError(
-                f'The mask {shown(path)} is a colour image of shape {mask.shape}. Masks hold one class index per '
-                f'pixel: save it with one channel or with a palette.'
-            )
+        mask = read_mask(path, dataset.backend_args)
         _check_mask_size(info['img_path'], path, mask.shape)
         values = np.unique(mask).tolist()
-        if fault := value_fault(path, values):
-            raise ConfigError(fault)
         beyond = [v for v in values if _label(v, info) not in (*range(num_classes), dataset.ignore_index)]
         if beyond:
             raise ConfigError(
@@ -205,8 +193,7 @@ def _check_mask_size(image: str, path: str, shape: tuple) -> None:
             size = loaded_size(opened)
     except (OSError, ValueError, Image.DecompressionBombError):
         return  # likewise
-    if fault := size_fault(path, shape, size):
-        raise ConfigError(fault)
+    require_size(path, shape, size)
 
 
 def _label(value: int, info: dict) -> int:

@@ -77,5 +77,5 @@ def test_the_ap_of_a_class_stands_beside_its_name(tmp_path):
     assert scores(whole) == (1, 0) and '1 categories have ids that do not rise' in note
     assert [(one['id'], one['name']) for one in whole['categories']] == [(1, 'cat'), (2, 'dog')]
     with pytest.raises(BoxesError, match='Number .* the categories upwards'):
-        require_complete(told, 'a.json', is_scored=True)
-    require_complete(told, 'a.json', is_scored=False)
+        require_complete(told, 'a.json', is_scored=True, by_class=True)
+    require_complete(told, 'a.json', is_scored=True)

@@ -11,6 +11,7 @@ from mmlgd.datasets.boxes import BoxesError, find_boxes
 from mmlgd.datasets.part_lists import PartsError
 from mmlgd.errors import MissingFileError
 from mmlgd.text import VocabularyError
+from mmlgd.utils.files import SMALL
 
 NAMES = ['red panda', 'cat']
 SIZE = (80, 40)
@@ -179,7 +180,7 @@ def test_a_test_part_takes_the_place_of_a_missing_validation_part(tmp_path):
         (coco, lambda r: spoil_rows(r / 'annotations/instances_val.json'), 'its annotations are no list of objects'),
         (yolo, lambda r: (r / 'train/labels/0.txt').write_text('0 nan .5 .1 .1'), "'nan' is no place"),
         (yolo, lambda r: (r / 'train/labels/0.txt').write_bytes(b'\xff'), r'0\.txt is no text'),
-        (yolo, lambda r: (r / 'data.yaml').write_text('names: [yes, no]'), r'names=\[True, False\].* Quote it'),
+        (yolo, lambda r: (r / 'data.yaml').write_text('names: [yes, no]'), 'True is no text. Quote it'),
         (voc, lambda r: corners(r, 1, 1, 'inf', 9), 'a box without numbers'),
         (coco, an_url_in_place_of_a_name, r'no file_name for 1 of 10 images.*LVIS'),
     ],
@@ -476,6 +477,8 @@ def test_labels_behind_a_link_are_found_as_images_are(tmp_path):
     (tmp_path / 'mine/train').rename(tmp_path / 'elsewhere')
     (tmp_path / 'mine/train').symlink_to(tmp_path / 'elsewhere')
     assert len(find_boxes(tmp_path / 'mine').parts['train']['annotations']) == 10
+    (tmp_path / 'mine/data.yaml').write_text(f'train: train/images\nval: valid/images\nnames: {NAMES}')
+    assert len(find_boxes(tmp_path / 'mine').parts['train']['annotations']) == 10
 
 
 @pytest.mark.parametrize('text', ['\ufeffred panda\r\n cat \r\n\r\n', 'red panda\n\ncat\n'])
@@ -519,6 +522,60 @@ def test_an_image_without_its_xml_is_told_and_difficult_is_a_word_too(tmp_path):
         if any(box['iscrowd'] for box in told['annotations'] if box['image_id'] == one['id'])
     ]
     assert sorted(crowds) == ['JPEGImages/0.png', 'JPEGImages/1.png']
+
+
+@pytest.mark.parametrize('text', ['\ufeff{}', '{"a": 1}'])
+def test_json_and_text_of_another_kind_does_not_stand_in_the_way(tmp_path, text):
+    yolo(tmp_path)
+    (tmp_path / 'of_a_tool.json').write_text(text, encoding='utf-8' if '\ufeff' in text else 'utf-16')
+    with (tmp_path / 'log.txt').open('wb') as file:
+        file.truncate(SMALL + 1)
+    (tmp_path / 'annotations.xml').write_text('<?xml version="1.0"?><annotations></annotations>')
+    assert find_boxes(tmp_path).notes == []
+    (tmp_path / 'train/labels/99.txt').write_text('\ufeff\n0 .5 .5 .1 .1\n')
+    assert find_boxes(tmp_path).notes == [
+        '1 files of labels belong to no image, and are left out; the first is train/labels/99.txt.'
+    ]
+
+
+def test_coco_files_of_parts_that_are_not_used_are_not_checked(tmp_path):
+    coco(tmp_path)
+    found = find_boxes(tmp_path)
+    for name in ('instances_test', 'all', 'more'):  # their images are not there
+        told = (tmp_path / 'annotations/instances_val.json').read_text()
+        (tmp_path / f'annotations/{name}.JSON').write_text(told.replace('.jpg', '.png'))
+    again = find_boxes(tmp_path)
+    assert again.parts == found.parts and again.files == found.files
+    assert [note.split()[0] for note in again.notes] == ['annotations/all.JSON', 'annotations/more.JSON']
+    (tmp_path / 'annotations/instances_train.json').rename(tmp_path / 'annotations/instances_train.JSON')
+    assert find_boxes(tmp_path).files['train'].endswith('train.JSON')
+
+
+@pytest.mark.parametrize('write', [coco, voc, yolo])
+def test_names_are_those_that_a_config_reads(tmp_path, write):
+    write(tmp_path)
+    files = [file for ending in ('json', 'xml', 'yaml') for file in tmp_path.rglob(f'*.{ending}')]
+    texts = [file.read_text() for file in files]
+    for file, text in zip(files, texts):
+        file.write_text(text.replace('red panda', 'red panda | firefox'))
+    found = find_boxes(tmp_path)
+    assert set(found.names) == {'red panda|firefox', 'cat'} and found.files == {}
+    assert all([one['name'] for one in told['categories']] == found.names for told in found.parts.values())
+    assert found.notes[-1] == "1 class names are written in another way: 'red panda | firefox' is 'red panda|firefox'."
+    for file, text in zip(files, texts):
+        file.write_text(text.replace('red panda', 'CAT'))
+    with pytest.raises(BoxesError, match=r'The class names of .* text towers read lower case'):
+        find_boxes(tmp_path)
+
+
+def test_a_drawn_part_without_boxes_asks_for_another_seed(tmp_path):
+    voc(tmp_path, count=2)
+    (tmp_path / 'Annotations/0.xml').write_text('<annotation></annotation>')
+    with pytest.raises(BoxesError, match='no box that counts.* another --seed draws others'):
+        find_boxes(tmp_path)
+    (tmp_path / 'Annotations/1.xml').write_text('<annotation></annotation>')
+    with pytest.raises(BoxesError, match='do not count.$'):
+        find_boxes(tmp_path)
 
 
 def test_a_class_without_a_box_to_validate_is_told(tmp_path):

@@ -78,6 +78,9 @@ def test_corners_are_no_widths_and_heights(told, tmp_path):
         one['bbox'] = box
     with pytest.raises(BoxesError, match=r'\[50, 20, 80, 40\] .*1 of 3 reach beyond .*left, top, right, bottom'):
         check(told, tmp_path)
+    told['annotations'][1]['bbox'] = [20, 4, 65, 10]  # a little over the edge
+    assert check(told, tmp_path) == []
+    told['annotations'][1:] = [dict(one, bbox=[50, 20, 80, 40]) for one in told['annotations'][1:]]
     told['annotations'][2]['bbox'] = [20, 4, 10, 10]  # no corners, as in a set whose boxes reach beyond their images
     assert check(told, tmp_path) == []
 

@@ -159,6 +159,9 @@ def test_a_mask_in_colour_and_a_missing_one(masks, tmp_path):
     Image.new('RGB', (4, 4)).save(tmp_path / '1.png')
     with pytest.raises(ValueError, match=r'colour image of shape \(4, 4, 3\).*one channel'):
         check(dataset)
+    (tmp_path / '1.png').write_bytes(b'no')
+    with pytest.raises(ValueError, match=r'mask .*1\.png cannot be read: it is no image. Repair'):
+        check(dataset)
 
 
 def test_a_mask_with_a_palette(masks, tmp_path):
