@@ -73,11 +73,11 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
                 'The batch has augmentation_noise, but this data_preprocessor has no augmentation: its images would '
                 'not be the views that the noise describes. Set augmentation=dict(type="mmlgd.MoCoV2Augmentation").'
             )
-        pair = dict(inputs=data['inputs'], data_samples=data.get('data_samples'))
-        if augments:
-            views = dict(inputs=self._augment(pair['inputs'], noise), data_samples=self.cast_data(pair['data_samples']))
+        inputs, samples = data['inputs'], data.get('data_samples')
+        if augments or isinstance(inputs, Tensor):
+            views = dict(inputs=self._stacked(inputs, noise, augments), data_samples=self.cast_data(samples))
         else:
-            views = super().forward(pair, training)
+            views = super().forward(dict(inputs=inputs, data_samples=samples), training)
         if 'data_samples' not in data:
             del views['data_samples']
         for name in ('teacher_embeddings', 'teacher_places'):
@@ -85,7 +85,7 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
                 views[name] = data[name].to(self.device, non_blocking=True)
         return views
 
-    def _augment(self, inputs: Tensor, noise: Optional[Tensor]) -> Tensor:
+    def _stacked(self, inputs: Tensor, noise: Optional[Tensor], augments: bool) -> Tensor:
         if not isinstance(inputs, Tensor):
             raise TypeError(
                 f'Expected a stacked batch (N, 3, H, W) to augment, got a {type(inputs).__name__}. Set '
@@ -94,7 +94,12 @@ class PretrainDataPreprocessor(SelfSupDataPreprocessor):
             )
         # Torch keeps pinned memory until the copy is done, so this is safe; it waits only for unpinned memory.
         inputs = inputs.to(self.device, non_blocking=True)
-        views = self.augmentation((inputs.flip(1) / 255).float(), noise)  # RGB; in 8 bits a channel flip is cheap
-        if not self._enable_normalize:
+        if self._channel_conversion:  # in 8 bits it is cheap; mmpretrain's [2, 1, 0] is copied, and a GPU waited for
+            inputs = inputs.flip(1)
+        if augments:
+            views = self.augmentation((inputs / 255).float(), noise)
+            if self._enable_normalize:  # one pass over the batch
+                return torch.addcmul(-self.mean / self.std, views, 255 / self.std)
             return views * 255
-        return torch.addcmul(-self.mean / self.std, views, 255 / self.std)  # one pass over the batch
+        inputs = inputs.float()
+        return (inputs - self.mean) / self.std if self._enable_normalize else inputs

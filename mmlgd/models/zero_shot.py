@@ -29,8 +29,9 @@ def zero_shot_scores(embeddings: Tensor, bank: Tensor, temperature: float) -> Te
 
 def set_scores(data_samples: list[DataSample], scores: Tensor) -> None:
     """Write (N, K) scores and their arg max into N samples."""
-    for sample, score in zip(data_samples, scores):
-        sample.set_pred_score(score).set_pred_label(score.argmax())
+    labels = scores.argmax(dim=1).tolist()  # a label is a number on the host: one wait for the device, not N
+    for sample, score, label in zip(data_samples, scores, labels):
+        sample.set_pred_score(score).set_pred_label(label)
 
 
 def effective_number(counts: Tensor) -> float:

@@ -84,11 +84,12 @@ class ZeroShotSegmentor(BaseModel):
         saved = SavedStudent.read(checkpoint)
         view = dict(size=size, window=window, stride=stride, background=background)
         self.source, self.background_label = checkpoint, background_label
-        # Both towers are parts of it, so that they follow its device.
+        # Both towers are parts of it, so that they follow its device. With other names, a student is another one.
         self.student = Student(saved, device='cpu', teacher=teacher_options)
         self.teacher = None
         if scored == 'student':
-            self.segmenter = self.student.with_names(names, templates).segmenter(**view)
+            self.student = self.student.with_names(names, templates)
+            self.segmenter = self.student.segmenter(**view)
         else:
             self.teacher, self.segmenter = _of_teacher(saved, self.student, names, templates, teacher_options, **view)
 

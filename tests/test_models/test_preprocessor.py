@@ -12,6 +12,7 @@ from mmlgd import MoCoV2Augmentation, PretrainDataPreprocessor
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
 from tests.devices import never_waiting, on_card
+from tests.pretended_card import CARD, pretended_card
 
 PIXELS = {key: value for key, value in IMAGENET_RGB.items() if key != 'type'}
 AUGMENTATION = dict(type='mmlgd.MoCoV2Augmentation')
@@ -111,6 +112,20 @@ def test_lgd_has_it(lgd_config, batch, scope):
     losses = model(**views, mode='loss')
     assert all(torch.isfinite(value) for value in losses.values())
     assert not any('augmentation' in key for key in model.state_dict())
+
+
+@pytest.mark.parametrize('augmentation', [None, AUGMENTATION])
+@pytest.mark.parametrize('training', [True, False])
+def test_a_batch_is_never_waited_for(batch, training, augmentation):
+    """mmpretrain's waits twice: for the copy of the images, and for that of a list of channels."""
+    pytest.importorskip('kornia', minversion='0.9')
+    preprocess = PretrainDataPreprocessor(augmentation=augmentation, **PIXELS)
+    stored = dict(teacher_embeddings=torch.rand(4, 8))
+    with pretended_card() as card:
+        preprocess.to('cuda')
+        card.waits.clear()
+        views = preprocess(dict(inputs=batch['inputs'], **stored), training)
+        assert card.waits == [] and views['inputs'].device == views['teacher_embeddings'].device == CARD
 
 
 @on_card

@@ -15,6 +15,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS as OURS
 from mmlgd.student.segment import IGNORED
 from tests import ROOT
+from tests.pretended_card import pretended_card
 
 CONFIGS = ROOT / 'configs/benchmarks/zero_shot_segmentation'
 NAMES = ['sky', 'road|street', 'tree']
@@ -64,6 +65,16 @@ def iou_of(predictions, streets):
         pairs = [((p == name) & (m != 11), m == name) for p, m in zip(predictions, masks)]
         ious.append(sum((p & m).sum() for p, m in pairs) / sum((p | m).sum() for p, m in pairs))
     return 100 * np.mean(ious)
+
+
+@pytest.mark.parametrize('settings', [OWN, {}, dict(scored='teacher')], ids=['own names', 'other names', 'teacher'])
+def test_all_of_it_follows_the_device(build, settings):
+    """With other names, the student is another one than that of the checkpoint."""
+    segmentor, image = build(**settings), torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8)
+    expected = segmentor([image])[0]
+    with pretended_card():
+        found = segmentor.to('cuda')([image.to('cuda')])[0]
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)  # a GPU resizes no bytes
 
 
 def test_mmsegmentation_evaluates_what_the_student_segments(lgd_checkpoint, tiny_clip, streets, tmp_path):

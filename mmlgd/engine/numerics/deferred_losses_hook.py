@@ -73,7 +73,8 @@ class DeferredLossesHook(RuntimeInfoHook):
         names = [name for losses in self._kept for name in losses]
         if not names:
             return
-        values = torch.stack([torch.as_tensor(value).float() for losses in self._kept for value in losses.values()])
-        for name, value in zip(names, values.tolist()):
+        values = [torch.as_tensor(value).float() for losses in self._kept for value in losses.values()]
+        device = next((value.device for value in values if value.device.type != 'cpu'), 'cpu')  # few are on the host
+        for name, value in zip(names, torch.stack([value.to(device) for value in values]).tolist()):
             runner.message_hub.update_scalar(f'train/{name}', value)
         self._kept.clear()

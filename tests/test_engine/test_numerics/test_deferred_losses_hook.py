@@ -7,6 +7,7 @@ from mmengine.logging import MessageHub
 
 from mmlgd.engine import DeferredLossesHook
 from tests.devices import NoWaiting
+from tests.pretended_card import pretended_card
 
 STEPS, EPOCH = 14, 7
 
@@ -45,3 +46,17 @@ def test_the_logger_finds_what_mmengine_would_have_kept(interval):
     ours = run(DeferredLossesHook(), f'ours {interval}', interval, watched=True)
     assert ours == run(RuntimeInfoHook(), f'theirs {interval}', interval, watched=False)
     assert ours[-1]['train/loss'] == [float(step) for step in range(STEPS)]
+
+
+def test_a_loss_of_the_host_is_logged_beside_those_of_the_card():
+    """mmpretrain's head for several tasks has one for the size of a mask."""
+    hub = MessageHub.get_instance('both')
+    runner = SimpleNamespace(hooks=[LoggerHook(interval=1)], message_hub=hub, train_dataloader=[0], cfg=None)
+    hook = DeferredLossesHook()
+    hook._kept, hook._interval = [], 1
+    with pretended_card() as card:
+        losses = dict(mask_size=torch.tensor(3.0), loss=torch.tensor(2.0, device='cuda'))
+        card.waits.clear()
+        hook.after_train_iter(runner, 0, None, losses)
+        assert [what for what, _ in card.waits] == ['a copy to the card', 'tolist']
+    assert [hub.get_scalar(f'train/{name}').current() for name in losses] == [3.0, 2.0]
