@@ -334,7 +334,9 @@ def network(timeout: float, needed: bool) -> list[Finding]:
             silent.setdefault(str(getattr(error, 'reason', error)), []).append(host)
     if not silent:
         return [Finding('ok', f'the network: {", ".join(HOSTS)}')]
-    fix = 'Copy the weights here by hand (docs/teachers.md, "Without a network"), or set a proxy: export HTTPS_PROXY=...'
+    fix = (
+        'Copy the weights here by hand (docs/teachers.md, "Without a network"), or set a proxy: export HTTPS_PROXY=...'
+    )
     told = '; '.join(f'{", ".join(hosts)} ({reason})' for reason, hosts in silent.items())
     return [Finding('note', f'no weights can be downloaded: no answer from {told}', fix if needed else '')]
 

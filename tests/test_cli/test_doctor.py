@@ -151,7 +151,9 @@ def test_a_stack_without_detectors_says_how_to_add_them(packages, stack, mmdet):
     if stack == 'onedl':
         packages['onedl-mmengine'] = '0.10.12'
     (dense,) = (f for f in doctor.extras() if 'dense' in f.what)
-    assert dense.state == 'note' and f'{mmdet} is not installed' in dense.what and f'"mmlgd[{stack}-dense]"' in dense.fix
+    assert (
+        dense.state == 'note' and f'{mmdet} is not installed' in dense.what and f'"mmlgd[{stack}-dense]"' in dense.fix
+    )
 
 
 def test_every_extra_of_a_command_is_checked():

@@ -39,7 +39,9 @@ def test_other_folders_have_none(tmp_path, files):
     val = folder(tmp_path / 'val', *files)
     found = settings(val, tmp_path)
     assert found['val_dataloader']['dataset']['with_label'] is False and metrics(found) == ['DistillationMetric']
-    assert 'without labels: images with labels lie in a class folder for each of the 3 names' in reason(found, val, NAMES)
+    assert 'without labels: images with labels lie in a class folder for each of the 3 names' in reason(
+        found, val, NAMES
+    )
 
 
 def test_a_run_has_about_ten_evaluations(tmp_path):
