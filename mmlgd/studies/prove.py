@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 from mmengine.logging import print_log
 
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.validation import listed, require
 
 # Large packages are imported inside functions: the help of `mmlgd prove`, which reads this module, must not wait for
@@ -167,11 +167,12 @@ def _files_of(sources: dict[str, str], seeds: Sequence[int]) -> dict[str, str]:
         for name, source in sources.items()
         for seed in seeds
     }
+    from mmlgd.checkpoints.files import no_checkpoint
+
     for name, source in files.items():
-        if source != 'none' and '://' not in source and not Path(source).exists():
+        if source != 'none' and '://' not in source and not Path(source).is_file():
             raise MissingFileError(
-                f'There is no checkpoint at {shown(source)}, the start {name}. Give a file or a URL, or none for a '
-                f'random start.'
+                f'{no_checkpoint(source)} It is the start {name}: give a file or a URL, or none for a random start.'
             )
     return files
 
