@@ -10,12 +10,12 @@ import argparse
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 import mmlgd  # noqa: F401  registers what the config names
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import write_demo_world
+from mmlgd.run.terminal import QuietRunner
 
 ROOT = Path(__file__).parents[1]
 STUDENT = next((ROOT / 'zoo').glob('lgd_resnet18-tiny_demo_*.pth'))
@@ -47,10 +47,10 @@ def main(work_dir: Path, student: str, scenes: int, iterations: int) -> dict:
     start_from(cfg, student)
 
     # 4. Train.
-    runner = Runner.from_cfg(cfg)
+    runner = QuietRunner.from_cfg(cfg)  # mmengine's runner, without some 700 lines about system, config and hooks
     runner.train()
 
-    # 5. Evaluate once more, as a separate script would after `runner = Runner.from_cfg(cfg)` with cfg.load_from.
+    # 5. Evaluate once more, as a separate script would after `QuietRunner.from_cfg(cfg)` with cfg.load_from.
     metrics = runner.val()
     print(f'mIoU from {Path(student).name}: {metrics["mIoU"]:.1f} %')
     return metrics

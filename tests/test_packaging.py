@@ -198,7 +198,7 @@ VERBS = """
 
     images, teacher, done, expected = pathlib.Path('images'), sys.argv[1], set(), 0
     run('doctor', '--offline')
-    assert '3 names, for the teacher' in run('names', 'names.txt', '--teacher', teacher)
+    assert 'by the names alone: ' in run('names', 'names.txt', '--teacher', teacher)
     assert 'of 3 names apart' in run('teacher', '--images', images, '--names', 'names.txt', '--teacher', teacher)
     run('store', 'mine.py', '--out', 'store', '--views', 1)
     run('train', 'mine.py', '--store', 'store', '--work-dir', 'run', '--no-validate')

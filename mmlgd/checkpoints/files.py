@@ -64,7 +64,7 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
     except (OSError, RuntimeError):  # an impossible file name; the home of an unknown user
         is_there = False
     if not is_there:
-        raise MissingFileError(f'There is no checkpoint at {brief(str(source), 4096)!r}.')
+        raise no_checkpoint(source)
     named = _HASH_IN_NAME.search(file.name)
     if named and not _has_hash(file, named[1], source):
         raise CheckpointError(
@@ -72,6 +72,27 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
             f'download it again; if you changed it yourself, give it another name.'
         )
     return _load(file, str(source), map_location)
+
+
+def no_checkpoint(source: Union[str, Path]) -> MissingFileError:
+    """Say that a path is no file, and for the folder of a run, which of its files may be meant.
+
+    Args:
+        source (str | Path): What was given as a checkpoint.
+
+    Returns:
+        MissingFileError: The error.
+    """
+    told = repr(brief(str(source), 4096))
+    try:
+        there = sorted(Path(source).glob('*.pth'), key=lambda file: file.stat().st_mtime)
+        is_folder = Path(source).is_dir()
+    except (OSError, ValueError):  # an impossible name
+        is_folder = False
+    if not is_folder:
+        return MissingFileError(f'There is no checkpoint at {told}.')
+    which = f'such as its last one, {shown(there[-1])}' if there else 'and there is no .pth file in it'
+    return MissingFileError(f'{told} is a folder, expected the file of a checkpoint, {which}.')
 
 
 def require_source(source: Any) -> None:

@@ -82,6 +82,8 @@ def main() -> None:
 
 # Of the stack about itself, before the first line of each run.
 warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
+warnings.filterwarnings('ignore', 'DeprecationWarning: `num_anchors` is deprecated', UserWarning)
+warnings.filterwarnings('ignore', '``build_loss`` would be deprecated', UserWarning)
 # Our configs pin memory for machines with a GPU.
 warnings.filterwarnings('ignore', "'pin_memory' argument is set as true but no accelerator", UserWarning)
 

@@ -23,6 +23,8 @@ EXTRAS = dict(
     fast='augmentation on the GPU',
     evaluation='linear probes, maps of embeddings',
     export='ONNX',
+    report='the page of `mmlgd report`',
+    teachers='TIPSv2 and C-RADIO as teachers',
 )
 HOSTS = ('https://huggingface.co', 'https://openaipublic.azureedge.net', 'https://download.pytorch.org')
 _MARKS = dict(ok=('ok', 'green'), note=('note', 'yellow'), broken=('BROKEN', 'red'))
@@ -257,7 +259,8 @@ def operators() -> list[Finding]:
 def extras() -> list[Finding]:
     """Check the optional packages."""
     findings = []
-    for extra, purpose in EXTRAS.items():
+    dense = 'onedl-dense' if installed('onedl-mmengine') else 'openmmlab-dense'
+    for extra, purpose in {dense: 'detectors and segmentors', **EXTRAS}.items():
         faults = compare(_ask(extra), '')
         if not faults:
             findings.append(Finding('ok', f'extra {extra}: {purpose}'))
@@ -331,7 +334,9 @@ def network(timeout: float, needed: bool) -> list[Finding]:
             silent.setdefault(str(getattr(error, 'reason', error)), []).append(host)
     if not silent:
         return [Finding('ok', f'the network: {", ".join(HOSTS)}')]
-    fix = 'Copy the weights here by hand (docs, "Troubleshooting"), or set a proxy: export HTTPS_PROXY=...'
+    fix = (
+        'Copy the weights here by hand (docs/teachers.md, "Without a network"), or set a proxy: export HTTPS_PROXY=...'
+    )
     told = '; '.join(f'{", ".join(hosts)} ({reason})' for reason, hosts in silent.items())
     return [Finding('note', f'no weights can be downloaded: no answer from {told}', fix if needed else '')]
 

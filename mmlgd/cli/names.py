@@ -15,7 +15,6 @@ def show(report: NamesReport) -> None:
     count = len(report.names)
     pieces = sorted(report.in_pieces.items(), key=lambda one: -one[1])
     senses = sorted(report.senses.items(), key=lambda one: -len(set(one[1])))  # first those of different kinds
-    click.echo(f'{count} names, for the teacher {report.teacher}')
     click.echo(f'Effective number of classes, by the names alone: {report.effective:.1f} of {count}')
     if report.images:
         click.echo(f'The same by the answers to {report.images} images: {report.effective_answers:.1f} of {count}')

@@ -155,7 +155,8 @@ def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]
     if not pairs:
         raise MasksError(
             f'{shown(data)} has {len(files)} images, and no image with a mask. Expected images/train/a.jpg with '
-            f'annotations/train/a.png, and the same for val; masks, labels and SegmentationClass are read, too.'
+            f'annotations/train/a.png, and the same for val; masks, labels and SegmentationClass are read, too. `mmlgd '
+            f'detect` reads boxes.'
         )
     folders, ending = {image.parent for image, _ in pairs}, pairs[0][0].suffix
     bare = [file for file in images if _key(file) not in masks and file.parent in folders and file.suffix == ending]

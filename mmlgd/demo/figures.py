@@ -90,7 +90,8 @@ def draw_predictions(file: Path, images, labels, names: list, student: np.ndarra
     _headline(figure, axes[0, 0], 'What student (S) and teacher (T) see: two unseen images of each class')
     if len(mistakes):
         count = int(np.sum(student.argmax(1) != labels))
-        text = f'The student is right on {share:.1f} % of {len(labels)}; its most confident of {count} mistakes'
+        its = f'its {count} mistakes' if count <= columns else f'its most confident of {count} mistakes'
+        text = f'The student is right on {share:.1f} % of {len(labels)}; {its}'
         _headline(figure, axes[2, 0], text)
         figure.subplots_adjust(hspace=0.5)
     _save(figure, file)
@@ -208,7 +209,7 @@ def _draw_masks(file, outcome, rows):
         shade = 0.35 * grey + 0.65 * colors[mask]
         axis.imshow(np.where(mask[..., None] > 0, shade, grey * 0.5 + 127).astype(np.uint8), interpolation='nearest')
 
-    figure = _draw_rows(draw, outcome, rows, 'A colour for each class')
+    figure = _draw_rows(draw, outcome, rows, 'A colour for each class; grey: the ground')
     handles = [
         plt.Rectangle((0, 0), 1, 1, color=color / 255, label=name) for color, name in zip(colors[1:], DEMO_CLASSES)
     ]

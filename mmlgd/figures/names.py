@@ -79,7 +79,8 @@ def _draw_histogram(axis, found: Confusable) -> None:
     axis.hist(values, bins=60 if len(values) > 200 else 20, color=TEXT, alpha=0.45)
     axis.axvline(found.threshold, color=TEACHER, lw=1.8)
     side = 'right' if found.threshold > sum(axis.get_xlim()) / 2 else 'left'  # the side that has more room
-    place = dict(transform=axis.get_xaxis_transform(), va='top', ha=side)
-    axis.text(found.threshold, 0.97, f' {PERCENTILE}th percentile ', color=TEACHER, **place)
+    place = dict(transform=axis.get_xaxis_transform(), va='top', ha=side, rotation=90)  # along the line: bars are wide
+    axis.text(found.threshold, 0.97, f'{PERCENTILE}th percentile', color=TEACHER, **place)
+    axis.yaxis.get_major_locator().set_params(integer=True)
     axis.set(xlabel='cosine', ylabel='pairs')
     axis.set_title('All pairs')

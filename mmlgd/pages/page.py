@@ -108,5 +108,8 @@ def _cost(runs: list[Training]) -> list:
     if not runs:
         return []
     head = ['run', 'hours', 'images/s', 'waiting for images', 'device']
-    note = 'Steps of training alone, from the log: evaluations, checkpoints and a teacher store are not in it.'
+    note = (
+        'Steps of training alone, from the log: evaluations, checkpoints and a teacher store are not in it. images/s '
+        'is that of the median step.'
+    )
     return [Table(head, [cost(run) for run in runs], note)]

@@ -67,7 +67,7 @@ def _said(count: int, names: list[str], answers: Tensor, labels: Optional[list[i
         f'{count} images, evenly spread over the folder. The most frequent answer is {names[k]}, for {often} of them.'
     )
     if labels is None:
-        return f'{text} They have no labels, which take a folder for each class, in the order of the names.'
+        return f'{text} Which are right is not known: images with labels lie in a class folder for each name.'
     right = 100 * (answers == torch.tensor(labels)).double().mean().item()
     return f'{text} The nearest of {len(names)} names is right for {right:.0f} % of them.'
 

@@ -165,7 +165,11 @@ def _student(run: Training) -> str:
         return text
     student = Student(run.saved, device='cpu')
     sizes = [sum(p.numel() for p in part.parameters()) for part in (student.backbone, student.neck)]
-    return f'{text}: {sizes[0] / 1e6:.1f} million parameters, and {sizes[1] / 1e6:.1f} in its neck'
+    return f'{text}: {_many(sizes[0])} parameters, and {_many(sizes[1])} in its neck'
+
+
+def _many(count: int) -> str:
+    return f'{count / 1e6:.1f} million' if count >= 1e5 else f'{count:,}'
 
 
 def _is_plain(value: Any) -> bool:

@@ -8,7 +8,7 @@ _LEFT_OUT = (
     # mmengine's own use of an interface that it calls old, at the start of each run.
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
-    'The prefix is not set in metric class MultiTasksMetric',  # whose tasks have names instead
+    'The prefix is not set in metric class ',  # MultiTasksMetric's tasks have names; mmseg's IoUMetric is alone
     'paramwise_options -- ',  # a line for each parameter
     'Exp name: ',  # after each epoch
     'Checkpoints will be saved to',  # in what this run is

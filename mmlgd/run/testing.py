@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.errors import ConfigError
 from mmlgd.utils.files import require_writable
 
 # Large packages are imported inside functions: the help of `mmlgd test`, which reads this module, must not wait for
@@ -93,7 +93,7 @@ def test_config(
         ConfigError: The config has nothing to evaluate, ``out`` is neither a .pkl nor a .json file, or mmengine would
             not read a value back unchanged.
     """
-    from mmlgd.checkpoints.files import require_source
+    from mmlgd.checkpoints.files import no_checkpoint, require_source
     from mmlgd.datasets.variables import fill_in
     from mmlgd.models.guided import unguided
     from mmlgd.student.evaluated import use_student_of
@@ -108,7 +108,7 @@ def test_config(
     cfg.launcher = launcher
     require_source(checkpoint)
     if not Path(checkpoint).is_file() and '://' not in str(checkpoint):
-        raise MissingFileError(f'There is no checkpoint at {str(checkpoint)!r}.')
+        raise no_checkpoint(checkpoint)
     if out and Path(out).suffix not in ('.pkl', '.json'):
         raise ConfigError(f'--out expects a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')
     cfg.load_from = str(checkpoint)

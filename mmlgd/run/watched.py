@@ -130,5 +130,9 @@ def reason(settings: dict, val: Path, names: list[str]) -> str:
         how = f'with labels: class folder {shown(folders[0])!r} is {shown(names[0])!r}, {shown(folders[1])!r} is '
         how += f'{shown(names[1])!r}, and so on'
     else:
-        how = f'without labels, which take a class folder for each of the {len(names)} names and no image beside them'
-    return f'Evaluation on {shown(val)} every {every} epoch(s), {how}.'
+        how = (
+            f'without labels: images with labels lie in a class folder for each of the {len(names)} names, and none '
+            f'beside them'
+        )
+    when = 'epoch' if every == 1 else f'{every} epochs'
+    return f'Evaluation on {shown(val)} every {when}, {how}.'

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.logging import print_log
 
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.checkpoints.files import no_checkpoint
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import digests_of_labels
 from mmlgd.utils.configs import kind_of, merge_options, read_config
@@ -110,10 +111,10 @@ def train_grid(
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
         cell, words = Cell(name, way, seed), start.words(seed)
         _, student, *_ = words
-        if student != 'none' and '://' not in student and not Path(student).exists():
+        if student != 'none' and '://' not in student and not Path(student).is_file():
             raise MissingFileError(
-                f'There is no checkpoint at {shown(student)}, the start {name}, seed {seed}. Give a file or a URL, or '
-                f'none for a random start.'
+                f'{no_checkpoint(student)} It is the start {name}, seed {seed}: give a file or a URL, or none for a '
+                f'random start.'
             )
         folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
         given = (cfg_options or {}) if start.guide or all_alike else others

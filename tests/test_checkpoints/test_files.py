@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -123,6 +124,16 @@ def test_kinds_of_errors(served, tmp_path):
         read_checkpoint(f'{served[1]}/none.pth')
     with pytest.raises(MissingFileError, match='no checkpoint at'):
         read_checkpoint(tmp_path / 'none.pth')
+
+
+def test_the_folder_of_a_run_is_no_checkpoint_but_has_some(tmp_path):
+    with pytest.raises(MissingFileError, match='is a folder, .* no .pth file in it'):
+        read_checkpoint(tmp_path)
+    for age, name in enumerate(('epoch_10.pth', 'epoch_9.pth')):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, -age))
+    with pytest.raises(MissingFileError, match='is a folder, expected the file of a checkpoint, .*epoch_10.pth'):
+        read_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(

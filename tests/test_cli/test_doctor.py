@@ -19,6 +19,8 @@ REQUIRES = [
     'setuptools<82; extra == "openmmlab"',
     'onedl-mmengine<0.11,>=0.10.12; extra == "onedl"',
     'mmlgd[openmmlab]; extra == "openmmlab-dense"',
+    'mmdet<3.4,>=3.3.0; extra == "openmmlab-dense"',
+    'onedl-mmdetection<3.6,>=3.5.1; extra == "onedl-dense"',
     'kornia>=0.8.1; extra == "fast"',
     'onnx>=1.16; python_version < "3" and extra == "export"',
 ]
@@ -65,7 +67,8 @@ def test_a_healthy_environment(packages):
 def test_requirements_are_those_of_the_metadata(packages):
     assert [r.name for r in doctor.requirements()] == ['numpy', 'open_clip_torch']
     assert [r.name for r in doctor.requirements('openmmlab')] == ['mmengine', 'mmcv', 'setuptools']
-    assert doctor.requirements('openmmlab-dense') == [] == doctor.requirements('export')
+    assert [r.name for r in doctor.requirements('openmmlab-dense')] == ['mmdet']
+    assert doctor.requirements('export') == []
 
 
 def test_mmlgd_that_is_only_on_the_path(packages):
@@ -141,6 +144,22 @@ def test_optional_parts(packages):
     packages['kornia'] = '0.7'
     fast = next(f for f in doctor.extras() if 'fast' in f.what)
     assert fast.state == 'note' and 'kornia 0.7' in fast.what and 'mmlgd[fast]' in fast.fix
+
+
+@pytest.mark.parametrize('stack, mmdet', [('openmmlab', 'mmdet'), ('onedl', 'onedl-mmdetection')])
+def test_a_stack_without_detectors_says_how_to_add_them(packages, stack, mmdet):
+    if stack == 'onedl':
+        packages['onedl-mmengine'] = '0.10.12'
+    (dense,) = (f for f in doctor.extras() if 'dense' in f.what)
+    assert (
+        dense.state == 'note' and f'{mmdet} is not installed' in dense.what and f'"mmlgd[{stack}-dense]"' in dense.fix
+    )
+
+
+def test_every_extra_of_a_command_is_checked():
+    extras = set(metadata.metadata('mmlgd').get_all('Provides-Extra'))
+    stacks = {stack + part for stack in doctor.STACKS for part in ('', '-dense')}
+    assert extras - stacks - {'dev', 'docs', 'tests'} == set(doctor.EXTRAS)
 
 
 def test_torch_that_does_not_import(monkeypatch):

@@ -62,7 +62,7 @@ def test_one_value_beyond_the_names_is_no_label(tmp_path):
         (dict(values=(0, 2, 3)), MasksError, 'the values 2, 3 beyond the 2 class names'),
         (dict(values=(0, 255)), MasksError, 'is sky, and 50.0 % have the value 255'),
         (dict(mode='RGB'), MasksError, r'is a colour image of shape \(8, 16, 3\)'),
-        (dict(masks='other/{}'), MasksError, '20 images, and no image with a mask'),
+        (dict(masks='other/{}'), MasksError, '20 images, and no image with a mask.* `mmlgd detect` reads boxes'),
         (dict(parts=('val',)), MasksError, 'no images with masks for train; its parts are val'),
     ],
 )

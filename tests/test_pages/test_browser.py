@@ -49,6 +49,8 @@ def page(work_dir, evaluated, compared, proven, labelled, tmp_path):
         file = next((labelled / f'{k}').iterdir())
         file.rename(file.with_name(name.replace('/', '\u2215') + '.png'))
     run = work_dir('<i>run', names=NAMES, device='<script>alert(3)</script>')
+    (run / 'recipe').mkdir()
+    (run / 'recipe/pretrain.py').write_text("_base_ = 'mmlgd::a.py'\n")  # its path is long, and a phone is narrow
     values = {'random': {'0': 1.0}, '<u>lgd</u>': {'<s>': 2.0, '0': 3.0}}
     results = [evaluated('<em>e', NAMES[0], NAMES[1]), proven('<q>p', NAMES[1])]
     results.append(compared(values, '<q>c', '<tt>mAP<'))

@@ -44,7 +44,7 @@ def test_a_log_without_agreement_says_so(work_dir):
 def test_facts(run, images, work_dir):
     (table,) = facts(run)
     told = dict(table.rows)
-    assert 'depth 18' in told['student'] and '0.2 million parameters' in told['student']
+    assert 'depth 18' in told['student'] and '0.2 million parameters, and 6,240 in its neck' in told['student']
     assert told['loss'] == 'visual bank × 0.5; class names × 0.5'
     assert told['names'] == '5: cat, dog, red panda, tree, car'
     assert told['length'] == '30 steps of 8 images, 10 an epoch'  # two GPUs

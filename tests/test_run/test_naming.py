@@ -62,7 +62,7 @@ def test_the_command_shows_it(tiny_clip, images, tmp_path, monkeypatch):
     arguments = ['names', 'mine.txt', '--teacher', tiny_clip, '--templates', 'plain', '--images', str(images)]
     told = CliRunner().invoke(main, arguments)
     assert told.exit_code == 0, told.output
-    assert '3 names, for the teacher' in told.output and 'road|street' in told.output
+    assert 'by the names alone: ' in told.output and ' of 3\n' in told.output and 'road|street' in told.output
     assert f'Cut off: the text tower does not read these to their end:\n  {LONG}' in told.output
     assert 'by the answers to 12 images' in told.output and 'Several senses' not in told.output
     assert (tmp_path / 'work_dirs/names_mine/names.png').is_file()

@@ -39,12 +39,16 @@ def test_other_folders_have_none(tmp_path, files):
     val = folder(tmp_path / 'val', *files)
     found = settings(val, tmp_path)
     assert found['val_dataloader']['dataset']['with_label'] is False and metrics(found) == ['DistillationMetric']
-    assert 'without labels, which take a class folder for each of the 3 names' in reason(found, val, NAMES)
+    assert 'without labels: images with labels lie in a class folder for each of the 3 names' in reason(
+        found, val, NAMES
+    )
 
 
 def test_a_run_has_about_ten_evaluations(tmp_path):
     val = folder(tmp_path / 'val', '1.jpg')
     assert [settings(val, tmp_path, epochs)['train_cfg']['val_interval'] for epochs in (1, 9, 10, 200)] == [1, 1, 1, 20]
+    every = [reason(settings(val, tmp_path, epochs), val, NAMES) for epochs in (1, 200)]
+    assert 'every epoch, ' in every[0] and 'every 20 epochs, ' in every[1]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 from . import coco, voc, yolo
 from .complete import completed
-from .places import BoxesError, by_key, files_in, in_both, parts_of, split_of
+from .places import BoxesError, by_key, files_in, in_both, key_of, parts_of, split_of
 from .sound import boxes_of_names, check_content, left_out
 from .split import part_of, split_images
 
@@ -69,18 +69,21 @@ def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> 
 
 
 def _one_file_an_image(data: Path, names: Optional[list[str]]) -> FoundBoxes:
-    images = by_key(files_in(data, *IMAGE_SUFFIXES))
-    if files := [file for file in files_in(data, '.xml') if voc.is_voc(data / file)]:
-        kind, (names, parts, notes) = 'VOC', voc.read_voc(data, files, images, names)
-    elif files := yolo.label_files(texts := files_in(data, '.txt'), images):
-        kind, (names, parts, notes) = 'YOLO', yolo.read_yolo(data, files, images, names)
-        notes += yolo.strays(data, texts, images)
-    else:
+    there, texts = files_in(data, *IMAGE_SUFFIXES), files_in(data, '.txt')
+    annotations = [file for file in files_in(data, '.xml') if voc.is_voc(data / file)]
+    labels = yolo.label_files(texts, {*map(key_of, there)})
+    if not annotations and not labels:
         raise BoxesError(
-            f'{shown(data)} has {len(images)} images, and no boxes that can be read. Expected one of: COCO, JSON files '
+            f'{shown(data)} has {len(there)} images, and no boxes that can be read. Expected one of: COCO, JSON files '
             f'with images, annotations and categories; VOC, an XML file for each image; YOLO, a text file for each '
-            f'image and a data.yaml.'
+            f'image and a data.yaml. `mmlgd segment` reads masks.'
         )
+    images = by_key(there)
+    if annotations:
+        kind, (names, parts, notes) = 'VOC', voc.read_voc(data, annotations, images, names)
+    else:
+        kind, (names, parts, notes) = 'YOLO', yolo.read_yolo(data, labels, images, names)
+        notes += yolo.strays(data, texts, images)
     for what, said in (
         ('left_out', 'are narrower than 1 px or outside their image, and are left out'),
         ('cut', 'reach more than 1 px beyond their image, and are cut to it'),

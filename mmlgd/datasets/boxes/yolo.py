@@ -1,6 +1,7 @@
 """Boxes in YOLO's format: one text file for each image, with lines of label, centre and size."""
 
 from codecs import BOM_UTF8
+from collections.abc import Container
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
@@ -71,7 +72,7 @@ def read_yolo(
     return names, {part: content_of(names, map(labelled, those)) for part, those in parts.items()}, notes
 
 
-def label_files(texts: list[PurePath], images: dict[PurePath, PurePath]) -> list[PurePath]:
+def label_files(texts: list[PurePath], images: Container[PurePath]) -> list[PurePath]:
     """Choose the text files that are labels of an image."""
     return [file for file in texts if key_of(file) in images]
 

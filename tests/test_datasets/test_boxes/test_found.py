@@ -201,6 +201,14 @@ def test_names_that_the_data_do_not_have(tmp_path):
         find_boxes(tmp_path / 'voc', ['cat', 'dog'])
 
 
+def test_masks_are_no_boxes(tmp_path):
+    image(tmp_path / 'images/a.jpg')
+    image(tmp_path / 'annotations/a.png')
+    (tmp_path / 'classes.txt').write_text('sky\nroad\n')
+    with pytest.raises(BoxesError, match='no boxes that can be read.* `mmlgd segment` reads masks'):
+        find_boxes(tmp_path)
+
+
 def test_a_folder_without_boxes(tmp_path):
     image(tmp_path / 'a.jpg')
     with pytest.raises(BoxesError, match='has 1 images, and no boxes that can be read'):
