@@ -52,8 +52,8 @@ def load_models(
         settings = backbone_of(read_config(backbone), backbone)
     # Load sources with a config first: the others may use their backbone.
     for name in sorted(students, key=lambda name: _is_start(students[name])):
-        with torch.random.fork_rng():
-            torch.manual_seed(0)  # a random start is the same in every call
+        with torch.random.fork_rng(devices=[]):  # models are built on the CPU: no GPU is started
+            torch.default_generator.manual_seed(0)  # a random start is the same in every call
             models[name] = load_frozen(students[name], names, settings, teacher, synonyms)
         config = models[name].config
         if config and settings is None:

@@ -146,6 +146,19 @@ def test_synonyms_must_name_the_same_classes(run, named, world, tmp_path, monkey
         run(students=dict(random='none'), backbone=config, data=world / 'objects', synonyms=['cat', 'dog'])
 
 
+def test_a_random_start_is_the_same_in_every_call_and_starts_no_gpu(tmp_path, monkeypatch):
+    config = tmp_path / 'config.py'
+    config.write_text(f'model = dict(backbone={TINY})')
+    asked = []
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
+    monkeypatch.setattr(torch.cuda, 'get_rng_state', lambda device: asked.append(device) or torch.get_rng_state())
+    monkeypatch.setattr(torch.cuda, 'set_rng_state', lambda state, device: None)
+    before = torch.get_rng_state()
+    first, second = (load_models(dict(random='none'), backbone=config)['random'] for _ in range(2))
+    assert torch.equal(first.backbone.conv1.weight, second.backbone.conv1.weight) and asked == []
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_a_bad_image_stops_the_evaluation(run, named, world, tmp_path, split):
     """Half a JPEG file, which OpenCV 4 takes for an image; under the name of a PNG file, which is no matter."""

@@ -88,7 +88,8 @@ def replay_step(file: Union[str, Path], model: Optional[LGD] = None, teacher: Op
     }
     try:
         model.load_state_dict(content['state_dict'])
-        with torch.random.fork_rng(), precision:
+        # By default the generators of all GPUs are kept, and each GPU is started for that.
+        with torch.random.fork_rng(devices=[device] if device == 'cuda' else []), precision:
             torch.set_rng_state(step['rng']['cpu'])
             if device == 'cuda' and 'cuda' in step['rng']:
                 torch.cuda.set_rng_state(step['rng']['cuda'])

@@ -104,3 +104,13 @@ def test_the_step_itself_runs_and_another_model_is_refused(model, step, tmp_path
     torch.save(content, tmp_path / 'step.pth')
     with pytest.raises(CheckpointError, match='names .mmpretrain.ResNet. as its model'):
         replay_step(tmp_path / 'step.pth')
+
+
+def test_the_other_gpus_of_a_machine_are_left_alone(model, step, monkeypatch):
+    """torch would ask each of them for the state of its generator, and start it for that."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
+    monkeypatch.setattr(torch.cuda, 'get_rng_state', lambda device: asked.append(device) or torch.get_rng_state())
+    monkeypatch.setattr(torch.cuda, 'set_rng_state', lambda state, device='cuda': None)
+    replay_step(step, model)
+    assert len(asked) < 2
