@@ -23,7 +23,7 @@ from tests import ROOT
 PAGES = sorted([ROOT / 'README.md', *(ROOT / 'docs').glob('*.md'), *(ROOT / 'configs').rglob('README.md')])
 BLOCK = re.compile(r'^```(\w+)\n(.*?)^```', flags=re.MULTILINE | re.DOTALL)
 # What a reader puts in: a word in capitals where a number is read has none in the pages.
-ASSIGNMENT = re.compile(r'\w+=\S*')
+ASSIGNMENT = re.compile(r'\w+=.*')
 
 pytestmark = pytest.mark.skipif(not (ROOT / 'docs').is_dir(), reason='the pages lie in the source tree only')
 

@@ -84,6 +84,8 @@ def main() -> None:
 warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
 warnings.filterwarnings('ignore', 'DeprecationWarning: `num_anchors` is deprecated', UserWarning)
 warnings.filterwarnings('ignore', '``build_loss`` would be deprecated', UserWarning)
+# Of mmengine's drawing, about a box that reaches over the border of its image.
+warnings.filterwarnings('ignore', 'Warning: The (bbox|polygon) is out of bounds', UserWarning)
 # Our configs pin memory for machines with a GPU.
 warnings.filterwarnings('ignore', "'pin_memory' argument is set as true but no accelerator", UserWarning)
 

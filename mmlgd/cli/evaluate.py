@@ -27,3 +27,4 @@ evaluate = verb(_evaluate, show, quiet=True)
 _progress = logging.getLogger('mmlgd.run.evaluating')
 _progress.setLevel('INFO')
 _progress.addHandler(logging.StreamHandler(sys.stdout))
+_progress.propagate = False  # a library may give the root logger a handler, which would say it again

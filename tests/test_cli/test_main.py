@@ -9,6 +9,7 @@ def test_warnings_of_the_stack_about_its_own_code_are_left_out():
         'pkg_resources is deprecated as an API.',
         'DeprecationWarning: `num_anchors` is deprecated, for consistency or also use `num_base_priors` instead',
         '``build_loss`` would be deprecated soon, please use ``mmseg.registry.MODELS.build()`` ',
+        'Warning: The bbox is out of bounds, the drawn bbox may not be in the image',
     )
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter('always')

@@ -1,6 +1,9 @@
 """The demo from end to end on a world of a few images: its summary, its figures, and what a second run reuses."""
 
 import json
+import logging
+import runpy
+import warnings
 from functools import partial
 
 import pytest
@@ -11,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from mmlgd.demo import downstream, run, teacher, write_demo_world
+from tests import ROOT
 
 
 class ShortConfig:
@@ -51,6 +55,21 @@ def test_the_demo_writes_its_summary_and_figures_and_reuses_its_teacher(demo, tm
 
     teacher.train_teacher(tmp_path / 'world', tmp_path / 'teacher')
     assert 'up to date' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('asked', [None, '2'])
+def test_the_script_takes_one_thread_unless_told_otherwise(monkeypatch, asked):
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if asked:
+        monkeypatch.setenv('OMP_NUM_THREADS', asked)
+    threads = []
+    monkeypatch.setattr(torch, 'set_num_threads', threads.append)
+    monkeypatch.setattr(run, 'run_demo', lambda work_dir, seed: None)
+    monkeypatch.setattr('sys.argv', ['demo'])
+    monkeypatch.setattr(logging.getLogger(), 'setLevel', lambda level: None)  # of the whole process
+    with warnings.catch_warnings():
+        runpy.run_path(str(ROOT / 'tools/demo'), run_name='__main__')
+    assert threads == ([] if asked else [1])
 
 
 def test_a_teacher_does_not_start_from_the_one_of_another_seed(demo, tmp_path):

@@ -61,7 +61,7 @@ class SummaryHook(Hook):
         else:
             lines += [
                 f'The student: {_short(checkpoint)}',
-                'Next: evaluate it, train a detector or segmentor from it, or export it to other libraries:',
+                'Next: see what it answers, evaluate it, train a detector or segmentor from it, or export it:',
             ]
             lines += [f'  {command}' for command in next_commands(_short(checkpoint))]
         runner.logger.info('\n'.join(lines))
@@ -78,10 +78,11 @@ def next_commands(checkpoint: str) -> list[str]:
 
     Examples:
         >>> len(next_commands('work_dirs/RUN/epoch_200.pth'))
-        4
+        5
     """
     student = shlex.quote(checkpoint)
     return [
+        f'mmlgd predict {student} IMAGES',
         f'mmlgd evaluate {student} --data DATA --names NAMES',
         f'mmlgd detect --data DIR --student {student}  # or segment; or your own config: mmlgd train CONFIG',
         f"init_cfg=dict(type='Pretrained', checkpoint={checkpoint!r}, prefix='backbone.')  # in its model.backbone",

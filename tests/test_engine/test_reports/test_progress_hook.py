@@ -102,6 +102,7 @@ def test_the_summary_has_time_checkpoint_and_next_commands(run, tmp_path, monkey
     assert re.search(r'Done: 2 epochs\. This run took 0:00:0\d; \d+ % of a step is waiting for images\.', screen)
     assert 'summary/epoch_2.pth' in screen
     for part in (
+        'mmlgd predict',
         'mmlgd evaluate',
         'mmlgd detect --data DIR --student',
         "prefix='backbone.'",
