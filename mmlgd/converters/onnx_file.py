@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 import torch
+from mmengine.device import get_device
 from torch import Tensor, nn
 
 from mmlgd.checkpoints import CheckpointError
@@ -146,7 +147,8 @@ def load_part(
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
     if part in NAMED:
-        named = Student(student, device='cpu', teacher=teacher_options).with_names(names, templates)
+        named = Student(student, device='cpu', teacher=teacher_options)
+        named = named.with_names(names, templates, device=get_device())
         metadata['class_names'] = json.dumps(named.names, ensure_ascii=False)
         return named if part == 'zero-shot' else SegmentationScores(named).eval(), metadata
     if part == 'backbone':

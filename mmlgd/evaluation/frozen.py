@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional, Union
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -174,8 +175,9 @@ def load_frozen(
     if isinstance(source, Student):
         if source.bank is None:
             return FrozenModel.of_student(source)
-        other = None if synonyms is None else source.with_names(synonyms, teacher=teacher).bank
-        return FrozenModel.of_student(source.with_names(vocabulary, teacher=teacher), other)
+        told = dict(teacher=teacher, device=get_device())
+        other = None if synonyms is None else source.with_names(synonyms, **told).bank
+        return FrozenModel.of_student(source.with_names(vocabulary, **told), other)
     if backbone is None:
         raise ConfigError(
             f'{source!r} does not define its backbone. Add a checkpoint of LGD training to the students, or give '

@@ -114,6 +114,8 @@ class TextualSemanticsBank(Bank):
             evaluation on a vocabulary that the student was not trained with. Defaults to False.
         cache_dir (str, optional): Folder of cached text embeddings, in addition to those that come with the teacher.
             Defaults to ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
+        device (str | torch.device, optional): Where the text tower runs. Defaults to None: the accelerator if there is
+            one.
 
     Attributes:
         bank (Tensor): (K, D) float32, rows of unit length.
@@ -133,6 +135,7 @@ class TextualSemanticsBank(Bank):
         templates: Union[str, list] = DEFAULT_TEMPLATES,
         transfer: bool = False,
         cache_dir: Optional[str] = None,
+        device: Union[str, torch.device, None] = None,
     ):
         super().__init__()
         self.class_names: list[str] = load_vocabulary(vocabulary)
@@ -141,7 +144,7 @@ class TextualSemanticsBank(Bank):
         self.transfer = transfer
         # A text tower is slow on a CPU (80,000 prompts for ImageNet): move it to the accelerator for this one use.
         home = teacher.mean.device
-        teacher.to(get_device())
+        teacher.to(device or get_device())
         bank = embed_class_names(
             teacher.encode_text,
             teacher.embed_dim,

@@ -102,7 +102,8 @@ def predict(
         require(not scores or out is not None, '--scores writes into the folder --out: give one.')
         if out is not None:
             require_writable(out)
-        student = get_zero_shot_classifier(checkpoint, names, templates, teacher_options).to(device or get_device())
+        device = device or get_device()
+        student = get_zero_shot_classifier(checkpoint, names, templates, teacher_options, device).to(device)
         segmenter, folder = student.segmenter(**of_segments), None if out is None else Path(out)
         return [
             dict(image=source.path, names=one.shares()[:topk], labels=None if file is None else str(file))

@@ -68,7 +68,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         device: Union[str, torch.device, None] = None,
     ):
         device = usable_device(device)  # before the weights are read
-        model = get_zero_shot_classifier(checkpoint, vocabulary, templates, teacher)
+        model = get_zero_shot_classifier(checkpoint, vocabulary, templates, teacher, device)
         model._config = model.config  # where mmpretrain's inferencers look for it
         super().__init__(model, device=device, classes=model.class_names)
 

@@ -3,6 +3,7 @@
 from typing import Any, Optional, Union
 
 import torch
+from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor
@@ -88,7 +89,7 @@ class ZeroShotSegmentor(BaseModel):
         self.student = Student(saved, device='cpu', teacher=teacher_options)
         self.teacher = None
         if scored == 'student':
-            self.student = self.student.with_names(names, templates)
+            self.student = self.student.with_names(names, templates, device=get_device())
             self.segmenter = self.student.segmenter(**view)
         else:
             self.teacher, self.segmenter = _of_teacher(saved, self.student, names, templates, teacher_options, **view)

@@ -130,6 +130,7 @@ class Student(BaseModel):
         names: Union[str, Path, list, dict, None] = None,
         templates: Union[str, list, None] = None,
         teacher: Optional[dict] = None,
+        device: Union[str, torch.device, None] = None,
     ) -> 'Student':
         """Make a student with other names, embedded by its teacher.
 
@@ -138,6 +139,8 @@ class Student(BaseModel):
                 names of training.
             templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
             teacher (dict, optional): Config of the teacher, as above. Defaults to None: the one given there.
+            device (str | torch.device, optional): Where the teacher embeds them. Defaults to None: where the student
+                is.
 
         Returns:
             Student: A copy with these names. With its own names and templates it is this student. No teacher is needed
@@ -167,7 +170,8 @@ class Student(BaseModel):
             return other
         with plain_files(), seeded(0):
             live = build_live_teacher(self.config, self.teacher_id, other._teacher, self.source)
-            other.bank = TextualSemanticsBank(live, names, templates).bank.to(self.bank.device)
+            text = TextualSemanticsBank(live, names, templates, device=device or self.bank.device)
+            other.bank = text.bank.to(self.bank.device)
         return other
 
     @torch.no_grad()

@@ -4,6 +4,9 @@ import copy
 from pathlib import Path
 from typing import Optional, Union
 
+import torch
+from mmengine.device import get_device
+
 from .student import Student
 
 
@@ -12,6 +15,7 @@ def get_zero_shot_classifier(
     vocabulary: Union[str, Path, list, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher: Optional[dict] = None,
+    device: Union[str, torch.device, None] = None,
 ) -> Student:
     """Get a student with names, on the CPU.
 
@@ -22,6 +26,8 @@ def get_zero_shot_classifier(
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.
         teacher (dict, optional): Config of the teacher that embeds new names, or changes to that of training: see
             :class:`~mmlgd.Student`. Defaults to None, that of training.
+        device (str | torch.device, optional): Where the teacher embeds new names. Defaults to None: the accelerator if
+            there is one; of a student, its own device.
 
     Returns:
         Student: In eval mode; called with normalised images (N, 3, H, W) it gives (N, K) scores.
@@ -33,7 +39,8 @@ def get_zero_shot_classifier(
         ValueError: The teacher is not the one that the student was distilled from.
     """
     if isinstance(checkpoint, Student):
-        student = copy.deepcopy(checkpoint.with_names(vocabulary, templates, teacher)).cpu()
+        student = copy.deepcopy(checkpoint.with_names(vocabulary, templates, teacher, device)).cpu()
         student.eval()
         return student
-    return Student(checkpoint, device='cpu', teacher=teacher).with_names(vocabulary, templates)
+    student = Student(checkpoint, device='cpu', teacher=teacher)
+    return student.with_names(vocabulary, templates, device=device or get_device())

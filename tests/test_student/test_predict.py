@@ -15,6 +15,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError
 from mmlgd.utils.files import WriteError
 from tests import children
+from tests.pretended_card import pretended_card
 
 
 @pytest.mark.filterwarnings('ignore:.*is skipped')
@@ -32,6 +33,19 @@ def test_names_with_scores_by_the_function(lgd_checkpoint, images, tmp_path):
     assert len(rows) == 24 and rows[1]['rank'] == '2' and rows[1]['name'] == results[0]['names'][1][0]
     with pytest.raises(ConfigError, match='bad.png cannot be read'):
         mmlgd.predict(lgd_checkpoint, tmp_path, on_error='raise', device='cpu')
+
+
+@pytest.mark.filterwarnings('ignore:.*was trained on whole images')
+@pytest.mark.parametrize('segment', [False, True])
+def test_the_device_is_that_of_the_teacher_too(lgd_checkpoint, images, tiny_clip, segment):
+    """Who asks for the CPU may have a GPU that is full."""
+    options = dict(names=['boat', 'red hen'], teacher_options=dict(model=tiny_clip), segment=segment)
+    with pretended_card() as card:
+        expected = mmlgd.predict(lgd_checkpoint, images / 'class0', device='cpu', **options)
+        assert card.waits == []  # nothing was moved there
+        found = mmlgd.predict(lgd_checkpoint, images / 'class0', **options)
+        assert card.waits != []
+    assert [one['image'] for one in found] == [one['image'] for one in expected]
 
 
 def test_other_names_by_the_command(lgd_checkpoint, images, tiny_clip, tmp_path):
