@@ -28,7 +28,7 @@ def test_labels_give_confusions(work_dir, labelled):
 def test_images_without_labels_and_with_places(work_dir, images):
     blocks = show_images(read_folder(work_dir(places=True)), images, 4)
     assert [type(block) for block in blocks] == [Text, Pictures, Pictures, Pictures]
-    assert blocks[0].text.startswith('4 images') and 'no labels' in blocks[0].text
+    assert blocks[0].text.startswith('4 images') and 'not known: images with labels lie' in blocks[0].text
     assert blocks[-1].wide and len(blocks[-1].pictures) == 4
     assert not any(isinstance(block, Chart) for block in blocks)
     assert blocks[1].pictures[0].truth is None
