@@ -19,6 +19,7 @@ from .written import Written, whole_output
 # Large packages are imported inside functions: the help of `mmlgd publish`, which reads this module, must not wait for
 # them.
 
+_RECIPE = 'recipe/pretrain.py'  # of `mmlgd pretrain`, in its work dir
 KEPT = ('backbone', 'neck', 'places', 'textual_bank', 'visual_bank')
 
 
@@ -32,7 +33,7 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
         checkpoint (str | Path): A checkpoint of training, as a file or URL.
         out_dir (str | Path): Folder for the file; created if missing.
         name (str, optional): Name of the config, the first part of the file name. Defaults to the name in the
-            checkpoint.
+            checkpoint, and for one of `mmlgd pretrain` to the folder of the run.
 
     Returns:
         Written: The file; its student and names have been built from it as a check.
@@ -109,9 +110,12 @@ def _config_name(meta: dict, name: Optional[str], source: Union[str, Path]) -> s
             f'{source} does not name its config: meta.experiment_name is {meta.get("experiment_name")!r}, expected '
             f'CONFIG_YYYYMMDD_HHMMSS. Give the name: --name lgd_resnet18_8xb256-coslr-200e_in1k.'
         )
-    if not re.fullmatch(r'\w[\w.+-]*', named.group(1)):  # an untrusted value, which could be a path
+    config, folder = named.group(1), Path(source).absolute().parent
+    if config == Path(_RECIPE).stem and (folder / _RECIPE).is_file():
+        config = folder.name  # all runs of `mmlgd pretrain` have a config of this name
+    if not re.fullmatch(r'\w[\w.+-]*', config):  # an untrusted value, which could be a path
         raise CheckpointError(
-            f'{source} names its config {named.group(1)!r}, which is not a file name. Give the name: --name '
+            f'{source} names its config {config!r}, which is not a file name. Give the name: --name '
             f'lgd_resnet18_8xb256-coslr-200e_in1k.'
         )
-    return named.group(1)
+    return config

@@ -27,6 +27,7 @@ SEGMENTORS = (
 )
 _DRAWN = ' (drawn: frames of one video may be in both)'
 _MODEL = dict(detect='detector', segment='segmentor')
+_LIBRARY = dict(detect='mmdet', segment='mmseg')
 
 
 @dataclass
@@ -196,7 +197,9 @@ def segment(
 
 def _places(verb: str, data: Path, work_dir: Optional[Path]) -> tuple[Path, Path]:
     from mmlgd.datasets.folder import require_outside
+    from mmlgd.utils.configs import require_library
 
+    require_library(_LIBRARY[verb])
     data = path_of(data)
     work_dir = Path('work_dirs') / f'{verb}_{data.resolve().name}' if work_dir is None else path_of(work_dir)
     require_outside(work_dir, data, 'The work dir', '--work-dir')

@@ -10,6 +10,7 @@ _LEFT_OUT = (
     '"HardDiskBackend" is the alias',
     'The prefix is not set in metric class ',  # MultiTasksMetric's tasks have names; mmseg's IoUMetric is alone
     'paramwise_options -- ',  # a line for each parameter
+    'Similarities to class names are ',  # what `looks` does to a temperature
     'Exp name: ',  # after each epoch
     'Checkpoints will be saved to',  # in what this run is
 )

@@ -48,7 +48,7 @@ def read_config(config: Union[str, Path, Config]) -> Config:
 
     Raises:
         MissingFileError: There is no such config.
-        MissingPackageError: It imports what is not installed.
+        MissingPackageError: It imports what is not installed, or is for mmdetection or mmsegmentation, which is not.
         ConfigError: It is not a config, cannot be read, or has no ``model``.
 
     Examples:
@@ -67,7 +67,24 @@ def read_config(config: Union[str, Path, Config]) -> Config:
         raise ConfigError(
             f'{name} has no model, a dict of settings; it has {got}. Give the config of a model, or name one as _base_.'
         )
+    require_library(read.get('default_scope'))
     return read
+
+
+def require_library(scope: Optional[str]) -> None:
+    """Refuse detectors and segmentors without their library: mmengine would say that a class is in no registry.
+
+    Args:
+        scope (str, optional): ``default_scope`` of a config.
+
+    Raises:
+        MissingPackageError: It is that of a library that is not installed.
+    """
+    if scope in ('mmdet', 'mmseg') and find_spec(scope) is None:
+        raise MissingPackageError(
+            f'This needs {scope}, which is not installed. Install it beside this stack: pip install '
+            f'"mmlgd[openmmlab-dense]", or "mmlgd[onedl-dense]" for the fork.'
+        )
 
 
 def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
@@ -124,6 +141,7 @@ def _configs_of(package: str) -> Path:
     """Find the configs of a package. mmengine's own function may install another version of the package."""
     if package == 'mmlgd':
         return place_of('configs')
+    require_library(package)
     spec = find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.origin:
         raise MissingFileError(f'{package!r} is not installed. Install it, or give the path of a config.')

@@ -18,7 +18,7 @@ from mmlgd.checkpoints.starts import start_from
 from mmlgd.cli.__main__ import main
 from mmlgd.datasets import fill_in
 from mmlgd.datasets.boxes import BoxesError
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError
 from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import check_labelled
@@ -225,3 +225,11 @@ def test_names_with_blanks_at_their_end_are_those_of_the_annotations(tmp_path):
     cfg = Config.fromfile(mmlgd.detect(data='data', student='none', dry_run=True).config)
     fill_in(cfg)
     check_labelled(cfg)
+
+
+@pytest.mark.parametrize('verb', ['detect', 'segment'])
+def test_without_the_library_nothing_is_written(tmp_path, monkeypatch, verb):
+    monkeypatch.setattr('mmlgd.utils.configs.find_spec', lambda package: None)
+    with pytest.raises(MissingPackageError, match='openmmlab-dense'):
+        getattr(mmlgd, verb)(data=tmp_path, student='none', work_dir=tmp_path / 'work')
+    assert not (tmp_path / 'work').exists()

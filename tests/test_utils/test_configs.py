@@ -172,3 +172,12 @@ def test_words_that_stand_for_a_number_are_merged():
     cfg = Config(dict(optim_wrapper=dict(loss_scale=512.0), model=dict(compile=False, guide=dict(weight=0.5))))
     merge_options(cfg, {'optim_wrapper.loss_scale': 'dynamic', 'model.compile': 'auto', 'model.guide.weight': 'auto'})
     assert cfg.optim_wrapper.loss_scale == 'dynamic' and cfg.model.compile == cfg.model.guide.weight == 'auto'
+
+
+@pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
+def test_a_config_of_a_library_that_is_not_installed_says_which_extra(tmp_path, monkeypatch, library):
+    monkeypatch.setattr('mmlgd.utils.configs.find_spec', lambda package: None)
+    (tmp_path / 'a.py').write_text(f"{MODEL}default_scope = '{library}'\n")
+    for config in (tmp_path / 'a.py', f'{library}::a.py'):
+        with pytest.raises(MissingPackageError, match=rf'needs {library}, .*mmlgd\[openmmlab-dense\]'):
+            read_config(config)

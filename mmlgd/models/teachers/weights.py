@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from textwrap import shorten
 from typing import NamedTuple, Optional
 
 import open_clip
@@ -119,10 +120,9 @@ def cause(error: BaseException) -> str:
         error (BaseException): An error of a library.
 
     Returns:
-        str: At most 300 letters.
+        str: At most 300 letters, of whole words.
     """
-    said = ' '.join(f'{type(error).__name__}: {error}'.split())
-    return said[:300].rstrip('.')
+    return shorten(f'{type(error).__name__}: {error}'.strip().removesuffix('.'), 300, placeholder=' ...')
 
 
 def _settings(tag: dict) -> dict:

@@ -16,7 +16,7 @@ from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
 from mmlgd.models.teachers import TeacherError, weights
 from mmlgd.models.teachers.torchscript import is_torchscript, read_torchscript
-from mmlgd.models.teachers.weights import find_weights
+from mmlgd.models.teachers.weights import cause, find_weights
 from tests.malicious import Attack
 
 
@@ -253,3 +253,9 @@ def test_a_teacher_of_an_archive_is_that_of_its_weights(clip_archive, monkeypatc
     assert other.mean.flatten().tolist() == [0.5] * 3 and not same_teacher(other.identity, plain.identity)
     with pytest.raises(TeacherError, match='of another architecture'):
         OpenCLIPTeacher('ViT-M-32-alt', str(clip_archive / 'clip.pt'))
+
+
+def test_a_long_cause_ends_with_a_whole_word():
+    told = cause(OSError('Please check\nyour connection. ' * 20))
+    assert len(told) <= 300 and told.startswith('OSError: Please check your connection.') and told.endswith(' ...')
+    assert cause(OSError('no route.')) == 'OSError: no route'
