@@ -16,9 +16,5 @@ def test_warnings_of_the_stack_about_its_own_code_are_left_out():
         runpy.run_module('mmlgd.cli.__main__')
         for text in (*of_the_stack, 'of a user'):
             warnings.warn(text, UserWarning, stacklevel=1)
-<<<<<<< HEAD
     # runpy itself warns, in another category, where another test has imported the module before.
-=======
-    # runpy warns that the module is there already.
->>>>>>> h-newcomer
     assert [str(one.message) for one in told if one.category is UserWarning] == ['of a user']
