@@ -27,7 +27,8 @@ def keep_freed_memory() -> bool:
 
     By default, glibc gives the memory of a large tensor back to the system as soon as it is freed. The next step asks
     for it again, and the system clears each page, which may take half of a step (docs/performance.md). The process then
-    keeps as much as it has needed at once, which it needs again in the next step.
+    keeps what it has needed at once, which it needs again in the next step. The first steps may add to it: a hole of
+    just the size of a tensor is too small for the next one, because malloc asks for some bytes more.
 
     Returns:
         bool: Whether it does so.

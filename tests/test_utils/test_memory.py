@@ -17,7 +17,7 @@ if sys.argv[1] == 'kept':
     assert keep_freed_memory()
 def step():
     torch.ones(2**24)  # 64 MiB
-for _ in range(3):
+for _ in range(20):
     step()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -37,7 +37,8 @@ def test_a_step_asks_the_system_for_no_memory_again():
         command = [sys.executable, '-c', FAULTS, way]
         return int(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
 
-    # 64 MiB are 16,384 pages, unless the system has huge ones.
+    # 64 MiB are 16,384 pages, unless the system has huge ones. The first steps ask for memory in both ways: malloc puts
+    # up to seven small pieces of each size behind the tensor, which it never gives back, and so leaves holes too small.
     assert faults('kept') < 100 < faults('given back')
 
 
