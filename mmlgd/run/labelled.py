@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -18,7 +19,7 @@ from mmlgd.datasets.boxes.complete import require_complete
 from mmlgd.datasets.boxes.places import files_in
 from mmlgd.datasets.boxes.sound import boxes_of_names, check_content, left_out
 from mmlgd.engine.checks.annotation_hook import check_names
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.errors import ConfigError, MissingFileError, brief, shown
 from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
 from mmlgd.utils.paths import IMAGE_SUFFIXES
@@ -175,10 +176,11 @@ def _require_images(loader: str, folder: Path, file: Path, told: dict, names_the
         first = urlparse(str(image['coco_url'])).path.lstrip('/')
     else:  # LVIS v0.5 changes these names, and a data set of the user's may have none
         return
-    if not (folder / first).is_file():
+    if not os.path.isfile(folder / first):
         raise MissingFileError(
-            f'{loader} expects the image {first!r} of {shown(file)} in {shown(folder)}, and it is not there. Give the '
-            f'folder of the images, relative to data_root: --cfg-options {loader}.dataset.data_prefix.img=FOLDER.'
+            f'{loader} expects the image {brief(first)!r} of {shown(file)} in {shown(folder)}, and it is not there. '
+            f'Give the folder of the images, relative to data_root: --cfg-options '
+            f'{loader}.dataset.data_prefix.img=FOLDER.'
         )
 
 
