@@ -19,8 +19,8 @@ from mmlgd.utils.validation import above_zero
 from mmlgd.version import __version__
 
 from .files import CheckpointError
+from .last import begin_anew
 from .loaders import safe_loading
-from .resume import begin_anew
 from .resume_check import check_resumable
 
 _BACKEND = 'mmlgd.whole_files'

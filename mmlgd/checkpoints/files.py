@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from mmlgd.errors import DownloadError, MissingFileError, MMLGDError, brief, sentence, shown
 
 from .archives import described
+from .last import checkpoints_of
 from .values import named, plain_values
 
 # torch.hub and torchvision name files so (resnet18-f37072fd.pth); a date (run-20261124.pth) is not a hash. Anybody may
@@ -85,13 +86,17 @@ def no_checkpoint(source: Union[str, Path]) -> MissingFileError:
     """
     told = repr(brief(str(source), 4096))
     try:
-        there = sorted(Path(source).glob('*.pth'), key=lambda file: file.stat().st_mtime)
         is_folder = Path(source).is_dir()
     except (OSError, ValueError):  # an impossible name
         is_folder = False
     if not is_folder:
         return MissingFileError(f'There is no checkpoint at {told}.')
-    which = f'such as its last one, {shown(there[-1])}' if there else 'and there is no .pth file in it'
+    if there := checkpoints_of(source):
+        which = f'such as its last one, {shown(there[0])}'
+    elif there := sorted(Path(source).glob('*.pth')):
+        which = f'such as {shown(there[0])}'
+    else:
+        which = 'and there is no .pth file in it'
     return MissingFileError(f'{told} is a folder, expected the file of a checkpoint, {which}.')
 
 

@@ -1,7 +1,5 @@
 """Runs that can be stopped at any moment: complete checkpoints, and resuming from the last complete one."""
 
-import os
-import re
 import shlex
 from pathlib import Path
 from typing import Optional, Union
@@ -11,14 +9,10 @@ from mmengine.logging import print_log
 
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.configs import kind_of
-from mmlgd.utils.files import read_small, write_whole
 
 from .archives import archive_fault
 from .files import CheckpointError
-
-_NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
-_NOTE = 'last_checkpoint'
-_NONE_YET = 'iter_0.pth'  # in that note, from the start of a run to its first checkpoint
+from .last import NONE_YET, checkpoints_of, noted
 
 
 def save_whole(cfg: Config) -> None:
@@ -89,35 +83,6 @@ def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
         )
 
 
-def begin_anew(work_dir: Union[str, Path]) -> None:
-    """Note that the checkpoints in a work dir are of an earlier run, and that the new one has none yet.
-
-    Without the note, a run that is stopped before its first checkpoint would resume from the end of the earlier one.
-
-    Args:
-        work_dir (str | Path): Of a run that does not resume.
-
-    Raises:
-        WriteError: The folder is not writable.
-    """
-    note = Path(work_dir, _NOTE)
-    if note.is_file() or _numbered(note.parent):
-        write_whole(note, _NONE_YET.encode())
-
-
-def noted_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
-    """Read which checkpoint a run wrote last.
-
-    Args:
-        work_dir (str | Path): Of the run.
-
-    Returns:
-        Path, optional: As it was noted, unchecked. None if the run has written none.
-    """
-    named = _noted(Path(work_dir))
-    return Path(named) if named not in ('', _NONE_YET) else None
-
-
 def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     """Find the checkpoint to resume from.
 
@@ -133,40 +98,21 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     Raises:
         CheckpointError: There were checkpoints, and none is complete; the message says what is wrong with each.
     """
-    work_dir = Path(work_dir)
-    named = _noted(work_dir)
-    if named == _NONE_YET:
-        return None
-    # First by name in the work dir, which may have been moved or copied.
-    last = next((file for file in (work_dir / Path(named).name, Path(named)) if named and file.exists()), None)
-    folder = last.parent if last else work_dir
-    numbers = _numbered(folder)
-    others = sorted(numbers, key=numbers.get, reverse=True)
-    if last:
-        others = [last, *(file for file in others if numbers[file] < numbers.get(last, 0))]
-    faults = {}
-    for file in others:
+    found, named, faults = checkpoints_of(work_dir), noted(work_dir), {}
+    for file in found:
         if not (fault := _fault(file)):
             return file
         faults[file] = fault
         print_log(f'The checkpoint {file} is damaged (it {fault}): looking for the one before it.', 'current', 30)
+    if not found and named in (None, NONE_YET):
+        return None
     # Also an empty last_checkpoint: the disk was full, or the run killed at that moment.
-    if faults or (work_dir / _NOTE).is_file():
-        told = '; '.join(f'{file.name} {fault}' for file, fault in faults.items()) or f'{named!r} does not exist'
-        raise CheckpointError(
-            f'There is no complete checkpoint in {str(folder)!r} to resume from: {told}. Put a copy back, or start '
-            f'from the beginning without --resume.'
-        )
-    return None
-
-
-def _noted(work_dir: Path) -> str:
-    note = work_dir / _NOTE
-    return os.fsdecode(read_small(note)).strip() if note.is_file() else ''
-
-
-def _numbered(folder: Path) -> dict[Path, int]:
-    return {file: int(match[2]) for file in folder.glob('*.pth') if (match := _NAME.fullmatch(file.name))}
+    told = '; '.join(f'{file.name} {fault}' for file, fault in faults.items()) or f'{named!r} does not exist'
+    folder = found[0].parent if found else work_dir
+    raise CheckpointError(
+        f'There is no complete checkpoint in {str(folder)!r} to resume from: {told}. Put a copy back, or start from '
+        f'the beginning without --resume.'
+    )
 
 
 def _fault(file: Path) -> str:

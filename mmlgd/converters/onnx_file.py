@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 import torch
-from mmengine.device import get_device
 from torch import Tensor, nn
 
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.datasets.sizes import LARGEST
 from mmlgd.errors import ConfigError, MissingPackageError, sentence
-from mmlgd.student import Student
+from mmlgd.student import Student, get_zero_shot_classifier
 from mmlgd.student.image_size import image_size
 from mmlgd.student.saved import SavedStudent
 from mmlgd.utils.validation import whole
@@ -147,8 +146,7 @@ def load_part(
         preprocessing='(pixel - mean) / std, pixels 0..255',
     )
     if part in NAMED:
-        named = Student(student, device='cpu', teacher=teacher_options)
-        named = named.with_names(names, templates, device=get_device())
+        named = get_zero_shot_classifier(student, names, templates, teacher_options)
         metadata['class_names'] = json.dumps(named.names, ensure_ascii=False)
         return named if part == 'zero-shot' else SegmentationScores(named).eval(), metadata
     if part == 'backbone':

@@ -8,7 +8,7 @@ from typing import Optional, Union
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset
 
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.errors import ConfigError, MissingFileError, brief, shown
 from mmlgd.registry import DATASETS
 from mmlgd.text import folders_in_order
 from mmlgd.utils.paths import IMAGE_SUFFIXES
@@ -103,6 +103,20 @@ class Images(CustomDataset):
             BadImageError: The image is bad.
         """
         return super().__getitem__(idx)
+
+    def _get_unserialized_subset(self, indices: Union[int, Sequence[int]]) -> list:
+        """Choose the images of the setting ``indices``."""
+        try:
+            chosen = super()._get_unserialized_subset(indices)
+        except (IndexError, TypeError):
+            chosen = []
+        if not chosen:
+            count = len(self.data_list)
+            raise ConfigError(
+                f'indices={brief(indices)} are no images of {shown(self.img_prefix)}, which has {count}. Give how many '
+                f'of the first ones are read, or a list of whole numbers from 0 to {count - 1}.'
+            )
+        return chosen
 
     def _find_samples(self) -> list:
         """List the images; with labels, only those in class folders.

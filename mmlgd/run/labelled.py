@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -15,10 +16,10 @@ from mmengine.registry import DATASETS
 from mmlgd.datasets.bad_images import skips_in_evaluation
 from mmlgd.datasets.boxes.coco import read_coco, require_file_names
 from mmlgd.datasets.boxes.complete import require_complete
-from mmlgd.datasets.boxes.places import files_in
 from mmlgd.datasets.boxes.sound import boxes_of_names, check_content, left_out
+from mmlgd.datasets.folder import images_in
 from mmlgd.engine.checks.annotation_hook import check_names
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.errors import ConfigError, MissingFileError, brief, shown
 from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
 from mmlgd.utils.paths import IMAGE_SUFFIXES
@@ -70,25 +71,39 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
         cfg (Config): The config of a run.
 
     Returns:
-        Dict[str, str]: SHA-256 by path: of a file its content, of a folder of masks their names and sizes. Data behind
-        a URL have none.
+        Dict[str, str]: SHA-256 by path: of a file its content; as ``FOLDER/*``, of masks and of VOC's XML files their
+        names and contents, and of class folders without a list the paths in them. Data behind a URL have none.
     """
     found: dict[str, str] = {}
     for dataset in (one for loader in _LOADERS for one in _datasets((cfg.get(loader) or {}).get('dataset'))):
-        root, prefix = dataset.get('data_root') or cfg.get('data_root') or '', dataset.get('data_prefix')
+        root = dataset.get('data_root') or cfg.get('data_root') or ''
         files = [Path(root, str(dataset.get('ann_file') or ''))]
         if isinstance(names := cfg.get('names'), str):
             files += [Path(names), Path(root, names)]
         found.update({str(file): _digest(file.read_bytes()) for file in files if file.is_file()})
-        has_masks = isinstance(prefix, dict) and 'seg_map_path' in prefix
-        if has_masks and (masks := Path(root, prefix['seg_map_path'] or '')).is_dir():
-            sizes = [f'{file} {(masks / file).stat().st_size}' for file in files_in(masks, *IMAGE_SUFFIXES)]
-            found[str(masks)] = _digest('\n'.join(sizes).encode(errors='surrogateescape'))
+        place, endings, are_read = _folder_of_labels(dataset)
+        if place is not None and (root or place) and (folder := Path(root, place)).is_dir():
+            there = sorted(images_in(folder, endings))
+            told = (f'{_digest((folder / file).read_bytes())} {file}' if are_read else file for file in there)
+            found[f'{folder}/*'] = _digest('\n'.join(told).encode(errors='surrogateescape'))
     return found
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool]:
+    """Find the folder of a data set whose files are labels, their endings, and whether more than their paths counts."""
+    prefix = dataset.get('data_prefix') or ''
+    if not isinstance(prefix, dict):
+        has_list = dataset.get('ann_file') or dataset.get('with_label') is False
+        return None if has_list else prefix or dataset.get('split') or '', IMAGE_SUFFIXES, False
+    if 'seg_map_path' in prefix:
+        return prefix['seg_map_path'] or '', IMAGE_SUFFIXES, True
+    if 'sub_data_root' in prefix:  # of mmdet's XMLDataset
+        return f'{prefix["sub_data_root"]}/{dataset.get("ann_subdir") or "Annotations"}', ['.xml'], True
+    return None, (), False
 
 
 def _datasets(settings: Any) -> Iterator[dict]:
@@ -175,10 +190,11 @@ def _require_images(loader: str, folder: Path, file: Path, told: dict, names_the
         first = urlparse(str(image['coco_url'])).path.lstrip('/')
     else:  # LVIS v0.5 changes these names, and a data set of the user's may have none
         return
-    if not (folder / first).is_file():
+    if not os.path.isfile(folder / first):
         raise MissingFileError(
-            f'{loader} expects the image {first!r} of {shown(file)} in {shown(folder)}, and it is not there. Give the '
-            f'folder of the images, relative to data_root: --cfg-options {loader}.dataset.data_prefix.img=FOLDER.'
+            f'{loader} expects the image {brief(first)!r} of {shown(file)} in {shown(folder)}, and it is not there. '
+            f'Give the folder of the images, relative to data_root: --cfg-options '
+            f'{loader}.dataset.data_prefix.img=FOLDER.'
         )
 
 

@@ -148,7 +148,7 @@ def _safe(runner: 'Runner', stop: Stopped) -> str:
 
 def _result(runner: 'Runner') -> TrainResult:
     """Read the runner's last logged values and its last checkpoint."""
-    from mmlgd.checkpoints.resume import noted_checkpoint
+    from mmlgd.checkpoints.last import checkpoints_of
 
     last = {name: values.current() for name, values in runner.message_hub.log_scalars.items() if len(values.data[0])}
     losses = {name[len('train/') :]: float(value) for name, value in last.items() if name.startswith('train/')}
@@ -156,7 +156,7 @@ def _result(runner: 'Runner') -> TrainResult:
     work_dir = Path(runner.work_dir)
     return TrainResult(
         work_dir=work_dir,
-        checkpoint=noted_checkpoint(work_dir),
+        checkpoint=next(iter(checkpoints_of(work_dir)), None),
         losses={name: value for name, value in losses.items() if 'loss' in name},
         metrics={name: value for name, value in metrics.items() if name not in ('time', 'data_time')},
     )

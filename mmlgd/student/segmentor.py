@@ -3,7 +3,6 @@
 from typing import Any, Optional, Union
 
 import torch
-from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor
@@ -21,6 +20,7 @@ from .saved import SavedStudent
 from .segment import IGNORED, Segmentation, Segmenter
 from .student import Student
 from .windows import find_tower
+from .zero_shot import get_zero_shot_classifier
 
 
 @MODELS.register_module()
@@ -85,13 +85,12 @@ class ZeroShotSegmentor(BaseModel):
         saved = SavedStudent.read(checkpoint)
         view = dict(size=size, window=window, stride=stride, background=background)
         self.source, self.background_label = checkpoint, background_label
-        # Both towers are parts of it, so that they follow its device. With other names, a student is another one.
-        self.student = Student(saved, device='cpu', teacher=teacher_options)
-        self.teacher = None
+        self.teacher = None  # both towers are parts of it, so that they follow its device
         if scored == 'student':
-            self.student = self.student.with_names(names, templates, device=get_device())
+            self.student = get_zero_shot_classifier(saved, names, templates, teacher_options)
             self.segmenter = self.student.segmenter(**view)
         else:
+            self.student = Student(saved, device='cpu')
             self.teacher, self.segmenter = _of_teacher(saved, self.student, names, templates, teacher_options, **view)
 
     @property

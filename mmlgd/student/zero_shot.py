@@ -7,11 +7,12 @@ from typing import Optional, Union
 import torch
 from mmengine.device import get_device
 
+from .saved import SavedStudent
 from .student import Student
 
 
 def get_zero_shot_classifier(
-    checkpoint: Union[str, Path, Student],
+    checkpoint: Union[str, Path, SavedStudent, Student],
     vocabulary: Union[str, Path, list, dict, None] = None,
     templates: Union[str, list, None] = None,
     teacher: Optional[dict] = None,
@@ -20,7 +21,8 @@ def get_zero_shot_classifier(
     """Get a student with names, on the CPU.
 
     Args:
-        checkpoint (str | Path | Student): Of LGD training or of ``mmlgd publish``; a file or URL. A student is copied.
+        checkpoint (str | Path | SavedStudent | Student): Of LGD training or of ``mmlgd publish``; a file or URL. A
+            student is copied.
         vocabulary (str | Path | list | dict, optional): Class names, see :func:`~mmlgd.text.load_vocabulary`. Defaults
             to None: the names and the bank of training, for which no teacher is needed.
         templates (str | list, optional): Prompt templates. Defaults to None, those of training.

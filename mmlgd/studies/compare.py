@@ -58,6 +58,7 @@ def compare(
     Raises:
         ConfigError: A start, a way or a seed is invalid, an existing run is a different one, or no evaluation has the
             metric.
+        MissingFileError: There is no such config or start.
         RunError: A run failed; the message says where its output is.
 
     Examples:
@@ -75,10 +76,10 @@ def compare(
     from .runs import name_of, named, split_options
     from .starts import read_starts
 
-    found = read_starts(starts, 'random=none', guide, names)
+    seeds = [seed_number(seed) for seed in listed(seeds)]
+    found = read_starts(starts, 'random=none', seeds, guide, names)
     texts = named(ways, 'ways', _CHANGES, _WAY) if ways else {}
     changes = {way: read_options(split_options(text)) for way, text in texts.items()}
-    seeds = [seed_number(seed) for seed in listed(seeds)]
     work_dir = Path(work_dir or Path('work_dirs') / f'starts_{name_of(config)}')
     grid = train_grid(config, found, changes or {'': {}}, seeds, metric, work_dir, cfg_options, JOBS(jobs))
     results: dict[str, dict[int, float]] = {}

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.logging import print_log
 
-from mmlgd.checkpoints.files import no_checkpoint
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.checkpoints.last import checkpoints_of
+from mmlgd.errors import ConfigError
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import digests_of_labels
 from mmlgd.utils.configs import kind_of, merge_options, read_config
@@ -88,7 +88,6 @@ def train_grid(
         ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
             have one, or an option does not fit it, and then none is started; or no evaluation has the metric, or a
             config, start or label has changed while others were trained.
-        MissingFileError: There is no file of a start, and then none is started, either.
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
@@ -110,12 +109,6 @@ def train_grid(
     asked, folders, files, begun = {}, {}, {}, set()
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
         cell, words = Cell(name, way, seed), start.words(seed)
-        _, student, *_ = words
-        if student != 'none' and '://' not in student and not Path(student).is_file():
-            raise MissingFileError(
-                f'{no_checkpoint(student)} It is the start {name}, seed {seed}: give a file or a URL, or none for a '
-                f'random start.'
-            )
         folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
         given = (cfg_options or {}) if start.guide or all_alike else others
         options = write_options({'randomness.seed': seed, **given, **changes})
@@ -176,7 +169,7 @@ def _told_of(folder: Path) -> dict:
     """Read what a folder is for, if it has a figure, or a checkpoint that a run would go on from."""
     if (record := folder / 'result.json').is_file():
         return json.loads(record.read_text())
-    if not (folder / 'last_checkpoint').is_file() and not any(folder.glob('*.pth')):
+    if not checkpoints_of(folder):
         return {}
     record = folder / _STARTED
     return json.loads(record.read_text()) if record.is_file() else dict(arguments=['(not recorded)'])

@@ -87,14 +87,14 @@ def prove(
     from .starts import read_starts
     from .verdict import verdict_of
 
-    compared = read_starts(starts, 'random=none lgd=work_dirs/RUN/epoch_200.pth', guide, names)
+    shares, seeds = read_shares(fractions), [seed_number(seed) for seed in listed(seeds)]
+    require_once(seeds=seeds)
+    compared = read_starts(starts, 'random=none lgd=work_dirs/RUN/epoch_200.pth', seeds, guide, names)
     sources = {name: start.student for name, start in compared.items() if not start.guide}
     require(
         len(compared) > 1,
         f'--starts has {", ".join(sources)} alone. Give another one, for example random=none; or give a --guide.',
     )
-    shares, seeds = read_shares(fractions), [seed_number(seed) for seed in listed(seeds)]
-    require_once(seeds=seeds)
     jobs = JOBS(jobs)
     if len(seeds) > 1 and find_spec('scipy') is None:
         raise ConfigError('The interval needs scipy: `pip install "mmlgd[evaluation]"`.')

@@ -100,7 +100,7 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
     Args:
         folder (Path): Folder of the run.
         told (dict): The record in the folder: ``arguments``, ``contents`` of :func:`contents`, and ``labels`` of
-            :func:`~mmlgd.run.labelled.digests_of_labels`, which records of an earlier version lack.
+            :func:`~mmlgd.run.labelled.digests_of_labels`, of which records of an earlier version lack some or all.
         asked (dict): The same for the requested run.
 
     Raises:
@@ -117,8 +117,9 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
             f'{folder} holds a run of an earlier version, which did not record config, checkpoint and store: it may '
             f'be a different run. {advice}.'
         )
-    labels = asked.get('labels', {})
-    before, now = {**labels, **told['contents'], **told.get('labels', {})}, {**asked['contents'], **labels}
+    labels, known = asked.get('labels', {}), told.get('labels', {})
+    before = {**told['contents'], **{path: known.get(path, digest) for path, digest in labels.items()}}
+    now = {**asked['contents'], **labels}
     if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
         raise ConfigError(
             f'{folder} holds a run with other contents of {", ".join(changed)} (the contents of a config include its '

@@ -1,9 +1,12 @@
 """The starts of a comparison; each may be trained once more, with a guide."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
-from mmlgd.errors import ConfigError
+from mmlgd.checkpoints.files import no_checkpoint
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.validation import listed, require
 
 from .runs import named
@@ -43,6 +46,7 @@ class Start(NamedTuple):
 def read_starts(
     starts: Union[Mapping[str, str], Sequence[str]],
     example: str,
+    seeds: Sequence[int],
     guide: Optional[str] = None,
     names: Optional[Union[str, Sequence[str]]] = None,
 ) -> dict[str, Start]:
@@ -51,6 +55,7 @@ def read_starts(
     Args:
         starts (Mapping[str, str] | Sequence[str]): Students by name, or the pairs of a command line.
         example (str): Valid pairs, for error messages.
+        seeds (Sequence[int]): Seeds of training, for each of which a student has to be there.
         guide (str, optional): ``--guide`` of ``mmlgd train``. Defaults to None: no start has a guide.
         names (str | Sequence[str], optional): ``--names`` of it. Defaults to None: those of the data set.
 
@@ -60,18 +65,31 @@ def read_starts(
     Raises:
         ConfigError: A pair is invalid, a name is duplicate or ends like those with a guide, or there are names and no
             guide.
+        MissingFileError: There is no file of a student.
 
     Examples:
-        >>> {name: start.base for name, start in read_starts(['random=none', 'lgd=a.pth'], '', 'conse').items()}
+        >>> found = read_starts(['random=none', 'lgd=https://a.org/lgd.pth'], '', [0], 'conse')
+        >>> {name: start.base for name, start in found.items()}
         {'random': None, 'random+guide': 'random', 'lgd': 'random', 'lgd+guide': 'lgd'}
     """
     require(guide or names is None, '--names are the names of a guide: give its teacher, too, as in --guide conse.')
     words = ('--guide', guide, *(['--names', *listed(names)] if names is not None else [])) if guide else ()
     found: dict[str, Start] = {}
     for name, student in named(starts, 'starts', '.+', example).items():
+        student = os.path.expanduser(student)  # zsh leaves NAME=~/FILE as it is
         if name.endswith(_GUIDED):
             raise ConfigError(f'--starts names {name!r}; names with {_GUIDED} are those of --guide. Take another one.')
         found[name] = Start(student, (), next(iter(found), None))
+        for seed in seeds:
+            _require_file(name, seed, found[name].words(seed)[1])
         if guide:
             found[name + _GUIDED] = Start(student, words, name)
     return found
+
+
+def _require_file(name: str, seed: int, student: str) -> None:
+    if student != 'none' and '://' not in student and not Path(student).is_file():
+        raise MissingFileError(
+            f'{no_checkpoint(student)} It is the start {name}, seed {seed}: give a file or a URL, or none for a random '
+            f'start.'
+        )

@@ -181,7 +181,7 @@ def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
 
 def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
     """Train one variant with one seed, or resume it, and return its last checkpoint."""
-    from mmlgd.checkpoints.resume import noted_checkpoint
+    from mmlgd.checkpoints.last import checkpoints_of
     from mmlgd.utils.configs import read_config
 
     from .runs import contents, refuse_other, run
@@ -190,21 +190,24 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     store = store if 'teacher' in read_config(config).model else None
     arguments += ['--store', store] if store else []
     arguments += options
-    record, last = work_dir / 'train.json', work_dir / 'last_checkpoint'
+    record, begun = work_dir / 'train.json', checkpoints_of(work_dir)
     asked = dict(arguments=arguments, contents=contents(config, store))
-    told = dict(asked, finished=False)
-    if last.is_file() and record.is_file():  # without a checkpoint there is nothing to keep
-        told = json.loads(record.read_text())
+    told = json.loads(record.read_text()) if record.is_file() else dict(arguments=['(not recorded)'], finished=False)
+    if not (begun or told['finished']):  # there is nothing to keep
+        told = dict(asked, finished=False)
     refuse_other(work_dir, told, asked)
     if not told['finished']:
         work_dir.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps(told, indent=1) + '\n')
-        resume = ['--resume'] if last.is_file() else []
+        resume = ['--resume'] if begun else []
         run('train', [config, *resume, *arguments[1:]], work_dir / 'output.txt')
-    if (checkpoint := noted_checkpoint(work_dir)) is None:
-        raise RunError(f'The run in {work_dir} ended without a checkpoint. Does the config have a CheckpointHook?')
+    if not (found := checkpoints_of(work_dir)):
+        raise RunError(
+            f'The run in {work_dir} has ended, and there is no checkpoint of it. Does the config have a '
+            f'CheckpointHook? If you have removed it, put it back; or remove the folder, to train anew.'
+        )
     record.write_text(json.dumps(dict(told, finished=True), indent=1) + '\n')
-    return work_dir / checkpoint.name  # the folder may have been moved since
+    return found[0]
 
 
 def _source(option: str, names: Union[str, Path, None]) -> Optional[str]:

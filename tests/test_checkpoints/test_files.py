@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
@@ -129,10 +128,15 @@ def test_kinds_of_errors(served, tmp_path):
 def test_the_folder_of_a_run_is_no_checkpoint_but_has_some(tmp_path):
     with pytest.raises(MissingFileError, match='is a folder, .* no .pth file in it'):
         read_checkpoint(tmp_path)
-    for age, name in enumerate(('epoch_10.pth', 'epoch_9.pth')):
+    (tmp_path / 'best_mIoU_iter_3.pth').touch()
+    with pytest.raises(MissingFileError, match='expected the file of a checkpoint, such as .*best_mIoU_iter_3.pth'):
+        read_checkpoint(tmp_path)
+    for name in ('epoch_10.pth', 'epoch_9.pth'):  # the newer one is a copy of an earlier step
         (tmp_path / name).touch()
-        os.utime(tmp_path / name, (0, -age))
-    with pytest.raises(MissingFileError, match='is a folder, expected the file of a checkpoint, .*epoch_10.pth'):
+    with pytest.raises(MissingFileError, match='is a folder, .* its last one, .*epoch_10.pth'):
+        read_checkpoint(tmp_path)
+    (tmp_path / 'last_checkpoint').write_text('/where/it/was/epoch_9.pth')  # 10 is of an earlier run
+    with pytest.raises(MissingFileError, match='is a folder, .* its last one, .*epoch_9.pth'):
         read_checkpoint(tmp_path)
 
 

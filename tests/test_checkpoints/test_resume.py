@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 
+from mmlgd.checkpoints.last import begin_anew, checkpoints_of
 from mmlgd.checkpoints.parts import CheckpointError
-from mmlgd.checkpoints.resume import (
-    begin_anew,
-    last_whole_checkpoint,
-    noted_checkpoint,
-    resume_whole,
-    save_whole,
-)
+from mmlgd.checkpoints.resume import last_whole_checkpoint, resume_whole, save_whole
 
 
 def save(folder, *names):
@@ -53,9 +48,10 @@ def test_a_run_that_begins_anew_has_no_checkpoint_of_the_earlier_one(tmp_path):
     assert not any(tmp_path.iterdir())
     save(tmp_path, 'epoch_9.pth', 'iter_3.pth')
     begin_anew(tmp_path)
-    assert last_whole_checkpoint(tmp_path) is noted_checkpoint(tmp_path) is None
+    assert last_whole_checkpoint(tmp_path) is None and checkpoints_of(tmp_path) == []
     note(tmp_path, tmp_path / 'iter_3.pth')
-    assert last_whole_checkpoint(tmp_path) == noted_checkpoint(tmp_path) == tmp_path / 'iter_3.pth'
+    assert last_whole_checkpoint(tmp_path) == tmp_path / 'iter_3.pth'
+    assert checkpoints_of(tmp_path) == [tmp_path / 'iter_3.pth']
 
 
 def test_a_work_dir_that_was_copied_has_its_own_checkpoints(tmp_path):

@@ -156,6 +156,13 @@ def test_missing_files_of_a_list_are_bad_images(folder):
     assert told == {str(folder / 'missing.jpg'): 'it cannot be read (No such file or directory)'}
 
 
+@pytest.mark.parametrize('indices', [[0, 20], [-21], 0, [], '7', ['a'], 2.5])
+def test_chosen_images_are_images_of_the_folder(folder, indices):
+    with pytest.raises(ConfigError, match='indices=.* no images of .*folder.*, which has 20. .* from 0 to 19'):
+        dataset(folder, indices=indices)
+    assert [len(dataset(folder, indices=some)) for some in ([0, 19, -20], 5, 99)] == [3, 5, 20]
+
+
 def test_a_folder_named_like_an_image_is_a_folder(folder):
     (folder / 'more.jpg').mkdir()
     (folder / '00.jpg').rename(folder / 'more.jpg' / '00.jpg')

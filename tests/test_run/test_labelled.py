@@ -93,12 +93,41 @@ def test_categories_that_fall_are_refused_where_each_class_has_its_score(detecto
         detector(categories=categories, classwise=True)
 
 
-def test_masks_whose_names_are_not_utf_8_have_a_digest(tmp_path):
-    (tmp_path / os.fsdecode(b'\xff.png')).write_text('a')
-    dataset = dict(data_root=str(tmp_path), data_prefix=dict(seg_map_path=''))
-    first = digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset))))
-    (tmp_path / os.fsdecode(b'\xff.png')).write_text('ab')
-    assert first != digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset))))
+@pytest.mark.parametrize(
+    'dataset, file',
+    [
+        (dict(data_prefix=dict(seg_map_path='')), os.fsdecode(b'\xff.png')),
+        (dict(data_prefix=dict(seg_map_path='masks')), 'masks/a.png'),
+        (dict(data_prefix=dict(sub_data_root='VOC2007')), 'VOC2007/Annotations/a.xml'),
+        (dict(data_prefix='', ann_file='a.json'), 'a.json'),
+        (dict(data_prefix='train'), 'train/cat/a.jpg'),
+        (dict(split='train'), 'train/cat/a.jpg'),
+    ],
+)
+def test_other_labels_have_another_digest(tmp_path, dataset, file):
+    def told():
+        return digests_of_labels(Config(dict(val_dataloader=dict(dataset=dict(dataset, data_root=str(tmp_path))))))
+
+    file = tmp_path / file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('a')
+    first = told()
+    assert first and told() == first
+    if file.parent.name == 'cat':  # a class folder
+        file.write_text('b')
+        assert told() == first
+        (tmp_path / 'train/dog').mkdir()
+        file.rename(tmp_path / 'train/dog/a.jpg')
+    else:
+        file.write_text('b')  # no other size
+    assert told().keys() == first.keys() and told() != first
+
+
+def test_without_a_place_no_folder_is_searched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a.png').touch()
+    for dataset in (dict(), dict(data_prefix=dict(seg_map_path='')), dict(data_root='.', with_label=False)):
+        assert digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset)))) == {}
 
 
 def test_class_names_may_be_a_file(detector):

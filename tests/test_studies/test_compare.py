@@ -73,7 +73,7 @@ def test_each_start_once_more_with_a_guide(compare, tmp_path):
     assert command[4:8] == ['--student', 'own_1.pth', '--guide', 'conse']
     (tmp_path / 'c.py').write_text("model = dict(type='mmlgd.Guided')")
     with pytest.raises(ConfigError, match='c.py has a guide already.*Give the config of the plain model'):
-        compare('c.py', metric='mIoU', seeds=[0], starts=['own=a.pth'], guide='conse', work_dir=tmp_path / 'other')
+        compare('c.py', metric='mIoU', seeds=[0], starts=['own=b.pth'], guide='conse', work_dir=tmp_path / 'other')
 
 
 def test_a_start_may_have_a_student_for_each_seed(compare, tmp_path):

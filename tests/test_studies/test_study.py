@@ -38,6 +38,8 @@ TRAIN = """
         sys.exit('KeyError: typo')
     is_saved = 'model.unsaved=True' not in options
     (work_dir / 'last_checkpoint').write_text('/where/it/was/epoch_2.pth' if is_saved else 'iter_0.pth')
+    if is_saved:
+        (work_dir / 'epoch_2.pth').touch()
     if 'model.broken=True' in options and '--resume' not in options:
         sys.exit('KeyError: broken')
 """
@@ -160,8 +162,23 @@ def test_a_variant_without_a_checkpoint_may_be_changed(study, arguments):
 
 
 def test_a_run_that_saves_nothing_is_not_finished(study, arguments):
-    with pytest.raises(RuntimeError, match='ended without a checkpoint'):
+    with pytest.raises(RuntimeError, match='has ended, and there is no checkpoint'):
         study(**{**arguments, 'variants': [f'{arguments["variants"][0]},model.unsaved=True']})
+
+
+def test_a_checkpoint_that_was_removed_costs_no_training(study, arguments, tmp_path):
+    study(**arguments)
+    (tmp_path / 'study/lgd_seed0/epoch_2.pth').unlink()
+    with pytest.raises(RuntimeError, match='there is no checkpoint of it.*put it back'):
+        study(**arguments)
+    assert len(calls(tmp_path / 'study/lgd_seed0')) == 1
+
+
+def test_a_checkpoint_of_an_unknown_run_is_not_gone_on_with(study, arguments, tmp_path):
+    study(**arguments)
+    (tmp_path / 'study/lgd_seed0/train.json').unlink()
+    with pytest.raises(ConfigError, match='not recorded.*or remove the folder'):
+        study(**arguments)
 
 
 def test_a_variant_that_has_changed_is_refused(study, arguments):

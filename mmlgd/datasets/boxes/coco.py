@@ -2,10 +2,11 @@
 
 import json
 import math
+import os
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
-from mmlgd.errors import shown
+from mmlgd.errors import brief, shown
 from mmlgd.utils.files import require_file
 
 from .places import BoxesError
@@ -29,7 +30,7 @@ def read_coco(file: Path) -> Optional[dict[str, Any]]:
     content = file.read_bytes()
     try:
         told = json.loads(content)  # in each encoding of JSON: the file may be of another kind
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number of more than 4300 digits
         raise BoxesError(
             f'{shown(file)} is no JSON in UTF-8: {error}. If it is cut off, fetch it again; if it is not of this data '
             f'set, move it out; else save it as UTF-8.'
@@ -109,9 +110,9 @@ def folder_of_images(data: Path, file: PurePath, told: dict[str, Any]) -> str:
     if word.startswith('val'):
         tried += [PurePath('valid'), PurePath('images', 'valid')]
     for folder in tried:
-        if (data / folder / first).is_file():
+        if os.path.isfile(data / folder / first):  # False for a name that no file can have
             return '' if folder == PurePath('') else folder.as_posix()
     raise BoxesError(
-        f'The image {first!r} of {shown(data / file)} is in none of its usual folders: '
+        f'The image {brief(first)!r} of {shown(data / file)} is in none of its usual folders: '
         f'{", ".join(dict.fromkeys(shown(data / folder) for folder in tried))}. Move the images into one of them.'
     )

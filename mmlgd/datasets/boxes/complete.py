@@ -6,10 +6,10 @@ while mmdetection names its scores of classes in the order of the file. mmdetect
 boxes of area 0.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
+from .content import is_number
 from .places import BoxesError
 
 _SAID = dict(
@@ -80,8 +80,8 @@ def _lacks(told: dict[str, Any], keys: Sequence[str]) -> str:
     counts = dict(
         id=sum(not _has_id(one) for one in rows),
         iscrowd=sum(one.get('iscrowd') is None for one in rows),
-        area=sum(not _is_number(one.get('area')) for one in rows),
-        flat=sum(_is_number(one.get('area')) and one['area'] != _area(one) for one in rows),
+        area=sum(not is_number(one.get('area')) for one in rows),
+        flat=sum(is_number(one.get('area')) and one['area'] != _area(one) for one in rows),
         ignore=sum(_is_ignored(one) and not one.get('iscrowd') for one in rows),
         order=_falls(told['categories']),
     )
@@ -89,7 +89,7 @@ def _lacks(told: dict[str, Any], keys: Sequence[str]) -> str:
 
 
 def _has_id(one: dict[str, Any]) -> bool:
-    return not isinstance(one['id'], str) and one['id'] != 0 and float(one['id']).is_integer()
+    return is_number(one['id']) and one['id'] != 0 and float(one['id']).is_integer()
 
 
 def _is_ignored(one: dict[str, Any]) -> bool:
@@ -101,12 +101,8 @@ def _falls(categories: list[dict[str, Any]]) -> int:
     return sum(one['id'] > after['id'] for one, after in zip(categories, categories[1:]))
 
 
-def _is_number(area: Any) -> bool:
-    return isinstance(area, (int, float)) and math.isfinite(area)
-
-
 def _area(one: dict[str, Any]) -> float:
-    if _is_number(one.get('area')) and (one['area'] > 0 or one.get('segmentation')):
+    if is_number(one.get('area')) and (one['area'] > 0 or one.get('segmentation')):
         return one['area']
     *_, width, height = one['bbox']
     return max(0, width) * max(0, height)

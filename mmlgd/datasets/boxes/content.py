@@ -1,6 +1,7 @@
 """Images and boxes as the content of an annotation file in COCO's format."""
 
 import math
+import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -54,6 +55,22 @@ def content_of(names: list[str], images: Iterable[tuple[PurePath, tuple[int, int
             else:
                 told['info']['left_out'] += 1
     return told
+
+
+def is_number(value: Any) -> bool:
+    """Check whether a value of JSON is a number, of those that a float holds.
+
+    Args:
+        value (Any): What JSON has.
+
+    Returns:
+        bool: Not for truth values, texts, NaN and infinite numbers, nor for numbers such as 10^400.
+
+    Examples:
+        >>> [is_number(value) for value in (3, -0.5, True, '3', float('nan'), 10**400)]
+        [True, True, False, False, False, False]
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def finite(text: str) -> float:

@@ -56,7 +56,7 @@ class DataYaml:
         if isinstance(names, dict):
             try:
                 numbered = {int(label): name for label, name in names.items()}
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:  # OverflowError: .inf
                 raise BoxesError(f'{shown(self._file)} has names of labels that are no numbers: {error}.') from error
             if sorted(numbered) != list(range(len(names))):
                 raise BoxesError(

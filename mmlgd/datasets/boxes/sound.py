@@ -1,6 +1,5 @@
 """Whether the content of an annotation file in COCO's format fits together, and its images."""
 
-import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -8,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mmlgd.errors import shown
+from mmlgd.errors import brief, shown
 from mmlgd.utils.spread import spread
 
-from .content import require_size
+from .content import is_number, require_size
 from .places import BoxesError
 
-_ID = (int, float, str)  # what JSON may hold as an id
 _BEYOND = 1.1  # of an image: a box drawn a little over its edge reaches less far, and most corners do further
 _OPENED = 5000  # images whose size is compared with that of the file; a header takes half a millisecond
 
@@ -34,8 +32,11 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> None:
     """
     where = shown(file)
     for what in ('images', 'categories', 'annotations'):
-        if count := sum(not isinstance(one.get('id'), _ID) for one in told[what]):
-            raise BoxesError(f'{where} has {count} {what} without an id. Give each a number of its own.')
+        if without := [one for one in told[what] if not _is_id(one.get('id'))]:
+            raise BoxesError(
+                f'{where} has {len(without)} {what} without an id that is a number or a text; the first has '
+                f'{brief(without[0].get("id"))}. Give each a number of its own.'
+            )
         (value, count), *_ = Counter(one['id'] for one in told[what]).most_common(1) or [(0, 0)]
         if count > 1:
             raise BoxesError(f'{where} has {count} {what} with the id {value!r}. Give each a number of its own.')
@@ -45,23 +46,25 @@ def check_content(told: dict[str, Any], file: Path, folder: Path) -> None:
     _refuse_names_twice(where, told)
     _refuse_images_twice(where, told['images'])
     for one in told['images']:
-        if not all(isinstance(one.get(side), (int, float)) and one[side] > 0 for side in ('width', 'height')):
-            raise BoxesError(f'{where} has no width and height for the image {one.get("file_name")!r}. Add them.')
+        if wrong := [side for side in ('width', 'height') if not (is_number(one.get(side)) and one[side] > 0)]:
+            raise BoxesError(
+                f'{where} has no {wrong[0]} for the image {one.get("file_name")!r}, but {_told(one.get(wrong[0]))}. '
+                f'Write its width and height in pixels, as numbers.'
+            )
     for one in told['annotations']:
         for key, known, what in (('image_id', images, 'image'), ('category_id', categories, 'category')):
-            if not isinstance(one.get(key), _ID) or one[key] not in known:
+            if not _is_id(one.get(key)) or one[key] not in known:
                 raise BoxesError(
-                    f'{where} has a box with {key} {one.get(key)!r} (id {one.get("id")!r}), and no {what} of this id. '
+                    f'{where} has a box with {key} {_told(one.get(key))} (id {one["id"]!r}), and no {what} of this id. '
                     f'Add the {what}, or remove its boxes.'
                 )
         box = one.get('bbox')
-        numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(x, (int, float)) for x in box)
-        if not numbers or not all(map(math.isfinite, box)):
+        if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
             raise BoxesError(
-                f'{where} has the bbox {box!r} (id {one.get("id")!r}). Expected [left, top, width, height] in pixels.'
+                f'{where} has the bbox {_told(box)} (id {one["id"]!r}). Expected [left, top, width, height] in pixels.'
             )
         if one.get('iscrowd') not in (None, 0, 1):
-            raise BoxesError(f'{where} has iscrowd={one["iscrowd"]!r} (id {one.get("id")!r}). Expected 0 or 1.')
+            raise BoxesError(f'{where} has iscrowd={_told(one["iscrowd"])} (id {one["id"]!r}). Expected 0 or 1.')
     _refuse_corners(where, told['annotations'], images)
     _check_sizes(where, told['images'], folder)
 
@@ -108,10 +111,18 @@ def boxes_of_names(told: dict[str, Any]) -> dict[str, int]:
     return {one['name']: counts[one['id']] for one in told['categories']}
 
 
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) or is_number(value)
+
+
+def _told(value: Any) -> str:
+    return repr(value[:100]) if isinstance(value, str) else brief(value)
+
+
 def _refuse_names_twice(where: str, told: dict[str, Any]) -> None:
     (name, count), *_ = Counter(str(one.get('name')) for one in told['categories']).most_common(1) or [('', 0)]
     if count > 1:
-        boxes = Counter(one['category_id'] for one in told['annotations'] if isinstance(one.get('category_id'), _ID))
+        boxes = Counter(one['category_id'] for one in told['annotations'] if _is_id(one.get('category_id')))
         ids = [one['id'] for one in told['categories'] if str(one.get('name')) == name]
         theirs = [f'id {k} with {boxes[k]} boxes' for k in ids]
         raise BoxesError(
@@ -169,6 +180,8 @@ def _is_kept(one: dict[str, Any], image: dict[str, Any]) -> bool:
 def _check_sizes(where: str, images: list[dict[str, Any]], folder: Path) -> None:
     for one in spread(images, _OPENED):
         file = folder / str(one.get('file_name'))
-        if not file.is_file():
-            raise BoxesError(f'{where} lists the image {one.get("file_name")!r}, which is not in {shown(folder)}.')
+        if not os.path.isfile(file):
+            raise BoxesError(
+                f'{where} lists the image {brief(str(one.get("file_name")))!r}, which is not in {shown(folder)}.'
+            )
         require_size(where, file, (one['width'], one['height']))

@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 from typing import Any, Optional
 
 from mmlgd.datasets.part_lists import listed_parts
-from mmlgd.errors import shown
+from mmlgd.errors import brief, shown
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.files import read_small
 
@@ -121,8 +121,8 @@ def _box(line: str, width: int, height: int, names: list[str], where: str, keypo
         raise BoxesError(f'{where} has {len(values)} numbers after the label; expected 4: x, y, width and height.')
     if not 0 <= label < len(names):
         raise BoxesError(
-            f'{where} has the label {label}, but there are {len(names)} class names ({", ".join(names[:5])}): labels '
-            f'are 0 to {len(names) - 1}. Give a name for every label.'
+            f'{where} has the label {brief(label)}, but there are {len(names)} class names ({", ".join(names[:5])}): '
+            f'labels are 0 to {len(names) - 1}. Give a name for every label.'
         )
     if len(values) == 4:
         x, y, w, h = values

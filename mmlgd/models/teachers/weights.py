@@ -12,7 +12,9 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from mmlgd.errors import MissingFileError
 
 from .base import TeacherError
+from .hub import found_without_host
 
+_FILES = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')  # of a repository that names none
 _PIXELS = ('mean', 'std', 'interpolation', 'resize_mode')
 
 
@@ -89,19 +91,20 @@ def fetch_weights(model: str, weights: Weights, cache_dir: Optional[str]) -> Opt
     if weights.file or not weights.tag:
         return weights.file
     url = weights.tag.get('url')
+    repository, _, file = weights.tag.get('hf_hub', '').rpartition('/')
+    files = (f'{Path(file).stem}.safetensors', file) if file else _FILES
     folder = cache_dir or '~/.cache/clip'
     try:
         try:
-            return download_pretrained(weights.tag, cache_dir=cache_dir)
+            there = found_without_host(repository, *files, cache_dir=cache_dir) if repository else None
+            return there or download_pretrained(weights.tag, cache_dir=cache_dir)
         except Exception:  # errors of huggingface_hub, urllib or the disk
             if not url or not (Path(folder).expanduser() / Path(url).name).is_file():
                 raise
             # A file put there by hand or by an earlier version; open_clip compares it with the hash in its name.
             return download_pretrained(weights.tag, prefer_hf_hub=False, cache_dir=cache_dir)
     except Exception as error:
-        repository, _, file = weights.tag.get('hf_hub', '').rpartition('/')
-        file = file or 'open_clip_model.safetensors'
-        places = [url, repository and f'https://huggingface.co/{repository} (its {file})']
+        places = [url, repository and f'https://huggingface.co/{repository} (its {file or _FILES[0]})']
         looked = [repository and 'the Hugging Face cache', url and f'{Path(url).name} in {folder}']
         raise MissingFileError(
             f'Could not get the weights {weights.name!r} of {model!r}: they are not cached on this machine and could '
