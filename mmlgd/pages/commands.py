@@ -18,7 +18,7 @@ from .blocks import Code, Text
 from .folders import Result
 from .results import Comparison, Evaluation, Proof, Study
 from .trained import is_collapsed
-from .training import CONFIGS, RECIPE, Training
+from .training import RECIPE, Training
 
 _AGAIN = 'work_dirs/again'
 _NAMED = 40  # names that are written out
@@ -79,9 +79,10 @@ def next_steps(runs: list[Training], results: list[Result]) -> list:
 def _advice(run: Training) -> list[str]:
     advice = []
     if is_collapsed(run):
+        recipe = '' if run.config['model'].get('queue') else ' --recipe small-data,'  # which has a queue
         advice.append(
-            'the student uses few names. This helps: more steps (--epochs, or a smaller --batch-size), --recipe '
-            'small-data, and names that the teacher tells apart (`mmlgd teacher` shows it).'
+            f'the student uses few names. This helps: more steps (--epochs, or a smaller --batch-size),{recipe} and '
+            f'names that the teacher tells apart (`mmlgd teacher` shows it).'
         )
     key = next((key for key in ('distillation/agreement', 'agreement') if key in run.curves), None)
     if key and _rise(run.curves[key][1]) > _RISING:
@@ -114,14 +115,18 @@ def _train(run: Training) -> str:
     words = ['mmlgd', 'train', str(_config(run))]
     if (store := _store(run)) is not None and run.recipe:
         words += ['--store', str(store)]  # the config in full has it already
+    if run.processes > 1:
+        words[:1] = ['torchrun', '--nproc_per_node', str(run.processes), '-m', 'mmlgd.cli']
+        words += ['--launcher', 'pytorch']
     return shlex.join(words)
 
 
 def _config(run: Training) -> Path:
-    """Find the config: that of `mmlgd pretrain`, or the one that mmengine wrote in full; beside the log, too."""
-    if run.recipe:
-        return run.folder / RECIPE
-    return next(iter(sorted(run.folder.glob('*.py'))), max(run.folder.glob(CONFIGS)))
+    """Find the config: that of `mmlgd pretrain`, or the one that mmengine wrote in full beside the log.
+
+    The one in the work dir itself is that of the last command there, which may have gone on, or evaluated.
+    """
+    return run.folder / RECIPE if run.recipe else run.first
 
 
 def _store(run: Training) -> Optional[Path]:

@@ -24,9 +24,8 @@ def evaluation_answer(found: Evaluation) -> str:
     Returns:
         str: Plain sentences.
     """
-    name, student = next(
-        ((n, row) for n, row in found.results.items() if n != 'teacher'), next(iter(found.results.items()))
-    )
+    rows = [one for one in found.results.items() if one[0] != 'teacher'] or [*found.results.items()]
+    name, student = min(rows, key=lambda one: (one[1].zero_shot is None, one[1].source == 'none'))  # the first of ours
     others = {'its teacher': found.results.get('teacher'), 'a random start': _random(found)}
     others = {who: row for who, row in others.items() if row is not None and row is not student}
     told = []

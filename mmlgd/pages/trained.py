@@ -6,7 +6,7 @@ from typing import Any, Optional
 import numpy as np
 
 from mmlgd.engine.reports.answers_hook import BLIND, FEW, ONE
-from mmlgd.engine.reports.curves import PANELS, is_idle
+from mmlgd.engine.reports.curves import panels_of
 from mmlgd.errors import MMLGDError, brief, sentence
 from mmlgd.run.inputs import count_images
 from mmlgd.student import Student
@@ -121,16 +121,10 @@ def curves(run: Training) -> list[Chart]:
     Returns:
         List[Chart]: A chart for each panel that the log has values for.
     """
-    drawn = []
-    for title, limits, lines in PANELS:
-        there = [
-            (*run.curves[key], name, color, dashes)
-            for key, name, color, dashes in lines
-            if key in run.curves and not is_idle(key, run.curves[key][1])
-        ]
-        if there:
-            drawn.append(draw_lines(title, there, limits, 'epoch'))
-    return drawn
+    return [
+        draw_lines(title, [(*run.curves[key], *style) for key, *style in lines], limits, 'epoch')
+        for title, limits, lines in panels_of(run.curves)
+    ]
 
 
 def cost(run: Training) -> list[str]:

@@ -33,7 +33,8 @@ class Training:
 
     Attributes:
         folder (Path): Its work dir.
-        config (ConfigDict): Its config.
+        config (ConfigDict): Its config, of its last start.
+        first (Path): The config of its first start, from which it can be trained again.
         checkpoint (Path | None): Its last complete checkpoint.
         saved (SavedStudent | None): What is in it.
         meta (dict): What mmengine says there: ``epoch``, ``iter`` and others.
@@ -44,6 +45,7 @@ class Training:
 
     folder: Path
     config: ConfigDict
+    first: Path
     checkpoint: Optional[Path]
     saved: Optional[SavedStudent]
     meta: dict
@@ -71,8 +73,13 @@ class Training:
     def images_per_step(self) -> int:
         """int: Images of a step, on all GPUs."""
         found = (self.config.get('train_dataloader') or {}).get('batch_size')
-        gpus = self.machine.get('GPU number', '1')
-        return (found if isinstance(found, int) else 0) * (int(gpus) if gpus.isdecimal() else 1)
+        return (found if isinstance(found, int) else 0) * self.processes
+
+    @property
+    def processes(self) -> int:
+        """int: Processes that trained it together, one on each GPU."""
+        told = self.machine.get('GPU number', '')
+        return max(1, int(told)) if told.isdecimal() else 1
 
     @cached_property
     def loss(self) -> nn.Module:
@@ -124,8 +131,10 @@ def read_training(folder: Path) -> Training:
         ConfigError: It is the work dir of another kind of training.
         CheckpointError: Its config is more than settings, or all its checkpoints are damaged.
     """
-    file = max(folder.glob(CONFIGS))
-    config = model_config(dict(meta=dict(cfg=read_small(file).decode(errors='replace'))), file)
+    *before, file = _starts(folder)
+    config, first = _read_config(file), file
+    while before and _read_config(first).get('resume'):
+        first = before.pop()
     kind = str(config['model'].get('type')).split('.')[-1]
     if kind != 'LGD':
         raise ConfigError(
@@ -139,6 +148,7 @@ def read_training(folder: Path) -> Training:
     return Training(
         folder=folder,
         config=config,
+        first=first,
         checkpoint=checkpoint,
         saved=SavedStudent(content, checkpoint) if checkpoint else None,
         meta=meta,
@@ -146,6 +156,19 @@ def read_training(folder: Path) -> Training:
         curves=read_scalars(folder, per_epoch),
         machine=_machine(file.parent.parent),
     )
+
+
+def _starts(folder: Path) -> list[Path]:
+    """List the configs of the starts that trained, in order; others are of `mmlgd test`, or stopped at once."""
+    files = sorted(folder.glob(CONFIGS))
+    logs = {file: file.with_name('scalars.json') for file in files}
+    return [
+        file for file, log in logs.items() if log.exists() and any('iter' in record for record in read_records(log))
+    ] or files
+
+
+def _read_config(file: Path) -> ConfigDict:
+    return model_config(dict(meta=dict(cfg=read_small(file).decode(errors='replace'))), file)
 
 
 def _count(meta: dict, key: str) -> int:

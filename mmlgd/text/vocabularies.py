@@ -158,7 +158,8 @@ def _from_string(vocabulary: str) -> list[str]:
 # What a line is, if it is not a name.
 _OTHER_LINES = {
     'JSON or the like': re.compile(r'[\[{]|item \{'),
-    'a comment': re.compile(r'#\s|//'),
+    'a comment': re.compile(r'#(?!\d)|//'),  # '#1 pencil' is a name
+    'a name with a comment': re.compile(r'.*\s(?:#|//)(?:\s|$)'),
     'a heading, as in YAML': re.compile(r'\w+:$'),
     'an item of a list': re.compile(r'[-*] '),
     'quoted': re.compile(r'(["\']).*\1,?$'),

@@ -9,20 +9,40 @@ from mmlgd.pages.commands import commands_of, next_steps
 from mmlgd.pages.folders import read_folder
 from mmlgd.pages.trained import facts
 
+START = '20260101_120000/vis_data/config.py'
+ON_TWO = 'torchrun --nproc_per_node 2 -m mmlgd.cli train'
+
 
 def test_a_training_is_reproduced_from_its_config(work_dir):
     folder = work_dir('my run')
     (code,) = commands_of(read_folder(folder))
-    assert code.lines == [f"mmlgd train '{folder}/mine.py' --work-dir work_dirs/again"]
-    (folder / 'mine.py').rename(folder / 'mine.txt')
-    (code,) = commands_of(read_folder(folder))
-    assert code.lines[0].startswith(f"mmlgd train '{folder}/20260101_120000/vis_data/config.py' ")
+    assert code.lines == [f"{ON_TWO} '{folder}/{START}' --launcher pytorch --work-dir work_dirs/again"]
     (folder / 'recipe').mkdir()
     (folder / 'recipe/pretrain.py').write_text("_base_ = 'mmlgd::lgd/ours.py'\nmodel = dict()\n")
     code, config = commands_of(read_folder(folder))
-    assert code.lines == [f"mmlgd train '{folder}/recipe/pretrain.py' --work-dir work_dirs/again"]
+    assert code.lines == [f"{ON_TWO} '{folder}/recipe/pretrain.py' --launcher pytorch --work-dir work_dirs/again"]
     assert config.lines == ["_base_ = 'mmlgd::lgd/ours.py'", 'model = dict()']
     assert ['recipe', 'lgd/ours.py'] in facts(read_folder(folder))[0].rows
+
+
+def test_a_training_on_one_device_is_a_plain_command(work_dir):
+    folder = work_dir()
+    (log,) = folder.glob('*/*.log')
+    log.write_text(log.read_text().replace('GPU number: 2', 'GPU number: 1'))
+    (code,) = commands_of(read_folder(folder))
+    assert code.lines == [f'mmlgd train {folder}/{START} --work-dir work_dirs/again']
+
+
+def test_a_training_that_went_on_is_reproduced_from_its_first_start(work_dir):
+    folder = work_dir()
+    (first,) = folder.glob('*/vis_data')
+    for number, changes in ((1, f'resume = True\nload_from = {str(folder / "epoch_2.pth")!r}\n'), (2, '')):
+        later = folder / f'20260102_12000{number}/vis_data'
+        later.mkdir(parents=True)
+        (later / 'config.py').write_text((first / 'config.py').read_text() + changes)
+        (later / 'scalars.json').write_text('{"loss": 1.0, "iter": 25, "step": 25}')
+        (code,) = commands_of(read_folder(folder))
+        assert f'{folder}/{START} ' in code.lines[0] if number == 1 else f'{later}/config.py ' in code.lines[0]
 
 
 def test_a_store_is_written_first(work_dir):
@@ -30,12 +50,14 @@ def test_a_store_is_written_first(work_dir):
     (config,) = folder.glob('*/vis_data/config.py')
     config.write_text(config.read_text().replace('teacher=dict(', "teacher=dict(store='/my/store',", 1))
     said, code = commands_of(read_folder(folder))  # the config in full: its teacher is the store
-    assert '/my/store' in said.text and code.lines == [f'mmlgd train {folder}/mine.py --work-dir work_dirs/again']
+    assert '/my/store' in said.text and code.lines == [
+        f'{ON_TWO} {folder}/{START} --launcher pytorch --work-dir work_dirs/again'
+    ]
     recipe = folder / 'recipe/pretrain.py'
     recipe.parent.mkdir()
     recipe.write_text('model = dict()\n')
     code, _ = commands_of(read_folder(folder))
-    train = f'mmlgd train {recipe} --store /my/store --work-dir work_dirs/again'
+    train = f'{ON_TWO} {recipe} --store /my/store --launcher pytorch --work-dir work_dirs/again'
     assert code.lines == [f'mmlgd store {recipe} --out /my/store', train]
 
 
@@ -87,7 +109,16 @@ def test_what_is_missing_is_asked_for(work_dir, evaluated, compared):
     assert '`mmlgd evaluate' not in told and '`mmlgd prove`' not in told
     run.checkpoint = None
     (code,) = (block for block in next_steps([run], results) if isinstance(block, Code))
-    assert code.lines[0].endswith('mine.py --resume')
+    assert code.lines[0].endswith(f'{START} --launcher pytorch --resume')
+
+
+def test_a_student_that_uses_few_names_gets_advice_that_it_has_not_followed(work_dir):
+    run = read_folder(work_dir())
+    for who, used in (('', 1.0), ('teacher_', 4.0)):
+        run.curves[f'{who}effective_classes'] = np.array([3.0]), np.array([used])
+    assert '--batch-size), --recipe small-data, and names' in _texts(next_steps([run], []))
+    run.config['model']['queue'] = dict(size=8)  # as that recipe has it
+    assert '--batch-size), and names' in _texts(next_steps([run], []))
 
 
 def _texts(blocks):

@@ -25,6 +25,15 @@ def test_an_evaluation_beside_teacher_and_random(evaluated):
     assert len(json.loads(chart.figure)['data']) == 3
 
 
+def test_an_evaluation_is_told_of_the_student_whatever_the_order(evaluated):
+    found = read_folder(evaluated(student='lgd')).found
+    told = evaluation_answer(found)
+    found.results = {name: found.results[name] for name in ('random', 'lgd', 'teacher')}
+    assert evaluation_answer(found) == told and 'lgd is right for 52.0 % zero-shot' in told
+    found.results['lgd'].zero_shot = None
+    assert 'lgd is right for 48.0 % by 20 neighbours' in evaluation_answer(found)
+
+
 def test_a_comparison_is_paired_over_seeds(compared):
     folder = compared({'random': {'0': 10.0, '1': 11.0}, 'lgd': {'0': 12.0, '1': 13.5}, 'in1k': {'0': 11.0, '1': 8.0}})
     found = read_folder(folder).found

@@ -10,6 +10,8 @@ from mmlgd.pages.folders import read_folder
 from mmlgd.pages.results import Comparison, Evaluation, Proof, Study
 from mmlgd.pages.training import Training
 
+from .conftest import HEAD
+
 
 def test_each_kind_of_folder(work_dir, evaluated, compared, proven, studied):
     assert isinstance(read_folder(work_dir()), Training)
@@ -70,6 +72,29 @@ def test_a_stopped_run_has_what_it_has(work_dir):
     log.write_text('\n'.join([*lines[:4], json.dumps(dict(step='<b>')), lines[4][:20]]))
     run = read_folder(folder)
     assert (run.checkpoint, run.saved, run.steps, run.steps_per_epoch) == (None, None, 15, 10)
+
+
+@pytest.mark.parametrize('log', [None, '', '{"accuracy/top1": 9.0, "step": 3}'])
+def test_a_start_that_trained_nothing_is_not_the_run(work_dir, log):
+    """`mmlgd test` writes into the same folder as `mmlgd train`, and so does a start that fails."""
+    folder = work_dir()
+    (config,) = folder.glob('*/vis_data/config.py')
+    other = folder / '20260102_120000'
+    (other / 'vis_data').mkdir(parents=True)
+    text = config.read_text().replace('batch_size=4', 'batch_size=64')
+    (other / 'vis_data/config.py').write_text(text)
+    (other / f'{other.name}.log').write_text(HEAD.replace('number: 2', 'number: 1').format(device='another'))
+    if log is not None:
+        (other / 'vis_data/scalars.json').write_text(log)
+    run = read_folder(folder)
+    assert (run.images_per_step, run.processes, run.device, run.first) == (8, 2, 'NVIDIA H100', config)
+
+
+def test_a_run_that_has_not_logged_a_step_is_what_its_config_says(work_dir):
+    folder = work_dir()
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    log.unlink()
+    assert read_folder(folder).images_per_step == 8
 
 
 def test_a_run_stopped_inside_an_epoch_has_the_steps_of_a_whole_one(work_dir):

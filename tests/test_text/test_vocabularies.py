@@ -196,7 +196,15 @@ TABLES = (
 
 
 @pytest.mark.parametrize(
-    'text', ['1 euro\n2 euro\n', '#1 pencil\n#2 pencil\n', '0\tcat\n1\tdog\n', 'A 1\nB 2\n', 'n1\nn2\n']
+    'text',
+    [
+        '1 euro\n2 euro\n',
+        '#1 pencil\n#2 pencil\n',
+        'C# code\npencil #1\n',
+        '0\tcat\n1\tdog\n',
+        'A 1\nB 2\n',
+        'n1\nn2\n',
+    ],
 )
 def test_numbers_in_names_are_no_table(tmp_path, text):
     file = tmp_path / 'names.txt'
@@ -220,6 +228,10 @@ def test_numbers_in_names_are_no_table(tmp_path, text):
         ('* cat\n* dog\n', 'is an item of a list'),
         ('cat\n# the others\ndog\n', "Line 2 of .*, '# the others', is a comment"),
         ('// names\ncat\n', 'is a comment'),
+        ('cat\n#dog\nhat\n', "Line 2 of .*, '#dog', is a comment"),
+        ('cat\n#\nhat\n', 'is a comment'),
+        ('cat  # and kittens\ndog\n', "Line 1 of .*, 'cat  # and kittens', is a name with a comment"),
+        ('cat\ndog // and puppies\n', 'Line 2 of .* is a name with a comment'),
         ('"cat",\n"dog"\n', 'is quoted'),
         ('cat,\ndog,\n', 'is followed by a separator'),
         ('cat |\tkitty\ndog\n', 'is a name with a tab between its phrasings'),

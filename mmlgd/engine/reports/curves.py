@@ -11,12 +11,13 @@ from typing import Any, Union
 import numpy as np
 from mmengine.logging import print_log
 
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, shown
 from mmlgd.utils.files import UnreadableError, read_small, write_whole
-from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT
+from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT, clipped
 
 _LOG = 2**30  # bytes; a million records take about 400 million
 
+_OWN = 12  # terms with names of their own: a log may come from anybody
 _COUNTS = ('step', 'iter', 'epoch')
 _OF_EVALUATION = (*_COUNTS, 'time', 'data_time')  # the times of its batches are none of a step
 
@@ -46,6 +47,7 @@ PANELS = [
             ('loss_place_cosine', '1 - cosine', STUDENT, '--'),
             ('loss_place_regression', 'regression', TEXT, '--'),
             ('loss_place_similarity', 'similarity', INK, '--'),
+            ('loss_looks_similarity', 'similarity of looks', TEACHER, '--'),
         ],
     ),
     (
@@ -88,8 +90,9 @@ PANELS = [
 def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curves:
     """Read the scalars that mmengine's ``LocalVisBackend`` wrote, from all starts of a run.
 
-    A resumed run has several logs. A later log replaces the earlier ones from its first step on. A log that begins no
-    later than those before it is of a new run in the same folder, which shows only itself.
+    A resumed run has several logs. A later log replaces the earlier ones from its first step on, also where it has no
+    values yet: an evaluation after that step is of steps that were given up. A log that begins no later than those
+    before it is of a new run in the same folder, which shows only itself.
 
     Args:
         work_dir (str | Path): Folder with ``*/vis_data/scalars.json``.
@@ -113,9 +116,11 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
         if first <= begun < math.inf:
             points.clear()  # also what the new run does not log
         begun = min(begun, first)
-        for key, values in later.items():
-            points[key] = [point for point in points.get(key, []) if point[0] < values[0][0]] + values
-    return {key: tuple(np.array(values, dtype=float).T) for key, values in points.items()}
+        for key in {**points, **later}:
+            values = later.get(key, [])
+            begins = min([first / iterations_per_epoch, *(epoch for epoch, _ in values[:1])])
+            points[key] = [point for point in points.get(key, []) if point[0] < begins] + values
+    return {key: tuple(np.array(values, dtype=float).T) for key, values in points.items() if values}
 
 
 def read_records(file: Path) -> Iterator[dict]:
@@ -156,7 +161,24 @@ def is_idle(key: str, values: np.ndarray) -> bool:
     Returns:
         bool: Whether there is nothing to draw.
     """
-    return key.startswith('loss_') and not np.any(values)
+    return 'loss' in key and not np.any(values)
+
+
+def panels_of(curves: Curves) -> list[tuple]:
+    """Choose what to draw of a log: :data:`PANELS`, and each loss term with a name of the user's own.
+
+    Args:
+        curves (Dict[str, Tuple[ndarray, ndarray]]): From :func:`read_scalars`.
+
+    Returns:
+        List[tuple]: As :data:`PANELS`, with those curves alone that the log has and that are not idle.
+    """
+    there = [key for key, (_, values) in curves.items() if not is_idle(key, values)]
+    known = {'loss', *(key for _, _, lines in PANELS for key, *_ in lines)}
+    own = [key for key in there if 'loss' in key and key not in known][:_OWN]
+    panels = [*PANELS, *((clipped(shown(key)), (None, None), [(key, key, TEXT, '-')]) for key in own)]
+    found = [(title, limits, [line for line in lines if line[0] in there]) for title, limits, lines in panels]
+    return [panel for panel in found if panel[2]]
 
 
 def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
@@ -174,8 +196,7 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    curves = {key: curve for key, curve in curves.items() if not is_idle(key, curve[1])}
-    panels = [panel for panel in PANELS if any(key in curves for key, *_ in panel[2])]
+    panels = panels_of(curves)
     if not panels:
         raise ConfigError(f'There are no distillation curves to draw; the log has {sorted(curves)}.')
     columns = min(3, len(panels))
@@ -184,17 +205,16 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
         figure = Figure(figsize=(4.9 * columns, 3.5 * rows + 0.4), layout='constrained')
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-        end = max(curves[key][0].max() for panel in panels for key, *_ in panel[2] if key in curves)
+        end = max(curves[key][0].max() for panel in panels for key, *_ in panel[2])
         for axis, (heading, limits, lines) in zip(axes, panels):
             for key, label, color, dashes in lines:
-                if key in curves:
-                    x, y = curves[key]
-                    # Each evaluation gets a marker; the many training steps do not.
-                    marks = dict(marker='o', ms=4) if dashes == '-' and len(x) <= 40 else {}
-                    axis.plot(x, y, color=color, ls=dashes, lw=2.2, label=label, clip_on=False, **marks)
+                x, y = curves[key]
+                # Each evaluation gets a marker; the many training steps do not.
+                marks = dict(marker='o', ms=4) if dashes == '-' and len(x) <= 40 else {}
+                axis.plot(x, y, color=color, ls=dashes, lw=2.2, label=label, clip_on=False, **marks)
             axis.set(title=heading, xlim=(0, end), ylim=limits)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-            if sum(key in curves for key, *_ in lines) > 1 or heading == 'Visual bank':
+            if len(lines) > 1 or heading == 'Visual bank':
                 axis.legend(fontsize=9.5, loc='best')
         for axis in axes[len(panels) :]:
             axis.axis('off')

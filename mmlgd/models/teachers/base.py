@@ -259,8 +259,12 @@ class BaseTeacher(nn.Module):
         Returns:
             List[str]: Some of the words; none if this teacher does not know.
         """
-        before = max((template.partition(SLOT)[0] for template in templates), key=len)
-        counts, most = self.count_tokens([before + word for word in words]) or ([], 0)
+        heads = [template.partition(SLOT)[0] for template in templates]
+        lengths, most = self.count_tokens(heads) or ([], 0)
+        if not lengths:
+            return []
+        before = heads[lengths.index(max(lengths))]  # the longest in tokens, which need not be that in characters
+        counts, _ = self.count_tokens([before + word for word in words])
         return [word for word, count in zip(words, counts) if count > most]
 
     def train(self, mode: bool = True) -> 'BaseTeacher':

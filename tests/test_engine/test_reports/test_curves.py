@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmlgd import DistillationLoss
 from mmlgd.engine import CurvesHook
 from mmlgd.engine.reports import draw_curves, read_scalars
+from mmlgd.engine.reports.curves import panels_of
 from tests.malicious import ENDLESS
 
 
@@ -44,6 +46,17 @@ def test_a_resumed_run_is_one_curve(tmp_path):
     curves = read_scalars(tmp_path, iterations_per_epoch=10)
     assert listed(curves['loss_visual']) == [[1.0, 2.0, 2.5, 3.0], [3.0, 2.5, 2.4, 2.0]]
     assert listed(curves['distillation/agreement']) == [[1.0, 2.0, 3.0], [40.0, 50.0, 60.0]]
+
+
+def test_a_resumed_run_has_no_evaluation_of_steps_that_were_given_up(tmp_path):
+    # Evaluated each second epoch, stopped in the fifth, and resumed from the checkpoint of the third.
+    log(tmp_path, '20260101_000000', train(20, 3.0), val(2, 40.0), train(30, 2.5), train(40, 2.4), val(4, 50.0))
+    log(tmp_path, '20260102_000000', train(35, 2.0))
+    curves = read_scalars(tmp_path, iterations_per_epoch=10)
+    assert listed(curves['distillation/agreement']) == [[2.0], [40.0]]
+    assert listed(curves['loss_visual']) == [[2.0, 3.0, 3.5], [3.0, 2.5, 2.0]]
+    log(tmp_path, '20260103_000000', val(4, 60.0))  # an evaluation alone
+    assert listed(read_scalars(tmp_path, 10)['distillation/agreement']) == [[2.0, 4.0], [40.0, 60.0]]
 
 
 def test_a_run_started_anew_shows_itself_alone(tmp_path):
@@ -91,6 +104,19 @@ def test_a_loss_term_of_weight_0_has_no_curve(tmp_path, monkeypatch):
     log(tmp_path, '20260101_000000', {**train(10, 3.0), **losses}, {**train(20, 2.0), **losses})
     draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
     assert drawn == ['visual bank', 'queue', '1 - cosine']
+
+
+def test_every_term_has_a_curve(tmp_path):
+    terms = [dict(type='mmlgd.SimilarityTerm', on=on) for on in ('places', 'looks')]
+    terms += [dict(type=f'mmlgd.{kind}Term', on=on) for kind in ('Cosine', 'Regression') for on in ('image', 'places')]
+    terms += [dict(bank=bank, on=on) for bank in ('text', 'visual') for on in ('image', 'places')]
+    terms += [dict(bank='queue'), dict(bank='place_queue', on='places'), dict(bank='text', name='my_loss')]
+    names = [term.name for term in DistillationLoss(terms).terms]
+    log(tmp_path, '20260101_000000', *({**train(step, 3.0), **dict.fromkeys(names, 1.0)} for step in (10, 20)))
+    drawn = panels_of(read_scalars(tmp_path, 10))
+    assert {key for _, _, lines in drawn for key, *_ in lines} == {*names}
+    assert [title for title, *_ in drawn] == ['Distillation losses', 'Losses on places', 'my_loss']
+    draw_curves(tmp_path / 'curves.png', read_scalars(tmp_path, 10), 'run')
 
 
 @pytest.mark.parametrize(

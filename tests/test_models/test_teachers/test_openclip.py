@@ -35,6 +35,16 @@ def test_encodes_what_open_clip_encodes(teacher, tiny_clip):
     torch.testing.assert_close(teacher.encode_text(['a cat']), text)
 
 
+def test_a_word_is_cut_off_behind_the_template_of_most_tokens(teacher):
+    """'corrupted' is two tokens, so the longest template in characters is not that in tokens."""
+    templates = ['a {}', 'a black and white photo of the {}', 'a jpeg corrupted photo of a {}']
+    words = ['a red cat', 'a red cat on a mat', 'a red cat on a mat now']
+    told, most = teacher.count_tokens([template.replace('{}', words[1]) for template in templates])
+    assert most == 16 and told[1] == most < told[2]
+    assert teacher.cut_off(words, templates) == words[1:]
+    assert teacher.cut_off(words, templates[:2]) == words[2:]
+
+
 def test_a_batch_of_another_size_is_resized(teacher):
     x = torch.rand(2, 3, 96, 80) * 255
     resized = F.interpolate(x, (64, 64), mode='bicubic', antialias=True)
