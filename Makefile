@@ -114,6 +114,7 @@ $(BIN)/python:
 $(BIN)/ruff: | $(BIN)/python
 	$(PIP) -q '$(RUFF)'
 
+# pip keeps what it has built, also for another torch: --no-cache-dir.
 # mmcv's 80 sources spend most of their time on torch's headers: GCC parses these once, into a precompiled header.
 # Where the flags do not match those of the build, GCC reads the header as text, and all takes three times as long.
 ifeq ($(origin CXX),default)
@@ -129,7 +130,7 @@ mmcv-from-source:
 	@echo '#include <torch/types.h>' > '$(HEADER)'
 	$(CXX) --version | grep -q 'Free Software' \
 	  && $(CXX) $(CXX_FLAGS) -x c++-header '$(HEADER)' -o '$(HEADER).gch' || rm -f '$(HEADER).gch'
-	CFLAGS='$(CFLAGS) -w -include $(HEADER)' $(PIP) -q --no-build-isolation '$(MMCV)'
+	CFLAGS='$(CFLAGS) -w -include $(HEADER)' $(PIP) -q --no-build-isolation --no-cache-dir '$(MMCV)'
 	@rm -f '$(HEADER)' '$(HEADER).gch'
 
 # Bytecode is left to the first import of each module: compiling all of torch up front costs half a minute.

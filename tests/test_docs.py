@@ -197,6 +197,12 @@ def test_the_pages_have_blocks_at_all():
     assert len(list(commands())) > 40 and len(list(blocks('python'))) > 10
 
 
+def test_a_new_environment_gets_the_torch_that_is_tested():
+    pinned = re.search(r'^TORCH \?= (.+)$', (ROOT / 'Makefile').read_text(), flags=re.MULTILINE)[1]
+    for file in ('README.md', 'docs/get_started.md', 'mmlgd/cli/doctor.py'):
+        assert f'pip install {pinned}' in (ROOT / file).read_text(encoding='utf-8')
+
+
 def messages():
     """All texts of the sources, with … where a value goes."""
     found = set()
@@ -217,6 +223,7 @@ FOREIGN = (
     'unable to open shared memory object',
     'Bus error',
     'CUDA out of memory',
+    'implementation for device',
     'Weights only load failed',
     'Connection reset by peer',
     'Connection closed by peer',

@@ -205,7 +205,7 @@ def stack() -> list[Finding]:
         fix = (
             'pip install "mmlgd[openmmlab]" (the reference) or "mmlgd[onedl]" (the maintained fork); mmcv needs torch '
         )
-        fix += 'first:\nMMCV_WITH_OPS=1 pip install --no-build-isolation "mmcv>=2.1,<2.2"'
+        fix += 'first:\n' + _build_mmcv()
         return [Finding('broken', 'There is no OpenMMLab stack: neither mmengine nor onedl-mmengine', fix)]
     if len(both) == 2:
         fewer = min(both, key=lambda name: len(present[name]))
@@ -244,16 +244,26 @@ def _stack_module():
 
 
 def operators() -> list[Finding]:
-    """Check for mmcv's compiled operators, which an isolated build silently omits."""
+    """Run one of mmcv's compiled operators: an isolated build omits them, one for another torch may fail only here."""
     try:
-        importlib.import_module('mmcv.ops')
+        import torch
+
+        mmcv_ops = importlib.import_module('mmcv.ops')
+        mmcv_ops.nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1), iou_threshold=0.5)
     except Exception as error:
         fix = (
             'Pre-training and classification do not need them. For detection and segmentation, with torch installed:\n'
         )
-        fix += 'MMCV_WITH_OPS=1 pip install --no-build-isolation --force-reinstall --no-deps "mmcv>=2.1,<2.2"'
-        return [Finding('note', f"mmcv's compiled operators are missing: {_first_line(error)}", fix)]
+        fix += _build_mmcv('--force-reinstall --no-deps ')
+        return [Finding('note', f"mmcv's compiled operators do not run: {_first_line(error)}", fix)]
     return [Finding('ok', "mmcv's compiled operators")]
+
+
+def _build_mmcv(again: str = '') -> str:
+    """Write the command. Without the cache: pip takes an mmcv that it once built for another torch from there."""
+    asked = _ask('onedl' if installed('onedl-mmengine') else 'openmmlab')
+    mmcv = next((_plain(r) for r in asked if r.name.endswith('mmcv')), 'mmcv')
+    return f'MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir {again}"{mmcv}"'
 
 
 def extras() -> list[Finding]:

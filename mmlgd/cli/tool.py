@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Callable, Optional
 
 from mmlgd.errors import MMLGDError, reason_of, sentence
+from mmlgd.utils.logs import warnings_alone
 from mmlgd.utils.stopping import COMMAND, Stopped, stoppable
 
 _DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)')
@@ -33,7 +34,7 @@ def run_tool(main: Callable[[], object], command: str = '', quiet: bool = False)
 
     keep_freed_memory()
     try:
-        log = _warnings_alone() if quiet else nullcontext()
+        log = warnings_alone() if quiet else nullcontext()
         with _typed(command), _brief_warnings(), log, loading_safely(), stoppable():
             main()
     except Stopped as stop:
@@ -68,20 +69,6 @@ def _brief_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning = usual
-
-
-@contextmanager
-def _warnings_alone() -> Iterator[None]:
-    """Leave out the lines of mmengine's log that are no warnings."""
-    from mmengine.logging import MMLogger
-
-    logger = MMLogger.get_current_instance()
-    usual = logger.level
-    logger.setLevel('WARNING')
-    try:
-        yield
-    finally:
-        logger.setLevel(usual)
 
 
 def _told(stop: Stopped, command: str) -> str:

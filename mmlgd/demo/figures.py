@@ -119,7 +119,7 @@ def draw_similarity(file: Path, names: list, student: np.ndarray, teacher: np.nd
         axis.spines[:].set_visible(False)
         for (i, j), value in np.ndenumerate(values):
             color = INK if value > low + 0.62 * (high - low) else 'white'
-            axis.text(j, i, f'{value:.2f}', ha='center', va='center', fontsize=8.5, color=color)
+            axis.text(j, i, f'{round(value, 2) + 0.0:.2f}', ha='center', va='center', fontsize=8.5, color=color)
     axes[0].set_ylabel('true class of the images')
     bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.015)
     bar.set_label('cosine of mean embedding and class name')

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from mmlgd.checkpoints import CheckpointError, read_checkpoint, state_dict_of
 from mmlgd.evaluation import unit_rows
 from mmlgd.models.banks import read_text_state, read_visual_state
+from mmlgd.text import phrasings
 from mmlgd.utils.style import FAINT, INK, STUDENT, TEXT, clipped
 
 from .ordering import alike_together
@@ -35,6 +36,22 @@ class Banks(NamedTuple):
     text: np.ndarray
     visual: np.ndarray
     visited: np.ndarray
+
+
+class Matrix(NamedTuple):
+    """Cosines of the rows of two banks.
+
+    Attributes:
+        title (str): What it compares.
+        values (np.ndarray): (K, K); NaN for prototypes without a visit.
+        across (str): What a column is.
+        down (str): What a row is.
+    """
+
+    title: str
+    values: np.ndarray
+    across: str
+    down: str
 
 
 def read_banks(file: Union[str, Path]) -> Banks:
@@ -66,6 +83,50 @@ def read_banks(file: Union[str, Path]) -> Banks:
     )
 
 
+def matrices_of(banks: Banks) -> tuple[list[str], list[Matrix]]:
+    """Compute the cosines within and between the banks, similar prototypes side by side.
+
+    Args:
+        banks (Banks): Banks of one checkpoint.
+
+    Returns:
+        Tuple[List[str], List[Matrix]]: The names in the order of rows and columns, and three matrices; where no
+        prototype was visited, that of the class names alone, similar ones side by side.
+    """
+    order = _alike_together(banks)
+    names = [phrasings(banks.names[k])[0] for k in order]
+    text, visual, visited = banks.text[order], banks.visual[order], banks.visited[order]
+    of_names = Matrix('Class names (TSB)', text @ text.T, 'class name', 'class name')
+    if not visited.any():
+        return names, [of_names]
+    within_visual, between = visual @ visual.T, visual @ text.T
+    within_visual[~visited], within_visual[:, ~visited], between[~visited] = np.nan, np.nan, np.nan
+    of_prototypes = Matrix('Prototypes (VSB)', within_visual, 'prototype', 'prototype')
+    return names, [
+        of_names,
+        of_prototypes,
+        Matrix('Prototypes against class names', between, 'class name', 'prototype'),
+    ]
+
+
+def summary_of(banks: Banks) -> str:
+    """Say how many prototypes there are, and how many fit their names.
+
+    Args:
+        banks (Banks): Banks of one checkpoint.
+
+    Returns:
+        str: Two sentences.
+    """
+    rows = np.flatnonzero(banks.visited)
+    own = (banks.visual[rows] @ banks.text.T).argmax(axis=1) == rows
+    share = f', of which {100 * own.mean():.0f} % are nearest to their own class name' if len(rows) else ''
+    return (
+        f'Cosines after epoch {banks.epoch}: {len(rows)} of {len(banks.names)} prototypes visited{share}. Similar '
+        f'{"prototypes" if len(rows) else "names"} are side by side.'
+    )
+
+
 def cosines_of(banks: Banks) -> Figure:
     """Draw the cosines within and between the banks.
 
@@ -73,27 +134,19 @@ def cosines_of(banks: Banks) -> Figure:
         banks (Banks): Banks of one checkpoint.
 
     Returns:
-        Figure: Three matrices side by side.
+        Figure: The matrices side by side.
     """
-    order = _alike_together(banks)
-    names = [clipped(banks.names[k]) for k in order]
-    text, visual, visited = banks.text[order], banks.visual[order], banks.visited[order]
-    within_visual, between = visual @ visual.T, visual @ text.T
-    within_visual[~visited], within_visual[:, ~visited], between[~visited] = np.nan, np.nan, np.nan
-    panels = (
-        ('Class names (TSB)', text @ text.T, 'class name', 'class name'),
-        ('Prototypes (VSB)', within_visual, 'prototype', 'prototype'),
-        ('Prototypes against class names', between, 'class name', 'prototype'),
-    )
+    names, matrices = matrices_of(banks)
     few = len(names) <= NAMED
-    figure = Figure(figsize=(17.5, 5.5 if few else 4.9), layout='constrained')
-    axes = figure.subplots(1, 3)
+    figure = Figure(figsize=(5.8 * len(matrices), 5.5 if few else 4.9), layout='constrained')
+    axes = figure.subplots(1, len(matrices), squeeze=False)[0]
     figure.get_layout_engine().set(w_pad=0.14)
-    for axis, (title, values, across, down) in zip(axes, panels):
+    for axis, (title, values, across, down) in zip(axes, matrices):
         image = axis.imshow(values, cmap=_colors(), interpolation='nearest')
         if few:
-            axis.set_xticks(range(len(names)), names, rotation=45, ha='right', rotation_mode='anchor')
-            axis.set_yticks(range(len(names)), names)
+            shown = [clipped(name) for name in names]
+            axis.set_xticks(range(len(names)), shown, rotation=45, ha='right', rotation_mode='anchor')
+            axis.set_yticks(range(len(names)), shown)
         else:
             axis.set(xticks=[], yticks=[])
         if len(names) <= 12:
@@ -101,7 +154,7 @@ def cosines_of(banks: Banks) -> Figure:
             for (i, j), value in np.ndenumerate(values):
                 if not np.isnan(value):
                     color = INK if value > middle else 'white'
-                    axis.text(j, i, f'{value:.2f}', ha='center', va='center', fontsize=8, color=color)
+                    axis.text(j, i, f'{round(value, 2) + 0.0:.2f}', ha='center', va='center', fontsize=8, color=color)
         axis.set(title=title, xlabel=across, ylabel=down if few else f'{down}, {len(names)} of them')
         axis.grid(False)
         axis.tick_params(length=0)
@@ -109,15 +162,7 @@ def cosines_of(banks: Banks) -> Figure:
         bar = figure.colorbar(image, ax=axis, shrink=0.75, pad=0.015)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=9)
-    own = (between[visited].argmax(axis=1) == np.flatnonzero(visited)).mean() if visited.any() else 0.0
-    figure.text(
-        0.01,
-        1.02,
-        f'Cosines after epoch {banks.epoch}: {visited.sum()} of {len(names)} prototypes visited, of which '
-        f'{100 * own:.0f} % are nearest to their own class name. Similar prototypes are side by side.',
-        fontsize=11,
-        color=FAINT,
-    )
+    figure.text(0.01, 1.02, summary_of(banks), fontsize=11, color=FAINT)
     return figure
 
 
@@ -176,8 +221,13 @@ def drift_of(run: list[Banks]) -> Figure:
 
 
 def _alike_together(banks: Banks) -> np.ndarray:
-    """Order rows so that similar prototypes are neighbours, and prototypes without a visit come last."""
+    """Order rows so that similar prototypes are neighbours, and prototypes without a visit come last.
+
+    Without any visit, similar names are neighbours.
+    """
     visited = np.flatnonzero(banks.visited)
+    if not len(visited):
+        return alike_together(banks.text)
     return np.concatenate([visited[alike_together(banks.visual[visited])], np.flatnonzero(~banks.visited)])
 
 

@@ -1,21 +1,22 @@
-"""The banks of a run, drawn by the figures of `mmlgd show banks` and `mmlgd names`."""
+"""The banks of a run: the cosines of their rows, and the names that are hardest to tell apart."""
 
-import tempfile
-from pathlib import Path
-
+import numpy as np
+from matplotlib import colormaps
 from PIL import Image
 
 from mmlgd.evaluation.similar_names import confusable
-from mmlgd.figures.names import draw_names
+from mmlgd.figures.banks import NAMED, Banks, Matrix, matrices_of, read_banks, summary_of
 from mmlgd.models.banks import read_visual_state
 from mmlgd.models.base_bank import PROTOTYPES, saved_role
-from mmlgd.run.drawing import draw_banks
+from mmlgd.text import phrasings
 
-from .blocks import Picture, Pictures, Text
+from .blocks import Picture, Pictures, Table, Text
+from .charts import draw_cosines
 from .pictures import jpeg
 from .training import Training
 
-_WIDE = 1800  # pixels in the page
+_SIDE = 480  # pixels of a matrix without names
+_PAIRS = 12  # in the table
 
 
 def show_banks(run: Training) -> list:
@@ -30,20 +31,36 @@ def show_banks(run: Training) -> list:
     Raises:
         CheckpointError: A bank is damaged.
     """
-    text, blocks = run.text, []
-    with tempfile.TemporaryDirectory() as folder:
-        if _has_prototypes(run):
-            (file,) = draw_banks(run.checkpoint, out_dir=folder)
-            title = 'Similarities of class names, of prototypes, and between the two'
-        else:
-            names, bank = text['class_names'], text['bank']
-            if len(names) < 2:
-                return [Text('The bank has a single name: there is nothing to compare.')]
-            file = draw_names(bank, names, confusable(bank), Path(folder, 'names.png'))
-            title = 'Similarities of class names'
-            blocks = [Text('The loss of this run reads no visual bank, so there are class names alone.')]
-        with Image.open(file) as drawn:
-            return [*blocks, Pictures('', [Picture(jpeg(drawn, _WIDE), title)], wide=True)]
+    names, bank = run.text['class_names'], run.text['bank']
+    if len(names) < 2:
+        return [Text('The bank has a single name: there is nothing to compare.')]
+    if _has_prototypes(run):
+        banks = read_banks(run.checkpoint)
+        said = summary_of(banks)
+    else:
+        rows = bank.numpy()
+        banks = Banks(0, names, rows, rows, np.zeros(len(names), dtype=bool))
+        said = (
+            'The loss of this run reads no visual bank, so there are class names alone. Similar names are side by side.'
+        )
+    ordered, matrices = matrices_of(banks)
+    if len(names) <= NAMED:
+        drawn = [draw_cosines(one.title, one.values, ordered, one.across, one.down) for one in matrices]
+    else:
+        drawn = [Pictures('', [_without_names(one) for one in matrices], wide=True)]
+    words = [phrasings(name)[0] for name in names]
+    rows = [[words[i], words[j], f'{cosine:.2f}'] for i, j, cosine in confusable(bank).pairs[:_PAIRS]]
+    return [Text(said), *drawn, Table(['name', 'its nearest', 'cosine'], rows, 'The closest pairs of class names.')]
+
+
+def _without_names(matrix: Matrix) -> Picture:
+    """Colour a matrix whose names do not fit on an axis."""
+    values, size = matrix.values, len(matrix.values)
+    low, high = np.nanmin(values), np.nanmax(values)
+    pixels = colormaps['viridis'].with_extremes(bad='#808080')((values - low) / max(high - low, 1e-9), bytes=True)
+    side = size * max(1, round(_SIDE / size))
+    picture = Image.fromarray(pixels[..., :3]).resize((side, side), Image.Resampling.NEAREST)
+    return Picture(jpeg(picture, 2 * _SIDE), f'{matrix.title}: {low:.2f} (dark) to {high:.2f} (bright)')
 
 
 def _has_prototypes(run: Training) -> bool:

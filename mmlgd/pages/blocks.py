@@ -63,12 +63,14 @@ class Picture:
         lines (Sequence[str]): What is said about it.
         truth (Tuple[bool, str], optional): Whether its answer is right, and the line that says so. Defaults to None: it
             has no label.
+        legend (Sequence[Tuple[str, str]]): Colours of CSS in it, empty for none, and what they stand for.
     """
 
     source: str
     title: str
     lines: Sequence[str] = ()
     truth: Optional[tuple[bool, str]] = None
+    legend: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)

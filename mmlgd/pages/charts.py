@@ -4,6 +4,7 @@ import html
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
 from mmlgd.errors import shown
@@ -12,6 +13,7 @@ from mmlgd.utils.style import CLASSES, FAINT, INK, STUDENT, TEACHER, clipped
 from .blocks import Chart
 
 _NEAR, _TALL = 280, 640  # pixels
+_FEW = 14  # names that fit below a matrix of half the width
 _OWN = {'student': STUDENT, 'teacher': TEACHER, 'random': FAINT}
 
 
@@ -191,20 +193,45 @@ def draw_confusions(title: str, counts: Sequence[Sequence[int]], names: Sequence
     """
     named = [label(name, 18) for name in names]
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
-    said = [[f'{true} → {answer}: {n}' for answer, n in zip(named, row)] for true, row in zip(named, counts)]
+    said = [[f'{true} → {answer}: {n} images' for answer, n in zip(named, row)] for true, row in zip(named, counts)]
+    return _matrix(title, shares, said, named, ('answer', ''), True, zmin=0, zmax=1, colorbar=dict(tickformat='.0%'))
+
+
+def draw_cosines(title: str, values: np.ndarray, names: Sequence[str], across: str, down: str) -> Chart:
+    """Draw a matrix of cosines.
+
+    Args:
+        title (str): Title of the chart.
+        values (np.ndarray): (K, K); NaN is a gap.
+        names (Sequence[str]): The K names of rows and columns.
+        across (str): What a column is.
+        down (str): What a row is.
+
+    Returns:
+        Chart: The chart, of half the width if the names are few.
+    """
+    named = [label(name, 18) for name in names]
+    cells = [[None if np.isnan(value) else round(float(value), 3) for value in row] for row in values]
+    said = [[f'{row}, {column}: {value}' for column, value in zip(named, of)] for row, of in zip(named, cells)]
+    return _matrix(title, cells, said, named, (label(across), label(down)), len(names) > _FEW)
+
+
+def _matrix(title: str, values: list, said: list, named: list[str], axes: tuple, wide: bool, **style: Any) -> Chart:
+    bar = dict(outlinewidth=0, thickness=12, **style.pop('colorbar', {}))
     trace = go.Heatmap(
-        z=shares,
+        z=values,
         customdata=said,
         colorscale='Viridis',
-        zmin=0,
-        zmax=1,
-        hovertemplate='%{customdata} images<extra></extra>',
-        colorbar=dict(tickformat='.0%', outlinewidth=0, thickness=12),
+        hovertemplate='%{customdata}<extra></extra>',
+        hoverongaps=False,
+        colorbar=bar,
+        **style,
     )
-    ticks = dict(tickvals=list(range(len(names))), ticktext=named, showgrid=False)
-    across = dict(ticks, title=dict(text='answer'), tickangle=-45)
-    height = min(_TALL, 220 + 22 * len(names))
-    return _chart(title, [trace], height, True, xaxis=across, yaxis=dict(ticks, autorange='reversed'))
+    ticks = dict(tickvals=list(range(len(named))), ticktext=named, showgrid=False)
+    across, down = (dict(ticks, title=dict(text=text, standoff=12)) for text in axes)
+    height = min(_TALL, 220 + 22 * len(named))
+    across, down = dict(across, tickangle=-45), dict(down, autorange='reversed')
+    return _chart(title, [trace], height, wide, xaxis=across, yaxis=down)
 
 
 def _error(spread: Any, color: str) -> dict:

@@ -107,7 +107,7 @@ def _images(students: list[Training], images: Optional[Path], max_images: int) -
 def _cost(runs: list[Training]) -> list:
     if not runs:
         return []
-    head = ['run', 'hours', 'images/s', 'waiting for images', 'device']
+    head = ['run', 'time', 'images/s', 'waiting for images', 'device']
     note = (
         'Steps of training alone, from the log: evaluations, checkpoints and a teacher store are not in it. images/s '
         'is that of the median step.'

@@ -13,7 +13,8 @@ from mmlgd.figures.looking import Seen, look
 from mmlgd.models.zero_shot import zero_shot_scores
 from mmlgd.run.watched import class_folders, labels_of
 from mmlgd.student import Student
-from mmlgd.student.overlays import overlay
+from mmlgd.student.overlays import blended, legend, palette
+from mmlgd.student.segment import Segmentation
 from mmlgd.text import phrasings
 from mmlgd.utils.spread import spread
 from mmlgd.utils.style import clipped
@@ -27,6 +28,7 @@ _SHOWN, _TOP, _OVERLAYS = 6, 3, 4
 _SMALL, _WIDE = 260, 900  # pixels in the page
 _CONFUSED = 12  # pairs in the table
 _NAMED = 40  # names that fit on an axis
+_LEGEND = 8  # names below a segmentation
 
 
 def show_images(run: Training, images: Path, limit: int) -> list:
@@ -115,8 +117,17 @@ def _overlays(run: Training, student: Student, seen: Seen) -> list:
         segmenter = student.segmenter()
         for source in spread(seen.images, _OVERLAYS):
             pixels = source.read()
-            picture = overlay(pixels, segmenter.segment(pixels))
-            made.append(Picture(jpeg(picture, _WIDE), clipped(str(source.name))))
+            found = segmenter.segment(pixels)
+            drawn = jpeg(blended(pixels, found), _WIDE)
+            made.append(Picture(drawn, clipped(str(source.name)), legend=_legend(found)))
     except MMLGDError as error:
         return [Text(f'No segmentation by names: {sentence(error)}')]
     return [Pictures('Segmentation by names, without a label', made, wide=True)]
+
+
+def _legend(found: Segmentation) -> list[tuple[str, str]]:
+    colors = palette(len(found.names))
+    return [
+        ('' if k is None else '#{:02x}{:02x}{:02x}'.format(*colors[k]), f'{name} {share}')
+        for k, name, share in legend(found, _LEGEND)
+    ]

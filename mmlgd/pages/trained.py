@@ -12,6 +12,7 @@ from mmlgd.run.inputs import count_images
 from mmlgd.student import Student
 from mmlgd.student.image_size import image_size
 from mmlgd.text import phrasings
+from mmlgd.utils.duration import duration
 
 from .blocks import Chart, Table
 from .charts import draw_lines
@@ -92,7 +93,7 @@ def facts(run: Training) -> list:
     known = {
         'mmlgd': run.meta.get('mmlgd_version'),
         'torch': versions.get('PyTorch'),
-        'mmengine': versions.get('MMEngine'),
+        'mmengine': versions.get('MMEngine') or run.meta.get('mmengine_version'),
     }
     rows = [
         ['folder', str(run.folder)],
@@ -105,7 +106,7 @@ def facts(run: Training) -> list:
         ['image size', f'{height} × {width} pixels'],
         ['length', f'{run.steps:,} steps of {run.images_per_step} images, {run.steps_per_epoch} an epoch'],
         ['seed', brief((run.config.get('randomness') or {}).get('seed', 'none'))],
-        ['versions', ', '.join(f'{name} {brief(value or "not recorded")}' for name, value in known.items())],
+        ['versions', ', '.join(f'{name} {brief(value)}' for name, value in known.items() if value) or 'not recorded'],
         ['device', run.device],
         ['checkpoint', str(run.checkpoint or 'none yet')],
     ]
@@ -134,7 +135,7 @@ def cost(run: Training) -> list[str]:
         run (Training): The run.
 
     Returns:
-        List[str]: A row: name, hours, images/s, waiting, device. Dashes if the log has no times.
+        List[str]: A row: name, time, images/s, waiting, device. Dashes if the log has no times.
     """
     if 'time' not in run.curves:
         return [run.name, '–', '–', '–', '–']
@@ -144,7 +145,7 @@ def cost(run: Training) -> list[str]:
     waits = run.curves.get('data_time', (epochs, np.zeros_like(seconds)))[1]
     return [
         run.name,
-        f'{total / 3600:.2f}',
+        duration(total),
         f'{run.images_per_step / max(float(np.median(seconds)), 1e-9):,.0f}',
         f'{100 * waits.sum() / max(seconds.sum(), 1e-9):.0f} %',
         run.device,

@@ -69,7 +69,7 @@ def predict(
             to the whole image, or for a large image to the student's own size.
         stride (int, optional): To segment: pixels from window to window, with a window. Defaults to two thirds of it.
         background (float, optional): To segment: pixels whose best score is lower, 0 to 1, get no name and label 255.
-            Defaults to None: each pixel gets a name.
+            Defaults to None: a name for each pixel.
         scores (bool): To segment: write the scores of all names, too. Defaults to False.
 
     Returns:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mmlgd.errors import ConfigError, MMLGDError, sentence
+from mmlgd.utils.logs import warnings_alone
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which imports this module, must not wait
 # for them.
@@ -32,7 +33,8 @@ def check_training(config: dict[str, Any]) -> None:
 
     cfg = Config(config)
     text = dict(cfg.model.get('text') or {}, vocabulary=['cat', 'dog'], templates='plain')
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+    scope = cfg.get('default_scope') or 'mmengine'
+    with warnings_alone(), DefaultScope.overwrite_default_scope(scope):  # the run itself will log the rest
         try:
             teacher = cfg.model.teacher
             if lacks_statistics(teacher):

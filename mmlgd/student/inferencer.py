@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable, Optional, Union
 
-import matplotlib
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
-from mmpretrain.visualization import UniversalVisualizer
 
 from mmlgd.errors import ConfigError, sentence
 from mmlgd.utils.bar import shown_in_bar
@@ -19,6 +17,7 @@ from mmlgd.utils.devices import usable_device
 from mmlgd.utils.files import require_writable
 
 from .images import ImageSource, batches, find_images, output_files, preparation
+from .overlays import captioned
 from .student import Student
 from .zero_shot import get_zero_shot_classifier
 
@@ -56,9 +55,6 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         'cat'
     """
 
-    preprocess_kwargs = {'on_error'}
-    postprocess_kwargs = {'topk'}
-
     def __init__(
         self,
         checkpoint: Union[str, Path, Student],
@@ -79,7 +75,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         batch_size: int = 32,
         topk: int = 5,
         on_error: str = 'skip',
-        **drawing,
+        show_dir: Union[str, Path, None] = None,
     ) -> list:
         """Classify images.
 
@@ -92,8 +88,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
             on_error (str): ``'skip'`` skips unreadable images with a warning that names them; ``'raise'`` reads all
                 images once beforehand and stops at the first unreadable one, before any prediction. Defaults to
                 ``'skip'``.
-            **drawing: mmpretrain's ``show_dir`` (folder for the drawn images; sub-folders are kept), ``resize``,
-                ``rescale_factor``, ``draw_score``, ``show`` and ``wait_time``.
+            show_dir (str | Path, optional): Folder for copies of the images below their best name; sub-folders are
+                kept. Defaults to None.
 
         Returns:
             list: For each image that could be read, in order, a dict with ``index`` (which of the inputs),
@@ -102,8 +98,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
 
         Raises:
             FileNotFoundError: A path is missing. Paths and arrays are checked before the first prediction.
-            ValueError: A folder has no images, an array has another shape, no image can be read, or an argument is
-                unknown.
+            ValueError: A folder has no images, an array has another shape, or no image can be read.
         """
         if on_error not in ('skip', 'raise'):
             raise ConfigError(f"Expected on_error 'skip' or 'raise', got {on_error!r}.")
@@ -111,16 +106,14 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         if on_error == 'raise':
             for one in inputs:
                 one.read()
-        if drawing.get('show_dir') is not None:
-            require_writable(drawing['show_dir'])
-            Path(drawing['show_dir']).mkdir(parents=True, exist_ok=True)
+        if show_dir is not None:
+            require_writable(show_dir)
+            Path(show_dir).mkdir(parents=True, exist_ok=True)
         # The steps of mmpretrain's __call__, whose bar would be on standard output, among the results.
-        given = self._dispatch_kwargs(topk=topk, on_error=on_error, **drawing)
-        for_preprocess, for_forward, for_visualize, for_postprocess = given
-        found = self.preprocess(inputs, batch_size=batch_size, **for_preprocess)
-        preds = [pred for batch in found for pred in self.forward(batch, **for_forward)]
-        drawn = self.visualize(inputs, preds, **for_visualize)
-        results = self.postprocess(preds, drawn, return_datasamples, **for_postprocess)
+        found = self.preprocess(inputs, batch_size, on_error)
+        preds = [pred for batch in found for pred in self.forward(batch)]
+        self.visualize(inputs, preds, show_dir)
+        results = self.postprocess(preds, None, return_datasamples, topk)
         if not results:
             raise ConfigError(
                 f'None of {len(inputs)} images can be read; the first is {inputs[0]}. The warnings say why.'
@@ -147,38 +140,27 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         return batches(shown_in_bar(inputs, 'Images'), self.pipeline, batch_size, skip=on_error == 'skip')
 
     def visualize(
-        self,
-        inputs: list[ImageSource],
-        preds: list[DataSample],
-        show: bool = False,
-        show_dir: Union[str, Path, None] = None,
-        **drawing,
+        self, inputs: list[ImageSource], preds: list[DataSample], show_dir: Union[str, Path, None] = None
     ) -> None:
-        """Draw the best name and its score into each image.
+        """Write each image below its best name and the score.
 
         Args:
             inputs (List[ImageSource]): From :meth:`_inputs_to_list`.
             preds (List[DataSample]): Their predictions.
-            show (bool): Show them in a window. Defaults to False.
             show_dir (str | Path, optional): Write them into this folder, as ``NAME.png``. Defaults to None.
-            **drawing: Passed to mmpretrain's visualizer.
         """
-        if not show and show_dir is None:
+        if show_dir is None:
             return
-        self.visualizer = self.visualizer or UniversalVisualizer()
-        targets = [None] * len(inputs) if show_dir is None else output_files(inputs, show_dir)
+        targets = output_files(inputs, show_dir)
         for pred in preds:
-            source, target = inputs[pred.index], targets[pred.index]
             try:
-                image = np.ascontiguousarray(source.read()[..., ::-1])  # to RGB
+                image = inputs[pred.index].read()
             except ValueError as error:  # a URL that no longer answers
                 warnings.warn(f'{sentence(error)} It is not drawn.', stacklevel=2)
                 continue
-            drawing.update(name=str(source), out_file=None if target is None else str(target))
-            with matplotlib.rc_context({'text.parse_math': False}):  # a $ in a name stays a $
-                self.visualizer.visualize_cls(image, pred, classes=self.classes, draw_gt=False, show=show, **drawing)
-        if show:
-            self.visualizer.close()
+            best = int(pred.pred_label)
+            targets[pred.index].parent.mkdir(parents=True, exist_ok=True)
+            captioned(image, self.classes[best], float(pred.pred_score[best])).save(targets[pred.index])
 
     def postprocess(
         self, preds: list[DataSample], visualization: None, return_datasamples: bool = False, topk: int = 5

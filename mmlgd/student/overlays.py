@@ -1,6 +1,7 @@
-"""Overlays: an image under the colours of its names, with a legend beside it."""
+"""Drawings of answers: an image below its best name, or under the colours of its names with a legend beside it."""
 
 from pathlib import Path
+from typing import Optional
 
 import matplotlib
 import numpy as np
@@ -44,16 +45,80 @@ def overlay(image: np.ndarray, found: Segmentation) -> Image.Image:
     Returns:
         PIL.Image.Image: The drawing, RGB.
     """
+    return _beside(blended(image, found), found)
+
+
+def blended(image: np.ndarray, found: Segmentation) -> Image.Image:
+    """Draw the names of an image over it, without a legend.
+
+    Args:
+        image (ndarray): (H, W, 3) in BGR order.
+        found (Segmentation): Its names.
+
+    Returns:
+        PIL.Image.Image: The drawing, RGB.
+    """
+    pixels = _sized(image)
+    labels = np.asarray(Image.fromarray(found.labels.numpy()).resize(pixels.size, Image.Resampling.NEAREST))
+    return Image.fromarray(_mixed(np.asarray(pixels), labels, palette(len(found.names))))
+
+
+def legend(found: Segmentation, most: int) -> list[tuple[Optional[int], str, str]]:
+    """List the names of an image, largest first.
+
+    Args:
+        found (Segmentation): Its names.
+        most (int): Lines, at most; the last one then stands for all that do not fit.
+
+    Returns:
+        List[Tuple[int | None, str, str]]: For each line the label, the name, and its share of the pixels in words. The
+        label is None for pixels without a name and for names that do not fit.
+    """
+    shares = found.shares()
+    lines = [(found.names.index(name), clipped(phrasings(name)[0], 24), share) for name, share in shares]
+    rest = 1 - sum(share for _, share in shares)
+    if rest > 1e-9:
+        lines.append((None, 'no name', rest))
+    if len(lines) > most:
+        hidden = lines[most - 1 :]
+        lines = [*lines[: most - 1], (None, f'{len(hidden)} more', sum(share for *_, share in hidden))]
+    return [(k, name, f'{100 * share:.0f} %' if share >= 0.005 else '< 1 %') for k, name, share in lines]
+
+
+def captioned(image: np.ndarray, name: str, score: float) -> Image.Image:
+    """Write the best name of an image and its score above it, of the size that overlays have.
+
+    Args:
+        image (ndarray): (H, W, 3) in BGR order.
+        name (str): A class name; of several phrasings, the first is written.
+        score (float): Its score.
+
+    Returns:
+        PIL.Image.Image: The drawing, RGB.
+    """
+    drawn, font = _sized(image), _font()
+    name, value = clipped(phrasings(name)[0], 40), f'{score:.2f}'
+    left = 12 + font.getlength(name) + 10
+    canvas = Image.new('RGB', (max(drawn.width, round(left + font.getlength(value) + 12)), drawn.height + 32), 'white')
+    canvas.paste(drawn, (0, 32))
+    pen = ImageDraw.Draw(canvas)
+    pen.text((12, 16), name, INK, font, anchor='lm')
+    pen.text((left, 16), value, FAINT, font, anchor='lm')
+    return canvas
+
+
+def _sized(image: np.ndarray) -> Image.Image:
     height, width = image.shape[:2]
     scale = min(max(1.0, _LEAST / max(height, width)), _MOST / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    labels = np.asarray(Image.fromarray(found.labels.numpy()).resize(size, Image.Resampling.NEAREST))
-    pixels = Image.fromarray(np.ascontiguousarray(image[..., ::-1]).astype(np.uint8)).resize(size)
-    drawn = _blended(np.asarray(pixels), labels, palette(len(found.names)))
-    return _beside(Image.fromarray(drawn), found)
+    return Image.fromarray(np.ascontiguousarray(image[..., ::-1]).astype(np.uint8)).resize(size)
 
 
-def _blended(pixels: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> np.ndarray:
+def _font() -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(_FONT), 14)
+
+
+def _mixed(pixels: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> np.ndarray:
     """Mix pixels with the colours of their labels; white lines divide the labels."""
     named = (labels != IGNORED)[..., None]
     mixed = np.where(named, (1 - _OPACITY) * pixels + _OPACITY * colors[labels], pixels)
@@ -65,17 +130,9 @@ def _blended(pixels: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> np.n
 
 
 def _beside(drawn: Image.Image, found: Segmentation) -> Image.Image:
-    """Put a legend to the right of a drawing: a line for each name, and what does not fit as one line."""
-    font = ImageFont.truetype(str(_FONT), 14)
-    shares = found.shares()
-    lines = [(found.names.index(name), clipped(phrasings(name)[0], 24), share) for name, share in shares]
-    rest = 1 - sum(share for _, share in shares)
-    if rest > 1e-9:
-        lines.append((None, 'no name', rest))
-    fitting = max(1, (drawn.height - 16) // _LINE)
-    if len(lines) > fitting:
-        hidden = lines[fitting - 1 :]
-        lines = [*lines[: fitting - 1], (None, f'{len(hidden)} more', sum(share for *_, share in hidden))]
+    """Put a legend to the right of a drawing."""
+    font = _font()
+    lines = legend(found, max(1, (drawn.height - 16) // _LINE))
     text = max(font.getlength(name) for _, name, _ in lines)
     panel = round(12 + 16 + 8 + text + 16 + font.getlength('100 %') + 12)
     canvas = Image.new('RGB', (drawn.width + panel, max(drawn.height, 16 + _LINE)), 'white')
@@ -86,6 +143,5 @@ def _beside(drawn: Image.Image, found: Segmentation) -> Image.Image:
         if k is not None:
             pen.rounded_rectangle([left, middle - 8, left + 16, middle + 8], 3, fill=tuple(colors[k].tolist()))
         pen.text((left + 24, middle), name, INK if k is not None else FAINT, font, anchor='lm')
-        shown = f'{100 * share:.0f} %' if share >= 0.005 else '< 1 %'
-        pen.text((canvas.width - 12, middle), shown, FAINT, font, anchor='rm')
+        pen.text((canvas.width - 12, middle), share, FAINT, font, anchor='rm')
     return canvas

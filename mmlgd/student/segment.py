@@ -62,7 +62,7 @@ class Segmenter(nn.Module):
         window (int, optional): See :class:`~mmlgd.student.windows.Windows`. Defaults to None.
         stride (int, optional): See :class:`~mmlgd.student.windows.Windows`. Defaults to None.
         background (float, optional): Threshold in 0..1: a pixel whose best score is lower gets label 255. Defaults to
-            None: each pixel gets a name.
+            None: a name for each pixel.
 
     Raises:
         ConfigError: There are too many names, or a number is out of its range.

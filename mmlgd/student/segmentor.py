@@ -42,7 +42,7 @@ class ZeroShotSegmentor(BaseModel):
         window (int, optional): See :class:`~mmlgd.student.windows.Windows`. Defaults to None.
         stride (int, optional): See :class:`~mmlgd.student.windows.Windows`. Defaults to None.
         background (float, optional): Threshold in 0..1: pixels whose best score is lower get ``background_label``.
-            Defaults to None: each pixel gets a name.
+            Defaults to None: a name for each pixel.
         background_label (int): Label of these pixels. Defaults to 255.
 
     Attributes:

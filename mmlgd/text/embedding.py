@@ -45,6 +45,7 @@ def embed_class_names(
     cache_dir: Optional[str] = None,
     kept_in: Optional[str] = None,
     prepare: Callable[[], None] = lambda: None,
+    kind: str = 'names',
 ) -> Tensor:
     r"""Embed class names by the mean over prompt templates, on one rank, once.
 
@@ -63,6 +64,7 @@ def embed_class_names(
         cache_dir (str, optional): Folder of the files. Defaults to ``$MMLGD_CACHE``, else ``~/.cache/mmlgd``.
         kept_in (str, optional): Another folder that is read first, and not written. Defaults to None.
         prepare (Callable): Called on all ranks before one of them calls ``encode_text``. Defaults to nothing.
+        kind (str): What the log calls the names. Defaults to ``'names'``.
 
     Returns:
         Tensor: (K, D) float32 on the CPU, rows of unit length.
@@ -76,14 +78,15 @@ def embed_class_names(
     files = [_cache_file(teacher_id, names, templates, folder) for folder in folders]
     with fail_together():
         if is_main_process():
-            kept = next((rows for rows in (_read(file, embeddings.shape) for file in files) if rows is not None), None)
+            found = (_read(file, embeddings.shape, kind) for file in files)
+            kept = next((rows for rows in found if rows is not None), None)
             is_kept, embeddings = [kept is not None], embeddings if kept is None else kept
     broadcast_object_list(is_kept)
     if not is_kept[0]:
         prepare()  # on all ranks: it may build parts that communicate
         with fail_together():
             if is_main_process():
-                embeddings = _encode(encode_text, teacher_id, names, templates)
+                embeddings = _encode(encode_text, teacher_id, names, templates, kind)
                 _write(files[-1], embeddings)
     broadcast(embeddings)  # in place; nothing to do outside a distributed run
     _warn_of_copies(embeddings, teacher_id, names)
@@ -108,11 +111,11 @@ def keep_embeddings(
 
 
 def _encode(
-    encode_text: Callable[[list[str]], Tensor], teacher_id: str, names: list[str], templates: list[str]
+    encode_text: Callable[[list[str]], Tensor], teacher_id: str, names: list[str], templates: list[str], kind: str
 ) -> Tensor:
     told = [[fill(template, one) for one in phrasings(name) for template in templates] for name in names]
     prompts = [prompt for of_class in told for prompt in of_class]  # names outermost
-    print_log(f'Encoding {len(prompts)} prompts ({len(names)} names, {len(templates)} templates).', 'current')
+    print_log(f'Encoding {len(prompts):,} prompts ({len(names):,} {kind}; templates: {len(templates)}).', 'current')
     starts = tqdm(range(0, len(prompts), _BATCH), desc='text bank', unit_scale=_BATCH, disable=None)
     rows = torch.cat([encode_text(prompts[i : i + _BATCH]).float().cpu() for i in starts])  # (prompts, D)
     rows = rows.split([len(of_class) for of_class in told])  # K of (phrasings * P, D)
@@ -150,7 +153,7 @@ def _cache_file(teacher_id: str, names: list[str], templates: list[str], cache_d
     return folder / 'text' / f'{key}.safetensors'
 
 
-def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
+def _read(file: Path, shape: torch.Size, kind: str = 'names') -> Optional[Tensor]:
     if not file.is_file():
         return None
     try:
@@ -171,7 +174,7 @@ def _read(file: Path, shape: torch.Size) -> Optional[Tensor]:
     if fault:
         print_log(f'Cannot read the cached text embeddings {file} ({fault}): computing them again.', 'current', 30)
         return None
-    print_log(f'Text embeddings of {shape[0]} names read from {file}.', 'current')
+    print_log(f'Text embeddings of {shape[0]:,} {kind} read from {file}.', 'current')
     return embeddings
 
 

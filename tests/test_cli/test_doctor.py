@@ -18,6 +18,7 @@ REQUIRES = [
     'mmcv<2.2,>=2.1.0; extra == "openmmlab"',
     'setuptools<82; extra == "openmmlab"',
     'onedl-mmengine<0.11,>=0.10.12; extra == "onedl"',
+    'onedl-mmcv<2.4,>=2.3.6; extra == "onedl"',
     'mmlgd[openmmlab]; extra == "openmmlab-dense"',
     'mmdet<3.4,>=3.3.0; extra == "openmmlab-dense"',
     'onedl-mmdetection<3.6,>=3.5.1; extra == "onedl-dense"',
@@ -136,6 +137,25 @@ def test_operators_are_optional(monkeypatch):
     (finding,) = doctor.operators()
     assert finding.state == 'note' and finding.what.endswith("No module named 'mmcv._ext'")
     assert 'MMCV_WITH_OPS=1' in finding.fix
+
+
+@pytest.mark.parametrize('stack, mmcv', [('openmmlab', 'mmcv<2.2'), ('onedl', 'onedl-mmcv<2.4')])
+def test_operators_of_another_torch_that_import_but_do_not_run(packages, monkeypatch, stack, mmcv):
+    if stack == 'onedl':
+        packages['onedl-mmengine'] = '0.10.12'
+
+    def nms(boxes, scores, iou_threshold):
+        raise RuntimeError('nms_impl: implementation for device cuda:0 not found.')
+
+    monkeypatch.setattr(doctor.importlib, 'import_module', lambda name: SimpleNamespace(nms=nms))
+    (finding,) = doctor.operators()
+    assert finding.state == 'note' and 'nms_impl' in finding.what
+    assert '--force-reinstall' in finding.fix and '--no-cache-dir' in finding.fix and f'"{mmcv}' in finding.fix
+
+
+def test_operators_that_run():
+    pytest.importorskip('mmcv.ops')
+    assert states(doctor.operators()) == ['ok']
 
 
 def test_optional_parts(packages):

@@ -121,6 +121,12 @@ def test_no_help_speaks_python(name):
     assert not re.search(r'``|None|True|False|In Python|Optional|List\[|isinstance|\w+=\d\)|\.\.\. *$', told)
 
 
+@pytest.mark.parametrize('name', [*VERBS, 'show map', 'show banks', 'show neighbours'])
+def test_a_default_is_a_thing_and_no_sentence(name):
+    told = ' '.join(CliRunner().invoke(main, [*name.split(), '--help']).output.split())
+    assert not re.findall(r'Defaults to [^.;,]* (?:gets?|are|has|have)\b[^.]*', told)
+
+
 def test_no_help_waits_for_a_large_package():
     """A second for torch, five for all of them: so long would each <TAB> take, too."""
     code = f"""

@@ -1,6 +1,7 @@
 """What a student answers for images."""
 
 import json
+import re
 
 from mmlgd.pages.blocks import Chart, Pictures, Table, Text
 from mmlgd.pages.folders import read_folder
@@ -30,6 +31,9 @@ def test_images_without_labels_and_with_places(work_dir, images):
     assert [type(block) for block in blocks] == [Text, Pictures, Pictures, Pictures]
     assert blocks[0].text.startswith('4 images') and 'not known: images with labels lie' in blocks[0].text
     assert blocks[-1].wide and len(blocks[-1].pictures) == 4
+    for picture in blocks[-1].pictures:  # the legend is words of the page, which follow dark mode and a phone
+        assert all(re.fullmatch('#[0-9a-f]{6}', color) for color, _ in picture.legend)
+        assert sum(int(line.split()[-2]) for _, line in picture.legend if '<' not in line) in range(95, 106)
     assert not any(isinstance(block, Chart) for block in blocks)
     assert blocks[1].pictures[0].truth is None
 

@@ -55,8 +55,8 @@ def test_facts(run, images, work_dir):
 
 
 def test_the_cost_is_that_of_the_steps(run):
-    name, hours, speed, waiting, device = cost(run)
-    assert (name, hours, speed, waiting, device) == ('run', '0.00', '16', '20 %', 'NVIDIA H100')  # 30 steps of 0.5 s
+    name, time, speed, waiting, device = cost(run)
+    assert (name, time, speed, waiting, device) == ('run', '15 s', '16', '20 %', 'NVIDIA H100')  # 30 steps of 0.5 s
 
 
 def test_the_batches_of_an_evaluation_are_no_steps(work_dir):

@@ -4,10 +4,20 @@ import html
 import json
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from mmlgd.pages.blocks import Code, Heading, Picture, Pictures, Section, Table, Text
-from mmlgd.pages.charts import Values, draw_bars, draw_confusions, draw_learning, draw_lines, draw_seeds, label
+from mmlgd.pages.charts import (
+    Values,
+    draw_bars,
+    draw_confusions,
+    draw_cosines,
+    draw_learning,
+    draw_lines,
+    draw_seeds,
+    label,
+)
 from mmlgd.pages.writing import html_of
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)>"\'&{{7*7}}`<b>x</b>`\u202e'
@@ -30,13 +40,14 @@ def charts(name):
         draw_seeds(name, [Values(name, [name], [1.0])], name),
         draw_learning(name, [Values(name, [1, 10], [1.0, 2.0])], name),
         draw_confusions(name, [[1, 2], [0, 3]], [name, 'cat']),
+        draw_cosines(name, np.eye(2), [name, 'cat'], name, name),
         draw_bars('spread', values),
     ]
 
 
 def test_hostile_text_is_text():
     def page(name):
-        picture = Picture('data:image/jpeg;base64,', name, [name], (False, name))
+        picture = Picture('data:image/jpeg;base64,', name, [name], (False, name), [('#123456', name), ('', name)])
         blocks = [Text(name), Heading(name), Table([name], [[name, name]], name), Table([], [[name, name]])]
         blocks += [Pictures(name, [picture]), Code([name]), Code([name], name), *charts(name)]
         return html_of(name, [Section(name, blocks)])

@@ -87,6 +87,11 @@ def test_dense_adds_terms_on_places_to_the_recipe(pretrain, recipe):
     assert kept == [repr(term) for term in plain.terms][: len(kept)]
 
 
+def test_the_trial_before_a_store_does_not_speak_of_its_own_names(pretrain, tmp_path, log):
+    pretrain(store=tmp_path / 'store')
+    assert not [told for told in log.messages if 'Training in' in told or ' 2 names' in told]
+
+
 def test_looks_beside_the_words_of_the_teacher(pretrain, monkeypatch, tmp_path):
     monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 4)
     weights = tmp_path / 'looks.pth'

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmlgd.student.overlays import overlay, palette
+from mmlgd.student.overlays import captioned, overlay, palette
 from mmlgd.student.segment import Segmentation
 
 
@@ -37,3 +37,14 @@ def test_the_legend_fits(names):
     labels = np.arange(names, dtype=np.uint8).repeat(-(-90000 // names))[:90000].reshape(300, 300)
     image = drawn(labels, [f'name {k}' for k in range(names)])
     assert image.height == 360  # enlarged; no legend is longer than the image
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (64, 64), (900, 30), (30, 900)])
+def test_a_caption_hides_nothing_and_is_never_cut(shape):
+    name = 'the longest name that fits in a line: 40'
+    image = captioned(np.full((*shape, 3), (200, 100, 0), dtype=np.uint8), f'{name}|other', 0.935)
+    pixels = np.asarray(image)
+    assert pixels[32, 0].tolist() == [0, 100, 200] and pixels[-1, 0].tolist() == [0, 100, 200]
+    strip = pixels[:32].min(axis=(0, 2))
+    assert strip.min() < 100 and strip[:8].min() == strip[-8:].min() == 255
+    assert pixels[32:].shape[0] >= min(360, 360 * shape[0] // max(shape))

@@ -117,7 +117,14 @@ class ConSETeacher(BaseTeacher):
         compile_module(self.classifier, "the teacher's classifier", compile)
         if self.places_tower is not None:
             compile_module(self.places_tower, "the teacher's classifier with places", compile)
-        class_embeddings = embed_class_names(self.encode_text, embed_dim, self.identity, names, prompts)
+        class_embeddings = embed_class_names(
+            self.encode_text,
+            embed_dim,
+            self.identity,
+            names,
+            prompts,
+            kind=f'classes of the classifier {_short(label)}',
+        )
         self.register_buffer('class_embeddings', class_embeddings)  # (classes, D), unit rows
 
     @property

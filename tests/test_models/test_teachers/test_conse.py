@@ -46,6 +46,15 @@ def test_a_setting_of_earlier_versions_is_named():
         ConSETeacher(visual_share=0.9)
 
 
+def test_the_log_tells_the_classes_of_the_classifier_from_your_names(log, monkeypatch, tmp_path):
+    monkeypatch.setenv('MMLGD_CACHE', str(tmp_path))
+    for verb in ('Encoding', 'read from'):
+        log.clear()
+        teacher(top_k=1)
+        (told,) = [one for one in log.messages if verb in one]
+        assert '3 classes of the classifier' in told and 'names' not in told
+
+
 def test_tokens_are_counted_if_the_encoder_tells_them():
     assert teacher(top_k=1).count_tokens(['cat']) is None
     encoder = Sentences()
