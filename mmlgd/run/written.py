@@ -47,7 +47,8 @@ def config_text(name: str, settings: dict, options: dict[str, Any], head: str = 
         str: The config as Python text, from mmengine.
 
     Raises:
-        ConfigError: An option cannot be merged.
+        ConfigError: An option cannot be merged; or a value, such as a class name or a folder of the data, looks like a
+            template of mmengine, see :mod:`mmlgd.utils.substitution`.
 
     Examples:
         >>> text = config_text('lgd/lgd_resnet18_1xb256-coslr-200e_images.py', dict(randomness=dict(seed=3)), {})
@@ -109,6 +110,7 @@ def write_config(
 
     Raises:
         OtherConfigError: There is a different config.
+        ConfigError: The path of the work dir looks like a template.
         LockedError: Another run with another config writes to the work dir.
         WriteError: The work dir is not writable.
     """
@@ -152,8 +154,12 @@ def refuse_trained(work_dir: Path) -> None:
 
 
 def _python(settings: dict) -> str:
+    """Write settings as Python; none of them may be a template, which would run as part of the config."""
     from mmengine.config import Config
 
+    from mmlgd.utils.substitution import refuse_substitution
+
+    refuse_substitution(settings)
     return Config(settings).pretty_text.rstrip() + '\n'
 
 

@@ -77,6 +77,21 @@ def test_a_segmentor_is_trained_on_a_student(tmp_path, lgd_checkpoint, capsys):
     assert state['decode_head.conv_seg.weight'].shape[0] == 2
 
 
+def test_no_name_in_the_data_runs_as_part_of_the_config(tmp_path):
+    """A data set is anyone's. mmengine would take the line of this name out of its quotes."""
+    pytest.importorskip('mmdet')
+    name = '{{$NO:open("ran","w").close(),#|.*}}'
+    yolo(tmp_path / 'data')
+    (tmp_path / 'data/data.yaml').write_text(json.dumps(dict(names=['cat', name])))
+    with pytest.raises(ConfigError, match='names.1 is .*, and mmengine substitutes what starts with'):
+        mmlgd.detect(data='data', student='none', dry_run=True)
+    for part in ('train', 'val'):
+        masks(tmp_path / 'masks', part=f'{{{{ fileDirname }}}}/{part}')
+    with pytest.raises(ConfigError, match='mmengine substitutes'):
+        mmlgd.segment(data='masks', student='none', dry_run=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['data', 'masks']
+
+
 def test_options_say_what_the_values_of_masks_mean(tmp_path, capsys):
     masks(tmp_path / 'data', values=(0, 1, 2, 255))
     masks(tmp_path / 'data', 'val', values=(0, 1, 2, 255))
