@@ -397,6 +397,16 @@ def test_names_with_numbers_are_in_their_order(tmp_path, names, said):
         assert find_boxes(tmp_path).names == [f'n{k}' for k in range(11)]
 
 
+def test_a_label_may_be_written_as_a_float(tmp_path):
+    yolo(tmp_path)
+    for file in tmp_path.glob('*/labels/*.txt'):
+        file.write_text('1.000000 .5 .5 .25 .5\n')
+    assert find_boxes(tmp_path).parts['train']['annotations'][0]['category_id'] == 2
+    (tmp_path / 'train/labels/0.txt').write_text('0.5 .5 .5 .25 .5')
+    with pytest.raises(BoxesError, match=r"line 1 of .*0\.txt is '0\.5 .*: '0\.5' is no label"):
+        find_boxes(tmp_path)
+
+
 def test_keypoints_are_no_outline(tmp_path):
     yolo(tmp_path)
     for file in tmp_path.glob('*/labels/*.txt'):
