@@ -181,6 +181,7 @@ def test_a_test_part_takes_the_place_of_a_missing_validation_part(tmp_path):
         (coco, lambda r: spoil_rows(r / 'annotations/instances_val.json'), 'its annotations are no list of objects'),
         (yolo, lambda r: (r / 'train/labels/0.txt').write_text('0 nan .5 .1 .1'), "'nan' is no place"),
         (yolo, lambda r: (r / 'train/labels/0.txt').write_bytes(b'\xff'), r'0\.txt is no text'),
+        (yolo, lambda r: (r / 'data.yaml').write_text('names: [cat, cat]'), "holds 'cat' twice"),
         (yolo, lambda r: (r / 'data.yaml').write_text('names: {.inf: cat}'), 'labels that are no numbers'),
         (yolo, lambda r: (r / 'data.yaml').write_text('names: [yes, no]'), 'True is no text. Quote it'),
         (voc, lambda r: corners(r, 1, 1, 'inf', 9), 'a box without numbers'),
