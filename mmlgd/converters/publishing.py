@@ -112,7 +112,8 @@ def _config_name(meta: dict, name: Optional[str], source: Union[str, Path]) -> s
         )
     config, folder = named.group(1), Path(source).absolute().parent
     if config == Path(_RECIPE).stem and (folder / _RECIPE).is_file():
-        config = folder.name  # all runs of `mmlgd pretrain` have a config of this name
+        # All runs of `mmlgd pretrain` have a config of this name. A folder may have blanks in its own.
+        config = re.sub(r'[^\w.+-]+', '_', folder.name)
     if not re.fullmatch(r'\w[\w.+-]*', config):  # an untrusted value, which could be a path
         raise CheckpointError(
             f'{source} names its config {config!r}, which is not a file name. Give the name: --name '

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -260,17 +261,16 @@ def _with_student(verb: str, student: str, has_card: bool) -> dict:
     return dict(arch='student', archs=dict(_delete_=True, student=dict(model=model)))
 
 
-def _refuse_other_data(work_dir: Path, files: dict[Path, str]) -> None:
+def _refuse_other_data(work_dir: Path, file: Path) -> None:
     """Refuse to draw parts anew once they were trained on: images of training would be among those of validation."""
     from mmlgd.checkpoints.resume import last_whole_checkpoint
 
     from .written import OtherConfigError
 
-    changed = [file for file, content in files.items() if file.is_file() and file.read_bytes() != content.encode()]
-    if changed and (checkpoint := last_whole_checkpoint(work_dir)) is not None:
+    if (checkpoint := last_whole_checkpoint(work_dir)) is not None:
         raise OtherConfigError(
-            f'{shown(changed[0])} has the images or labels that {shown(checkpoint)} was trained with, and the data '
-            f'have changed since then. Give another --work-dir; or train anew by --overwrite, which replaces both.'
+            f'{shown(file)} has the images or labels that {shown(checkpoint)} was trained with, and the data have '
+            f'changed since then. Give another --work-dir; or train anew by --overwrite, which replaces both.'
         )
 
 
@@ -287,20 +287,28 @@ def _train(
     dry_run: bool,
 ) -> DownstreamResult:
     """Write the config, print it, and train it in a process of its own, by ``mmlgd train``."""
+    from mmlgd.checkpoints.last import begin_anew
     from mmlgd.checkpoints.resume import last_whole_checkpoint
-    from mmlgd.utils.files import own_folder, write_whole
+    from mmlgd.utils.files import own_folder, sole_writer, write_whole
 
-    from .written import refuse_trained, write_config
+    from .written import refuse_both, refuse_trained, write_config
 
+    refuse_both(resume, overwrite)
     options = ['--student', student, *(['--resume'] if resume else [])]
-    if not overwrite:
-        _refuse_other_data(work_dir, files)
+    contents = {file: content.encode() for file, content in files.items()}
+    other = next((file for file, content in contents.items() if file.is_file() and file.read_bytes() != content), None)
+    if other and not overwrite:
+        _refuse_other_data(work_dir, other)
     config = write_config(work_dir, text, overwrite, lambda file: ['mmlgd', 'train', str(file), *options], verb)
     if not (resume or overwrite or dry_run):
         refuse_trained(work_dir)
-    for file, content in files.items():
-        own_folder(file.parent)
-        write_whole(file, content.encode())
+    # Not while a run is there: it would go on with other images than it began with.
+    with sole_writer(work_dir) if other else nullcontext():
+        if other:
+            begin_anew(work_dir)
+        for file, content in contents.items():
+            own_folder(file.parent)
+            write_whole(file, content)
     command = [sys.executable, '-m', 'mmlgd.cli', 'train', str(config), *options]
     starts = ['--starts', 'random=none', f'student={student}', '--seeds', '0', '1', '2']
     comparison = [] if student == 'none' else ['mmlgd', 'compare', str(config), '--metric', metric, *starts]

@@ -25,7 +25,7 @@ from .recipes import Plan, check_recipe, has_conse, most_counted, plan_run, reci
 from .students import NAMED, student_settings
 from .trial import check_training
 from .watched import evaluation_settings, reason
-from .written import config_text, read_text, refuse_trained, write_config
+from .written import config_text, read_text, refuse_both, refuse_trained, write_config
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -160,8 +160,7 @@ def pretrain(
     check_recipe(recipe)
     numbers = dict(epochs=epochs, batch_size=batch_size, size=size, workers=workers, gpus=gpus)
     _check_numbers(numbers, seed, views, store)
-    if overwrite and resume:
-        raise ConfigError('--overwrite starts another run, but --resume continues one: give only one of them.')
+    refuse_both(resume, overwrite)
     dataset = dict(data_root=str(images.resolve()), **_bad_images(bad_images, max_bad_images))
     if are_shards(images):
         dataset['type'] = 'mmlgd.ImageShards'

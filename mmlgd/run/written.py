@@ -47,7 +47,8 @@ def config_text(name: str, settings: dict, options: dict[str, Any], head: str = 
         str: The config as Python text, from mmengine.
 
     Raises:
-        ConfigError: An option cannot be merged.
+        ConfigError: An option cannot be merged; or a value, such as a class name or a folder of the data, looks like a
+            template of mmengine, see :mod:`mmlgd.utils.substitution`.
 
     Examples:
         >>> text = config_text('lgd/lgd_resnet18_1xb256-coslr-200e_images.py', dict(randomness=dict(seed=3)), {})
@@ -92,10 +93,28 @@ def _changed(base: dict, settings: dict, options: dict[str, Any]) -> dict:
     return changed
 
 
+def refuse_both(resume: Any, overwrite: bool) -> None:
+    """Refuse to go on with a run and to replace it.
+
+    Args:
+        resume (bool | str | Path): Whether, or from where, to go on.
+        overwrite (bool): Whether to replace it.
+
+    Raises:
+        ConfigError: Both are asked for.
+    """
+    from mmlgd.utils.validation import require
+
+    require(
+        not (resume and overwrite),
+        '--overwrite starts another run, but --resume continues one: give only one of them.',
+    )
+
+
 def write_config(
     work_dir: Path, text: str, overwrite: bool, command_of: Callable[[Path], list[str]], verb: str = 'pretrain'
 ) -> Path:
-    """Write the config; do not replace a different one.
+    """Write the config; do not replace a different one. No run goes on from checkpoints of one that is replaced.
 
     Args:
         work_dir (Path): Work dir of the run. mmengine writes the full config there; ours goes into a separate folder.
@@ -109,9 +128,11 @@ def write_config(
 
     Raises:
         OtherConfigError: There is a different config.
+        ConfigError: The path of the work dir looks like a template.
         LockedError: Another run with another config writes to the work dir.
         WriteError: The work dir is not writable.
     """
+    from mmlgd.checkpoints.last import begin_anew
     from mmlgd.utils.files import own_folder, sole_writer, write_whole
 
     # The config contains the work dir's path, so that a later `train.py CONFIG --resume` finds the checkpoints.
@@ -127,6 +148,8 @@ def write_config(
                 f'--overwrite, which replaces it, or another --work-dir; or train it as it is by\n'
                 f'  {shlex.join(command_of(file))}'
             )
+        if there and not is_moved:
+            begin_anew(work_dir)
         own_folder(file.parent)
         write_whole(file, (text + place).encode())
     return file
@@ -152,8 +175,12 @@ def refuse_trained(work_dir: Path) -> None:
 
 
 def _python(settings: dict) -> str:
+    """Write settings as Python; none of them may be a template, which would run as part of the config."""
     from mmengine.config import Config
 
+    from mmlgd.utils.substitution import refuse_substitution
+
+    refuse_substitution(settings)
     return Config(settings).pretty_text.rstrip() + '\n'
 
 

@@ -69,6 +69,7 @@ def compare(
         ...     starts=['random=none', 'lgd=work_dirs/lgd/epoch_16.pth'],
         ... )  # doctest: +SKIP
     """
+    from mmlgd.evaluation.options import require_once
     from mmlgd.utils.seeds import seed_number
 
     from .grid import train_grid
@@ -77,6 +78,7 @@ def compare(
     from .starts import read_starts
 
     seeds = [seed_number(seed) for seed in listed(seeds)]
+    require_once(seeds=seeds)
     found = read_starts(starts, 'random=none', seeds, guide, names)
     texts = named(ways, 'ways', _CHANGES, _WAY) if ways else {}
     changes = {way: read_options(split_options(text)) for way, text in texts.items()}

@@ -110,6 +110,11 @@ def train_grid(
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
         cell, words = Cell(name, way, seed), start.words(seed)
         folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
+        if other := next((one for one, its in folders.items() if its == folder), None):
+            raise ConfigError(
+                f'The runs of {other.row!r} and of {cell.row!r} would be in one folder, {folder}. Rename a start or a '
+                f'way.'
+            )
         given = (cfg_options or {}) if start.guide or all_alike else others
         options = write_options({'randomness.seed': seed, **given, **changes})
         files[cell] = tuple(words)

@@ -77,6 +77,8 @@ def _seen_images(source: str) -> Callable[[Sequence[str]], tuple[int, str]]:
 
 def _evaluation_images(cfg: Config) -> list[str]:
     dataset = dataset_of(cfg, 'val_dataloader')
+    if not hasattr(dataset, 'get_data_info'):
+        raise UncheckedError(f'the evaluation set, a {type(dataset).__name__}, does not say where its images are')
     paths = [dataset.get_data_info(k).get('img_path') for k in range(len(dataset))]
     files = [path for path in paths if isinstance(path, str) and os.path.isfile(path)]
     if not files or len(files) < len(paths):

@@ -77,16 +77,17 @@ def test_other_parts_are_dropped_and_named(students, tmp_path):
     assert not any('teacher.' in key for key in read_checkpoint(written.file)['state_dict'])
 
 
-def test_a_run_of_pretrain_is_published_by_the_name_of_its_folder(students, tmp_path):
+@pytest.mark.parametrize('folder, name', [('lgd_photos', 'lgd_photos'), ('my röntgen (2)', 'my_röntgen_2_')])
+def test_a_run_of_pretrain_is_published_by_the_name_of_its_folder(students, tmp_path, folder, name):
     content = torch.load(students['mobilenetv2'], weights_only=True)
     content['meta']['experiment_name'] = 'pretrain_20260102_030405'
-    run = tmp_path / 'lgd_photos'
+    run = tmp_path / folder
     run.mkdir()
     torch.save(content, run / 'epoch_2.pth')
     assert mmlgd.publish(run / 'epoch_2.pth', tmp_path / 'zoo').file.name.startswith('pretrain_')
     (run / 'recipe').mkdir()
     (run / 'recipe/pretrain.py').touch()
-    assert mmlgd.publish(run / 'epoch_2.pth', tmp_path / 'zoo').file.name.startswith('lgd_photos_')
+    assert mmlgd.publish(run / 'epoch_2.pth', tmp_path / 'zoo').file.name.startswith(f'{name}_2')
 
 
 def test_a_queue_of_images_is_dropped(students, tmp_path):

@@ -14,6 +14,7 @@ from PIL import Image
 
 import mmlgd
 from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints.resume import last_whole_checkpoint
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.cli.__main__ import main
 from mmlgd.datasets import fill_in
@@ -23,6 +24,7 @@ from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import check_labelled
 from mmlgd.run.stages import student_stages
+from mmlgd.utils.files import LockedError
 from tests.test_datasets.test_boxes.test_found import NAMES, change_coco, coco, voc, yolo
 
 module = importlib.import_module('mmlgd.run.downstream')
@@ -75,6 +77,21 @@ def test_a_segmentor_is_trained_on_a_student(tmp_path, lgd_checkpoint, capsys):
     assert (cfg.ignore_index, cfg.img_suffix, cfg.seg_map_suffix) == (2, '.jpg', '.png')
     state = read_checkpoint(tmp_path / 'work_dirs/segment_data/iter_60.pth')['state_dict']
     assert state['decode_head.conv_seg.weight'].shape[0] == 2
+
+
+def test_no_name_in_the_data_runs_as_part_of_the_config(tmp_path):
+    """A data set is anyone's. mmengine would take the line of this name out of its quotes."""
+    pytest.importorskip('mmdet')
+    name = '{{$NO:open("ran","w").close(),#|.*}}'
+    yolo(tmp_path / 'data')
+    (tmp_path / 'data/data.yaml').write_text(json.dumps(dict(names=['cat', name])))
+    with pytest.raises(ConfigError, match='names.1 is .*, and mmengine substitutes what starts with'):
+        mmlgd.detect(data='data', student='none', dry_run=True)
+    for part in ('train', 'val'):
+        masks(tmp_path / 'masks', part=f'{{{{ fileDirname }}}}/{part}')
+    with pytest.raises(ConfigError, match='mmengine substitutes'):
+        mmlgd.segment(data='masks', student='none', dry_run=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['data', 'masks']
 
 
 def test_options_say_what_the_values_of_masks_mean(tmp_path, capsys):
@@ -169,7 +186,11 @@ def test_small_boxes_are_warned_of_and_drawn_parts_are_written(tmp_path, capsys)
         assert file.endswith(f'annotations/{part}.json') and len(json.loads(Path(file).read_text())['images']) == count
 
 
-def test_parts_that_were_trained_on_are_not_drawn_anew(tmp_path):
+def locked(folder):
+    raise LockedError(folder)
+
+
+def test_parts_that_were_trained_on_are_not_drawn_anew(tmp_path, monkeypatch):
     voc(tmp_path / 'data')
     result = mmlgd.detect(data='data', student='none', dry_run=True)
     val = Path(Config.fromfile(result.config).val_dataloader.dataset.ann_file)
@@ -183,8 +204,15 @@ def test_parts_that_were_trained_on_are_not_drawn_anew(tmp_path):
         with pytest.raises(FileExistsError, match='iter_60.pth was trained with, and the data have changed'):
             mmlgd.detect(data='data', student='none', **options)
         assert val.read_bytes() == before
+    with pytest.raises(ConfigError, match='give only one of them'):
+        mmlgd.detect(data='data', student='none', overwrite=True, resume=True)
+    with monkeypatch.context() as held, pytest.raises(LockedError):  # a run is going on
+        held.setattr('mmlgd.utils.files.sole_writer', locked)
+        mmlgd.detect(data='data', student='none', dry_run=True, overwrite=True)
+    assert val.read_bytes() == before
     mmlgd.detect(data='data', student='none', dry_run=True, overwrite=True)
     assert val.read_bytes() != before
+    assert last_whole_checkpoint(result.work_dir) is None  # of other images, whenever the new run is stopped
 
 
 def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypatch):

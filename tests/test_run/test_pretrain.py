@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 import mmlgd
 from mmlgd.checkpoints import model_config, read_checkpoint
+from mmlgd.checkpoints.last import checkpoints_of
 from mmlgd.checkpoints.resume import refuse_moved
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError, MMLGDError
@@ -374,8 +375,10 @@ def test_an_edited_config_stays(pretrain, tmp_path):
     with pytest.raises(ConfigError, match='give only one'):
         pretrain(resume=True, overwrite=True)
     assert 'alpha=0.3' in file.read_text()
+    (file.parents[1] / 'epoch_1.pth').touch()
     pretrain(overwrite=True)
     assert 'alpha=0.3' not in file.read_text()
+    assert checkpoints_of(file.parents[1]) == []  # of another config, whenever the new run is stopped
 
 
 def hold(folder, mark):

@@ -120,6 +120,10 @@ def test_wrong_arguments(compare, tmp_path):
     with pytest.raises(MissingFileError, match='no checkpoint at .*gone.pth.* the start b, seed 0'):
         compare('c.py', metric='mIoU', work_dir=tmp_path / 'none', starts=['a=none', 'b=gone.pth'])
     assert not (tmp_path / 'none').exists()
+    with pytest.raises(ConfigError, match='--seeds has 1 twice'):
+        compare('c.py', metric='mIoU', seeds=[1, 1], starts=['a=none'])
+    with pytest.raises(ConfigError, match="'a_b, c' .*one folder, .*a_b_c_seed0. Rename a start or a way"):
+        compare('c.py', metric='mIoU', seeds=[0], starts=['a=none', 'a_b=none'], ways=['b_c=', 'c='])
     twice = ['a=none', 'a=b.pth'], "the name 'a' twice"
     for starts, said in ((['none'], 'NAME=VALUE'), ('none', "NAME=VALUE, got 'none'"), ([], 'empty'), twice):
         with pytest.raises(ConfigError, match=said):

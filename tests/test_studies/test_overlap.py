@@ -8,6 +8,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmlgd.store import TeacherStore, file_digest
+from mmlgd.studies import overlap
 from mmlgd.studies.overlap import seen_before
 from tests.shards import pack
 
@@ -96,3 +97,9 @@ def test_images_that_are_not_here_are_not_compared(world, downstream):
     downstream.val_dataloader.dataset.ann_file = str(world / 'val.txt')
     downstream.val_dataloader.dataset.classes = ['cat']
     assert '1 of the 2 evaluation images are no files' in seen_before(downstream, dict(lgd=start))['lgd']
+
+
+def test_a_data_set_that_names_no_files_is_not_compared(world, downstream, monkeypatch):
+    monkeypatch.setattr(overlap, 'dataset_of', lambda cfg, loader: [1, 2])
+    start = checkpoint(world, type='mmlgd.Images', data_root=str(world / 'train'))
+    assert 'not checked: the evaluation set, a list, does not say' in seen_before(downstream, dict(lgd=start))['lgd']

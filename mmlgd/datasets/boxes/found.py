@@ -63,8 +63,9 @@ def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> 
     if not data.is_dir():
         raise MissingFileError(f'There is no folder of data at {shown(data)}.')
     found = _coco(data) or _one_file_an_image(data, names)
+    if found.names:  # files of VOC without any box name none
+        _settle_names(found, data, names)
     _settle_parts(found, data, seed)
-    _settle_names(found, data, names)
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 from typing import Any, Optional
 
 from mmlgd.datasets.part_lists import listed_parts
-from mmlgd.errors import brief, shown
+from mmlgd.errors import shown
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.files import read_small
 
@@ -105,9 +105,11 @@ def _listed_names(data: Path) -> Optional[list[str]]:
 
 
 def _box(line: str, width: int, height: int, names: list[str], where: str, keypoints: Optional[int]) -> Box:
-    label, *numbers = line.split()
+    first, *numbers = line.split()
     try:
-        label, values = int(label), [finite(number) for number in numbers]
+        label, values = finite(first), [finite(number) for number in numbers]
+        if not label.is_integer():  # some tools write 0.0
+            raise ValueError(f'{first!r} is no label')
     except ValueError as error:
         raise BoxesError(f'{where} is {line[:80]!r}; expected `label x y width height`: {error}.') from error
     if keypoints is not None and len(values) != 4 + keypoints:
@@ -121,7 +123,7 @@ def _box(line: str, width: int, height: int, names: list[str], where: str, keypo
         raise BoxesError(f'{where} has {len(values)} numbers after the label; expected 4: x, y, width and height.')
     if not 0 <= label < len(names):
         raise BoxesError(
-            f'{where} has the label {brief(label)}, but there are {len(names)} class names ({", ".join(names[:5])}): '
+            f'{where} has the label {first[:80]}, but there are {len(names)} class names ({", ".join(names[:5])}): '
             f'labels are 0 to {len(names) - 1}. Give a name for every label.'
         )
     if len(values) == 4:
@@ -131,4 +133,4 @@ def _box(line: str, width: int, height: int, names: list[str], where: str, keypo
         left, right, top, bottom = min(values[::2]), max(values[::2]), min(values[1::2]), max(values[1::2])
     if right > 1.5 or bottom > 1.5:
         raise BoxesError(f'{where} is {line[:80]!r}; expected shares of the image from 0 to 1, not pixels.')
-    return Box(left * width, top * height, (right - left) * width, (bottom - top) * height, label)
+    return Box(left * width, top * height, (right - left) * width, (bottom - top) * height, int(label))

@@ -181,6 +181,7 @@ def test_a_test_part_takes_the_place_of_a_missing_validation_part(tmp_path):
         (coco, lambda r: spoil_rows(r / 'annotations/instances_val.json'), 'its annotations are no list of objects'),
         (yolo, lambda r: (r / 'train/labels/0.txt').write_text('0 nan .5 .1 .1'), "'nan' is no place"),
         (yolo, lambda r: (r / 'train/labels/0.txt').write_bytes(b'\xff'), r'0\.txt is no text'),
+        (yolo, lambda r: (r / 'data.yaml').write_text('names: [cat, cat]'), "holds 'cat' twice"),
         (yolo, lambda r: (r / 'data.yaml').write_text('names: {.inf: cat}'), 'labels that are no numbers'),
         (yolo, lambda r: (r / 'data.yaml').write_text('names: [yes, no]'), 'True is no text. Quote it'),
         (voc, lambda r: corners(r, 1, 1, 'inf', 9), 'a box without numbers'),
@@ -395,6 +396,16 @@ def test_names_with_numbers_are_in_their_order(tmp_path, names, said):
             find_boxes(tmp_path)
     else:
         assert find_boxes(tmp_path).names == [f'n{k}' for k in range(11)]
+
+
+def test_a_label_may_be_written_as_a_float(tmp_path):
+    yolo(tmp_path)
+    for file in tmp_path.glob('*/labels/*.txt'):
+        file.write_text('1.000000 .5 .5 .25 .5\n')
+    assert find_boxes(tmp_path).parts['train']['annotations'][0]['category_id'] == 2
+    (tmp_path / 'train/labels/0.txt').write_text('0.5 .5 .5 .25 .5')
+    with pytest.raises(BoxesError, match=r"line 1 of .*0\.txt is '0\.5 .*: '0\.5' is no label"):
+        find_boxes(tmp_path)
 
 
 def test_keypoints_are_no_outline(tmp_path):
