@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import tarfile
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -153,8 +154,10 @@ def _refuse_compressed(shard: str) -> None:
         start = file.read(8)
     for magic, (program, ending) in _COMPRESSED.items():
         if start.startswith(magic):
-            named = shown(f'{shard}{ending}' if shard.lower().endswith('.tar') else shard)
-            rename = f'mv {shown(shard)} {named} && ' if named != shown(shard) else ''
+            here = named = shlex.quote(shown(shard))
+            if shard.lower().endswith('.tar'):
+                named = shlex.quote(shown(f'{shard}{ending}'))
+            rename = f'mv {here} {named} && ' if named != here else ''
             raise ShardError(
                 f'The shard {shown(shard)} is compressed, so an image in it cannot be read without all before it. '
                 f'Unpack it once, which costs little space, because images are compressed already: '

@@ -9,7 +9,7 @@ from mmlgd.errors import ConfigError, MMLGDError, sentence
 
 
 def check_training(config: dict[str, Any]) -> None:
-    """Refuse a pre-training whose model, optimizer or schedule cannot be built.
+    """Refuse a pre-training whose model, optimizer or schedule cannot be built, or that no store can serve.
 
     A teacher store is written before its training starts, and an option that training refuses would show only then.
     Class names are replaced by two short ones: those of the run are checked elsewhere, and may take minutes to embed.
@@ -29,8 +29,10 @@ def check_training(config: dict[str, Any]) -> None:
 
     from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics
     from mmlgd.registry import MODELS
+    from mmlgd.store.writer import check_replay
 
     cfg = Config(config)
+    check_replay(cfg)
     text = dict(cfg.model.get('text') or {}, vocabulary=['cat', 'dog'], templates='plain')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         try:
