@@ -140,8 +140,16 @@ def _load(file: Path, source: str, map_location: Any) -> dict:
 
 
 def _read(file: Path, map_location: Any) -> dict:
+    size = file.stat().st_size
     with file.open('rb') as content:
-        return plain_values(described(content, named, partial(_placed, map_location)), file.stat().st_size)
+        start = content.read(9)
+        if start[8:] == b'{' and int.from_bytes(start[:8], 'little') < size:
+            raise CheckpointError(
+                "it has the format of safetensors, not of torch. Give the run's own .pth file; the weights of a bare "
+                "backbone can be copied into one: torch.save(safetensors.torch.load_file(FILE), 'backbone.pth')."
+            )
+        content.seek(0)
+        return plain_values(described(content, named, partial(_placed, map_location)), size)
 
 
 def _placed(map_location: Any, memory: torch.UntypedStorage, location: str) -> torch.UntypedStorage:

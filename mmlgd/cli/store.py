@@ -1,5 +1,7 @@
 """``mmlgd store``."""
 
+import shlex
+
 import click
 
 from mmlgd.run.storing import StoreResult, store_teacher
@@ -19,7 +21,7 @@ def show(result: StoreResult) -> None:
     click.echo(
         f'{result.images} images, {result.views} views each, {result.size / 2**20:.1f} MiB '
         f'({result.size / (result.images * result.views):.0f} bytes per view), {result.seconds:.0f} s. Train from it:\n'
-        f'  mmlgd train CONFIG --store {result.folder}'
+        f'  mmlgd train CONFIG --store {shlex.quote(str(result.folder))}'
     )
 
 

@@ -64,6 +64,6 @@ def convert_efficientnet_lite(name: str, out: Path) -> Written:
         usage=(
             f"backbone = dict(type='mmpretrain.TIMMBackbone', features_only=True, out_indices=(1, 2, 3, 4),\n"
             f"    model_name='tf_efficientnet_{name}',\n"
-            f"    init_cfg=dict(type='Pretrained', checkpoint='{out}', prefix='backbone.'))"
+            f"    init_cfg=dict(type='Pretrained', checkpoint={str(out)!r}, prefix='backbone.'))"
         ),
     )

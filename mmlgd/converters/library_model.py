@@ -27,7 +27,7 @@ class LibraryModel:
         stages (Tuple[int], optional): ``out_indices`` of the compared features; None for the student's own.
         features (Callable): Computes features of ``module`` on a batch.
         expected (Callable): Computes the same from the student's own features.
-        usage (str): Code or config that uses the file; ``OUT`` stands for its name.
+        usage (str): Code or config that uses the file; ``'OUT'`` stands for its name.
         note (str): What is missing in the file; empty if it is complete.
     """
 
@@ -128,7 +128,7 @@ def export_model(
         check=f'{library} loads them strictly and gives the same features',
         difference=difference,
         notes=(*([model.note] if model.note else []), f'Pixels 0..255, {student.pixels()}: normalise images so.'),
-        usage=model.usage.replace('OUT', str(out)),
+        usage=model.usage.replace("'OUT'", repr(str(out))),
     )
 
 

@@ -28,8 +28,9 @@ from .written import Written, whole_output
 OUTPUTS = {'backbone': 'feature', 'embedding': 'embedding', 'zero-shot': 'scores', 'segmentation': 'scores'}
 NAMED = ('zero-shot', 'segmentation')
 TOLERANCE = 1e-4
-# Versions that torch's exporter writes, for every part; outside of them it prints the whole graph before its error.
-OPSETS = whole("opset, a version of ONNX's operators,", 8, 20)
+# Versions that torch's exporter writes; outside of them it prints the whole graph before its error. A segmentor resizes
+# its scores, and versions before 11 have no such operator, or another one.
+FIRST_OPSET, LAST_OPSET = {**dict.fromkeys(OUTPUTS, 8), 'segmentation': 11}, 20
 
 
 class LastFeature(nn.Module):
@@ -69,7 +70,7 @@ def export_onnx(
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds new names. Defaults to None.
         size (int, optional): Height and width of an image. Defaults to None, the student's own.
-        opset (int): Version of ONNX's operators, from 8 to 20. Defaults to 17.
+        opset (int): Version of ONNX's operators, from 8 to 20; of ``'segmentation'``, from 11. Defaults to 17.
 
     Returns:
         Written: The file.
@@ -79,9 +80,9 @@ def export_onnx(
         ConfigError: The part is unknown, names are given for a part without names, or the opset is out of its range.
         CheckpointError: The checkpoint lacks the part, or onnxruntime's output differs from PyTorch's.
     """
-    opset = OPSETS(opset)
     if part not in OUTPUTS:
         raise ConfigError(f'part is {part!r}, expected one of {", ".join(OUTPUTS)}.')
+    opset = whole("opset, a version of ONNX's operators,", FIRST_OPSET[part], LAST_OPSET)(opset)
     if part not in NAMED and any(one is not None for one in (names, templates, teacher_options)):
         raise ConfigError(
             f'names, templates and teacher_options are for the part {" or ".join(NAMED)}; {part} has no class names. '
@@ -106,7 +107,7 @@ def export_onnx(
         difference=difference,
         notes=(f'Pixels 0..255, {metadata["color_order"]}, minus {metadata["mean"]}, divided by {metadata["std"]}.',),
         usage=(
-            f"session = onnxruntime.InferenceSession('{out}', providers=['CPUExecutionProvider'])\n"
+            f"session = onnxruntime.InferenceSession({str(out)!r}, providers=['CPUExecutionProvider'])\n"
             f'({OUTPUTS[part]},) = session.run(None, dict(images=images))\n'
             f'how = session.get_modelmeta().custom_metadata_map  # mean, std, colour order, class names'
         ),

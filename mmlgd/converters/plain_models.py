@@ -109,7 +109,8 @@ def _model(library: str, backbone: dict) -> tuple[str, dict]:
         if 'in_channels' in options:
             options['in_chans'] = options.pop('in_channels')
         return backbone['model_name'], options
-    raise CheckpointError(f'{library} does not have the student {backbone["type"]}. Supported: {SUPPORTED}. {_INSTEAD}')
+    instead = 'Use --to timm or --to mmpretrain.' if kind == 'TIMMBackbone' else _INSTEAD
+    raise CheckpointError(f'{library} does not have the student {backbone["type"]}. Supported: {SUPPORTED}. {instead}')
 
 
 _INSTEAD = 'Use --to mmpretrain, mmdet or mmseg.'

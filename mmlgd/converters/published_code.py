@@ -16,6 +16,7 @@ from mmlgd.errors import ConfigError, brief, shown
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.registry import MODELS
 from mmlgd.student import Student
+from mmlgd.student.saved import SavedStudent
 from mmlgd.version import __version__
 
 from .published_layout import split_parts
@@ -68,7 +69,16 @@ def convert_published(
     content = read_checkpoint(checkpoint)
     backbone = MODELS.build(dict(BACKBONES[arch]))
     state = {key: value for key, value in state_dict_of(content).items() if isinstance(value, torch.Tensor)}
-    parts = split_parts(state, arch, list(backbone.state_dict()), prefix, checkpoint)
+    if not state:
+        raise CheckpointError(
+            f'{checkpoint} has no tensors by name, neither under state_dict nor beside it; it has '
+            f'{brief([*content], 200)}. Save those of the student as dict(state_dict=...).'
+        )
+    own = backbone.state_dict()
+    parts = split_parts(state, arch, list(own), prefix, checkpoint)
+    # Counters, which no feature depends on; files of torch before 0.4.1 lack them.
+    counted = {key: value for key, value in own.items() if key.endswith('num_batches_tracked')}
+    parts.backbone = {**counted, **parts.backbone}
     check_weights(backbone, parts.backbone, checkpoint)
     if parts.foreign:
         first = shown(brief(parts.foreign[0], 200))
@@ -91,15 +101,14 @@ def convert_published(
         )
     model = dict(backbone=BACKBONES[arch], data_preprocessor=PIXELS[statistics])
     if parts.neck:
-        hidden, output = (parts.neck[f'mlp.{k}.weight'].shape for k in (0, 2))
-        neck = dict(in_channels=hidden[1], hid_channels=hidden[0], out_channels=output[0])
-        model['neck'] = dict(type='mmlgd.ProjectionNeck', **neck)
+        hidden, output = (len(parts.neck[f'mlp.{k}.weight']) for k in (0, 2))
+        model['neck'] = dict(type='mmlgd.ProjectionNeck', hid_channels=hidden, out_channels=output)
     config = Config(dict(default_scope='mmpretrain', model=model))
     state = {f'backbone.{key}': value for key, value in parts.backbone.items()}
     state.update({f'neck.{key}': value for key, value in parts.neck.items()})
     with whole_output(out, checkpoint) as file:
         torch.save(dict(meta=dict(cfg=config.pretty_text, mmlgd_version=__version__), state_dict=state), file)
-        Student(file, device='cpu')
+        Student(SavedStudent(read_checkpoint(file), checkpoint), device='cpu')
     neck = f'neck, {len(parts.neck)} tensors' if parts.neck else f'no neck: {parts.no_neck}'
     return Written(
         file=out,
@@ -110,7 +119,7 @@ def convert_published(
             f'Images: RGB, mean {json.dumps(PIXELS[statistics]["mean"])}.',
         ),
         usage=(
-            f"student = mmlgd.get_student('{out}')\n"
-            f"backbone = dict(init_cfg=dict(type='Pretrained', checkpoint='{out}', prefix='backbone.'))"
+            f'student = mmlgd.get_student({str(out)!r})\n'
+            f"backbone = dict(init_cfg=dict(type='Pretrained', checkpoint={str(out)!r}, prefix='backbone.'))"
         ),
     )

@@ -6,7 +6,7 @@ from typing import Optional
 
 from torch import Tensor
 
-from mmlgd.checkpoints import CheckpointError
+from mmlgd.checkpoints import CheckpointError, part_weights
 
 from .mobilenet_names import mobilenet_names
 
@@ -61,6 +61,8 @@ def split_parts(state: dict[str, Tensor], arch: str, names: list[str], prefix: O
         CheckpointError: There is no student of this architecture, or several.
     """
     parts = Parts(_find_student(state, arch, source) if prefix is None else _with_dot(prefix))
+    if parts.prefix:
+        part_weights(state, parts.prefix, source)  # an error if there are none
     theirs = mobilenet_names(names, 'torchvision') if arch == 'mobilenetv2' else {name: name for name in names}
     ours = {parts.prefix + their: our for our, their in theirs.items()}
     own_layers = tuple({f'{parts.prefix}{their.split(".")[0]}.' for their in theirs.values()})

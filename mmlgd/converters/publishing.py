@@ -84,8 +84,8 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
             'The file contains the config of the run, with its paths.',
         ),
         usage=(
-            f"student = mmlgd.get_student('{out}')\n"
-            f"backbone = dict(init_cfg=dict(type='Pretrained', checkpoint='{out}', prefix='backbone.'))"
+            f'student = mmlgd.get_student({str(out)!r})\n'
+            f"backbone = dict(init_cfg=dict(type='Pretrained', checkpoint={str(out)!r}, prefix='backbone.'))"
         ),
     )
 

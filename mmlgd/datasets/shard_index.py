@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
@@ -11,8 +12,8 @@ from typing import Union
 import numpy as np
 from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 from tqdm import tqdm
 
 from mmlgd.errors import MissingFileError, shown
@@ -21,9 +22,10 @@ from mmlgd.utils.paths import cache_folder
 
 from .tar_members import Member, images_of_tar
 
-_VERSION = 2  # of what is kept, and of what a shard is refused for
+_VERSION = 3  # of what is kept, and of what a shard is refused for
 _AT_A_TIME = 8  # shards
 _Listing = dict[str, np.ndarray]  # of a shard: its names in one row, their ends there, offsets and sizes in bytes
+_KEYS = ('names', 'ends', 'offsets', 'sizes')
 
 
 class ShardIndex(Sequence):
@@ -110,7 +112,7 @@ def listing_of(shard: str, endings: Sequence[str]) -> _Listing:
     file = cache_folder() / 'shards' / f'{digest}.safetensors'
     if file.is_file():
         try:
-            return load(file.read_bytes())
+            return _kept(file)
         except (SafetensorError, OSError) as error:
             print_log(f'Cannot read the kept list {file} ({error}): reading the shard {shard} again.', 'current', 30)
     listing = _listing(images_of_tar(shard, endings))
@@ -141,10 +143,22 @@ def _listing(images: Iterator[tuple[str, Member]]) -> _Listing:
     )
 
 
+def _kept(file: Path) -> _Listing:
+    with safe_open(file, 'np') as content:
+        listing = {key: content.get_tensor(key) for key in _KEYS}
+        if (content.metadata() or {}).get('crc32') != _checksum(listing):  # wrong places would be bad images
+            raise SafetensorError('it differs from its checksum')
+    return listing
+
+
+def _checksum(listing: _Listing) -> str:
+    return ' '.join(f'{zlib.crc32(listing[key]):08x}' for key in _KEYS)
+
+
 def _keep(file: Path, listing: _Listing) -> None:
     try:
         own_folder(file.parent)
-        write_whole(file, save(listing), shared=True)
+        write_whole(file, save(listing, dict(crc32=_checksum(listing))), shared=True)
     except OSError as error:
         reason = getattr(error.__cause__ or error, 'strerror', None) or error
         # The same words for each shard: mmengine says them once.

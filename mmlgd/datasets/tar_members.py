@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import tarfile
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -12,7 +13,12 @@ from mmlgd.utils.files import UnreadableError, require_file
 # KEY.ENDING: the key ends at the first dot of the last part of the name, and may have folders. webdataset keeps names
 # such as __meta__ for itself.
 _NAME = re.compile(r'(?s)(?!__[^/]*__(?:/|$))((?:.*/)?[^./]+)\.([^/]+)')
-_COMPRESSED = {b'\x1f\x8b': 'gunzip', b'BZh': 'bunzip2', b'\xfd7zXZ': 'unxz', b'\x28\xb5\x2f\xfd': 'unzstd'}
+_COMPRESSED = {  # the programs that unpack a file, and the ending that they ask of it
+    b'\x1f\x8b': ('gunzip', '.gz'),
+    b'BZh': ('bunzip2', '.bz2'),
+    b'\xfd7zXZ': ('unxz', '.xz'),
+    b'\x28\xb5\x2f\xfd': ('unzstd', '.zst'),
+}
 _BLOCK = 512  # bytes; a block of zeros ends an archive
 _MOST_ZEROS = 2**20  # bytes at the end: tar fills up a record of 10,240, unless told otherwise
 
@@ -146,10 +152,14 @@ def _damaged(shard: str, reason: str) -> ShardError:
 def _refuse_compressed(shard: str) -> None:
     with open(shard, 'rb') as file:
         start = file.read(8)
-    for magic, program in _COMPRESSED.items():
+    for magic, (program, ending) in _COMPRESSED.items():
         if start.startswith(magic):
+            here = named = shlex.quote(shown(shard))
+            if shard.lower().endswith('.tar'):
+                named = shlex.quote(shown(f'{shard}{ending}'))
+            rename = f'mv {here} {named} && ' if named != here else ''
             raise ShardError(
                 f'The shard {shown(shard)} is compressed, so an image in it cannot be read without all before it. '
-                f'Unpack it once, which costs little space, because images are compressed already: {program} '
-                f'{shown(shard)}.'
+                f'Unpack it once, which costs little space, because images are compressed already: '
+                f'{rename}{program} {named}'
             )

@@ -33,7 +33,7 @@ def read_text_state(
         state (dict): A state dict with a textual bank in it.
         source (str | Path): Where the state dict is from, for the error message.
         prefix (str): Prefix of the bank's keys. Defaults to ``'textual_bank.'``.
-        finite (bool): Refuse a bank with NaN or Inf. Defaults to True.
+        finite (bool): Refuse a bank with NaN or Inf, or with rows that are no unit rows. Defaults to True.
 
     Returns:
         dict: ``bank`` (K, D) float32, ``class_names`` (K strings), ``templates`` (strings) and ``teacher_id``.
@@ -60,9 +60,11 @@ def read_text_state(
             f'{source} has class names or templates that are not text: {fault}. Training accepts no such names, so '
             f'the file was changed afterwards: get it again from its source.'
         )
-    if finite and not is_finite(bank):
-        raise CheckpointError(f'{source} has NaN or infinite numbers in {prefix}bank. Give an earlier checkpoint.')
-    return dict(bank=bank.float(), class_names=names, templates=templates, teacher_id=told['teacher_id'])
+    bank = bank.float()
+    if finite and not usable_rows(bank).all():
+        fault = 'rows of another length than 1' if is_finite(bank) else 'NaN or infinite numbers'
+        raise CheckpointError(f'{source} has {fault} in {prefix}bank. Give an earlier checkpoint.')
+    return dict(bank=bank, class_names=names, templates=templates, teacher_id=told['teacher_id'])
 
 
 def read_visual_state(state: dict, source: Union[str, Path] = 'The checkpoint') -> tuple[Tensor, Tensor]:

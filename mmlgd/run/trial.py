@@ -10,7 +10,7 @@ from mmlgd.utils.logs import warnings_alone
 
 
 def check_training(config: dict[str, Any]) -> None:
-    """Refuse a pre-training whose model, optimizer or schedule cannot be built.
+    """Refuse a pre-training whose model, optimizer or schedule cannot be built, or that no store can serve.
 
     A teacher store is written before its training starts, and an option that training refuses would show only then.
     Class names are replaced by two short ones: those of the run are checked elsewhere, and may take minutes to embed.
@@ -30,8 +30,10 @@ def check_training(config: dict[str, Any]) -> None:
 
     from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics
     from mmlgd.registry import MODELS
+    from mmlgd.store.writer import check_replay
 
     cfg = Config(config)
+    check_replay(cfg)
     text = dict(cfg.model.get('text') or {}, vocabulary=['cat', 'dog'], templates='plain')
     scope = cfg.get('default_scope') or 'mmengine'
     with warnings_alone(), DefaultScope.overwrite_default_scope(scope):  # the run itself will log the rest

@@ -121,14 +121,16 @@ def probe_views(views: Sized, augmentation: Optional[dict] = None) -> list[dict]
 
     Returns:
         List[dict]: ``row``, ``file`` (digest of the image's file) and ``view`` (16 x 16 of its pixels, RGB, in hex),
-        evenly spread over all views.
+        evenly spread over the images and over their views.
     """
+    # Not over the rows: with 15 views, nearly all would be of the last image.
+    counts = views.num_views, views.num_images
+    chosen = zip(*(np.linspace(0, count - 1, _PROBED).astype(int).tolist() for count in counts))
     finish = _finishing(augmentation)
-    return [_probe(views, row, finish) for row in spread(range(len(views)), _PROBED)]
+    return [_probe(views, view, image, finish) for view, image in dict.fromkeys(chosen)]
 
 
-def _probe(views: Sized, row: int, finish: Callable[[dict], np.ndarray]) -> dict:
-    view, image = divmod(row, views.num_images)
+def _probe(views: Sized, view: int, image: int, finish: Callable[[dict], np.ndarray]) -> dict:
     good = views.bad_images.first_good(
         lambda place: dict(views.replay(view, place), place=place), image, views.num_images, {}
     )

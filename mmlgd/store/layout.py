@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import zlib
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional, Union
@@ -42,7 +43,7 @@ class TeacherStore:
         shards/00000.npy    float16 (rows, D), in order; memory-mapped
         shards/00000.places float16 (rows, h, w, D), or names (rows, h, w, M); only in a store with places; likewise
         shards/00000.files  uint32, for each row the digest of its image file
-        shards/00000.crc32  the checksums of all, written when the shard is complete
+        shards/00000.crc32  the checksums of these, written when the shard is complete
         shards/00000.bad    only if some of its images were bad: their numbers and the reasons; their rows are zero
         text/*.safetensors  embeddings of the class names
 
@@ -71,7 +72,7 @@ class TeacherStore:
         if not file.is_file():
             raise StoreError(
                 f'There is no teacher store in {str(folder)!r} (no {DESCRIPTION}). Write one with '
-                f'`mmlgd store CONFIG --views 8 --out {folder}`.'
+                f'`mmlgd store CONFIG --views 8 --out {shlex.quote(str(folder))}`.'
             )
         self.description = read_description(file, _READABLE)
         self.places = KeptPlaces.of(self.description)

@@ -42,6 +42,8 @@ from .fingerprint import difference, difference_of_views, libraries, plain, prob
 from .layout import DESCRIPTION, TeacherStore
 from .views import SeededViews
 
+_WITH_TEACHER = ('distillation/agreement', 'distillation/cosine')  # metrics, beside those with the teacher's name
+
 
 def write_store(
     cfg: Config,
@@ -112,7 +114,13 @@ def check_store(
     _refuse_looks(loss)
     if places_form == 'names':
         loss.names_temperature()
-    if images := folder_of(cfg.train_dataloader.dataset):
+    dataset = cfg.train_dataloader.dataset
+    require(
+        pipeline_of(dataset) is not None,
+        f'A teacher store replays the view or the pipeline of train_dataloader.dataset, and this {kind_of(dataset)} '
+        f'has neither. Give a single data set with one of them, such as mmlgd.Images: its folder may have sub-folders.',
+    )
+    if images := folder_of(dataset):
         require_outside(folder, images, 'The store', '--out')
 
 
@@ -194,13 +202,15 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     )
     loss = _loss(cfg)
     _refuse_looks(loss)  # first: a store with a map of looks is what nobody can write
+    check_replay(cfg)
     folder = os.path.abspath(folder)  # absolute: a checkpoint keeps it, and is read from other folders
     store = TeacherStore(folder)
     told = store.origin()
     cfg.model.teacher = with_statistics_of(cfg.model.teacher, told['teacher']['config'])
+    stored, here = (_placed(updated(teacher)) for teacher in (told['teacher']['config'], _teacher_config(cfg)))
     found = difference(
-        dict(teacher=_placed(updated(told['teacher']['config'])), augmentation=told['augmentation']),
-        dict(teacher=_placed(updated(_teacher_config(cfg))), augmentation=plain(_augmentation(cfg))),
+        dict(teacher=_moved(stored, here), augmentation=told['augmentation']),
+        dict(teacher=here, augmentation=plain(_augmentation(cfg))),
         'model',
     )
     compared = getattr(loss, 'needs_places', ())  # the model refuses what is no list of terms
@@ -226,7 +236,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
         augmentation=_augmentation(cfg),
         **(dict(places=True) if compared else {}),
     )
-    loader.sampler = _view_sampler(loader.get('sampler') or {})
+    loader.sampler = {**loader.sampler, 'type': 'mmlgd.ViewSampler'}  # in the order of the config's own
     cfg.model.teacher = dict(type='mmlgd.CachedTeacher', store=folder, teacher=cfg.model.teacher)
     cfg.model.predict_teacher = False
     for phase in ('val', 'test'):
@@ -238,15 +248,29 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     _tell_what_is_missing(cfg)
 
 
-def _view_sampler(sampler: dict) -> dict:
-    """Replace the sampler of images by that of views; the order stays that of the config."""
-    kind = kind_of(sampler)
+def check_replay(cfg: Config) -> None:
+    """Refuse a training that no teacher store can serve, before one is written.
+
+    Args:
+        cfg (Config): Of LGD pre-training.
+
+    Raises:
+        ConfigError: The sampler chooses images itself, or the best checkpoint is chosen by the teacher, which does not
+            see the evaluation images.
+    """
+    kind = kind_of(cfg.train_dataloader.get('sampler') or {})
     require(
         kind in ('DefaultSampler', 'InfiniteSampler'),
         f'With a teacher store, each epoch has one view of every image, but train_dataloader.sampler is a {kind}, '
         f'which chooses images itself. Set it to a DefaultSampler, or leave --store out.',
     )
-    return {**sampler, 'type': 'mmlgd.ViewSampler'}
+    best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best') or []
+    metrics = [best] if isinstance(best, str) else best
+    require(
+        not any('teacher' in metric or metric in _WITH_TEACHER for metric in metrics),
+        f'default_hooks.checkpoint.save_best is {best!r}, but with a teacher store no teacher sees the evaluation '
+        f'images. Leave save_best out, choose another metric, or train without the store.',
+    )
 
 
 def _without_teacher(metric: dict) -> dict:
@@ -254,14 +278,7 @@ def _without_teacher(metric: dict) -> dict:
 
 
 def _tell_what_is_missing(cfg: Config) -> None:
-    """Say that the evaluation lacks the teacher, and refuse to choose the best checkpoint by it."""
-    best = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    of_teacher = ('distillation/agreement', 'distillation/cosine', 'distillation/teacher_effective_classes')
-    require(
-        best.get('save_best') not in of_teacher,
-        f'default_hooks.checkpoint.save_best is {best.get("save_best")!r}, but with a teacher store no teacher sees '
-        f'the evaluation images. Leave save_best out, choose another metric, or train without the store.',
-    )
+    """Say that the evaluation lacks the teacher."""
     if cfg.get('val_evaluator'):
         print_log(
             'With a teacher store, the evaluation has the figures of the student alone: no teacher sees its images. '
@@ -302,6 +319,27 @@ def _placed(teacher: dict) -> dict:
         return f'{scheme}{colon}{Path(where).resolve()}' if is_place else value
 
     return _changed(teacher, place)
+
+
+def _moved(stored: Any, here: Any) -> Any:
+    """Replace places that are gone from this machine by those of the config: a teacher may have moved.
+
+    Only the identity tells whether it is the same; :class:`CachedTeacher` compares it when it builds the teacher.
+    """
+    if isinstance(stored, dict) and isinstance(here, dict):
+        return {key: _moved(value, here.get(key)) for key, value in stored.items()}
+    if not (isinstance(stored, str) and isinstance(here, str)):
+        return stored
+    (kind, _, was), (same, _, now) = (place.rpartition(':') for place in (stored, here))
+    is_gone = kind == same and ('/' in was or kind == 'local-dir') and not Path(was).exists()
+    if not (is_gone and Path(now).exists()):
+        return stored
+    print_log(
+        f'The teacher of the store was at {was}, which is not on this machine: {now} is taken for the same, and '
+        f'compared with it when it is used.',
+        'current',
+    )
+    return here
 
 
 def _changed(settings: dict, change: Callable[[str, Any], Any], without: tuple[str, ...] = ()) -> dict:

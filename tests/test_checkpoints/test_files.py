@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.runner import CheckpointLoader
+from safetensors.torch import save_file
 
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
 from mmlgd.errors import DownloadError, MissingFileError, MMLGDError
@@ -170,3 +171,9 @@ def test_a_file_without_permission_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, 'open', refuse)
     with pytest.raises(CheckpointError, match='cannot be read: Permission denied'):
         read_checkpoint(tmp_path / name)
+
+
+def test_a_file_of_safetensors_is_called_so(tmp_path):
+    save_file(dict(w=torch.ones(2)), tmp_path / 'model.safetensors')
+    with pytest.raises(CheckpointError, match=r'cannot be read here: it has the format of safetensors.*torch\.save\('):
+        read_checkpoint(tmp_path / 'model.safetensors')

@@ -145,9 +145,10 @@ def test_a_timm_student(write_student, tmp_path):
     state = torch.load(tmp_path / 'timm.pth', weights_only=True)
     assert set(state) <= set(keys) and 'num_classes=0' in written.usage
     mmlgd.export(checkpoint, tmp_path / 'mm.pth', to='mmpretrain')
-    pytest.importorskip('mmdet')
-    with pytest.raises(CheckpointError, match='timm model.*--to timm or --to mmpretrain'):
-        mmlgd.export(checkpoint, tmp_path / 'mmdet.pth', to='mmdet')
+    for library in ('torchvision', 'mmdet'):
+        pytest.importorskip(library)
+        with pytest.raises(CheckpointError, match='Use --to timm or --to mmpretrain'):
+            mmlgd.export(checkpoint, tmp_path / f'{library}.pth', to=library)
 
 
 SWIN = dict(arch=dict(embed_dims=24, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 2]), pad_small_map=True)
@@ -251,3 +252,13 @@ def test_a_library_that_is_not_installed(students, tmp_path, monkeypatch):
         with pytest.raises(ImportError, match=f'checked with {library} itself.*{advice}'):
             mmlgd.export(students['resnet18'], tmp_path / 'out.pth', to=library)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('target', ['onnx', 'timm', 'mmpretrain'])
+def test_the_lines_that_use_a_file_can_be_copied_whatever_its_name(write_student, target, tmp_path):
+    pytest.importorskip('onnxruntime' if target == 'onnx' else target)
+    out = tmp_path / "it's mine.pth"
+    kind = dict(type='mmpretrain.MobileNetV2', widen_factor=0.5, out_indices=(7,))
+    usage = mmlgd.export(write_student(kind), out, to=target).usage
+    compile(usage, 'usage', 'exec')
+    assert repr(str(out)) in usage

@@ -13,7 +13,7 @@ from mmlgd.errors import ConfigError
 
 from .conftest import FAULTS
 
-pytest.importorskip('onnx', reason='pip install "mmlgd[export]"')
+onnx = pytest.importorskip('onnx', reason='pip install "mmlgd[export]"')
 onnxruntime = pytest.importorskip('onnxruntime', reason='pip install "mmlgd[export]"')
 
 NARROW = dict(
@@ -104,6 +104,13 @@ def test_segmentation_of_a_transformer_keeps_the_size_of_its_tokens(write_studen
     torch.testing.assert_close(output, torch.stack(expected), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize('part', onnx_file.OUTPUTS)
+def test_the_first_version_of_the_operators(lgd_checkpoint, part, tmp_path):
+    first = onnx_file.FIRST_OPSET[part]
+    mmlgd.export(lgd_checkpoint, tmp_path / 'out.onnx', to='onnx', part=part, size=32, opset=first)
+    assert onnx.load(tmp_path / 'out.onnx').opset_import[0].version == first
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
@@ -113,6 +120,7 @@ def test_segmentation_of_a_transformer_keeps_the_size_of_its_tokens(write_studen
         (dict(size=0), 'pixels from 1 to 4096'),
         (dict(opset=999), 'operators, from 8 to 20'),
         (dict(opset=7), 'opset'),
+        (dict(opset=10, part='segmentation'), 'operators, from 11 to 20'),
     ],
 )
 def test_options_that_cannot_be_used(lgd_checkpoint, options, message, tmp_path):

@@ -118,12 +118,17 @@ def test_a_deeper_student_is_refused_also_without_its_unknown_keys(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'value, message', [(torch.ones(24, 7), 'does not fit ProjectionNeck'), (torch.full((24, 512), torch.nan), 'NaN')]
+    'layer, value, message',
+    [
+        (2, torch.ones(24, 7), r'in\.pth does not fit ProjectionNeck'),
+        (0, torch.ones(512, 500), r'in\.pth does not fit ProjectionNeck.*\(512, 500\) instead of \(512, 512\)'),
+        (2, torch.full((24, 512), torch.nan), 'NaN'),
+    ],
 )
-def test_a_projection_that_cannot_be_built_is_refused(value, message, tmp_path):
+def test_a_projection_that_cannot_be_built_is_refused(layer, value, message, tmp_path):
     model = torchvision.models.resnet18()
     model.fc = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 24))
-    source = save(tmp_path / 'in.pth', model, 'student.', {**SEED, 'student.fc.2.weight': value})
+    source = save(tmp_path / 'in.pth', model, 'student.', {**SEED, f'student.fc.{layer}.weight': value})
     with pytest.raises(CheckpointError, match=message):
         mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18')
     assert not (tmp_path / 'out.pth').exists()
@@ -155,6 +160,21 @@ def test_two_students_need_a_prefix(tmp_path):
     with pytest.raises(CheckpointError, match=r'several prefixes: a\., b\.\. Name the student with --prefix'):
         mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18')
     mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18', prefix='b', drop_unknown=True)
+    with pytest.raises(CheckpointError, match=r'has no c\.\* weights; it has a\.\* \(122\), b\.\* \(122\)'):
+        mmlgd.convert(source, tmp_path / 'out.pth', arch='resnet18', prefix='c', drop_unknown=True)
+
+
+def test_counters_of_batch_norm_may_be_missing(encoder, arch, tmp_path):
+    state = {key: value for key, value in encoder.state_dict().items() if not key.endswith('num_batches_tracked')}
+    torch.save(state, tmp_path / 'in.pth')
+    written = mmlgd.convert(tmp_path / 'in.pth', tmp_path / 'out.pth', arch=arch, statistics='clip')
+    assert f'backbone, {len(encoder.state_dict()) - 4} tensors' in written.content
+
+
+def test_tensors_under_another_name_are_not_found(encoder, arch, tmp_path):
+    torch.save(dict(model=encoder.state_dict(), epoch=3), tmp_path / 'in.pth')
+    with pytest.raises(CheckpointError, match=r"has no tensors by name.*it has \['model', 'epoch'\]"):
+        mmlgd.convert(tmp_path / 'in.pth', tmp_path / 'out.pth', arch=arch)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ import errno
 import os
 import pickle
 
+import numpy as np
 import pytest
 from mmengine.logging import MMLogger
+from safetensors.numpy import save
 
 from mmlgd.datasets import shard_index
 from mmlgd.datasets.shard_index import ShardIndex
@@ -70,12 +72,21 @@ def test_headers_are_read_once(shards, cache, read):
     assert len(ShardIndex(shards, ENDINGS)) == 11 and read == ['train-000002.tar']
 
 
-@pytest.mark.parametrize('content', [b'', b'\xff' * 100, None], ids=['empty', 'other', 'cut off'])
-def test_a_damaged_list_is_made_again(shards, cache, read, content):
+DAMAGES = {
+    'empty': lambda content: b'',
+    'other': lambda content: b'\xff' * 100,
+    'of another program': lambda content: save(dict(sizes=np.zeros(9))),
+    'cut off': lambda content: content[:-1],
+    'a bit': lambda content: content[:-1] + bytes([content[-1] ^ 64]),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_list_is_made_again(shards, cache, read, damage):
     first = list(ShardIndex(shards, ENDINGS))
     del read[:]
     for file in cache.iterdir():
-        file.write_bytes(file.read_bytes()[:-1] if content is None else content)
+        file.write_bytes(damage(file.read_bytes()))
     assert list(ShardIndex(shards, ENDINGS)) == first and len(read) == 4
     del read[:]
     assert list(ShardIndex(shards, ENDINGS)) == first and not read

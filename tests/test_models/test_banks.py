@@ -164,6 +164,8 @@ def text_state(names=('cat', 'dog'), templates=('a {}.',), bank=None):
         (dict(names=('cat', 'x' * 100_000)), 'has 100000 characters'),
         (dict(templates=('a {}\n',)), 'has the control character'),
         (dict(bank=torch.full((2, 8), float('nan'))), 'NaN or infinite numbers in textual_bank.bank'),
+        (dict(bank=torch.zeros(2, 8)), 'rows of another length than 1 in textual_bank.bank'),
+        (dict(bank=torch.ones(2, 8)), 'rows of another length than 1'),
     ],
 )
 def test_names_out_of_a_checkpoint_are_words(changes, message):

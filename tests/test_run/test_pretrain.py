@@ -538,6 +538,8 @@ def test_options_of_another_type_are_refused(pretrain):
         ({'optim_wrapper.optimizer.lr': -1.0}, 'Invalid learning rate: -1.0'),
         ({'model.loss.student_temperature': -1.0}, 'student_temperature'),
         ({'modle.backbone.depth': 18}, 'Did you mean model'),
+        ({'train_dataloader.sampler.type': 'RepeatAugSampler'}, 'which chooses images itself'),
+        ({'default_hooks.checkpoint.save_best': 'teacher_accuracy/top1'}, 'no teacher sees the evaluation images'),
     ],
 )
 def test_what_training_would_refuse_is_said_before_a_store_is_written(pretrain, tmp_path, options, said):

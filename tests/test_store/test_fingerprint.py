@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmpretrain.datasets import CustomDataset
 
-from mmlgd.store import difference, libraries, plain, survey_images
+from mmlgd.store import SeededViews, difference, libraries, plain, probe_views, survey_images
 
 values = st.recursive(
     st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
@@ -39,6 +39,17 @@ def test_a_survey_does_not_depend_on_where_the_folder_is(images, tmp_path):
     assert survey_images(dataset(moved))['sizes'] != here['sizes']
     (moved / 'class0/0.png').rename(moved / 'class0/00.png')
     assert survey_images(dataset(moved))['names'] != here['names']
+
+
+@pytest.mark.parametrize('views', [1, 3, 15, 16, 60])
+def test_the_probes_are_of_many_images_and_of_all_kinds_of_views(views, images):
+    pipeline = [dict(type='mmlgd.LoadImageFromFile'), dict(type='mmpretrain.PackInputs')]
+    probes = probe_views(
+        SeededViews(dict(type='mmlgd.Images', data_root=str(images), with_label=False, pipeline=pipeline), views)
+    )
+    rows = [probe['row'] for probe in probes]
+    assert len({row % 12 for row in rows}) == 12 and len({row // 12 for row in rows}) == min(views, 16)
+    assert len(set(rows)) == len(rows) and (rows[0], rows[-1]) == (0, 12 * views - 1)
 
 
 def test_a_data_set_without_files_is_refused():

@@ -124,9 +124,10 @@ def test_training_from_a_store_asks_no_teacher(cfg, store, tmp_path, device):
     assert not any('teacher' in key or 'agreement' in key for key in metrics)
 
 
-def test_the_best_checkpoint_cannot_be_that_of_a_teacher_who_is_not_there(cfg, store):
-    cfg.merge_from_dict({'default_hooks.checkpoint': dict(type='CheckpointHook', save_best='distillation/agreement')})
-    with pytest.raises(ConfigError, match='distillation/agreement.*no teacher sees'):
+@pytest.mark.parametrize('best', ['distillation/agreement', ['accuracy/top1', 'teacher_accuracy/top1']])
+def test_the_best_checkpoint_cannot_be_that_of_a_teacher_who_is_not_there(cfg, store, best):
+    cfg.merge_from_dict({'default_hooks.checkpoint': dict(type='CheckpointHook', save_best=best)})
+    with pytest.raises(ConfigError, match='save_best is .*, but with a teacher store no teacher sees'):
         use_store(cfg, store.folder)
 
 
@@ -392,6 +393,39 @@ def test_the_teacher_of_a_store_may_be_moved_or_typed_otherwise(cfg, store, tmp_
     description = (there / 'store.json').read_bytes()
     write_store(cfg, there, VIEWS, seed=3)  # it is complete: the same weights go on with it
     assert (there / 'store.json').read_bytes() == description
+
+
+@pytest.mark.parametrize('is_same', [True, False])
+def test_the_teacher_of_a_store_has_moved_and_is_asked_for_other_names(cfg, store, described, tmp_path, is_same, log):
+    """Its place is another one here, and the old one is gone; the weights decide."""
+    teacher = store.description['teacher']
+    folder = described(teacher=dict(teacher, config=dict(teacher['config'], model='local-dir:/gone/clip')))
+    if not is_same:
+        cfg.model.teacher.model = broken_clip(cfg.model.teacher.model, tmp_path / 'broken')
+    cfg.model.text.vocabulary = ['mill', f'cached nowhere, {is_same}']
+    use_store(cfg, folder)
+    assert 'The teacher of the store was at /gone/clip' in log.text
+    if is_same:
+        assert MODELS.build(cfg.model).class_names[0] == 'mill'
+    else:
+        with pytest.raises(ConfigError, match='but the given teacher is .*: their embeddings cannot be compared'):
+            MODELS.build(cfg.model)
+
+
+@pytest.mark.parametrize('stored', ['local-dir:/gone', 'openai:/gone/a.pt'])
+def test_only_a_place_can_move(cfg, described, store, stored):
+    teacher = store.description['teacher']
+    cfg.model.teacher.model = 'RN50'
+    with pytest.raises(StoreError, match='model.teacher.model is .* in the store and .* here'):
+        use_store(cfg, described(teacher=dict(teacher, config=dict(teacher['config'], model=stored))))
+
+
+@pytest.mark.parametrize('kind', ['ConcatDataset', 'RepeatDataset'])
+def test_a_data_set_without_a_view_of_its_own_is_refused_before_anything_is_written(cfg, tmp_path, kind):
+    cfg.train_dataloader.dataset = dict(type=kind, datasets=[cfg.train_dataloader.dataset] * 2)
+    with pytest.raises(ConfigError, match=f'this {kind} has neither. Give a single data set'):
+        write_store(cfg, tmp_path / 'store', 1)
+    assert not (tmp_path / 'store').exists()
 
 
 def test_the_teacher_of_a_student_from_a_store_is_the_one_that_wrote_it(cfg, store, tmp_path):
