@@ -59,6 +59,8 @@ def compare(
         ConfigError: A start, a way or a seed is invalid, an existing run is a different one, or no evaluation has the
             metric.
         MissingFileError: There is no such config or start.
+        LockedError: Another command trains in the work dir.
+        WriteError: It cannot be written to.
         RunError: A run failed; the message says where its output is.
 
     Examples:
@@ -74,7 +76,7 @@ def compare(
 
     from .grid import train_grid
     from .processes import JOBS
-    from .runs import name_of, named, split_options
+    from .runs import name_of, named, split_options, write_text
     from .starts import read_starts
 
     seeds = [seed_number(seed) for seed in listed(seeds)]
@@ -87,8 +89,8 @@ def compare(
     results: dict[str, dict[int, float]] = {}
     for cell, run in grid.items():
         results.setdefault(cell.row, {})[cell.seed] = run.value
-    (work_dir / 'table.md').write_text(table(results, metric) + '\n')
-    (work_dir / 'table.json').write_text(json.dumps(results, indent=1) + '\n')
+    write_text(work_dir / 'table.md', table(results, metric))
+    write_text(work_dir / 'table.json', json.dumps(results, indent=1))
     return results
 
 

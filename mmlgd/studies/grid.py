@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 from statistics import mean
@@ -15,13 +16,13 @@ from mmlgd.run.child import RunError
 from mmlgd.run.labelled import digests_of_labels
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
-from mmlgd.utils.files import write_whole
+from mmlgd.utils.files import sole_writer
 from mmlgd.utils.options import write_options
 from mmlgd.utils.validation import require
 
 from .metrics import last_metric
 from .processes import Run, run_all
-from .runs import command_of, contents, refuse_other
+from .runs import command_of, contents, refuse_other, write_text
 from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
@@ -88,6 +89,8 @@ def train_grid(
         ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
             have one, or an option does not fit it, and then none is started; or no evaluation has the metric, or a
             config, start or label has changed while others were trained.
+        LockedError: Another command trains in the work dir.
+        WriteError: It cannot be written to.
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
@@ -128,9 +131,6 @@ def train_grid(
             begun.add(cell)
     found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
     waiting = [cell for cell in asked if cell not in found]
-    for cell in waiting:
-        folders[cell].mkdir(parents=True, exist_ok=True)
-        _write(folders[cell] / _STARTED, asked[cell])
     # Logs of other runs that were stopped.
     before = {cell: set() if cell in begun else set(folders[cell].glob(LOGS)) for cell in waiting}
 
@@ -150,7 +150,7 @@ def train_grid(
         if log is not None:  # before reading the metric: the training is done
             # Of a run that went on, this is the time of its rest alone.
             told.update(seconds=None if cell in begun else round(seconds, 1), jobs=min(jobs, len(runs)))
-            _write(folder / 'result.json', told)
+            write_text(folder / 'result.json', json.dumps(told, indent=1))
         found[cell] = _read(folder, metric)
         shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
         left = len(asked) - len(found)
@@ -166,7 +166,12 @@ def train_grid(
         for cell in waiting
     ]
     print_log(f'{len(asked)} runs, of which {len(found)} are finished. Outputs are in {work_dir}.', 'current')
-    run_all(runs, jobs, done)
+    # A second command would start runs in the same folders, but may read finished ones.
+    with sole_writer(work_dir) if waiting else nullcontext():
+        for cell in waiting:
+            folders[cell].mkdir(exist_ok=True)
+            write_text(folders[cell] / _STARTED, json.dumps(asked[cell], indent=1))
+        run_all(runs, jobs, done)
     return {cell: found[cell] for cell in asked}
 
 
@@ -178,10 +183,6 @@ def _told_of(folder: Path) -> dict:
         return {}
     record = folder / _STARTED
     return json.loads(record.read_text()) if record.is_file() else dict(arguments=['(not recorded)'])
-
-
-def _write(record: Path, told: dict) -> None:
-    write_whole(record, (json.dumps(told, indent=1) + '\n').encode())
 
 
 def _read(folder: Path, metric: Optional[str]) -> Trained:

@@ -61,6 +61,8 @@ def prove(
         ConfigError: A start, fraction, seed or option is invalid, the config has no sampler that gives a share, its
             labels cannot be used, an existing run is a different one, or the metric must be given.
         MissingFileError: There is no such config or start.
+        LockedError: Another command trains in the work dir.
+        WriteError: It cannot be written to.
         RunError: A run failed; the message names its output.
 
     Examples:
@@ -75,6 +77,7 @@ def prove(
     from mmlgd.evaluation.options import require_once
     from mmlgd.run.labelled import check_labelled
     from mmlgd.utils.configs import merge_options, read_config
+    from mmlgd.utils.files import require_writable
     from mmlgd.utils.seeds import seed_number
 
     from .gains import gain_of, worth_in_labels
@@ -82,7 +85,7 @@ def prove(
     from .metrics import obvious_metric, unit_of
     from .processes import JOBS
     from .proof import draw, table_of
-    from .runs import mean_and_spread, name_of
+    from .runs import mean_and_spread, name_of, write_text
     from .shares import read_shares, share_options
     from .starts import read_starts
     from .verdict import verdict_of
@@ -104,8 +107,9 @@ def prove(
     found = obvious_metric(cfg) if metric is None else metric
     ways = {f'{share:g}percent': share_options(cfg, share) for share in shares}
     check_labelled(cfg)
-    notes = _notes(cfg, sources, shares, seeds)
     work_dir = Path(work_dir or Path('work_dirs') / f'prove_{name_of(config)}')
+    require_writable(work_dir)  # before images are read
+    notes = _notes(cfg, sources, shares, seeds)
     grid = train_grid(config, compared, ways, seeds, found, work_dir, cfg_options, jobs)
 
     unit = unit_of(found)
@@ -143,8 +147,8 @@ def prove(
         },
         table=table_of(figures, seconds, bases, unit),
     )
-    (work_dir / 'table.md').write_text(page(report) + '\n\n![learning curves](learning_curve.png)\n')
-    (work_dir / 'table.json').write_text(json.dumps(report, indent=1) + '\n')
+    write_text(work_dir / 'table.md', page(report) + '\n\n![learning curves](learning_curve.png)')
+    write_text(work_dir / 'table.json', json.dumps(report, indent=1))
     draw(work_dir / 'learning_curve.png', figures, unit, name_of(config))
     return report
 

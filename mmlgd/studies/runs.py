@@ -11,6 +11,7 @@ from typing import Optional, Union
 from mmlgd.errors import ConfigError
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.configs import read_config
+from mmlgd.utils.files import write_whole
 from mmlgd.utils.validation import listed, require
 
 from .processes import Run, run_all
@@ -74,6 +75,19 @@ def name_of(config: str) -> str:
     """
     file = Path(config)
     return file.parents[1].name if file.parent.name == 'recipe' and len(file.parents) > 2 else file.stem
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text and a line end, as a whole.
+
+    Args:
+        file (Path): In a folder that exists.
+        text (str): Its content.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    write_whole(file, f'{text}\n'.encode())
 
 
 def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, str]:

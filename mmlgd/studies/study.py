@@ -77,6 +77,8 @@ def study(
 
     Raises:
         ConfigError: A variant, seed or option is invalid, or an existing run is a different one.
+        LockedError: Another command trains in the work dir.
+        WriteError: It cannot be written to.
         RunError: A run failed; the message says where its output is.
 
     Examples:
@@ -87,9 +89,11 @@ def study(
     from mmlgd.evaluation.splits import check_synonyms
     from mmlgd.text import load_vocabulary
     from mmlgd.utils.configs import read_config
+    from mmlgd.utils.files import sole_writer
     from mmlgd.utils.seeds import seed_number
 
     from .report import draw, summarise, table
+    from .runs import write_text
 
     chosen = read_variants(variants)
     seeds, draws = [seed_number(seed) for seed in listed(seeds)], [seed_number(draw) for draw in listed(draws)]
@@ -110,29 +114,30 @@ def study(
     # Without this variable a config has its own folders, and the option would be refused.
     has_root = {name: 'data_root' in read_config(variant.config) for name, variant in chosen.items()}
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
-    for seed in seeds:
-        for name, variant in chosen.items():
-            own = {'data_root': str(data)} if has_root[name] else {}
-            options = [*write_options({**own, 'randomness.seed': seed}), *changes[name]]
-            checkpoint = _train(variant.config, store, ['--cfg-options', *options], work_dir / f'{name}_seed{seed}')
-            figures = _evaluate(checkpoint, how, names, synonyms)
-            found[name][str(seed)] = figures
-            print_log(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', 'current')
-        summary = summarise(found)
-        report = dict(
-            data=str(data),
-            store=store,
-            labels=labels,
-            draws=draws,
-            names=names,
-            synonyms=synonyms,
-            variants={name: variant._asdict() for name, variant in chosen.items()},
-            runs=found,
-            summary=summary,
-        )
-        (work_dir / 'study.md').write_text(table(summary) + '\n')
-        (work_dir / 'study.json').write_text(json.dumps(report, indent=1) + '\n')
-        draw(work_dir / 'study.png', summary)
+    with sole_writer(work_dir):  # a second command would start runs in the same folders
+        for seed in seeds:
+            for name, variant in chosen.items():
+                own = {'data_root': str(data)} if has_root[name] else {}
+                options = [*write_options({**own, 'randomness.seed': seed}), *changes[name]]
+                checkpoint = _train(variant.config, store, ['--cfg-options', *options], work_dir / f'{name}_seed{seed}')
+                figures = _evaluate(checkpoint, how, names, synonyms)
+                found[name][str(seed)] = figures
+                print_log(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', 'current')
+            summary = summarise(found)
+            report = dict(
+                data=str(data),
+                store=store,
+                labels=labels,
+                draws=draws,
+                names=names,
+                synonyms=synonyms,
+                variants={name: variant._asdict() for name, variant in chosen.items()},
+                runs=found,
+                summary=summary,
+            )
+            write_text(work_dir / 'study.md', table(summary))
+            write_text(work_dir / 'study.json', json.dumps(report, indent=1))
+            draw(work_dir / 'study.png', summary)
     return report
 
 
@@ -184,7 +189,7 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     from mmlgd.checkpoints.last import checkpoints_of
     from mmlgd.utils.configs import read_config
 
-    from .runs import contents, refuse_other, run
+    from .runs import contents, refuse_other, run, write_text
 
     arguments = [config, '--work-dir', str(work_dir)]
     store = store if 'teacher' in read_config(config).model else None
@@ -198,7 +203,7 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     refuse_other(work_dir, told, asked)
     if not told['finished']:
         work_dir.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps(told, indent=1) + '\n')
+        write_text(record, json.dumps(told, indent=1))
         resume = ['--resume'] if begun else []
         run('train', [config, *resume, *arguments[1:]], work_dir / 'output.txt')
     if not (found := checkpoints_of(work_dir)):
@@ -206,7 +211,7 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
             f'The run in {work_dir} has ended, and there is no checkpoint of it. Does the config have a '
             f'CheckpointHook? If you have removed it, put it back; or remove the folder, to train anew.'
         )
-    record.write_text(json.dumps(dict(told, finished=True), indent=1) + '\n')
+    write_text(record, json.dumps(dict(told, finished=True), indent=1))
     return found[0]
 
 
@@ -224,7 +229,7 @@ def _source(option: str, names: Union[str, Path, None]) -> Optional[str]:
 
 def _evaluate(checkpoint: Path, how: list[str], names: Optional[str], synonyms: Optional[str]) -> dict:
     """Evaluate a checkpoint, unless the same evaluation exists, and return the results."""
-    from .runs import contents, run
+    from .runs import contents, run, write_text
 
     out = checkpoint.parent / 'evaluation'
     arguments = [str(checkpoint), *how, '--out', str(out)]
@@ -233,5 +238,5 @@ def _evaluate(checkpoint: Path, how: list[str], names: Optional[str], synonyms: 
     if not record.is_file() or json.loads(record.read_text()) != told:
         record.unlink(missing_ok=True)  # the record of the old table
         run('evaluate', arguments, out / 'output.txt')
-        record.write_text(json.dumps(told) + '\n')
+        write_text(record, json.dumps(told))
     return json.loads((out / 'table.json').read_text())['results']['student']

@@ -11,8 +11,9 @@ import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
-from mmlgd.studies import runs
+from mmlgd.studies import grid, runs
 from mmlgd.studies.metrics import last_metric
+from mmlgd.utils.files import LockedError, WriteError
 
 
 @pytest.fixture
@@ -128,6 +129,24 @@ def test_wrong_arguments(compare, tmp_path):
     for starts, said in ((['none'], 'NAME=VALUE'), ('none', "NAME=VALUE, got 'none'"), ([], 'empty'), twice):
         with pytest.raises(ConfigError, match=said):
             compare('c.py', metric='AP', starts=starts)
+
+
+def test_a_work_dir_that_cannot_be_written_to_is_said_before_the_first_run(compare, tmp_path):
+    (tmp_path / 'file').touch()
+    for place in ('file', 'file/runs'):
+        with pytest.raises(WriteError, match='Cannot write .*Give a folder that can be written to'):
+            compare('c.py', metric='mIoU', work_dir=place, starts=['a=none'])
+
+
+def test_a_second_command_starts_no_runs_but_reads_finished_ones(compare, monkeypatch):
+    def locked(folder):
+        raise LockedError(folder)
+
+    values = compare('c.py', metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none'])
+    monkeypatch.setattr(grid, 'sole_writer', locked)
+    assert compare('c.py', metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none']) == values
+    with pytest.raises(LockedError):
+        compare('c.py', metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none', 'b=b.pth'])
 
 
 def test_a_foreign_line_in_a_log_is_no_evaluation(compare, tmp_path):
