@@ -60,7 +60,7 @@ def convert_published(
     Raises:
         FileNotFoundError: There is no such checkpoint.
         ConfigError: The architecture or the statistics are unknown.
-        CheckpointError: It is truncated, has no such student or a deeper one, or has unknown keys.
+        CheckpointError: It is truncated or ours already, has no such student or a deeper one, or has unknown keys.
     """
     for name, value, known in (('arch', arch, BACKBONES), ('statistics', statistics or 'clip', PIXELS)):
         if value not in known:
@@ -68,6 +68,12 @@ def convert_published(
     content = read_checkpoint(checkpoint)
     backbone = MODELS.build(dict(BACKBONES[arch]))
     state = {key: value for key, value in state_dict_of(content).items() if isinstance(value, torch.Tensor)}
+    meta = content.get('meta')
+    if 'textual_bank.bank' in state or (isinstance(meta, dict) and 'mmlgd_version' in meta):
+        raise CheckpointError(
+            f'{checkpoint} is one of ours: there is nothing to convert. Use it as it is, or write it for another '
+            f'library with `mmlgd export`.'
+        )
     parts = split_parts(state, arch, list(backbone.state_dict()), prefix, checkpoint)
     check_weights(backbone, parts.backbone, checkpoint)
     if parts.foreign:
