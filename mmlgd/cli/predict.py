@@ -15,7 +15,8 @@ def show(results: list[dict]) -> None:
     asked = click.get_current_context().params
     places = [shown(str(asked[place])) for place in ('out', 'show_dir') if isinstance(asked[place], (str, os.PathLike))]
     if places:
-        click.echo(f'{len(results):,} images, in {" and ".join(places)}', err=True)  # the lines are results
+        count = '1 image' if len(results) == 1 else f'{len(results):,} images'
+        click.echo(f'{count}, in {" and ".join(places)}', err=True)  # the lines are results
     for result in results:
         names = ', '.join(f'{shown(name)} {score:.3f}' for name, score in result['names'])
         click.echo(f'{shown(result["image"])}: {names}')

@@ -61,7 +61,7 @@ def convert_published(
     Raises:
         FileNotFoundError: There is no such checkpoint.
         ConfigError: The architecture or the statistics are unknown.
-        CheckpointError: It is truncated, has no such student or a deeper one, or has unknown keys.
+        CheckpointError: It is truncated or ours already, has no such student or a deeper one, or has unknown keys.
     """
     for name, value, known in (('arch', arch, BACKBONES), ('statistics', statistics or 'clip', PIXELS)):
         if value not in known:
@@ -73,6 +73,12 @@ def convert_published(
         raise CheckpointError(
             f'{checkpoint} has no tensors by name, neither under state_dict nor beside it; it has '
             f'{brief([*content], 200)}. Save those of the student as dict(state_dict=...).'
+        )
+    meta = content.get('meta')
+    if 'textual_bank.bank' in state or (isinstance(meta, dict) and 'mmlgd_version' in meta):
+        raise CheckpointError(
+            f'{checkpoint} is one of ours: there is nothing to convert. Use it as it is, or write it for another '
+            f'library with `mmlgd export`.'
         )
     own = backbone.state_dict()
     parts = split_parts(state, arch, list(own), prefix, checkpoint)

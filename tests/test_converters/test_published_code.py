@@ -200,6 +200,11 @@ def test_bad_input_leaves_no_file(fault, message, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['in.pth']
 
 
+def test_a_checkpoint_of_ours_keeps_its_neck_and_banks(lgd_checkpoint, tmp_path):
+    with pytest.raises(CheckpointError, match='one of ours.*mmlgd export'):
+        mmlgd.convert(lgd_checkpoint, tmp_path / 'out.pth', arch='resnet18', drop_unknown=True)
+
+
 @pytest.mark.parametrize(
     'options, message', [({}, 'arch is None.*resnet18'), (dict(arch='resnet18', statistics='x'), "is 'x'")]
 )

@@ -48,6 +48,11 @@ def test_the_device_is_that_of_the_teacher_too(lgd_checkpoint, images, tiny_clip
     assert [one['image'] for one in found] == [one['image'] for one in expected]
 
 
+def test_one_image_is_counted_as_one(lgd_checkpoint, images, tmp_path):
+    arguments = ['predict', str(lgd_checkpoint), str(next((images / 'class0').iterdir())), '--show-dir', str(tmp_path)]
+    assert CliRunner().invoke(main, arguments).stderr.endswith(f'1 image, in {tmp_path}\n')
+
+
 def test_other_names_by_the_command(lgd_checkpoint, images, tiny_clip, tmp_path):
     arguments = ['predict', str(lgd_checkpoint), str(images / 'class0'), '--teacher-options', f'model={tiny_clip}']
     told = CliRunner().invoke(main, [*arguments, '--names', 'boat', 'red hen', '--out', str(tmp_path / 'a.json')])
