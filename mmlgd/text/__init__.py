@@ -1,6 +1,6 @@
 """Text: vocabularies, prompt templates and their text embeddings."""
 
-from .class_folders import classes_of, folders_in_order
+from .class_folders import classes_of, folders_in_order, misplaced
 from .embedding import embed_class_names, keep_embeddings
 from .phrasings import joined, phrasings
 from .sets import list_vocabularies
@@ -22,5 +22,6 @@ __all__ = [
     'listed',
     'load_templates',
     'load_vocabulary',
+    'misplaced',
     'phrasings',
 ]
