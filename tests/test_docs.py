@@ -251,3 +251,13 @@ def test_the_pages_build_without_a_warning(tmp_path):
     app.build()
     assert app.statuscode == 0
     assert (tmp_path / 'out/docs/store.html').is_file() and (tmp_path / 'out/index.html').is_file()
+
+
+def test_the_classes_with_several_phrasings_are_counted():
+    page = (ROOT / 'docs/vocabularies.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `([\w-]+\+phrasings)` \|.*\| ([\d,]+) of ([\d,]+) \|$', page, flags=re.MULTILINE)
+    known = {name for name in mmlgd.text.list_vocabularies() if name.endswith('+phrasings')}
+    assert {name for name, *_ in rows} == known
+    for name, *counts in rows:
+        several = [len(mmlgd.text.phrasings(one)) > 1 for one in mmlgd.text.load_vocabulary(name)]
+        assert [f'{sum(several):,}', f'{len(several):,}'] == counts, name

@@ -10,7 +10,7 @@ from mmpretrain.datasets import CustomDataset
 
 from mmlgd.errors import ConfigError, MissingFileError, brief, shown
 from mmlgd.registry import DATASETS
-from mmlgd.text import folders_in_order
+from mmlgd.text import folders_in_order, in_order
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 from mmlgd.utils.validation import listed
 
@@ -142,7 +142,7 @@ class Images(CustomDataset):
 
     def _labelled(self, images: list[str]) -> list[tuple[str, int]]:
         places = (place for place in Path(self.img_prefix).iterdir() if place.is_dir())
-        classes = sorted(place.name for place in places if not place.name.startswith('.'))  # as the images are listed
+        classes = in_order([place.name for place in places if not place.name.startswith('.')])
         parts = [(file, file.split(os.sep)) for file in images]
         filled = {part[0] for _, part in parts if len(part) > 1}
         empty = sorted({*classes} - filled)

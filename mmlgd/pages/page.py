@@ -1,6 +1,7 @@
 """The order of a page: the answer first."""
 
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Optional, Union
 
@@ -41,6 +42,9 @@ def sections_of(
     """
     runs = [one for one in found if isinstance(one, Training)]
     results = [one for one in found if isinstance(one, Result)]
+    often = Counter(run.name for run in runs)
+    for run in runs:
+        run.name = run.name if often[run.name] == 1 else shown(run.folder)
     of_kind = {
         kind: [one for one in results if isinstance(one.found, kind)] for kind in (Evaluation, Comparison, Proof, Study)
     }
@@ -73,7 +77,7 @@ def _answers(runs: list[Training], results: list[Result]) -> list[str]:
     answers = [answer(run) if len(runs) == 1 else f'{run.name}: {answer(run)}' for run in runs]
     for one in results:
         is_only = sum(type(other.found) is type(one.found) for other in results) == 1
-        whose = '' if is_only else f'{shown(one.folder.resolve().name)}: '
+        whose = '' if is_only else f'{shown(one.folder)}: '
         answers += [f'{whose}{text}' for text in _answers_of(one) if text]
     return answers
 

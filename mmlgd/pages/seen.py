@@ -29,6 +29,7 @@ _SMALL, _WIDE = 260, 900  # pixels in the page
 _CONFUSED = 12  # pairs in the table
 _NAMED = 40  # names that fit on an axis
 _LEGEND = 8  # names below a segmentation
+_FOLDERS = 2  # class folders whose names are said
 
 
 def show_images(run: Training, images: Path, limit: int) -> list:
@@ -55,7 +56,7 @@ def show_images(run: Training, images: Path, limit: int) -> list:
     order = best.values.argsort(descending=True, stable=True).tolist()
     shown = min(_SHOWN, max(1, len(order) // 2))
     return [
-        Text(_said(len(seen.images), names, best.indices, labels)),
+        Text(_said(len(seen.images), names, best.indices, labels, folders)),
         _pictures('Surest answers', seen, names, scores, order[:shown], labels),
         _pictures('Least sure answers', seen, names, scores, order[::-1][:shown], labels),
         *([] if labels is None else _confusions(names, best.indices.tolist(), labels)),
@@ -63,7 +64,9 @@ def show_images(run: Training, images: Path, limit: int) -> list:
     ]
 
 
-def _said(count: int, names: list[str], answers: Tensor, labels: Optional[list[int]]) -> str:
+def _said(
+    count: int, names: list[str], answers: Tensor, labels: Optional[list[int]], folders: Optional[list[str]]
+) -> str:
     k, often = Counter(answers.tolist()).most_common(1)[0]
     text = (
         f'{count} images, evenly spread over the folder. The most frequent answer is {names[k]}, for {often} of them.'
@@ -71,7 +74,9 @@ def _said(count: int, names: list[str], answers: Tensor, labels: Optional[list[i
     if labels is None:
         return f'{text} Which are right is not known: images with labels lie in a class folder for each name.'
     right = 100 * (answers == torch.tensor(labels)).double().mean().item()
-    return f'{text} The nearest of {len(names)} names is right for {right:.0f} % of them.'
+    known = ', '.join(f'{folder} is {name}' for folder, name in zip(folders[:_FOLDERS], names))
+    known += ', and so on' if len(names) > _FOLDERS else ''
+    return f'{text} The nearest of {len(names)} names is right for {right:.0f} % of them. By its class folder: {known}.'
 
 
 def _pictures(title: str, seen: Seen, names: list[str], scores: Tensor, rows: list[int], labels) -> Pictures:

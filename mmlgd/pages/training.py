@@ -33,6 +33,7 @@ class Training:
 
     Attributes:
         folder (Path): Its work dir.
+        name (str): What a page calls it.
         config (ConfigDict): Its config, of its last start.
         first (Path): The config of its first start, from which it can be trained again.
         checkpoint (Path | None): Its last complete checkpoint.
@@ -44,6 +45,7 @@ class Training:
     """
 
     folder: Path
+    name: str
     config: ConfigDict
     first: Path
     checkpoint: Optional[Path]
@@ -52,11 +54,6 @@ class Training:
     steps_per_epoch: int
     curves: Curves
     machine: dict[str, str]
-
-    @property
-    def name(self) -> str:
-        """str: What a page calls it."""
-        return shown(self.folder.resolve().name)
 
     @property
     def steps(self) -> int:
@@ -147,6 +144,7 @@ def read_training(folder: Path) -> Training:
     per_epoch = _steps_per_epoch(folder, meta)
     return Training(
         folder=folder,
+        name=shown(folder.resolve().name),
         config=config,
         first=first,
         checkpoint=checkpoint,

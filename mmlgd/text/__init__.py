@@ -1,6 +1,6 @@
 """Text: vocabularies, prompt templates and their text embeddings."""
 
-from .class_folders import classes_of, folders_in_order
+from .class_folders import classes_of, folders_in_order, in_order, misplaced
 from .embedding import embed_class_names, keep_embeddings
 from .phrasings import joined, phrasings
 from .sets import list_vocabularies
@@ -16,11 +16,13 @@ __all__ = [
     'embed_class_names',
     'fill',
     'folders_in_order',
+    'in_order',
     'joined',
     'keep_embeddings',
     'list_vocabularies',
     'listed',
     'load_templates',
     'load_vocabulary',
+    'misplaced',
     'phrasings',
 ]

@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 from typing import Union
 
+from mmengine.logging import print_log
+
 from mmlgd.errors import MissingFileError, MMLGDError, brief, shown
 from mmlgd.utils.files import read_small
 
 from .characters import as_word, look, unreadable
+from .class_folders import in_order
 from .phrasings import SEPARATOR, joined, phrasing_fault, phrasings
 from .sets import list_vocabularies, names_of
 
@@ -152,6 +155,7 @@ def _from_string(vocabulary: str) -> list[str]:
     while lines and not lines[-1].strip():
         lines.pop()
     _refuse_other_formats(lines, shown(path))
+    _warn_of_order([line.partition('\t')[0].strip() for line in lines if '\t' in line], shown(path))
     return _checked((line.split('\t')[-1] for line in lines), shown(path), unit='line')
 
 
@@ -191,6 +195,18 @@ def _refuse_other_formats(lines: list[str], source: str) -> None:
                     f'{source} is a table: beside each name stands a number, as in {rows[0][:80]!r}. {advice} If these '
                     f'are the names, give them by `--names "..." "..."`, or as a list in Python or in a config.'
                 )
+
+
+def _warn_of_order(keys: list[str], source: str) -> None:
+    """Say that names beside keys, such as WordNet ids, are not in the order of class folders with these keys."""
+    if moved := next((pair for pair in zip(keys, in_order(keys)) if pair[0] != pair[1]), None):
+        print_log(
+            f'The lines of {source} are not in the order of their keys: {shown(moved[0])!r} stands where '
+            f'{shown(moved[1])!r} belongs. Class folders that are called like the keys have the names in sorted order: '
+            f'sort the lines for an evaluation on such folders, or call the folders like the names.',
+            'current',
+            30,
+        )
 
 
 def _checked(names, source: str, unit: str = 'name') -> list[str]:

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError
+from mmlgd.pages.folders import read_folder
+from mmlgd.pages.page import sections_of
 
 
 def test_one_file_with_the_answer_first(work_dir, evaluated, compared, studied, labelled, tmp_path):
@@ -34,6 +36,18 @@ def test_a_table_alone_needs_no_student(evaluated, tmp_path):
     assert re.findall(r'<h2>(.+?)</h2>', page) == [
         *('The answer', 'Student beside teacher', 'What to do next', 'Commands')
     ]
+
+
+def test_folders_of_one_name_are_told_apart(work_dir, evaluated, tmp_path):
+    for seed in '01':
+        (tmp_path / seed).mkdir()
+    folders = [work_dir('0/run'), work_dir('1/run'), evaluated('0/table'), evaluated('1/table')]
+    runs = [read_folder(folder) for folder in folders]
+    title, (answers, *_) = sections_of(runs, None, 1, tmp_path / 'report.html')
+    assert title == f'Report: {folders[0]}, {folders[1]}'
+    assert [one.text.split(': ')[0] for one in answers.blocks] == [*map(str, folders)]
+    title, _ = sections_of([read_folder(folders[0])], None, 1, tmp_path / 'report.html')
+    assert title == 'Report: run'
 
 
 def test_wrong_arguments(evaluated, work_dir, labelled, tmp_path):

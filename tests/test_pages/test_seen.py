@@ -11,6 +11,7 @@ from mmlgd.pages.seen import show_images
 def test_labels_give_confusions(work_dir, labelled):
     said, sure, unsure, chart, table, places = show_images(read_folder(work_dir()), labelled, 100)
     assert said.text.startswith('10 images') and 'nearest of 5 names is right for' in said.text
+    assert said.text.endswith('By its class folder: 0 is cat, 1 is dog, and so on.')
     assert [len(block.pictures) for block in (sure, unsure)] == [5, 5]
     scores = [float(one.lines[0].split()[-1]) for one in (*sure.pictures, *reversed(unsure.pictures))]
     assert scores == sorted(scores, reverse=True)

@@ -13,6 +13,10 @@ from mmlgd.text import classes_of
         (['Black_Stork', 'ice-lolly'], ['ice  lolly', 'black stork'], [1, 0]),
         (['gold fish', 'koala'], ['koala', 'goldfish|gold fish'], [1, 0]),
         (['n01', 'n02'], ['goldfish', 'bullfrog'], [0, 1]),
+        (['0', '1', '10', '2'], ['a', 'b', 'c', 'd'], [0, 1, 3, 2]),
+        (['class1', 'class10', 'class9'], ['a', 'b', 'c'], [0, 2, 1]),
+        (['10', '9'], ['9', '10'], [1, 0]),  # a name comes first
+        (['a10', 'b9'], ['a', 'b'], [0, 1]),  # not the number alone differs
         (['bullfrog', 'gold-fish'], ['bullfrog', 'goldfish'], [0, 1]),  # one of another spelling, at its place
     ],
 )

@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,17 @@ def test_a_file_of_another_format_is_refused(tmp_path, text, message):
     (tmp_path / 'names.txt').write_text(text)
     with pytest.raises(VocabularyError, match=message):
         load_vocabulary(tmp_path / 'names.txt')
+
+
+@pytest.mark.parametrize(
+    'keys, moved', [('n02 n01', ['n02']), ('0 1 10 9', ['10']), ('n01 n02', []), ('8 9 10', []), ('', [])]
+)
+def test_names_that_are_not_in_the_order_of_their_keys_are_told(tmp_path, log, keys, moved):
+    """Class folders that are called like the keys are sorted."""
+    lines = [f'{key}\tname of {key}' for key in keys.split()] or ['dog', 'cat']
+    (tmp_path / 'names.txt').write_text('\n'.join(lines))
+    assert len(load_vocabulary(tmp_path / 'names.txt')) == len(lines)
+    assert [re.search("of their keys: '(.+?)' stands where", one)[1] for one in log.messages] == moved
 
 
 def test_commas_within_names_stay(tmp_path):

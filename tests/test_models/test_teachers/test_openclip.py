@@ -38,7 +38,7 @@ def test_encodes_what_open_clip_encodes(teacher, tiny_clip):
 def test_a_word_is_cut_off_behind_the_template_of_most_tokens(teacher):
     """'corrupted' is two tokens, so the longest template in characters is not that in tokens."""
     templates = ['a {}', 'a black and white photo of the {}', 'a jpeg corrupted photo of a {}']
-    words = ['a red cat', 'a red cat on a mat', 'a red cat on a mat now']
+    words = ['a red cat', 'a red cat on a mat now', 'a red cat on a mat now and then']
     told, most = teacher.count_tokens([template.replace('{}', words[1]) for template in templates])
     assert most == 16 and told[1] == most < told[2]
     assert teacher.cut_off(words, templates) == words[1:]
