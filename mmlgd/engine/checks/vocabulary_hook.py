@@ -50,6 +50,6 @@ class VocabularyCheckHook(Hook):
                 first, second = next(pair for pair in zip(classes, counted) if pair[0] != pair[1])
                 raise ConfigError(
                     f'{where} has numbered class folders, and its labels have {shown(first)} before {shown(second)}, '
-                    f'so it is not known which of them a name is for. Give it metainfo=dict(classes=[...]), the folders '
-                    f'in the order of the names, or write all numbers with as many digits, such as 02.'
+                    f'so it is not known which of them a name is for. Give it metainfo=dict(classes=[...]), the '
+                    f'folders in the order of the names, or write all numbers with as many digits, such as 02.'
                 )
