@@ -11,6 +11,8 @@ from mmlgd.engine import CurvesHook
 from mmlgd.engine.reports import draw_curves, read_scalars
 from tests.malicious import ENDLESS
 
+pytestmark = pytest.mark.usefixtures('drawn')
+
 
 def log(work_dir, name, *records):
     file = work_dir / name / 'vis_data/scalars.json'
