@@ -6,15 +6,16 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
 from fnmatch import fnmatch
 from pathlib import Path
 
-import mmengine.config.config
 import pytest
 import torch
 
 from mmlgd.cli.__main__ import main
+from tests.quick import be_quick
 
 # With several test processes, all of these tests in one: the stack is then imported once.
 in_one_worker = pytest.mark.xdist_group('children')
@@ -57,9 +58,15 @@ class Child:
         os.kill(self.pid, signal.SIGKILL)
         self.wait()
 
+    def until(self, is_there):
+        """Wait for what it does; an end before that is a failure."""
+        while not is_there():
+            assert self._process.is_alive(), self.log.read_text(errors='replace')
+            time.sleep(0.02)
+
     def wait(self):
         """The exit code (minus the signal), and what it printed."""
-        self._process.join(120)
+        self._process.join(PATIENCE)
         return self._process.exitcode, self.log.read_text(errors='replace')  # folders may be named as no UTF-8
 
 
@@ -67,10 +74,10 @@ def run(function, *arguments, log):
     return Child(function, *arguments, log=log).wait()
 
 
-def ranks(function, folder, *arguments, timeout=PATIENCE, device='cpu'):
+def ranks(function, folder, *arguments, device='cpu'):
     """Start a function on two ranks of a process group, which may share a card; ``folder`` is made."""
     folder.mkdir()
-    call = (function, folder, timeout, arguments)
+    call = (function, folder, arguments)
     return [start(_on_rank, rank, *call, daemon=True, device=device) for rank in range(2)]
 
 
@@ -82,8 +89,9 @@ def outcomes(function, folder, *arguments, device='cpu'):
     return [torch.load(folder / f'outcome_{rank}.pth', map_location='cpu') for rank in range(2)]
 
 
-def _on_rank(rank, function, folder, timeout, arguments):
+def _on_rank(rank, function, folder, arguments):
     torch.set_num_threads(1)
+    gc.freeze()  # as in conftest.py
     be_quick()
     os.environ.update(MMLGD_CACHE=str(folder / 'cache'), LOCAL_RANK=str(rank))
     torch.distributed.init_process_group(
@@ -91,7 +99,7 @@ def _on_rank(rank, function, folder, timeout, arguments):
         f'file://{folder}/rendezvous',
         rank=rank,
         world_size=2,
-        timeout=datetime.timedelta(seconds=timeout),
+        timeout=datetime.timedelta(seconds=PATIENCE),
     )
     try:
         outcome = function(folder, *arguments)
@@ -100,12 +108,6 @@ def _on_rank(rank, function, folder, timeout, arguments):
         outcome = f'{type(error).__name__}: {error}'
     torch.save(outcome, folder / f'outcome_{rank}.pth')
     os._exit(0)  # without a farewell to a group of which the other may be gone
-
-
-def be_quick():
-    """Leave out the layout of a config's text, and what was there before of each collection: most of a short run."""
-    gc.freeze()
-    mmengine.config.config.FormatCode = lambda text, **style: (text, True)
 
 
 def _call(log, function, arguments):
@@ -121,6 +123,7 @@ def _call(log, function, arguments):
 
 def verb(name, arguments, fault=None, *details):
     """Run ``mmlgd NAME`` with something that will happen to it."""
+    gc.freeze()  # as in conftest.py
     be_quick()
     if fault is not None:
         fault(*details)

@@ -3,6 +3,7 @@
 import importlib.util
 
 import pytest
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from tests import ROOT
@@ -34,9 +35,16 @@ def test_classification_names_most_images(tmp_path, capsys):
     assert len(list((tmp_path / 'shown').glob('*.png'))) == 50
 
 
-def test_detection_starts_from_the_student(tmp_path):
+def test_detection_starts_from_the_student(tmp_path, monkeypatch):
     pytest.importorskip('mmdet')
-    detection = example('detection')
+    detection, read = example('detection'), Config.fromfile
+
+    def in_small_batches(path):
+        cfg = read(path)
+        cfg.train_dataloader.batch_size = 2
+        return cfg
+
+    monkeypatch.setattr(Config, 'fromfile', in_small_batches)
     metrics = detection.main(tmp_path, str(detection.STUDENT), scenes=10, iterations=51)
     assert all(0 <= value <= 1 for key, value in metrics.items() if key.startswith('coco/') and value >= 0)
     assert (tmp_path / 'run' / 'iter_51.pth').is_file()

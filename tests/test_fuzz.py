@@ -68,13 +68,7 @@ def counted(request):
 
 
 def tries(count):
-    return settings(
-        max_examples=count,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    return settings(max_examples=count, suppress_health_check=list(HealthCheck))
 
 
 def attempt(kind, call):

@@ -55,8 +55,8 @@ def _kept(n: int, k: int, d: int) -> int:
 def _rank(rank: int, folder: str, sizes: list[tuple[int, int, int]]) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
-    # Both processes send through the loopback device.
-    sent = [_sent(rank, *size) / STEPS / 2 for size in sizes]
+    # Both processes send through the loopback device. So may others meanwhile, which can only add to it.
+    sent = [min(_sent(rank, *size) for _ in range(3)) / STEPS / 2 for size in sizes]
     if rank == 0:
         torch.save(sent, f'{folder}/sent.pth')
     torch.distributed.destroy_process_group()

@@ -82,13 +82,7 @@ def shared(state):
     return [places.index(place) for place in places]
 
 
-@settings(
-    max_examples=60,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_read_checkpoint_equals_torch_load(data, tmp_path):
     kinds = st.tuples(st.sampled_from(KINDS), st.lists(st.sampled_from(VIEWS), max_size=4))

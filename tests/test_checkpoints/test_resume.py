@@ -88,7 +88,7 @@ def checkpoint():
     return content.getvalue()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_truncated_and_changed_files_are_found(tmp_path_factory, checkpoint, data):
     file = tmp_path_factory.mktemp('damaged') / 'epoch_2.pth'

@@ -13,7 +13,7 @@ def image(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(24, 300), st.integers(24, 300), st.integers(0, 1000))
 def test_the_same_seed_gives_pillows_crop(height, width, seed):
     """Drawn alike and resized alike, enlarged or shrunk: pixel by pixel, so in distribution as well."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import mmcv
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmcv.transforms import LoadImageFromFile as Theirs
 from mmengine.dataset import BaseDataset
@@ -83,7 +83,6 @@ def test_an_ordinary_image_has_mmcvs_pixels(name, tmp_path):
     assert ours.keys() == theirs.keys() and ours['ori_shape'] == ours['img_shape'] == theirs['img_shape']
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_jpeg_that_is_cut_off_anywhere_is_refused(data):
     """With every number of bytes, whatever the encoding; the whole file is an image."""
@@ -95,7 +94,6 @@ def test_a_jpeg_that_is_cut_off_anywhere_is_refused(data):
         decode(content[: data.draw(st.integers(0, len(content) - 1))])
 
 
-@settings(deadline=None)
 @given(st.sampled_from(['plain.png', 'palette.png', 'transparent.png', 'sixteen-bits.png']), st.data())
 def test_a_png_with_a_flipped_bit_has_its_pixels_or_is_refused(name, data):
     content = bytearray(unusual_files()[name][0])
@@ -108,7 +106,6 @@ def test_a_png_with_a_flipped_bit_has_its_pixels_or_is_refused(name, data):
     assert np.array_equal(found, expected)
 
 
-@settings(deadline=None)
 @given(content=st.binary(max_size=200), start=st.sampled_from([b'', b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'P6 ']))
 def test_any_bytes_are_an_image_or_refused(content, start):
     try:

@@ -34,8 +34,6 @@ def demo(monkeypatch):
     monkeypatch.setattr(run, 'write_demo_world', small)
     monkeypatch.setattr(teacher, 'EPOCHS', 1)
     monkeypatch.setattr(downstream, 'Config', ShortConfig)
-    # The layout of a config's text would take a second of each run.
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True), raising=False)
     yield run.run_demo
     DefaultScope._instance_dict.clear()
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
@@ -95,7 +95,6 @@ def test_impossible_options_are_refused(options):
         DistillationMetric(**options)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
 def test_effective_classes_lie_between_one_and_those_that_occur(labels):
     effective = effective_classes(torch.tensor(labels), num_classes=10)

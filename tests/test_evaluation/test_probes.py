@@ -33,7 +33,7 @@ def by_hand(features, labels, k, temperature):
     return 100 * right / len(features)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), n=st.integers(2, 24), k=st.integers(1, 8))
 def test_leave_one_out_is_what_it_says(seed, n, k):
     features, labels = clusters(n, noise=0.7, seed=seed)

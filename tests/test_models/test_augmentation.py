@@ -62,7 +62,7 @@ def test_each_colour_operation_is_torchvisions(name):
         torch.testing.assert_close(view, ADJUST[name](image, strength), atol=3e-4, rtol=0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(list(ADJUST)), st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4))
 def test_the_order_of_colour_operations(order, strengths):
     strengths = dict(zip(ADJUST, strengths))
@@ -100,7 +100,7 @@ def test_the_blur_is_pillows(sigma):
     assert difference.mean().abs() < 0.6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.125, 4, width=32), min_size=1, max_size=5))
 def test_blur_kernels_have_the_variance_they_are_asked_for(sigmas):
     sigma = torch.tensor(sigmas)
@@ -254,7 +254,7 @@ def views_of_both(tmp_path_factory):
 
     The crop is the whole image in both, since other crops would only add noise; they are compared in test_crop.py.
     """
-    size, path = 48, tmp_path_factory.mktemp('views') / 'image.png'
+    size, path = 32, tmp_path_factory.mktemp('views') / 'image.png'
     generator = torch.Generator().manual_seed(3)
     image = torch.tensor([0.5, 0.35, 0.2]).view(3, 1, 1) * (0.6 + 0.8 * smooth(1, size, seed=4)[0])
     image = image + 0.15 * torch.rand(1, size, size, generator=generator) + torch.linspace(0, 0.15, size)

@@ -13,7 +13,7 @@ def unit(*shape, seed=0):
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(n=st.integers(1, 5), d=st.integers(2, 12), share=st.floats(0, 1), seed=st.integers(0, 10**6))
 def test_regression_is_the_formula(n, d, share, seed):
     s, t = unit(n, d, seed=seed), unit(n, d, seed=seed + 1)
@@ -32,7 +32,7 @@ def test_close_to_the_target_both_parts_of_regression_are_equal_and_far_from_it_
     assert torch.equal(angle(far, t), CosineTerm()(far, t))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     n=st.integers(1, 3),
     m=st.integers(1, 6),

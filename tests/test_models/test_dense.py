@@ -94,7 +94,7 @@ def test_steps_are_those_of_the_reference(model):
         assert model.place_queue.pointer == place_queue[2] == 9 * (step + 1) % 11
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     n=st.integers(1, 3),
     grids=st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)),
@@ -118,7 +118,7 @@ def test_terms_of_any_grids_are_those_of_the_reference(n, grids, places, seed):
     assert losses['loss_place_similarity'].item() == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(shape=st.tuples(*[st.integers(1, 5)] * 3), count=st.integers(1, 80), seed=st.integers(0, 10**6))
 def test_a_draw_is_without_replacement_and_follows_the_generator(shape, count, seed):
     t = Embedded(unit(shape[0], 4), unit(*shape, 4))

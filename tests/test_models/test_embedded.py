@@ -19,7 +19,6 @@ def unit(*shape, seed=0):
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-@settings(deadline=None)
 @given(extents=st.lists(shares, min_size=1, max_size=3), h=st.integers(1, 6), w=st.integers(1, 6))
 def test_a_place_is_on_the_image_where_its_middle_is(extents, h, w):
     there = Embedded(torch.zeros(len(extents), 2), torch.zeros(len(extents), h, w, 2), extents=tuple(extents))
@@ -30,7 +29,7 @@ def test_a_place_is_on_the_image_where_its_middle_is(extents, h, w):
                 assert image[y, x] == on_image or not on_image and (tall * h <= 0.5 or wide * w <= 0.5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(extents=st.lists(shares, min_size=2, max_size=2), count=st.integers(1, 40), seed=st.integers(0, 1000))
 def test_a_draw_takes_each_place_of_an_image_once(extents, count, seed):
     torch.manual_seed(seed)

@@ -14,7 +14,7 @@ def unit(n, d, seed):
     return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(n=st.integers(1, 5), k=st.integers(1, 6), d=st.integers(2, 16), seed=st.integers(0, 10**6))
 def test_defaults_are_the_published_step(n, k, d, seed):
     s, t, tsb, vsb = (unit(rows, d, seed + i) for i, rows in enumerate((n, n, k, k)))
@@ -78,7 +78,7 @@ def test_float32_under_autocast():
         torch.testing.assert_close(value, expected[key])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(n=st.integers(1, 5), size=st.integers(1, 8), seed=st.integers(0, 10**6))
 def test_over_a_queue_it_is_the_loss_of_seed(n, size, seed):
     s, t, tsb, queue = (unit(rows, 8, seed + i) for i, rows in enumerate((n, n, 3, size)))

@@ -27,7 +27,6 @@ from .test_step import BANKS, batch
 from .test_teachers.test_places.test_classifiers import pixelwise
 from .test_teachers.tiny_towers import has_radio, has_tips, write_radio, write_tips
 
-pytestmark = pytest.mark.usefixtures('short_runs')
 AMP = dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
 PLACES = dict(type='mmlgd.DistillationLoss', terms=[dict(bank='text'), dict(bank='text', on='places')])
 
@@ -154,7 +153,6 @@ class CountWaits(Hook):
 
 def test_a_run_waits_at_the_lines_of_its_log_alone(recipe, tmp_path, monkeypatch):
     """All hooks of a recipe, and averaged weights; six steps, and a line at the last."""
-    monkeypatch.setattr('mmlgd.engine.reports.curves.draw_curves', lambda *args, **options: None)  # a second
     options = {
         'custom_hooks': [dict(type='mmlgd.EMAHook'), dict(type='mmlgd.CountWaits')],
         'default_hooks.logger.interval': 100,

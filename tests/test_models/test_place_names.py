@@ -14,7 +14,7 @@ from mmlgd.models.place_names import best_names, usable_places
 from .test_dense import LATEST, NAMES, unit
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(k=st.integers(1, 8), shape=st.tuples(*[st.integers(1, 3)] * 3), seed=st.integers(0, 10**6))
 def test_with_few_names_the_loss_is_that_of_embeddings(k, shape, seed):
     s, t = (Embedded(unit(shape[0], 6, seed=seed + i), unit(*shape, 6, seed=seed + i)) for i in (0, 1))

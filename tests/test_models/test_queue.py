@@ -9,7 +9,7 @@ from .reference import enqueue
 from .test_banks import unit
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(size=st.integers(1, 9), batches=st.lists(st.integers(1, 12), min_size=1, max_size=5), seed=st.integers(0, 10**6))
 def test_update_enqueues_image_by_image(size, batches, seed):
     """Batches that do not divide the size, and batches that exceed it, are no exception."""
@@ -24,7 +24,7 @@ def test_update_enqueues_image_by_image(size, batches, seed):
         assert queue.pointer.item() == pointer
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(size=st.integers(1, 9), n=st.integers(1, 20), cut=st.integers(0, 20), seed=st.integers(0, 10**6))
 def test_it_does_not_matter_how_images_are_batched(size, n, cut, seed):
     t = unit(n, 8, seed)

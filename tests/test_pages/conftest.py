@@ -1,6 +1,7 @@
 """Folders as our commands leave them, without a training."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -43,7 +44,7 @@ def work_dir(tmp_path, lgd_checkpoint):
         content['meta'].update(epoch=3, iter=30, mmlgd_version='9.9.9')
         config = content['meta']['cfg'] + f'\ntrain_dataloader = dict(batch_size=4, dataset={_dataset(images)})\n'
         if places:
-            config = config.replace('model = dict(', 'model = dict(\n    loss=' + _PLACES + ',', 1)
+            config = re.sub(r'\bmodel ?= ?dict\(', f'model = dict(loss={_PLACES}, ', config, count=1)
         content['meta']['cfg'] = config
         if names:
             change_words(content, class_names=names)

@@ -164,8 +164,7 @@ def hold(folder):
 def test_a_second_run_in_the_same_work_dir_is_refused_until_the_first_is_killed(recipe, tmp_path):
     work_dir, mark = tmp_path / 'run', tmp_path / 'first'
     first = train(recipe, work_dir, fault=(children.at_step, 1, wait_forever, mark))
-    while not mark.exists():
-        time.sleep(0.05)
+    first.until(mark.exists)
     before = sorted(work_dir.rglob('*'))
     code, log = train(recipe, work_dir, '--resume', log='second').wait()
     assert code == 1

@@ -16,8 +16,6 @@ from mmlgd.evaluation import load_frozen, load_teacher
 from mmlgd.run import looks as room
 from tests import ROOT
 
-pytestmark = pytest.mark.usefixtures('short_runs')
-
 
 @pytest.fixture(scope='module')
 def recipe(tmp_path_factory, recipe_of, tiny_clip):

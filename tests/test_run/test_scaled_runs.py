@@ -7,7 +7,6 @@ import mmlgd
 from mmlgd.checkpoints import read_checkpoint
 from tests.devices import on_each_device
 
-pytestmark = pytest.mark.usefixtures('short_runs')
 SCALER = dict(init_scale=1024.0, growth_interval=2)  # it grows in each epoch of three steps
 OPTIONS = {
     'val_cfg': None,

@@ -33,7 +33,7 @@ def store(tmp_path):
     return store
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(views=st.integers(1, 40), images=st.integers(1, 5_000_000))
 def test_shards_cover_every_row_once_and_are_few(views, images):
     store = TeacherStore.__new__(TeacherStore)

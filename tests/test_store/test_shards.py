@@ -20,7 +20,7 @@ from tests.shards import pack, pack_photos
 RECIPE = ROOT / 'configs/lgd/lgd_resnet18_1xb256-coslr-200e_images.py'
 VIEWS, IMAGES = 100, 12  # more rows than one part of a store has
 
-pytestmark = pytest.mark.usefixtures('mmpretrain_scope', 'short_runs')
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 
 
 @pytest.fixture(scope='module')

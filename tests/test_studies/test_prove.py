@@ -15,7 +15,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.demo import write_demo_world
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
-from mmlgd.studies import processes, runs
+from mmlgd.studies import processes, proof, runs
 from tests import ROOT
 
 CONFIG = """
@@ -48,6 +48,7 @@ def prove(tmp_path, monkeypatch):
     """The function with a stand-in for `mmlgd train`, in a folder with a config and a student."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(processes, '_PAUSE', 0.01)
+    monkeypatch.setattr(proof, 'draw', lambda *given: None)  # it takes longer than the runs
     (tmp_path / 'config.py').write_text(dedent(CONFIG))
     (tmp_path / 'train.py').write_text(dedent(TRAIN))
     torch.save(dict(state_dict={}), tmp_path / 'lgd.pth')
@@ -55,6 +56,7 @@ def prove(tmp_path, monkeypatch):
     return lambda **given: mmlgd.prove(**{**ARGUMENTS, **given})
 
 
+DRAW = proof.draw
 ARGUMENTS = dict(config='config.py', starts=['random=none', 'lgd=lgd.pth'], seeds=[0, 1, 2], work_dir='proof')
 
 
@@ -62,7 +64,8 @@ def calls(folder):
     return sorted(line for file in folder.glob('proof/*/calls.txt') for line in file.read_text().splitlines())
 
 
-def test_a_page_with_the_verdict_first(prove, tmp_path):
+def test_a_page_with_the_verdict_first(prove, tmp_path, monkeypatch):
+    monkeypatch.setattr(proof, 'draw', DRAW)
     command = ['prove', '--config', 'config.py', '--starts', 'random=none', 'lgd=lgd.pth', '--fractions', '10%', '100%']
     result = CliRunner().invoke(main, [*command, '--seeds', '0', '1', '2', '--work-dir', 'proof', '--jobs', '4'])
     assert result.exit_code == 0, result.output

@@ -17,7 +17,7 @@ from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
 from mmlgd.store.writer import write_store
-from mmlgd.studies import runs
+from mmlgd.studies import report, runs
 from mmlgd.studies.report import table
 from mmlgd.studies.study import options_of, read_variants
 from mmlgd.utils.options import read_options, write_options
@@ -72,6 +72,7 @@ def study(tmp_path, monkeypatch):
     (tmp_path / 'lgd.py').write_text("model = dict(teacher=dict(type='any'))")
     (tmp_path / 'plain.py').write_text("model = dict(type='ImageClassifier')")
     monkeypatch.setattr(runs, 'COMMAND', [sys.executable, str(tmp_path / 'command.py')])
+    monkeypatch.setattr(report, 'draw', lambda *given: None)  # it takes longer than the runs
     return mmlgd.study
 
 
@@ -87,22 +88,27 @@ def arguments(tmp_path):
     )
 
 
+DRAW = report.draw
+
+
 def calls(run):
     return [line.split() for line in (run / 'calls.txt').read_text().splitlines()]
 
 
-def test_a_table_of_means(study, arguments, tmp_path):
+def test_a_table_of_means(study, arguments, tmp_path, monkeypatch):
     arguments.update(variants=[*arguments['variants'], f'supervised={tmp_path}/plain.py'], seeds=[1, 3])
-    report = study(**arguments)
-    printed = table(report['summary'])
+    with monkeypatch.context() as patch:
+        patch.setattr(report, 'draw', DRAW)
+        found = study(**arguments)
+    printed = table(found['summary'])
     assert '| | zero-shot | 20-NN | linear, 1 a class | linear, 50% | seeds |' in printed
     assert '| lgd | 22.0 ± 1.4 | 40.0 ± 0.0 | 33.0 ± 1.4 | 33.0 ± 1.4 | 2 |' in printed
     assert '| supervised | 52.0 ± 1.4* | ' in printed and '* not zero-shot' in printed
     folder = tmp_path / 'study'
-    assert json.loads((folder / 'study.json').read_text()) == json.loads(json.dumps(report))
+    assert json.loads((folder / 'study.json').read_text()) == json.loads(json.dumps(found))
     assert (folder / 'study.md').read_text().strip() in printed
     assert min(Image.open(folder / 'study.png').size) > 200
-    assert report['summary']['lgd']['linear, 50%']['values'] == {'1': 32.0, '3': 34.0}
+    assert found['summary']['lgd']['linear, 50%']['values'] == {'1': 32.0, '3': 34.0}
 
     (command,) = calls(folder / 'lgd_seed3')
     assert command[0].endswith('lgd.py') and command[command.index('--store') + 1] == 'store'

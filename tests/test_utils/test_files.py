@@ -130,8 +130,7 @@ def hold_with_a_child_of_its_own(folder, mark):
 def test_a_folder_has_one_writer_and_a_killed_one_does_not_count(tmp_path):
     folder, mark = tmp_path / 'run', tmp_path / 'mark'
     first = children.Child(hold_with_a_child_of_its_own, folder, mark, log=tmp_path / 'log')
-    while not mark.exists():
-        time.sleep(0.02)
+    first.until(mark.exists)
     said = rf'process {first.pid} on {os.uname().nodename}, since .*--work-dir'
     with pytest.raises(LockedError, match=said), sole_writer(folder):
         pass

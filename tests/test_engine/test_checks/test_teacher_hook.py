@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.dataset import default_collate
 from mmengine.optim import OptimWrapper
@@ -20,7 +20,6 @@ from mmlgd.models import Embedded
 from mmlgd.registry import MODELS
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 20), k=st.integers(2, 12), sharpness=st.floats(0, 30))
 def test_it_is_a_number_of_names(seed, n, k, sharpness):
     scores = (sharpness * torch.randn(n, k, generator=torch.Generator().manual_seed(seed))).softmax(1)

@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.logging import MessageHub
 
@@ -30,7 +30,6 @@ def test_before_a_first_visit_there_is_no_entropy():
     assert bank_health(torch.eye(1), torch.ones(1, dtype=torch.bool), torch.eye(1), 0.01)['prototype_entropy'] == 0
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6), k=st.integers(2, 12), temperature=st.floats(0.005, 10))
 def test_visited_and_entropy_are_in_0_to_1(seed, k, temperature):
     generator = torch.Generator().manual_seed(seed)

@@ -19,9 +19,6 @@ from mmlgd.engine.numerics.ema_hook import EMAHook
 STUDENT = ('backbone.', 'neck.')
 
 
-pytestmark = pytest.mark.usefixtures('short_runs')
-
-
 class Watch(Hook):
     """Keep the weights of each step, and those that are evaluated."""
 

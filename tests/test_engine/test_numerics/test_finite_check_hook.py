@@ -25,8 +25,6 @@ from mmlgd.store.writer import use_store, write_store
 from tests.devices import NoWaiting, on_each_device
 from tests.test_models.test_step import batch, wrapper
 
-pytestmark = pytest.mark.usefixtures('short_runs')
-
 
 @pytest.fixture
 def cfg(recipe, tmp_path):
@@ -285,7 +283,7 @@ def test_a_replay_has_the_stored_embeddings_and_the_precision_of_the_run(cfg, tm
     torch.save(content, file)
     half = replay_step(file)
     assert not torch.equal(half.student, again.student)
-    torch.testing.assert_close(half.student, again.student, atol=0.1, rtol=0)  # of unit vectors
+    assert (half.student * again.student).sum(dim=1).min() > 0.9  # unit vectors
 
 
 def dense(cfg):

@@ -13,6 +13,8 @@ from mmlgd.engine.reports import draw_curves, read_scalars
 from mmlgd.engine.reports.curves import panels_of
 from tests.malicious import ENDLESS
 
+pytestmark = pytest.mark.usefixtures('drawn')
+
 
 def log(work_dir, name, *records):
     file = work_dir / name / 'vis_data/scalars.json'

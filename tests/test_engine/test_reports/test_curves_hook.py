@@ -14,6 +14,8 @@ from tests import ROOT
 
 CONFIGS = ROOT / 'configs'
 
+pytestmark = pytest.mark.usefixtures('drawn')
+
 
 @pytest.fixture
 def config(tiny_clip, images, tmp_path):

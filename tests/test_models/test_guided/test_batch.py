@@ -31,7 +31,7 @@ def test_a_size_that_no_batch_of_a_classifier_would_have_is_not_the_extent():
     assert extents_of(None, (32, 48), 1) is None
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(boxes=st.lists(st.tuples(sides, sides, sides, sides), max_size=3), h=st.integers(1, 5), w=st.integers(1, 5))
 def test_a_place_that_overlaps_a_box_is_on_an_object(boxes, h, w):
     boxes = [(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in boxes]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmlgd.models.guided.weighing import MEMORY, Weighing
@@ -12,7 +12,6 @@ from mmlgd.models.guided.weighing import MEMORY, Weighing
 positive = st.floats(1e-3, 1e3)
 
 
-@settings(deadline=None)
 @given(losses=st.lists(st.tuples(positive, positive), min_size=1, max_size=6), share=st.floats(0.01, 2))
 def test_the_terms_are_a_share_of_the_averaged_loss(losses, share):
     weighing, own, terms = Weighing(share=share), 0, 0

@@ -4,14 +4,22 @@ import json
 from pathlib import Path
 
 import open_clip
+import timm
 import torch
 from open_clip.factory import get_model_config
 from open_clip.pretrained import get_pretrained_cfg
 from safetensors.torch import save_file
+from timm.models import register_model
 
-# timm's own models for tests stand for larger ones; MobileCLIP's is small enough as it is.
-TRUNKS = dict(convnext=('test_convnext', 160), fastvit=('fastvit_mci0', 64))
+# timm's own models for tests stand for larger ones.
+TRUNKS = dict(convnext=('test_convnext', 160), fastvit=('fastvit_small', 64))
 WORDS = ['<s>', '<pad>', '</s>', '<unk>', 'a', 'photo', 'of', 'red', 'panda', 'isn', 't', 'it', 'A', '_', '"', '?', "'"]
+
+
+@register_model
+def fastvit_small(**options):
+    """MobileCLIP's kind of trunk."""
+    return timm.create_model('fastvit_mci0', layers=(1, 1, 1, 1), embed_dims=(16, 16, 32, 64), **options)
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -89,7 +97,7 @@ def write_teacher(folder: Path, model: str) -> str:
         write_text_tower(folder, tower)
         text['hf_model_name'] = str(folder)
     else:
-        text.update(layers=1, width=64, heads=2)
+        text.update(layers=1, width=16, heads=2)
     if text.get('hf_tokenizer_name'):
         write_tokenizer(folder)
         text['vocab_size'] = len(WORDS)

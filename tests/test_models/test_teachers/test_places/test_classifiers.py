@@ -73,7 +73,7 @@ def test_classifiers_of_every_library(name, side, grid, is_linear):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 12), st.integers(1, 12), st.integers(2, 9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_mean_of_the_logits_of_places_is_the_logits_of_the_image(seed, images, height, width, classes):
     torch.manual_seed(seed)
     layers = nn.Sequential(nn.Conv2d(3, 7, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
