@@ -74,7 +74,7 @@ def test_other_names_by_the_command(lgd_checkpoint, images, tiny_clip, tmp_path)
         show_dir=tmp_path / 'shown',
     )
     assert json.loads(json.dumps(again)) == results
-    assert Image.open(tmp_path / 'shown/0.png').size == (48, 40)
+    assert Image.open(tmp_path / 'shown/0.png').width == 360  # 48 pixels, enlarged; the name stands above them
 
 
 @pytest.mark.parametrize(
