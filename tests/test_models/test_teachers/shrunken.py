@@ -97,7 +97,8 @@ def write_teacher(folder: Path, model: str) -> str:
         write_text_tower(folder, tower)
         text['hf_model_name'] = str(folder)
     else:
-        text.update(layers=1, width=16, heads=2)
+        # Without a projection, the tower's width is that of the embedding.
+        text.update(layers=1, width=64 if text.get('proj_type') == 'none' else 16, heads=2)
     if text.get('hf_tokenizer_name'):
         write_tokenizer(folder)
         text['vocab_size'] = len(WORDS)
