@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Optional
 from mmengine.logging import print_log
 
 from mmlgd.checkpoints.last import checkpoints_of
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import digests_of_labels
 from mmlgd.utils.configs import kind_of, merge_options, read_config
@@ -20,13 +20,14 @@ from mmlgd.utils.files import sole_writer
 from mmlgd.utils.options import write_options
 from mmlgd.utils.validation import require
 
-from .metrics import last_metric
+from .metrics import last_evaluation, metric_of
 from .processes import Run, run_all
-from .runs import command_of, contents, refuse_other, write_text
+from .runs import command_of, contents, read_record, refuse_other, write_text
 from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
 _STARTED = 'started.json'  # what a folder is for, from its first start on
+_RESULT = 'result.json'  # the same, and the figures of a finished run
 
 
 class Cell(NamedTuple):
@@ -89,6 +90,7 @@ def train_grid(
         ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
             have one, or an option does not fit it, and then none is started; or no evaluation has the metric, or a
             config, start or label has changed while others were trained.
+        MissingFileError: The log of a finished run, which has its figure, is gone.
         LockedError: Another command trains in the work dir.
         WriteError: It cannot be written to.
         RunError: A run failed.
@@ -108,8 +110,9 @@ def train_grid(
     )
     merge_options(cfg, others)
     labels = digests_of_labels(cfg)
+    labels_of = {name: {**labels, **start.weights()} for name, start in starts.items()}
     known: dict[tuple[str, ...], dict[str, str]] = {}
-    asked, folders, files, begun = {}, {}, {}, set()
+    asked, folders, files = {}, {}, {}
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
         cell, words = Cell(name, way, seed), start.words(seed)
         folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
@@ -124,72 +127,82 @@ def train_grid(
         if files[cell] not in known:
             known[files[cell]] = contents(config, *files[cell])
         arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]
-        asked[cell] = dict(arguments=arguments, contents=known[files[cell]], labels=labels)
+        asked[cell] = dict(arguments=arguments, contents=known[files[cell]], labels=labels_of[name])
         folders[cell] = folder
-        if told := _told_of(folder):
-            refuse_other(folder, told, asked[cell])
-            begun.add(cell)
-    found = {cell: _read(folder, metric) for cell, folder in folders.items() if (folder / 'result.json').is_file()}
-    waiting = [cell for cell in asked if cell not in found]
-    # Logs of other runs that were stopped.
-    before = {cell: set() if cell in begun else set(folders[cell].glob(LOGS)) for cell in waiting}
+    is_finished = all((folder / _RESULT).is_file() for folder in folders.values())
+    # A second command would start runs in the same folders, but may read finished ones. What is there is read inside
+    # the lock: before, another command may have been at work.
+    with nullcontext() if is_finished else sole_writer(work_dir):
+        found, begun = {}, set()
+        for cell, folder in folders.items():
+            if told := _told_of(folder):
+                refuse_other(folder, told, asked[cell])
+                begun.add(cell)
+            if (folder / _RESULT).is_file():
+                found[cell] = _read(folder, metric)
+        waiting = [cell for cell in asked if cell not in found]
+        before = {cell: set(folders[cell].glob(LOGS)) for cell in waiting}  # of starts that were stopped
+        took: list[float] = []
 
-    took: list[float] = []
+        def done(number: int, seconds: float) -> None:
+            cell, folder = waiting[number], folders[waiting[number]]
+            labels_now = {**digests_of_labels(cfg), **starts[cell.start].weights()}
+            if dict(asked[cell], contents=contents(config, *files[cell]), labels=labels_now) != asked[cell]:
+                (folder / _STARTED).unlink()  # so that nothing goes on from its checkpoints
+                raise ConfigError(
+                    f'The config, the labels or the start of {cell.row}, seed {cell.seed} has changed since this '
+                    f'command began, so it is not known which one was trained. Remove {folder}, and give files that '
+                    f'stay as they are.'
+                )
+            log = max(set(folder.glob(LOGS)) - before[cell], default=None)
+            if log is not None:  # before reading the metric: the training is done
+                told = dict(asked[cell], command=runs[number].command, log=str(log.relative_to(folder)))
+                # Of a run that went on, this is the time of its rest alone.
+                told.update(seconds=None if cell in begun else round(seconds, 1), jobs=min(jobs, len(runs)))
+                told.update(evaluation=last_evaluation(log))  # a log may be removed, or cut off
+                write_text(folder / _RESULT, json.dumps(told, indent=1))
+            found[cell] = _read(folder, metric)
+            shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
+            left = len(asked) - len(found)
+            took.append(seconds)
+            rest = f', about {duration(-(-left // jobs) * mean(took))} left' if left else ''
+            print_log(f'{shown} ({seconds:.0f} s; {len(found)} of {len(asked)}{rest})', 'current')
 
-    def done(number: int, seconds: float) -> None:
-        cell, folder = waiting[number], folders[waiting[number]]
-        if contents(config, *files[cell]) != asked[cell]['contents'] or digests_of_labels(cfg) != labels:
-            (folder / _STARTED).unlink()  # so that nothing goes on from its checkpoints
-            raise ConfigError(
-                f'The config, the labels or the start of {cell.row}, seed {cell.seed} has changed since this command '
-                f'began, so it is not known which one was trained. Remove {folder}, and give files that stay as they '
-                f'are.'
+        runs = [
+            Run(
+                command_of('train', [*asked[cell]['arguments'], *(['--resume'] if cell in begun else [])]),
+                folders[cell] / 'output.txt',
             )
-        log = max(set(folder.glob(LOGS)) - before[cell], default=None)
-        told = dict(asked[cell], command=runs[number].command, log=log and str(log.relative_to(folder)))
-        if log is not None:  # before reading the metric: the training is done
-            # Of a run that went on, this is the time of its rest alone.
-            told.update(seconds=None if cell in begun else round(seconds, 1), jobs=min(jobs, len(runs)))
-            write_text(folder / 'result.json', json.dumps(told, indent=1))
-        found[cell] = _read(folder, metric)
-        shown = f'{cell.row}, seed {cell.seed}: {metric} {found[cell].value:.4g}'
-        left = len(asked) - len(found)
-        took.append(seconds)
-        rest = f', about {duration(-(-left // jobs) * mean(took))} left' if left else ''
-        print_log(f'{shown} ({seconds:.0f} s; {len(found)} of {len(asked)}{rest})', 'current')
-
-    runs = [
-        Run(
-            command_of('train', [*asked[cell]['arguments'], *(['--resume'] if cell in begun else [])]),
-            folders[cell] / 'output.txt',
-        )
-        for cell in waiting
-    ]
-    print_log(f'{len(asked)} runs, of which {len(found)} are finished. Outputs are in {work_dir}.', 'current')
-    # A second command would start runs in the same folders, but may read finished ones.
-    with sole_writer(work_dir) if waiting else nullcontext():
+            for cell in waiting
+        ]
+        print_log(f'{len(asked)} runs, of which {len(found)} are finished. Outputs are in {work_dir}.', 'current')
         for cell in waiting:
-            folders[cell].mkdir(exist_ok=True)
-            write_text(folders[cell] / _STARTED, json.dumps(asked[cell], indent=1))
+            with sole_writer(folders[cell]):  # a run may outlive its command for a moment, and would be of this record
+                write_text(folders[cell] / _STARTED, json.dumps(asked[cell], indent=1))
         run_all(runs, jobs, done)
     return {cell: found[cell] for cell in asked}
 
 
 def _told_of(folder: Path) -> dict:
     """Read what a folder is for, if it has a figure, or a checkpoint that a run would go on from."""
-    if (record := folder / 'result.json').is_file():
-        return json.loads(record.read_text())
+    if told := read_record(folder / _RESULT, 'remove it: the run then goes on from its last checkpoint'):
+        return told
     if not checkpoints_of(folder):
         return {}
-    record = folder / _STARTED
-    return json.loads(record.read_text()) if record.is_file() else dict(arguments=['(not recorded)'])
+    return read_record(folder / _STARTED, f'remove {folder}') or dict(arguments=['(not recorded)'])
 
 
 def _read(folder: Path, metric: Optional[str]) -> Trained:
-    """Read a run's record, and the metric from its log."""
-    record = folder / 'result.json'  # written at the end of the run
-    told = json.loads(record.read_text()) if record.is_file() else {}
-    value = last_metric(folder / told['log'], metric) if told else None
-    if value is None:
+    """Read the metric of a run from its record; one of an earlier version names the log that has it."""
+    told = read_record(folder / _RESULT, '')  # written at the end of the run
+    evaluation = told.get('evaluation')
+    if told and 'evaluation' not in told:
+        if not (log := folder / told['log']).is_file():
+            raise MissingFileError(
+                f'The figure of the finished run in {folder} is in its log, and there is no {log}. Put it back; or '
+                f'remove {folder / _RESULT}: the run then goes on from its last checkpoint, and is evaluated again.'
+            )
+        evaluation = last_evaluation(log)
+    if evaluation is None:
         raise RunError(f'The run in {folder} ended without an evaluation. Does the config have a val_evaluator?')
-    return Trained(value, told.get('seconds'), told.get('jobs'))
+    return Trained(metric_of(evaluation, metric, folder), told.get('seconds'), told.get('jobs'))

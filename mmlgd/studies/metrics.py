@@ -97,36 +97,50 @@ def _names(evaluator: dict) -> list[str]:
     return []
 
 
-def last_metric(log: Path, metric: Optional[str]) -> Optional[float]:
-    """Find the metric of the last evaluation in a run's log, after all of its steps.
+def last_evaluation(log: Path) -> Optional[dict]:
+    """Find the last evaluation in a run's log, after all of its steps.
 
     Args:
         log (Path): The log file.
-        metric (str, optional): Name of the metric in the log. None is refused, with the list of names.
 
     Returns:
-        float | None: The value, or None if there was no evaluation after the last step in the log.
+        dict | None: Its metrics by name, or None if there was no evaluation after the last step in the log.
+    """
+    found = None
+    for record in read_records(log):
+        metrics = {key: value for key, value in record.items() if key not in ('step', 'time', 'data_time')}
+        if 'lr' in record or 'loss' in record:  # what was evaluated before this step is not the result of the run
+            found = None
+        else:
+            found = metrics if 'time' in record else {**(found or {}), **metrics}  # mmengine has it in each evaluation
+    return found
+
+
+def metric_of(evaluation: dict, metric: Optional[str], run: Path) -> float:
+    """Read the metric of an evaluation.
+
+    Args:
+        evaluation (dict): From :func:`last_evaluation`.
+        metric (str, optional): Name of the metric in the log. None is refused, with the list of names.
+        run (Path): Folder of the run, for the message.
+
+    Returns:
+        float: The value.
 
     Raises:
-        ConfigError: There was an evaluation without this metric; the message lists its metrics. Or it is no number.
+        ConfigError: The evaluation does not have this metric; the message lists its metrics. Or it is no number.
     """
-    found, others = None, None
-    for record in read_records(log):
-        if 'lr' in record or 'loss' in record:  # what was evaluated before this step is not the result of the run
-            found, others = None, None
-        elif metric in record:
-            found = record[metric]
-        else:
-            found = None if 'time' in record else found  # mmengine has it in each evaluation
-            others = sorted(key for key in record if key not in ('step', 'time', 'data_time'))
-    if found is None and others is not None:
-        if not others and str(metric).startswith('coco/'):  # mmdet evaluates nothing if nothing is detected
+    if metric not in evaluation:
+        if not evaluation and str(metric).startswith('coco/'):  # mmdet evaluates nothing if nothing is detected
             return 0.0
-        told = f'{log} has no {metric!r}; it has' if metric else f'No metric was given, and {log} has'
-        raise ConfigError(f'{told} {", ".join(others) or "no metrics"}. Give one of them as metric; the run is kept.')
-    if found is not None and not (isinstance(found, (int, float)) and math.isfinite(found)):
+        told = f'{run} has no {metric!r}; it has' if metric else f'No metric was given, and {run} has'
         raise ConfigError(
-            f'{metric} is {brief(found)} in the last evaluation of {log}, which is no figure to compare. Give another '
+            f'{told} {", ".join(sorted(evaluation)) or "no metrics"}. Give one of them as metric; the run is kept.'
+        )
+    found = evaluation[metric]
+    if not (isinstance(found, (int, float)) and math.isfinite(found)):
+        raise ConfigError(
+            f'{metric} is {brief(found)} in the last evaluation of {run}, which is no figure to compare. Give another '
             f'metric, or leave this start out; the run is kept.'
         )
     return found

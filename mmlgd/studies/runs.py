@@ -1,6 +1,7 @@
 """Runs verbs in separate processes, records their arguments, and summarises their results over seeds."""
 
 import hashlib
+import json
 import re
 import statistics
 import sys
@@ -11,7 +12,7 @@ from typing import Optional, Union
 from mmlgd.errors import ConfigError
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.configs import read_config
-from mmlgd.utils.files import write_whole
+from mmlgd.utils.files import read_small, write_whole
 from mmlgd.utils.validation import listed, require
 
 from .processes import Run, run_all
@@ -90,6 +91,30 @@ def write_text(file: Path, text: str) -> None:
     write_whole(file, f'{text}\n'.encode())
 
 
+def read_record(file: Path, otherwise: str) -> dict:
+    """Read what a command has recorded about a run.
+
+    Args:
+        file (Path): JSON of :func:`write_text`.
+        otherwise (str): What to do if the file is damaged and there is no copy, for the message.
+
+    Returns:
+        dict: The record; empty if there is no such file.
+
+    Raises:
+        ConfigError: It is damaged.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        told = json.loads(read_small(file))
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise ConfigError(f'{file} is damaged: it does not say what was run. Put a copy of it back, or {otherwise}.')
+    return told
+
+
 def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, str]:
     """Compute digests of the files of a command line: a changed config or checkpoint makes it another run.
 
@@ -121,7 +146,7 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
         ConfigError: They differ; the message names the difference.
     """
     advice = 'Give it another name or another --work-dir, or remove the folder'
-    if told.get('arguments') != asked['arguments']:
+    if _placeless(told.get('arguments')) != _placeless(asked['arguments']):
         raise ConfigError(
             f'{folder} holds a run of `mmlgd train {" ".join(told.get("arguments", ["(not recorded)"]))}`, requested '
             f'was `mmlgd train {" ".join(asked["arguments"])}`. {advice}.'
@@ -139,6 +164,14 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
             f'{folder} holds a run with other contents of {", ".join(changed)} (the contents of a config include its '
             f'bases and the environment variables that it reads). {advice}, or restore the old contents.'
         )
+
+
+def _placeless(arguments: Optional[list[str]]) -> Optional[list[str]]:
+    """Leave the work dir out: it may have been moved, or be given by another path."""
+    if not arguments or '--work-dir' not in arguments:
+        return arguments
+    place = arguments.index('--work-dir')
+    return arguments[:place] + arguments[place + 2 :]
 
 
 def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The starts of a comparison; each may be trained once more, with a guide."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
@@ -9,7 +10,7 @@ from mmlgd.checkpoints.files import no_checkpoint
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.utils.validation import listed, require
 
-from .runs import named
+from .runs import contents, named
 
 _GUIDED = '+guide'
 
@@ -41,6 +42,14 @@ class Start(NamedTuple):
             ['--student', 'work_dirs/2.pth', '--guide', 'conse']
         """
         return ['--student', self.student.replace('{seed}', str(seed)), *self.guide]
+
+    def weights(self) -> dict[str, str]:
+        """Compute digests of the files of weights that the guide names.
+
+        Returns:
+            Dict[str, str]: SHA-256 by path; empty without such a file.
+        """
+        return contents(None, *re.split('[:+]', self.guide[1])[1:]) if self.guide else {}
 
 
 def read_starts(

@@ -114,13 +114,14 @@ def study(
     # Without this variable a config has its own folders, and the option would be refused.
     has_root = {name: 'data_root' in read_config(variant.config) for name, variant in chosen.items()}
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
+    digests = _digests(Path(data))
     with sole_writer(work_dir):  # a second command would start runs in the same folders
         for seed in seeds:
             for name, variant in chosen.items():
                 own = {'data_root': str(data)} if has_root[name] else {}
                 options = [*write_options({**own, 'randomness.seed': seed}), *changes[name]]
                 checkpoint = _train(variant.config, store, ['--cfg-options', *options], work_dir / f'{name}_seed{seed}')
-                figures = _evaluate(checkpoint, how, names, synonyms)
+                figures = _evaluate(checkpoint, how, names, synonyms, digests)
                 found[name][str(seed)] = figures
                 print_log(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', 'current')
             summary = summarise(found)
@@ -187,17 +188,22 @@ def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
 def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
     """Train one variant with one seed, or resume it, and return its last checkpoint."""
     from mmlgd.checkpoints.last import checkpoints_of
-    from mmlgd.utils.configs import read_config
+    from mmlgd.run.labelled import digests_of_labels
+    from mmlgd.utils.configs import merge_options, read_config
+    from mmlgd.utils.options import read_options
 
-    from .runs import contents, refuse_other, run, write_text
+    from .runs import contents, read_record, refuse_other, run, write_text
 
     arguments = [config, '--work-dir', str(work_dir)]
-    store = store if 'teacher' in read_config(config).model else None
+    cfg = read_config(config)
+    store = store if 'teacher' in cfg.model else None
+    merge_options(cfg, read_options(options[1:]))
     arguments += ['--store', store] if store else []
     arguments += options
     record, begun = work_dir / 'train.json', checkpoints_of(work_dir)
-    asked = dict(arguments=arguments, contents=contents(config, store))
-    told = json.loads(record.read_text()) if record.is_file() else dict(arguments=['(not recorded)'], finished=False)
+    labels = {} if store else digests_of_labels(cfg)  # a store has a list of its images
+    asked = dict(arguments=arguments, contents=contents(config, store), labels=labels)
+    told = read_record(record, f'remove {work_dir}') or dict(arguments=['(not recorded)'], finished=False)
     if not (begun or told['finished']):  # there is nothing to keep
         told = dict(asked, finished=False)
     refuse_other(work_dir, told, asked)
@@ -227,16 +233,42 @@ def _source(option: str, names: Union[str, Path, None]) -> Optional[str]:
     return str(names)
 
 
-def _evaluate(checkpoint: Path, how: list[str], names: Optional[str], synonyms: Optional[str]) -> dict:
+def _digests(data: Path) -> dict[str, str]:
+    """Compute digests of the labels that ``mmlgd evaluate`` reads: the lists, or the paths in class folders."""
+    from mmengine.config import Config
+
+    from mmlgd.run.labelled import digests_of_labels
+
+    lists = {split: f'{split}.txt' if (data / f'{split}.txt').is_file() else '' for split in ('train', 'val')}
+    sets = {split: dict(data_root=str(data), data_prefix=split, ann_file=file) for split, file in lists.items()}
+    return digests_of_labels(Config({f'{split}_dataloader': dict(dataset=one) for split, one in sets.items()}))
+
+
+def _evaluate(
+    checkpoint: Path, how: list[str], names: Optional[str], synonyms: Optional[str], labels: dict[str, str]
+) -> dict:
     """Evaluate a checkpoint, unless the same evaluation exists, and return the results."""
     from .runs import contents, run, write_text
 
     out = checkpoint.parent / 'evaluation'
     arguments = [str(checkpoint), *how, '--out', str(out)]
     record = out / 'arguments.json'
-    told = dict(arguments=arguments, contents=contents(None, str(checkpoint), names, synonyms))
-    if not record.is_file() or json.loads(record.read_text()) != told:
+    told = dict(arguments=arguments, contents=contents(None, str(checkpoint), names, synonyms), labels=labels)
+    known, found = _read(record), _read(out / 'table.json', 'results', 'student')
+    # An earlier version did not record the labels.
+    if found is None or {'labels': labels, **(known or {})} != told:
         record.unlink(missing_ok=True)  # the record of the old table
         run('evaluate', arguments, out / 'output.txt')
-        write_text(record, json.dumps(told))
-    return json.loads((out / 'table.json').read_text())['results']['student']
+    write_text(record, json.dumps(told))
+    return _read(out / 'table.json', 'results', 'student')
+
+
+def _read(file: Path, *keys: str) -> Optional[dict]:
+    """Read a part of a JSON; None if the file is not there or damaged, so that the evaluation is made again."""
+    try:
+        found = json.loads(file.read_bytes())
+        for key in keys:
+            found = found[key]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,6 +1,7 @@
 """Starts are compared on equal terms, once each, and failures are said."""
 
 import json
+import subprocess
 import sys
 from textwrap import dedent
 
@@ -12,7 +13,7 @@ from mmlgd.cli.__main__ import main
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
 from mmlgd.studies import grid, runs
-from mmlgd.studies.metrics import last_metric
+from mmlgd.studies.metrics import last_evaluation
 from mmlgd.utils.files import LockedError, WriteError
 
 
@@ -153,9 +154,9 @@ def test_a_foreign_line_in_a_log_is_no_evaluation(compare, tmp_path):
     log = tmp_path / '20260101_000000/vis_data/scalars.json'
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text('{"mIoU": 11, "step": 2}\nnull\n{"note": "mine"}\n{"step": 3, "note": "mine"}\n{"mIoU": 1')
-    assert last_metric(log, 'mIoU') == 11
-    with pytest.raises(ConfigError, match='no .acc.; it has'):
-        last_metric(log, 'acc')
+    assert last_evaluation(log)['mIoU'] == 11
+    log.write_text('{"mIoU": 11, "step": 2, "time": 1}\n{"mIoU": 12, "step": 4, "time": 1}')
+    assert last_evaluation(log) == dict(mIoU=12)
 
 
 @pytest.fixture
@@ -183,11 +184,7 @@ def test_another_run_under_the_same_name_is_refused(compare, arguments, tmp_path
         compare(**arguments)
 
 
-def test_a_start_that_detects_nothing_has_no_precision_and_keeps_its_run(compare, arguments, tmp_path):
-    log = tmp_path / '20260101_000000/vis_data/scalars.json'
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text('{"lr": 1, "loss": 1, "step": 1}\n{"data_time": 0.1, "time": 0.2, "step": 1}\n')
-    assert last_metric(log, 'coco/bbox_mAP') == 0
+def test_a_metric_that_is_not_there_keeps_the_run(compare, arguments, tmp_path):
     arguments['metric'] = 'acc'
     with pytest.raises(ConfigError, match="no 'acc'; it has mIoU, recall"):
         compare(**arguments)
@@ -244,3 +241,86 @@ def test_a_run_that_was_stopped_is_resumed(compare, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, 'COMMAND', [sys.executable, str(tmp_path / 'train.py')])
     assert compare('config.py', **settings) == dict(random={0: 10})
     assert json.loads((folder / 'result.json').read_text())['command'][-1] == '--resume'
+
+
+def test_a_work_dir_that_was_moved_keeps_its_runs(compare, arguments, tmp_path):
+    values = compare(**arguments)
+    (tmp_path / 'train.py').write_text('import sys; sys.exit("trained once more")')
+    (tmp_path / 'runs').rename(tmp_path / 'moved')
+    assert compare(**{**arguments, 'work_dir': 'moved'}) == values
+
+
+def test_the_figure_of_a_finished_run_does_not_need_its_log(compare, arguments, tmp_path):
+    values = compare(**arguments)
+    record, log = (next((tmp_path / 'runs').glob(f'*/{name}')) for name in ('result.json', '*/vis_data/scalars.json'))
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text(''.join(lines[:2]))  # cut off after an earlier evaluation
+    assert compare(**arguments) == values
+    told = json.loads(record.read_text())
+    del told['evaluation']  # of an earlier version, which reads the log
+    record.write_text(json.dumps(told))
+    log.write_text(''.join(lines))
+    assert compare(**arguments) == values
+    log.unlink()
+    with pytest.raises(MissingFileError, match=r'there is no .*scalars.json. Put it back; or remove .*result.json'):
+        compare(**arguments)
+
+
+@pytest.mark.parametrize('content', ['', '{"arguments": ["a"', 'null', '[' * 10**5])
+@pytest.mark.parametrize('name, advice', [('result', 'goes on from its last'), ('started', 'remove .*lgd_seed0.$')])
+def test_a_record_that_is_damaged_is_named(compare, arguments, tmp_path, name, advice, content):
+    folder = tmp_path / 'runs/lgd_seed0'
+    folder.mkdir(parents=True)
+    (folder / 'epoch_1.pth').touch()
+    (folder / f'{name}.json').write_text(content)
+    with pytest.raises(ConfigError, match=f'{name}.json is damaged.*Put a copy of it back, or .*{advice}'):
+        compare(**arguments)
+
+
+def test_what_another_command_has_just_finished_is_not_trained_again(compare, arguments, tmp_path, monkeypatch):
+    real = grid.sole_writer
+
+    def late(folder):  # the other command ends before this one has the lock
+        monkeypatch.setattr(grid, 'sole_writer', real)
+        compare(**arguments)
+        (tmp_path / 'train.py').write_text('import sys; sys.exit("trained once more")')
+        return real(folder)
+
+    monkeypatch.setattr(grid, 'sole_writer', late)
+    assert compare(**arguments) == dict(lgd={0: 20})
+
+
+def test_a_run_that_outlives_its_command_keeps_its_record(compare, arguments, tmp_path):
+    folder = tmp_path / 'runs/lgd_seed0'
+    folder.mkdir(parents=True)
+    (folder / 'started.json').write_text('of the other start')
+    held = (
+        'import fcntl, sys; file = open(sys.argv[1], "w"); fcntl.lockf(file, fcntl.LOCK_EX); print(flush=True); input()'
+    )
+    with subprocess.Popen([sys.executable, '-c', held, folder / '.lock'], stdin=-1, stdout=-1, text=True) as other:
+        other.stdout.readline()
+        with pytest.raises(LockedError, match='lgd_seed0'):
+            compare(**arguments)
+        other.communicate('\n')
+    assert (folder / 'started.json').read_text() == 'of the other start'
+
+
+def test_other_weights_of_the_guide_are_another_run(compare, arguments, tmp_path):
+    weights = tmp_path / 'clip.pt'
+    weights.write_bytes(b'a teacher')
+    arguments.update(guide='RN50:openai:clip.pt')
+    compare(**arguments)
+    weights.write_bytes(b'another')
+    with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of clip.pt'):
+        compare(**arguments)
+
+
+def test_a_run_that_went_on_has_the_figure_of_its_own_log(compare, arguments, tmp_path):
+    log = tmp_path / 'runs/lgd_seed0/20990101_000000/vis_data/scalars.json'  # the clock was put back since
+    compare(**arguments)
+    (tmp_path / 'runs/lgd_seed0/result.json').unlink()
+    (tmp_path / 'runs/lgd_seed0/epoch_1.pth').touch()
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps(dict(mIoU=1.0, step=1)))
+    (tmp_path / 'runs/lgd_seed0/20260101_000000/vis_data/scalars.json').unlink()
+    assert compare(**arguments) == dict(lgd={0: 20})

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmlgd.errors import ConfigError
-from mmlgd.studies.metrics import last_metric, obvious_metric
+from mmlgd.studies.metrics import last_evaluation, metric_of, obvious_metric
 from tests import ROOT
 
 TRAINED = dict(lr=0.1, loss=1.0, time=1)
@@ -59,12 +59,17 @@ def test_the_small_configs_have_one(name, metric):
 def test_the_figure_is_that_of_the_last_step(tmp_path, lines, value):
     log = tmp_path / 'scalars.json'
     log.write_text('\n'.join(json.dumps(dict(line, step=k)) for k, line in enumerate(lines)))
-    assert last_metric(log, 'mIoU' if value != 0 else 'coco/bbox_mAP') == value
+    found = last_evaluation(log)
+    assert (found and metric_of(found, 'mIoU', tmp_path)) == value if value != 0 else found == {}
+
+
+def test_a_detector_that_finds_nothing_has_no_precision(tmp_path):
+    assert metric_of({}, 'coco/bbox_mAP', tmp_path) == 0
+    with pytest.raises(ConfigError, match="no 'mIoU'; it has no metrics"):
+        metric_of({}, 'mIoU', tmp_path)
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), 'high', [1.0]])
 def test_what_is_no_number_is_no_figure(tmp_path, value):
-    log = tmp_path / 'scalars.json'
-    log.write_text(json.dumps(dict(mIoU=value, step=1)))
     with pytest.raises(ConfigError, match='mIoU is .* which is no figure to compare'):
-        last_metric(log, 'mIoU')
+        metric_of(dict(mIoU=value), 'mIoU', tmp_path)

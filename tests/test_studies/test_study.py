@@ -224,6 +224,42 @@ def test_another_checkpoint_is_evaluated_anew(study, arguments, tmp_path):
     assert not (run / 'evaluation/arguments.json').exists()  # what is in table.json now, nobody knows
 
 
+def test_a_table_that_is_damaged_is_made_again(study, arguments, tmp_path):
+    found, run = study(**arguments), tmp_path / 'study/lgd_seed0'
+    for name in ('table.json', 'arguments.json'):
+        (run / 'evaluation' / name).write_text('{"results": ')
+        assert study(**arguments) == found
+    (run / 'evaluation/table.json').unlink()
+    assert study(**arguments) == found and len(calls(run / 'evaluation')) == 4 and len(calls(run)) == 1
+    (run / 'train.json').write_text('{"arguments"')
+    with pytest.raises(ConfigError, match='train.json is damaged.* or remove .*lgd_seed0.$'):
+        study(**arguments)
+
+
+def test_other_labels_are_evaluated_anew_and_not_trained_on(study, arguments, tmp_path):
+    data = tmp_path / 'images'
+    arguments.update(data=data, variants=[*arguments['variants'], f'supervised={tmp_path}/plain.py'])
+    images = dict(type='CustomDataset', data_root=str(data), data_prefix='train')
+    (tmp_path / 'plain.py').open('a').write(f'\ntrain_dataloader = dict(dataset={images})')
+    for split in ('train', 'val'):
+        (data / split / 'cat').mkdir(parents=True)
+        (data / split / 'cat/a.png').touch()
+    study(**arguments)
+    record = tmp_path / 'study/lgd_seed0/evaluation/arguments.json'
+    record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != 'labels'}))
+    study(**arguments)  # of an earlier version, which did not record them
+    (data / 'val/cat/a.png').rename(data / 'val/cat/b.png')
+    study(**arguments)
+    runs = [tmp_path / f'study/{name}_seed0' for name in ('lgd', 'supervised')]
+    assert [(len(calls(run)), len(calls(run / 'evaluation'))) for run in runs] == [(1, 2), (1, 2)]
+    (data / 'train.txt').write_text('cat/a.png 0')
+    study(**dict(arguments, variants=arguments['variants'][:1]))
+    assert len(calls(runs[0] / 'evaluation')) == 3
+    (data / 'train/cat/c.png').touch()
+    with pytest.raises(ConfigError, match=r'supervised_seed0 holds a run with other contents of .*images/train/\*'):
+        study(**arguments)
+
+
 @pytest.mark.parametrize('variants', [['lgd.py'], ['a=x'], ['a=x.py', 'a=y.py'], []])
 def test_bad_variants_are_named(study, variants):
     with pytest.raises(ConfigError, match='variants'):
