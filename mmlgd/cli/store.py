@@ -1,10 +1,12 @@
 """``mmlgd store``."""
 
+import os
 import shlex
 
 import click
 
 from mmlgd.run.storing import StoreResult, store_teacher
+from mmlgd.utils.stopping import COMMAND
 
 from .verbs import verb
 
@@ -20,9 +22,10 @@ def show(result: StoreResult) -> None:
     click.echo(count_text(result.bad_images, result.images))
     click.echo(
         f'{result.images} images, {result.views} views each, {result.size / 2**20:.1f} MiB '
-        f'({result.size / (result.images * result.views):.0f} bytes per view), {result.seconds:.0f} s. Train from it:\n'
-        f'  mmlgd train CONFIG --store {shlex.quote(str(result.folder))}'
+        f'({result.size / (result.images * result.views):.0f} bytes per view), {result.seconds:.0f} s.'
     )
+    if not os.environ.get(COMMAND, '').startswith('mmlgd pretrain'):  # which goes on with the training itself
+        click.echo(f'Train from it:\n  mmlgd train CONFIG --store {shlex.quote(str(result.folder))}')
 
 
 store = verb(store_teacher, show)

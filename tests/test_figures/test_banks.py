@@ -58,6 +58,11 @@ def test_many_classes_and_none_visited():
     assert len(banks.cosines_of(run[1]).axes) == 6 and len(banks.drift_of(run).axes) == 3
 
 
+def test_checkpoints_of_one_epoch_have_no_warning(run, tmp_path, recwarn):
+    draw_banks([run[0], run[0]], out_dir=tmp_path)
+    assert not [one for one in recwarn if 'identical' in str(one.message)]
+
+
 def test_checkpoints_without_banks_or_of_different_runs(run, tmp_path):
     torch.save(dict(state_dict={'backbone.conv1.weight': torch.zeros(1)}), tmp_path / 'bare.pth')
     with pytest.raises(CheckpointError, match='bare.pth has no textual_bank.bank'):

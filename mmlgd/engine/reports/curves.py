@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,8 +92,8 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
     """Read the scalars that mmengine's ``LocalVisBackend`` wrote, from all starts of a run.
 
     A resumed run has several logs. A later log replaces the earlier ones from its first step on, also where it has no
-    values yet: an evaluation after that step is of steps that were given up. A log that begins no later than those
-    before it is of a new run in the same folder, which shows only itself.
+    values yet: an evaluation after that step is of steps that were given up. A log of a new run in the same folder
+    shows only itself; the config beside it says so, or without one its first step, if it is no later than before.
 
     Args:
         work_dir (str | Path): Folder with ``*/vis_data/scalars.json``.
@@ -113,7 +114,7 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
             for key, value in record.items():
                 if _is_number(value) and key not in (_COUNTS if 'iter' in record else _OF_EVALUATION):
                     later.setdefault(key, []).append((epoch, value))
-        if first <= begun < math.inf:
+        if first < math.inf and not is_resumed(file, otherwise=first > begun):
             points.clear()  # also what the new run does not log
         begun = min(begun, first)
         for key in {**points, **later}:
@@ -121,6 +122,22 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
             begins = min([first / iterations_per_epoch, *(epoch for epoch, _ in values[:1])])
             points[key] = [point for point in points.get(key, []) if point[0] < begins] + values
     return {key: tuple(np.array(values, dtype=float).T) for key, values in points.items() if values}
+
+
+def is_resumed(log: Path, otherwise: bool = False) -> bool:
+    """Check whether a start of training went on with the run in its folder.
+
+    Args:
+        log (Path): ``scalars.json`` of the start; mmengine writes its config beside it.
+        otherwise (bool): The answer without such a config. Defaults to False.
+
+    Returns:
+        bool: Whether its config has ``resume``, which is set back where there was nothing to go on with.
+    """
+    config = log.with_name('config.py')
+    if not config.is_file():
+        return otherwise
+    return re.search(r'^resume ?= ?True\s*$', read_small(config).decode(errors='replace'), re.MULTILINE) is not None
 
 
 def read_records(file: Path) -> Iterator[dict]:

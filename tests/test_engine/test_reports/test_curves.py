@@ -68,6 +68,16 @@ def test_a_run_started_anew_shows_itself_alone(tmp_path):
     assert set(curves) == {'lr', 'loss_visual'} and listed(curves['loss_visual']) == [[1.0], [9.0]]
 
 
+@pytest.mark.parametrize('is_resumed', [False, True])
+def test_the_config_of_a_start_says_whether_it_went_on(tmp_path, is_resumed):
+    log(tmp_path, '20260101_000000', train(10, 3.0), val(1, 40.0), train(20, 2.5))
+    log(tmp_path, '20260102_000000', train(15, 9.0), train(30, 8.0))  # a longer interval, or a resume
+    (tmp_path / '20260102_000000/vis_data/config.py').write_text(f"a = 'resume = True'\r\nresume = {is_resumed}\r\n")
+    curves = read_scalars(tmp_path, 10)
+    assert listed(curves['loss_visual'])[1] == ([3.0, 9.0, 8.0] if is_resumed else [9.0, 8.0])
+    assert ('distillation/agreement' in curves) == is_resumed
+
+
 def test_a_line_that_a_killed_run_has_not_finished_is_left_out(tmp_path):
     log(tmp_path, '20260101_000000', train(10, 3.0), train(20, 2.5))
     file = tmp_path / '20260101_000000/vis_data/scalars.json'
