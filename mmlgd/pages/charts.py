@@ -1,6 +1,7 @@
 """Charts of plotly as JSON, without a style of their own where light and dark mode differ: page.css has it."""
 
 import html
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from .blocks import Chart
 
 _NEAR, _TALL = 280, 640  # pixels
 _FEW = 14  # names that fit below a matrix of half the width
+_COLORS = tuple(color for color in CLASSES if color != '#12355b')  # which is lost on a dark page
 _OWN = {'student': STUDENT, 'teacher': TEACHER, 'random': FAINT}
 
 
@@ -240,7 +242,7 @@ def _error(spread: Any, color: str) -> dict:
 
 def _colors(names: Sequence[str]) -> list[str]:
     """Choose the colours of models: student, teacher and random have their own in every chart."""
-    free = (color for color in CLASSES * (1 + len(names) // len(CLASSES)))
+    free = itertools.cycle(_COLORS)
     return [_OWN[name] if name in _OWN else next(free) for name in names]
 
 

@@ -63,9 +63,11 @@ def next_steps(runs: list[Training], results: list[Result]) -> list:
     blocks: list = []
     for run in runs:
         blocks += [Text(f'{run.name}: {advice}') for advice in _advice(run)]
-        if run.checkpoint is None:
-            blocks += [Text(f'{run.name} has no checkpoint yet. Go on with it:'), Code([f'{_train(run)} --resume'])]
-        else:
+        if run.checkpoint is None or run.is_cut:
+            what = 'has no checkpoint yet' if run.checkpoint is None else 'has not finished'
+            go_on = f'{_train(run)} --work-dir {shlex.quote(str(run.folder))} --resume'
+            blocks += [Text(f'{run.name} {what}. Unless it is still training, go on with it:'), Code([go_on])]
+        if run.checkpoint is not None:
             blocks += [Code(next_commands(str(run.checkpoint)))]
     if runs and not kinds & {Evaluation, Study}:
         blocks.append(

@@ -6,7 +6,7 @@ from typing import NamedTuple, Union
 
 from pydantic import BaseModel
 
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.errors import ConfigError, MissingFileError, sentence, shown
 from mmlgd.utils.files import read_small
 
 from .results import Comparison, Evaluation, Proof, Study, read_result
@@ -54,8 +54,11 @@ def _kind_of(table: Path) -> type[BaseModel]:
     """Tell whose table it is by its first level; a comparison has the names of its starts there."""
     try:
         keys = set(json.loads(read_small(table)))
-    except (ValueError, RecursionError, TypeError):
-        keys = set()
+    except (ValueError, RecursionError, TypeError) as error:
+        raise ConfigError(
+            f'{shown(table)} is damaged: {sentence(error)} Run the command that writes it again, or leave this folder '
+            f'out.'
+        ) from error
     if {'data', 'results'} <= keys:
         return Evaluation
     return Proof if {'verdict', 'figures'} <= keys else Comparison

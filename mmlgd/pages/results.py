@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Optional, TypeVar, Union
 
-from pydantic import BaseModel, Field, RootModel, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, RootModel, ValidationError
 
 from mmlgd.errors import ConfigError, sentence, shown
 from mmlgd.utils.files import read_small
@@ -18,11 +18,11 @@ class Row(BaseModel):
     """A model of an evaluation, in per cent."""
 
     source: str = ''
-    zero_shot: Optional[float]
-    synonyms: Optional[float] = None
-    own_head: Optional[float]
-    knn: float
-    linear: dict[str, _Some[str, float]]
+    zero_shot: Optional[FiniteFloat]
+    synonyms: Optional[FiniteFloat] = None
+    own_head: Optional[FiniteFloat]
+    knn: FiniteFloat
+    linear: dict[str, _Some[str, FiniteFloat]]
 
 
 class Evaluation(BaseModel):
@@ -34,7 +34,7 @@ class Evaluation(BaseModel):
     names: Optional[list[str]]
     synonyms: Optional[list[str]] = None
     k: int
-    c: Optional[float] = None
+    c: Optional[FiniteFloat] = None
     size: Optional[int] = None
     backbone: Optional[str] = None
     teacher_options: list[str] = []
@@ -45,7 +45,7 @@ class Evaluation(BaseModel):
 class Comparison(RootModel):
     """table.json of ``mmlgd compare``: a value by start and seed."""
 
-    root: _Some[str, _Some[str, float]]
+    root: _Some[str, _Some[str, FiniteFloat]]
 
 
 class Proof(BaseModel):
@@ -60,8 +60,8 @@ class Proof(BaseModel):
     names: Optional[Union[str, list[str]]] = None
     metric: Optional[str]
     unit: str
-    figures: _Some[str, _Some[float, _Some[int, float]]]
-    seconds: dict[str, dict[float, dict[int, Optional[float]]]]
+    figures: _Some[str, _Some[FiniteFloat, _Some[int, FiniteFloat]]]
+    seconds: dict[str, dict[FiniteFloat, dict[int, Optional[FiniteFloat]]]]
 
 
 class StudyRow(BaseModel):

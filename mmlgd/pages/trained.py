@@ -7,7 +7,7 @@ import numpy as np
 
 from mmlgd.engine.reports.answers_hook import BLIND, FEW, ONE
 from mmlgd.engine.reports.curves import panels_of
-from mmlgd.errors import MMLGDError, brief, sentence
+from mmlgd.errors import MissingFileError, MMLGDError, brief, sentence
 from mmlgd.run.inputs import count_images
 from mmlgd.student import Student
 from mmlgd.student.image_size import image_size
@@ -41,6 +41,7 @@ def answer(run: Training) -> str:
         )
     else:
         text = f'After {run.steps:,} steps the student agrees with its teacher on {agreement:.0f} % of {where}.'
+    text += ' It has not finished.' if run.is_cut else ''
     right, its = run.last('accuracy/top1'), run.last('teacher_accuracy/top1')
     if right is not None:
         beside = '' if its is None else f', and its teacher {its:.0f} %'
@@ -140,6 +141,10 @@ def cost(run: Training) -> list[str]:
     if 'time' not in run.curves:
         return [run.name, '–', '–', '–', '–']
     epochs, seconds = run.curves['time']
+    known = np.isfinite(seconds)
+    epochs, seconds = epochs[known], seconds[known]
+    if not known.any():
+        return [run.name, '–', '–', '–', '–']
     steps = np.diff(epochs * run.steps_per_epoch, prepend=0)
     total = float((steps * seconds).sum())
     waits = run.curves.get('data_time', (epochs, np.zeros_like(seconds)))[1]
@@ -147,7 +152,7 @@ def cost(run: Training) -> list[str]:
         run.name,
         duration(total),
         f'{run.images_per_step / max(float(np.median(seconds)), 1e-9):,.0f}',
-        f'{100 * waits.sum() / max(seconds.sum(), 1e-9):.0f} %',
+        f'{100 * np.nansum(waits) / max(seconds.sum(), 1e-9):.0f} %',
         run.device,
     ]
 
@@ -192,6 +197,8 @@ def _images(run: Training) -> str:
         return 'not a folder'
     try:
         return f'{count_images(run.images, _MOST):,} in {run.images}, counted now'
+    except MissingFileError:
+        return f'{run.steps_per_epoch * run.images_per_step:,} or a few more, in {run.images}, where they are no longer'
     except MMLGDError as error:
         return f'{run.steps_per_epoch * run.images_per_step:,} or a few more. {sentence(error)}'
 

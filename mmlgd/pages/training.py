@@ -62,6 +62,13 @@ class Training:
         return max(logged, _count(self.meta, 'iter'))
 
     @property
+    def is_cut(self) -> bool:
+        """bool: Whether its last checkpoint is from before its end: it was stopped, or still trains."""
+        loop = self.config.get('train_cfg')
+        ends = (('epoch', 'max_epochs'), ('iter', 'max_iters')) if self.checkpoint and isinstance(loop, dict) else ()
+        return any(_count(self.meta, done) < _count(loop, end) for done, end in ends)
+
+    @property
     def images(self) -> Optional[Path]:
         """Path | None: Its folder of images."""
         return folder_of((self.config.get('train_dataloader') or {}).get('dataset') or {})

@@ -51,7 +51,7 @@ def page(work_dir, evaluated, compared, proven, labelled, tmp_path):
     run = work_dir('<i>run', names=NAMES, device='<script>alert(3)</script>')
     (run / 'recipe').mkdir()
     (run / 'recipe/pretrain.py').write_text("_base_ = 'mmlgd::a.py'\n")  # its path is long, and a phone is narrow
-    values = {'random': {'0': 1.0}, '<u>lgd</u>': {'<s>': 2.0, '0': 3.0}}
+    values = {'random': {'0': 1.0}, f'<u>lgd</u>{"g" * 80}': {'<s>': 2.0, '0': 3.0}}
     results = [evaluated('<em>e', NAMES[0], NAMES[1]), proven('<q>p', NAMES[1])]
     results.append(compared(values, '<q>c', '<tt>mAP<'))
     return mmlgd.report([run, *results], images=labelled, out=tmp_path / 'report.html')
@@ -93,6 +93,8 @@ def test_in_a_browser(browser, page):
     size = dict(width=390, height=800, deviceScaleFactor=1, mobile=True)
     browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
     wait.until(lambda driver: driver.execute_script('return document.documentElement.scrollWidth') <= 390)
+    width = "return Math.max(...[...document.querySelectorAll('.numbers tbody th')].map((one) => one.offsetWidth))"
+    assert browser.execute_script(width) < 200  # a long name leaves room for its figures
     light = _colours(browser)
     feature = dict(name='prefers-color-scheme', value='dark')
     browser.execute_cdp_cmd('Emulation.setEmulatedMedia', dict(features=[feature]))

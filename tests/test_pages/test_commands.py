@@ -109,7 +109,7 @@ def test_what_is_missing_is_asked_for(work_dir, evaluated, compared):
     assert '`mmlgd evaluate' not in told and '`mmlgd prove`' not in told
     run.checkpoint = None
     (code,) = (block for block in next_steps([run], results) if isinstance(block, Code))
-    assert code.lines[0].endswith(f'{START} --launcher pytorch --resume')
+    assert code.lines[0].endswith(f'{START} --launcher pytorch --work-dir {run.folder} --resume')
 
 
 def test_a_student_that_uses_few_names_gets_advice_that_it_has_not_followed(work_dir):

@@ -37,7 +37,7 @@ def test_other_folders_are_refused(tmp_path, work_dir):
 @pytest.mark.parametrize(
     'content',
     [
-        '{',
+        '{"random": {"0": NaN}}',
         '{"results": {}}',
         '{"random": {"0": "ten"}}',
         '{"random": [1]}',
@@ -51,6 +51,13 @@ def test_a_damaged_table_is_named(compared, content):
     folder = compared({})
     (folder / 'table.json').write_text(content)
     with pytest.raises(ConfigError, match='is not what `mmlgd (compare|evaluate)` writes'):
+        read_folder(folder)
+
+
+def test_a_table_that_is_cut_off_may_be_of_any_command(compared):
+    folder = compared({})
+    (folder / 'table.json').write_text('{"data"')
+    with pytest.raises(ConfigError, match='table.json is damaged.*Run the command that writes it again'):
         read_folder(folder)
 
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from mmlgd.pages.blocks import Code
+from mmlgd.pages.commands import next_steps
 from mmlgd.pages.folders import read_folder
 from mmlgd.pages.trained import answer, cost, curves, facts, is_collapsed
 
@@ -41,6 +43,17 @@ def test_a_log_without_agreement_says_so(work_dir):
     assert cost(read_folder(folder))[1:4] == ['–', '–', '–']
 
 
+@pytest.mark.parametrize('loop, is_cut', [('max_epochs=4', True), ('max_epochs=3', False), ('max_iters=31', True)])
+def test_a_run_before_its_end_says_so(work_dir, loop, is_cut):
+    folder = work_dir()
+    (config,) = folder.glob('*/vis_data/config.py')
+    config.write_text(f'{config.read_text()}\ntrain_cfg = dict({loop})\n')
+    run = read_folder(folder)
+    assert ('It has not finished.' in answer(run)) == is_cut
+    code = next((one for one in next_steps([run], []) if isinstance(one, Code)), None)
+    assert code.lines[0].endswith(f'--work-dir {folder} --resume') == is_cut
+
+
 def test_facts(run, images, work_dir):
     (table,) = facts(run)
     told = dict(table.rows)
@@ -49,7 +62,7 @@ def test_facts(run, images, work_dir):
     assert told['names'] == '5: cat, dog, red panda, tree, car'
     assert told['length'] == '30 steps of 8 images, 10 an epoch'  # two GPUs
     assert told['versions'] == 'mmlgd 9.9.9, torch 2.9.1, mmengine 0.10.7' and told['device'] == 'NVIDIA H100'
-    assert told['images'].startswith('80 or a few more. --images expects a folder')
+    assert told['images'].startswith('80 or a few more, in /nowhere/images')
     (table,) = facts(read_folder(work_dir('other', images=images)))
     assert dict(table.rows)['images'].startswith('12 in ')
 
@@ -57,6 +70,17 @@ def test_facts(run, images, work_dir):
 def test_the_cost_is_that_of_the_steps(run):
     name, time, speed, waiting, device = cost(run)
     assert (name, time, speed, waiting, device) == ('run', '15 s', '16', '20 %', 'NVIDIA H100')  # 30 steps of 0.5 s
+
+
+@pytest.mark.parametrize('known', [0, 5])
+def test_steps_of_unknown_time_are_left_out(work_dir, known):
+    folder = work_dir()
+    (log,) = folder.glob('*/vis_data/scalars.json')
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    for record in [one for one in records if 'time' in one][known:]:
+        record.update(time=float('nan'), data_time=float('nan'))
+    log.write_text('\n'.join(map(json.dumps, records)))
+    assert cost(read_folder(folder))[1:3] == (['12 s', '16'] if known else ['–', '–'])
 
 
 def test_the_batches_of_an_evaluation_are_no_steps(work_dir):
