@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ from mmlgd.datasets.boxes import BoxesError
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError
 from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
+from mmlgd.run.config import set_work_dir
 from mmlgd.run.labelled import check_labelled
 from mmlgd.run.stages import student_stages
+from mmlgd.utils.configs import read_config
 from mmlgd.utils.files import LockedError
 from tests.test_datasets.test_boxes.test_found import NAMES, change_coco, coco, voc, yolo
 
@@ -229,6 +232,26 @@ def test_another_config_in_the_work_dir_is_kept(tmp_path):
     mmlgd.detect(data='data', student='none', dry_run=True)
     with pytest.raises(FileExistsError, match='recipe/detect.py is the config of another run'):
         mmlgd.detect(data='data', student='none', size=64, dry_run=True)
+
+
+@pytest.mark.parametrize('verb', ['detect', 'segment'])
+def test_a_work_dir_that_was_moved_is_gone_on_with(tmp_path, verb):
+    """The paths of its lists of images are in its config."""
+    pytest.importorskip(dict(detect='mmdet', segment='mmseg')[verb])
+    dict(detect=yolo, segment=lambda root: masks(root, part=''))[verb](tmp_path / 'data')
+    place = tmp_path / 'a work dir, whose path is so long that its config has other line breaks'
+    call = partial(getattr(mmlgd, verb), data='data', student='none', dry_run=True)
+    call(work_dir='run')
+    Path('run').rename(place)
+    config = place / f'recipe/{verb}.py'
+    with pytest.raises(ConfigError, match=f'was it moved or copied.*its `mmlgd {verb}` with --work-dir .* --resume'):
+        set_work_dir(read_config(config), None)
+    call(work_dir=place)
+    cfg = Config.fromfile(config)
+    assert cfg.work_dir == str(place) and Path(cfg.train_dataloader.dataset.ann_file).is_file()
+    place.rename('run')
+    with pytest.raises(FileExistsError, match='is the config of another run'):
+        call(work_dir='run', seed=1)
 
 
 def test_a_coco_file_that_lacks_something_is_copied(tmp_path, capsys):
