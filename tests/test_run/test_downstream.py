@@ -218,6 +218,18 @@ def test_parts_that_were_trained_on_are_not_drawn_anew(tmp_path, monkeypatch):
     assert last_whole_checkpoint(result.work_dir) is None  # of other images, whenever the new run is stopped
 
 
+def test_a_coco_file_that_was_trained_on_is_read_in_place_and_may_not_change(tmp_path):
+    coco(tmp_path / 'data')
+    result = mmlgd.detect(data='data', student='none', dry_run=True)
+    torch.save(dict(state_dict={}, meta={}), result.work_dir / 'iter_60.pth')
+    mmlgd.detect(data='data', student='none', dry_run=True)
+    change_coco(tmp_path / 'data', iscrowd=lambda one: one['id'] % 2)
+    with pytest.raises(FileExistsError, match='train.sha256 is of .*iter_60.pth was trained with'):
+        mmlgd.detect(data='data', student='none', resume=True)
+    mmlgd.detect(data='data', student='none', dry_run=True, overwrite=True)
+    assert last_whole_checkpoint(result.work_dir) is None
+
+
 def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypatch):
     voc(tmp_path / 'data')
     monkeypatch.setattr(module, 'run', lambda command: 3)
