@@ -239,6 +239,12 @@ def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypa
     assert done.exit_code == 3
 
 
+def test_a_work_dir_like_an_option_is_written_as_a_path(tmp_path):
+    voc(tmp_path / 'data')
+    result = mmlgd.detect(data='data', student='none', work_dir='-x', dry_run=True)
+    assert str(tmp_path / '-x/recipe/detect.py') in result.command
+
+
 def test_another_config_in_the_work_dir_is_kept(tmp_path):
     voc(tmp_path / 'data')
     mmlgd.detect(data='data', student='none', dry_run=True)
