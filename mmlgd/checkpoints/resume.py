@@ -77,9 +77,12 @@ def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
     folder = config.resolve().parent
     place, is_recipe = folder.parent, config.stem in _VERBS and folder.name == 'recipe'
     if is_recipe and work_dir and Path(work_dir).resolve() != place:
+        here = f'--work-dir {shlex.quote(str(place))}'
+        # Boxes and masks have lists of images in the work dir, whose paths are in the config.
+        again = here if config.stem == 'pretrain' else f'its `mmlgd {config.stem}` with {here} --resume'
         raise ConfigError(
             f'{config} was written for the work dir {work_dir!r}, but lies in {str(place)!r}: was it moved or '
-            f'copied? Choose one: --work-dir {shlex.quote(str(place))} continues the run there.'
+            f'copied? Choose one: {again} continues the run there.'
         )
 
 

@@ -1,5 +1,6 @@
 """A detector or a segmentor from a folder of data and a student: an ordinary config, printed and run."""
 
+import hashlib
 import json
 import shlex
 import sys
@@ -122,6 +123,8 @@ def detect(
     settings['randomness'] = dict(seed=seed)
     text = _text('detect', DETECTORS, settings, student, cfg_options)
     files = {written[part]: json.dumps(told) for part, told in found.parts.items() if part not in found.files}
+    for part, file in found.files.items():  # read in place, so that a change of it shows here
+        files[written[part].with_suffix('.sha256')] = hashlib.sha256((data / file).read_bytes()).hexdigest()
     return _train('detect', text, files, reasons, work_dir, student, 'coco/bbox_mAP', resume, overwrite, dry_run)
 
 
@@ -269,7 +272,7 @@ def _refuse_other_data(work_dir: Path, file: Path) -> None:
 
     if (checkpoint := last_whole_checkpoint(work_dir)) is not None:
         raise OtherConfigError(
-            f'{shown(file)} has the images or labels that {shown(checkpoint)} was trained with, and the data have '
+            f'{shown(file)} is of the images or labels that {shown(checkpoint)} was trained with, and the data have '
             f'changed since then. Give another --work-dir; or train anew by --overwrite, which replaces both.'
         )
 

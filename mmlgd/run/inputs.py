@@ -17,7 +17,7 @@ def path_of(value: Union[str, Path]) -> Path:
         value (str | Path): A path, which may start with ``~``.
 
     Returns:
-        Path: The path without ``~``.
+        Path: The path without ``~``; absolute if it would begin like an option of the commands that take it.
 
     Raises:
         ConfigError: There is no such user, or the value is empty or no path.
@@ -25,9 +25,10 @@ def path_of(value: Union[str, Path]) -> Path:
     if value == '':  # an unset variable of a shell; for Path it would be the current folder
         raise ConfigError("A path is empty. Give a file or a folder; '.' is the current folder.")
     try:
-        return Path(value).expanduser()
+        path = Path(value).expanduser()
     except (RuntimeError, TypeError) as error:
         raise ConfigError(f'{str(value)!r} is not a valid path: {sentence(error)}') from error
+    return path.absolute() if str(path).startswith('-') else path
 
 
 def count_images(images: Path, most: int) -> int:

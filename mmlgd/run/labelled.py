@@ -47,9 +47,10 @@ def check_labelled(cfg: Config, loaders: Sequence[str] = _LOADERS) -> None:
         BoxesError: Its images, boxes and categories do not fit together, or lack what the libraries need.
     """
     for loader in loaders:
-        for dataset in _datasets((cfg.get(loader) or {}).get('dataset')):
+        for dataset in datasets_in((cfg.get(loader) or {}).get('dataset')):
             if loader != 'train_dataloader':
                 _refuse_skipping(loader, dataset)
+            _require_file_of_names(loader, dataset)
             kind = _class_of(dataset, cfg.get('default_scope'))
             prefix = dataset.get('data_prefix')
             if kind is None or not isinstance(prefix, dict):  # mmpretrain's is a text: no boxes, no masks
@@ -75,7 +76,7 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
         names and contents, and of class folders without a list the paths in them. Data behind a URL have none.
     """
     found: dict[str, str] = {}
-    for dataset in (one for loader in _LOADERS for one in _datasets((cfg.get(loader) or {}).get('dataset'))):
+    for dataset in (one for loader in _LOADERS for one in datasets_in((cfg.get(loader) or {}).get('dataset'))):
         root = dataset.get('data_root') or cfg.get('data_root') or ''
         files = [Path(root, str(dataset.get('ann_file') or ''))]
         if isinstance(names := cfg.get('names'), str):
@@ -106,14 +107,21 @@ def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool
     return None, (), False
 
 
-def _datasets(settings: Any) -> Iterator[dict]:
-    """Unwrap data sets that repeat, balance or join others."""
+def datasets_in(settings: Any) -> Iterator[dict]:
+    """Unwrap data sets that repeat, balance or join others.
+
+    Args:
+        settings (Any): Of a data set.
+
+    Yields:
+        dict: The settings of the data sets inside, or the same.
+    """
     if isinstance(settings, dict):
         inner = settings.get('datasets') or settings.get('dataset')
         if inner is None:
             yield settings
         for one in inner if isinstance(inner, (list, tuple)) else [inner]:
-            yield from _datasets(one)
+            yield from datasets_in(one)
 
 
 def _refuse_skipping(loader: str, dataset: dict) -> None:
@@ -144,7 +152,7 @@ def _check_boxes(loader: str, dataset: dict, kind: type, by_class: bool) -> None
         raise ConfigError(f'{shown(file)} is not in the format of COCO: expected images, annotations and categories.')
     reads_all = next(one for one in kind.__mro__ if 'load_data_list' in vars(one)).__name__ != 'CocoDataset'
     _require_images(loader, Path(root, dataset.data_prefix.get('img', '')), file, told, reads_all)
-    classes = _classes(loader, dataset, kind)
+    classes = _classes(dataset, kind)
     if not classes or reads_all:  # LVIS takes all categories, with spellings of its own
         return
     check_content(told, file, Path(root, dataset.data_prefix.get('img', '')))
@@ -166,17 +174,24 @@ def _check_boxes(loader: str, dataset: dict, kind: type, by_class: bool) -> None
         )
 
 
-def _classes(loader: str, dataset: dict, kind: type) -> Optional[Sequence[str]]:
-    classes = (dataset.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
+def _require_file_of_names(loader: str, dataset: dict) -> None:
+    """Refuse a text that is no file: mmengine would go on with its letters."""
+    metainfo = dataset.get('metainfo')
+    classes = metainfo.get('classes') if isinstance(metainfo, dict) else None
     if not isinstance(classes, str):
-        return classes
+        return
     try:
-        return list_from_file(classes)  # as mmengine reads it, which would go on with the letters if it is not there
+        list_from_file(classes)
     except OSError as error:
         raise MissingFileError(
             f'{loader}.dataset.metainfo has classes={classes!r}; a text is read as the path of a file of names, and it '
             f'cannot be read: {error}. Give such a file, or a tuple of names: ({classes!r},).'
         ) from error
+
+
+def _classes(dataset: dict, kind: type) -> Optional[Sequence[str]]:
+    classes = (dataset.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
+    return list_from_file(classes) if isinstance(classes, str) else classes  # as mmengine reads it
 
 
 def _require_images(loader: str, folder: Path, file: Path, told: dict, names_them: bool) -> None:

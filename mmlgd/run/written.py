@@ -1,10 +1,12 @@
 """Writes the config of a pre-training to a file: settings on top of one of our configs."""
 
+import ast
 import copy
+import os
 import shlex
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from mmlgd.errors import MMLGDError, shown
 from mmlgd.utils.paths import RECIPE_HEAD
@@ -141,7 +143,7 @@ def write_config(
         return file
     with sole_writer(work_dir):  # never replace the config of an active run
         there = _read(file)
-        is_moved = there.startswith(f'{text}work_dir') and there.count('\n') == (text + place).count('\n')
+        is_moved = _is_moved(there, text + place)
         if there and not is_moved and not overwrite:
             raise OtherConfigError(
                 f'{file} is the config of another run (or has been edited): {_difference(there, text + place)}. Give '
@@ -188,6 +190,30 @@ def _read(file: Path) -> str:
     from mmlgd.utils.files import read_small
 
     return read_small(file).decode(errors='replace') if file.is_file() else ''
+
+
+def _is_moved(there: str, now: str) -> bool:
+    """Find out whether configs differ in the place of their work dir alone, of itself and of the files in it.
+
+    Longer paths move the line breaks of a config, so that its text tells nothing.
+    """
+    try:
+        old, new = ast.parse(there), ast.parse(now)
+        before, after = _work_dir(old), _work_dir(new)
+        for one in ast.walk(old):
+            if before and isinstance(one, ast.Constant) and f'{one.value}{os.sep}'.startswith(f'{before}{os.sep}'):
+                one.value = f'{after}{one.value[len(before) :]}'
+        return ast.dump(old) == ast.dump(new)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # it is anyone's
+        return False
+
+
+def _work_dir(config: ast.Module) -> Optional[str]:
+    """Read the last line of a config, without running it."""
+    last = config.body[-1] if config.body else None
+    is_said = isinstance(last, ast.Assign) and [getattr(one, 'id', None) for one in last.targets] == ['work_dir']
+    value = last.value.value if is_said and isinstance(last.value, ast.Constant) else None
+    return value if isinstance(value, str) else None
 
 
 def _difference(there: str, now: str) -> str:

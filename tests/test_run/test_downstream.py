@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ from mmlgd.datasets.boxes import BoxesError
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError
 from mmlgd.registry import MODELS
 from mmlgd.run.child import RunError
+from mmlgd.run.config import set_work_dir
 from mmlgd.run.labelled import check_labelled
 from mmlgd.run.stages import student_stages
+from mmlgd.utils.configs import read_config
 from mmlgd.utils.files import LockedError
 from tests.test_datasets.test_boxes.test_found import NAMES, change_coco, coco, voc, yolo
 
@@ -215,6 +218,18 @@ def test_parts_that_were_trained_on_are_not_drawn_anew(tmp_path, monkeypatch):
     assert last_whole_checkpoint(result.work_dir) is None  # of other images, whenever the new run is stopped
 
 
+def test_a_coco_file_that_was_trained_on_is_read_in_place_and_may_not_change(tmp_path):
+    coco(tmp_path / 'data')
+    result = mmlgd.detect(data='data', student='none', dry_run=True)
+    torch.save(dict(state_dict={}, meta={}), result.work_dir / 'iter_60.pth')
+    mmlgd.detect(data='data', student='none', dry_run=True)
+    change_coco(tmp_path / 'data', iscrowd=lambda one: one['id'] % 2)
+    with pytest.raises(FileExistsError, match='train.sha256 is of .*iter_60.pth was trained with'):
+        mmlgd.detect(data='data', student='none', resume=True)
+    mmlgd.detect(data='data', student='none', dry_run=True, overwrite=True)
+    assert last_whole_checkpoint(result.work_dir) is None
+
+
 def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypatch):
     voc(tmp_path / 'data')
     monkeypatch.setattr(module, 'run', lambda command: 3)
@@ -224,11 +239,37 @@ def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypa
     assert done.exit_code == 3
 
 
+def test_a_work_dir_like_an_option_is_written_as_a_path(tmp_path):
+    voc(tmp_path / 'data')
+    result = mmlgd.detect(data='data', student='none', work_dir='-x', dry_run=True)
+    assert str(tmp_path / '-x/recipe/detect.py') in result.command
+
+
 def test_another_config_in_the_work_dir_is_kept(tmp_path):
     voc(tmp_path / 'data')
     mmlgd.detect(data='data', student='none', dry_run=True)
     with pytest.raises(FileExistsError, match='recipe/detect.py is the config of another run'):
         mmlgd.detect(data='data', student='none', size=64, dry_run=True)
+
+
+@pytest.mark.parametrize('verb', ['detect', 'segment'])
+def test_a_work_dir_that_was_moved_is_gone_on_with(tmp_path, verb):
+    """The paths of its lists of images are in its config."""
+    pytest.importorskip(dict(detect='mmdet', segment='mmseg')[verb])
+    dict(detect=yolo, segment=lambda root: masks(root, part=''))[verb](tmp_path / 'data')
+    place = tmp_path / 'a work dir, whose path is so long that its config has other line breaks'
+    call = partial(getattr(mmlgd, verb), data='data', student='none', dry_run=True)
+    call(work_dir='run')
+    Path('run').rename(place)
+    config = place / f'recipe/{verb}.py'
+    with pytest.raises(ConfigError, match=f'was it moved or copied.*its `mmlgd {verb}` with --work-dir .* --resume'):
+        set_work_dir(read_config(config), None)
+    call(work_dir=place)
+    cfg = Config.fromfile(config)
+    assert cfg.work_dir == str(place) and Path(cfg.train_dataloader.dataset.ann_file).is_file()
+    place.rename('run')
+    with pytest.raises(FileExistsError, match='is the config of another run'):
+        call(work_dir='run', seed=1)
 
 
 def test_a_coco_file_that_lacks_something_is_copied(tmp_path, capsys):

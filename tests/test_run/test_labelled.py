@@ -215,3 +215,11 @@ def test_an_evaluation_that_leaves_images_out_is_refused():
 def test_a_classifier_has_a_text_for_its_folder():
     images = dict(type='mmpretrain.CustomDataset', data_root='data', data_prefix='train')
     check_labelled(Config(dict(default_scope='mmpretrain', train_dataloader=dict(dataset=images))))
+
+
+def test_a_file_of_names_that_is_not_there_is_named_for_sets_of_any_library():
+    """mmengine goes on with the letters of its path."""
+    for kind in ('mmpretrain.CustomDataset', 'mmseg.BaseSegDataset', 'elsewhere.Unknown'):
+        dataset = dict(type=kind, data_prefix='', metainfo=dict(classes='names.txt'))
+        with pytest.raises(MissingFileError, match="val_dataloader.* has classes='names.txt'; a text is read as"):
+            check_labelled(Config(dict(val_dataloader=dict(dataset=dataset))))

@@ -30,7 +30,7 @@ class DataYaml:
         for file in sorted([*data.glob('*.yaml'), *data.glob('*.yml')]):
             try:
                 settings = yaml.safe_load(read_small(file))
-            except (yaml.YAMLError, UnicodeDecodeError) as error:
+            except (yaml.YAMLError, ValueError, RecursionError) as error:  # of dates, long numbers, deep lists
                 raise BoxesError(f'{shown(file)} is no YAML: {error}. Repair it, or remove it.') from error
             if isinstance(settings, dict) and {'names', 'train'} & {*settings}:
                 told[file] = settings
@@ -50,7 +50,8 @@ class DataYaml:
             List[str], optional: In the order of the labels; None if it has none.
 
         Raises:
-            BoxesError: They are neither a list nor numbered from 0 without gaps, or one is no text.
+            BoxesError: They are neither a list nor numbered from 0 without gaps, one is no text, or ``nc`` is another
+                number than theirs.
         """
         names = self._told.get('names')
         if isinstance(names, dict):
@@ -65,10 +66,20 @@ class DataYaml:
                 )
             names = [numbered[label] for label in sorted(numbered)]
         if names is not None and not isinstance(names, list):
-            raise BoxesError(f'{shown(self._file)} has names={names!r}. Expected a list, or `0: name` on a line each.')
+            raise BoxesError(
+                f'{shown(self._file)} has names={brief(names)}. Expected a list, or `0: name` on a line each.'
+            )
         names = [str(name) if type(name) is int else name for name in names or []]
         if others := [name for name in names if not isinstance(name, str)]:  # YAML makes False of the word no
-            raise BoxesError(f'{shown(self._file)} has names={brief(names)}, where {others[0]!r} is no text. Quote it.')
+            raise BoxesError(
+                f'{shown(self._file)} has names={brief(names)}, where {brief(others[0])} is no text. Quote it.'
+            )
+        nc = self._told.get('nc')
+        if names and type(nc) is int and nc != len(names):
+            raise BoxesError(
+                f'{shown(self._file)} has nc={nc}, and {len(names)} names ({", ".join(names[:5])}). Give a name for '
+                f'each label, and their number.'
+            )
         return names or None
 
     def keypoints(self) -> Optional[int]:
@@ -84,7 +95,7 @@ class DataYaml:
         if shape is None:
             return None
         if not (isinstance(shape, list) and len(shape) == 2 and all(isinstance(one, int) for one in shape)):
-            raise BoxesError(f'{shown(self._file)} has kpt_shape={shape!r}. Expected [keypoints, 2 or 3].')
+            raise BoxesError(f'{shown(self._file)} has kpt_shape={brief(shape)}. Expected [keypoints, 2 or 3].')
         return shape[0] * shape[1]
 
     def parts(self, images: list[PurePath]) -> dict[str, list[PurePath]]:
@@ -108,11 +119,11 @@ class DataYaml:
             named = next((self._told[key] for key in keys if self._told.get(key)), None)
             if named and not (part == 'test' and 'val' in parts):
                 places = named if isinstance(named, list) else [named]
-                parts[part] = sorted({image for place in places for image in self._images(part, str(place), images)})
+                parts[part] = sorted({image for place in places for image in self._images(part, _text(place), images)})
         return parts
 
     def _images(self, part: str, place: str, images: list[PurePath]) -> list[PurePath]:
-        path = PurePath(str(self._told.get('path') or ''), place.replace('\\', '/'))
+        path = PurePath(_text(self._told.get('path') or ''), place.replace('\\', '/'))
         there = Path(os.path.abspath(self._data / path))  # a part may lie behind a link in the data
         is_inside = there.is_relative_to(os.path.abspath(self._data))
         if there.exists() and not (is_inside or there.resolve().is_relative_to(self._data.resolve())):
@@ -131,3 +142,8 @@ class DataYaml:
             f'{shown(self._file)} has its {part} part at {place!r}, and {shown(self._data)} has no such folder of '
             f'images and no such list. Correct the file, or remove the line: its part is then found by folders.'
         )
+
+
+def _text(value: Any) -> str:
+    """Write a value of YAML, which may be a list of lists that share their parts."""
+    return value if isinstance(value, str) else brief(value)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from logging import Logger
+from typing import Any
 
 import numpy as np
 from mmengine import fileio
@@ -56,7 +57,7 @@ class AnnotationCheckHook(Hook):
             return
         model = plain_model(runner)
         for loop in (runner._train_loop, runner._val_loop):
-            for dataset in _plain_datasets(getattr(getattr(loop, 'dataloader', None), 'dataset', None)):
+            for dataset in plain_datasets(getattr(getattr(loop, 'dataloader', None), 'dataset', None)):
                 if loop is runner._val_loop and draws_others(dataset):
                     raise skips_in_evaluation(f'The evaluation in {dataset.data_root!r}')
                 classes = dataset.metainfo.get('classes')
@@ -71,13 +72,20 @@ class AnnotationCheckHook(Hook):
                     _check_images(dataset)
 
 
-def _plain_datasets(dataset) -> Iterator:
-    """Unwrap data sets that repeat, balance or join others."""
+def plain_datasets(dataset: Any) -> Iterator[Any]:
+    """Unwrap data sets that repeat, balance or join others.
+
+    Args:
+        dataset (Any): A built data set, or None.
+
+    Yields:
+        Any: The data sets inside that have METAINFO.
+    """
     if hasattr(dataset, 'datasets'):
         for member in dataset.datasets:
-            yield from _plain_datasets(member)
+            yield from plain_datasets(member)
     elif hasattr(dataset, 'dataset'):
-        yield from _plain_datasets(dataset.dataset)
+        yield from plain_datasets(dataset.dataset)
     elif hasattr(dataset, 'metainfo'):
         yield dataset
 

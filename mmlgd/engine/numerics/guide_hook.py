@@ -8,6 +8,8 @@ from mmpretrain.datasets import CIFAR10
 
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
+from mmlgd.engine.checks.annotation_hook import plain_datasets
+from mmlgd.engine.checks.vocabulary_hook import require_folders_in_order
 from mmlgd.errors import ConfigError, brief, shown
 from mmlgd.models import BaseTeacher
 from mmlgd.models.guided import Guided
@@ -37,12 +39,15 @@ class GuideHook(Hook):
             runner (Runner): The runner, after its loops are built.
 
         Raises:
-            ConfigError: There are no names, or they do not agree with those of the config; the training set joins sets
-                of different classes; or its images are RGB where the teacher expects BGR.
+            ConfigError: There are no names, or they do not agree with those of the config or with the class folders;
+                the training set joins sets of different classes; or its images are RGB where the teacher expects BGR.
         """
         dataset = getattr(getattr(runner._train_loop, 'dataloader', None), 'dataset', None)
         if (model := _guided(runner)) is not None and dataset is not None:
             model.guide.name(_classes_of(dataset))
+            for one in plain_datasets(dataset):
+                where = f'The training set {getattr(one, "data_root", "")!r}'
+                require_folders_in_order(one, model.guide.class_names or [], where)
             _check_colours(dataset, model.guide.teacher)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:

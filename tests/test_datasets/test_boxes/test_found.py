@@ -385,7 +385,7 @@ def test_lists_of_darknet_are_followed(tmp_path):
         ({k: f'n{k}' for k in reversed(range(11))}, None),
         ({1: 'a', 2: 'b'}, 'names for the labels 1, 2, .*: expected 0 to 1'),
         ({'a': 'b'}, 'names of labels that are no numbers'),
-        ('cat', "names='cat'. Expected a list"),
+        ('cat', 'names=cat. Expected a list'),
     ],
 )
 def test_names_with_numbers_are_in_their_order(tmp_path, names, said):

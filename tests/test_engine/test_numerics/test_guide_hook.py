@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from mmpretrain.datasets import CIFAR10, NumpyToPIL, PILToNumpy
 
+from mmlgd.engine import GuideHook
+from mmlgd.engine.numerics import guide_hook
 from mmlgd.engine.numerics.guide_hook import _check_colours, _classes_of
 from mmlgd.errors import ConfigError
 
@@ -30,3 +32,13 @@ def test_images_that_are_rgb_are_refused_where_nothing_converts():
     image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     turned = PILToNumpy(to_bgr=True)(NumpyToPIL()(dict(img=image)))['img']  # what the message says
     assert np.array_equal(turned[..., ::-1], image)
+
+
+def test_class_folders_at_the_labels_of_other_names_are_refused(monkeypatch):
+    """mmpretrain labels folders in the order of their letters, whatever `classes` it is given."""
+    guide = SimpleNamespace(name=lambda classes: None, class_names=['dog', 'cat'])
+    monkeypatch.setattr(guide_hook, '_guided', lambda runner: SimpleNamespace(guide=guide))
+    dataset = SimpleNamespace(metainfo=dict(classes=('dog', 'cat')), data_root='pets', folder_to_idx=dict(cat=0, dog=1))
+    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=SimpleNamespace(dataset=dataset)))
+    with pytest.raises(ConfigError, match="training set 'pets' has '?cat'? as its label 0"):
+        GuideHook().before_run(SimpleNamespace(_train_loop=loop))
