@@ -1,15 +1,14 @@
-"""What a run says to the terminal: what it does, which data it cannot use, and not what only its log file is for."""
+"""What a run says to the terminal: what it does, and not what only its log file is for."""
 
 import logging
-import traceback
 from typing import Any
 
 from mmengine.runner import Runner, runner
 from torch.utils.data import DataLoader
 
-from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError, brief, sentence, shown
+from mmlgd.errors import MMLGDError
 
-from .labelled import datasets_in
+from .unreadable import unreadable
 
 _LEFT_OUT = (
     # mmengine's own use of an interface that it calls old, at the start of each run.
@@ -26,8 +25,8 @@ _LEFT_OUT = (
 class QuietRunner(Runner):
     """mmengine's runner, whose descriptions of the system, the config and the hooks go into the log file alone.
 
-    They are some three hundred lines. With ``log_level='DEBUG'`` in the config they go to the terminal, too.
-    Data that a library cannot read are named.
+    They are some three hundred lines. With ``log_level='DEBUG'`` in the config they go to the terminal, too. Data that
+    a library cannot read are named.
     """
 
     def build_logger(self, *args, **kwargs) -> logging.Logger:
@@ -64,28 +63,9 @@ class QuietRunner(Runner):
         except MMLGDError:
             raise
         except Exception as error:  # for bad data, libraries raise AssertionError, RuntimeError, KeyError, ...
-            kinds = {FileNotFoundError: MissingFileError, NotADirectoryError: MissingFileError}
-            kinds[ImportError] = MissingPackageError
-            kind = next((ours for theirs, ours in kinds.items() if isinstance(error, theirs)), ConfigError)
-            places = [place for place in _PLACES if getattr(self, f'_{place}', None) is dataloader]
-            raise kind(_told(error, places[0] if places else 'A data loader', dataloader)) from error
-
-
-_PLACES = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-_SAID = ('type', 'data_root', 'data_prefix', 'ann_file', 'split', 'classes')
-
-
-def _told(error: Exception, loader: str, settings: Any) -> str:
-    """Say where a library's error comes from, and which data it is about."""
-    frame, line = [*traceback.walk_tb(error.__traceback__)][-1]
-    sets = datasets_in(settings.get('dataset')) if isinstance(settings, dict) else ()
-    data = '; '.join(', '.join(f'{key}={brief(one[key])}' for key in _SAID if one.get(key)) for one in sets)
-    reason = sentence(f'{type(error).__name__}: {error}')
-    return (
-        f'{loader} cannot be built from {shown(data) or brief(settings)}: {shown(reason)} This was raised by '
-        f'{frame.f_globals.get("__name__")}, line {line}. Put the data there, or correct these settings, for example '
-        f'by --cfg-options {loader}.dataset.data_root=FOLDER.'
-    )
+            places = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+            place = next((place for place in places if getattr(self, f'_{place}', None) is dataloader), 'A data loader')
+            raise unreadable(error, place, dataloader) from error
 
 
 def _is_for_terminal(record: logging.LogRecord) -> bool:

@@ -1,12 +1,10 @@
-"""What a run leaves out of the terminal, and what it says of data that no library can read."""
+"""What a run leaves out of the terminal."""
 
 import logging
 
 import pytest
-from mmpretrain.datasets import CustomDataset
 
-from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
-from mmlgd.run.terminal import QuietRunner, _is_for_terminal
+from mmlgd.run.terminal import _is_for_terminal
 
 
 @pytest.mark.parametrize(
@@ -21,30 +19,3 @@ from mmlgd.run.terminal import QuietRunner, _is_for_terminal
 def test_what_is_not_for_a_user_is_for_the_file_alone(text, is_told):
     record = logging.LogRecord('mmengine', logging.WARNING, __file__, 1, text, (), None)
     assert _is_for_terminal(record) is is_told
-
-
-@pytest.mark.parametrize(
-    'settings, kind, said',
-    [
-        (dict(), ConfigError, 'RuntimeError: Found 0 files.*raised by mmpretrain.datasets.custom, line'),
-        (dict(data_prefix='nope'), MissingFileError, "data_prefix=nope: FileNotFoundError.*'.*nope'"),
-        (dict(ann_file='nope.txt'), MissingFileError, "ann_file=nope.txt: FileNotFoundError.*nope.txt'"),
-        (dict(classes=['cat', 'dog']), ConfigError, 'AssertionError: The number of subfolders .1.'),
-    ],
-)
-def test_data_that_no_library_can_read_are_named(tmp_path, settings, kind, said):
-    """The libraries say what they did not find, and not which setting led there."""
-    (tmp_path / 'cat').mkdir()
-    runner = QuietRunner.__new__(QuietRunner)
-    dataset = dict(type=CustomDataset, data_root=str(tmp_path), **settings)
-    runner._val_dataloader = dict(batch_size=1, dataset=dict(type='RepeatDataset', times=2, dataset=dataset))
-    with pytest.raises(kind, match=f'(?s)val_dataloader cannot be built from .*{tmp_path.name}.*{said}') as told:
-        runner.build_dataloader(runner._val_dataloader, seed=0)
-    assert not isinstance(told.value.__cause__, MMLGDError)
-    assert 'by --cfg-options val_dataloader.dataset.data_root=' in str(told.value)
-
-
-def test_errors_of_ours_stay_as_they_are(tmp_path):
-    runner, loader = QuietRunner.__new__(QuietRunner), dict(dataset=dict(type='mmlgd.Images', data_root='nope'))
-    with pytest.raises(MissingFileError, match='^There is no folder of images'):
-        runner.build_dataloader(loader)
