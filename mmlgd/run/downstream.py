@@ -174,7 +174,11 @@ def segment(
         >>> mmlgd.segment(data='my/streets', student='epoch_200.pth').checkpoint  # doctest: +SKIP
         PosixPath('work_dirs/segment_streets/iter_600.pth')
     """
+    from mmengine.config import Config
+
     from mmlgd.datasets.masks import find_masks
+
+    from .labelled import digests_of_labels
 
     data, work_dir = _places('segment', data, work_dir)
     stated = {key: cfg_options[key] for key in ('ignore_index', 'reduce_zero_label') if key in (cfg_options or {})}
@@ -196,6 +200,8 @@ def segment(
     settings['randomness'] = dict(seed=seed)
     text = _text('segment', SEGMENTORS, settings, student, cfg_options)
     files = {lists[part]: '\n'.join(stems) + '\n' for part, stems in found.listed.items()}
+    digests = digests_of_labels(Config(settings)).items()
+    files[work_dir.resolve() / 'annotations/masks.sha256'] = '\n'.join(one for path, one in digests if path[-1] == '*')
     return _train('segment', text, files, reasons, work_dir, student, 'mIoU', resume, overwrite, dry_run)
 
 

@@ -230,6 +230,18 @@ def test_a_coco_file_that_was_trained_on_is_read_in_place_and_may_not_change(tmp
     assert last_whole_checkpoint(result.work_dir) is None
 
 
+def test_masks_that_were_trained_on_may_not_change(tmp_path):
+    pytest.importorskip('mmseg')
+    masks(tmp_path / 'data')
+    masks(tmp_path / 'data', part='val')
+    result = mmlgd.segment(data='data', student='none', dry_run=True)
+    torch.save(dict(state_dict={}, meta={}), result.work_dir / 'iter_60.pth')
+    mmlgd.segment(data='data', student='none', dry_run=True)
+    masks(tmp_path / 'data', part='val', values=(2, 1, 0))
+    with pytest.raises(FileExistsError, match='masks.sha256 is of .*iter_60.pth was trained with'):
+        mmlgd.segment(data='data', student='none', resume=True)
+
+
 def test_a_training_that_fails_ends_the_command_with_its_code(tmp_path, monkeypatch):
     voc(tmp_path / 'data')
     monkeypatch.setattr(module, 'run', lambda command: 3)
