@@ -2,8 +2,10 @@
 
 import ast
 import copy
+import io
 import os
 import shlex
+import tokenize
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -195,7 +197,7 @@ def _read(file: Path) -> str:
 def _is_moved(there: str, now: str) -> bool:
     """Find out whether configs differ in the place of their work dir alone, of itself and of the files in it.
 
-    Longer paths move the line breaks of a config, so that its text tells nothing.
+    Longer paths move the line breaks of a config, so that its text tells nothing; comments are somebody's edit.
     """
     try:
         old, new = ast.parse(there), ast.parse(now)
@@ -203,9 +205,14 @@ def _is_moved(there: str, now: str) -> bool:
         for one in ast.walk(old):
             if before and isinstance(one, ast.Constant) and f'{one.value}{os.sep}'.startswith(f'{before}{os.sep}'):
                 one.value = f'{after}{one.value[len(before) :]}'
-        return ast.dump(old) == ast.dump(new)
+        return before != after and ast.dump(old) == ast.dump(new) and _comments(there) == _comments(now)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # it is anyone's
         return False
+
+
+def _comments(config: str) -> list[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(config).readline)
+    return [token.string for token in tokens if token.type == tokenize.COMMENT]
 
 
 def _work_dir(config: ast.Module) -> Optional[str]:

@@ -282,6 +282,10 @@ def test_a_work_dir_that_was_moved_is_gone_on_with(tmp_path, verb):
     place.rename('run')
     with pytest.raises(FileExistsError, match='is the config of another run'):
         call(work_dir='run', seed=1)
+    config = Path(f'run/recipe/{verb}.py')
+    config.write_text(f'{config.read_text()}# the one of Monday\n')
+    with pytest.raises(FileExistsError, match='has been edited'):
+        call(work_dir='run')
 
 
 def test_a_coco_file_that_lacks_something_is_copied(tmp_path, capsys):
