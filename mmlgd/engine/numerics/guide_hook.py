@@ -123,10 +123,7 @@ def _classes_of(dataset: Any) -> Any:
 
 def _check_colours(dataset: Any, teacher: BaseTeacher) -> None:
     """Refuse the one data set whose images are not loaded as BGR, which the teacher would see with wrong colours."""
-    parts = [dataset]
-    for part in parts:  # grows while it is read: sets that repeat, balance or join others
-        parts += [*getattr(part, 'datasets', ()), *([part.dataset] if hasattr(part, 'dataset') else [])]
-    found = next((part for part in parts if isinstance(part, CIFAR10)), None)
+    found = next((part for part in plain_datasets(dataset) if isinstance(part, CIFAR10)), None)
     require(
         found is None or not teacher.bgr,
         f'The images of {type(found).__name__} are RGB, and data_preprocessor has to_rgb=False: the teacher would '

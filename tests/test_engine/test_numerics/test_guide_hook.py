@@ -24,6 +24,7 @@ def test_joined_sets_have_the_classes_that_all_of_them_have():
 
 def test_images_that_are_rgb_are_refused_where_nothing_converts():
     cifar, bgr = CIFAR10.__new__(CIFAR10), SimpleNamespace(bgr=True)
+    cifar._metainfo = {}  # a built one has it
     for dataset in (cifar, SimpleNamespace(dataset=cifar), SimpleNamespace(datasets=[object(), cifar])):
         with pytest.raises(ConfigError, match='The images of CIFAR10 are RGB.*to_bgr=True.*to_rgb=True'):
             _check_colours(dataset, bgr)
