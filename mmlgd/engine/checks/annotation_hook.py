@@ -2,9 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from logging import Logger
-from typing import Any
 
 import numpy as np
 from mmengine import fileio
@@ -18,6 +17,7 @@ from mmlgd.datasets.bad_images import BadImageError, skips_in_evaluation
 from mmlgd.datasets.loaded_size import loaded_size
 from mmlgd.datasets.loading import draws_others, read_image
 from mmlgd.datasets.mask_values import label_of, read_mask, require_ignorable, require_size
+from mmlgd.datasets.unwrapping import plain_datasets
 from mmlgd.errors import ConfigError, MissingFileError, shown
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
@@ -70,24 +70,6 @@ class AnnotationCheckHook(Hook):
                 elif hasattr(dataset, 'seg_map_suffix') and dataset.data_prefix.get('seg_map_path'):
                     _check_masks(dataset, len(classes))
                     _check_images(dataset)
-
-
-def plain_datasets(dataset: Any) -> Iterator[Any]:
-    """Unwrap data sets that repeat, balance or join others.
-
-    Args:
-        dataset (Any): A built data set, or None.
-
-    Yields:
-        Any: The data sets inside that have METAINFO.
-    """
-    if hasattr(dataset, 'datasets'):
-        for member in dataset.datasets:
-            yield from plain_datasets(member)
-    elif hasattr(dataset, 'dataset'):
-        yield from plain_datasets(dataset.dataset)
-    elif hasattr(dataset, 'metainfo'):
-        yield dataset
 
 
 def _check_heads(model: nn.Module, classes: tuple, dataset) -> None:
