@@ -1,6 +1,7 @@
 """The errors that mmlgd raises about a user's input, so that a program can tell them from its own faults."""
 
 import re
+from collections.abc import Iterable
 from reprlib import Repr
 
 # torch raises an error of a data loader's process again: of the same class, with the traceback as its message.
@@ -118,6 +119,23 @@ def brief(value: object, length: int = 100) -> str:
         '[0, 1, 2, 3, 4, 5, ...]'
     """
     return (value if isinstance(value, str) else _Brief().repr(value))[:length]
+
+
+def first_few(values: Iterable) -> str:
+    """Write the first five values for a message.
+
+    Args:
+        values (Iterable): Any values.
+
+    Returns:
+        str: These, and how many there are in all; ``none`` for no values.
+
+    Examples:
+        >>> first_few('ab'), first_few(range(20)), first_few([])
+        ('a, b', '0, 1, 2, 3, 4, ... (20 in all)', 'none')
+    """
+    values = [str(value) for value in values]
+    return ', '.join(values[:5]) + (f', ... ({len(values)} in all)' if values[5:] else '') if values else 'none'
 
 
 def shown(name: object) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple, Optional, Union
 
 from mmcv.transforms import BaseTransform
 from mmengine.config import ConfigDict
@@ -20,7 +20,7 @@ from torch import nn
 
 from mmlgd.errors import sentence, shown
 
-from .files import CheckpointError
+from .files import CheckpointError, read_checkpoint
 
 
 class _Part(NamedTuple):
@@ -145,6 +145,24 @@ def model_config(checkpoint: dict, source: Union[str, Path] = 'The checkpoint') 
         return ConfigDict(settings)
     except (TypeError, ValueError, AttributeError, RecursionError) as error:  # names that Python cannot have
         raise _no_settings(source, error) from error
+
+
+def config_in(source: str) -> Optional[ConfigDict]:
+    """Read the config in a source of weights, if it is a checkpoint that has one.
+
+    Args:
+        source (str): A file or URL, or a name that only the library of its model understands.
+
+    Returns:
+        ConfigDict, optional: As :func:`model_config`; None for other sources, also for a file that cannot be read:
+        loading reports its faults.
+    """
+    if not Path(source).is_file() and not source.startswith(('http://', 'https://')):
+        return None
+    try:
+        return model_config(read_checkpoint(source), source)
+    except CheckpointError:
+        return None
 
 
 def _no_settings(source: Union[str, Path], error: Exception) -> CheckpointError:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError, DownloadError, brief, sentence
 from mmlgd.registry import MODELS, find_class
+from mmlgd.utils.validation import listed
 
 from .files import CheckpointError, read_checkpoint
 from .parts import check_weights, part_weights, state_dict_of
@@ -180,8 +181,7 @@ def check_pretrained(model: nn.Module, name: str = 'model') -> None:
         ConfigError: ``checkpoint=None``.
     """
     for path, module in model.named_modules(prefix=name):
-        inits = getattr(module, 'init_cfg', None) or []
-        for init_cfg in [inits] if isinstance(inits, dict) else inits:
+        for init_cfg in listed(getattr(module, 'init_cfg', None) or []):
             if not _is_pretrained(init_cfg):
                 continue
             source = init_cfg.get('checkpoint')
@@ -195,11 +195,10 @@ def check_pretrained(model: nn.Module, name: str = 'model') -> None:
 
 def _refuse_other_weights(cfg: Config, source: str) -> None:
     """Refuse weights of the whole model, which mmengine would load after, or in place of, the start of the backbone."""
-    inits = cfg.model.get('init_cfg') or []
-    others = dict(
-        load_from=None if cfg.get('resume') else cfg.get('load_from'),
-        **{'model.init_cfg': [one for one in ([inits] if isinstance(inits, dict) else inits) if _is_pretrained(one)]},
-    )
+    others = {
+        'load_from': None if cfg.get('resume') else cfg.get('load_from'),
+        'model.init_cfg': [one for one in listed(cfg.model.get('init_cfg') or []) if _is_pretrained(one)],
+    }
     for key, value in others.items():
         if value:
             raise ConfigError(

@@ -90,9 +90,7 @@ def _require_stack() -> None:
 _UNSET = object()  # then the function's own default applies
 
 
-def _parameter(
-    parameter: inspect.Parameter, hint: Any, text: str, complete: Optional[Callable] = None
-) -> click.Parameter:
+def _parameter(parameter: inspect.Parameter, hint: Any, text: str, complete: Optional[Callable]) -> click.Parameter:
     kind = _read(hint)
     needed = parameter.default is inspect.Parameter.empty
 

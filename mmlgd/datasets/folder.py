@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Callable, Optional, Union
 
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
+from mmlgd.utils.configs import kind_of
 
 
 class UnreadableFolderError(MMLGDError, OSError):
@@ -99,8 +100,7 @@ def folder_of(dataset: dict) -> Optional[Path]:
     while isinstance(dataset.get('dataset'), dict):
         dataset = dataset['dataset']
     root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or ''
-    kind = str(dataset.get('type')).split('.')[-1]
-    is_whole = kind in ('Images', 'ImageShards', 'CustomDataset') and not dataset.get('ann_file')
+    is_whole = kind_of(dataset) in ('Images', 'ImageShards', 'CustomDataset') and not dataset.get('ann_file')
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
     return Path(root, prefix) if is_whole and (root or prefix) and '://' not in f'{root}{prefix}' else None
 

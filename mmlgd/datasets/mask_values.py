@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, Optional, Union
 
@@ -10,7 +10,7 @@ import numpy as np
 from mmengine import fileio
 from PIL import Image, UnidentifiedImageError
 
-from mmlgd.errors import MMLGDError, shown
+from mmlgd.errors import MMLGDError, first_few, shown
 from mmlgd.utils.spread import spread
 from mmlgd.utils.validation import require
 
@@ -87,8 +87,8 @@ def read_mask(mask: Union[str, Path], backend_args: Optional[dict] = None) -> np
         )
     if values.dtype != np.uint8 and (lost := [value for value in np.unique(values).tolist() if value not in _BYTES]):
         raise MasksError(
-            f'The mask {shown(mask)} has the values {_listed(lost)}, and mmsegmentation reads masks as bytes: expected '
-            f'0 to {_MOST}. Save it with 8 bits, with a class index or {_MOST} for no label at each pixel.'
+            f'The mask {shown(mask)} has the values {first_few(lost)}, and mmsegmentation reads masks as bytes: '
+            f'expected 0 to {_MOST}. Save it with 8 bits, with a class index or {_MOST} for no label at each pixel.'
         )
     return values.astype(np.uint8)
 
@@ -194,8 +194,8 @@ def meaning_of(
     )
     if unknown:
         raise MasksError(
-            f'The masks of {shown(data)} have the values {_listed(unknown)} beyond the {count} class names. Value k is '
-            f'name {"k - 1, from 1" if reduce_zero_label else "k, from 0"}; one value beyond them may stand for no '
+            f'The masks of {shown(data)} have the values {first_few(unknown)} beyond the {count} class names. Value k '
+            f'is name {"k - 1, from 1" if reduce_zero_label else "k, from 0"}; one value beyond them may stand for no '
             f'label. {from_1 or "Give a name for every value."}'
         )
     labels: Counter[int] = Counter()
@@ -204,7 +204,7 @@ def meaning_of(
     missing = [k for k in range(count) if not labels[k]]
     if len(missing) == count:
         raise MasksError(
-            f'The masks of {shown(data)} have no pixel of a class name: their values are {_listed(sorted(pixels))}. '
+            f'The masks of {shown(data)} have no pixel of a class name: their values are {first_few(sorted(pixels))}. '
             f'Write the index of its name, from {int(reduce_zero_label)}, into each pixel.'
         )
     notes = [_shares(names, labels, ignore_index)]
@@ -214,7 +214,7 @@ def meaning_of(
         told = f'Value {ignore_index} of the masks is beyond the names and counts as no label (ignore_index).'
         notes.append(f'{told} {from_1}'.rstrip())
     elif missing:
-        notes.append(f'No pixel of the masks that were read is {_listed(names[k] for k in missing)}.')
+        notes.append(f'No pixel of the masks that were read is {first_few(names[k] for k in missing)}.')
     return ignore_index, notes
 
 
@@ -241,7 +241,7 @@ def _question(data: Path, names: list[str], missing: list[int], value: int, pixe
         answers.append(f'If it is {names[missing[0]]}: write {missing[0]} instead of {value} into the masks.')
     share = _percent(pixels[value] / sum(pixels.values()))
     return (
-        f'No pixel in the masks of {shown(data)} is {_listed(names[k] for k in missing)}, and {share} have the value '
+        f'No pixel in the masks of {shown(data)} is {first_few(names[k] for k in missing)}, and {share} have the value '
         f'{value}, beyond the {len(names)} class names: value k is name k, from 0. Say what value {value} is. '
         f'{" ".join(answer for answer in answers if answer)}'
     )
@@ -258,8 +258,3 @@ def _percent(share: float) -> str:
     if 0 < share < 0.001:
         return 'below 0.1 %'
     return f'{100 * share:.1f} %' if share else '0 %'
-
-
-def _listed(values: Iterable) -> str:
-    values = [str(value) for value in values]
-    return ', '.join(values[:5]) + (f', ... ({len(values)} in all)' if values[5:] else '')

@@ -76,6 +76,22 @@ def drop_of(result: dict) -> Optional[float]:
     return None if None in both else both[0] - both[1]
 
 
+def probe_title(labels: str) -> str:
+    """Write the title of a probe's column.
+
+    Args:
+        labels (str): The labels that the probe saw: a share, or a number for each class.
+
+    Returns:
+        str: The title.
+
+    Examples:
+        >>> probe_title('10%'), probe_title('5')
+        ('linear, 10%', 'linear, 5 a class')
+    """
+    return f'linear, {labels}' + ('' if labels.endswith('%') else ' a class')
+
+
 def as_rows(report: dict) -> tuple[list[str], list[list[str]]]:
     """Write the results of :func:`evaluate` as the cells of a table.
 
@@ -88,8 +104,7 @@ def as_rows(report: dict) -> tuple[list[str], list[list[str]]]:
         zero-shot accuracy with them and how many points it is lower.
     """
     results = report['results']
-    labels = list(next(iter(results.values()))['linear'])
-    probes = [f'linear, {one}' + ('' if one.endswith('%') else ' a class') for one in labels]
+    probes = map(probe_title, next(iter(results.values()))['linear'])
     has_synonyms = any(drop_of(result) is not None for result in results.values())
     titles = ['zero-shot', *(['with synonyms', 'drop'] if has_synonyms else []), f'{report["k"]}-NN', *probes]
     rows = []

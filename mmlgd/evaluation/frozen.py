@@ -140,8 +140,8 @@ def load_frozen(
 
             - a student, or a checkpoint of LGD training or of ``mmlgd publish``, as a file or URL: it has names;
             - another mmengine checkpoint that holds its config: its backbone is used, and the linear head of a
-            classifier; - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'``
-            for a random
+              classifier;
+            - a file or URL of a bare backbone, a name such as ``'torchvision://resnet18'``, or ``'none'`` for a random
               start: weights of ``backbone``.
         vocabulary (str | Path | list | dict, optional): Class names of an LGD student. Defaults to None: the names of
             training, which need no teacher.

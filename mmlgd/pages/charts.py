@@ -9,13 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mmlgd.errors import shown
-from mmlgd.utils.style import CLASSES, FAINT, INK, STUDENT, TEACHER, clipped
+from mmlgd.utils.style import CLASSES, FAINT, INK, NAVY, STUDENT, TEACHER, clipped
 
 from .blocks import Chart
 
 _NEAR, _TALL = 280, 640  # pixels
 _FEW = 14  # names that fit below a matrix of half the width
-_COLORS = tuple(color for color in CLASSES if color != '#12355b')  # which is lost on a dark page
+_COLORS = tuple(color for color in CLASSES if color != NAVY)
 _OWN = {'student': STUDENT, 'teacher': TEACHER, 'random': FAINT}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Optional
 
-from mmlgd.evaluation.figures import STAR, as_rows
+from mmlgd.evaluation.figures import STAR, as_rows, probe_title
 from mmlgd.studies.metrics import unit_of
 from mmlgd.studies.report import cell_of, columns_of, summarise
 from mmlgd.studies.runs import mean_and_spread
@@ -188,8 +188,7 @@ def _random(found: Evaluation) -> Optional[Row]:
 def _bars(name: str, row: Row, k: int) -> Values:
     figures = {'zero-shot': ([row.zero_shot], row.zero_shot is not None), f'{k}-NN': ([row.knn], True)}
     for labels, draws in row.linear.items():
-        title = f'linear, {labels}' + ('' if labels.endswith('%') else ' a class')
-        figures[title] = (list(draws.values()), bool(draws))
+        figures[probe_title(labels)] = (list(draws.values()), bool(draws))
     pairs = {title: mean_and_spread(values) for title, (values, is_there) in figures.items() if is_there}
     return Values(
         name, list(pairs), [mean for mean, _ in pairs.values()], [spread or None for _, spread in pairs.values()]

@@ -19,6 +19,7 @@ from mmlgd.datasets.folder import folder_of
 from mmlgd.engine.reports.curves import Curves, read_records, read_scalars
 from mmlgd.errors import ConfigError, shown
 from mmlgd.student.saved import SavedStudent, loss_of
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.files import read_small
 
 CONFIGS = '*/vis_data/config.py'  # in a work dir; each start of training writes one
@@ -139,7 +140,7 @@ def read_training(folder: Path) -> Training:
     config, first = _read_config(file), file
     while before and _read_config(first).get('resume'):
         first = before.pop()
-    kind = str(config['model'].get('type')).split('.')[-1]
+    kind = kind_of(config['model'])
     if kind != 'LGD':
         raise ConfigError(
             f'{shown(folder)} is the work dir of a training of {shown(kind)}, expected a pre-training, of mmlgd.LGD. '

@@ -10,7 +10,7 @@ from mmengine.registry import TRANSFORMS
 from mmlgd.errors import ConfigError, brief
 from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
-from mmlgd.utils.validation import require
+from mmlgd.utils.validation import listed, require
 
 from .inputs import teacher_settings, vocabulary_of
 
@@ -60,8 +60,7 @@ def add_guide(
     cfg.model = {'type': 'mmlgd.Guided', **model, 'guide': settings}
     cfg.default_hooks = {**_HOOKS, **(cfg.get('default_hooks') or {})}
     imports = dict(cfg.get('custom_imports') or {})
-    named = imports.get('imports') or []
-    others = [one for one in ([named] if isinstance(named, str) else named) if one != 'mmlgd']
+    others = [one for one in listed(imports.get('imports') or []) if one != 'mmlgd']
     cfg.custom_imports = {**imports, 'imports': [*others, 'mmlgd']}  # other tools of OpenMMLab read the config as well
 
 

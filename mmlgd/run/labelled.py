@@ -3,9 +3,9 @@
 import hashlib
 import inspect
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 from urllib.parse import urlparse
 
 from mmengine.config import Config
@@ -18,6 +18,7 @@ from mmlgd.datasets.boxes.coco import read_coco, require_file_names
 from mmlgd.datasets.boxes.complete import require_complete
 from mmlgd.datasets.boxes.sound import boxes_of_names, check_content, left_out
 from mmlgd.datasets.folder import images_in
+from mmlgd.datasets.unwrapping import datasets_in
 from mmlgd.engine.checks.annotation_hook import check_names
 from mmlgd.errors import ConfigError, MissingFileError, brief, shown
 from mmlgd.registry import find_class
@@ -105,23 +106,6 @@ def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool
     if 'sub_data_root' in prefix:  # of mmdet's XMLDataset
         return f'{prefix["sub_data_root"]}/{dataset.get("ann_subdir") or "Annotations"}', ['.xml'], True
     return None, (), False
-
-
-def datasets_in(settings: Any) -> Iterator[dict]:
-    """Unwrap data sets that repeat, balance or join others.
-
-    Args:
-        settings (Any): Of a data set.
-
-    Yields:
-        dict: The settings of the data sets inside, or the same.
-    """
-    if isinstance(settings, dict):
-        inner = settings.get('datasets') or settings.get('dataset')
-        if inner is None:
-            yield settings
-        for one in inner if isinstance(inner, (list, tuple)) else [inner]:
-            yield from datasets_in(one)
 
 
 def _refuse_skipping(loader: str, dataset: dict) -> None:

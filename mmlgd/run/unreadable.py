@@ -3,9 +3,8 @@
 import traceback
 from typing import Any
 
+from mmlgd.datasets.unwrapping import datasets_in
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError, brief, sentence, shown
-
-from .labelled import datasets_in
 
 _KINDS = {
     FileNotFoundError: MissingFileError,

@@ -6,7 +6,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, Callable
 
-from mmlgd.errors import MMLGDError, brief
+from mmlgd.errors import MMLGDError, brief, sentence
 from mmlgd.utils.files import read_small
 
 from .places import are_kept_places
@@ -90,8 +90,7 @@ def read_description(file: Path, formats: tuple[int, ...]) -> dict:
         description = json.loads(read_small(file))
         found = description.get('format')
     except (ValueError, AttributeError, RecursionError) as error:
-        said = str(error).rstrip('.')
-        raise StoreError(f'{file} is damaged: {said}. Write the store again into an empty folder.') from error
+        raise StoreError(f'{file} is damaged: {sentence(error)} Write the store again into an empty folder.') from error
     if type(found) is not int or found not in formats:
         raise StoreError(
             f'The store in {str(file.parent)!r} has format {found!r}; this version of mmlgd reads '

@@ -10,6 +10,7 @@ from typing import Callable, NamedTuple, Optional, Union
 import numpy as np
 import torch
 
+from mmlgd.errors import sentence
 from mmlgd.utils.files import own_folder, read_small, write_whole
 from mmlgd.utils.numerics import usable_rows
 
@@ -186,10 +187,9 @@ class TeacherStore:
                 told = json.loads(read_small(file))
                 found.update({int(image): str(reason) for image, reason in told.items()})
             except (ValueError, AttributeError, RecursionError, OSError) as error:
-                said = str(error).rstrip('.')
                 raise StoreError(
-                    f'{file} is damaged: {said}. Remove the file {file.stem}.crc32 beside it, and run the same '
-                    f'mmlgd store command again: it writes this shard again.'
+                    f'{file} is damaged: {sentence(error)} Remove the file {file.stem}.crc32 beside it, and run the '
+                    f'same mmlgd store command again: it writes this shard again.'
                 ) from error
         return dict(sorted(found.items()))
 

@@ -34,7 +34,7 @@ from mmlgd.utils.distributed import fail_together
 from mmlgd.utils.files import sole_writer
 from mmlgd.utils.seeds import seed_number
 from mmlgd.utils.stopping import Stopped
-from mmlgd.utils.validation import require
+from mmlgd.utils.validation import listed, require
 
 from .asked_places import check_places, kept_places
 from .description import StoreError
@@ -240,8 +240,7 @@ def use_store(cfg: Config, folder: Union[str, Path]) -> None:
     cfg.model.teacher = dict(type='mmlgd.CachedTeacher', store=folder, teacher=cfg.model.teacher)
     cfg.model.predict_teacher = False
     for phase in ('val', 'test'):
-        metrics = cfg.get(f'{phase}_evaluator') or []
-        metrics = [metrics] if isinstance(metrics, dict) else metrics
+        metrics = listed(cfg.get(f'{phase}_evaluator') or [])
         cfg[f'{phase}_evaluator'] = [_without_teacher(m) for m in metrics if 'teacher' not in m.get('task_metrics', {})]
         if not cfg[f'{phase}_evaluator']:  # mmengine wants all three or none
             cfg[f'{phase}_evaluator'] = cfg[f'{phase}_dataloader'] = cfg[f'{phase}_cfg'] = None
@@ -265,9 +264,8 @@ def check_replay(cfg: Config) -> None:
         f'which chooses images itself. Set it to a DefaultSampler, or leave --store out.',
     )
     best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best') or []
-    metrics = [best] if isinstance(best, str) else best
     require(
-        not any('teacher' in metric or metric in _WITH_TEACHER for metric in metrics),
+        not any('teacher' in metric or metric in _WITH_TEACHER for metric in listed(best)),
         f'default_hooks.checkpoint.save_best is {best!r}, but with a teacher store no teacher sees the evaluation '
         f'images. Leave save_best out, choose another metric, or train without the store.',
     )

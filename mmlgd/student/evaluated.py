@@ -1,13 +1,11 @@
 """Adapts an evaluation config to the student of a checkpoint: its backbone, neck and image size."""
 
-from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
-from mmlgd.checkpoints.configs import buildable, model_config
-from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+from mmlgd.checkpoints.configs import buildable, config_in
 
 from .image_size import image_size, resized
 
@@ -30,11 +28,7 @@ def use_student_of(cfg: Config, source: Optional[str]) -> None:
         _segment_with(cfg, source)
         return
     is_evaluation = 'teacher' in (cfg.get('model') or {}) and not cfg.get('train_dataloader')
-    if not is_evaluation or not source or not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
-        return
-    try:
-        trained = model_config(read_checkpoint(source), source)
-    except CheckpointError:  # no config in it; loading reports other faults
+    if not is_evaluation or not source or (trained := config_in(source)) is None:
         return
     for part in ('backbone', 'neck'):
         if settings := trained['model'].get(part):

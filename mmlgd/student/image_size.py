@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmlgd.checkpoints.configs import buildable, model_config
-from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
+from mmlgd.checkpoints.configs import buildable, config_in
+from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.datasets.sizes import is_loading, is_step, pixels, size_after
 from mmlgd.datasets.views import pipeline_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
@@ -167,11 +166,11 @@ def compare_sizes(cfg: Config, source: str) -> None:
         source (str): Source of the student; only a checkpoint that holds its config has a size.
     """
     is_ours = 'teacher' in (cfg.get('model') or {})
-    if not is_ours or not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
+    if not is_ours or (trained := config_in(source)) is None:
         return
     try:
-        own, shown = image_size(model_config(read_checkpoint(source), source)), image_size(cfg)
-    except CheckpointError:  # no config with a size in it; loading reports other faults
+        own, shown = image_size(trained), image_size(cfg)
+    except CheckpointError:  # no size in one of them; loading reports other faults
         return
     if own != shown:
         print_log(
@@ -192,13 +191,8 @@ def compare_statistics(cfg: Config, source: str) -> None:
     Raises:
         CheckpointError: The statistics are not one number per channel.
     """
-    if not (Path(source).is_file() or source.startswith(('http://', 'https://'))):
-        return
-    try:
-        trained = model_config(read_checkpoint(source), source)
-    except CheckpointError:  # no config in it; loading reports other faults
-        return
-    if 'neck' not in trained['model'] or 'data_preprocessor' in trained:  # of another training, such as a classifier's
+    trained = config_in(source)
+    if trained is None or 'neck' not in trained['model'] or 'data_preprocessor' in trained:  # such as a classifier's
         return
     own = pixels_of(trained['model'].get('data_preprocessor') or IMAGENET_RGB, source)
     here = (cfg.get('model') or {}).get('data_preprocessor') or cfg.get('data_preprocessor')

@@ -19,6 +19,7 @@ from mmlgd.models.banks import read_text_state
 from mmlgd.models.necks import features_of_zeros, fit_neck, pooled, size_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.utils.building import build_part
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.seeds import seeded
 from mmlgd.utils.validation import require
 
@@ -124,7 +125,7 @@ class SavedStudent:
             CheckpointError: Its weights do not fit.
         """
         parts = (self.config['model'].get(part) for part in ('neck', 'head'))
-        kinds = [str(part.get('type')).split('.')[-1] if isinstance(part, dict) else '' for part in parts]
+        kinds = [kind_of(part) if isinstance(part, dict) else '' for part in parts]
         if kinds != ['GlobalAveragePooling', 'LinearClsHead'] or not self.has('head.fc'):
             return None
         weights = part_weights(self.state, 'head.fc', self.source)

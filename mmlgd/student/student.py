@@ -19,6 +19,7 @@ from mmlgd.models.banks import TextualSemanticsBank
 from mmlgd.models.places import StudentPlaces
 from mmlgd.models.zero_shot import set_scores, zero_shot_scores
 from mmlgd.text import load_templates, load_vocabulary
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.devices import usable_device
 from mmlgd.utils.seeds import seeded
 
@@ -399,4 +400,4 @@ def _place_path(
 
 
 def _is_ours(neck: Any) -> bool:
-    return isinstance(neck, dict) and str(neck.get('type', 'ProjectionNeck')).split('.')[-1] == 'ProjectionNeck'
+    return isinstance(neck, dict) and kind_of({'type': 'ProjectionNeck', **neck}) == 'ProjectionNeck'

@@ -71,7 +71,6 @@ def obvious_metric(cfg: Config) -> Optional[str]:
         'mIoU'
     """
     evaluators = [one for one in listed(cfg.get('val_evaluator') or []) if one]
-    evaluators = [cfg.val_evaluator] if isinstance(cfg.get('val_evaluator'), dict) else evaluators
     if not evaluators:
         raise ConfigError('The config has no val_evaluator, so its runs would end without a figure. Give it one.')
     found = [name for one in evaluators for name in _names(one) if name in _UNITS]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Optional
 
-from mmlgd.evaluation.figures import drop_of
+from mmlgd.evaluation.figures import drop_of, probe_title
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE
 
 from .runs import mean_and_spread
@@ -37,8 +37,7 @@ def summarise(found: dict[str, dict[str, dict]]) -> Summary:
                 columns.setdefault('drop', {})[seed] = drop
             columns.setdefault('20-NN', {})[seed] = figures['knn']
             for labels, draws in figures['linear'].items():
-                title = f'linear, {labels}' + ('' if labels.endswith('%') else ' a class')
-                columns.setdefault(title, {})[seed] = mean_and_spread(draws.values())[0]
+                columns.setdefault(probe_title(labels), {})[seed] = mean_and_spread(draws.values())[0]
         summary[name] = {}
         for title, values in columns.items():
             mean, spread = mean_and_spread(values.values())

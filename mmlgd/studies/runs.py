@@ -20,7 +20,7 @@ from .processes import Run, run_all
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
 
 
-def run(verb: str, arguments: list[str], output: Path) -> list[str]:
+def run(verb: str, arguments: list[str], output: Path) -> None:
     """Run a verb of ``mmlgd`` with this Python, and save its output.
 
     Args:
@@ -28,16 +28,11 @@ def run(verb: str, arguments: list[str], output: Path) -> list[str]:
         arguments (List[str]): Arguments of the verb.
         output (Path): The file for both output streams; its folder is created.
 
-    Returns:
-        List[str]: The command.
-
     Raises:
         RunError: It failed; the message names the output file and quotes the end.
         Stopped: A signal has stopped it.
     """
-    command = command_of(verb, arguments)
-    run_all([Run(command, output)])
-    return command
+    run_all([Run(command_of(verb, arguments), output)])
 
 
 def command_of(verb: str, arguments: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import copy
 import re
 import traceback
+from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -13,7 +14,7 @@ from mmengine.config.config import DELETE_KEY
 from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError, brief, sentence
 
 from .files import read_small
-from .option_keys import check_keys
+from .option_keys import check_keys, setting_at
 from .paths import RECIPE_HEAD, place_of
 
 _WORDS = ('auto', 'dynamic')  # settings of ours and of mmengine's loss scaler take them in place of a number
@@ -106,7 +107,7 @@ def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
     """
     settings = cfg.to_dict()
     try:
-        before = {name: _at(settings, name.split('.')) for name in options or {}}
+        before = {name: reduce(setting_at, name.split('.'), settings) for name in options or {}}
         cfg.merge_from_dict(options or {})
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the first if they are no dict
         raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {sentence(error)}') from error
@@ -115,16 +116,6 @@ def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
             wanted = 'True or False' if isinstance(value, bool) else f'a number, as {value} in the config'
             raise ConfigError(f'--cfg-options {name} expects {wanted}; got the text {options[name]!r}.')
     check_keys(settings, cfg.to_dict(), options or {})
-
-
-def _at(settings: Any, keys: list[str]) -> Any:
-    """Find the value of a setting, or None."""
-    for key in keys:
-        if isinstance(settings, (list, tuple)):
-            settings = dict(enumerate(settings))
-            key = int(key) if key.isdigit() else key
-        settings = settings.get(key) if isinstance(settings, dict) else None
-    return settings
 
 
 def _file_of(config: str) -> Path:

@@ -4,7 +4,7 @@ import difflib
 import inspect
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import mmengine.registry
 from mmengine.registry import Registry
@@ -57,7 +57,7 @@ def check_keys(before: dict, after: dict, options: Iterable[str]) -> None:
             scope = new.get('_scope_', scope) if isinstance(new, dict) else scope
             if isinstance(old, dict) and key not in old:
                 _check_part(option, keys[: depth + 1], new, scope)
-            old, new = _inner(old, key), _inner(new, key)
+            old, new = setting_at(old, key), setting_at(new, key)
             if not isinstance(old, (dict, list, tuple)) or new is None:
                 break
 
@@ -119,7 +119,8 @@ def _inits(taker: Any) -> Iterator[Any]:
     yield from (one.__init__ for one in taker.__mro__ if '__init__' in vars(one) and one is not object)
 
 
-def _inner(settings: Any, key: str) -> Union[dict, list, tuple, Any]:
+def setting_at(settings: Any, key: str) -> Any:
+    """Find what a key of ``--cfg-options`` names in a dict, a list or a tuple; None if it is not there."""
     if isinstance(settings, (list, tuple)) and key.isdigit() and int(key) < len(settings):
         return settings[int(key)]
     return settings.get(key) if isinstance(settings, dict) else None

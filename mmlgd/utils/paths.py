@@ -48,6 +48,23 @@ def cache_folder() -> Path:
     return Path(os.environ.get('MMLGD_CACHE') or '~/.cache/mmlgd').expanduser()
 
 
+def short_path(path: str) -> str:
+    """Shorten a path as a user would type it here.
+
+    Args:
+        path (str): A path.
+
+    Returns:
+        str: Relative to the working directory; a path outside of it as it is.
+
+    Examples:
+        >>> short_path(os.path.join(os.getcwd(), 'work_dirs', 'run')), short_path('/')
+        ('work_dirs/run', '/')
+    """
+    here = os.path.relpath(path)
+    return path if here.startswith('..') else here
+
+
 def is_installed() -> bool:
     """Check whether mmengine finds our configs as ``'mmlgd::...'``: it searches only an installed package.
 

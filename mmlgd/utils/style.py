@@ -2,10 +2,11 @@
 
 STUDENT, TEACHER, TEXT, INK, FAINT = '#0b7a75', '#d1782c', '#6c5fc7', '#22252b', '#8a8f98'
 RIGHT, WRONG = '#1a7f37', '#c62828'
+NAVY = '#12355b'  # lost on a dark page
 # For up to twelve classes: dark enough for white text, and different for most kinds of colour vision.
 CLASSES = (
     *('#1f77b4', '#d9730d', '#2a8f3c', '#c62f3a', '#7d55b4', '#7a4a3f'),
-    *('#d0559f', '#5a6270', '#9a9a10', '#0f97a8', '#12355b', '#e0a100'),
+    *('#d0559f', '#5a6270', '#9a9a10', '#0f97a8', NAVY, '#e0a100'),
 )
 STYLE = {
     'font.size': 11,

@@ -1,7 +1,6 @@
 """Boxes in COCO's format: one JSON file for each split."""
 
 import json
-import math
 import os
 from pathlib import Path, PurePath
 from typing import Any, Optional
@@ -26,7 +25,7 @@ def read_coco(file: Path) -> Optional[dict[str, Any]]:
     Raises:
         BoxesError: It is no JSON that pycocotools reads, or what it has under COCO's keys is of another form.
     """
-    require_file(file, math.inf)
+    require_file(file)
     content = file.read_bytes()
     try:
         told = json.loads(content)  # in each encoding of JSON: the file may be of another kind
@@ -63,7 +62,7 @@ def names_of(told: dict[str, Any], file: PurePath) -> list[str]:
     Raises:
         BoxesError: There are none, or one has no name.
     """
-    names = [one.get('name') for one in told['categories'] if isinstance(one, dict)]
+    names = [one.get('name') for one in told['categories']]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise BoxesError(f'{shown(file)} has no categories with names. Expected categories=[{{"id": 1, "name": ...}}].')
     return names

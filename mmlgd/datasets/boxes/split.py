@@ -9,13 +9,12 @@ from .places import BoxesError
 SHARE = 0.2  # of the images, for validation
 
 
-def split_images(told: dict[str, Any], seed: int = 0, share: float = SHARE) -> dict[str, dict[str, Any]]:
+def split_images(told: dict[str, Any], seed: int = 0) -> dict[str, dict[str, Any]]:
     """Split the content of an annotation file. Each image is ranked by the seed and the name of its file alone.
 
     Args:
         told (dict): In COCO's format.
         seed (int): Seed of the draw. Defaults to 0.
-        share (float): Share of the images that are kept for validation, in (0, 1). Defaults to 0.2.
 
     Returns:
         Dict[str, dict]: The content for ``'train'`` and ``'val'``; no image is in both.
@@ -32,17 +31,16 @@ def split_images(told: dict[str, Any], seed: int = 0, share: float = SHARE) -> d
     images = sorted(told['images'], key=lambda image: str(image['file_name']))
     if len(images) < 2:
         raise BoxesError(f'There are {len(images)} images with boxes; a split needs 2 or more.')
-    kept = {images[k]['id'] for k in drawn([str(image['file_name']) for image in images], seed, share)}
+    kept = {images[k]['id'] for k in drawn([str(image['file_name']) for image in images], seed)}
     return dict(train=part_of(told, {image['id'] for image in images} - kept), val=part_of(told, kept))
 
 
-def drawn(names: Sequence[str], seed: int = 0, share: float = SHARE) -> set[int]:
+def drawn(names: Sequence[str], seed: int = 0) -> set[int]:
     """Draw the images that are kept for validation. A further image changes the part of few others.
 
     Args:
         names (Sequence[str]): Names of the images, all different.
         seed (int): Seed of the draw. Defaults to 0.
-        share (float): Share of the images, in (0, 1). Defaults to 0.2.
 
     Returns:
         Set[int]: Positions of the images: one at least, and not all.
@@ -53,7 +51,7 @@ def drawn(names: Sequence[str], seed: int = 0, share: float = SHARE) -> set[int]
     """
     seeds = [f'{seed}/{name}'.encode(errors='surrogateescape') for name in names]  # a path may not be UTF-8
     ranked = sorted((random.Random(one).random(), k) for k, one in enumerate(seeds))
-    return {k for _, k in ranked[: min(len(names) - 1, max(1, round(share * len(names))))]}
+    return {k for _, k in ranked[: min(len(names) - 1, max(1, round(SHARE * len(names))))]}
 
 
 def part_of(told: dict[str, Any], kept: set) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from logging import Logger
-from typing import Any
 
 import numpy as np
 from mmengine import fileio
@@ -18,7 +17,8 @@ from mmlgd.datasets.bad_images import BadImageError, skips_in_evaluation
 from mmlgd.datasets.loaded_size import loaded_size
 from mmlgd.datasets.loading import draws_others, read_image
 from mmlgd.datasets.mask_values import label_of, read_mask, require_ignorable, require_size
-from mmlgd.errors import ConfigError, MissingFileError, shown
+from mmlgd.datasets.unwrapping import plain_datasets
+from mmlgd.errors import ConfigError, MissingFileError, first_few, shown
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
 from mmlgd.utils.spread import spread
@@ -72,24 +72,6 @@ class AnnotationCheckHook(Hook):
                     _check_images(dataset)
 
 
-def plain_datasets(dataset: Any) -> Iterator[Any]:
-    """Unwrap data sets that repeat, balance or join others.
-
-    Args:
-        dataset (Any): A built data set, or None.
-
-    Yields:
-        Any: The data sets inside that have METAINFO.
-    """
-    if hasattr(dataset, 'datasets'):
-        for member in dataset.datasets:
-            yield from plain_datasets(member)
-    elif hasattr(dataset, 'dataset'):
-        yield from plain_datasets(dataset.dataset)
-    elif hasattr(dataset, 'metainfo'):
-        yield dataset
-
-
 def _check_heads(model: nn.Module, classes: tuple, dataset) -> None:
     for name, module in model.named_modules():
         # A proposal head separates objects from background; it has no classes.
@@ -98,7 +80,7 @@ def _check_heads(model: nn.Module, classes: tuple, dataset) -> None:
         if module.num_classes != len(classes):
             raise ConfigError(
                 f'model.{name} has num_classes={module.num_classes}, but the data set in {dataset.data_root!r} has '
-                f'{len(classes)} class names ({_shown(classes)}). Set model.{name}.num_classes={len(classes)}, or '
+                f'{len(classes)} class names ({first_few(classes)}). Set model.{name}.num_classes={len(classes)}, or '
                 f'give the names of {module.num_classes} classes as metainfo.classes of its data loaders.'
             )
 
@@ -127,20 +109,20 @@ def check_names(ann_file: str, names: list[str], labels: list[str], classes: Seq
     if len(labels) != len(classes):
         missing = [name for name in classes if name not in labels]
         raise ConfigError(
-            f'{ann_file} has categories for {len(labels)} of {len(classes)} class names. Names without a '
-            f'category: {_shown(missing)}; categories without a name: {_shown(others)}. Write the names exactly as in '
-            f'the file, including capitals, and only names that it contains.'
+            f'{ann_file} has categories for {len(labels)} of {len(classes)} class names. Names without a category: '
+            f'{first_few(missing)}; categories without a name: {first_few(others)}. Write the names exactly as in the '
+            f'file, including capitals, and only names that it contains.'
         )
     if labels != list(classes) and set(labels) == set(classes):
         raise ConfigError(
-            f'{ann_file} has its categories in the order {_shown(labels)}, and labels follow the file; but '
-            f'the class names are in the order {_shown(classes)}. Give the names in the order of the file.'
+            f'{ann_file} has its categories in the order {first_few(labels)}, and labels follow the file; but '
+            f'the class names are in the order {first_few(classes)}. Give the names in the order of the file.'
         )
     if labels != list(classes):  # LVIS: its labels do not follow names
         different = [f'{theirs!r} for {ours!r}' for theirs, ours in zip(labels, classes) if theirs != ours]
-        logger.warning(f'{ann_file} spells {len(different)} class names differently: {_shown(different)}.')
+        logger.warning(f'{ann_file} spells {len(different)} class names differently: {first_few(different)}.')
     elif others:
-        logger.warning(f'{ann_file} has categories that are not trained: {_shown(others)}.')
+        logger.warning(f'{ann_file} has categories that are not trained: {first_few(others)}.')
 
 
 def _check_images(dataset) -> None:
@@ -185,8 +167,8 @@ def _check_masks(dataset, num_classes: int) -> None:
         beyond = [v for v in values if _label(v, info) not in (*range(num_classes), dataset.ignore_index)]
         if beyond:
             raise ConfigError(
-                f'The mask {shown(path)} has the values {_shown(beyond)}, but num_classes is {num_classes}: expected '
-                f'values are 0 to {num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
+                f'The mask {shown(path)} has the values {first_few(beyond)}, but num_classes is {num_classes}: '
+                f'expected values are 0 to {num_classes - 1}, or {dataset.ignore_index} for pixels without a label'
                 f'{" (after reduce_zero_label, which subtracts 1)" if info["reduce_zero_label"] else ""}. '
                 f'Give a name for every class, or set the value to ignore as ignore_index of the data '
                 f'sets, heads and metrics (the variable ignore_index of our configs for masks).'
@@ -208,8 +190,3 @@ def _label(value: int, info: dict) -> int:
     """Follow one value of a mask through mmseg's LoadAnnotations."""
     value = label_of(value, info['reduce_zero_label'])
     return (info['label_map'] or {}).get(value, value)
-
-
-def _shown(values) -> str:
-    values = [str(value) for value in values]
-    return ', '.join(values[:5]) + (f', ... ({len(values)} in all)' if values[5:] else '') if values else 'none'

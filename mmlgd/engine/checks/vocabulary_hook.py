@@ -7,12 +7,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmlgd.datasets import Images
+from mmlgd.datasets.unwrapping import plain_datasets
 from mmlgd.errors import ConfigError, shown
 from mmlgd.registry import HOOKS
 from mmlgd.text import in_order, misplaced
 from mmlgd.utils.models import plain_model
-
-from .annotation_hook import plain_datasets
 
 
 @HOOKS.register_module()

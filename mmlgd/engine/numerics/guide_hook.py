@@ -8,7 +8,7 @@ from mmpretrain.datasets import CIFAR10
 
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
-from mmlgd.engine.checks.annotation_hook import plain_datasets
+from mmlgd.datasets.unwrapping import plain_datasets
 from mmlgd.engine.checks.vocabulary_hook import require_folders_in_order
 from mmlgd.errors import ConfigError, brief, shown
 from mmlgd.models import BaseTeacher

@@ -114,7 +114,7 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
             for key, value in record.items():
                 if _is_number(value) and key not in (_COUNTS if 'iter' in record else _OF_EVALUATION):
                     later.setdefault(key, []).append((epoch, value))
-        if first < math.inf and not is_resumed(file, otherwise=first > begun):
+        if first < math.inf and not is_resumed(file, first > begun):
             points.clear()  # also what the new run does not log
         begun = min(begun, first)
         for key in {**points, **later}:
@@ -124,12 +124,12 @@ def read_scalars(work_dir: Union[str, Path], iterations_per_epoch: int) -> Curve
     return {key: tuple(np.array(values, dtype=float).T) for key, values in points.items() if values}
 
 
-def is_resumed(log: Path, otherwise: bool = False) -> bool:
+def is_resumed(log: Path, otherwise: bool) -> bool:
     """Check whether a start of training went on with the run in its folder.
 
     Args:
         log (Path): ``scalars.json`` of the start; mmengine writes its config beside it.
-        otherwise (bool): The answer without such a config. Defaults to False.
+        otherwise (bool): The answer without such a config.
 
     Returns:
         bool: Whether its config has ``resume``, which is set back where there was nothing to go on with.

@@ -1,6 +1,5 @@
 """The start of a run: what is trained, where it goes, and how long it will take here."""
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from mmlgd.text import counted
 from mmlgd.utils.configs import kind_of
 from mmlgd.utils.duration import duration
 from mmlgd.utils.models import plain_model
+from mmlgd.utils.paths import short_path
 
 _WARM_UP = 3  # steps that are not measured: of a first step, memory and compilation take most of the time
 _ENOUGH = 8  # steps that are measured, and
@@ -50,8 +50,9 @@ class StartHook(Hook):
         self._epoch: Optional[tuple[int, float]] = None
         self._is_told = not is_main_process()
         if is_main_process():
-            width = max(len(name) for name, _ in _lines(runner))
-            told = '\n'.join(f'  {name:{width}}  {value}' for name, value in _lines(runner))
+            lines = dict(_lines(runner))
+            width = max(map(len, lines))
+            told = '\n'.join(f'  {name:{width}}  {value}' for name, value in lines.items())
             runner.logger.info(f'This run:\n{told}')
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -127,16 +128,12 @@ def _lines(runner: Runner) -> Iterator[tuple[str, str]]:
     yield 'model', _model(model, settings)
     batch = f'{loader.batch_size} images' if loader.batch_size else 'a batch of its sampler'
     epochs = f'{runner.max_epochs} epochs of {len(loader):,} steps, ' if runner.max_epochs > 1 else ''
-    yield 'steps', f'{runner.max_iters:,}: {epochs}{batch} each' + _done(runner)
+    done = f'; {runner.iter:,} are done' if runner.iter else ''
+    yield 'steps', f'{runner.max_iters:,}: {epochs}{batch} each{done}'
     yield 'device', _device(model)
-    folder = os.path.relpath(runner.work_dir)
-    folder = runner.work_dir if folder.startswith('..') else folder
+    folder = short_path(runner.work_dir)
     yield 'folder', shown(folder)
     yield 'log', f'{shown(Path(folder, runner.timestamp))}: all of it, with the whole config'
-
-
-def _done(runner: Runner) -> str:
-    return f'; {runner.iter:,} are done' if runner.iter else ''
 
 
 def _images(dataset: Any) -> str:

@@ -1,6 +1,5 @@
 """The summary of a run: its time, its checkpoint, and what to do next."""
 
-import os
 import shlex
 import time
 from datetime import timedelta
@@ -11,6 +10,7 @@ from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 
 from mmlgd.registry import HOOKS
+from mmlgd.utils.paths import short_path
 
 from .answers_hook import FEW
 from .progress_hook import data_wait
@@ -59,11 +59,12 @@ class SummaryHook(Hook):
         if checkpoint is None:
             lines.append('No checkpoint was written: this config has no CheckpointHook, or its interval is too long.')
         else:
+            student = short_path(checkpoint)
             lines += [
-                f'The student: {_short(checkpoint)}',
+                f'The student: {student}',
                 'Next: see what it answers, evaluate it, train a detector or segmentor from it, or export it:',
             ]
-            lines += [f'  {command}' for command in next_commands(_short(checkpoint))]
+            lines += [f'  {command}' for command in next_commands(student)]
         runner.logger.info('\n'.join(lines))
 
 
@@ -99,9 +100,3 @@ def _on_evaluation(hub: MessageHub) -> str:
     told = f'On the evaluation images it agrees on {agreement:.1f} %, and uses {used:.1f} names where the teacher uses '
     told += f'{its:.1f}.'
     return f'{told} There it has collapsed onto few names: more steps will help.' if used < FEW * its else told
-
-
-def _short(path: str) -> str:
-    """Shorten the path as a user would type it here."""
-    here = os.path.relpath(path)
-    return path if here.startswith('..') else here

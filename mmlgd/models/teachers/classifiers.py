@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmlgd.checkpoints.files import read_checkpoint
 from mmlgd.datasets.sizes import size_after
-from mmlgd.errors import ConfigError, MissingPackageError, MMLGDError
+from mmlgd.errors import ConfigError, MissingPackageError, MMLGDError, sentence
 
 from .foreign import check_weights_file
 
@@ -67,10 +67,9 @@ def load_classifier(name: str, weights: Weights = True) -> Classifier:
     except (ConfigError, ImportError):
         raise
     except Exception as error:
-        said = str(error).rstrip('.')
         raise ClassifierError(
-            f'Could not load the classifier {name!r} with weights={weights!r}: {said}. Without a network, download '
-            f'its weights elsewhere and give the file as weights=/path/to/file.'
+            f'Could not load the classifier {name!r} with weights={weights!r}: {sentence(error)} Without a network, '
+            f'download its weights elsewhere and give the file as weights=/path/to/file.'
         ) from error
 
 

@@ -12,6 +12,7 @@ from open_clip.pretrained import download_pretrained_from_hf
 from open_clip.transform import PreprocessCfg
 
 from mmlgd.errors import MissingFileError, brief, sentence
+from mmlgd.utils.validation import listed
 
 from .base import TeacherError
 from .foreign import foreign_code, read_settings, refuse_code
@@ -118,9 +119,5 @@ def _check(settings: Any, known: dict[str, Optional[dict]], folder: Path, where:
             )
         if known[key] is not None and value is not None:
             _check(value, known[key], folder, f'{where}{key}.')
-        elif not all(one is None or isinstance(one, (Real, str)) for one in _listed(value)):
+        elif not all(one is None or isinstance(one, (Real, str)) for one in listed(value)):
             raise TeacherError(f'{folder / CONFIG} has {where}{key}={brief(value)!r}, expected a plain value.')
-
-
-def _listed(value: Any) -> list:
-    return value if isinstance(value, list) else [value]

@@ -1,8 +1,6 @@
 """A network without its head: what it says about looks, before it says anything about names."""
 
-import copy
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -25,7 +23,7 @@ from mmlgd.models.teachers.base import (
 from mmlgd.models.teachers.classifiers import load_classifier
 from mmlgd.models.teachers.folding import fold_batch_norm
 from mmlgd.models.teachers.places.base import MeanPlaces, find_places
-from mmlgd.models.teachers.places.sizes import for_size
+from mmlgd.models.teachers.places.sizes import for_size, shared_copy
 from mmlgd.models.teachers.probing import same_output
 from mmlgd.utils.validation import checked_settings
 
@@ -195,14 +193,14 @@ def without_head(model: nn.Module, label: str, image_size: Size) -> Headless:
         model = _MMPretrain(model)
     linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if linears:
-        network = _sharing_weights(model)
+        network = shared_copy(model)
         parent, _, name = linears[-1].rpartition('.')
         head = getattr(network.get_submodule(parent), name)
         setattr(network.get_submodule(parent), name, nn.Identity())
         if _is_split(model, network, head, image_size):
             return Headless(network, head)
     if getattr(last, 'num_classes', 0) and hasattr(last, 'reset_classifier'):  # timm's heads of other kinds
-        network = _sharing_weights(model)
+        network = shared_copy(model)
         network.reset_classifier(0)
         return Headless(freeze(network), None)
     if getattr(last, 'num_classes', 0) or type(last).__module__.startswith('torchvision.models'):
@@ -218,11 +216,6 @@ def _is_split(model: nn.Module, network: nn.Module, head: nn.Linear, image_size:
         return same_output(model, lambda images: head(network(images)), image_size)
     except Exception:  # the layer was not the last one, so that what follows fails in any way
         return False
-
-
-def _sharing_weights(model: nn.Module) -> nn.Module:
-    """Copy the modules alone: each tensor stands for itself."""
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())})
 
 
 class _MMPretrain(nn.Module):
