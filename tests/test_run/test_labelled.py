@@ -101,6 +101,9 @@ def test_categories_that_fall_are_refused_where_each_class_has_its_score(detecto
         (dict(data_prefix=dict(sub_data_root='VOC2007')), 'VOC2007/Annotations/a.xml'),
         (dict(data_prefix='', ann_file='a.json'), 'a.json'),
         (dict(data_prefix='train'), 'train/cat/a.jpg'),
+        (dict(data_prefix=dict(img_path='train')), 'train/cat/a.jpg'),
+        (dict(metainfo=dict(classes='names.txt'), ann_file='a.json'), 'names.txt'),
+        (dict(classes='names.txt', ann_file='a.json'), 'names.txt'),
         (dict(split='train'), 'train/cat/a.jpg'),
     ],
 )
