@@ -204,13 +204,13 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     record, begun = work_dir / 'train.json', checkpoints_of(work_dir)
     labels = {} if store else digests_of_labels(cfg)  # a store has a list of its images
     asked = dict(arguments=arguments, contents=contents(config, store), labels=labels)
-    told = read_record(record, f'remove {work_dir}') or dict(arguments=['(not recorded)'], finished=False)
-    if not (begun or told['finished']):  # there is nothing to keep
-        told = dict(asked, finished=False)
-    refuse_other(work_dir, told, asked)
-    if not told['finished']:
+    told = read_record(record, f'remove {work_dir}') or dict(arguments=['(not recorded)'])
+    is_finished = told.get('finished', False)
+    if begun or is_finished:  # there is something to keep
+        refuse_other(work_dir, told, asked)
+    if not is_finished:
         work_dir.mkdir(parents=True, exist_ok=True)
-        write_text(record, json.dumps(told, indent=1))
+        write_text(record, json.dumps(dict(asked, finished=False), indent=1))
         resume = ['--resume'] if begun else []
         run('train', [config, *resume, *arguments[1:]], work_dir / 'output.txt')
     if not (found := checkpoints_of(work_dir)):
@@ -218,7 +218,7 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
             f'The run in {work_dir} has ended, and there is no checkpoint of it. Does the config have a '
             f'CheckpointHook? If you have removed it, put it back; or remove the folder, to train anew.'
         )
-    write_text(record, json.dumps(dict(told, finished=True), indent=1))
+    write_text(record, json.dumps(dict(asked, finished=True), indent=1))
     return found[0]
 
 

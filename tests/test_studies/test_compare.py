@@ -266,7 +266,9 @@ def test_the_figure_of_a_finished_run_does_not_need_its_log(compare, arguments, 
         compare(**arguments)
 
 
-@pytest.mark.parametrize('content', ['', '{"arguments": ["a"', 'null', '[' * 10**5])
+@pytest.mark.parametrize(
+    'content', ['', '{"arguments": ["a"', 'null', '[' * 10**5, '{}', '{"arguments": 5}', '{"contents": []}']
+)
 @pytest.mark.parametrize('name, advice', [('result', 'goes on from its last'), ('started', 'remove .*lgd_seed0.$')])
 def test_a_record_that_is_damaged_is_named(compare, arguments, tmp_path, name, advice, content):
     folder = tmp_path / 'runs/lgd_seed0'
