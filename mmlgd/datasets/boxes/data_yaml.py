@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
@@ -13,15 +14,37 @@ from mmlgd.utils.files import read_small
 
 from .places import BoxesError
 
+_MERGE = 'tag:yaml.org,2002:merge'
 _PARTS = dict(train=('train',), val=('val', 'validation', 'valid'), test=('test',))
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads what is written: YAML makes 8 of the name 010, False of no, and a date of the folder 2012-01-02."""
+    """Reads what is written: YAML makes 8 of the name 010, False of no, and a date of the folder 2012-01-02.
+
+    A key that is there twice is an error: the first of two names of a label would be lost.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Read a mapping.
+
+        Args:
+            node (yaml.MappingNode): As it was parsed.
+            deep (bool): Of PyYAML's method. Defaults to False.
+
+        Returns:
+            dict: Its values.
+
+        Raises:
+            yaml.YAMLError: A key is there twice, or cannot be one.
+        """
+        keys = Counter(key.value for key, _ in node.value if key.tag != _MERGE and isinstance(key.value, str))
+        if twice := [key for key, count in keys.items() if count > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f'{brief(twice[0])} is there twice', node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [one for one in known if one[0] in ('tag:yaml.org,2002:null', 'tag:yaml.org,2002:merge')]
+    first: [one for one in known if one[0] in ('tag:yaml.org,2002:null', _MERGE)]
     for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 

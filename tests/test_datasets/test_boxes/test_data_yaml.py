@@ -23,6 +23,7 @@ MANY = 'a0: &a0 [x]\n' + ''.join(f'a{k + 1}: &a{k + 1} [*a{k}, *a{k}, *a{k}, *a{
         (f'names: [cat]\nkpt_shape: [{"9" * 5000}, 3]', 'has kpt_shape='),
         ('names: [cat, ~]', r"has names=\['cat', None\], where None is no text"),
         (f'names: {"[" * 3000}', 'is no YAML'),
+        ('names: {0: cat, 1: dog, 1: bird}', 'is no YAML: 1 is there twice'),
         ('nc: 3\nnames: [cat, dog]', r'has nc=3, and 2 names \(cat, dog\)'),
         ('nc: 1\nnames: {0: cat, 1: dog}', r'has nc=1, and 2 names'),
     ],
@@ -39,7 +40,8 @@ def test_what_cannot_be_used_is_named(tmp_path, text, said):
 
 def test_names_and_folders_are_read_as_they_are_written(tmp_path):
     """YAML itself makes 8 of 010, 90 of 1:30, False of no, and a date of the folder."""
-    (tmp_path / 'data.yaml').write_text('names: [010, 1:30, no, 2.50]\ntrain: 2012-01-02\nval: 007\ntest: ~\nnc: 4')
+    shared = 'both: &both {train: 2012-01-02, val: 1}\n<<: *both\n'
+    (tmp_path / 'data.yaml').write_text(f'{shared}names: [010, 1:30, no, 2.50]\nval: 007\ntest: ~\nnc: 4')
     settings, images = DataYaml(tmp_path), [PurePath('2012-01-02/a.jpg'), PurePath('007/b.jpg')]
     assert settings.names() == ['010', '1:30', 'no', '2.50']
     assert settings.parts(images) == dict(train=images[:1], val=images[1:])
