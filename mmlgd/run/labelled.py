@@ -81,7 +81,7 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
         metainfo = dataset.get('metainfo')
         files = [Path(root, str(dataset.get('ann_file') or ''))]
         for names in (cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')):
-            files += [Path(names).expanduser(), Path(root, names)] if isinstance(names, str) else []
+            files += [Path(os.path.expanduser(names)), Path(root, names)] if isinstance(names, str) else []
         found.update({str(file): _digest(file.read_bytes()) for file in files if file.is_file()})
         place, endings, are_read = _folder_of_labels(dataset)
         if place is not None and (root or place) and (folder := Path(root, place)).is_dir():
