@@ -129,7 +129,8 @@ def test_other_labels_have_another_digest(tmp_path, dataset, file):
 def test_without_a_place_no_folder_is_searched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'a.png').touch()
-    for dataset in (dict(), dict(data_prefix=dict(seg_map_path='')), dict(data_root='.', with_label=False)):
+    nobody = dict(classes='~nobody/names.txt')
+    for dataset in (dict(), nobody, dict(data_prefix=dict(seg_map_path='')), dict(data_root='.', with_label=False)):
         assert digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset)))) == {}
 
 
