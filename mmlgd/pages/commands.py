@@ -65,7 +65,7 @@ def next_steps(runs: list[Training], results: list[Result]) -> list:
         blocks += [Text(f'{run.name}: {advice}') for advice in _advice(run)]
         if run.checkpoint is None or run.is_cut:
             what = 'has no checkpoint yet' if run.checkpoint is None else 'has not finished'
-            go_on = f'{_train(run)} --work-dir {shlex.quote(str(run.folder))} --resume'
+            go_on = f'{_train(run, run.latest)} --work-dir {shlex.quote(str(run.folder))} --resume'
             blocks += [Text(f'{run.name} {what}. Unless it is still training, go on with it:'), Code([go_on])]
         if run.checkpoint is not None:
             blocks += [Code(next_commands(str(run.checkpoint)))]
@@ -105,7 +105,7 @@ def _rise(values: np.ndarray) -> float:
 
 
 def _training(run: Training) -> list:
-    store, train = _store(run), f'{_train(run)} --work-dir {_AGAIN}'
+    store, train = _store(run), f'{_train(run, _config(run))} --work-dir {_AGAIN}'
     if run.recipe:
         lines = [train] if store is None else [_write_store(run, store), train]
         return [Code(lines), Code(run.recipe.splitlines(), f'{shown(_config(run))}, the config')]
@@ -113,9 +113,9 @@ def _training(run: Training) -> list:
     return [*needed, Code([train])]
 
 
-def _train(run: Training) -> str:
-    words = ['mmlgd', 'train', str(_config(run))]
-    if (store := _store(run)) is not None and run.recipe:
+def _train(run: Training, config: Path) -> str:
+    words = ['mmlgd', 'train', str(config)]
+    if (store := _store(run)) is not None and config == run.folder / RECIPE:
         words += ['--store', str(store)]  # the config in full has it already
     if run.processes > 1:
         words[:1] = ['torchrun', '--nproc_per_node', str(run.processes), '-m', 'mmlgd.cli']

@@ -37,6 +37,7 @@ class Training:
         name (str): What a page calls it.
         config (ConfigDict): Its config, of its last start.
         first (Path): The config of its first start, from which it can be trained again.
+        latest (Path): The config of its last start, with which it can go on.
         checkpoint (Path | None): Its last complete checkpoint.
         saved (SavedStudent | None): What is in it.
         meta (dict): What mmengine says there: ``epoch``, ``iter`` and others.
@@ -49,6 +50,7 @@ class Training:
     name: str
     config: ConfigDict
     first: Path
+    latest: Path
     checkpoint: Optional[Path]
     saved: Optional[SavedStudent]
     meta: dict
@@ -155,6 +157,7 @@ def read_training(folder: Path) -> Training:
         name=shown(folder.resolve().name),
         config=config,
         first=first,
+        latest=file,
         checkpoint=checkpoint,
         saved=SavedStudent(content, checkpoint) if checkpoint else None,
         meta=meta,

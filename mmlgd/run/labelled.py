@@ -79,9 +79,10 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
     found: dict[str, str] = {}
     for dataset in (one for loader in _LOADERS for one in datasets_in((cfg.get(loader) or {}).get('dataset'))):
         root = dataset.get('data_root') or cfg.get('data_root') or ''
+        metainfo = dataset.get('metainfo')
         files = [Path(root, str(dataset.get('ann_file') or ''))]
-        if isinstance(names := cfg.get('names'), str):
-            files += [Path(names), Path(root, names)]
+        for names in (cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')):
+            files += [Path(os.path.expanduser(names)), Path(root, names)] if isinstance(names, str) else []
         found.update({str(file): _digest(file.read_bytes()) for file in files if file.is_file()})
         place, endings, are_read = _folder_of_labels(dataset)
         if place is not None and (root or place) and (folder := Path(root, place)).is_dir():
@@ -98,6 +99,8 @@ def _digest(content: bytes) -> str:
 def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool]:
     """Find the folder of a data set whose files are labels, their endings, and whether more than their paths counts."""
     prefix = dataset.get('data_prefix') or ''
+    if isinstance(prefix, dict) and {*prefix} == {'img_path'}:  # mmpretrain reads it as a text
+        prefix = prefix['img_path']
     if not isinstance(prefix, dict):
         has_list = dataset.get('ann_file') or dataset.get('with_label') is False
         return None if has_list else prefix or dataset.get('split') or '', IMAGE_SUFFIXES, False

@@ -31,8 +31,8 @@ def unreadable(error: Exception, loader: str, settings: Any) -> MMLGDError:
     data = '; '.join(', '.join(f'{key}={brief(one[key])}' for key in _SAID if one.get(key)) for one in sets)
     reason = sentence(f'{type(error).__name__}: {error}')
     kind = next(ours for theirs, ours in _KINDS.items() if isinstance(error, theirs))
+    advice = 'Install it' if kind is MissingPackageError else 'Put the data there, or correct these settings'
     return kind(
         f'{loader} cannot be built from {shown(data) or brief(settings)}: {shown(reason)} This was raised by '
-        f'{frame.f_globals.get("__name__")}, line {line}. Put the data there, or correct these settings, for example '
-        f'by --cfg-options {loader}.dataset.data_root=FOLDER.'
+        f'{frame.f_globals.get("__name__")}, line {line}. {advice}.'
     )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from itertools import product
 from pathlib import Path
 from statistics import mean
@@ -26,6 +27,7 @@ from .runs import command_of, contents, read_record, refuse_other, write_text
 from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
+_GUIDE = 'model.guide.'  # options of guided runs alone
 _STARTED = 'started.json'  # what a folder is for, from its first start on
 _RESULT = 'result.json'  # the same, and the figures of a finished run
 
@@ -100,7 +102,7 @@ def train_grid(
         'randomness.seed' not in (cfg_options or {}),
         '--cfg-options sets randomness.seed, which would be the seed of all runs. Give --seeds instead.',
     )
-    others = {key: value for key, value in (cfg_options or {}).items() if not key.startswith('model.guide.')}
+    others = {key: value for key, value in (cfg_options or {}).items() if not key.startswith(_GUIDE)}
     all_alike = not any(start.guide for start in starts.values())  # the config may have a guide itself
     cfg = read_config(config)
     require(
@@ -108,9 +110,12 @@ def train_grid(
         f'{config} has a guide already, so that a start would have it without --guide, too. Give the config of the '
         f'plain model, which is in its _base_; or leave --guide out, to compare the starts with this guide.',
     )
-    merge_options(cfg, others)
-    labels = digests_of_labels(cfg)
-    labels_of = {name: {**labels, **start.weights()} for name, start in starts.items()}
+    changed = {way: deepcopy(cfg) for way in ways}
+    for way, changes in ways.items():
+        plain = {key: value for key, value in changes.items() if not key.startswith(_GUIDE)}
+        merge_options(changed[way], {**others, **plain})
+    labels_of = {way: digests_of_labels(one) for way, one in changed.items()}
+    weights_of = {name: start.weights() for name, start in starts.items()}
     known: dict[tuple[str, ...], dict[str, str]] = {}
     asked, folders, files = {}, {}, {}
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
@@ -127,7 +132,8 @@ def train_grid(
         if files[cell] not in known:
             known[files[cell]] = contents(config, *files[cell])
         arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]
-        asked[cell] = dict(arguments=arguments, contents=known[files[cell]], labels=labels_of[name])
+        labels = {**labels_of[way], **weights_of[name]}
+        asked[cell] = dict(arguments=arguments, contents=known[files[cell]], labels=labels)
         folders[cell] = folder
     is_finished = all((folder / _RESULT).is_file() for folder in folders.values())
     # A second command would start runs in the same folders, but may read finished ones. What is there is read inside
@@ -146,7 +152,7 @@ def train_grid(
 
         def done(number: int, seconds: float) -> None:
             cell, folder = waiting[number], folders[waiting[number]]
-            labels_now = {**digests_of_labels(cfg), **starts[cell.start].weights()}
+            labels_now = {**digests_of_labels(changed[cell.way]), **starts[cell.start].weights()}
             if dict(asked[cell], contents=contents(config, *files[cell]), labels=labels_now) != asked[cell]:
                 (folder / _STARTED).unlink()  # so that nothing goes on from its checkpoints
                 raise ConfigError(

@@ -18,6 +18,7 @@ from mmlgd.utils.validation import listed, require
 from .processes import Run, run_all
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
+_KINDS = (('arguments', list), ('contents', dict), ('labels', dict))  # of a record
 
 
 def run(verb: str, arguments: list[str], output: Path) -> None:
@@ -105,7 +106,8 @@ def read_record(file: Path, otherwise: str) -> dict:
         told = json.loads(read_small(file))
     except (ValueError, RecursionError):
         told = None
-    if not isinstance(told, dict):
+    is_whole = isinstance(told, dict) and told and all(isinstance(told.get(key, kind()), kind) for key, kind in _KINDS)
+    if not is_whole:
         raise ConfigError(f'{file} is damaged: it does not say what was run. Put a copy of it back, or {otherwise}.')
     return told
 

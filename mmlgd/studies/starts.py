@@ -1,8 +1,8 @@
 """The starts of a comparison; each may be trained once more, with a guide."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
+from glob import escape, glob
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -44,12 +44,16 @@ class Start(NamedTuple):
         return ['--student', self.student.replace('{seed}', str(seed)), *self.guide]
 
     def weights(self) -> dict[str, str]:
-        """Compute digests of the files of weights that the guide names.
+        """Compute digests of the files of weights that the guide names, as ``MODEL:FILE`` or ``local-dir:FOLDER``.
 
         Returns:
             Dict[str, str]: SHA-256 by path; empty without such a file.
         """
-        return contents(None, *re.split('[:+]', self.guide[1])[1:]) if self.guide else {}
+        named: list[str] = []
+        for teacher in self.guide[1].split('+') if self.guide else ():
+            places = [os.path.expanduser(teacher[k + 1 :]) for k, letter in enumerate(teacher) if letter == ':']
+            named += glob(f'{escape(places[0])}/*') if teacher.startswith('local-dir:') else places
+        return contents(None, *sorted(named))
 
 
 def read_starts(

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from mmlgd.errors import brief
 from mmlgd.run.child import RunError
-from mmlgd.utils.options import write_options
+from mmlgd.utils.options import read_options, write_options
 from mmlgd.utils.validation import listed, require
 
 # Large packages are imported inside functions: the help of `mmlgd study`, which reads this module, must not wait for
@@ -89,7 +89,7 @@ def study(
     from mmlgd.evaluation.options import RANGES, require_once, share
     from mmlgd.evaluation.splits import check_synonyms
     from mmlgd.text import load_vocabulary
-    from mmlgd.utils.configs import read_config
+    from mmlgd.utils.configs import merge_options, read_config
     from mmlgd.utils.files import sole_writer
     from mmlgd.utils.seeds import seed_number
 
@@ -112,8 +112,11 @@ def study(
     how += ['--synonyms', synonyms] if synonyms else []
     how += ['--size', str(size)] if size else []
     changes = {name: options_of(variant, cfg_options or {}) for name, variant in chosen.items()}
+    configs = {name: read_config(variant.config) for name, variant in chosen.items()}
     # Without this variable a config has its own folders, and the option would be refused.
-    has_root = {name: 'data_root' in read_config(variant.config) for name, variant in chosen.items()}
+    has_root = {name: 'data_root' in cfg for name, cfg in configs.items()}
+    for name, cfg in configs.items():
+        merge_options(cfg, read_options(changes[name]))  # a misspelt one is refused now
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     digests = _digests(Path(data))
     with sole_writer(work_dir):  # a second command would start runs in the same folders
@@ -191,7 +194,6 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     from mmlgd.checkpoints.last import checkpoints_of
     from mmlgd.run.labelled import digests_of_labels
     from mmlgd.utils.configs import merge_options, read_config
-    from mmlgd.utils.options import read_options
 
     from .runs import contents, read_record, refuse_other, run, write_text
 
@@ -204,13 +206,13 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     record, begun = work_dir / 'train.json', checkpoints_of(work_dir)
     labels = {} if store else digests_of_labels(cfg)  # a store has a list of its images
     asked = dict(arguments=arguments, contents=contents(config, store), labels=labels)
-    told = read_record(record, f'remove {work_dir}') or dict(arguments=['(not recorded)'], finished=False)
-    if not (begun or told['finished']):  # there is nothing to keep
-        told = dict(asked, finished=False)
-    refuse_other(work_dir, told, asked)
-    if not told['finished']:
+    told = read_record(record, f'remove {work_dir}') or dict(arguments=['(not recorded)'])
+    is_finished = told.get('finished', False)
+    if begun or is_finished:  # there is something to keep
+        refuse_other(work_dir, told, asked)
+    if not is_finished:
         work_dir.mkdir(parents=True, exist_ok=True)
-        write_text(record, json.dumps(told, indent=1))
+        write_text(record, json.dumps(dict(asked, finished=False), indent=1))
         resume = ['--resume'] if begun else []
         run('train', [config, *resume, *arguments[1:]], work_dir / 'output.txt')
     if not (found := checkpoints_of(work_dir)):
@@ -218,7 +220,7 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
             f'The run in {work_dir} has ended, and there is no checkpoint of it. Does the config have a '
             f'CheckpointHook? If you have removed it, put it back; or remove the folder, to train anew.'
         )
-    write_text(record, json.dumps(dict(told, finished=True), indent=1))
+    write_text(record, json.dumps(dict(asked, finished=True), indent=1))
     return found[0]
 
 

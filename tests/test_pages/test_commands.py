@@ -112,6 +112,20 @@ def test_what_is_missing_is_asked_for(work_dir, evaluated, compared):
     assert code.lines[0].endswith(f'{START} --launcher pytorch --work-dir {run.folder} --resume')
 
 
+def test_a_run_that_was_made_longer_goes_on_with_the_config_that_made_it_longer(work_dir):
+    folder = work_dir()
+    (first,) = folder.glob('*/vis_data')
+    (folder / 'recipe').mkdir()
+    (folder / 'recipe/pretrain.py').write_text((first / 'config.py').read_text())  # ends before epoch 3
+    later = folder / '20260102_120000/vis_data'
+    later.mkdir(parents=True)
+    longer = '\nresume = True\ntrain_cfg = dict(by_epoch=True, max_epochs=9)\n'
+    (later / 'config.py').write_text((first / 'config.py').read_text() + longer)
+    (later / 'scalars.json').write_text('{"loss": 1.0, "iter": 31, "epoch": 4, "step": 31}')
+    code, *_ = (block for block in next_steps([read_folder(folder)], []) if isinstance(block, Code))
+    assert code.lines == [f'mmlgd train {later}/config.py --work-dir {folder} --resume']
+
+
 def test_a_student_that_uses_few_names_gets_advice_that_it_has_not_followed(work_dir):
     run = read_folder(work_dir())
     for who, used in (('', 1.0), ('teacher_', 4.0)):

@@ -101,6 +101,9 @@ def test_categories_that_fall_are_refused_where_each_class_has_its_score(detecto
         (dict(data_prefix=dict(sub_data_root='VOC2007')), 'VOC2007/Annotations/a.xml'),
         (dict(data_prefix='', ann_file='a.json'), 'a.json'),
         (dict(data_prefix='train'), 'train/cat/a.jpg'),
+        (dict(data_prefix=dict(img_path='train')), 'train/cat/a.jpg'),
+        (dict(metainfo=dict(classes='names.txt'), ann_file='a.json'), 'names.txt'),
+        (dict(classes='names.txt', ann_file='a.json'), 'names.txt'),
         (dict(split='train'), 'train/cat/a.jpg'),
     ],
 )
@@ -126,7 +129,8 @@ def test_other_labels_have_another_digest(tmp_path, dataset, file):
 def test_without_a_place_no_folder_is_searched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'a.png').touch()
-    for dataset in (dict(), dict(data_prefix=dict(seg_map_path='')), dict(data_root='.', with_label=False)):
+    nobody = dict(classes='~nobody/names.txt')
+    for dataset in (dict(), nobody, dict(data_prefix=dict(seg_map_path='')), dict(data_root='.', with_label=False)):
         assert digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset)))) == {}
 
 

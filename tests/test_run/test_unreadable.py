@@ -3,8 +3,9 @@
 import pytest
 from mmpretrain.datasets import CustomDataset
 
-from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
+from mmlgd.errors import ConfigError, MissingFileError, MissingPackageError, MMLGDError
 from mmlgd.run.terminal import QuietRunner
+from mmlgd.run.unreadable import unreadable
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,14 @@ def test_data_that_no_library_can_read_are_named(tmp_path, settings, kind, said)
     with pytest.raises(kind, match=f'(?s)val_dataloader cannot be built from .*{tmp_path.name}.*{said}') as told:
         runner.build_dataloader(runner._val_dataloader, seed=0)
     assert not isinstance(told.value.__cause__, MMLGDError)
-    assert 'by --cfg-options val_dataloader.dataset.data_root=' in str(told.value)
+    assert str(told.value).endswith('Put the data there, or correct these settings.')
+
+
+def test_a_package_that_is_missing_is_to_be_installed():
+    with pytest.raises(ImportError) as error:
+        raise ImportError('Package lvis is not installed')
+    told = unreadable(error.value, 'val_dataloader', dict(dataset=dict(type='LVIS')))
+    assert isinstance(told, MissingPackageError) and str(told).endswith('Install it.')
 
 
 def test_errors_of_ours_stay_as_they_are(tmp_path):

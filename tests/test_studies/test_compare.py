@@ -25,7 +25,7 @@ def compare(tmp_path, monkeypatch):
     """
     monkeypatch.chdir(tmp_path)
     for name in ('config.py', 'c.py'):
-        (tmp_path / name).write_text('model = dict()\ndata_root = None\n')
+        (tmp_path / name).write_text('model = dict(sizes=[1])\ndata_root = None\nbackbone_rate = 1.0\n')
     for name in ('a=b.pth', 'b.pth', 'broken', 'silent', 'own_0.pth', 'own_1.pth', 'own_2.pth'):
         (tmp_path / name).touch()
     train = tmp_path / 'train.py'
@@ -105,8 +105,24 @@ def test_each_start_is_trained_in_each_way(compare, tmp_path):
     assert '| a, frozen | 10 | 12 | 11 ± 1.4 |' in printed and '| b, few | 20 | 22 | 21 ± 1.4 |' in printed
     command = json.loads((tmp_path / 'runs/b_few_seed2/result.json').read_text())['command']
     assert command[-4:] == ['randomness.seed=2', 'data_root=d', 'backbone_rate=0.1', 'model.sizes=[1,2]']
+    with pytest.raises(ConfigError, match='the config has no backbone_rat'):
+        compare('c.py', metric='mIoU', starts=['a=none'], ways=['full=', 'typo=backbone_rat=1'], work_dir='others')
+    assert not (tmp_path / 'others').exists()
     with pytest.raises(ConfigError, match='ways takes NAME=VALUE.*frozen=backbone_rate=0'):
         compare('c.py', metric='mIoU', starts=['a=none'], ways=['backbone_rate=0'])
+
+
+def test_labels_that_a_way_names_may_not_change(compare, tmp_path):
+    (tmp_path / 'c.py').write_text('model = dict()\ntrain_dataloader = dict(dataset=dict(ann_file="all.json"))')
+    for name in ('all.json', 'few.json'):
+        (tmp_path / name).touch()
+    ways = ['all=', 'few=train_dataloader.dataset.ann_file=few.json']
+    settings = dict(metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none'])
+    compare('c.py', **settings, ways=ways)
+    (tmp_path / 'few.json').write_text('others')
+    compare('c.py', **settings, ways=ways[:1])
+    with pytest.raises(ConfigError, match='a_few_seed0 holds a run with other contents of few.json'):
+        compare('c.py', **settings, ways=ways)
 
 
 def test_a_failing_run_is_named_with_its_last_words(compare, tmp_path):
@@ -266,7 +282,9 @@ def test_the_figure_of_a_finished_run_does_not_need_its_log(compare, arguments, 
         compare(**arguments)
 
 
-@pytest.mark.parametrize('content', ['', '{"arguments": ["a"', 'null', '[' * 10**5])
+@pytest.mark.parametrize(
+    'content', ['', '{"arguments": ["a"', 'null', '[' * 10**5, '{}', '{"arguments": 5}', '{"contents": []}']
+)
 @pytest.mark.parametrize('name, advice', [('result', 'goes on from its last'), ('started', 'remove .*lgd_seed0.$')])
 def test_a_record_that_is_damaged_is_named(compare, arguments, tmp_path, name, advice, content):
     folder = tmp_path / 'runs/lgd_seed0'

@@ -283,6 +283,13 @@ def test_options_of_the_evaluation_are_refused_before_the_first_training(study, 
     assert not (tmp_path / 'study').exists()
 
 
+def test_an_option_that_no_config_reads_is_refused_before_the_first_training(study, arguments, tmp_path):
+    arguments['variants'].append(f'typo={tmp_path}/lgd.py:modl=3')
+    with pytest.raises(ConfigError, match='the config has no modl'):
+        study(**arguments)
+    assert not (tmp_path / 'study').exists()
+
+
 STUDIES = ROOT / 'configs/small/studies'
 
 

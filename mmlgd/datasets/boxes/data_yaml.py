@@ -1,6 +1,8 @@
 """The ``data.yaml`` of a data set in YOLO's format: its class names, its parts and its keypoints."""
 
 import os
+import re
+from collections import Counter
 from pathlib import Path, PurePath
 from typing import Any, Optional
 
@@ -12,7 +14,39 @@ from mmlgd.utils.files import read_small
 
 from .places import BoxesError
 
+_MERGE = 'tag:yaml.org,2002:merge'
 _PARTS = dict(train=('train',), val=('val', 'validation', 'valid'), test=('test',))
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads what is written: YAML makes 8 of the name 010, False of no, and a date of the folder 2012-01-02.
+
+    A key that is there twice is an error: the first of two names of a label would be lost.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Read a mapping.
+
+        Args:
+            node (yaml.MappingNode): As it was parsed.
+            deep (bool): Of PyYAML's method. Defaults to False.
+
+        Returns:
+            dict: Its values.
+
+        Raises:
+            yaml.YAMLError: A key is there twice, or cannot be one.
+        """
+        keys = Counter(key.value for key, _ in node.value if key.tag != _MERGE and isinstance(key.value, str))
+        if twice := [key for key, count in keys.items() if count > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f'{brief(twice[0])} is there twice', node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [one for one in known if one[0] in ('tag:yaml.org,2002:null', _MERGE)]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class DataYaml:
@@ -29,8 +63,8 @@ class DataYaml:
         told = {}
         for file in sorted([*data.glob('*.yaml'), *data.glob('*.yml')]):
             try:
-                settings = yaml.safe_load(read_small(file))
-            except (yaml.YAMLError, ValueError, RecursionError) as error:  # of dates, long numbers, deep lists
+                settings = yaml.load(read_small(file), _Loader)
+            except (yaml.YAMLError, ValueError, RecursionError) as error:  # of values with tags, deep lists
                 raise BoxesError(f'{shown(file)} is no YAML: {error}. Repair it, or remove it.') from error
             if isinstance(settings, dict) and {'names', 'train'} & {*settings}:
                 told[file] = settings
@@ -69,16 +103,16 @@ class DataYaml:
             raise BoxesError(
                 f'{shown(self._file)} has names={brief(names)}. Expected a list, or `0: name` on a line each.'
             )
-        names = [str(name) if type(name) is int else name for name in names or []]
-        if others := [name for name in names if not isinstance(name, str)]:  # YAML makes False of the word no
+        names = names or []
+        if others := [name for name in names if not isinstance(name, str)]:
             raise BoxesError(
                 f'{shown(self._file)} has names={brief(names)}, where {brief(others[0])} is no text. Quote it.'
             )
-        nc = self._told.get('nc')
-        if names and type(nc) is int and nc != len(names):
+        nc = _text(self._told.get('nc'))
+        if names and nc.isdecimal() and nc != str(len(names)):
             raise BoxesError(
-                f'{shown(self._file)} has nc={nc}, and {len(names)} names ({", ".join(names[:5])}). Give a name for '
-                f'each label, and their number.'
+                f'{shown(self._file)} has nc={brief(nc)}, and {len(names)} names ({brief(", ".join(names[:5]))}). Give '
+                f'a name for each label, and their number.'
             )
         return names or None
 
@@ -89,14 +123,15 @@ class DataYaml:
             int, optional: Those of its keypoints; None if it has none.
 
         Raises:
-            BoxesError: ``kpt_shape`` is not two whole numbers.
+            BoxesError: ``kpt_shape`` is not such two numbers.
         """
         shape = self._told.get('kpt_shape')
         if shape is None:
             return None
-        if not (isinstance(shape, list) and len(shape) == 2 and all(isinstance(one, int) for one in shape)):
+        told = re.fullmatch(r'([0-9]{1,4}) ([23])', ' '.join(map(_text, shape if isinstance(shape, list) else [])))
+        if told is None:
             raise BoxesError(f'{shown(self._file)} has kpt_shape={brief(shape)}. Expected [keypoints, 2 or 3].')
-        return shape[0] * shape[1]
+        return int(told[1]) * int(told[2])
 
     def parts(self, images: list[PurePath]) -> dict[str, list[PurePath]]:
         """Read the images of each part. Without a validation part, the test part is read.

@@ -183,7 +183,7 @@ def test_a_test_part_takes_the_place_of_a_missing_validation_part(tmp_path):
         (yolo, lambda r: (r / 'train/labels/0.txt').write_bytes(b'\xff'), r'0\.txt is no text'),
         (yolo, lambda r: (r / 'data.yaml').write_text('names: [cat, cat]'), "holds 'cat' twice"),
         (yolo, lambda r: (r / 'data.yaml').write_text('names: {.inf: cat}'), 'labels that are no numbers'),
-        (yolo, lambda r: (r / 'data.yaml').write_text('names: [yes, no]'), 'True is no text. Quote it'),
+        (yolo, lambda r: (r / 'data.yaml').write_text('names: [[a], b]'), r'\[.a.\] is no text. Quote it'),
         (voc, lambda r: corners(r, 1, 1, 'inf', 9), 'a box without numbers'),
         (coco, an_url_in_place_of_a_name, r'no file_name for 1 of 10 images.*LVIS'),
     ],
