@@ -6,9 +6,7 @@ from typing import Any
 from mmengine.runner import Runner, runner
 from torch.utils.data import DataLoader
 
-from mmlgd.errors import MMLGDError
-
-from .unreadable import unreadable
+from mmlgd.datasets.data_errors import data_errors
 
 _LEFT_OUT = (
     # mmengine's own use of an interface that it calls old, at the start of each run.
@@ -58,14 +56,10 @@ class QuietRunner(Runner):
             MissingPackageError: A package is not installed.
             ConfigError: The data set cannot be built for any other reason.
         """
-        try:
+        places = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+        place = next((place for place in places if getattr(self, f'_{place}', None) is dataloader), 'A data loader')
+        with data_errors(place, dataloader.get('dataset') if isinstance(dataloader, dict) else dataloader):
             return super().build_dataloader(dataloader, *args, **kwargs)
-        except MMLGDError:
-            raise
-        except Exception as error:  # for bad data, libraries raise AssertionError, RuntimeError, KeyError, ...
-            places = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-            place = next((place for place in places if getattr(self, f'_{place}', None) is dataloader), 'A data loader')
-            raise unreadable(error, place, dataloader) from error
 
 
 def _is_for_terminal(record: logging.LogRecord) -> bool:

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from mmlgd.datasets.bad_images import BadImages
+from mmlgd.datasets.data_errors import data_errors
 from mmlgd.datasets.loading import draws_others
 from mmlgd.errors import shown
 from mmlgd.registry import DATASETS
@@ -34,12 +35,14 @@ class SeededViews(Dataset):
 
     Raises:
         NumberError: ``views`` is out of its range.
-        ConfigError: The pipeline draws other images for bad ones, unknown to the data set.
+        ConfigError: The pipeline draws other images for bad ones, unknown to the data set; or the data set cannot be
+            built. If a file or a package is missing, MissingFileError or MissingPackageError.
     """
 
     def __init__(self, dataset: Union[dict, Dataset], views: int, seed: int = 0, noise: int = 0):
         views = whole('views of each image', 1, MOST_VIEWS)(views)
-        self.images = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        with data_errors('train_dataloader', dataset):
+            self.images = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         require(
             not draws_others(self.images),
             "mmlgd.LoadImageFromFile has bad_images='skip', and a view of a bad image would be one of another image. "

@@ -5,7 +5,8 @@ from collections.abc import Sized
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmlgd.errors import ConfigError, MMLGDError, sentence
+from mmlgd.datasets.data_errors import data_errors
+from mmlgd.errors import ConfigError
 
 
 def dataset_of(cfg: Config, loader: str) -> Sized:
@@ -20,6 +21,8 @@ def dataset_of(cfg: Config, loader: str) -> Sized:
 
     Raises:
         ConfigError: There is none, or it cannot be built or list its images.
+        MissingFileError: A file or folder is not there.
+        MissingPackageError: A package is not installed.
 
     Examples:
         >>> dataset_of(Config(dict(val_dataloader=None)), 'val_dataloader')
@@ -28,14 +31,9 @@ def dataset_of(cfg: Config, loader: str) -> Sized:
     """
     if not (settings := (cfg.get(loader) or {}).get('dataset')):
         raise ConfigError(f'The config has no {loader}.dataset. Give a config with one.')
-    try:
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
-            dataset = DATASETS.build(settings)
-            if hasattr(dataset, 'full_init'):
-                dataset.full_init()
-    except MMLGDError:
-        raise
-    except Exception as error:  # a data set of any library may raise anything
-        told = f'{type(error).__name__}: {sentence(error)}'
-        raise ConfigError(f'The images of {loader}.dataset cannot be listed: {told} Correct it.') from error
+    scope = cfg.get('default_scope') or 'mmengine'
+    with data_errors(loader, settings), DefaultScope.overwrite_default_scope(scope):
+        dataset = DATASETS.build(settings)
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
     return dataset

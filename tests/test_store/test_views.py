@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmlgd.errors import MissingFileError
 from mmlgd.store import SeededViews
 from mmlgd.utils.seeds import seeded
 from tests import ROOT
@@ -69,3 +70,8 @@ def test_views_of_an_image_and_seeds_differ(dataset):
 def test_no_views_are_refused(dataset):
     with pytest.raises(ValueError, match="views of each image from 1 .* got '0'"):
         SeededViews(dataset, 0)
+
+
+def test_data_that_no_library_can_read_are_named(tmp_path):
+    with pytest.raises(MissingFileError, match='train_dataloader cannot be built from .*data_root=.*gone'):
+        SeededViews(dict(type='mmpretrain.CustomDataset', data_root=str(tmp_path / 'gone')), views=2)
