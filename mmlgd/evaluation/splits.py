@@ -170,7 +170,12 @@ def check_classes(train: Split, val: Split) -> None:
         ConfigError: The classes do not match; the message says what was found and what was expected.
     """
     if train.folders != val.folders:
-        differ = sorted(set(train.folders or ()) ^ set(val.folders or ())) or ['train.txt or val.txt']
+        if None in (train.folders, val.folders):
+            raise ConfigError(
+                f'{train.folder.parent} has a list of labels, train.txt or val.txt, for one of its parts, and class '
+                f'folders for the other. Give both lists, or none.'
+            )
+        differ = sorted(set(train.folders) ^ set(val.folders))
         raise ConfigError(f'train and val have different classes: {", ".join(differ[:5])} is in one of them only.')
     there, asked = (set(split.labels.tolist()) for split in (train, val))
     highest = len(train.folders) - 1 if train.folders else max(there | asked)

@@ -87,7 +87,7 @@ def study(
         >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
     """
     from mmlgd.evaluation.options import RANGES, require_once, share
-    from mmlgd.evaluation.splits import check_synonyms
+    from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split
     from mmlgd.text import load_vocabulary
     from mmlgd.utils.configs import merge_options, read_config
     from mmlgd.utils.files import sole_writer
@@ -102,6 +102,10 @@ def study(
     labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
     size = None if size is None else RANGES['size'](size)
     require_once(labels=labels, seeds=seeds, draws=draws)
+    train, val = (load_split(Path(data), split, []) for split in ('train', 'val'))
+    check_classes(train, val)
+    for one in labels:
+        drawn(train, one, draws[0])
     names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
     if names and synonyms:
         check_synonyms([load_vocabulary(names)], load_vocabulary(synonyms))

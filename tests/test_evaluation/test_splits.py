@@ -128,3 +128,10 @@ def test_odd_folders_are_named(photos, tmp_path):
         load_split(data, 'train', [])
     with pytest.raises(FileNotFoundError, match='Expected labelled images in .*train/CLASS'):
         load_split(tmp_path, 'train', [])
+
+
+def test_labels_of_a_list_and_of_class_folders_do_not_mix(photos):
+    data = photos()
+    (data / 'train.txt').write_text('a/0.png 0\nb/1.png 1\n')
+    with pytest.raises(MMLGDError, match='a list of labels, train.txt or val.txt, for one of its parts'):
+        check_classes(*(load_split(data, split, []) for split in ('train', 'val')))

@@ -14,7 +14,7 @@ import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
-from mmlgd.errors import ConfigError
+from mmlgd.errors import ConfigError, MMLGDError
 from mmlgd.registry import MODELS
 from mmlgd.store.writer import write_store
 from mmlgd.studies import report, runs
@@ -78,8 +78,11 @@ def study(tmp_path, monkeypatch):
 
 @pytest.fixture
 def arguments(tmp_path):
+    for place in ('train/cat', 'train/dog', 'val/cat', 'val/dog'):
+        (tmp_path / 'images' / place).mkdir(parents=True)
+        (tmp_path / 'images' / place / 'a.png').touch()
     return dict(
-        data='images',
+        data=tmp_path / 'images',
         store='store',
         work_dir=tmp_path / 'study',
         labels=['1', '50%'],
@@ -237,13 +240,10 @@ def test_a_table_that_is_damaged_is_made_again(study, arguments, tmp_path):
 
 
 def test_other_labels_are_evaluated_anew_and_not_trained_on(study, arguments, tmp_path):
-    data = tmp_path / 'images'
-    arguments.update(data=data, variants=[*arguments['variants'], f'supervised={tmp_path}/plain.py'])
+    data = arguments['data']
+    arguments['variants'].append(f'supervised={tmp_path}/plain.py')
     images = dict(type='CustomDataset', data_root=str(data), data_prefix='train')
     (tmp_path / 'plain.py').open('a').write(f'\ntrain_dataloader = dict(dataset={images})')
-    for split in ('train', 'val'):
-        (data / split / 'cat').mkdir(parents=True)
-        (data / split / 'cat/a.png').touch()
     study(**arguments)
     record = tmp_path / 'study/lgd_seed0/evaluation/arguments.json'
     record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != 'labels'}))
@@ -252,7 +252,8 @@ def test_other_labels_are_evaluated_anew_and_not_trained_on(study, arguments, tm
     study(**arguments)
     runs = [tmp_path / f'study/{name}_seed0' for name in ('lgd', 'supervised')]
     assert [(len(calls(run)), len(calls(run / 'evaluation'))) for run in runs] == [(1, 2), (1, 2)]
-    (data / 'train.txt').write_text('cat/a.png 0')
+    (data / 'train.txt').write_text('cat/a.png 0\ndog/a.png 1\n')
+    (data / 'val.txt').write_text('cat/b.png 0\n')
     study(**dict(arguments, variants=arguments['variants'][:1]))
     assert len(calls(runs[0] / 'evaluation')) == 3
     (data / 'train/cat/c.png').touch()
@@ -275,10 +276,12 @@ def test_bad_variants_are_named(study, variants):
         (dict(draws=[-1]), 'a seed from 0'),
         (dict(size=-5), 'from 8 to'),
         (dict(workers=-1), 'from 0 to 512'),
+        (dict(data='gone'), 'no such folder'),
+        (dict(labels=['5']), '--labels 5: The class cat'),
     ],
 )
 def test_options_of_the_evaluation_are_refused_before_the_first_training(study, arguments, tmp_path, option, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(MMLGDError, match=message):
         study(**{**arguments, **option})
     assert not (tmp_path / 'study').exists()
 
