@@ -102,13 +102,13 @@ def study(
     labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
     size = None if size is None else RANGES['size'](size)
     require_once(labels=labels, seeds=seeds, draws=draws)
+    names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
+    if names and synonyms:
+        check_synonyms([load_vocabulary(names)], load_vocabulary(synonyms))
     train, val = (load_split(Path(data), split, []) for split in ('train', 'val'))
     check_classes(train, val)
     for one in labels:
         drawn(train, one, draws[0])
-    names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
-    if names and synonyms:
-        check_synonyms([load_vocabulary(names)], load_vocabulary(synonyms))
     work_dir, store = Path(work_dir), store and str(store)
     how = ['--data', str(data), '--labels', *labels, '--seeds', *map(str, draws)]
     how += ['--workers', str(workers), '--c', C]
