@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import hashlib
 import io
 import os
 import shlex
@@ -118,12 +119,13 @@ def refuse_both(resume: Any, overwrite: bool) -> None:
 def write_config(
     work_dir: Path, text: str, overwrite: bool, command_of: Callable[[Path], list[str]], verb: str = 'pretrain'
 ) -> Path:
-    """Write the config; do not replace a different one. No run goes on from checkpoints of one that is replaced.
+    """Write the config; do not replace a different one that was trained or edited. No run goes on from another's
+    checkpoints.
 
     Args:
         work_dir (Path): Work dir of the run. mmengine writes the full config there; ours goes into a separate folder.
         text (str): The config.
-        overwrite (bool): Replace a different config.
+        overwrite (bool): Replace any config.
         command_of (Callable): Returns the command that trains a config, for the advice to train the existing one.
         verb (str): The verb that writes it; the file is ``recipe/VERB.py``. Defaults to ``'pretrain'``.
 
@@ -131,7 +133,7 @@ def write_config(
         Path: The file.
 
     Raises:
-        OtherConfigError: There is a different config.
+        OtherConfigError: There is a different config, which was trained or edited.
         ConfigError: The path of the work dir looks like a template.
         LockedError: Another run with another config writes to the work dir.
         WriteError: The work dir is not writable.
@@ -146,7 +148,7 @@ def write_config(
     with sole_writer(work_dir):  # never replace the config of an active run
         there = _read(file)
         is_moved = _is_moved(there, text + place)
-        if there and not is_moved and not overwrite:
+        if there and not (is_moved or overwrite or _is_unused(file, there)):
             raise OtherConfigError(
                 f'{file} is the config of another run (or has been edited): {_difference(there, text + place)}. Give '
                 f'--overwrite, which replaces it, or another --work-dir; or train it as it is by\n'
@@ -156,6 +158,7 @@ def write_config(
             begin_anew(work_dir)
         own_folder(file.parent)
         write_whole(file, (text + place).encode())
+        write_whole(file.with_suffix('.sha256'), _digest(text + place).encode())
     return file
 
 
@@ -192,6 +195,17 @@ def _read(file: Path) -> str:
     from mmlgd.utils.files import read_small
 
     return read_small(file).decode(errors='replace') if file.is_file() else ''
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_unused(file: Path, there: str) -> bool:
+    """Find out whether a config is as it was written, and nothing was trained by it: the call before had a mistake."""
+    from mmlgd.checkpoints.last import checkpoints_of
+
+    return _read(file.with_suffix('.sha256')) == _digest(there) and not checkpoints_of(file.parents[1])
 
 
 def _is_moved(there: str, now: str) -> bool:

@@ -381,6 +381,16 @@ def test_an_edited_config_stays(pretrain, tmp_path):
     assert checkpoints_of(file.parents[1]) == []  # of another config, whenever the new run is stopped
 
 
+def test_a_config_that_trained_nothing_makes_room_for_a_corrected_one(pretrain):
+    """A first call may end before its first checkpoint: the weights of its teacher are not there, for example."""
+    file = pretrain(seed=1).config
+    assert 'seed=2' in pretrain(seed=2).config.read_text()
+    (file.parents[1] / 'epoch_1.pth').touch()
+    with pytest.raises(FileExistsError, match='config of another run'):
+        pretrain(seed=1)
+    assert 'seed=2' in file.read_text()
+
+
 def hold(folder, mark):
     with sole_writer(folder):
         mark.touch()

@@ -75,9 +75,9 @@ class StartHook(Hook):
             data_batch (Any): Not used.
             outputs (dict, optional): Not used.
         """
-        if self._is_told:
-            return
         done = runner.iter + 1
+        if self._is_told or done == runner.max_iters:
+            return
         if self._begin is None:
             if done - self._epoch[0] >= _WARM_UP:
                 _wait_for_device()

@@ -60,6 +60,10 @@ def test_short_epochs_are_told_once_they_are_over(told):
     assert [step for step, _ in said] == [0, 2]
 
 
+def test_a_run_that_is_over_has_no_time_to_go(told):
+    assert [step for step, _ in told(seconds=1.0, steps=11, epochs=1)] == [0]
+
+
 @pytest.mark.parametrize(
     'settings, said',
     [
