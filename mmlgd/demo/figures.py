@@ -1,61 +1,14 @@
-"""The demo's figures: learning curves, predictions, how student and teacher see the class names, and dense tasks."""
+"""The demo's figures: predictions, how student and teacher see the class names, and dense tasks."""
 
-import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
 
-from mmlgd.utils.style import FAINT, INK, RIGHT, STUDENT, TEACHER, TEXT, WRONG
+from mmlgd.utils.style import FAINT, INK, RIGHT, STUDENT, TEACHER, WRONG
 
 from .images import DEMO_CLASSES
-
-
-def draw_losses(
-    file: Path, steps: np.ndarray, visual: np.ndarray, textual: np.ndarray, top1: list, teacher: float, chance: float
-):
-    """Draw both losses over the epochs, and the student's zero-shot accuracy compared with the teacher's.
-
-    Args:
-        file (Path): The PNG.
-        steps (np.ndarray): (S,) fractional epochs of the logged steps.
-        visual (np.ndarray): (S,) ``loss_visual``.
-        textual (np.ndarray): (S,) ``loss_textual``.
-        top1 (list): Zero-shot top-1 in per cent, before training and after each epoch.
-        teacher (float): The teacher's top-1 in per cent.
-        chance (float): Top-1 of guessing, in per cent.
-    """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.1))
-    for values, color, label in (
-        (visual, STUDENT, 'visual: against the visual bank'),
-        (textual, TEXT, 'textual: against the class names'),
-    ):
-        left.plot(steps, values, color=color, alpha=0.25, lw=1)
-        left.plot(steps, _smooth(values), color=color, lw=2.4, label=label)
-    left.set(title='Distillation losses', xlabel='epoch', xlim=(0, max(steps)), ylim=(0, None))
-    left.legend(loc='upper right')
-
-    right.axhline(teacher, color=TEACHER, lw=2, ls=(0, (6, 3)))
-    right.axhline(chance, color=FAINT, lw=1.4, ls=(0, (1, 2)))
-    right.plot(range(len(top1)), top1, color=STUDENT, lw=2.4, marker='o', ms=4.5, clip_on=False)
-    end = len(top1) - 1
-    right.text(0, teacher + 1.5, f'teacher {teacher:.1f} %', color=TEACHER, va='bottom', weight='bold')
-    right.text(end, chance - 1.5, 'chance', color=FAINT, ha='right', va='top')
-    right.annotate(
-        f'student {top1[-1]:.1f} %',
-        (end, top1[-1]),
-        (0, -16),
-        textcoords='offset points',
-        color=STUDENT,
-        ha='right',
-        va='top',
-        weight='bold',
-    )
-    right.set(title='Zero-shot top-1 on unseen images (%)', xlabel='epoch', xlim=(0, end), ylim=(0, 108))
-    right.set_yticks(range(0, 101, 20))
-    figure.tight_layout(w_pad=3)
-    _save(figure, file)
 
 
 def draw_predictions(file: Path, images, labels, names: list, student: np.ndarray, teacher: np.ndarray):
@@ -261,12 +214,6 @@ def _headline(figure, axis, text):
     axis.annotate(
         text, (0, 1), (0, 7), xycoords='axes fraction', textcoords='offset points', va='bottom', weight='bold', size=12
     )
-
-
-def _smooth(values, share=0.06):
-    """Compute a running mean over a few per cent of the steps, shorter at the ends."""
-    values, half = np.asarray(values, dtype=float), max(1, math.ceil(share * len(values) / 2))
-    return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
 
 
 def _save(figure, file: Path):

@@ -15,8 +15,8 @@ from mmlgd.utils.style import STYLE
 from mmlgd.utils.substitution import refuse_substitution
 
 from .downstream import fine_tune, segment_by_names
-from .figures import draw_detections, draw_losses, draw_names, draw_predictions, draw_segmentations, draw_similarity
-from .student import curves, look_at
+from .figures import draw_detections, draw_names, draw_predictions, draw_segmentations, draw_similarity
+from .student import look_at
 from .teacher import train_teacher
 from .world import write_demo_world
 
@@ -69,7 +69,7 @@ def run_demo(root: Path, seed: int) -> dict:
     before = runner.val()
     runner.train()
 
-    history, chance = curves(runner), 100 / len(runner.model.class_names)
+    chance = 100 / len(runner.model.class_names)
     seen = look_at(runner)
 
     print('4. Segment scenes by names, without one mask in training.', flush=True)
@@ -86,7 +86,7 @@ def run_demo(root: Path, seed: int) -> dict:
     summary = dict(
         teacher_zero_shot=round(before['teacher_accuracy/top1'], 1),
         student_zero_shot_before=round(before['accuracy/top1'], 1),
-        student_zero_shot_after=round(history['top1'][-1], 1),
+        student_zero_shot_after=round(runner.message_hub.get_scalar('val/accuracy/top1').current(), 1),
         **{f'{scored}_zero_shot_miou': round(outcome.metric, 1) for scored, outcome in by_names.items()},
         **{
             f'{task}_{METRIC_NAMES[task]}_{start}': round(outcome.metric, 1)
@@ -94,7 +94,6 @@ def run_demo(root: Path, seed: int) -> dict:
         },
     )
     with plt.rc_context(STYLE):
-        draw_losses(root / 'losses.png', **history, teacher=summary['teacher_zero_shot'], chance=chance)
         draw_predictions(root / 'predictions.png', *seen.images)
         draw_similarity(root / 'similarity.png', *seen.similarities)
         draw_names(root / 'names.png', by_names['teacher'], by_names['student'])
@@ -127,6 +126,6 @@ def _print_table(summary: dict, root: Path, chance: float) -> None:
     -------------------------------------------------------------
     {summary['seconds']} s
 
-Look at predictions.png, names.png, detections.png, segmentations.png, losses.png and similarity.png in {root};
+Look at predictions.png, names.png, detections.png, segmentations.png, similarity.png and student/curves.png in {root};
 the figures are in summary.json.
 Next, your own images: README.md, "Pre-train on your own folder".""")

@@ -1,8 +1,7 @@
-"""Data for the demo's figures: learning curves, and the student's view of images and names."""
+"""Data for the demo's figures: the student's view of images and names."""
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.runner import Runner
@@ -20,24 +19,6 @@ class Seen(NamedTuple):
 
     images: tuple
     similarities: tuple
-
-
-def curves(runner: Runner) -> dict:
-    """Read the losses of all steps and the accuracies of all evaluations.
-
-    Args:
-        runner (Runner): After ``val()`` and ``train()``.
-
-    Returns:
-        dict: ``steps`` in fractional epochs, ``visual`` and ``textual`` losses, and ``top1`` in per cent, the first
-        before training.
-    """
-    hub = runner.message_hub
-    visual, textual, top1 = (
-        hub.get_scalar(key).data[0] for key in ('train/loss_visual', 'train/loss_textual', 'val/accuracy/top1')
-    )
-    steps = np.arange(1, len(visual) + 1) / len(runner.train_dataloader)
-    return dict(steps=steps, visual=visual, textual=textual, top1=list(top1))
 
 
 @torch.no_grad()
