@@ -244,6 +244,7 @@ def test_the_terminal_has_what_is_trained_and_the_file_the_whole_config(recipe, 
         'images   12 in ',
         'names    3: ',
         'OpenCLIPTeacher',
+        'losses   loss_visual, loss_textual',
         'ResNet 18, ',
         '6: 2 epochs of 3 steps',
     ):

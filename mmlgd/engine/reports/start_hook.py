@@ -125,6 +125,7 @@ def _lines(runner: Runner) -> Iterator[tuple[str, str]]:
     if isinstance(model, LGD):
         yield 'names', counted(model.class_names)
         yield 'teacher', _teacher(settings['teacher'])
+        yield 'losses', ', '.join(term.name for term in model.criterion.terms if term.weight > 0)
     yield 'model', _model(model, settings)
     batch = f'{loader.batch_size} images' if loader.batch_size else 'a batch of its sampler'
     epochs = f'{runner.max_epochs} epochs of {len(loader):,} steps, ' if runner.max_epochs > 1 else ''
