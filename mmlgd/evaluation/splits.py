@@ -148,10 +148,12 @@ def drawn(split: Split, labels: str, seed: int) -> list[int]:
     """
     position = {file: i for i, file in enumerate(split.files)}
     how = dict(percent=float(labels[:-1])) if labels.endswith('%') else dict(per_class=int(labels))
+    files_of: dict[int, list[str]] = {}
+    for file, label in zip(split.files, split.labels.tolist()):
+        files_of.setdefault(label, []).append(file)
     chosen = []
-    for label in split.labels.unique().tolist():
+    for label, files in sorted(files_of.items()):
         name = split.folders[label] if split.folders else str(label)
-        files = [file for file, its in zip(split.files, split.labels.tolist()) if its == label]
         try:
             chosen += [position[file] for file in choose(name, files, seed=seed, **how)]
         except ValueError as error:

@@ -282,6 +282,9 @@ def test_a_work_dir_that_was_moved_is_gone_on_with(tmp_path, verb):
     cfg = Config.fromfile(config)
     assert cfg.work_dir == str(place) and Path(cfg.train_dataloader.dataset.ann_file).is_file()
     place.rename('run')
+    torch.save(dict(state_dict={}, meta={}), 'run/iter_60.pth')  # it has trained
+    with pytest.raises(FileExistsError, match='is the config of another run'):
+        call(work_dir='run', seed=1)
     config = Path(f'run/recipe/{verb}.py')
     config.write_text(f'{config.read_text()}# the one of Monday\n')
     with pytest.raises(FileExistsError, match='has been edited'):

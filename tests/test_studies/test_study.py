@@ -14,7 +14,7 @@ import mmlgd
 from mmlgd.cli.__main__ import main
 from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
-from mmlgd.errors import ConfigError, MMLGDError
+from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
 from mmlgd.store.writer import write_store
 from mmlgd.studies import report, runs
@@ -276,13 +276,18 @@ def test_bad_variants_are_named(study, variants):
         (dict(draws=[-1]), 'a seed from 0'),
         (dict(size=-5), 'from 8 to'),
         (dict(workers=-1), 'from 0 to 512'),
-        (dict(data='gone'), 'no such folder'),
         (dict(labels=['5']), '--labels 5: The class cat'),
     ],
 )
 def test_options_of_the_evaluation_are_refused_before_the_first_training(study, arguments, tmp_path, option, message):
-    with pytest.raises(MMLGDError, match=message):
+    with pytest.raises(ConfigError, match=message):
         study(**{**arguments, **option})
+    assert not (tmp_path / 'study').exists()
+
+
+def test_images_that_are_not_there_are_missed_before_the_first_training(study, arguments, tmp_path):
+    with pytest.raises(MissingFileError, match='no such folder'):
+        study(**dict(arguments, data='gone'))
     assert not (tmp_path / 'study').exists()
 
 
