@@ -24,23 +24,23 @@ class _Loader(yaml.SafeLoader):
     A key that is there twice is an error: the first of two names of a label would be lost.
     """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """Read a mapping.
+    def compose_mapping_node(self, anchor: Optional[str]) -> yaml.MappingNode:
+        """Read a mapping as it is written: later, those that it merges are in it, too.
 
         Args:
-            node (yaml.MappingNode): As it was parsed.
-            deep (bool): Of PyYAML's method. Defaults to False.
+            anchor (str, optional): Of PyYAML's method.
 
         Returns:
-            dict: Its values.
+            yaml.MappingNode: As it was parsed.
 
         Raises:
-            yaml.YAMLError: A key is there twice, or cannot be one.
+            yaml.YAMLError: A key is there twice.
         """
+        node = super().compose_mapping_node(anchor)
         keys = Counter(key.value for key, _ in node.value if key.tag != _MERGE and isinstance(key.value, str))
         if twice := [key for key, count in keys.items() if count > 1]:
             raise yaml.constructor.ConstructorError(None, None, f'{brief(twice[0])} is there twice', node.start_mark)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 _Loader.yaml_implicit_resolvers = {

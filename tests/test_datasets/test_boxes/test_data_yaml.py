@@ -47,6 +47,14 @@ def test_names_and_folders_are_read_as_they_are_written(tmp_path):
     assert settings.parts(images) == dict(train=images[:1], val=images[1:])
 
 
+def test_a_key_that_replaces_a_merged_one_is_there_once(tmp_path):
+    (tmp_path / 'data.yaml').write_text(
+        'base: &base {train: a}\nmine: &mine {<<: *base, train: b}\n<<: *mine\nnames: [x]'
+    )
+    image = PurePath('b/1.jpg')
+    assert DataYaml(tmp_path).parts([image]) == dict(train=[image])
+
+
 @pytest.mark.parametrize('text', ['names: [cat, 7]', 'nc: 2\nnames: {0: cat, 1: 7}', 'nc: two\nnames: [cat, 7]'])
 def test_names_in_the_order_of_the_labels(tmp_path, text):
     (tmp_path / 'data.yaml').write_text(text)
