@@ -300,7 +300,7 @@ def _train(
     from mmlgd.checkpoints.resume import last_whole_checkpoint
     from mmlgd.utils.files import own_folder, sole_writer, write_whole
 
-    from .written import refuse_both, refuse_trained, write_config
+    from .written import refuse_both, refuse_trained, written_config
 
     refuse_both(resume, overwrite)
     options = ['--student', student, *(['--resume'] if resume else [])]
@@ -308,29 +308,31 @@ def _train(
     other = next((file for file, content in contents.items() if file.is_file() and file.read_bytes() != content), None)
     if other and not overwrite:
         _refuse_other_data(work_dir, other)
-    config = write_config(work_dir, text, overwrite, lambda file: ['mmlgd', 'train', str(file), *options], verb)
-    if not (resume or overwrite or dry_run):
-        refuse_trained(work_dir)
-    # Not while a run is there: it would go on with other images than it began with.
-    with sole_writer(work_dir) if other else nullcontext():
-        if other:
-            begin_anew(work_dir)
-        for file, content in contents.items():
-            own_folder(file.parent)
-            write_whole(file, content)
-    command = [sys.executable, '-m', 'mmlgd.cli', 'train', str(config), *options]
-    starts = ['--starts', 'random=none', f'student={student}', '--seeds', '0', '1', '2']
-    comparison = [] if student == 'none' else ['mmlgd', 'compare', str(config), '--metric', metric, *starts]
-    result = DownstreamResult(config, work_dir, command, comparison)
-    print('\n'.join([*reasons, '', f'{shown(config)}:', '', config.read_text(encoding='utf-8')]))
-    print(f'$ {(told := shown(shlex.join(command)))}', flush=True)
-    if not dry_run:
-        if code := run(command):
-            raise failure(told, code)
-        result.checkpoint = last_whole_checkpoint(work_dir)
-        again = ['mmlgd', 'test', str(config), str(result.checkpoint), '--show-dir', str(work_dir / 'shown')]
-        print(f'\nThe {_MODEL[verb]}: {shown(result.checkpoint)}\nEvaluate it, and draw what it predicts:')
-        print(f'  {shown(shlex.join(again))}')
-    if student != 'none':
-        print(f'\nDoes the student help? Compare it with a random start:\n  {shown(shlex.join(comparison))}')
+    with written_config(
+        work_dir, text, overwrite, lambda file: ['mmlgd', 'train', str(file), *options], verb
+    ) as config:
+        if not (resume or overwrite or dry_run):
+            refuse_trained(work_dir)
+        # Not while a run is there: it would go on with other images than it began with.
+        with sole_writer(work_dir) if other else nullcontext():
+            if other:
+                begin_anew(work_dir)
+            for file, content in contents.items():
+                own_folder(file.parent)
+                write_whole(file, content)
+        command = [sys.executable, '-m', 'mmlgd.cli', 'train', str(config), *options]
+        starts = ['--starts', 'random=none', f'student={student}', '--seeds', '0', '1', '2']
+        comparison = [] if student == 'none' else ['mmlgd', 'compare', str(config), '--metric', metric, *starts]
+        result = DownstreamResult(config, work_dir, command, comparison)
+        print('\n'.join([*reasons, '', f'{shown(config)}:', '', config.read_text(encoding='utf-8')]))
+        print(f'$ {(told := shown(shlex.join(command)))}', flush=True)
+        if not dry_run:
+            if code := run(command):
+                raise failure(told, code)
+            result.checkpoint = last_whole_checkpoint(work_dir)
+            again = ['mmlgd', 'test', str(config), str(result.checkpoint), '--show-dir', str(work_dir / 'shown')]
+            print(f'\nThe {_MODEL[verb]}: {shown(result.checkpoint)}\nEvaluate it, and draw what it predicts:')
+            print(f'  {shown(shlex.join(again))}')
+        if student != 'none':
+            print(f'\nDoes the student help? Compare it with a random start:\n  {shown(shlex.join(comparison))}')
     return result

@@ -25,7 +25,7 @@ from .recipes import Plan, check_recipe, has_conse, most_counted, plan_run, reci
 from .students import NAMED, student_settings
 from .trial import check_training
 from .watched import evaluation_settings, reason
-from .written import config_text, read_text, refuse_both, refuse_trained, write_config
+from .written import config_text, read_text, refuse_both, refuse_trained, written_config
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which reads this module, must not wait for
 # them.
@@ -185,20 +185,20 @@ def pretrain(
     train_args = [*(['--resume', *([str(resume)] if isinstance(resume, (str, Path)) else [])] if resume else [])]
     train_args += ['--amp'] if amp else []
     stored = (gpus, store, views, train_args, dense)
-    config = write_config(work_dir, text, overwrite, lambda file: commands_of(file, *stored)[-1])
-    if not (resume or overwrite or dry_run):
-        refuse_trained(work_dir)
-    result = PretrainResult(config, work_dir, commands_of(config, *stored))
-    print('\n'.join([*plan.reasons, f'The config: {shown(config)}']))
-    if dry_run:
-        print(f'\n{config.read_text(encoding="utf-8")}')
-    for command in result.commands:
-        told = shown(shlex.join(command))
-        print(f'$ {told}', flush=True)
-        if not dry_run and (code := run(command)):
-            raise failure(told, code)
-    if not dry_run:
-        result.checkpoint, result.figures = _last_checkpoint(work_dir), _last_figures(work_dir)
+    with written_config(work_dir, text, overwrite, lambda file: commands_of(file, *stored)[-1]) as config:
+        if not (resume or overwrite or dry_run):
+            refuse_trained(work_dir)
+        result = PretrainResult(config, work_dir, commands_of(config, *stored))
+        print('\n'.join([*plan.reasons, f'The config: {shown(config)}']))
+        if dry_run:
+            print(f'\n{config.read_text(encoding="utf-8")}')
+        for command in result.commands:
+            told = shown(shlex.join(command))
+            print(f'$ {told}', flush=True)
+            if not dry_run and (code := run(command)):
+                raise failure(told, code)
+        if not dry_run:
+            result.checkpoint, result.figures = _last_checkpoint(work_dir), _last_figures(work_dir)
     return result
 
 

@@ -7,6 +7,8 @@ import io
 import os
 import shlex
 import tokenize
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -116,11 +118,15 @@ def refuse_both(resume: Any, overwrite: bool) -> None:
     )
 
 
-def write_config(
+@contextmanager
+def written_config(
     work_dir: Path, text: str, overwrite: bool, command_of: Callable[[Path], list[str]], verb: str = 'pretrain'
-) -> Path:
+) -> Iterator[Path]:
     """Write the config; do not replace a different one that was trained or edited. No run goes on from another's
     checkpoints.
+
+    The config stays until the block ends: the training, a process of its own, reads it seconds after it was written,
+    and only then locks the work dir.
 
     Args:
         work_dir (Path): Work dir of the run. mmengine writes the full config there; ours goes into a separate folder.
@@ -129,37 +135,53 @@ def write_config(
         command_of (Callable): Returns the command that trains a config, for the advice to train the existing one.
         verb (str): The verb that writes it; the file is ``recipe/VERB.py``. Defaults to ``'pretrain'``.
 
-    Returns:
+    Yields:
         Path: The file.
 
     Raises:
         OtherConfigError: There is a different config, which was trained or edited.
         ConfigError: The path of the work dir looks like a template.
-        LockedError: Another run with another config writes to the work dir.
+        LockedError: Another run with another config writes to the work dir, or is about to.
         WriteError: The work dir is not writable.
     """
-    from mmlgd.checkpoints.last import begin_anew
-    from mmlgd.utils.files import own_folder, sole_writer, write_whole
+    from mmlgd.utils.files import LockedError, refuse_link, sole_writer
 
     # The config contains the work dir's path, so that a later `train.py CONFIG --resume` finds the checkpoints.
-    file, place = work_dir / 'recipe' / f'{verb}.py', _python(dict(work_dir=str(work_dir.resolve())))
-    if _read(file) == text + place:
-        return file
+    file, text = work_dir / 'recipe' / f'{verb}.py', text + _python(dict(work_dir=str(work_dir.resolve())))
+    with ExitStack() as held:
+        try:
+            refuse_link(file.parent)
+            held.enter_context(sole_writer(file.parent))
+        except LockedError:
+            if _read(file) != text:  # the same one is only read
+                raise
+        _write(file, text, overwrite, command_of)
+        yield file
+
+
+def _write(file: Path, text: str, overwrite: bool, command_of: Callable[[Path], list[str]]) -> None:
+    from mmlgd.checkpoints.last import begin_anew
+    from mmlgd.utils.files import sole_writer, write_whole
+
+    if _read(file) == text:
+        return
+    work_dir = file.parents[1]
     with sole_writer(work_dir):  # never replace the config of an active run
         there = _read(file)
-        is_moved = _is_moved(there, text + place)
+        is_moved = _is_moved(there, text)
         if there and not (is_moved or overwrite or _is_unused(file, there)):
             raise OtherConfigError(
-                f'{file} is the config of another run (or has been edited): {_difference(there, text + place)}. Give '
+                f'{file} is the config of another run (or has been edited): {_difference(there, text)}. Give '
                 f'--overwrite, which replaces it, or another --work-dir; or train it as it is by\n'
                 f'  {shlex.join(command_of(file))}'
             )
         if there and not is_moved:
+            print(
+                f'{shown(file)} was another config{"" if overwrite else ", which had trained nothing"}: it is replaced.'
+            )
             begin_anew(work_dir)
-        own_folder(file.parent)
-        write_whole(file, (text + place).encode())
-        write_whole(file.with_suffix('.sha256'), _digest(text + place).encode())
-    return file
+        write_whole(file, text.encode())
+        write_whole(file.with_suffix('.sha256'), _digest(text).encode())
 
 
 def refuse_trained(work_dir: Path) -> None:

@@ -391,6 +391,23 @@ def test_a_config_that_trained_nothing_makes_room_for_a_corrected_one(pretrain):
     assert 'seed=2' in file.read_text()
 
 
+def test_a_config_stays_until_the_training_has_read_it(pretrain, monkeypatch):
+    """The training is a process of its own, which takes seconds to start and only then locks the work dir."""
+    ends = []
+
+    def start(command):
+        other = multiprocessing.get_context('fork').Process(target=pretrain, kwargs=dict(seed=2))
+        other.start()
+        other.join()
+        ends.append(other.exitcode)
+        return 0
+
+    monkeypatch.setattr(module, 'run', start)
+    assert 'seed=1' in pretrain(seed=1, dry_run=False).config.read_text()
+    assert ends == [1]
+    assert 'seed=2' in pretrain(seed=2).config.read_text()
+
+
 def hold(folder, mark):
     with sole_writer(folder):
         mark.touch()
