@@ -48,6 +48,9 @@ def add_guide(
             'This config is a pre-training, which has its teacher already: change model.teacher. --guide is for '
             'detectors, segmentors and classifiers.'
         )
+    require(
+        'type' in model, 'The model of this config has no type, so there is nothing to guide: give one, or a _base_.'
+    )
     settings = model.get('guide') or {}
     require(isinstance(settings, dict), f'Expected model.guide=dict(teacher=...), got {brief(settings)!r}.')
     settings = dict(settings)

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple, Optional
 
+from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmlgd.checkpoints.last import checkpoints_of
@@ -82,7 +83,7 @@ def train_grid(
         metric (str, optional): Name of the metric in the log. None is refused after the first run, with its names.
         work_dir (Path): Folder for the folders of the runs.
         cfg_options (Mapping[str, Any], optional): Changes to the config of every run; where some starts have a guide,
-            those of ``model.guide`` are theirs alone. Defaults to None.
+            those of ``model.guide``, also of the ways, are theirs alone. Defaults to None.
         jobs (int): Runs at once. Defaults to 1.
 
     Returns:
@@ -90,9 +91,9 @@ def train_grid(
 
     Raises:
         ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
-            have one, or an option does not fit it, and then none is started; or no evaluation has the metric, or a
-            config, start or label has changed while others were trained.
-        MissingFileError: The log of a finished run, which has its figure, is gone.
+            have one, or an option or the guide does not fit it, and then none is started; or no evaluation has the
+            metric, or a config, start or label has changed while others were trained.
+        MissingFileError: The log of a finished run, which has its figure, is gone; or a file of the guide is.
         LockedError: Another command trains in the work dir.
         WriteError: It cannot be written to.
         RunError: A run failed.
@@ -102,18 +103,19 @@ def train_grid(
         'randomness.seed' not in (cfg_options or {}),
         '--cfg-options sets randomness.seed, which would be the seed of all runs. Give --seeds instead.',
     )
-    others = {key: value for key, value in (cfg_options or {}).items() if not key.startswith(_GUIDE)}
     all_alike = not any(start.guide for start in starts.values())  # the config may have a guide itself
+    common = cfg_options or {}
     cfg = read_config(config)
     require(
         all_alike or kind_of(cfg.get('model') or {}) != 'Guided',
         f'{config} has a guide already, so that a start would have it without --guide, too. Give the config of the '
         f'plain model, which is in its _base_; or leave --guide out, to compare the starts with this guide.',
     )
-    changed = {way: deepcopy(cfg) for way in ways}
-    for way, changes in ways.items():
-        plain = {key: value for key, value in changes.items() if not key.startswith(_GUIDE)}
-        merge_options(changed[way], {**others, **plain})
+    changed: dict[str, Config] = {}
+    for start, (way, changes) in product({one.guide: one for one in starts.values()}.values(), ways.items()):
+        changed[way] = deepcopy(cfg)  # with or without a guide: the labels are the same
+        start.add_guide(changed[way])
+        merge_options(changed[way], _options_of(start, {**common, **changes}, all_alike))
     labels_of = {way: digests_of_labels(one) for way, one in changed.items()}
     weights_of = {name: start.weights() for name, start in starts.items()}
     known: dict[tuple[str, ...], dict[str, str]] = {}
@@ -126,8 +128,8 @@ def train_grid(
                 f'The runs of {other.row!r} and of {cell.row!r} would be in one folder, {folder}. Rename a start or a '
                 f'way.'
             )
-        given = (cfg_options or {}) if start.guide or all_alike else others
-        options = write_options({'randomness.seed': seed, **given, **changes})
+        given = _options_of(start, {**common, **changes}, all_alike)
+        options = write_options({'randomness.seed': seed, **given})
         files[cell] = tuple(words)
         if files[cell] not in known:
             known[files[cell]] = contents(config, *files[cell])
@@ -189,6 +191,10 @@ def train_grid(
     return {cell: found[cell] for cell in asked}
 
 
+def _options_of(start: Start, options: Mapping[str, Any], all_alike: bool) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if start.guide or all_alike or not key.startswith(_GUIDE)}
+
+
 def _told_of(folder: Path) -> dict:
     """Read what a folder is for, if it has a figure, or a checkpoint that a run would go on from."""
     if told := read_record(folder / _RESULT, 'remove it: the run then goes on from its last checkpoint'):
@@ -203,7 +209,7 @@ def _read(folder: Path, metric: Optional[str]) -> Trained:
     told = read_record(folder / _RESULT, '')  # written at the end of the run
     evaluation = told.get('evaluation')
     if told and 'evaluation' not in told:
-        if not (log := folder / told['log']).is_file():
+        if not (log := folder / told.get('log', LOGS)).is_file():
             raise MissingFileError(
                 f'The figure of the finished run in {folder} is in its log, and there is no {log}. Put it back; or '
                 f'remove {folder / _RESULT}: the run then goes on from its last checkpoint, and is evaluated again.'

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import statistics
 import sys
@@ -18,7 +19,7 @@ from mmlgd.utils.validation import listed, require
 from .processes import Run, run_all
 
 COMMAND = [sys.executable, '-m', 'mmlgd.cli']
-_KINDS = (('arguments', list), ('contents', dict), ('labels', dict))  # of a record
+_KINDS = dict(arguments=list, contents=dict, labels=dict, evaluation=(dict, type(None)), log=str)  # in a record
 
 
 def run(verb: str, arguments: list[str], output: Path) -> None:
@@ -106,8 +107,10 @@ def read_record(file: Path, otherwise: str) -> dict:
         told = json.loads(read_small(file))
     except (ValueError, RecursionError):
         told = None
-    is_whole = isinstance(told, dict) and told and all(isinstance(told.get(key, kind()), kind) for key, kind in _KINDS)
-    if not is_whole:
+    is_whole = (
+        isinstance(told, dict) and told and all(isinstance(told[key], _KINDS[key]) for key in {*told} & {*_KINDS})
+    )
+    if not (is_whole and all(isinstance(word, str) for word in told.get('arguments', []))):
         raise ConfigError(f'{file} is damaged: it does not say what was run. Put a copy of it back, or {otherwise}.')
     return told
 
@@ -123,7 +126,8 @@ def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, s
     Returns:
         Dict[str, str]: SHA-256 by name.
     """
-    files = {name: Path(name) / DESCRIPTION if Path(name).is_dir() else Path(name) for name in named if name}
+    files = {name: Path(os.path.expanduser(name)) for name in named if name}
+    files = {name: file / DESCRIPTION if file.is_dir() else file for name, file in files.items()}
     found = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
     if config:
         found[config] = repr(read_config(config).to_dict()).encode()

@@ -6,8 +6,11 @@ from glob import escape, glob
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
+from mmengine.config import Config
+
 from mmlgd.checkpoints.files import no_checkpoint
 from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.run.guiding import add_guide
 from mmlgd.utils.validation import listed, require
 
 from .runs import contents, named
@@ -42,6 +45,20 @@ class Start(NamedTuple):
             ['--student', 'work_dirs/2.pth', '--guide', 'conse']
         """
         return ['--student', self.student.replace('{seed}', str(seed)), *self.guide]
+
+    def add_guide(self, cfg: Config) -> None:
+        """Add the guide to a config, in place, as ``mmlgd train`` does with these words.
+
+        Args:
+            cfg (Config): Of the plain model.
+
+        Raises:
+            ConfigError: There is no such teacher, or the config is a pre-training.
+            MissingFileError: A file of weights or of names is not there.
+        """
+        if self.guide:
+            teacher, names = self.guide[1], self.guide[3:]
+            add_guide(cfg, teacher, names[0] if len(names) == 1 else list(names) or None)
 
     def weights(self) -> dict[str, str]:
         """Compute digests of the files of weights that the guide names, as ``MODEL:FILE`` or ``local-dir:FOLDER``.

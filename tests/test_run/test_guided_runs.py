@@ -204,6 +204,8 @@ def test_options_wrap_a_config(detector, teacher, monkeypatch):
         train_config(detector, cfg_options={'model.guide.share': 0.5})
     with pytest.raises(ConfigError, match='model.guide has conse and no model to guide'):
         train_config(detector, cfg_options={'model.guide': 'conse'})
+    with pytest.raises(ConfigError, match='has no type'):
+        add_guide(Config(dict(model=dict(depth=18))), 'conse')
     with pytest.raises(ConfigError, match='pre-training, which has its teacher already'):
         train_config('mmlgd::lgd/lgd_resnet18_1xb256-coslr-200e_images.py', guide=teacher)
     seen = []

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import mmlgd
 from mmlgd.cli.__main__ import main
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
 from mmlgd.run.child import RunError
 from mmlgd.studies import grid, runs
 from mmlgd.studies.metrics import last_evaluation
@@ -25,7 +25,7 @@ def compare(tmp_path, monkeypatch):
     """
     monkeypatch.chdir(tmp_path)
     for name in ('config.py', 'c.py'):
-        (tmp_path / name).write_text('model = dict(sizes=[1])\ndata_root = None\nbackbone_rate = 1.0\n')
+        (tmp_path / name).write_text('model = dict(type="Any", sizes=[1])\ndata_root = None\nbackbone_rate = 1.0\n')
     for name in ('a=b.pth', 'b.pth', 'broken', 'silent', 'own_0.pth', 'own_1.pth', 'own_2.pth'):
         (tmp_path / name).touch()
     train = tmp_path / 'train.py'
@@ -110,6 +110,29 @@ def test_each_start_is_trained_in_each_way(compare, tmp_path):
     assert not (tmp_path / 'others').exists()
     with pytest.raises(ConfigError, match='ways takes NAME=VALUE.*frozen=backbone_rate=0'):
         compare('c.py', metric='mIoU', starts=['a=none'], ways=['backbone_rate=0'])
+
+
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (dict(guide='consee'), "no model 'consee'"),
+        (dict(names='gone.txt'), "no file of names 'gone.txt'"),
+        (dict(cfg_options={'model.guide.teacher.typo': 1}), 'has no setting typo'),
+        (dict(ways=['a=', 'b=model.guide.teacher.typo=1']), 'has no setting typo'),
+    ],
+)
+def test_a_guide_that_cannot_be_is_refused_before_the_first_training(compare, tmp_path, options, said):
+    (tmp_path / 'c.py').write_text("model = dict(type='ImageClassifier')\ndefault_scope = 'mmpretrain'")
+    with pytest.raises(MMLGDError, match=said):
+        compare('c.py', metric='mIoU', starts=['a=none'], work_dir='runs', **{'guide': 'conse', **options})
+    assert not (tmp_path / 'runs').exists()
+
+
+def test_a_way_of_the_guide_is_that_of_guided_runs_alone(compare, tmp_path):
+    ways = ['less=model.guide.share=0.1']
+    compare('c.py', metric='mIoU', starts=['a=none'], seeds=[0], guide='conse', ways=ways, work_dir='runs')
+    options = [json.loads(file.read_text())['arguments'][-1] for file in sorted(tmp_path.glob('runs/*/result.json'))]
+    assert options == ['model.guide.share=0.1', 'randomness.seed=0']
 
 
 def test_labels_that_a_way_names_may_not_change(compare, tmp_path):
@@ -283,7 +306,11 @@ def test_the_figure_of_a_finished_run_does_not_need_its_log(compare, arguments, 
 
 
 @pytest.mark.parametrize(
-    'content', ['', '{"arguments": ["a"', 'null', '[' * 10**5, '{}', '{"arguments": 5}', '{"contents": []}']
+    'content',
+    [
+        *('', '{"arguments": ["a"', 'null', '[' * 10**5, '{}', '{"arguments": 5}', '{"contents": []}'),
+        *('{"arguments": [5]}', '{"evaluation": 5}', '{"log": 5}'),
+    ],
 )
 @pytest.mark.parametrize('name, advice', [('result', 'goes on from its last'), ('started', 'remove .*lgd_seed0.$')])
 def test_a_record_that_is_damaged_is_named(compare, arguments, tmp_path, name, advice, content):
@@ -330,6 +357,16 @@ def test_other_weights_of_the_guide_are_another_run(compare, arguments, tmp_path
     compare(**arguments)
     weights.write_bytes(b'another')
     with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of clip.pt'):
+        compare(**arguments)
+
+
+def test_other_names_of_the_guide_are_another_run(compare, arguments, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'names.txt').write_text('sky\nroad\n')
+    arguments.update(guide='conse', names='~/names.txt')
+    compare(**arguments)
+    (tmp_path / 'names.txt').write_text('sky\nstreet\n')
+    with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of ~/names.txt'):
         compare(**arguments)
 
 

@@ -19,7 +19,7 @@ from mmlgd.studies import processes, proof, runs
 from tests import ROOT
 
 CONFIG = """
-    model = dict()
+    model = dict(type='Any')
     train_dataloader = dict(sampler=dict(type='DefaultSampler', shuffle=True))
     train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
     val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
