@@ -57,7 +57,7 @@ def load_split(data: Path, split: str, pipeline: list[dict]) -> Split:
         there = sorted(path.name for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
         raise MissingFileError(
             f'Expected labelled images in {data / split}/CLASS/*, but there is no such folder. Folders in {data}: '
-            f'{", ".join(there[:8]) or "none"}. Name yours by --train and --val.'
+            f'{", ".join(there[:8]) or "none"}. `mmlgd evaluate` takes other names by --train and --val.'
         )
     file = data / f'{Path(split).name}.txt'
     listed = file.is_file()

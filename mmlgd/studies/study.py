@@ -87,7 +87,7 @@ def study(
         >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
     """
     from mmlgd.evaluation.options import RANGES, require_once, share
-    from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split
+    from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split, order_of
     from mmlgd.text import load_vocabulary
     from mmlgd.utils.configs import merge_options, read_config
     from mmlgd.utils.files import sole_writer
@@ -101,6 +101,7 @@ def study(
     # Check now, not after hours of training.
     labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
     size = None if size is None else RANGES['size'](size)
+    require(seeds and draws, 'A study needs seeds and draws, one at least of each; got none. Leave them out for 0 1 2.')
     require_once(labels=labels, seeds=seeds, draws=draws)
     names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
     if names and synonyms:
@@ -117,6 +118,8 @@ def study(
     how += ['--size', str(size)] if size else []
     changes = {name: options_of(variant, cfg_options or {}) for name, variant in chosen.items()}
     configs = {name: read_config(variant.config) for name, variant in chosen.items()}
+    if names and any('teacher' in cfg.model for cfg in configs.values()):
+        order_of(load_vocabulary(names), True, train, val)
     # Without this variable a config has its own folders, and the option would be refused.
     has_root = {name: 'data_root' in cfg for name, cfg in configs.items()}
     for name, cfg in configs.items():

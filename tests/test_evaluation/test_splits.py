@@ -36,7 +36,7 @@ def test_a_split_has_any_name_and_a_missing_one_is_answered_with_those_that_are_
     shutil.copytree(folders / 'val', tmp_path / 'validation')
     assert load_split(tmp_path, 'validation', []).files == load_split(folders, 'val', []).files
     assert load_split(folders, str(tmp_path / 'validation'), []).folders == sorted(DEMO_CLASSES)
-    with pytest.raises(MMLGDError, match='no such folder. Folders in .*: validation. Name yours by --train and --val'):
+    with pytest.raises(MMLGDError, match='no such folder. Folders in .*: validation. .* --train and --val'):
         load_split(tmp_path, 'val', [])
 
 

@@ -277,6 +277,9 @@ def test_bad_variants_are_named(study, variants):
         (dict(size=-5), 'from 8 to'),
         (dict(workers=-1), 'from 0 to 512'),
         (dict(labels=['5']), '--labels 5: The class cat'),
+        (dict(names='cityscapes'), 'has 2 classes, but the vocabulary has 19 names'),
+        (dict(seeds=[]), 'one at least'),
+        (dict(draws=[]), 'one at least'),
     ],
 )
 def test_options_of_the_evaluation_are_refused_before_the_first_training(study, arguments, tmp_path, option, message):
