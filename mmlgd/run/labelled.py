@@ -80,12 +80,13 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
     for dataset in (one for loader in _LOADERS for one in datasets_in((cfg.get(loader) or {}).get('dataset'))):
         root = dataset.get('data_root') or cfg.get('data_root') or ''
         metainfo = dataset.get('metainfo')
-        files = [Path(root, str(dataset.get('ann_file') or ''))]
+        files = [Path(root, os.path.expanduser(str(dataset.get('ann_file') or '')))]  # ~ as mmpretrain reads it
         for names in (cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')):
             files += [Path(os.path.expanduser(names)), Path(root, names)] if isinstance(names, str) else []
-        found.update({str(file): _digest(file.read_bytes()) for file in files if file.is_file()})
+        files = filter(os.path.isfile, files)  # a long text is none, where Path.is_file raises
+        found.update({str(file): _digest(file.read_bytes()) for file in files})
         place, endings, are_read = _folder_of_labels(dataset)
-        if place is not None and (root or place) and (folder := Path(root, place)).is_dir():
+        if place is not None and (root or place) and (folder := Path(root, os.path.expanduser(place))).is_dir():
             there = sorted(images_in(folder, endings))
             told = (f'{_digest((folder / file).read_bytes())} {file}' if are_read else file for file in there)
             found[f'{folder}/*'] = _digest('\n'.join(told).encode(errors='surrogateescape'))

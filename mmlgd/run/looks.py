@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmlgd.checkpoints.configs import model_config
 from mmlgd.checkpoints.files import CheckpointError, read_checkpoint
 from mmlgd.datasets.collate import default_collate
+from mmlgd.datasets.data_errors import data_errors
 from mmlgd.models import BaseTeacher
 from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics, with_statistics_of
 from mmlgd.models.zero_shot import IMAGENET_RGB
@@ -117,7 +118,8 @@ def _measured(cfg: Config, teacher: BaseTeacher) -> str:
     teacher.free_text_tower()
     teacher.expect_pixels_of(preprocess)
     teacher.to(get_device())
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    with data_errors('train_dataloader', cfg.train_dataloader.dataset):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
     rows = spread(range(len(dataset)), IMAGES)
     print_log(f'Measuring the statistics of the looks on {len(rows)} training images.', 'current')
     size, collate = (

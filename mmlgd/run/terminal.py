@@ -58,7 +58,7 @@ class QuietRunner(Runner):
         """
         places = ('train_dataloader', 'val_dataloader', 'test_dataloader')
         place = next((place for place in places if getattr(self, f'_{place}', None) is dataloader), 'A data loader')
-        with data_errors(place, dataloader.get('dataset') if isinstance(dataloader, dict) else dataloader):
+        with data_errors(place, dataloader.get('dataset', dataloader) if isinstance(dataloader, dict) else dataloader):
             return super().build_dataloader(dataloader, *args, **kwargs)
 
 

@@ -29,6 +29,13 @@ def test_data_that_no_library_can_read_are_named(tmp_path, settings, kind, said)
     assert str(told.value).endswith('Put the data there, or correct these settings.')
 
 
+def test_a_loader_without_a_data_set_is_shown():
+    runner = object.__new__(QuietRunner)
+    runner._train_dataloader = dict(batch_size=3)
+    with pytest.raises(ConfigError, match="from {'batch_size': 3}: KeyError: 'dataset'"):
+        runner.build_dataloader(runner._train_dataloader, seed=0)
+
+
 def test_a_package_that_is_missing_is_to_be_installed():
     missing = pytest.raises(MissingPackageError, match='from type=LVIS: .*Install it.$')
     with missing, data_errors('val_dataloader', dict(type='LVIS')):

@@ -126,6 +126,20 @@ def test_other_labels_have_another_digest(tmp_path, dataset, file):
     assert told().keys() == first.keys() and told() != first
 
 
+def test_labels_below_home_have_a_digest(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for file in (tmp_path / 'list.txt', tmp_path / 'images/cat/a.png'):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for dataset, found in ((dict(ann_file='~/list.txt'), 'list.txt'), (dict(data_prefix='~/images'), 'images/*')):
+        cfg = Config(dict(train_dataloader=dict(dataset=dict(type='CustomDataset', **dataset))))
+        assert [*digests_of_labels(cfg)] == [f'{tmp_path}/{found}']
+
+
+def test_a_long_text_in_place_of_a_file_of_names_has_no_digest():
+    assert digests_of_labels(Config(dict(names='a' * 300, train_dataloader=dict(dataset=dict(type='A'))))) == {}
+
+
 def test_without_a_place_no_folder_is_searched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'a.png').touch()

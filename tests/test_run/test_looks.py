@@ -11,7 +11,7 @@ from mmengine.config import Config
 import mmlgd
 from mmlgd.checkpoints.configs import model_config
 from mmlgd.checkpoints.files import read_checkpoint
-from mmlgd.errors import MMLGDError
+from mmlgd.errors import MissingFileError, MMLGDError
 from mmlgd.evaluation import load_frozen, load_teacher
 from mmlgd.run import looks as room
 from tests import ROOT
@@ -135,6 +135,14 @@ def test_too_few_images_are_refused(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr('mmlgd.models.teachers.looks.statistics.FEWEST', 16)
     with pytest.raises(MMLGDError, match='need a few hundred images, and at least 16; got 12'):
         mmlgd.train(recipe, work_dir=tmp_path)
+
+
+def test_images_that_no_library_can_read_are_named(recipe, tmp_path):
+    dataset = dict(_delete_=True, type='mmpretrain.CustomDataset', data_root=str(tmp_path / 'gone'), pipeline=[])
+    config = tmp_path / 'mine.py'
+    config.write_text(f"{recipe.read_text()}train_dataloader['dataset'] = {dataset}")
+    with pytest.raises(MissingFileError, match='train_dataloader cannot be built from .*gone'):
+        mmlgd.train(config, work_dir=tmp_path / 'run')
 
 
 def test_every_process_builds_the_teacher_and_the_main_one_measures(recipe, monkeypatch):
