@@ -227,7 +227,11 @@ def _is_unused(file: Path, there: str) -> bool:
     """Find out whether a config is as it was written, and nothing was trained by it: the call before had a mistake."""
     from mmlgd.checkpoints.last import checkpoints_of
 
-    return _read(file.with_suffix('.sha256')) == _digest(there) and not checkpoints_of(file.parents[1])
+    work_dir = file.parents[1]
+    has_trained = checkpoints_of(work_dir) or any(
+        work_dir.glob('best_*.pth')
+    )  # which may come before the first of those
+    return _read(file.with_suffix('.sha256')) == _digest(there) and not has_trained
 
 
 def _is_moved(there: str, now: str) -> bool:

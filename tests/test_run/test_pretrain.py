@@ -385,10 +385,12 @@ def test_a_config_that_trained_nothing_makes_room_for_a_corrected_one(pretrain):
     """A first call may end before its first checkpoint: the weights of its teacher are not there, for example."""
     file = pretrain(seed=1).config
     assert 'seed=2' in pretrain(seed=2).config.read_text()
-    (file.parents[1] / 'epoch_1.pth').touch()
-    with pytest.raises(FileExistsError, match='config of another run'):
-        pretrain(seed=1)
-    assert 'seed=2' in file.read_text()
+    for name in ('epoch_1.pth', 'best_accuracy_top1_epoch_1.pth'):
+        (file.parents[1] / name).touch()
+        with pytest.raises(FileExistsError, match='config of another run'):
+            pretrain(seed=1)
+        assert 'seed=2' in file.read_text()
+        (file.parents[1] / name).unlink()
 
 
 def test_a_config_stays_until_the_training_has_read_it(pretrain, monkeypatch):
