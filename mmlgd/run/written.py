@@ -228,9 +228,8 @@ def _is_unused(file: Path, there: str) -> bool:
     from mmlgd.checkpoints.last import checkpoints_of
 
     work_dir = file.parents[1]
-    has_trained = checkpoints_of(work_dir) or any(
-        work_dir.glob('best_*.pth')
-    )  # which may come before the first of those
+    bests = work_dir.glob('best_*.pth')  # which may come before the first numbered one
+    has_trained = checkpoints_of(work_dir) or any(bests)
     return _read(file.with_suffix('.sha256')) == _digest(there) and not has_trained
 
 
