@@ -5,6 +5,7 @@ import ast
 import re
 import runpy
 import shlex
+import statistics
 import sys
 
 import click
@@ -261,3 +262,41 @@ def test_the_classes_with_several_phrasings_are_counted():
     for name, *counts in rows:
         several = [len(mmlgd.text.phrasings(one)) > 1 for one in mmlgd.text.load_vocabulary(name)]
         assert [f'{sum(several):,}', f'{len(several):,}'] == counts, name
+
+
+NUMBER = r'[+−]?[\d.]+'
+SEEDS = re.compile(rf'((?:{NUMBER}, )+{NUMBER}) \(\*\*({NUMBER})\*\*(?: ± ({NUMBER}))?\)')
+
+
+def of_seeds(cell):
+    """What each seed has, the mean and the deviation; None for a cell without."""
+    found = SEEDS.fullmatch(cell.strip())
+    return found and [[float(x.replace('−', '-')) for x in (part or '').split(', ') if x] for part in found.groups()]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_mean_and_a_deviation_are_those_of_the_seeds_beside_them(page):
+    """Up to the rounding of all three."""
+    for found in SEEDS.finditer(page.read_text(encoding='utf-8')):
+        values, (mean,), deviation = of_seeds(found[0])
+        assert statistics.mean(values) == pytest.approx(mean, abs=0.101), found[0]
+        assert not deviation or statistics.stdev(values) == pytest.approx(deviation[0], abs=0.101), found[0]
+
+
+@pytest.mark.parametrize('table', ['Streets: CamVid', 'Blood cells: BCCD', 'Debris on runways'])
+def test_the_differences_of_dense_lgd_are_those_of_the_rows_above_them(table):
+    page = (ROOT / 'docs/dense_tables.md').read_text(encoding='utf-8')
+    lines = page.split(f'## {table}\n')[1].split('\n## ')[0].splitlines()
+    rows = {
+        name.strip(): [of_seeds(cell) for cell in cells] for name, *cells in (x.strip('|').split('|') for x in lines)
+    }
+    (dense,) = (cells for name, cells in rows.items() if name.startswith('**dense LGD**'))
+    assert len(dense) == 6
+    full = rows['none: a random start'][4:]  # all labels and 10 % of them, at the full rate
+    for others, told in (
+        (rows['LGD on images'], rows['dense LGD over LGD on images']),
+        (3 * full, rows['dense LGD over the random start, trained × 1']),
+    ):
+        for one, other, difference in zip(dense, others, told):
+            for ours, theirs, said in zip(one[0] + one[1], other[0] + other[1], difference[0] + difference[1]):
+                assert ours - theirs == pytest.approx(said, abs=0.151)

@@ -16,6 +16,7 @@ from .segment import IGNORED, Segmentation
 _OPACITY = 0.55
 _LEAST, _MOST = 360, 1600  # pixels of the long side of the image in an overlay
 _LINE = 24  # height of a legend's line, at a font of 14 pixels
+_FEWEST = 5  # lines of a legend that there is room for beside a strip, too
 _FONT = Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf')
 
 
@@ -132,10 +133,10 @@ def _mixed(pixels: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> np.nda
 def _beside(drawn: Image.Image, found: Segmentation) -> Image.Image:
     """Put a legend to the right of a drawing."""
     font = _font()
-    lines = legend(found, max(1, (drawn.height - 16) // _LINE))
+    lines = legend(found, max(_FEWEST, (drawn.height - 16) // _LINE))
     text = max(font.getlength(name) for _, name, _ in lines)
     panel = round(12 + 16 + 8 + text + 16 + font.getlength('100 %') + 12)
-    canvas = Image.new('RGB', (drawn.width + panel, max(drawn.height, 16 + _LINE)), 'white')
+    canvas = Image.new('RGB', (drawn.width + panel, max(drawn.height, 16 + _LINE * len(lines))), 'white')
     canvas.paste(drawn)
     pen, colors = ImageDraw.Draw(canvas), palette(len(found.names))
     for i, (k, name, share) in enumerate(lines):

@@ -34,6 +34,7 @@ OTHERS = [
     dict(type='mmlgd.RegressionTerm', on='places', places=5),
     dict(type='mmlgd.SimilarityTerm'),
     dict(type='mmlgd.CosineTerm', on='places', weight=0.5, places=9),
+    dict(bank='visual', on='places', self_logit=True, places=7, **SHARP),
 ]
 
 
@@ -66,7 +67,7 @@ def embedded(model, x):
 
 
 def test_steps_are_those_of_the_reference(model):
-    """Names, queues, regression and similarity on places that the reference brings to the grid and picks one by one."""
+    """All terms on places, which the reference brings to the grid and picks one by one."""
     tsb = model.textual_bank.bank
     place_queue = model.place_queue.bank.clone(), model.place_queue.visited.clone(), 0
     for step in range(3):
@@ -85,6 +86,7 @@ def test_steps_are_those_of_the_reference(model):
             loss_place_regression=regression(sp[:5], tp[:5]),
             loss_place_similarity=similarity(s.places.flatten(1, 2), t.places.flatten(1, 2)),
             loss_place_cosine=0.5 * (1 - (sp * tp).sum(-1)).mean().item(),
+            loss_place_visual=seed_loss(sp[:7], tp[:7], model.visual_bank.bank, 0.05, 0.01),
         )
         torch.manual_seed(step)
         losses = {name: value.item() for name, value in model(x, mode='loss').items()}

@@ -39,6 +39,13 @@ def test_the_legend_fits(names):
     assert image.height == 360  # enlarged; no legend is longer than the image
 
 
+def test_a_strip_has_its_names_beside_it():
+    labels = np.arange(900).repeat(2).reshape(900, 2).T // 225  # 2 x 900, four names
+    image = np.asarray(drawn(labels, ['sky', 'road', 'tree', 'car']))
+    beside = image[:, 900:].reshape(-1, 3)
+    assert all((beside == color).all(axis=1).any() for color in palette(4)[:4])
+
+
 @pytest.mark.parametrize('shape', [(1, 1), (64, 64), (900, 30), (30, 900)])
 def test_a_caption_hides_nothing_and_is_never_cut(shape):
     name = 'the longest name that fits in a line: 40'

@@ -1,5 +1,6 @@
 """The student, or its teacher, as a model that mmsegmentation's tools evaluate."""
 
+import runpy
 import sys
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
-from mmengine.runner import load_checkpoint
+from mmengine.runner import Runner, load_checkpoint
 from PIL import Image
 
 import mmlgd
@@ -84,6 +85,24 @@ def test_mmsegmentation_evaluates_what_the_student_segments(lgd_checkpoint, tiny
     student = mmlgd.Student(lgd_checkpoint, device='cpu', teacher=dict(model=tiny_clip))
     found = [one.labels.numpy() for one in student.segment(streets / 'images', NAMES)]
     assert metrics['mIoU'] == pytest.approx(iou_of(found, streets), abs=0.01)
+
+
+def test_the_tool_of_mmsegmentation_takes_the_config_that_a_test_leaves(
+    lgd_checkpoint, tiny_clip, streets, tmp_path, monkeypatch
+):
+    """That of our folder has a None for each variable, which other tools do not fill in."""
+    mmseg = pytest.importorskip('mmseg')
+    tool = ROOT.__class__(mmseg.__file__).parent / '.mim/tools/test.py'
+    if not tool.is_file():
+        pytest.skip('this mmsegmentation was installed without its tools')
+    changes, said = options(streets, tiny_clip), []
+    expected = mmlgd.test(CONFIGS / 'masks.py', lgd_checkpoint, work_dir=tmp_path / 'ours', cfg_options=changes)
+    command = [str(tool), str(tmp_path / 'ours/masks.py'), str(lgd_checkpoint), '--work-dir', str(tmp_path / 'theirs')]
+    monkeypatch.setattr(sys, 'argv', command)
+    test = Runner.test
+    monkeypatch.setattr(Runner, 'test', lambda runner: said.append(test(runner)))
+    runpy.run_path(str(tool), run_name='__main__')
+    assert said == [expected]
 
 
 def test_the_teacher_is_evaluated_in_the_same_way(lgd_checkpoint, tiny_clip, streets, tmp_path, build):
