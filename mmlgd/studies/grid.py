@@ -9,12 +9,16 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple, Optional
 
+from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmlgd.checkpoints.last import checkpoints_of
+from mmlgd.checkpoints.starts import start_from
+from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import digests_of_labels
+from mmlgd.run.rates import refuse_empty_schedules
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import sole_writer
@@ -92,6 +96,7 @@ def train_grid(
         ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
             have one, or an option does not fit it, and then none is started; or no evaluation has the metric, or a
             config, start or label has changed while others were trained.
+        CheckpointError: A student's weights do not fit the backbone of the config; then no run is started.
         MissingFileError: The log of a finished run, which has its figure, is gone.
         LockedError: Another command trains in the work dir.
         WriteError: It cannot be written to.
@@ -147,6 +152,7 @@ def train_grid(
             if (folder / _RESULT).is_file():
                 found[cell] = _read(folder, metric)
         waiting = [cell for cell in asked if cell not in found]
+        _check_first(changed, {cell: files[cell][1] for cell in waiting})
         before = {cell: set(folders[cell].glob(LOGS)) for cell in waiting}  # of starts that were stopped
         took: list[float] = []
 
@@ -187,6 +193,19 @@ def train_grid(
                 write_text(folders[cell] / _STARTED, json.dumps(asked[cell], indent=1))
         run_all(runs, jobs, done)
     return {cell: found[cell] for cell in asked}
+
+
+def _check_first(configs: Mapping[str, Config], students: Mapping[Cell, str]) -> None:
+    """Refuse a schedule without steps and weights that do not fit, before the runs of other starts take their hours."""
+    fit: set[str] = set()
+    for way in dict.fromkeys(cell.way for cell in students):
+        cfg = deepcopy(configs[way])
+        fill_in(cfg)
+        refuse_empty_schedules(cfg)
+        for student in {student: None for cell, student in students.items() if cell.way == way}:
+            if student != 'none' and student not in fit:
+                start_from(deepcopy(cfg), student)
+                fit.add(student)
 
 
 def _told_of(folder: Path) -> dict:

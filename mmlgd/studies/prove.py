@@ -60,6 +60,7 @@ def prove(
     Raises:
         ConfigError: A start, fraction, seed or option is invalid, the config has no sampler that gives a share, its
             labels cannot be used, an existing run is a different one, or the metric must be given.
+        CheckpointError: A start does not fit the backbone of the config; then no run is started.
         MissingFileError: There is no such config or start.
         LockedError: Another command trains in the work dir.
         WriteError: It cannot be written to.
