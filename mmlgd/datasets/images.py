@@ -1,10 +1,13 @@
 """A folder of images, some of which may be bad."""
 
 import os
+import pickle
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, Union
 
+import numpy as np
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset
 
@@ -117,6 +120,15 @@ class Images(CustomDataset):
                 f'of the first ones are read, or a list of whole numbers from 0 to {count - 1}.'
             )
         return chosen
+
+    def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Write the list as mmengine does, and let go of each entry: both in full take twice the memory of a start."""
+        written, ends = bytearray(), array('q')
+        self.data_list.reverse()
+        while self.data_list:
+            written += pickle.dumps(self.data_list.pop(), protocol=4)
+            ends.append(len(written))
+        return np.frombuffer(written, np.uint8), np.frombuffer(ends, np.int64)
 
     def _find_samples(self) -> list:
         """List the images; with labels, only those in class folders.

@@ -58,6 +58,8 @@ def compare(
     Raises:
         ConfigError: A start, a way or a seed is invalid, an existing run is a different one, or no evaluation has the
             metric.
+        CheckpointError: A start does not fit the backbone of the config; then no run is started.
+        DownloadError: It cannot be downloaded; likewise.
         MissingFileError: There is no such config or start.
         LockedError: Another command trains in the work dir.
         WriteError: It cannot be written to.

@@ -13,9 +13,12 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmlgd.checkpoints.last import checkpoints_of
+from mmlgd.checkpoints.starts import start_from
+from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import digests_of_labels
+from mmlgd.run.rates import refuse_empty_schedules
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import sole_writer
@@ -93,6 +96,8 @@ def train_grid(
         ConfigError: A folder holds another run, or one on other labels, or the config has a guide where some starts
             have one, or an option or the guide does not fit it, and then none is started; or no evaluation has the
             metric, or a config, start or label has changed while others were trained.
+        CheckpointError: A student's weights do not fit the backbone of the config; then no run is started.
+        DownloadError: They cannot be downloaded; likewise.
         MissingFileError: The log of a finished run, which has its figure, is gone; or a file of the guide is.
         LockedError: Another command trains in the work dir.
         WriteError: It cannot be written to.
@@ -149,6 +154,7 @@ def train_grid(
             if (folder / _RESULT).is_file():
                 found[cell] = _read(folder, metric)
         waiting = [cell for cell in asked if cell not in found]
+        _check_first(changed, {cell: files[cell][1] for cell in waiting})
         before = {cell: set(folders[cell].glob(LOGS)) for cell in waiting}  # of starts that were stopped
         took: list[float] = []
 
@@ -193,6 +199,20 @@ def train_grid(
 
 def _options_of(start: Start, options: Mapping[str, Any], all_alike: bool) -> dict[str, Any]:
     return {key: value for key, value in options.items() if start.guide or all_alike or not key.startswith(_GUIDE)}
+
+
+def _check_first(configs: Mapping[str, Config], students: Mapping[Cell, str]) -> None:
+    """Refuse a schedule without steps and weights that do not fit, before the runs of other starts take their hours."""
+    fit: set[tuple[str, str]] = set()  # a way may change the backbone
+    for way in dict.fromkeys(cell.way for cell in students):
+        cfg = deepcopy(configs[way])
+        fill_in(cfg)
+        refuse_empty_schedules(cfg)
+        backbone = repr(cfg.get('model', {}).get('backbone'))
+        for student in {student: None for cell, student in students.items() if cell.way == way}:
+            if student != 'none' and (student, backbone) not in fit:
+                start_from(deepcopy(cfg), student)
+                fit.add((student, backbone))
 
 
 def _told_of(folder: Path) -> dict:

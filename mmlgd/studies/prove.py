@@ -60,6 +60,8 @@ def prove(
     Raises:
         ConfigError: A start, fraction, seed or option is invalid, the config has no sampler that gives a share, its
             labels cannot be used, an existing run is a different one, or the metric must be given.
+        CheckpointError: A start does not fit the backbone of the config; then no run is started.
+        DownloadError: It cannot be downloaded; likewise.
         MissingFileError: There is no such config or start.
         LockedError: Another command trains in the work dir.
         WriteError: It cannot be written to.

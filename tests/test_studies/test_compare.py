@@ -48,6 +48,7 @@ def compare(tmp_path, monkeypatch):
             """)
     )
     monkeypatch.setattr(runs, 'COMMAND', [sys.executable, str(train)])
+    monkeypatch.setattr(grid, 'start_from', lambda cfg, student: None)  # these students are empty files
     return mmlgd.compare
 
 
@@ -379,3 +380,11 @@ def test_a_run_that_went_on_has_the_figure_of_its_own_log(compare, arguments, tm
     log.write_text(json.dumps(dict(mIoU=1.0, step=1)))
     (tmp_path / 'runs/lgd_seed0/20260101_000000/vis_data/scalars.json').unlink()
     assert compare(**arguments) == dict(lgd={0: 20})
+
+
+def test_a_schedule_without_steps_is_told_before_the_first_run(compare, tmp_path):
+    schedules = [dict(type='LinearLR', end=50), dict(type='CosineAnnealingLR', begin=50, end=20)]
+    (tmp_path / 'c.py').write_text(f'model = dict()\nparam_scheduler = {schedules}\n')
+    with pytest.raises(ConfigError, match='begins at 50 and ends at 20'):
+        compare('c.py', metric='mIoU', seeds=[0], starts=['random=none'], work_dir=tmp_path / 'runs')
+    assert not [*tmp_path.glob('runs/*/started.json')]

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 import mmlgd
+from mmlgd.checkpoints import CheckpointError
 from mmlgd.cli.__main__ import main
 from mmlgd.demo import write_demo_world
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
-from mmlgd.studies import processes, proof, runs
+from mmlgd.studies import grid, processes, proof, runs
 from tests import ROOT
 
 CONFIG = """
@@ -49,6 +50,7 @@ def prove(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(processes, '_PAUSE', 0.01)
     monkeypatch.setattr(proof, 'draw', lambda *given: None)  # it takes longer than the runs
+    monkeypatch.setattr(grid, 'start_from', lambda cfg, student: None)  # this student is empty
     (tmp_path / 'config.py').write_text(dedent(CONFIG))
     (tmp_path / 'train.py').write_text(dedent(TRAIN))
     torch.save(dict(state_dict={}), tmp_path / 'lgd.pth')
@@ -56,12 +58,26 @@ def prove(tmp_path, monkeypatch):
     return lambda **given: mmlgd.prove(**{**ARGUMENTS, **given})
 
 
-DRAW = proof.draw
+DRAW, START_FROM = proof.draw, grid.start_from
 ARGUMENTS = dict(config='config.py', starts=['random=none', 'lgd=lgd.pth'], seeds=[0, 1, 2], work_dir='proof')
 
 
 def calls(folder):
     return sorted(line for file in folder.glob('proof/*/calls.txt') for line in file.read_text().splitlines())
+
+
+def test_a_student_that_does_not_fit_is_told_before_the_first_run(prove, tmp_path, monkeypatch):
+    """The runs of the other starts would take hours before its own begin."""
+    monkeypatch.setattr(grid, 'start_from', START_FROM)
+    backbone = dict(type='mmpretrain.ResNet', depth=18, base_channels=8, stem_channels=8)
+    text = dedent(CONFIG).replace("type='Any'", f"type='Any', backbone={backbone}")
+    (tmp_path / 'config.py').write_text(text)
+    torch.save(MODELS.build(dict(backbone, stem_channels=4)).state_dict(), tmp_path / 'lgd.pth')
+    with pytest.raises(CheckpointError, match='lgd.pth does not fit ResNet'):
+        prove()
+    assert not calls(tmp_path) and not [*tmp_path.glob('proof/*/started.json')]
+    torch.save(MODELS.build(backbone).state_dict(), tmp_path / 'lgd.pth')
+    assert prove(seeds=[0])['verdict'] and len(calls(tmp_path)) == 4
 
 
 def test_a_page_with_the_verdict_first(prove, tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from mmlgd.models.teachers.looks import LooksNetwork
 from mmlgd.models.teachers.looks.network import without_head
 from mmlgd.models.teachers.looks.statistics import Statistics, measure, scale_of
 
+from .test_places.test_classifiers import MMPRETRAIN_POOLS, mmpretrain_config
+
 # Name, side of its images here, dimensions, grid of its places, whether its head is a linear layer.
 NETWORKS = [
     ('torchvision:resnet18', 64, 512, 2, True),
@@ -115,6 +117,16 @@ def test_a_model_of_mmpretrain_without_a_head(kind, tmp_path):
     found = network(torch.randn(2, 3, 64, 64), places=True)
     assert found.places.shape[:3] == ((2, 2, 2) if kind == 'ResNet' else (2, 4, 4))
     assert found.places.shape[-1] == found.image.shape[-1] == network.channels
+
+
+@pytest.mark.parametrize('kind', MMPRETRAIN_POOLS)
+def test_models_of_mmpretrain_that_pool_in_their_own_way(kind, tmp_path):
+    """Without a class token, an image is the mean over its places: of a window's transformer, too."""
+    network = LooksNetwork(mmpretrain_config(tmp_path, kind), weights=False, image_size=64)
+    found = network(torch.randn(2, 3, 64, 64), places=True)
+    grid = MMPRETRAIN_POOLS[kind][2]
+    assert network.averages_places and found.places.shape == (2, grid, grid, network.channels)
+    assert network.channels == network.head.in_features
 
 
 def test_statistics_are_written_and_read_exactly():

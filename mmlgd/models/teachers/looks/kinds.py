@@ -238,7 +238,7 @@ class SimilarityLooks(Looks):
         if not self.network.has_places:
             raise TeacherError(
                 f'The network {self.network.label} has no places, and looks="similarity" compares nothing else. Name '
-                f'another network: a convolutional one, or a transformer of timm.'
+                f'another network: a convolutional one, or a transformer of timm or mmpretrain.'
             )
 
     def identity(self, words: BaseTeacher, share: float) -> str:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.places import place_map
-from mmlgd.models.teachers.places.base import MeanPlaces, PlacesTower
+from mmlgd.models.teachers.places.base import PlacesTower
 from mmlgd.models.teachers.places.classifiers import places_of_classifier
 
 
@@ -25,11 +25,9 @@ def places_of_network(network: nn.Module) -> Optional[PlacesTower]:
         return _TimmTokens(network)
     if not hasattr(getattr(network, 'model', None), 'extract_feat'):
         return places_of_classifier(network)
-    if hasattr(network.model.backbone, 'num_extra_tokens'):
+    if getattr(network.model.backbone, 'out_type', '') == 'cls_token':
         return _MMPretrainTokens(network)
-    if network.model.with_head:
-        return places_of_classifier(nn.Sequential(*network.before, network.model))
-    return _MMPretrainMap(network)
+    return places_of_classifier(nn.Sequential(*network.before, network.model))
 
 
 class _TimmTokens(PlacesTower):
@@ -54,13 +52,3 @@ class _MMPretrainTokens(PlacesTower):
         tokens = self.backbone(self.tower.before(images))  # ((N, T, C),)
         places = place_map(tokens, self.backbone, tuple(images.shape[-2:]))
         return Embedded(tokens[-1][:, 0], places.permute(0, 2, 3, 1))
-
-
-class _MMPretrainMap(MeanPlaces):
-    """mmpretrain's convolutional models without a head."""
-
-    def features(self, images: Tensor) -> Tensor:
-        return self.tower.model.extract_feat(self.tower.before(images), stage='backbone')[-1].permute(0, 2, 3, 1)
-
-    def head(self, pooled: Tensor) -> Tensor:
-        return pooled

@@ -1,10 +1,12 @@
 """Places of classifiers: their head at each position of the map before the pooling."""
 
+import copy
 from typing import Optional
 
 from torch import Tensor, nn
 
 from .base import MeanPlaces, PlacesTower, find_places
+from .sizes import shared_copy
 from .timm_models import timm_places
 
 
@@ -54,18 +56,37 @@ def places_of_classifier(classifier: nn.Module) -> Optional[PlacesTower]:
 
 
 class _MMPretrainPlaces(MeanPlaces):
-    """mmpretrain's ImageClassifier: a backbone, global average pooling, and a head."""
+    """mmpretrain's ImageClassifier: a backbone, global average pooling, and a head where it has one."""
 
     def __init__(self, tower: nn.Module):
         super().__init__(tower)
         *before, self.model = tower if isinstance(tower, nn.Sequential) else [tower]
         self.before = nn.Sequential(*before)
+        self.trunk, self.norm = _unpooled(self.model.backbone)
 
     def features(self, images: Tensor) -> Tensor:
-        return self.model.extract_feat(self.before(images), stage='backbone')[-1].permute(0, 2, 3, 1)
+        return self.trunk(self.before(images))[-1].permute(0, 2, 3, 1)
 
     def head(self, pooled: Tensor) -> Tensor:
-        return self.model.head((pooled,))
+        found = self.norm(pooled)
+        return self.model.head((found,)) if self.model.with_head else found
+
+
+def _unpooled(backbone: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Let a backbone of mmpretrain that pools by itself give its map, and the norm behind that pooling."""
+    if getattr(backbone, 'out_type', '') == 'avg_featmap':  # transformers whose image is the mean of its tokens
+        trunk = copy.copy(backbone)  # the same modules
+        trunk.out_type = 'featmap'
+        return trunk, backbone.ln2
+    if getattr(backbone, 'gap_before_final_norm', False):  # ConvNeXt and the like
+        last, trunk = f'norm{backbone.out_indices[-1]}', shared_copy(backbone)
+        of_map = getattr(trunk, last)
+        trunk.gap_before_final_norm = False
+        setattr(trunk, last, nn.Identity())
+        norm = nn.LayerNorm(of_map.normalized_shape, of_map.eps)  # some of theirs take maps alone
+        norm.weight, norm.bias = of_map.weight, of_map.bias
+        return trunk, norm
+    return backbone, nn.Identity()
 
 
 class _LitePlaces(MeanPlaces):

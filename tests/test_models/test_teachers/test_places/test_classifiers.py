@@ -72,6 +72,54 @@ def test_classifiers_of_every_library(name, side, grid, is_linear):
             assert wide(torch.randn(1, 3, side, 2 * side)).places.shape[1:3] == (grid, 2 * grid)
 
 
+# Backbones of mmpretrain, their settings, dimensions, and the grid of their places for 64 px. ConvNeXt and its like and
+# transformers that average their tokens pool before their last norm; Swin leaves it to the neck.
+MMPRETRAIN_POOLS = {
+    'SwinTransformer': (
+        dict(arch=dict(embed_dims=4, depths=[1] * 4, num_heads=[1] * 4), img_size=64, window_size=2),
+        32,
+        2,
+    ),
+    'ConvNeXt': (dict(arch=dict(depths=[1, 1, 1, 1], channels=[4, 6, 8, 10])), 10, 2),
+    'EdgeNeXt': (dict(arch='xxsmall'), 168, 2),
+    'VisionTransformer': (
+        dict(
+            arch=dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=9),
+            img_size=64,
+            out_type='avg_featmap',
+        ),
+        8,
+        4,
+    ),
+}
+
+
+def mmpretrain_config(folder, kind):
+    """Write the config of a small classifier; its name."""
+    settings, dim, _ = MMPRETRAIN_POOLS[kind]
+    neck = dict(type='GlobalAveragePooling') if kind == 'SwinTransformer' else None
+    model = dict(type='ImageClassifier', backbone=dict(type=kind, **settings), neck=neck)
+    model['head'] = dict(type='LinearClsHead', in_channels=dim, num_classes=5)
+    pixels = dict(mean=[128.0] * 3, std=[64.0] * 3, to_rgb=True)
+    text = f'model = {model!r}\ndata_preprocessor = {pixels!r}\ndefault_scope = "mmpretrain"\n'
+    (folder / 'config.py').write_text(text)
+    return f'mmpretrain:{folder}/config.py'
+
+
+@pytest.mark.parametrize('kind', MMPRETRAIN_POOLS)
+def test_models_of_mmpretrain_pool_in_their_own_way(kind, tmp_path):
+    torch.manual_seed(0)
+    classifier = load_classifier(mmpretrain_config(tmp_path, kind), weights=False).module.eval().requires_grad_(False)
+    for name, weight in classifier.named_parameters():
+        if 'norm' in name or 'ln' in name:
+            torch.nn.init.normal_(weight)  # a norm that changes nothing would hide where it stands
+    places, x, grid = classifier_places(classifier, (64, 64)), torch.randn(2, 3, 64, 64), MMPRETRAIN_POOLS[kind][2]
+    found, before = places(x), classifier(x)
+    torch.testing.assert_close(found.image, before, atol=1e-4, rtol=1e-4)
+    assert found.places.shape == (2, grid, grid, 5)
+    torch.testing.assert_close(classifier(x), before)  # it is as it was
+
+
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 12), st.integers(1, 12), st.integers(2, 9))
 @settings(max_examples=40)
 def test_the_mean_of_the_logits_of_places_is_the_logits_of_the_image(seed, images, height, width, classes):
