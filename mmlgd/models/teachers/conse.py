@@ -14,7 +14,7 @@ from mmlgd.registry import MODELS
 from mmlgd.text import embed_class_names, load_templates, load_vocabulary
 from mmlgd.utils.validation import checked_settings
 
-from .base import BaseTeacher, TeacherError, freeze, weights_fingerprint
+from .base import BaseTeacher, TeacherError, freeze, own_size, weights_fingerprint
 from .classifiers import load_classifier
 from .folding import fold_batch_norm
 from .places import classifier_places
@@ -46,8 +46,8 @@ class ConSETeacher(BaseTeacher):
         templates (str | list): Prompt templates around those names. Defaults to ``'plain'``, the bare name: a
             sentence encoder was not trained on captions.
         top_k (int): T, in 1..classes. Defaults to 10, as in the paper.
-        image_size (Tuple[int, int], optional): Input height and width in pixels; required for a module. Defaults to
-            None: the classifier's own.
+        image_size (int | Tuple[int, int], optional): Side, or height and width of the input in pixels; required for a
+            module. Defaults to None: the classifier's own.
         mean (Sequence[float], optional): RGB mean in 0..1, likewise. Defaults to None.
         std (Sequence[float], optional): RGB standard deviation in 0..1, likewise. Defaults to None.
         compile (bool | str): Compile the classifier with ``torch.compile`` where the platform can; ``'auto'``: only on
@@ -83,16 +83,17 @@ class ConSETeacher(BaseTeacher):
         class_names: Union[str, list, dict] = 'in1k',
         templates: Union[str, list] = 'plain',
         top_k: int = 10,
-        image_size: Optional[tuple[int, int]] = None,
+        image_size: Union[int, tuple[int, int], None] = None,
         mean: Optional[Sequence[float]] = None,
         std: Optional[Sequence[float]] = None,
         compile: Union[bool, str] = False,
         places_size: Union[int, tuple[int, int], None] = None,
     ):
         label = classifier if isinstance(classifier, str) else type(classifier).__name__
+        image_size = own_size(image_size, None, 'image_size')
         if isinstance(classifier, str):
-            classifier, own_size, own_mean, own_std = load_classifier(classifier, weights)
-            image_size, mean, std = image_size or own_size, mean or own_mean, std or own_std
+            classifier, trained_size, own_mean, own_std = load_classifier(classifier, weights)
+            image_size, mean, std = image_size or trained_size, mean or own_mean, std or own_std
         if None in (image_size, mean, std):
             raise TeacherError(
                 f'The classifier {label} does not define its image_size, mean and std (RGB, 0..1), as for a module or '

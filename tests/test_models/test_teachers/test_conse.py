@@ -158,7 +158,7 @@ def test_a_classifier_that_does_not_say_its_size_is_asked_for_it(tmp_path):
     assert load_classifier(f'mmpretrain:{tmp_path / "config.py"}', weights=False).image_size is None
     with pytest.raises(ValueError, match='config.py does not define its image_size'):
         ConSETeacher(f'mmpretrain:{tmp_path / "config.py"}', weights=False, text_encoder=Sentences(), class_names=NAMES)
-    mine = ConSETeacher(f'mmpretrain:{tmp_path / "config.py"}', False, Sentences(), NAMES, top_k=1, image_size=(32, 32))
+    mine = ConSETeacher(f'mmpretrain:{tmp_path / "config.py"}', False, Sentences(), NAMES, top_k=1, image_size=32)
     assert mine.image_size == (32, 32) and mine.identity.startswith('conse/mmpretrain:config.py/top1/')
 
 
