@@ -17,6 +17,7 @@ from mmlgd.utils.validation import listed, require
 # them.
 
 C = '0.01'  # one inverse penalty for all linear probes: rows are compared with each other and with older studies
+_RECORD = 'train.json'  # in the folder of a run
 
 
 class Variant(NamedTuple):
@@ -78,6 +79,7 @@ def study(
 
     Raises:
         ConfigError: A variant, seed or option is invalid, or an existing run is a different one.
+        StoreError: The store does not fit a variant; then no run is started.
         LockedError: Another command trains in the work dir.
         WriteError: It cannot be written to.
         RunError: A run failed; the message says where its output is.
@@ -86,8 +88,10 @@ def study(
         >>> import mmlgd
         >>> mmlgd.study(data='data', variants=['lgd=lgd.py', 'text=lgd.py:model.loss.alpha=0.3'])  # doctest: +SKIP
     """
+    from mmlgd.datasets.variables import fill_in
     from mmlgd.evaluation.options import RANGES, require_once, share
     from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split, order_of
+    from mmlgd.store.writer import use_store
     from mmlgd.text import load_vocabulary
     from mmlgd.utils.configs import merge_options, read_config
     from mmlgd.utils.files import sole_writer
@@ -120,18 +124,26 @@ def study(
     configs = {name: read_config(variant.config) for name, variant in chosen.items()}
     if names and any('teacher' in cfg.model for cfg in configs.values()):
         order_of(load_vocabulary(names), True, train, val)
-    # Without this variable a config has its own folders, and the option would be refused.
-    has_root = {name: 'data_root' in cfg for name, cfg in configs.items()}
-    for name, cfg in configs.items():
-        merge_options(cfg, read_options(changes[name]))  # a misspelt one is refused now
+    trainings = {}
+    for name, variant in chosen.items():
+        cfg = configs[name]
+        # Without this variable a config has its own folders, and the option would be refused.
+        own = {'data_root': str(data)} if 'data_root' in cfg else {}
+        for seed in seeds:
+            options = ['--cfg-options', *write_options({**own, 'randomness.seed': seed}), *changes[name]]
+            trainings[seed, name] = (variant.config, store, options, work_dir / f'{name}_seed{seed}')
+        merge_options(cfg, {**own, **read_options(changes[name])})  # a misspelt one is refused now
+        if store and 'teacher' in cfg.model:
+            fill_in(cfg)
+            use_store(cfg, store)  # one that does not fit, too
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     digests = _digests(Path(data))
     with sole_writer(work_dir):  # a second command would start runs in the same folders
+        for training in trainings.values():
+            _asked(*training)  # another run in a folder is refused now
         for seed in seeds:
-            for name, variant in chosen.items():
-                own = {'data_root': str(data)} if has_root[name] else {}
-                options = [*write_options({**own, 'randomness.seed': seed}), *changes[name]]
-                checkpoint = _train(variant.config, store, ['--cfg-options', *options], work_dir / f'{name}_seed{seed}')
+            for name in chosen:
+                checkpoint = _train(*trainings[seed, name])
                 figures = _evaluate(checkpoint, how, names, synonyms, digests)
                 found[name][str(seed)] = figures
                 print_log(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', 'current')
@@ -196,13 +208,13 @@ def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
     return [*kept, *(option for option in variant.options if option not in back)]
 
 
-def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
-    """Train one variant with one seed, or resume it, and return its last checkpoint."""
+def _asked(config: str, store: Optional[str], options: list[str], work_dir: Path) -> tuple[dict, bool]:
+    """Say what is to be trained, and whether it was; refuse a folder with another run."""
     from mmlgd.checkpoints.last import checkpoints_of
     from mmlgd.run.labelled import digests_of_labels
     from mmlgd.utils.configs import merge_options, read_config
 
-    from .runs import contents, read_record, refuse_other, run, write_text
+    from .runs import contents, read_record, refuse_other
 
     arguments = [config, '--work-dir', str(work_dir)]
     cfg = read_config(config)
@@ -210,18 +222,28 @@ def _train(config: str, store: Optional[str], options: list[str], work_dir: Path
     merge_options(cfg, read_options(options[1:]))
     arguments += ['--store', store] if store else []
     arguments += options
-    record, begun = work_dir / 'train.json', checkpoints_of(work_dir)
     labels = {} if store else digests_of_labels(cfg)  # a store has a list of its images
     asked = dict(arguments=arguments, contents=contents(config, store), labels=labels)
-    told = read_record(record, f'remove {work_dir}') or dict(arguments=['(not recorded)'])
+    told = read_record(work_dir / _RECORD, f'remove {work_dir}') or dict(arguments=['(not recorded)'])
     is_finished = told.get('finished', False)
-    if begun or is_finished:  # there is something to keep
+    if checkpoints_of(work_dir) or is_finished:  # there is something to keep
         refuse_other(work_dir, told, asked)
+    return asked, is_finished
+
+
+def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
+    """Train one variant with one seed, or resume it, and return its last checkpoint."""
+    from mmlgd.checkpoints.last import checkpoints_of
+
+    from .runs import run, write_text
+
+    (asked, is_finished), begun = _asked(config, store, options, work_dir), checkpoints_of(work_dir)
+    record = work_dir / _RECORD
     if not is_finished:
         work_dir.mkdir(parents=True, exist_ok=True)
         write_text(record, json.dumps(dict(asked, finished=False), indent=1))
         resume = ['--resume'] if begun else []
-        run('train', [config, *resume, *arguments[1:]], work_dir / 'output.txt')
+        run('train', [config, *resume, *asked['arguments'][1:]], work_dir / 'output.txt')
     if not (found := checkpoints_of(work_dir)):
         raise RunError(
             f'The run in {work_dir} has ended, and there is no checkpoint of it. Does the config have a '

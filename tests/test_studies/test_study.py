@@ -16,7 +16,7 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
-from mmlgd.store.writer import write_store
+from mmlgd.store import StoreError, writer
 from mmlgd.studies import report, runs
 from mmlgd.studies.report import table
 from mmlgd.studies.study import options_of, read_variants
@@ -73,6 +73,7 @@ def study(tmp_path, monkeypatch):
     (tmp_path / 'plain.py').write_text("model = dict(type='ImageClassifier')")
     monkeypatch.setattr(runs, 'COMMAND', [sys.executable, str(tmp_path / 'command.py')])
     monkeypatch.setattr(report, 'draw', lambda *given: None)  # it takes longer than the runs
+    monkeypatch.setattr(writer, 'use_store', lambda cfg, store: None)  # there is none
     return mmlgd.study
 
 
@@ -91,7 +92,7 @@ def arguments(tmp_path):
     )
 
 
-DRAW = report.draw
+DRAW, USE_STORE = report.draw, writer.use_store
 
 
 def calls(run):
@@ -195,6 +196,25 @@ def test_a_variant_that_has_changed_is_refused(study, arguments):
     arguments['variants'] = [arguments['variants'][0].replace('0.3', '0.4')]
     with pytest.raises(ValueError, match=r'alpha=0.3.*requested was.*alpha=0.4.*another name'):
         study(**arguments)
+
+
+def test_a_missing_store_and_the_folder_of_another_run_are_told_before_the_first_training(
+    study, arguments, tmp_path, monkeypatch
+):
+    (tmp_path / 'lgd.py').write_text(
+        "model = dict(teacher=dict(type='any'), loss=dict())\n"
+        "train_dataloader = dict(sampler=dict(type='DefaultSampler'))"
+    )
+    both = [f'supervised={tmp_path}/plain.py', f'lgd={tmp_path}/lgd.py']
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match='store'):
+        patch.setattr(writer, 'use_store', USE_STORE)
+        study(**{**arguments, 'variants': both, 'store': tmp_path / 'store'})
+    assert not (tmp_path / 'study').exists()
+    study(**{**arguments, 'variants': both[1:]})
+    both[1] += ':model.loss.alpha=0.3'
+    with pytest.raises(ConfigError, match='lgd_seed0 holds a run of.*requested was.*alpha=0.3'):
+        study(**{**arguments, 'variants': both})
+    assert not (tmp_path / 'study/supervised_seed0').exists()
 
 
 @pytest.mark.parametrize('changed', ['lgd.py', 'store/store.json'])
@@ -366,7 +386,7 @@ def test_a_student_and_a_classifier_from_images_to_table(tiny_clip, tmp_path, mo
     cfg = Config.fromfile(tmp_path / 'seed.py')
     cfg.data_root = str(data)
     fill_in(cfg)
-    write_store(cfg, tmp_path / 'store', views=1)
+    writer.write_store(cfg, tmp_path / 'store', views=1)
     if before is not None:
         init_default_scope(before.scope_name)
     monkeypatch.chdir(tmp_path)
