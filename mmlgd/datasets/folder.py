@@ -1,13 +1,16 @@
 """A folder of images: which files belong to it, and no writing into it."""
 
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Callable, Optional, Union
 
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
 from mmlgd.utils.configs import kind_of
+from mmlgd.utils.paths import OTHER_SUFFIXES
+
+_CONVERT = 'These formats are not read: convert such files to .jpg or .png.'
 
 
 class UnreadableFolderError(MMLGDError, OSError):
@@ -58,6 +61,58 @@ def images_in(folder: Union[str, Path], endings: Sequence[str]) -> Iterator[str]
                 yield os.path.relpath(entry.path, folder)
 
 
+def sorted_images(folder: Union[str, Path], endings: Sequence[str]) -> tuple[list[str], str]:
+    """List the images of a folder in order, and say which files are images of formats that are not read.
+
+    Args:
+        folder (str | Path): The folder, see :func:`images_in`.
+        endings (Sequence[str]): Suffixes of the files' names, in lower case.
+
+    Returns:
+        Tuple[List[str], str]: Paths relative to the folder, sorted; at least one. And a sentence on the files that end
+        with one of :data:`~mmlgd.utils.paths.OTHER_SUFFIXES`; empty if there are none.
+
+    Raises:
+        MissingFileError: There is no such folder, or no image in it.
+        UnreadableFolderError: The folder, or one of its sub-folders, may not be read.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ('b.jpg', 'a.PNG', 'c.heic'):
+        ...     (folder / name).touch()
+        >>> images, note = sorted_images(folder, ('.jpg', '.png'))
+        >>> images
+        ['a.PNG', 'b.jpg']
+        >>> 'leaves out 1 .heic' in note
+        True
+    """
+    endings = tuple(endings)
+    found = sorted(images_in(folder, (*endings, *OTHER_SUFFIXES)))
+    images = [name for name in found if name.lower().endswith(endings)]
+    if not images:
+        raise no_images(folder, endings)
+    others = _counted(found) if len(images) < len(found) else ''
+    return images, f'The list of images in {shown(folder)} leaves out {others}. {_CONVERT}' if others else ''
+
+
+def no_images(folder: Union[str, Path], endings: Sequence[str]) -> MissingFileError:
+    """Make the error for a folder without images.
+
+    Args:
+        folder (str | Path): The folder.
+        endings (Sequence[str]): Of the files that are images.
+
+    Returns:
+        MissingFileError: It names files of other formats, if there are some.
+    """
+    others = _counted(images_in(folder, OTHER_SUFFIXES))
+    instead = f'It has {others}. {_CONVERT}' if others else 'Give a folder of images.'
+    return MissingFileError(
+        f'No file in {shown(folder)} or its sub-folders ends with {", ".join(endings)}. {instead}'
+    )
+
+
 def require_outside(place: Union[str, Path], images: Union[str, Path], what: str, option: str) -> None:
     """Refuse to write into a folder of images: figures of a run there would become images of the next run.
 
@@ -103,6 +158,12 @@ def folder_of(dataset: dict) -> Optional[Path]:
     is_whole = kind_of(dataset) in ('Images', 'ImageShards', 'CustomDataset') and not dataset.get('ann_file')
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
     return Path(root, prefix) if is_whole and (root or prefix) and '://' not in f'{root}{prefix}' else None
+
+
+def _counted(names: Iterable[str]) -> str:
+    """Count the files of formats that are not read: '3 .gif, 1 .heic'."""
+    counts = Counter(os.path.splitext(name)[1].lower() for name in names)
+    return ', '.join(f'{counts[ending]} {ending}' for ending in sorted({*counts} & {*OTHER_SUFFIXES}))
 
 
 def _entries(folder: str) -> list[os.DirEntry]:

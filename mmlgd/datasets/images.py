@@ -18,7 +18,7 @@ from mmlgd.utils.paths import IMAGE_SUFFIXES
 from mmlgd.utils.validation import listed
 
 from .bad_images import NOT_IN_EVALUATION, BadImages
-from .folder import images_in
+from .folder import sorted_images
 from .loading import draws_others
 from .shards import are_shards
 from .views import view_pipeline
@@ -28,7 +28,7 @@ from .views import view_pipeline
 class Images(CustomDataset):
     """mmpretrain's ``CustomDataset``, with a policy for images that cannot be used.
 
-    Without ``ann_file``, the images are those that :func:`~mmlgd.datasets.folder.images_in` lists.
+    Without ``ann_file``, the images are those that :func:`~mmlgd.datasets.folder.sorted_images` lists.
 
     Args:
         bad_images (str): ``'raise'`` stops at the first bad image; ``'skip'`` leaves up to ``max_bad_images`` out,
@@ -142,15 +142,10 @@ class Images(CustomDataset):
                 f"{shown(self.data_root)} are tar shards. Give the data set type='mmlgd.ImageShards', for example by "
                 f'--cfg-options train_dataloader.dataset.type=mmlgd.ImageShards.'
             )
-        images = sorted(images_in(self.img_prefix, self.extensions))
-        if self.with_label:
-            images = self._labelled(images)
-        if not images:
-            endings = ', '.join(sorted(self.extensions))
-            raise MissingFileError(
-                f'No file in {shown(self.img_prefix)} or its sub-folders ends with {endings}. Give a folder of images.'
-            )
-        return images
+        images, note = sorted_images(self.img_prefix, self.extensions)
+        if note:
+            MMLogger.get_current_instance().warning(note)
+        return self._labelled(images) if self.with_label else images
 
     def _labelled(self, images: list[str]) -> list[tuple[str, int]]:
         places = (place for place in Path(self.img_prefix).iterdir() if place.is_dir())
@@ -171,6 +166,11 @@ class Images(CustomDataset):
             )
         self.folder_to_idx = {name: label for label, name in enumerate(classes)}
         labelled = [(file, self.folder_to_idx[part[0]]) for file, part in parts if len(part) > 1]
+        if not labelled:
+            raise MissingFileError(
+                f'No image of {shown(self.img_prefix)} lies in a sub-folder, whose name would be its class. Move the '
+                f'images of each class into a folder, or read them without labels (with_label=False).'
+            )
         if empty:
             names = ', '.join(map(shown, empty))
             MMLogger.get_current_instance().warning(

@@ -45,7 +45,7 @@ def count_images(images: Path, most: int) -> int:
         MissingFileError: The folder does not exist, or has no images; or a shard is missing.
         ShardError: A shard cannot be read.
     """
-    from mmlgd.datasets.folder import images_in
+    from mmlgd.datasets.folder import images_in, no_images
     from mmlgd.datasets.shard_index import ShardIndex
     from mmlgd.datasets.shards import are_shards, shards_of
     from mmlgd.utils.paths import IMAGE_SUFFIXES
@@ -56,7 +56,7 @@ def count_images(images: Path, most: int) -> int:
         raise MissingFileError(f'--images expects a folder of images; there is no folder at {str(images)!r}.')
     count = sum(1 for _ in islice(images_in(images, IMAGE_SUFFIXES), most))
     if not count:
-        raise MissingFileError(f'No file in {str(images)!r} or its sub-folders ends with {", ".join(IMAGE_SUFFIXES)}.')
+        raise no_images(images, IMAGE_SUFFIXES)
     return count
 
 

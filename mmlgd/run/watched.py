@@ -84,13 +84,13 @@ def class_folders(val: Path, names: list[str]) -> Optional[list[str]]:
         MissingFileError: There are no images.
         ConfigError: Only some folders are called like names, so their order is not known.
     """
-    from mmlgd.datasets.folder import images_in
+    from mmlgd.datasets.folder import images_in, no_images
     from mmlgd.text import folders_in_order
     from mmlgd.utils.paths import IMAGE_SUFFIXES
 
     parts = [Path(file).parts for file in images_in(val, IMAGE_SUFFIXES)]
     if not parts:
-        raise MissingFileError(f'No file in {str(val)!r} or its sub-folders ends with {", ".join(IMAGE_SUFFIXES)}.')
+        raise no_images(val, IMAGE_SUFFIXES)
     folders = sorted({part[0] for part in parts if len(part) > 1})
     if len(folders) != len(names) or any(len(part) == 1 for part in parts):
         return None

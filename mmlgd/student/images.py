@@ -17,7 +17,7 @@ from mmpretrain.registry import TRANSFORMS
 from torch import Tensor
 
 from mmlgd.checkpoints.file_handlers import plain_files
-from mmlgd.datasets.folder import images_in
+from mmlgd.datasets.folder import sorted_images
 from mmlgd.datasets.loading import decode, read_bytes
 from mmlgd.datasets.shard_index import ShardIndex
 from mmlgd.datasets.shards import are_shards, shards_of
@@ -213,11 +213,10 @@ def _images_of(source: Union[str, Path, np.ndarray, ImageSource]) -> list[ImageS
             for info in ShardIndex(shards_of(path), IMAGE_SUFFIXES)
         ]
     if path.is_dir():
-        files = sorted(map(Path, images_in(path, IMAGE_SUFFIXES)))
-        if not files:
-            endings = ' '.join(IMAGE_SUFFIXES)
-            raise ConfigError(f'There are no images ({endings}) in {str(path)!r} and its sub-folders.')
-        return [ImageSource(str(path / file), file) for file in files]
+        files, note = sorted_images(path, IMAGE_SUFFIXES)
+        if note:
+            warnings.warn(note, stacklevel=2)
+        return [ImageSource(str(path / file), file) for file in sorted(map(Path, files))]
     if not path.is_file():
         raise MissingFileError(f'There is no image and no folder at {str(path)!r} (pipes and devices do not count).')
     return [ImageSource(str(path), path.name)]

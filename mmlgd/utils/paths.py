@@ -5,6 +5,8 @@ from pathlib import Path
 
 # Suffixes of the files that count as images, in lower case; ``a.JPG`` counts as well.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+# Suffixes of other images, of phones, cameras and the web. They are not read; whoever has such files is told.
+OTHER_SUFFIXES = ('.heic', '.heif', '.avif', '.jxl', '.jp2', '.jfif', '.gif', '.tga', '.dng', '.cr2', '.nef', '.arw')
 # The first line of a config that `mmlgd pretrain` writes.
 RECIPE_HEAD = '# Written by `mmlgd pretrain`. An ordinary config: edit it, train it by `mim train mmlgd FILE`.\n'
 

@@ -3,13 +3,16 @@
 import os
 
 import pytest
+from mmengine.logging import MMLogger
 
 from mmlgd.datasets import Images
 from mmlgd.datasets.bad_images import BadImages, report_text
 from mmlgd.datasets.folder import folder_of, images_in, require_outside
 from mmlgd.datasets.loading import read_bytes, read_image
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError, shown
+from mmlgd.run.inputs import count_images
 from mmlgd.store import SeededViews, survey_images
+from mmlgd.student.images import find_images
 from tests.bad_images import encode, photo
 
 ENDINGS = ('.jpg', '.png')
@@ -92,6 +95,22 @@ def test_what_is_not_there_is_named(tmp_path):
         Images(data_root=str(tmp_path / 'missing'), **PLAIN)
     with pytest.raises(MissingFileError, match='ends with .*jpg'):
         Images(data_root=str(tmp_path), **PLAIN)
+
+
+def test_images_of_formats_that_are_not_read_are_told(tmp_path, monkeypatch):
+    """A folder of a phone: its HEIC files would be missing, and nobody would know."""
+    for name in ('a.jpg', 'b.HEIC', 'sub/c.heic', 'sub/d.gif', 'notes.txt'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encode(photo(), 'JPEG'))
+    told = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', told.append)
+    assert len(Images(data_root=str(tmp_path), **PLAIN)) == 1 and 'leaves out 1 .gif, 2 .heic' in told[0]
+    with pytest.warns(UserWarning, match='leaves out 1 .gif, 2 .heic'):
+        assert len(find_images(tmp_path)) == 1
+    (tmp_path / 'a.jpg').unlink()
+    for use in (lambda: Images(data_root=str(tmp_path), **PLAIN), lambda: count_images(tmp_path, 9)):
+        with pytest.raises(MissingFileError, match='It has 1 .gif, 2 .heic'):
+            use()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may read everything')
