@@ -108,9 +108,7 @@ def no_images(folder: Union[str, Path], endings: Sequence[str]) -> MissingFileEr
     """
     others = _counted(images_in(folder, OTHER_SUFFIXES))
     instead = f'It has {others}. {_CONVERT}' if others else 'Give a folder of images.'
-    return MissingFileError(
-        f'No file in {shown(folder)} or its sub-folders ends with {", ".join(endings)}. {instead}'
-    )
+    return MissingFileError(f'No file in {shown(folder)} or its sub-folders ends with {", ".join(endings)}. {instead}')
 
 
 def require_outside(place: Union[str, Path], images: Union[str, Path], what: str, option: str) -> None:

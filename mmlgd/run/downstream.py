@@ -178,7 +178,7 @@ def segment(
 
     from mmlgd.datasets.masks import find_masks
 
-    from .labelled import digests_of_labels
+    from .digests import digests_of_labels
 
     data, work_dir = _places('segment', data, work_dir)
     stated = {key: cfg_options[key] for key in ('ignore_index', 'reduce_zero_label') if key in (cfg_options or {})}

@@ -1,6 +1,5 @@
 """Checks the labelled data that a config names, before a library builds its data sets."""
 
-import hashlib
 import inspect
 import os
 from collections.abc import Sequence
@@ -17,13 +16,11 @@ from mmlgd.datasets.bad_images import skips_in_evaluation
 from mmlgd.datasets.boxes.coco import read_coco, require_file_names
 from mmlgd.datasets.boxes.complete import require_complete
 from mmlgd.datasets.boxes.sound import boxes_of_names, check_content, left_out
-from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.unwrapping import datasets_in
 from mmlgd.engine.checks.annotation_hook import check_names
 from mmlgd.errors import ConfigError, MissingFileError, brief, shown
 from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
-from mmlgd.utils.paths import IMAGE_SUFFIXES
 from mmlgd.utils.validation import listed
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
@@ -64,52 +61,6 @@ def check_labelled(cfg: Config, loaders: Sequence[str] = _LOADERS) -> None:
                 _check_boxes(loader, dataset, kind, by_class=any(one.get('classwise') for one in metrics))
             elif 'seg_map_path' in prefix and not dataset.get('ann_file'):
                 _check_masks(loader, dataset, kind)
-
-
-def digests_of_labels(cfg: Config) -> dict[str, str]:
-    """Compute digests of what the labels of a run are read from: files of annotations, lists and names, and masks.
-
-    Args:
-        cfg (Config): The config of a run.
-
-    Returns:
-        Dict[str, str]: SHA-256 by path: of a file its content; as ``FOLDER/*``, of masks and of VOC's XML files their
-        names and contents, and of class folders without a list the paths in them. Data behind a URL have none.
-    """
-    found: dict[str, str] = {}
-    for dataset in (one for loader in _LOADERS for one in datasets_in((cfg.get(loader) or {}).get('dataset'))):
-        root = dataset.get('data_root') or cfg.get('data_root') or ''
-        metainfo = dataset.get('metainfo')
-        files = [Path(root, os.path.expanduser(str(dataset.get('ann_file') or '')))]  # ~ as mmpretrain reads it
-        for names in (cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')):
-            files += [Path(os.path.expanduser(names)), Path(root, names)] if isinstance(names, str) else []
-        files = filter(os.path.isfile, files)  # a long text is none, where Path.is_file raises
-        found.update({str(file): _digest(file.read_bytes()) for file in files})
-        place, endings, are_read = _folder_of_labels(dataset)
-        if place is not None and (root or place) and (folder := Path(root, os.path.expanduser(place))).is_dir():
-            there = sorted(images_in(folder, endings))
-            told = (f'{_digest((folder / file).read_bytes())} {file}' if are_read else file for file in there)
-            found[f'{folder}/*'] = _digest('\n'.join(told).encode(errors='surrogateescape'))
-    return found
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool]:
-    """Find the folder of a data set whose files are labels, their endings, and whether more than their paths counts."""
-    prefix = dataset.get('data_prefix') or ''
-    if isinstance(prefix, dict) and {*prefix} == {'img_path'}:  # mmpretrain reads it as a text
-        prefix = prefix['img_path']
-    if not isinstance(prefix, dict):
-        has_list = dataset.get('ann_file') or dataset.get('with_label') is False
-        return None if has_list else prefix or dataset.get('split') or '', IMAGE_SUFFIXES, False
-    if 'seg_map_path' in prefix:
-        return prefix['seg_map_path'] or '', IMAGE_SUFFIXES, True
-    if 'sub_data_root' in prefix:  # of mmdet's XMLDataset
-        return f'{prefix["sub_data_root"]}/{dataset.get("ann_subdir") or "Annotations"}', ['.xml'], True
-    return None, (), False
 
 
 def _refuse_skipping(loader: str, dataset: dict) -> None:

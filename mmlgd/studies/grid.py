@@ -1,7 +1,7 @@
 """Downstream runs of one config over starts, ways and seeds: each is trained once."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from itertools import product
@@ -17,7 +17,7 @@ from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
-from mmlgd.run.labelled import digests_of_labels
+from mmlgd.run.digests import digests_of_labels, digests_of_model
 from mmlgd.run.rates import refuse_empty_schedules
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
@@ -34,6 +34,7 @@ LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes
 _GUIDE = 'model.guide.'  # options of guided runs alone
 _STARTED = 'started.json'  # what a folder is for, from its first start on
 _RESULT = 'result.json'  # the same, and the figures of a finished run
+_Kind = tuple[tuple[str, ...], str]  # a guide and a way: the runs of one kind have one config
 
 
 class Cell(NamedTuple):
@@ -116,15 +117,14 @@ def train_grid(
         f'{config} has a guide already, so that a start would have it without --guide, too. Give the config of the '
         f'plain model, which is in its _base_; or leave --guide out, to compare the starts with this guide.',
     )
-    changed: dict[str, Config] = {}
+    changed: dict[_Kind, Config] = {}
     for start, (way, changes) in product({one.guide: one for one in starts.values()}.values(), ways.items()):
-        changed[way] = deepcopy(cfg)  # with or without a guide: the labels are the same
-        start.add_guide(changed[way])
-        merge_options(changed[way], _options_of(start, {**common, **changes}, all_alike))
-    labels_of = {way: digests_of_labels(one) for way, one in changed.items()}
-    weights_of = {name: start.weights() for name, start in starts.items()}
+        one = changed[start.guide, way] = deepcopy(cfg)
+        start.add_guide(one)
+        merge_options(one, _options_of(start, {**common, **changes}, all_alike))
+    digests = {kind: _digests(one) for kind, one in changed.items()}
     known: dict[tuple[str, ...], dict[str, str]] = {}
-    asked, folders, files = {}, {}, {}
+    asked, folders, files, kinds = {}, {}, {}, {}
     for seed, (name, start), (way, changes) in product(seeds, starts.items(), ways.items()):
         cell, words = Cell(name, way, seed), start.words(seed)
         folder = work_dir / '_'.join(filter(None, (name, way, f'seed{seed}')))
@@ -139,8 +139,8 @@ def train_grid(
         if files[cell] not in known:
             known[files[cell]] = contents(config, *files[cell])
         arguments = [config, *words, '--work-dir', str(folder), '--cfg-options', *options]
-        labels = {**labels_of[way], **weights_of[name]}
-        asked[cell] = dict(arguments=arguments, contents=known[files[cell]], labels=labels)
+        kinds[cell] = start.guide, way
+        asked[cell] = dict(arguments=arguments, contents=known[files[cell]], labels=digests[kinds[cell]])
         folders[cell] = folder
     is_finished = all((folder / _RESULT).is_file() for folder in folders.values())
     # A second command would start runs in the same folders, but may read finished ones. What is there is read inside
@@ -154,14 +154,14 @@ def train_grid(
             if (folder / _RESULT).is_file():
                 found[cell] = _read(folder, metric)
         waiting = [cell for cell in asked if cell not in found]
-        _check_first(changed, {cell: files[cell][1] for cell in waiting})
+        _check_first(changed, dict.fromkeys((kinds[cell], files[cell][1]) for cell in waiting))
         before = {cell: set(folders[cell].glob(LOGS)) for cell in waiting}  # of starts that were stopped
         took: list[float] = []
 
         def done(number: int, seconds: float) -> None:
             cell, folder = waiting[number], folders[waiting[number]]
-            labels_now = {**digests_of_labels(changed[cell.way]), **starts[cell.start].weights()}
-            if dict(asked[cell], contents=contents(config, *files[cell]), labels=labels_now) != asked[cell]:
+            now = dict(contents=contents(config, *files[cell]), labels=_digests(changed[kinds[cell]]))
+            if {**asked[cell], **now} != asked[cell]:
                 (folder / _STARTED).unlink()  # so that nothing goes on from its checkpoints
                 raise ConfigError(
                     f'The config, the labels or the start of {cell.row}, seed {cell.seed} has changed since this '
@@ -201,18 +201,21 @@ def _options_of(start: Start, options: Mapping[str, Any], all_alike: bool) -> di
     return {key: value for key, value in options.items() if start.guide or all_alike or not key.startswith(_GUIDE)}
 
 
-def _check_first(configs: Mapping[str, Config], students: Mapping[Cell, str]) -> None:
+def _digests(cfg: Config) -> dict[str, str]:
+    return {**digests_of_labels(cfg), **digests_of_model(cfg)}
+
+
+def _check_first(configs: Mapping[_Kind, Config], wanted: Iterable[tuple[_Kind, str]]) -> None:
     """Refuse a schedule without steps and weights that do not fit, before the runs of other starts take their hours."""
     fit: set[tuple[str, str]] = set()  # a way may change the backbone
-    for way in dict.fromkeys(cell.way for cell in students):
-        cfg = deepcopy(configs[way])
+    for kind, student in wanted:
+        cfg = deepcopy(configs[kind])
         fill_in(cfg)
         refuse_empty_schedules(cfg)
         backbone = repr(cfg.get('model', {}).get('backbone'))
-        for student in {student: None for cell, student in students.items() if cell.way == way}:
-            if student != 'none' and (student, backbone) not in fit:
-                start_from(deepcopy(cfg), student)
-                fit.add((student, backbone))
+        if student != 'none' and (student, backbone) not in fit:
+            start_from(cfg, student)
+            fit.add((student, backbone))
 
 
 def _told_of(folder: Path) -> dict:

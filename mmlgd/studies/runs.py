@@ -140,7 +140,7 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
     Args:
         folder (Path): Folder of the run.
         told (dict): The record in the folder: ``arguments``, ``contents`` of :func:`contents`, and ``labels`` of
-            :func:`~mmlgd.run.labelled.digests_of_labels`, of which records of an earlier version lack some or all.
+            :func:`~mmlgd.run.digests.digests_of_labels`, of which records of an earlier version lack some or all.
         asked (dict): The same for the requested run.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from glob import escape, glob
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -13,7 +12,7 @@ from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.guiding import add_guide
 from mmlgd.utils.validation import listed, require
 
-from .runs import contents, named
+from .runs import named
 
 _GUIDED = '+guide'
 
@@ -59,18 +58,6 @@ class Start(NamedTuple):
         if self.guide:
             teacher, names = self.guide[1], self.guide[3:]
             add_guide(cfg, teacher, names[0] if len(names) == 1 else list(names) or None)
-
-    def weights(self) -> dict[str, str]:
-        """Compute digests of the files of weights that the guide names, as ``MODEL:FILE`` or ``local-dir:FOLDER``.
-
-        Returns:
-            Dict[str, str]: SHA-256 by path; empty without such a file.
-        """
-        named: list[str] = []
-        for teacher in self.guide[1].split('+') if self.guide else ():
-            places = [os.path.expanduser(teacher[k + 1 :]) for k, letter in enumerate(teacher) if letter == ':']
-            named += glob(f'{escape(places[0])}/*') if teacher.startswith('local-dir:') else places
-        return contents(None, *sorted(named))
 
 
 def read_starts(

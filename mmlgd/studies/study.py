@@ -51,7 +51,7 @@ def study(
 
     Each run is ``mmlgd train CONFIG --store STORE``; then ``mmlgd evaluate`` measures its last checkpoint: zero-shot,
     nearest neighbours, linear probes. Finished work is not repeated, and a stopped run continues from its last
-    checkpoint; you can add variants and seeds later. A variant whose config, options, labels or store have changed is
+    checkpoint; you can add variants and seeds later. A variant whose config, options, labels, weights or store have changed is
     refused. Other labels of the data are evaluated anew. A variant's ``key=``, without a value, removes this key of the
     common options, for a config that does not have it. A supervised classifier (a config without a teacher) is trained
     without the store; instead of zero-shot it has the accuracy of its own head, with a star. The results are study.md,
@@ -211,7 +211,7 @@ def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
 def _asked(config: str, store: Optional[str], options: list[str], work_dir: Path) -> tuple[dict, bool]:
     """Say what is to be trained, and whether it was; refuse a folder with another run."""
     from mmlgd.checkpoints.last import checkpoints_of
-    from mmlgd.run.labelled import digests_of_labels
+    from mmlgd.run.digests import digests_of_labels, digests_of_model
     from mmlgd.utils.configs import merge_options, read_config
 
     from .runs import contents, read_record, refuse_other
@@ -223,7 +223,7 @@ def _asked(config: str, store: Optional[str], options: list[str], work_dir: Path
     arguments += ['--store', store] if store else []
     arguments += options
     labels = {} if store else digests_of_labels(cfg)  # a store has a list of its images
-    asked = dict(arguments=arguments, contents=contents(config, store), labels=labels)
+    asked = dict(arguments=arguments, contents=contents(config, store), labels={**labels, **digests_of_model(cfg)})
     told = read_record(work_dir / _RECORD, f'remove {work_dir}') or dict(arguments=['(not recorded)'])
     is_finished = told.get('finished', False)
     if checkpoints_of(work_dir) or is_finished:  # there is something to keep
@@ -269,7 +269,7 @@ def _digests(data: Path) -> dict[str, str]:
     """Compute digests of the labels that ``mmlgd evaluate`` reads: the lists, or the paths in class folders."""
     from mmengine.config import Config
 
-    from mmlgd.run.labelled import digests_of_labels
+    from mmlgd.run.digests import digests_of_labels
 
     lists = {split: f'{split}.txt' if (data / f'{split}.txt').is_file() else '' for split in ('train', 'val')}
     sets = {split: dict(data_root=str(data), data_prefix=split, ann_file=file) for split, file in lists.items()}

@@ -357,8 +357,19 @@ def test_other_weights_of_the_guide_are_another_run(compare, arguments, tmp_path
     arguments.update(guide='RN50:openai:clip.pt')
     compare(**arguments)
     weights.write_bytes(b'another')
-    with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of clip.pt'):
+    with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of .*clip.pt'):
         compare(**arguments)
+    compare(**{**arguments, 'guide': None})  # the plain runs had no guide
+
+
+def test_weights_that_the_config_names_may_not_change(compare, tmp_path):
+    (tmp_path / 'c.py').write_text("model = dict(neck=dict(init_cfg=dict(checkpoint='neck.pth')))")
+    settings = dict(metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none'])
+    (tmp_path / 'neck.pth').write_text('one')
+    compare('c.py', **settings)
+    (tmp_path / 'neck.pth').write_text('other')
+    with pytest.raises(ConfigError, match='a_seed0 holds a run with other contents of neck.pth'):
+        compare('c.py', **settings)
 
 
 def test_other_names_of_the_guide_are_another_run(compare, arguments, tmp_path, monkeypatch):
@@ -367,7 +378,7 @@ def test_other_names_of_the_guide_are_another_run(compare, arguments, tmp_path, 
     arguments.update(guide='conse', names='~/names.txt')
     compare(**arguments)
     (tmp_path / 'names.txt').write_text('sky\nstreet\n')
-    with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of ~/names.txt'):
+    with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of .*names.txt'):
         compare(**arguments)
 
 

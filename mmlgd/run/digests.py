@@ -1,0 +1,96 @@
+"""Digests of the files that a config names: what they hold decides what a run learns, as much as the config."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from glob import escape, glob
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+from mmlgd.datasets.folder import images_in
+from mmlgd.datasets.unwrapping import datasets_in
+from mmlgd.utils.paths import IMAGE_SUFFIXES
+
+_LOADERS = ('train_dataloader', 'val_dataloader')
+_FOLDER = 'local-dir:'  # of open_clip's names of models
+
+
+def digests_of_labels(cfg: Config) -> dict[str, str]:
+    """Compute digests of what the labels of a run are read from: files of annotations, lists and names, and masks.
+
+    Args:
+        cfg (Config): The config of a run.
+
+    Returns:
+        Dict[str, str]: SHA-256 by path: of a file its content; as ``FOLDER/*``, of masks and of VOC's XML files their
+        names and contents, and of class folders without a list the paths in them. Data behind a URL have none.
+    """
+    found: dict[str, str] = {}
+    for dataset in (one for loader in _LOADERS for one in datasets_in((cfg.get(loader) or {}).get('dataset'))):
+        root = dataset.get('data_root') or cfg.get('data_root') or ''
+        metainfo = dataset.get('metainfo')
+        files = [Path(root, os.path.expanduser(str(dataset.get('ann_file') or '')))]  # ~ as mmpretrain reads it
+        for names in (cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')):
+            files += [Path(os.path.expanduser(names)), Path(root, names)] if isinstance(names, str) else []
+        files = filter(os.path.isfile, files)  # a long text is none, where Path.is_file raises
+        found.update({str(file): _digest(file.read_bytes()) for file in files})
+        place, endings, are_read = _folder_of_labels(dataset)
+        if place is not None and (root or place) and (folder := Path(root, os.path.expanduser(place))).is_dir():
+            there = sorted(images_in(folder, endings))
+            told = (f'{_digest((folder / file).read_bytes())} {file}' if are_read else file for file in there)
+            found[f'{folder}/*'] = _digest('\n'.join(told).encode(errors='surrogateescape'))
+    return found
+
+
+def digests_of_model(cfg: Config) -> dict[str, str]:
+    """Compute digests of the files that the model of a run is made from: weights, and a text file of class names.
+
+    Args:
+        cfg (Config): The config of a run.
+
+    Returns:
+        Dict[str, str]: SHA-256 by path, of each file that a text in ``model`` or ``load_from`` is or ends with
+        (``TAG:FILE``), and of those in the folder of a ``local-dir:FOLDER``. What is behind a URL has none.
+
+    Examples:
+        >>> digests_of_model(Config(dict(model=dict(pretrained='torchvision://resnet18'))))
+        {}
+    """
+    texts = {*_texts([cfg.get('model'), cfg.get('load_from')])}
+    paths = {os.path.expanduser(text[k:]) for text in texts for k in _beginnings(text)}
+    for text in texts:
+        if text.startswith(_FOLDER):
+            paths |= {*glob(f'{escape(os.path.expanduser(text.removeprefix(_FOLDER)))}/*')}
+    return {path: _digest(Path(path).read_bytes()) for path in sorted(filter(os.path.isfile, paths))}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from _texts(one)
+
+
+def _beginnings(text: str) -> list[int]:
+    return [0, *(k + 1 for k, letter in enumerate(text) if letter == ':')]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool]:
+    """Find the folder of a data set whose files are labels, their endings, and whether more than their paths counts."""
+    prefix = dataset.get('data_prefix') or ''
+    if isinstance(prefix, dict) and {*prefix} == {'img_path'}:  # mmpretrain reads it as a text
+        prefix = prefix['img_path']
+    if not isinstance(prefix, dict):
+        has_list = dataset.get('ann_file') or dataset.get('with_label') is False
+        return None if has_list else prefix or dataset.get('split') or '', IMAGE_SUFFIXES, False
+    if 'seg_map_path' in prefix:
+        return prefix['seg_map_path'] or '', IMAGE_SUFFIXES, True
+    if 'sub_data_root' in prefix:  # of mmdet's XMLDataset
+        return f'{prefix["sub_data_root"]}/{dataset.get("ann_subdir") or "Annotations"}', ['.xml'], True
+    return None, (), False

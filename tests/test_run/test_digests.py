@@ -1,0 +1,85 @@
+"""What a run is made from has digests: another content makes it another run."""
+
+import os
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmlgd.run.digests import digests_of_labels, digests_of_model
+
+
+@pytest.mark.parametrize(
+    'dataset, file',
+    [
+        (dict(data_prefix=dict(seg_map_path='')), os.fsdecode(b'\xff.png')),
+        (dict(data_prefix=dict(seg_map_path='masks')), 'masks/a.png'),
+        (dict(data_prefix=dict(sub_data_root='VOC2007')), 'VOC2007/Annotations/a.xml'),
+        (dict(data_prefix='', ann_file='a.json'), 'a.json'),
+        (dict(data_prefix='train'), 'train/cat/a.jpg'),
+        (dict(data_prefix=dict(img_path='train')), 'train/cat/a.jpg'),
+        (dict(metainfo=dict(classes='names.txt'), ann_file='a.json'), 'names.txt'),
+        (dict(classes='names.txt', ann_file='a.json'), 'names.txt'),
+        (dict(split='train'), 'train/cat/a.jpg'),
+    ],
+)
+def test_other_labels_have_another_digest(tmp_path, dataset, file):
+    def told():
+        return digests_of_labels(Config(dict(val_dataloader=dict(dataset=dict(dataset, data_root=str(tmp_path))))))
+
+    file = tmp_path / file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('a')
+    first = told()
+    assert first and told() == first
+    if file.parent.name == 'cat':  # a class folder
+        file.write_text('b')
+        assert told() == first
+        (tmp_path / 'train/dog').mkdir()
+        file.rename(tmp_path / 'train/dog/a.jpg')
+    else:
+        file.write_text('b')  # no other size
+    assert told().keys() == first.keys() and told() != first
+
+
+def test_labels_below_home_have_a_digest(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for file in (tmp_path / 'list.txt', tmp_path / 'images/cat/a.png'):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for dataset, found in ((dict(ann_file='~/list.txt'), 'list.txt'), (dict(data_prefix='~/images'), 'images/*')):
+        cfg = Config(dict(train_dataloader=dict(dataset=dict(type='CustomDataset', **dataset))))
+        assert [*digests_of_labels(cfg)] == [f'{tmp_path}/{found}']
+
+
+def test_a_long_text_in_place_of_a_file_of_names_has_no_digest():
+    assert digests_of_labels(Config(dict(names='a' * 300, train_dataloader=dict(dataset=dict(type='A'))))) == {}
+
+
+def test_without_a_place_no_folder_is_searched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a.png').touch()
+    nobody = dict(classes='~nobody/names.txt')
+    for dataset in (dict(), nobody, dict(data_prefix=dict(seg_map_path='')), dict(data_root='.', with_label=False)):
+        assert digests_of_labels(Config(dict(val_dataloader=dict(dataset=dataset)))) == {}
+
+
+def test_the_files_of_a_model_are_found_in_each_way_to_name_them(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    folder = tmp_path / 'mine [1]'
+    folder.mkdir()
+    inside = {str(folder / name) for name in ('open_clip_config.json', 'a.bin')}
+    single = {str(tmp_path / name) for name in ('a:b.pt', 'names.txt', 'resnet.pth')}
+    for file in inside | single:
+        Path(file).write_text(file)
+    model = dict(
+        backbone=dict(type='ResNet', init_cfg=[dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet.pth'))]),
+        teachers=(dict(model=f'local-dir:{folder}'), dict(model='RN50', pretrained='openai:~/a:b.pt')),
+        text=dict(vocabulary=str(tmp_path / 'names.txt')),
+        other=['conse', 'a' * 300, None, 1, 'torchvision://resnet18', '', ':'],
+    )
+    first = digests_of_model(Config(dict(model=model)))
+    assert {*first} == inside | single and len({*first.values()}) == 5
+    (tmp_path / 'resnet.pth').write_text('other')
+    assert digests_of_model(Config(dict(model=model))) != first
+    assert [*digests_of_model(Config(dict(load_from='~/resnet.pth')))] == [str(tmp_path / 'resnet.pth')]
