@@ -49,13 +49,13 @@ def study(
 ) -> dict:
     """Train variants of a recipe over seeds, and evaluate each. Which makes the better student?
 
-    Each run is ``mmlgd train CONFIG --store STORE``; then ``mmlgd evaluate`` measures its last checkpoint: zero-shot,
-    nearest neighbours, linear probes. Finished work is not repeated, and a stopped run continues from its last
-    checkpoint; you can add variants and seeds later. A variant whose config, options, labels, weights or store have changed is
-    refused. Other labels of the data are evaluated anew. A variant's ``key=``, without a value, removes this key of the
-    common options, for a config that does not have it. A supervised classifier (a config without a teacher) is trained
-    without the store; instead of zero-shot it has the accuracy of its own head, with a star. The results are study.md,
-    study.json and study.png.
+    Each run is ``mmlgd train CONFIG --store STORE``; then ``mmlgd evaluate`` measures its last checkpoint:
+    zero-shot, nearest neighbours, linear probes. Finished work is not repeated, and a stopped run continues from
+    its last checkpoint; you can add variants and seeds later. A variant whose config, options, labels, weights or
+    store have changed is refused. Other labels of the data are evaluated anew. A variant's ``key=``, without a
+    value, removes this key of the common options, for a config that does not have it. A supervised classifier (a
+    config without a teacher) is trained without the store; instead of zero-shot it has the accuracy of its own
+    head, with a star. The results are study.md, study.json and study.png.
 
     Args:
         variants (Sequence[str]): NAME=CONFIG.py, or NAME=CONFIG.py:key=value,key=value with changes to the config.
