@@ -8,9 +8,10 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
 from mmlgd.errors import ConfigError, brief
+from mmlgd.models.guided.guide import Guide
 from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
-from mmlgd.utils.validation import listed, require
+from mmlgd.utils.validation import check_settings, listed, require
 
 from .inputs import teacher_settings, vocabulary_of
 
@@ -65,6 +66,19 @@ def add_guide(
     imports = dict(cfg.get('custom_imports') or {})
     others = [one for one in listed(imports.get('imports') or []) if one != 'mmlgd']
     cfg.custom_imports = {**imports, 'imports': [*others, 'mmlgd']}  # other tools of OpenMMLab read the config as well
+
+
+def check_guide(cfg: Config) -> None:
+    """Refuse a guide that cannot be built from its settings, before the plain runs of a comparison take their hours.
+
+    Args:
+        cfg (Config): Of a run, with all its options. One without a guide passes.
+
+    Raises:
+        ConfigError: ``model.guide`` has a setting that no guide has, or one of another type.
+    """
+    if kind_of(cfg.get('model') or {}) == 'Guided':
+        check_settings('model.guide', Guide.__init__, cfg.model.guide)
 
 
 def check_images(settings: Any, scope: Optional[str]) -> None:

@@ -18,6 +18,7 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
 from mmlgd.run.digests import digests_of_labels, digests_of_model
+from mmlgd.run.guiding import check_guide
 from mmlgd.run.rates import refuse_empty_schedules
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
@@ -122,6 +123,7 @@ def train_grid(
         one = changed[start.guide, way] = deepcopy(cfg)
         start.add_guide(one)
         merge_options(one, _options_of(start, {**common, **changes}, all_alike))
+        check_guide(one)
     digests = {kind: _digests(one) for kind, one in changed.items()}
     known: dict[tuple[str, ...], dict[str, str]] = {}
     asked, folders, files, kinds = {}, {}, {}, {}

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Callable, Union, get_args, get_origin, get_type_hints
 
@@ -45,16 +45,35 @@ def checked_settings(init: Callable) -> Callable:
         except TypeError as error:
             moved = getattr(type(self), 'moved', {})
             raise ConfigError(_misnamed(owner, signature, args, kwargs, error, moved)) from error
-        hints = get_type_hints(init)
-        for name, value in given.items():
-            if name in hints and not _is_a(value, hints[name]):
-                raise ConfigError(
-                    f'{owner} takes {_words(hints[name])} as {name}, got {brief(value)!r}, a '
-                    f'{type(value).__name__}. Change it in the config, or leave it out where it has a default.'
-                )
+        _check_types(owner, init, given)
         init(self, *args, **kwargs)
 
     return checked
+
+
+def check_settings(owner: str, init: Callable, settings: Mapping[str, Any]) -> None:
+    """Check some settings of a constructor as :func:`checked_settings` does, before anything is built.
+
+    Args:
+        owner (str): Where they are, for the error.
+        init (Callable): The constructor.
+        settings (Mapping): Values by name; others may be missing.
+
+    Raises:
+        ConfigError: It has no such setting, or one has another type.
+
+    Examples:
+        >>> from mmlgd import LGDLoss
+        >>> check_settings('model.loss', LGDLoss.__init__, dict(temperature=0.2))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        mmlgd.errors.ConfigError: model.loss has no setting temperature. Did you mean student_temperature? It takes ...
+    """
+    signature = inspect.signature(init)
+    try:
+        given = signature.bind_partial(None, **settings).arguments
+    except TypeError as error:
+        raise ConfigError(_misnamed(owner, signature, (), settings, error, {})) from error
+    _check_types(owner, init, given)
 
 
 def require(holds: bool, message: str) -> None:
@@ -142,7 +161,12 @@ def above_zero(value: Union[float, str]) -> float:
 
 
 def _misnamed(
-    owner: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: TypeError, moved: dict[str, str]
+    owner: str,
+    signature: inspect.Signature,
+    args: tuple,
+    kwargs: Mapping[str, Any],
+    error: TypeError,
+    moved: dict[str, str],
 ) -> str:
     known = [name for name, p in signature.parameters.items() if name != 'self' and p.kind is not p.VAR_KEYWORD]
     unknown = [str(name) for name in kwargs if name not in known]
@@ -153,6 +177,16 @@ def _misnamed(
     close = [name for name in known if unknown[0] in name or difflib.get_close_matches(unknown[0], [name])]
     hint = f' Did you mean {close[0]}?' if close else ''
     return f'{owner} has no setting {unknown[0]}.{hint} It takes {", ".join(known)}.'
+
+
+def _check_types(owner: str, init: Callable, given: Mapping[str, Any]) -> None:
+    hints = get_type_hints(init)
+    for name, value in given.items():
+        if name in hints and not _is_a(value, hints[name]):
+            raise ConfigError(
+                f'{owner} takes {_words(hints[name])} as {name}, got {brief(value)!r}, a {type(value).__name__}. '
+                f'Change it in the config, or leave it out where it has a default.'
+            )
 
 
 def _is_a(value: Any, hint: Any) -> bool:

@@ -120,6 +120,8 @@ def test_each_start_is_trained_in_each_way(compare, tmp_path):
         (dict(names='gone.txt'), "no file of names 'gone.txt'"),
         (dict(cfg_options={'model.guide.teacher.typo': 1}), 'has no setting typo'),
         (dict(ways=['a=', 'b=model.guide.teacher.typo=1']), 'has no setting typo'),
+        (dict(cfg_options={'model.guide.wegiht': 1}), 'model.guide has no setting wegiht. Did you mean weight'),
+        (dict(ways=['a=', 'b=model.guide.share=half']), 'model.guide takes .* as share, got .half'),
     ],
 )
 def test_a_guide_that_cannot_be_is_refused_before_the_first_training(compare, tmp_path, options, said):
