@@ -220,6 +220,8 @@ def test_names_are_joined(pretrain, names):
 
 
 def test_names_in_a_list_are_the_names_themselves(pretrain):
+    many = pretrain(names=', '.join(f'thing {k}' for k in range(50))).config  # longer than a path may be
+    assert len(Config.fromfile(many).model.text.vocabulary) == 50
     given = pretrain(names=('cat', 'red panda')).config
     assert Config.fromfile(given).model.text.vocabulary == ['cat', 'red panda']
 
