@@ -107,8 +107,13 @@ def guide_settings(guide: Union[str, dict]) -> dict:
         >>> guide_settings('RN50+timm:resnet18')['looks']
         'timm:resnet18'
     """
+    from mmlgd.models.teachers.settings import looks_settings
+
     if isinstance(guide, dict):
         return dict(guide)
     words, plus, looks = guide.partition('+')
     teacher = teacher_settings(words)
-    return dict(type='mmlgd.TeacherPair', words=teacher, looks=looks) if plus else teacher
+    if not plus:
+        return teacher
+    looks_settings(looks)  # refuses what names no network
+    return dict(type='mmlgd.TeacherPair', words=teacher, looks=looks)

@@ -27,7 +27,7 @@ from mmlgd.utils.validation import require
 
 from .metrics import last_evaluation, metric_of
 from .processes import Run, run_all
-from .runs import command_of, contents, read_record, refuse_other, write_text
+from .runs import command_of, contents, read_record, refuse_other, refuse_seed, write_text
 from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
@@ -104,10 +104,7 @@ def train_grid(
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
-    require(
-        'randomness.seed' not in (cfg_options or {}),
-        '--cfg-options sets randomness.seed, which would be the seed of all runs. Give --seeds instead.',
-    )
+    refuse_seed(cfg_options or {}, *ways.values())
     all_alike = not any(start.guide for start in starts.values())  # the config may have a guide itself
     common = cfg_options or {}
     cfg = read_config(config)

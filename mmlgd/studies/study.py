@@ -98,14 +98,13 @@ def study(
     from mmlgd.utils.seeds import seed_number
 
     from .report import draw, summarise, table
-    from .runs import write_text
+    from .runs import refuse_seed, write_text
 
     chosen = read_variants(variants)
     seeds, draws = [seed_number(seed) for seed in listed(seeds)], [seed_number(draw) for draw in listed(draws)]
     # Check now, not after hours of training.
     labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
     size = None if size is None else RANGES['size'](size)
-    require(seeds and draws, 'A study needs seeds and draws, one at least of each; got none. Leave them out for 0 1 2.')
     require_once(labels=labels, seeds=seeds, draws=draws)
     names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
     if names and synonyms:
@@ -121,6 +120,7 @@ def study(
     how += ['--synonyms', synonyms] if synonyms else []
     how += ['--size', str(size)] if size else []
     changes = {name: options_of(variant, cfg_options or {}) for name, variant in chosen.items()}
+    refuse_seed(*map(read_options, changes.values()))
     configs = {name: read_config(variant.config) for name, variant in chosen.items()}
     if names and any('teacher' in cfg.model for cfg in configs.values()):
         order_of(load_vocabulary(names), True, train, val)

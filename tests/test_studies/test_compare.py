@@ -109,6 +109,8 @@ def test_each_start_is_trained_in_each_way(compare, tmp_path):
     with pytest.raises(ConfigError, match='the config has no backbone_rat'):
         compare('c.py', metric='mIoU', starts=['a=none'], ways=['full=', 'typo=backbone_rat=1'], work_dir='others')
     assert not (tmp_path / 'others').exists()
+    with pytest.raises(ConfigError, match='the seed of all runs'):
+        compare('c.py', metric='mIoU', starts=['a=none'], ways=['full=', 'one=randomness.seed=3'], work_dir='others')
     with pytest.raises(ConfigError, match='ways takes NAME=VALUE.*frozen=backbone_rate=0'):
         compare('c.py', metric='mIoU', starts=['a=none'], ways=['backbone_rate=0'])
 
@@ -117,6 +119,7 @@ def test_each_start_is_trained_in_each_way(compare, tmp_path):
     'options, said',
     [
         (dict(guide='consee'), "no model 'consee'"),
+        (dict(guide='conse+'), 'Expected looks as'),
         (dict(names='gone.txt'), "no file of names 'gone.txt'"),
         (dict(cfg_options={'model.guide.teacher.typo': 1}), 'has no setting typo'),
         (dict(ways=['a=', 'b=model.guide.teacher.typo=1']), 'has no setting typo'),
@@ -364,7 +367,9 @@ def test_other_weights_of_the_guide_are_another_run(compare, arguments, tmp_path
 def test_other_names_of_the_guide_are_another_run(compare, arguments, tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     (tmp_path / 'names.txt').write_text('sky\nroad\n')
-    arguments.update(guide='conse', names='~/names.txt')
+    arguments.update(guide='conse', names=['sky', 300 * 'a'])  # a long name is no file
+    compare(**dict(arguments, work_dir=tmp_path / 'long'))
+    arguments.update(names='~/names.txt')
     compare(**arguments)
     (tmp_path / 'names.txt').write_text('sky\nstreet\n')
     with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of ~/names.txt'):

@@ -298,8 +298,10 @@ def test_bad_variants_are_named(study, variants):
         (dict(workers=-1), 'from 0 to 512'),
         (dict(labels=['5']), '--labels 5: The class cat'),
         (dict(names='cityscapes'), 'has 2 classes, but the vocabulary has 19 names'),
-        (dict(seeds=[]), 'one at least'),
-        (dict(draws=[]), 'one at least'),
+        (dict(seeds=[]), '--seeds is empty'),
+        (dict(draws=[]), '--draws is empty'),
+        (dict(labels=[]), '--labels is empty'),
+        (dict(cfg_options={'randomness.seed': 3}), 'Give --seeds instead'),
     ],
 )
 def test_options_of_the_evaluation_are_refused_before_the_first_training(study, arguments, tmp_path, option, message):
