@@ -18,7 +18,7 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
 from mmlgd.run.labelled import digests_of_labels
-from mmlgd.run.rates import refuse_empty_schedules
+from mmlgd.run.rates import refuse_empty_schedules, refuse_overridden_rates
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import sole_writer
@@ -199,11 +199,12 @@ def _options_of(start: Start, options: Mapping[str, Any], all_alike: bool) -> di
 
 
 def _check_first(configs: Mapping[str, Config], students: Mapping[Cell, str]) -> None:
-    """Refuse a schedule without steps and weights that do not fit, before the runs of other starts take their hours."""
+    """Refuse schedules and weights that do not fit, before the runs of other starts and ways take their hours."""
     fit: set[tuple[str, str]] = set()  # a way may change the backbone
     for way in dict.fromkeys(cell.way for cell in students):
         cfg = deepcopy(configs[way])
         fill_in(cfg)
+        refuse_overridden_rates(cfg)
         refuse_empty_schedules(cfg)
         backbone = repr(cfg.get('model', {}).get('backbone'))
         for student in {student: None for cell, student in students.items() if cell.way == way}:

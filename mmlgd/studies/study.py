@@ -91,6 +91,7 @@ def study(
     from mmlgd.datasets.variables import fill_in
     from mmlgd.evaluation.options import RANGES, require_once, share
     from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split, order_of
+    from mmlgd.run.rates import refuse_empty_schedules, refuse_overridden_rates
     from mmlgd.store.writer import use_store
     from mmlgd.text import load_vocabulary
     from mmlgd.utils.configs import merge_options, read_config
@@ -133,8 +134,10 @@ def study(
             options = ['--cfg-options', *write_options({**own, 'randomness.seed': seed}), *changes[name]]
             trainings[seed, name] = (variant.config, store, options, work_dir / f'{name}_seed{seed}')
         merge_options(cfg, {**own, **read_options(changes[name])})  # a misspelt one is refused now
+        fill_in(cfg)
+        refuse_overridden_rates(cfg)
+        refuse_empty_schedules(cfg)
         if store and 'teacher' in cfg.model:
-            fill_in(cfg)
             use_store(cfg, store)  # one that does not fit, too
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     digests = _digests(Path(data))

@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
+from mmengine.config import Config
 
 import mmlgd
 from mmlgd.cli.__main__ import main
@@ -385,6 +386,16 @@ def test_a_run_that_went_on_has_the_figure_of_its_own_log(compare, arguments, tm
     log.write_text(json.dumps(dict(mIoU=1.0, step=1)))
     (tmp_path / 'runs/lgd_seed0/20260101_000000/vis_data/scalars.json').unlink()
     assert compare(**arguments) == dict(lgd={0: 20})
+
+
+def test_a_rate_that_the_schedule_would_override_is_told_before_the_first_run(compare, tmp_path):
+    schedules, parts = [dict(type='OneCycleLR', eta_max=0.1)], dict(custom_keys=dict(backbone=dict(lr_mult=None)))
+    settings = dict(model={}, backbone_rate=1.0, param_scheduler=schedules, optim_wrapper=dict(paramwise_cfg=parts))
+    (tmp_path / 'c.py').write_text(Config(settings).pretty_text)
+    ways = ['full=', 'tuned=backbone_rate=0.1']
+    with pytest.raises(ConfigError, match='lr_mult is 0.1, but OneCycleLR'):
+        compare('c.py', metric='mIoU', seeds=[0], starts=['random=none'], ways=ways, work_dir=tmp_path / 'runs')
+    assert not [*tmp_path.glob('runs/*/started.json')]
 
 
 def test_a_schedule_without_steps_is_told_before_the_first_run(compare, tmp_path):

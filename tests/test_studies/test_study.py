@@ -323,6 +323,16 @@ def test_an_option_that_no_config_reads_is_refused_before_the_first_training(stu
     assert not (tmp_path / 'study').exists()
 
 
+def test_a_schedule_without_steps_is_refused_before_the_first_training(study, arguments, tmp_path):
+    schedules = [dict(type='LinearLR', end=50), dict(type='CosineAnnealingLR', begin=50, end=None)]
+    text = f"model = dict(type='ImageClassifier')\niterations = 90\nparam_scheduler = {schedules}\n"
+    (tmp_path / 'own.py').write_text(text)
+    variants = [f'long={tmp_path}/own.py', f'short={tmp_path}/own.py:iterations=20']
+    with pytest.raises(ConfigError, match='begins at 50 and ends at 20'):
+        study(**{**arguments, 'variants': variants})
+    assert not (tmp_path / 'study').exists()
+
+
 STUDIES = ROOT / 'configs/small/studies'
 
 
