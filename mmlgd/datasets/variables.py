@@ -5,6 +5,7 @@ another config or ``--cfg-options`` sets another ``data_root``. So our configs h
 :func:`fill_in` replaces it in the end.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,9 +131,9 @@ def _pair(size: Any) -> tuple[int, int]:
 def _located(cfg: Config) -> Any:
     """Return the variable ``names``; a file that does not exist may be in ``data_root``."""
     names = cfg.names
-    if isinstance(names, str) and names not in list_vocabularies() and not Path(names).is_file():
+    if isinstance(names, str) and names not in list_vocabularies() and not os.path.isfile(names):
         inside = Path(cfg.get('data_root') or '.') / names
-        return str(inside) if inside.is_file() else names
+        return str(inside) if os.path.isfile(inside) else names  # many names in one text: Path.is_file raises
     return names
 
 

@@ -59,8 +59,9 @@ def students_of(
 
 
 def require_once(**options: list) -> None:
-    """Refuse an option with a duplicate value."""
+    """Refuse an option without a value, and one with a duplicate."""
     for option, values in options.items():
+        require(bool(values), f'--{option} is empty. Give at least one value, or leave it out.')
         if twice := [value for i, value in enumerate(values) if value in values[:i]]:
             raise ConfigError(f'--{option} has {twice[0]!r} twice: the table would show one of them.')
 

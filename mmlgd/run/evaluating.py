@@ -120,7 +120,7 @@ def evaluate(
     )
     labels, seeds = [share(one) for one in listed(labels)], [seed_number(seed) for seed in listed(seeds)]
     c = None if c is None else above_zero(c)
-    require_once(labels=labels, seeds=seeds)
+    require_once(seeds=seeds, **({'labels': labels} if labels else {}))  # without labels there are no probes
     require(data / train != data / val, f'--train and --val are both {train}: give another folder to evaluate on.')
     for split in (train, val):
         require_outside(out, data / split, 'The table', '--out')

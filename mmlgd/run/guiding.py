@@ -9,6 +9,7 @@ from mmengine.registry import TRANSFORMS
 
 from mmlgd.errors import ConfigError, brief
 from mmlgd.models.guided.guide import Guide
+from mmlgd.models.teachers.settings import looks_settings
 from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
 from mmlgd.utils.validation import check_settings, listed, require
@@ -125,4 +126,7 @@ def guide_settings(guide: Union[str, dict]) -> dict:
         return dict(guide)
     words, plus, looks = guide.partition('+')
     teacher = teacher_settings(words)
-    return dict(type='mmlgd.TeacherPair', words=teacher, looks=looks) if plus else teacher
+    if not plus:
+        return teacher
+    looks_settings(looks)  # refuses what names no network
+    return dict(type='mmlgd.TeacherPair', words=teacher, looks=looks)

@@ -1,5 +1,6 @@
 """Checks the inputs of a pre-training before anything is built: images, names, teacher, paths, GPUs."""
 
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Optional, Union
@@ -168,7 +169,8 @@ def _placed(names: Union[str, Path, list, tuple, dict]) -> Union[str, list, dict
     """Make the paths in a vocabulary absolute: training reads the files again."""
     from mmlgd.text import listed, load_vocabulary
 
-    if isinstance(names, str) and not path_of(names).is_file():
+    # Many names in one text are no path: Path.is_file raises.
+    if isinstance(names, str) and not os.path.isfile(path_of(names)):
         names = listed(names) or names
     if isinstance(names, (str, Path)):
         return _source(names)
@@ -183,8 +185,8 @@ def _source(name: Union[str, Path]) -> str:
     if str(name) in list_vocabularies():
         return str(name)
     path = path_of(name)
-    if not path.is_file():
-        if path.exists():
+    if not os.path.isfile(path):
+        if os.path.exists(path):
             kind = 'a folder' if path.is_dir() else 'a pipe or a device, as `<(...)` of a shell is'
             raise MissingFileError(
                 f'{str(name)!r}, given for the names, is {kind}. Write the names into a regular text file, one a '

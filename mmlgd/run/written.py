@@ -153,7 +153,8 @@ def written_config(
             refuse_link(file.parent)
             held.enter_context(sole_writer(file.parent))
         except LockedError:
-            if _read(file) != text:  # the same one is only read
+            # The same one is only read; but a detector's command may replace the data beside it, too.
+            if overwrite or _read(file) != text:
                 raise
         _write(file, text, overwrite, command_of)
         yield file

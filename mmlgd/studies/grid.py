@@ -19,7 +19,7 @@ from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.run.child import RunError
 from mmlgd.run.digests import digests_of_labels, digests_of_model
 from mmlgd.run.guiding import check_guide
-from mmlgd.run.rates import refuse_empty_schedules
+from mmlgd.run.rates import refuse_empty_schedules, refuse_overridden_rates
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import sole_writer
@@ -28,7 +28,7 @@ from mmlgd.utils.validation import require
 
 from .metrics import last_evaluation, metric_of
 from .processes import Run, run_all
-from .runs import command_of, contents, read_record, refuse_other, write_text
+from .runs import command_of, contents, read_record, refuse_other, refuse_seed, write_text
 from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
@@ -106,10 +106,7 @@ def train_grid(
         RunError: A run failed.
         Stopped: A signal has stopped all runs.
     """
-    require(
-        'randomness.seed' not in (cfg_options or {}),
-        '--cfg-options sets randomness.seed, which would be the seed of all runs. Give --seeds instead.',
-    )
+    refuse_seed(cfg_options or {}, *ways.values())
     all_alike = not any(start.guide for start in starts.values())  # the config may have a guide itself
     common = cfg_options or {}
     cfg = read_config(config)
@@ -208,11 +205,12 @@ def _digests(cfg: Config) -> dict[str, str]:
 
 
 def _check_first(configs: Mapping[_Kind, Config], wanted: Iterable[tuple[_Kind, str]]) -> None:
-    """Refuse a schedule without steps and weights that do not fit, before the runs of other starts take their hours."""
+    """Refuse schedules and weights that do not fit, before the runs of other starts and ways take their hours."""
     fit: set[tuple[str, str]] = set()  # a way may change the backbone
     for kind, student in wanted:
         cfg = deepcopy(configs[kind])
         fill_in(cfg)
+        refuse_overridden_rates(cfg)
         refuse_empty_schedules(cfg)
         backbone = repr(cfg.get('model', {}).get('backbone'))
         if student != 'none' and (student, backbone) not in fit:

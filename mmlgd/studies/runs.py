@@ -127,11 +127,26 @@ def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, s
         Dict[str, str]: SHA-256 by name.
     """
     files = {name: Path(os.path.expanduser(name)) for name in named if name}
-    files = {name: file / DESCRIPTION if file.is_dir() else file for name, file in files.items()}
-    found = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+    files = {name: file / DESCRIPTION if os.path.isdir(file) else file for name, file in files.items()}
+    found = {name: file.read_bytes() for name, file in files.items() if os.path.isfile(file)}  # names may be long
     if config:
         found[config] = repr(read_config(config).to_dict()).encode()
     return {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+
+
+def refuse_seed(*changes: Mapping) -> None:
+    """Refuse options that would be the seed of all runs.
+
+    Args:
+        *changes (Mapping): Options of some runs.
+
+    Raises:
+        ConfigError: One of them is the seed.
+    """
+    require(
+        not any('randomness.seed' in one for one in changes),
+        'An option sets randomness.seed, which would be the seed of all runs that have it. Give --seeds instead.',
+    )
 
 
 def refuse_other(folder: Path, told: dict, asked: dict) -> None:

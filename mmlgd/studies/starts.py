@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
 from mmengine.config import Config
@@ -105,7 +104,7 @@ def read_starts(
 
 
 def _require_file(name: str, seed: int, student: str) -> None:
-    if student != 'none' and '://' not in student and not Path(student).is_file():
+    if student != 'none' and '://' not in student and not os.path.isfile(student):
         raise MissingFileError(
             f'{no_checkpoint(student)} It is the start {name}, seed {seed}: give a file or a URL, or none for a random '
             f'start.'

@@ -91,6 +91,7 @@ def study(
     from mmlgd.datasets.variables import fill_in
     from mmlgd.evaluation.options import RANGES, require_once, share
     from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split, order_of
+    from mmlgd.run.rates import refuse_empty_schedules, refuse_overridden_rates
     from mmlgd.store.writer import use_store
     from mmlgd.text import load_vocabulary
     from mmlgd.utils.configs import merge_options, read_config
@@ -98,14 +99,13 @@ def study(
     from mmlgd.utils.seeds import seed_number
 
     from .report import draw, summarise, table
-    from .runs import write_text
+    from .runs import refuse_seed, write_text
 
     chosen = read_variants(variants)
     seeds, draws = [seed_number(seed) for seed in listed(seeds)], [seed_number(draw) for draw in listed(draws)]
     # Check now, not after hours of training.
     labels, workers = [share(one) for one in listed(labels)], RANGES['workers'](workers)
     size = None if size is None else RANGES['size'](size)
-    require(seeds and draws, 'A study needs seeds and draws, one at least of each; got none. Leave them out for 0 1 2.')
     require_once(labels=labels, seeds=seeds, draws=draws)
     names, synonyms = _source('--names', names), _source('--synonyms', synonyms)
     if names and synonyms:
@@ -121,6 +121,7 @@ def study(
     how += ['--synonyms', synonyms] if synonyms else []
     how += ['--size', str(size)] if size else []
     changes = {name: options_of(variant, cfg_options or {}) for name, variant in chosen.items()}
+    refuse_seed(*map(read_options, changes.values()))
     configs = {name: read_config(variant.config) for name, variant in chosen.items()}
     if names and any('teacher' in cfg.model for cfg in configs.values()):
         order_of(load_vocabulary(names), True, train, val)
@@ -133,8 +134,10 @@ def study(
             options = ['--cfg-options', *write_options({**own, 'randomness.seed': seed}), *changes[name]]
             trainings[seed, name] = (variant.config, store, options, work_dir / f'{name}_seed{seed}')
         merge_options(cfg, {**own, **read_options(changes[name])})  # a misspelt one is refused now
+        fill_in(cfg)
+        refuse_overridden_rates(cfg)
+        refuse_empty_schedules(cfg)
         if store and 'teacher' in cfg.model:
-            fill_in(cfg)
             use_store(cfg, store)  # one that does not fit, too
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     digests = _digests(Path(data))

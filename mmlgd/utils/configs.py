@@ -111,6 +111,10 @@ def merge_options(cfg: Config, options: Optional[dict[str, Any]]) -> None:
         cfg.merge_from_dict(options or {})
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # the first if they are no dict
         raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {sentence(error)}') from error
+    if not isinstance(cfg.get('model', {}), dict):
+        raise ConfigError(
+            f'--cfg-options model={brief(cfg.model)} leaves no model. Change settings of it: model.KEY=...'
+        )
     for name, value in before.items():
         if isinstance(value, (bool, int, float)) and isinstance(options[name], str) and options[name] not in _WORDS:
             wanted = 'True or False' if isinstance(value, bool) else f'a number, as {value} in the config'

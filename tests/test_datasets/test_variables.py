@@ -122,7 +122,8 @@ def test_the_value_without_a_label_reaches_masks_losses_and_metrics():
 
 
 def test_top_5_takes_more_than_five_names():
-    for names, topk in (([f'name {k}' for k in range(5)], (1,)), ([f'name {k}' for k in range(6)], (1, 5))):
+    few, more, many = ([f'name {k}' for k in range(count)] for count in (5, 6, 50))
+    for names, topk in ((few, (1,)), (more, (1, 5)), (', '.join(many), (1, 5))):  # a text longer than a path may be
         cfg = Config(dict(names=names, val_evaluator=[dict(topk=None)]))
         fill_in(cfg)
         assert cfg.val_evaluator[0].topk == topk

@@ -318,6 +318,7 @@ def test_c_is_chosen_for_each_probe_or_given(run, student, world):
         (dict(labels=['9' * 5000]), 'a share such as 10%'),
         (dict(labels=['5', '5']), "--labels has '5' twice"),
         (dict(seeds=[-1]), 'from 0 to 4294967295'),
+        (dict(seeds=[]), '--seeds is empty'),
         (dict(seeds=[2**70]), 'from 0 to 4294967295'),
         (dict(seeds=[1, 1]), '--seeds has 1 twice'),
         (dict(k=0), 'k from 1 to'),

@@ -220,6 +220,8 @@ def test_names_are_joined(pretrain, names):
 
 
 def test_names_in_a_list_are_the_names_themselves(pretrain):
+    many = pretrain(names=', '.join(f'thing {k}' for k in range(50))).config  # longer than a path may be
+    assert len(Config.fromfile(many).model.text.vocabulary) == 50
     given = pretrain(names=('cat', 'red panda')).config
     assert Config.fromfile(given).model.text.vocabulary == ['cat', 'red panda']
 
@@ -398,15 +400,16 @@ def test_a_config_stays_until_the_training_has_read_it(pretrain, monkeypatch):
     ends = []
 
     def start(command):
-        other = multiprocessing.get_context('fork').Process(target=pretrain, kwargs=dict(seed=2))
-        other.start()
-        other.join()
-        ends.append(other.exitcode)
+        for options in (dict(seed=2), dict(seed=1, overwrite=True), dict(seed=1)):
+            other = multiprocessing.get_context('fork').Process(target=pretrain, kwargs=options)
+            other.start()
+            other.join()
+            ends.append(other.exitcode)
         return 0
 
     monkeypatch.setattr(module, 'run', start)
     assert 'seed=1' in pretrain(seed=1, dry_run=False).config.read_text()
-    assert ends == [1]
+    assert ends == [1, 1, 0]  # the same command, which shows the config, changes nothing
     assert 'seed=2' in pretrain(seed=2).config.read_text()
 
 

@@ -7,6 +7,7 @@ from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
+from mmengine.config import Config
 
 import mmlgd
 from mmlgd.cli.__main__ import main
@@ -109,6 +110,8 @@ def test_each_start_is_trained_in_each_way(compare, tmp_path):
     with pytest.raises(ConfigError, match='the config has no backbone_rat'):
         compare('c.py', metric='mIoU', starts=['a=none'], ways=['full=', 'typo=backbone_rat=1'], work_dir='others')
     assert not (tmp_path / 'others').exists()
+    with pytest.raises(ConfigError, match='the seed of all runs'):
+        compare('c.py', metric='mIoU', starts=['a=none'], ways=['full=', 'one=randomness.seed=3'], work_dir='others')
     with pytest.raises(ConfigError, match='ways takes NAME=VALUE.*frozen=backbone_rate=0'):
         compare('c.py', metric='mIoU', starts=['a=none'], ways=['backbone_rate=0'])
 
@@ -117,6 +120,7 @@ def test_each_start_is_trained_in_each_way(compare, tmp_path):
     'options, said',
     [
         (dict(guide='consee'), "no model 'consee'"),
+        (dict(guide='conse+'), 'Expected looks as'),
         (dict(names='gone.txt'), "no file of names 'gone.txt'"),
         (dict(cfg_options={'model.guide.teacher.typo': 1}), 'has no setting typo'),
         (dict(ways=['a=', 'b=model.guide.teacher.typo=1']), 'has no setting typo'),
@@ -377,7 +381,9 @@ def test_weights_that_the_config_names_may_not_change(compare, tmp_path):
 def test_other_names_of_the_guide_are_another_run(compare, arguments, tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     (tmp_path / 'names.txt').write_text('sky\nroad\n')
-    arguments.update(guide='conse', names='~/names.txt')
+    arguments.update(guide='conse', names=['sky', 300 * 'a'])  # a long name is no file
+    compare(**dict(arguments, work_dir=tmp_path / 'long'))
+    arguments.update(names='~/names.txt')
     compare(**arguments)
     (tmp_path / 'names.txt').write_text('sky\nstreet\n')
     with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of .*names.txt'):
@@ -393,6 +399,16 @@ def test_a_run_that_went_on_has_the_figure_of_its_own_log(compare, arguments, tm
     log.write_text(json.dumps(dict(mIoU=1.0, step=1)))
     (tmp_path / 'runs/lgd_seed0/20260101_000000/vis_data/scalars.json').unlink()
     assert compare(**arguments) == dict(lgd={0: 20})
+
+
+def test_a_rate_that_the_schedule_would_override_is_told_before_the_first_run(compare, tmp_path):
+    schedules, parts = [dict(type='OneCycleLR', eta_max=0.1)], dict(custom_keys=dict(backbone=dict(lr_mult=None)))
+    settings = dict(model={}, backbone_rate=1.0, param_scheduler=schedules, optim_wrapper=dict(paramwise_cfg=parts))
+    (tmp_path / 'c.py').write_text(Config(settings).pretty_text)
+    ways = ['full=', 'tuned=backbone_rate=0.1']
+    with pytest.raises(ConfigError, match='lr_mult is 0.1, but OneCycleLR'):
+        compare('c.py', metric='mIoU', seeds=[0], starts=['random=none'], ways=ways, work_dir=tmp_path / 'runs')
+    assert not [*tmp_path.glob('runs/*/started.json')]
 
 
 def test_a_schedule_without_steps_is_told_before_the_first_run(compare, tmp_path):

@@ -243,6 +243,8 @@ def test_the_metric_is_asked_for_with_the_list(prove, tmp_path):
         (dict(starts=['a=none', 'a+guide=none'], guide='conse'), 'names with .guide are those of --guide'),
         (dict(fractions=['5']), '--fractions takes shares'),
         (dict(seeds=[1, 1]), '--seeds has 1 twice'),
+        (dict(seeds=[]), '--seeds is empty'),
+        (dict(starts=['random=none', 'lgd=' + 300 * 'a']), 'no checkpoint at .*the start lgd'),
         (dict(config='no.py', starts=['a=none', 'lgd={seed}.pth']), 'no checkpoint at .*0.pth.* the start lgd, seed 0'),
         (dict(starts=['random=none', 'lgd=.']), 'is a folder, .* the start lgd'),
         (dict(jobs=0), 'expected runs at once'),

@@ -298,8 +298,10 @@ def test_bad_variants_are_named(study, variants):
         (dict(workers=-1), 'from 0 to 512'),
         (dict(labels=['5']), '--labels 5: The class cat'),
         (dict(names='cityscapes'), 'has 2 classes, but the vocabulary has 19 names'),
-        (dict(seeds=[]), 'one at least'),
-        (dict(draws=[]), 'one at least'),
+        (dict(seeds=[]), '--seeds is empty'),
+        (dict(draws=[]), '--draws is empty'),
+        (dict(labels=[]), '--labels is empty'),
+        (dict(cfg_options={'randomness.seed': 3}), 'Give --seeds instead'),
     ],
 )
 def test_options_of_the_evaluation_are_refused_before_the_first_training(study, arguments, tmp_path, option, message):
@@ -318,6 +320,16 @@ def test_an_option_that_no_config_reads_is_refused_before_the_first_training(stu
     arguments['variants'].append(f'typo={tmp_path}/lgd.py:modl=3')
     with pytest.raises(ConfigError, match='the config has no modl'):
         study(**arguments)
+    assert not (tmp_path / 'study').exists()
+
+
+def test_a_schedule_without_steps_is_refused_before_the_first_training(study, arguments, tmp_path):
+    schedules = [dict(type='LinearLR', end=50), dict(type='CosineAnnealingLR', begin=50, end=None)]
+    text = f"model = dict(type='ImageClassifier')\niterations = 90\nparam_scheduler = {schedules}\n"
+    (tmp_path / 'own.py').write_text(text)
+    variants = [f'long={tmp_path}/own.py', f'short={tmp_path}/own.py:iterations=20']
+    with pytest.raises(ConfigError, match='begins at 50 and ends at 20'):
+        study(**{**arguments, 'variants': variants})
     assert not (tmp_path / 'study').exists()
 
 

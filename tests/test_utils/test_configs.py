@@ -147,6 +147,7 @@ def test_a_config_of_the_user_is_told_where_it_failed(write):
         ({'hooks.0.interval': 'often'}, 'hooks.0.interval expects a number'),
         ({'amp': 'yes'}, "amp expects True or False; got the text 'yes'"),
         ({'hooks.7.interval': 1}, 'cannot be merged into the config'),
+        ({'model': None}, 'model=None leaves no model'),
         (['amp=True'], 'cannot be merged into the config'),
     ],
 )

@@ -26,7 +26,10 @@ def fold_batch_norm(tower: nn.Module, image_size: tuple[int, int]) -> nn.Module:
         >>> fold_batch_norm(tower, (8, 8))[1]
         Identity()
     """
-    folded = fuse_conv_bn(copy.deepcopy(tower)).eval()  # it inserts identities, which start in training mode
+    try:
+        folded = fuse_conv_bn(copy.deepcopy(tower)).eval()  # it inserts identities, which start in training mode
+    except RuntimeError:  # a pair of different widths
+        return tower
     if len(folded.state_dict()) == len(tower.state_dict()):
         return tower
     return folded if same_output(tower, folded, image_size) else tower

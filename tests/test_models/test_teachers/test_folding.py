@@ -45,6 +45,15 @@ def test_a_tower_that_runs_its_layers_in_another_order_stays_as_it_is():
     assert fold_batch_norm(tower, (8, 8)) is tower
 
 
+def test_convolutions_of_other_widths_than_the_norms_behind_them_stay_as_they_are():
+    class InTurn(nn.Sequential):  # as in mmpretrain's EfficientFormer
+        def forward(self, x):
+            return self[3](self[1](self[2](self[0](x))))
+
+    tower = lively(InTurn(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1), nn.BatchNorm2d(8), nn.BatchNorm2d(2)))
+    assert fold_batch_norm(tower, (8, 8)) is tower
+
+
 @pytest.mark.parametrize('name', ['test_resnet', 'test_vit'])
 def test_timm_towers_keep_their_output(name):
     tower = lively(timm.create_model(name, num_classes=0))

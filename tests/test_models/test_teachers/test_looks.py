@@ -97,6 +97,16 @@ def test_a_classifier_with_another_head_is_refused():
     assert of_timm.channels == 2048 and of_timm.head is None
 
 
+def test_a_classifier_of_mmpretrain_with_two_heads_is_refused(tmp_path):
+    """Its logits were taken for features."""
+    model = dict(type='ImageClassifier', backbone=dict(type='LeViT', arch='128s', img_size=64))
+    model.update(neck=dict(type='GlobalAveragePooling'), head=dict(type='LeViTClsHead', num_classes=5, in_channels=384))
+    text = f'model = {model}\ndata_preprocessor = dict(mean=[0] * 3, std=[1] * 3)\ndefault_scope = "mmpretrain"\n'
+    (tmp_path / 'config.py').write_text(text)
+    with pytest.raises(TeacherError, match='has no linear layer at its end'):
+        LooksNetwork(f'mmpretrain:{tmp_path}/config.py', weights=False, image_size=64)
+
+
 def test_a_module_that_gives_features_stays_whole():
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     network = LooksNetwork(module, image_size=8, mean=(0.5,) * 3, std=(0.5,) * 3)

@@ -203,7 +203,8 @@ def without_head(model: nn.Module, label: str, image_size: Size) -> Headless:
         network = shared_copy(model)
         network.reset_classifier(0)
         return Headless(freeze(network), None)
-    if getattr(last, 'num_classes', 0) or type(last).__module__.startswith('torchvision.models'):
+    is_classifier = getattr(last, 'num_classes', 0) or getattr(last, 'with_head', False)  # with_head: mmpretrain
+    if is_classifier or type(last).__module__.startswith('torchvision.models'):
         raise TeacherError(
             f'The network {label} has no linear layer at its end, so its features cannot be told from its classes. '
             f'Give another network, or a module that returns features.'

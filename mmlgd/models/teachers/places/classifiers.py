@@ -77,7 +77,7 @@ def _unpooled(backbone: nn.Module) -> tuple[nn.Module, nn.Module]:
     if getattr(backbone, 'out_type', '') == 'avg_featmap':  # transformers whose image is the mean of its tokens
         trunk = copy.copy(backbone)  # the same modules
         trunk.out_type = 'featmap'
-        return trunk, backbone.ln2
+        return trunk, getattr(backbone, 'ln2', nn.Identity())  # RevViT has its norm before the mean
     if getattr(backbone, 'gap_before_final_norm', False):  # ConvNeXt and the like
         last, trunk = f'norm{backbone.out_indices[-1]}', shared_copy(backbone)
         of_map = getattr(trunk, last)

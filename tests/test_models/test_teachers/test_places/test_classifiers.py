@@ -91,6 +91,11 @@ MMPRETRAIN_POOLS = {
         8,
         4,
     ),
+    'RevVisionTransformer': (
+        dict(arch=dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=9), img_size=64),
+        16,
+        4,
+    ),
 }
 
 
