@@ -417,7 +417,7 @@ ARGUMENTS = TEXT.filter(lambda text: '\0' not in text) | st.sampled_from(
 def no_trial():
     """A training is not built before its store is written: a full-size teacher would take a second each time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module('mmlgd.run.pretrain'), 'check_training', lambda config: None)
+        patch.setattr(importlib.import_module('mmlgd.run.pretrain'), 'check_stored_training', lambda config: None)
         yield
 
 

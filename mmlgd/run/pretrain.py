@@ -23,7 +23,7 @@ from .inputs import (
 )
 from .recipes import Plan, check_recipe, has_conse, most_counted, plan_run, recipe_settings
 from .students import NAMED, student_settings
-from .trial import check_training
+from .trial import check_stored_training
 from .watched import evaluation_settings, reason
 from .written import config_text, read_text, refuse_both, refuse_trained, written_config
 
@@ -180,7 +180,7 @@ def pretrain(
     if dense or 'looks' in teacher_config:
         check_teacher(read_text(text)['model']['teacher'], plan.images, dense, store)
     if store is not None and _store_arguments(store, views, dense) is not None:
-        check_training(read_text(text))
+        check_stored_training(read_text(text))
 
     train_args = [*(['--resume', *([str(resume)] if isinstance(resume, (str, Path)) else [])] if resume else [])]
     train_args += ['--amp'] if amp else []

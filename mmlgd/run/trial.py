@@ -1,4 +1,4 @@
-"""Builds a training without its data, before the teacher is asked for hours."""
+"""Builds a training without its data, before a teacher, or the runs before it, are asked for hours."""
 
 from typing import Any
 
@@ -9,12 +9,10 @@ from mmlgd.utils.logs import warnings_alone
 # for them.
 
 
-def check_training(config: dict[str, Any]) -> None:
-    """Refuse a pre-training whose model, optimizer or schedule cannot be built, or that no store can serve.
+def check_stored_training(config: dict[str, Any]) -> None:
+    """Refuse a pre-training that cannot be built, or that no store can serve, before its teacher store is written.
 
-    A teacher store is written before its training starts, and an option that training refuses would show only then.
     Class names are replaced by two short ones: those of the run are checked elsewhere, and may take minutes to embed.
-    Looks that have not been measured, which the writer of the store does, get statistics that change nothing.
 
     Args:
         config (dict): The whole config of the run.
@@ -25,25 +23,44 @@ def check_training(config: dict[str, Any]) -> None:
         ImportError: A package that a part needs is not installed.
     """
     from mmengine.config import Config
-    from mmengine.optim import build_optim_wrapper
-    from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 
-    from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics
-    from mmlgd.registry import MODELS
     from mmlgd.store.writer import check_replay
 
     cfg = Config(config)
     check_replay(cfg)
     text = dict(cfg.model.get('text') or {}, vocabulary=['cat', 'dog'], templates='plain')
+    check_training(dict(config, model=dict(cfg.model, text=text)))
+
+
+def check_training(config: dict[str, Any]) -> None:
+    """Refuse a training whose model, optimizer or schedule cannot be built.
+
+    Nothing is compiled. Looks that have not been measured get statistics that change nothing.
+
+    Args:
+        config (dict): The whole config of a run, of any library.
+
+    Raises:
+        ConfigError: A setting does not fit; the message has the library's own reason.
+        MMLGDError: Likewise, from a part of ours.
+        ImportError: A package that a part needs is not installed.
+    """
+    from mmengine.config import Config
+    from mmengine.optim import build_optim_wrapper
+    from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
+
+    from mmlgd.utils.validation import listed
+
+    cfg = Config(config)
     scope = cfg.get('default_scope') or 'mmengine'
     with warnings_alone(), DefaultScope.overwrite_default_scope(scope):  # the run itself will log the rest
         try:
-            teacher = cfg.model.teacher
-            if lacks_statistics(teacher):
-                teacher = with_statistics(teacher, build_teacher(teacher, 'model.teacher').looks.neutral())
-            model = MODELS.build(dict(cfg.model, teacher=teacher, text=text, compile=False))
-            optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
-            for schedule in cfg.param_scheduler:
+            model = cfg.model
+            if cfg.get('data_preprocessor'):
+                model.setdefault('data_preprocessor', cfg.data_preprocessor)  # as mmengine's runner does
+            _prepare(model)
+            optimizer = build_optim_wrapper(MODELS.build(model), cfg.optim_wrapper)
+            for schedule in listed(cfg.get('param_scheduler') or []):
                 settings = {key: value for key, value in schedule.items() if key != 'convert_to_iter_based'}
                 PARAM_SCHEDULERS.build(settings, default_args=dict(optimizer=optimizer))
         except (MMLGDError, ImportError, OSError):
@@ -53,3 +70,16 @@ def check_training(config: dict[str, Any]) -> None:
                 f'The training of this config cannot be built: {sentence(error)} Nothing has been written. Change the '
                 f'setting, by --cfg-options or in the config.'
             ) from error
+
+
+def _prepare(model: dict[str, Any]) -> None:
+    """Leave out what takes long and refuses nothing."""
+    from mmlgd.models.teachers.settings import build_teacher, lacks_statistics, with_statistics
+    from mmlgd.utils.configs import kind_of
+
+    if model.get('compile'):
+        model['compile'] = False
+    part, name = (model.get('guide'), 'model.guide') if kind_of(model) == 'Guided' else (model, 'model')
+    if part.get('teacher') and lacks_statistics(part['teacher']):
+        looks = build_teacher(part['teacher'], f'{name}.teacher').looks
+        part['teacher'] = with_statistics(part['teacher'], looks.neutral())

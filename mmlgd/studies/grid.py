@@ -20,6 +20,7 @@ from mmlgd.run.child import RunError
 from mmlgd.run.digests import digests_of_labels, digests_of_model
 from mmlgd.run.guiding import check_guide
 from mmlgd.run.rates import refuse_empty_schedules, refuse_overridden_rates
+from mmlgd.run.trial import check_training
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import sole_writer
@@ -35,6 +36,7 @@ LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes
 _GUIDE = 'model.guide.'  # options of guided runs alone
 _STARTED = 'started.json'  # what a folder is for, from its first start on
 _RESULT = 'result.json'  # the same, and the figures of a finished run
+_PARTS = ('model', 'optim_wrapper', 'param_scheduler')  # of a training, without its data
 _Kind = tuple[tuple[str, ...], str]  # a guide and a way: the runs of one kind have one config
 
 
@@ -205,13 +207,17 @@ def _digests(cfg: Config) -> dict[str, str]:
 
 
 def _check_first(configs: Mapping[_Kind, Config], wanted: Iterable[tuple[_Kind, str]]) -> None:
-    """Refuse schedules and weights that do not fit, before the runs of other starts and ways take their hours."""
+    """Refuse what cannot be trained, and weights that do not fit, before the runs of other starts take their hours."""
     fit: set[tuple[str, str]] = set()  # a way may change the backbone
+    built: set[str] = set()
     for kind, student in wanted:
         cfg = deepcopy(configs[kind])
         fill_in(cfg)
         refuse_overridden_rates(cfg)
         refuse_empty_schedules(cfg)
+        if (parts := repr([cfg.get(part) for part in _PARTS])) not in built:
+            check_training(cfg.to_dict())
+            built.add(parts)
         backbone = repr(cfg.get('model', {}).get('backbone'))
         if student != 'none' and (student, backbone) not in fit:
             start_from(cfg, student)

@@ -92,6 +92,7 @@ def study(
     from mmlgd.evaluation.options import RANGES, require_once, share
     from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split, order_of
     from mmlgd.run.rates import refuse_empty_schedules, refuse_overridden_rates
+    from mmlgd.run.trial import check_training
     from mmlgd.store.writer import use_store
     from mmlgd.text import load_vocabulary
     from mmlgd.utils.configs import merge_options, read_config
@@ -139,6 +140,7 @@ def study(
         refuse_empty_schedules(cfg)
         if store and 'teacher' in cfg.model:
             use_store(cfg, store)  # one that does not fit, too
+        check_training(cfg.to_dict())
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     digests = _digests(Path(data))
     with sole_writer(work_dir):  # a second command would start runs in the same folders

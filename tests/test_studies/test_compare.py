@@ -50,7 +50,11 @@ def compare(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(runs, 'COMMAND', [sys.executable, str(train)])
     monkeypatch.setattr(grid, 'start_from', lambda cfg, student: None)  # these students are empty files
+    monkeypatch.setattr(grid, 'check_training', lambda cfg: None)  # there is no model Any
     return mmlgd.compare
+
+
+CHECK_TRAINING = grid.check_training
 
 
 def test_mean_and_spread_over_seeds(compare, tmp_path):
@@ -133,6 +137,32 @@ def test_a_guide_that_cannot_be_is_refused_before_the_first_training(compare, tm
     with pytest.raises(MMLGDError, match=said):
         compare('c.py', metric='mIoU', starts=['a=none'], work_dir='runs', **{'guide': 'conse', **options})
     assert not (tmp_path / 'runs').exists()
+
+
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (dict(ways=['a=', 'b=model.backbone.depth=19']), 'invalid depth 19'),
+        (dict(ways=['a=', 'b=optim_wrapper.optimizer.typo=1']), 'typo'),
+        (dict(guide='conse+timm:nonesuch'), 'nonesuch'),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_the_first_training(compare, tmp_path, monkeypatch, options, said):
+    """Each kind of run is built once; the student of each start replaces weights alone."""
+    monkeypatch.setattr(grid, 'check_training', CHECK_TRAINING)
+    model = dict(
+        type='ImageClassifier',
+        backbone=dict(type='ResNet', depth=18, base_channels=8, stem_channels=8),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=2, in_channels=64),
+    )
+    optimizer = dict(optimizer=dict(type='AdamW', lr=1e-3))
+    (tmp_path / 'c.py').write_text(f"model = {model}\noptim_wrapper = {optimizer}\ndefault_scope = 'mmpretrain'")
+    settings = dict(metric='mIoU', starts=['a=none', 'own=b.pth'], seeds=[0], work_dir='runs')
+    with pytest.raises(MMLGDError, match=said):
+        compare('c.py', **{**settings, **options})
+    assert not [*tmp_path.glob('runs/*/started.json')]
+    assert compare('c.py', **settings) == {'a': {0: 10}, 'own': {0: 20}}
 
 
 def test_a_way_of_the_guide_is_that_of_guided_runs_alone(compare, tmp_path):

@@ -16,6 +16,7 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
+from mmlgd.run import trial
 from mmlgd.store import StoreError, writer
 from mmlgd.studies import report, runs
 from mmlgd.studies.report import table
@@ -74,6 +75,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, 'COMMAND', [sys.executable, str(tmp_path / 'command.py')])
     monkeypatch.setattr(report, 'draw', lambda *given: None)  # it takes longer than the runs
     monkeypatch.setattr(writer, 'use_store', lambda cfg, store: None)  # there is none
+    monkeypatch.setattr(trial, 'check_training', lambda config: None)  # there are no such models
     return mmlgd.study
 
 
@@ -92,7 +94,7 @@ def arguments(tmp_path):
     )
 
 
-DRAW, USE_STORE = report.draw, writer.use_store
+CHECK_TRAINING, DRAW, USE_STORE = trial.check_training, report.draw, writer.use_store
 
 
 def calls(run):
@@ -215,6 +217,17 @@ def test_a_missing_store_and_the_folder_of_another_run_are_told_before_the_first
     with pytest.raises(ConfigError, match='lgd_seed0 holds a run of.*requested was.*alpha=0.3'):
         study(**{**arguments, 'variants': both})
     assert not (tmp_path / 'study/supervised_seed0').exists()
+
+
+def test_a_variant_that_cannot_be_built_is_told_before_the_first_training(study, arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, 'check_training', CHECK_TRAINING)
+    model = dict(type='ImageClassifier', backbone=dict(type='ResNet', depth=18))
+    optimizer = dict(optimizer=dict(type='AdamW', lr=1e-3))
+    (tmp_path / 'plain.py').write_text(f"model = {model}\noptim_wrapper = {optimizer}\ndefault_scope = 'mmpretrain'")
+    arguments['variants'] = [f'a={tmp_path}/plain.py', f'b={tmp_path}/plain.py:model.backbone.depth=19']
+    with pytest.raises(ConfigError, match='invalid depth 19'):
+        study(**arguments)
+    assert not (tmp_path / 'study').exists()
 
 
 @pytest.mark.parametrize('changed', ['lgd.py', 'store/store.json'])
