@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Callable, Optional
 
 from mmlgd.errors import MMLGDError, reason_of, sentence
-from mmlgd.utils.logs import warnings_alone
+from mmlgd.utils.logs import log_from
 from mmlgd.utils.stopping import COMMAND, Stopped, stoppable
 
 _DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed|exited)')
@@ -34,7 +34,7 @@ def run_tool(main: Callable[[], object], command: str = '', quiet: bool = False)
 
     keep_freed_memory()
     try:
-        log = warnings_alone() if quiet else nullcontext()
+        log = log_from('WARNING') if quiet else nullcontext()
         with _typed(command), _brief_warnings(), log, loading_safely(), stoppable():
             main()
     except Stopped as stop:

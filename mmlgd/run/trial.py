@@ -3,7 +3,7 @@
 from typing import Any
 
 from mmlgd.errors import ConfigError, MMLGDError, sentence
-from mmlgd.utils.logs import warnings_alone
+from mmlgd.utils.logs import log_from
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which imports this module, must not wait
 # for them.
@@ -53,7 +53,7 @@ def check_training(config: dict[str, Any]) -> None:
 
     cfg = Config(config)
     scope = cfg.get('default_scope') or 'mmengine'
-    with warnings_alone(), DefaultScope.overwrite_default_scope(scope):  # the run itself will log the rest
+    with log_from('ERROR'), DefaultScope.overwrite_default_scope(scope):  # the run itself will log the rest
         try:
             model = cfg.model
             if cfg.get('data_preprocessor'):

@@ -5,8 +5,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def warnings_alone() -> Iterator[None]:
-    """Leave out the lines of mmengine's log that are no warnings.
+def log_from(level: str) -> Iterator[None]:
+    """Leave out the lines of mmengine's log below a level.
+
+    Args:
+        level (str): ``'WARNING'`` or ``'ERROR'``.
 
     Yields:
         None: Nothing.
@@ -15,7 +18,7 @@ def warnings_alone() -> Iterator[None]:
 
     logger = MMLogger.get_current_instance()
     usual = logger.level
-    logger.setLevel('WARNING')
+    logger.setLevel(level)
     try:
         yield
     finally:
