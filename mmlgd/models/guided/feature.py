@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmlgd.errors import ConfigError, sentence
 from mmlgd.models.necks import pooled, refuse_channels_last, size_of
 from mmlgd.models.places import knows_tokens
+from mmlgd.utils.validation import require
 
 
 class Feature:
@@ -67,7 +68,7 @@ class Feature:
             handle.remove()
 
     def of_zeros(self, model: nn.Module, backbone: dict) -> tuple[Tensor, int]:
-        """See the feature of one image of zeros, which the model takes in eval mode.
+        """See the feature of one image of zeros, which the model takes in eval mode, after what freezes it in training.
 
         Args:
             model (nn.Module): The model, which has an ``extract_feat``; it is not changed.
@@ -81,9 +82,10 @@ class Feature:
         """
         modes = [(module, module.training) for module in model.modules()]
         size = size_of(getattr(model, 'backbone', model), backbone)
+        model.train()  # some backbones freeze their parts here
         model.eval()
         try:
-            with torch.no_grad(), self.seen() as found:
+            with torch.enable_grad(), self.seen() as found:
                 model.extract_feat(next(model.parameters()).new_zeros(1, 3, size, size))
         except ConfigError:
             raise
@@ -103,6 +105,21 @@ class Feature:
             )
         self.width = pooled(found).shape[1]
         return self.only(found, 1), size
+
+    def require_trained(self, feature: Tensor) -> None:
+        """Refuse a feature that no gradient changes.
+
+        Args:
+            feature (Tensor): Of this module.
+
+        Raises:
+            ConfigError: It is frozen.
+        """
+        require(
+            feature.requires_grad or not torch.is_grad_enabled() or torch.is_inference_mode_enabled(),
+            f'The output of {self.name} needs no gradient: all that makes it is frozen, so that a guide would teach '
+            f'nothing. Train a part of it, or name another module as model.guide.feature, such as neck.',
+        )
 
     def only(self, found: list[Tensor], images: int) -> Tensor:
         """Take the feature of a step.

@@ -99,6 +99,7 @@ class Guide(nn.Module):
         )
         watched = Feature(model, feature, level)
         zeros, side = watched.of_zeros(model, backbone or {})
+        watched.require_trained(zeros)
         built = build_teacher(teacher, 'model.guide.teacher')
         built.expect_pixels_of(model.data_preprocessor)
         is_classifier = isinstance(model, BaseClassifier)
@@ -218,11 +219,7 @@ class Guide(nn.Module):
             'The guide has no class names yet. Its hook reads them from the data set: add '
             'default_hooks.guide=dict(type="mmlgd.GuideHook"). Without a runner, call model.guide.name(classes).',
         )
-        require(
-            feature.requires_grad or not torch.is_grad_enabled(),
-            f'The output of {self.feature.name} needs no gradient: all that makes it is frozen, so that a guide would '
-            f'teach nothing. Train a part of it, or name another module as model.guide.feature, such as neck.',
-        )
+        self.feature.require_trained(feature)
         shape = tuple(inputs.shape[-2:])
         terms = self.criterion(self._learned(feature, shape), self._taught(inputs, samples, shape), banks)
         weight = self.weighing(own, sum(terms.values()))

@@ -477,11 +477,20 @@ def test_a_frozen_feature_is_refused(teacher):
     pytest.importorskip('mmdet')
     init_default_scope('mmdet')
     settings = settings_of('retinanet')
-    settings.backbone.frozen_stages = 4
     model = guided(settings, teacher).train()
+    model.backbone.requires_grad_(False)  # as a hook may do
     with pytest.raises(ConfigError, match='output of backbone needs no gradient.*such as neck'):
         losses_of(model, 'retinanet')
+    settings.backbone.frozen_stages = 4
+    with pytest.raises(ConfigError, match='output of backbone needs no gradient.*such as neck'):
+        guided(settings, teacher)
     losses_of(guided(settings, teacher, feature='neck').train(), 'retinanet')
+    settings.backbone = dict(
+        type='mmpretrain.MobileNetV2', widen_factor=0.35, frozen_stages=7, out_indices=(1, 2, 4, 6)
+    )
+    settings.neck.in_channels = [8, 16, 32, 56]
+    with pytest.raises(ConfigError, match='output of backbone needs no gradient'):  # it freezes them in train()
+        guided(settings, teacher)
 
 
 def test_names_may_come_twice_but_not_others(detector):
