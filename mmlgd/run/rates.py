@@ -148,11 +148,21 @@ def _rate(key: str, value: Any, full: Any) -> Optional[float]:
     return full * value if isinstance(full, (int, float)) else None
 
 
-def _is_frozen(key: str, value: Any, cfg: Config) -> bool:
-    """Tell whether a hook keeps the backbone as it is: without gradients, no schedule moves it."""
+def keeps_backbones(cfg: Config) -> bool:
+    """Tell whether a hook keeps a backbone without a rate as it is: without gradients, no schedule moves it.
+
+    Args:
+        cfg (Config): Of a run.
+
+    Returns:
+        bool: Whether it has :class:`mmlgd.FrozenBackboneHook`.
+    """
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    frozen = any(isinstance(hook, dict) and kind_of(hook) == 'FrozenBackboneHook' for hook in hooks)
-    return frozen and value == 0 and key.endswith('.custom_keys.backbone.lr_mult')
+    return any(isinstance(hook, dict) and kind_of(hook) == 'FrozenBackboneHook' for hook in hooks)
+
+
+def _is_frozen(key: str, value: Any, cfg: Config) -> bool:
+    return value == 0 and key.endswith('.custom_keys.backbone.lr_mult') and keeps_backbones(cfg)
 
 
 def _settings(value: Any, place: str) -> Iterator[tuple[str, Any]]:

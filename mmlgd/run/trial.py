@@ -49,7 +49,11 @@ def check_training(config: dict[str, Any]) -> None:
     from mmengine.optim import build_optim_wrapper
     from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
 
+    from mmlgd.engine.checks.frozen_backbone_hook import backbone_without_rate
+    from mmlgd.models.guided import Guided
     from mmlgd.utils.validation import listed
+
+    from .rates import keeps_backbones
 
     cfg = Config(config)
     scope = cfg.get('default_scope') or 'mmengine'
@@ -59,7 +63,11 @@ def check_training(config: dict[str, Any]) -> None:
             if cfg.get('data_preprocessor'):
                 model.setdefault('data_preprocessor', cfg.data_preprocessor)  # as mmengine's runner does
             _prepare(model)
-            optimizer = build_optim_wrapper(MODELS.build(model), cfg.optim_wrapper)
+            built = MODELS.build(model)
+            optimizer = build_optim_wrapper(built, cfg.optim_wrapper)
+            if isinstance(built, Guided) and keeps_backbones(cfg) and (kept := backbone_without_rate(built, optimizer)):
+                kept.requires_grad_(False)
+                built.guide.feature.require_trained(built.guide.feature.of_zeros(built, model.get('backbone') or {})[0])
             for schedule in listed(cfg.get('param_scheduler') or []):
                 settings = {key: value for key, value in schedule.items() if key != 'convert_to_iter_based'}
                 PARAM_SCHEDULERS.build(settings, default_args=dict(optimizer=optimizer))

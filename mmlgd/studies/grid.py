@@ -1,7 +1,7 @@
 """Downstream runs of one config over starts, ways and seeds: each is trained once."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from itertools import product
@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmlgd.checkpoints.last import checkpoints_of
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
-from mmlgd.errors import ConfigError, MissingFileError
+from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
 from mmlgd.run.child import RunError
 from mmlgd.run.digests import digests_of_labels, digests_of_model
 from mmlgd.run.guiding import check_guide
@@ -155,7 +155,7 @@ def train_grid(
             if (folder / _RESULT).is_file():
                 found[cell] = _read(folder, metric)
         waiting = [cell for cell in asked if cell not in found]
-        _check_first(changed, dict.fromkeys((kinds[cell], files[cell][1]) for cell in waiting))
+        _check_first(changed, {(kinds[cell], files[cell][1]): cell.row for cell in reversed(waiting)})
         before = {cell: set(folders[cell].glob(LOGS)) for cell in waiting}  # of starts that were stopped
         took: list[float] = []
 
@@ -206,17 +206,20 @@ def _digests(cfg: Config) -> dict[str, str]:
     return {**digests_of_labels(cfg), **digests_of_model(cfg)}
 
 
-def _check_first(configs: Mapping[_Kind, Config], wanted: Iterable[tuple[_Kind, str]]) -> None:
+def _check_first(configs: Mapping[_Kind, Config], rows: Mapping[tuple[_Kind, str], str]) -> None:
     """Refuse what cannot be trained, and weights that do not fit, before the runs of other starts take their hours."""
     fit: set[tuple[str, str]] = set()  # a way may change the backbone
     built: set[str] = set()
-    for kind, student in wanted:
+    for (kind, student), row in rows.items():
         cfg = deepcopy(configs[kind])
         fill_in(cfg)
         refuse_overridden_rates(cfg)
         refuse_empty_schedules(cfg)
         if (parts := repr([cfg.get(part) for part in _PARTS])) not in built:
-            check_training(cfg.to_dict())
+            try:
+                check_training(cfg.to_dict())
+            except MMLGDError as error:
+                raise ConfigError(f'The runs of {row!r} cannot begin. {error}') from error
             built.add(parts)
         backbone = repr(cfg.get('model', {}).get('backbone'))
         if student != 'none' and (student, backbone) not in fit:

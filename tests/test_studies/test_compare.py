@@ -142,9 +142,10 @@ def test_a_guide_that_cannot_be_is_refused_before_the_first_training(compare, tm
 @pytest.mark.parametrize(
     'options, said',
     [
-        (dict(ways=['a=', 'b=model.backbone.depth=19']), 'invalid depth 19'),
+        (dict(ways=['a=', 'b=model.backbone.depth=19']), "'a, b' cannot begin.* invalid depth 19"),
         (dict(ways=['a=', 'b=optim_wrapper.optimizer.typo=1']), 'typo'),
         (dict(guide='conse+timm:nonesuch'), 'nonesuch'),
+        (dict(guide='conse', ways=['a=', 'b=backbone_rate=0']), "'a.guide, b' cannot .* backbone needs no gradient"),
     ],
 )
 def test_what_cannot_be_built_is_refused_before_the_first_training(compare, tmp_path, monkeypatch, options, said):
@@ -156,8 +157,16 @@ def test_what_cannot_be_built_is_refused_before_the_first_training(compare, tmp_
         neck=dict(type='GlobalAveragePooling'),
         head=dict(type='LinearClsHead', num_classes=2, in_channels=64),
     )
-    optimizer = dict(optimizer=dict(type='AdamW', lr=1e-3))
-    (tmp_path / 'c.py').write_text(f"model = {model}\noptim_wrapper = {optimizer}\ndefault_scope = 'mmpretrain'")
+    (tmp_path / 'c.py').write_text(
+        f"""
+default_scope = 'mmpretrain'
+model = {model}
+backbone_rate = 1.0
+groups = dict(custom_keys=dict(backbone=dict(lr_mult=None)))
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3), paramwise_cfg=groups)
+default_hooks = dict(frozen=dict(type='mmlgd.FrozenBackboneHook'))
+"""
+    )
     settings = dict(metric='mIoU', starts=['a=none', 'own=b.pth'], seeds=[0], work_dir='runs')
     with pytest.raises(MMLGDError, match=said):
         compare('c.py', **{**settings, **options})

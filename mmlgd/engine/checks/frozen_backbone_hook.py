@@ -1,11 +1,12 @@
 """A backbone whose learning rate is 0 stays as it is."""
 
-from typing import Optional
+from typing import Optional, Union
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
+from torch import nn
 
 from mmlgd.errors import ConfigError
 from mmlgd.registry import HOOKS
@@ -34,19 +35,7 @@ class FrozenBackboneHook(Hook):
             ConfigError: It is, in a run of several processes, which wait for the gradients of each parameter.
         """
         self._backbone = None
-        model = plain_model(runner)
-        backbone = getattr(model, 'backbone', None)
-        if backbone is None:
-            return
-        own = {id(parameter) for parameter in backbone.parameters()}
-        wrappers = runner.optim_wrapper
-        rates = [
-            group.get('initial_lr', group['lr'])
-            for wrapper in (wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers])
-            for group in wrapper.optimizer.param_groups
-            if any(id(parameter) in own for parameter in group['params'])
-        ]
-        if not rates or any(rates):
+        if (backbone := backbone_without_rate(plain_model(runner), runner.optim_wrapper)) is None:
             return
         if is_model_wrapper(runner.model):
             raise ConfigError(
@@ -68,3 +57,25 @@ class FrozenBackboneHook(Hook):
         """
         if self._backbone is not None:
             self._backbone.eval()
+
+
+def backbone_without_rate(model: nn.Module, wrappers: Union[OptimWrapper, OptimWrapperDict]) -> Optional[nn.Module]:
+    """Find a backbone whose learning rate is 0.
+
+    Args:
+        model (nn.Module): Of any library.
+        wrappers (OptimWrapper | OptimWrapperDict): Its optimizers.
+
+    Returns:
+        nn.Module, optional: The backbone; None if there is none, or an optimizer changes a part of it.
+    """
+    if (backbone := getattr(model, 'backbone', None)) is None:
+        return None
+    own = {id(parameter) for parameter in backbone.parameters()}
+    rates = [
+        group.get('initial_lr', group['lr'])
+        for wrapper in (wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers])
+        for group in wrapper.optimizer.param_groups
+        if any(id(parameter) in own for parameter in group['params'])
+    ]
+    return backbone if rates and not any(rates) else None

@@ -79,7 +79,7 @@ def test_parts_with_optimizers_of_their_own():
 
 def test_a_model_without_a_backbone_passes():
     hook = FrozenBackboneHook()
-    hook.before_train(SimpleNamespace(model=torch.nn.Linear(1, 1)))
+    hook.before_train(SimpleNamespace(model=torch.nn.Linear(1, 1), optim_wrapper=None))
     hook.before_train_iter(None, 0)
 
 
