@@ -1,7 +1,7 @@
 """Downstream runs of one config over starts, ways and seeds: each is trained once."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from itertools import product
@@ -155,7 +155,7 @@ def train_grid(
             if (folder / _RESULT).is_file():
                 found[cell] = _read(folder, metric)
         waiting = [cell for cell in asked if cell not in found]
-        _check_first(changed, {(kinds[cell], files[cell][1]): cell.row for cell in reversed(waiting)})
+        _check_first(changed, [(cell.row, kinds[cell], files[cell][1]) for cell in waiting])
         before = {cell: set(folders[cell].glob(LOGS)) for cell in waiting}  # of starts that were stopped
         took: list[float] = []
 
@@ -206,11 +206,11 @@ def _digests(cfg: Config) -> dict[str, str]:
     return {**digests_of_labels(cfg), **digests_of_model(cfg)}
 
 
-def _check_first(configs: Mapping[_Kind, Config], rows: Mapping[tuple[_Kind, str], str]) -> None:
+def _check_first(configs: Mapping[_Kind, Config], runs: Iterable[tuple[str, _Kind, str]]) -> None:
     """Refuse what cannot be trained, and weights that do not fit, before the runs of other starts take their hours."""
     fit: set[tuple[str, str]] = set()  # a way may change the backbone
     built: set[str] = set()
-    for (kind, student), row in rows.items():
+    for row, kind, student in runs:
         cfg = deepcopy(configs[kind])
         fill_in(cfg)
         refuse_overridden_rates(cfg)
