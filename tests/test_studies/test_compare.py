@@ -142,7 +142,7 @@ def test_a_guide_that_cannot_be_is_refused_before_the_first_training(compare, tm
 @pytest.mark.parametrize(
     'options, said',
     [
-        (dict(ways=['a=', 'b=model.backbone.depth=19']), "'a, b' cannot begin.* invalid depth 19"),
+        (dict(ways=['a=', 'b=model.backbone.depth=19']), "'a, b' cannot begin.*invalid depth 19"),
         (dict(ways=['a=', 'b=optim_wrapper.optimizer.typo=1']), 'typo'),
         (dict(guide='conse+timm:nonesuch'), 'nonesuch'),
         (dict(guide='conse', ways=['a=', 'b=backbone_rate=0']), "'a.guide, b' cannot .* backbone needs no gradient"),
