@@ -92,7 +92,7 @@ def sorted_images(folder: Union[str, Path], endings: Sequence[str]) -> tuple[lis
     images = [name for name in found if name.lower().endswith(endings)]
     if not images:
         raise no_images(folder, endings)
-    others = _counted(found) if len(images) < len(found) else ''
+    others = _counted(name for name in found if not name.lower().endswith(endings)) if len(images) < len(found) else ''
     return images, f'The list of images in {shown(folder)} leaves out {others}. {_CONVERT}' if others else ''
 
 

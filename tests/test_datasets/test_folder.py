@@ -105,6 +105,8 @@ def test_images_of_formats_that_are_not_read_are_told(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', told.append)
     assert len(Images(data_root=str(tmp_path), **PLAIN)) == 1 and 'leaves out 1 .gif, 2 .heic' in told[0]
+    assert len(Images(data_root=str(tmp_path), **PLAIN, extensions=('.jpg', '.gif'))) == 2
+    assert 'leaves out 2 .heic. ' in told[1]
     with pytest.warns(UserWarning, match='leaves out 1 .gif, 2 .heic'):
         assert len(find_images(tmp_path)) == 1
     (tmp_path / 'a.jpg').unlink()
