@@ -14,6 +14,7 @@ import torch
 from mmengine.logging import print_log
 
 from mmlgd.errors import DownloadError, MissingFileError, MMLGDError, brief, sentence, shown
+from mmlgd.utils.files import digest_of
 
 from .archives import described
 from .last import checkpoints_of
@@ -215,14 +216,10 @@ def _expected_hash(url: str) -> Optional[str]:
 
 
 def _has_hash(file: Path, expected: str, source: Union[str, Path]) -> bool:
-    digest = hashlib.sha256()
     try:
-        with file.open('rb') as content:
-            for block in iter(lambda: content.read(1 << 20), b''):
-                digest.update(block)
+        return digest_of(file).startswith(expected)
     except PermissionError as error:
         raise _unreadable(source, error) from error
-    return digest.hexdigest().startswith(expected)
 
 
 def _unreadable(source: Union[str, Path], error: OSError) -> CheckpointError:

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.unwrapping import datasets_in
+from mmlgd.utils.files import digest_of
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
@@ -35,12 +36,13 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
         for names in (cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')):
             files += [Path(os.path.expanduser(names)), Path(root, names)] if isinstance(names, str) else []
         files = filter(os.path.isfile, files)  # a long text is none, where Path.is_file raises
-        found.update({str(file): _digest(file.read_bytes()) for file in files})
+        found.update({str(file): digest_of(file) for file in files})
         place, endings, are_read = _folder_of_labels(dataset)
         if place is not None and (root or place) and (folder := Path(root, os.path.expanduser(place))).is_dir():
             there = sorted(images_in(folder, endings))
-            told = (f'{_digest((folder / file).read_bytes())} {file}' if are_read else file for file in there)
-            found[f'{folder}/*'] = _digest('\n'.join(told).encode(errors='surrogateescape'))
+            told = (f'{digest_of(folder / file)} {file}' if are_read else file for file in there)
+            text = '\n'.join(told).encode(errors='surrogateescape')
+            found[f'{folder}/*'] = hashlib.sha256(text).hexdigest()
     return found
 
 
@@ -63,7 +65,7 @@ def digests_of_model(cfg: Config) -> dict[str, str]:
     for text in texts:
         if text.startswith(_FOLDER):
             paths |= {*glob(f'{escape(os.path.expanduser(text.removeprefix(_FOLDER)))}/*')}
-    return {path: _digest(Path(path).read_bytes()) for path in sorted(filter(os.path.isfile, paths))}
+    return {path: digest_of(path) for path in sorted(filter(os.path.isfile, paths))}
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -75,10 +77,6 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _beginnings(text: str) -> list[int]:
     return [0, *(k + 1 for k, letter in enumerate(text) if letter == ':')]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool]:

@@ -1,6 +1,5 @@
 """A detector or a segmentor from a folder of data and a student: an ordinary config, printed and run."""
 
-import hashlib
 import json
 import shlex
 import sys
@@ -98,6 +97,7 @@ def detect(
     """
     from mmlgd.datasets.boxes import find_boxes
     from mmlgd.datasets.boxes.sound import boxes_of_names
+    from mmlgd.utils.files import digest_of
 
     data, work_dir = _places('detect', data, work_dir)
     found = find_boxes(data, _names(names), _seed(seed))
@@ -124,7 +124,7 @@ def detect(
     text = _text('detect', DETECTORS, settings, student, cfg_options)
     files = {written[part]: json.dumps(told) for part, told in found.parts.items() if part not in found.files}
     for part, file in found.files.items():  # read in place, so that a change of it shows here
-        files[written[part].with_suffix('.sha256')] = hashlib.sha256((data / file).read_bytes()).hexdigest()
+        files[written[part].with_suffix('.sha256')] = digest_of(data / file)
     return _train('detect', text, files, reasons, work_dir, student, 'coco/bbox_mAP', resume, overwrite, dry_run)
 
 

@@ -1,6 +1,7 @@
 """Files that are either complete or absent, and folders that only one run at a time writes to."""
 
 import errno
+import hashlib
 import math
 import os
 import shutil
@@ -97,6 +98,32 @@ def read_small(file: Union[str, Path], most: int = SMALL) -> bytes:
         raise
     with open(handle, 'rb') as content:
         return content.read(found.st_size)
+
+
+def digest_of(file: Union[str, Path]) -> str:
+    """Compute the SHA-256 of a file in parts: it may be larger than the memory.
+
+    Args:
+        file (str | Path): The file.
+
+    Returns:
+        str: 64 hexadecimal digits.
+
+    Raises:
+        OSError: It does not exist, or is not readable.
+
+    Examples:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), 'names.txt')
+        >>> _ = file.write_bytes(b'cat')
+        >>> digest_of(file)[:8]
+        '77af778b'
+    """
+    digest = hashlib.sha256()
+    with Path(file).open('rb') as content:
+        for block in iter(lambda: content.read(2**20), b''):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def require_file(file: Union[str, Path], most: float = math.inf) -> None:

@@ -2,11 +2,13 @@
 
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from mmlgd.utils.files import (
     LockedError,
     UnreadableError,
     WriteError,
+    digest_of,
     own_folder,
     read_small,
     require_file,
@@ -55,6 +58,16 @@ def test_an_existing_file_survives_a_kill(tmp_path, fault):
     write_whole(file, b'the third')
     assert file.read_bytes() == b'the third'
     assert not (tmp_path / 'note.txt.part').exists()  # ... goes with the next
+
+
+def test_a_file_is_not_held_whole_for_its_digest(tmp_path):
+    with open(tmp_path / 'large.pth', 'wb') as file:
+        file.truncate(2**25)
+    tracemalloc.start()
+    digest = digest_of(tmp_path / 'large.pth')
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert digest == hashlib.sha256(bytes(2**25)).hexdigest() and most < 2**23
 
 
 def test_a_new_file_has_the_rights_of_any_other(tmp_path):
