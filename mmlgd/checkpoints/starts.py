@@ -65,9 +65,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             f'{sorted(cfg.get("model", {}))}. Give a config with model.backbone.'
         )
     _refuse_other_weights(cfg, source)
-    cfg.model.pop('pretrained', None)  # the older form of init_cfg; a backbone accepts only one of the two
-    backbone.pop('pretrained', None)
-    backbone.pop('init_cfg', None)
+    drop_start(cfg)
     if source == 'none':
         if told := kept_random(cfg):
             print_log(told, 'current', logging.WARNING)
@@ -79,6 +77,18 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
         init_cfg['prefix'] = PREFIX
     check_start(module, state, init_cfg.get('prefix'), source)
     backbone.init_cfg = init_cfg
+
+
+def drop_start(cfg: Config) -> None:
+    """Take the start of the backbone out of a downstream config, in place.
+
+    Args:
+        cfg (Config): Of any library; one without a backbone stays as it is.
+    """
+    cfg.model.pop('pretrained', None)  # the older form of init_cfg; a backbone accepts only one of the two
+    if isinstance(backbone := cfg.model.get('backbone'), dict):
+        backbone.pop('pretrained', None)
+        backbone.pop('init_cfg', None)
 
 
 def kept_random(cfg: Config) -> str:

@@ -78,8 +78,9 @@ def check_guide(cfg: Config) -> None:
     Raises:
         ConfigError: ``model.guide`` has a setting that no guide has, or one of another type.
     """
-    if kind_of(cfg.get('model') or {}) == 'Guided':
-        check_settings('model.guide', Guide.__init__, cfg.model.guide)
+    model = cfg.get('model') or {}
+    if kind_of(model) == 'Guided' and isinstance(model.get('guide'), dict):
+        check_settings('model.guide', Guide.__init__, model.guide)
 
 
 def check_images(settings: Any, scope: Optional[str]) -> None:

@@ -99,7 +99,8 @@ def settle_statistics(cfg: Config) -> None:
 def _place(cfg: Union[Config, ConfigDict]) -> ConfigDict:
     """Find the settings that have the teacher: the model's, or those of its guide."""
     model = cfg.get('model') or ConfigDict()
-    return model.guide if kind_of(model) == 'Guided' else model
+    place = model.get('guide') if kind_of(model) == 'Guided' else model
+    return place if isinstance(place, dict) else ConfigDict()  # the model itself will say what it lacks
 
 
 def _lacks(cfg: Config) -> bool:

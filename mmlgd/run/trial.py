@@ -1,12 +1,18 @@
 """Builds a training without its data, before a teacher, or the runs before it, are asked for hours."""
 
-from typing import Any
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 from mmlgd.errors import ConfigError, MMLGDError, sentence
 from mmlgd.utils.logs import log_from
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.optim import OptimWrapper
+
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which imports this module, must not wait
 # for them.
+_LATEST = 10**8  # where a schedule without an end ends: how many steps a run has is known with its data
 
 
 def check_stored_training(config: dict[str, Any]) -> None:
@@ -28,34 +34,32 @@ def check_stored_training(config: dict[str, Any]) -> None:
 
     cfg = Config(config)
     check_replay(cfg)
-    text = dict(cfg.model.get('text') or {}, vocabulary=['cat', 'dog'], templates='plain')
-    check_training(dict(config, model=dict(cfg.model, text=text)))
+    cfg.model.text = dict(cfg.model.get('text') or {}, vocabulary=['cat', 'dog'], templates='plain')
+    check_training(cfg)
 
 
-def check_training(config: dict[str, Any]) -> None:
+def check_training(cfg: 'Config') -> None:
     """Refuse a training whose model, optimizer or schedule cannot be built.
 
     Nothing is compiled. Looks that have not been measured get statistics that change nothing.
 
     Args:
-        config (dict): The whole config of a run, of any library.
+        cfg (Config): The whole config of a run, of any library. It is not changed.
 
     Raises:
         ConfigError: A setting does not fit; the message has the library's own reason.
         MMLGDError: Likewise, from a part of ours.
         ImportError: A package that a part needs is not installed.
     """
-    from mmengine.config import Config
     from mmengine.optim import build_optim_wrapper
-    from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
+    from mmengine.registry import MODELS, DefaultScope
 
     from mmlgd.engine.checks.frozen_backbone_hook import backbone_without_rate
     from mmlgd.models.guided import Guided
-    from mmlgd.utils.validation import listed
 
     from .rates import keeps_backbones
 
-    cfg = Config(config)
+    cfg = deepcopy(cfg)  # as a dict, a lazy config would have texts in place of its classes
     scope = cfg.get('default_scope') or 'mmengine'
     with log_from('ERROR'), DefaultScope.overwrite_default_scope(scope):  # the run itself will log the rest
         try:
@@ -68,9 +72,7 @@ def check_training(config: dict[str, Any]) -> None:
             if isinstance(built, Guided) and keeps_backbones(cfg) and (kept := backbone_without_rate(built, optimizer)):
                 kept.requires_grad_(False)
                 built.guide.feature.require_trained(built.guide.feature.of_zeros(built, model.get('backbone') or {})[0])
-            for schedule in listed(cfg.get('param_scheduler') or []):
-                settings = {key: value for key, value in schedule.items() if key != 'convert_to_iter_based'}
-                PARAM_SCHEDULERS.build(settings, default_args=dict(optimizer=optimizer))
+            _build_schedules(cfg.get('param_scheduler'), optimizer)
         except (MMLGDError, ImportError, OSError):
             raise
         except Exception as error:  # for bad settings, libraries raise KeyError, TypeError, AssertionError, ...
@@ -88,6 +90,23 @@ def _prepare(model: dict[str, Any]) -> None:
     if model.get('compile'):
         model['compile'] = False
     part, name = (model.get('guide'), 'model.guide') if kind_of(model) == 'Guided' else (model, 'model')
-    if part.get('teacher') and lacks_statistics(part['teacher']):
+    if isinstance(part, dict) and part.get('teacher') and lacks_statistics(part['teacher']):
         looks = build_teacher(part['teacher'], f'{name}.teacher').looks
         part['teacher'] = with_statistics(part['teacher'], looks.neutral())
+
+
+def _build_schedules(schedules: Any, optimizer: 'OptimWrapper') -> None:
+    """Build them as mmengine's runner does: with several optimizers, all for each, or those that have its name."""
+    from mmengine.optim import OptimWrapperDict
+    from mmengine.registry import PARAM_SCHEDULERS
+
+    from mmlgd.utils.validation import listed
+
+    if isinstance(optimizer, OptimWrapperDict):
+        by_name = isinstance(schedules, dict) and 'type' not in schedules
+        for name, one in optimizer.items():
+            _build_schedules(schedules[name] if by_name else schedules, one)
+        return
+    for schedule in listed(schedules or []):
+        settings = {key: value for key, value in schedule.items() if key != 'convert_to_iter_based'}
+        PARAM_SCHEDULERS.build(settings, default_args=dict(optimizer=optimizer, end=_LATEST))

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmlgd.checkpoints.last import checkpoints_of
-from mmlgd.checkpoints.starts import start_from
+from mmlgd.checkpoints.starts import drop_start, start_from
 from mmlgd.datasets.variables import fill_in
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
 from mmlgd.run.child import RunError
@@ -122,6 +122,8 @@ def train_grid(
         one = changed[start.guide, way] = deepcopy(cfg)
         start.add_guide(one)
         merge_options(one, _options_of(start, {**common, **changes}, all_alike))
+        fill_in(one)  # before the digests: a variable may name a file
+        drop_start(one)  # each run has its own
         check_guide(one)
     digests = {kind: _digests(one) for kind, one in changed.items()}
     known: dict[tuple[str, ...], dict[str, str]] = {}
@@ -165,9 +167,9 @@ def train_grid(
             if {**asked[cell], **now} != asked[cell]:
                 (folder / _STARTED).unlink()  # so that nothing goes on from its checkpoints
                 raise ConfigError(
-                    f'The config, the labels or the start of {cell.row}, seed {cell.seed} has changed since this '
-                    f'command began, so it is not known which one was trained. Remove {folder}, and give files that '
-                    f'stay as they are.'
+                    f'The config, the labels, other weights or the start of {cell.row}, seed {cell.seed} has changed '
+                    f'since this command began, so it is not known which one was trained. Remove {folder}, and give '
+                    f'files that stay as they are.'
                 )
             log = max(set(folder.glob(LOGS)) - before[cell], default=None)
             if log is not None:  # before reading the metric: the training is done
@@ -212,12 +214,11 @@ def _check_first(configs: Mapping[_Kind, Config], runs: Iterable[tuple[str, _Kin
     built: set[str] = set()
     for row, kind, student in runs:
         cfg = deepcopy(configs[kind])
-        fill_in(cfg)
         refuse_overridden_rates(cfg)
         refuse_empty_schedules(cfg)
         if (parts := repr([cfg.get(part) for part in _PARTS])) not in built:
             try:
-                check_training(cfg.to_dict())
+                check_training(cfg)
             except MMLGDError as error:
                 raise ConfigError(f'The runs of {row!r} cannot begin. {error}') from error
             built.add(parts)

@@ -13,7 +13,7 @@ from typing import Optional, Union
 from mmlgd.errors import ConfigError
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.configs import read_config
-from mmlgd.utils.files import read_small, write_whole
+from mmlgd.utils.files import digest_of, read_small, write_whole
 from mmlgd.utils.validation import listed, require
 
 from .processes import Run, run_all
@@ -128,10 +128,10 @@ def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, s
     """
     files = {name: Path(os.path.expanduser(name)) for name in named if name}
     files = {name: file / DESCRIPTION if os.path.isdir(file) else file for name, file in files.items()}
-    found = {name: file.read_bytes() for name, file in files.items() if os.path.isfile(file)}  # names may be long
+    found = {name: digest_of(file) for name, file in files.items() if os.path.isfile(file)}  # names may be long
     if config:
-        found[config] = repr(read_config(config).to_dict()).encode()
-    return {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+        found[config] = hashlib.sha256(repr(read_config(config).to_dict()).encode()).hexdigest()
+    return found
 
 
 def refuse_seed(*changes: Mapping) -> None:
@@ -155,7 +155,8 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
     Args:
         folder (Path): Folder of the run.
         told (dict): The record in the folder: ``arguments``, ``contents`` of :func:`contents`, and ``labels`` of
-            :func:`~mmlgd.run.digests.digests_of_labels`, of which records of an earlier version lack some or all.
+            :func:`~mmlgd.run.digests.digests_of_labels`, of which records of an earlier version lack some or all,
+            or have them among the contents.
         asked (dict): The same for the requested run.
 
     Raises:
@@ -172,13 +173,17 @@ def refuse_other(folder: Path, told: dict, asked: dict) -> None:
             f'{folder} holds a run of an earlier version, which did not record config, checkpoint and store: it may '
             f'be a different run. {advice}.'
         )
-    labels, known = asked.get('labels', {}), told.get('labels', {})
-    before = {**told['contents'], **{path: known.get(path, digest) for path, digest in labels.items()}}
+    place, labels = os.path.realpath, asked.get('labels', {})  # an earlier version took other forms of a path
+    known = {place(name): digest for name, digest in {**told['contents'], **told.get('labels', {})}.items()}
     now = {**asked['contents'], **labels}
-    if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
+    changed = {
+        name for name, digest in now.items() if known.get(place(name), digest if name in labels else '') != digest
+    }
+    changed |= {name for name in told['contents'] if place(name) not in {*map(place, now)}}
+    if changed:
         raise ConfigError(
-            f'{folder} holds a run with other contents of {", ".join(changed)} (the contents of a config include its '
-            f'bases and the environment variables that it reads). {advice}, or restore the old contents.'
+            f'{folder} holds a run with other contents of {", ".join(sorted(changed))} (the contents of a config '
+            f'include its bases and the environment variables that it reads). {advice}, or restore the old contents.'
         )
 
 

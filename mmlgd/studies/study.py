@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Optional, Union
 
 from mmengine.logging import print_log
 
-from mmlgd.errors import brief
+from mmlgd.errors import ConfigError, MMLGDError, brief
 from mmlgd.run.child import RunError
 from mmlgd.utils.options import read_options, write_options
 from mmlgd.utils.validation import listed, require
@@ -140,7 +140,11 @@ def study(
         refuse_empty_schedules(cfg)
         if store and 'teacher' in cfg.model:
             use_store(cfg, store)  # one that does not fit, too
-        check_training(cfg.to_dict())
+        if not all(_told(trainings[seed, name][-1]).get('finished') for seed in seeds):
+            try:
+                check_training(cfg)
+            except MMLGDError as error:
+                raise ConfigError(f'The variant {name!r} cannot be trained. {error}') from error
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     digests = _digests(Path(data))
     with sole_writer(work_dir):  # a second command would start runs in the same folders
@@ -216,24 +220,33 @@ def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
 def _asked(config: str, store: Optional[str], options: list[str], work_dir: Path) -> tuple[dict, bool]:
     """Say what is to be trained, and whether it was; refuse a folder with another run."""
     from mmlgd.checkpoints.last import checkpoints_of
+    from mmlgd.datasets.variables import fill_in
     from mmlgd.run.digests import digests_of_labels, digests_of_model
     from mmlgd.utils.configs import merge_options, read_config
 
-    from .runs import contents, read_record, refuse_other
+    from .runs import contents, refuse_other
 
     arguments = [config, '--work-dir', str(work_dir)]
     cfg = read_config(config)
     store = store if 'teacher' in cfg.model else None
     merge_options(cfg, read_options(options[1:]))
+    fill_in(cfg)  # a variable may name a file
     arguments += ['--store', store] if store else []
     arguments += options
     labels = {} if store else digests_of_labels(cfg)  # a store has a list of its images
     asked = dict(arguments=arguments, contents=contents(config, store), labels={**labels, **digests_of_model(cfg)})
-    told = read_record(work_dir / _RECORD, f'remove {work_dir}') or dict(arguments=['(not recorded)'])
+    told = _told(work_dir) or dict(arguments=['(not recorded)'])
     is_finished = told.get('finished', False)
     if checkpoints_of(work_dir) or is_finished:  # there is something to keep
         refuse_other(work_dir, told, asked)
     return asked, is_finished
+
+
+def _told(work_dir: Path) -> dict:
+    """Read what the folder of a run is for; empty if it is for none."""
+    from .runs import read_record
+
+    return read_record(work_dir / _RECORD, f'remove {work_dir}')
 
 
 def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:

@@ -154,3 +154,10 @@ def test_every_process_builds_the_teacher_and_the_main_one_measures(recipe, monk
     monkeypatch.setattr(room.dist, 'broadcast_object_list', lambda found: found.__setitem__(0, 'AAAA'))
     room.settle_statistics(cfg)
     assert len(built) == 1 and cfg.model.teacher['looks']['statistics'] == 'AAAA'
+
+
+@pytest.mark.parametrize('guide', [None, 3])
+def test_a_guided_model_without_a_guide_has_no_looks_to_measure(guide):
+    cfg = Config(dict(model=dict(type='mmlgd.Guided', plain='ImageClassifier', guide=guide)))
+    room.take_statistics(cfg, 'last.pth')
+    room.settle_statistics(cfg)

@@ -417,6 +417,53 @@ def test_weights_that_the_config_names_may_not_change(compare, tmp_path):
         compare('c.py', **settings)
 
 
+def test_weights_of_the_guide_are_known_where_an_earlier_version_recorded_them(compare, arguments, tmp_path):
+    (tmp_path / 'clip.pt').write_bytes(b'a teacher')
+    arguments.update(guide='RN50:openai:clip.pt')
+    compare(**arguments)
+    record = tmp_path / 'runs/lgd+guide_seed0/result.json'
+    told = json.loads(record.read_text())
+    told['contents']['clip.pt'] = told['labels'].pop(str(tmp_path / 'clip.pt'))
+    record.write_text(json.dumps(told))
+    compare(**arguments)
+    (tmp_path / 'clip.pt').write_bytes(b'another')
+    with pytest.raises(ConfigError, match='lgd.guide_seed0 holds a run with other contents of .*clip.pt'):
+        compare(**arguments)
+
+
+def test_the_start_in_the_config_does_not_count(compare, tmp_path, monkeypatch):
+    """Each run replaces it: its file may change, and what it would download is not missed."""
+    monkeypatch.setattr(grid, 'check_training', CHECK_TRAINING)
+    backbone = dict(type='TIMMBackbone', model_name='resnet18', pretrained=True)  # builds with a download
+    (tmp_path / 'c.py').write_text(
+        f"""
+default_scope = 'mmpretrain'
+model = dict(type='ImageClassifier', backbone={backbone}, head=dict(type='LinearClsHead', num_classes=2, in_channels=8))
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3))
+"""
+    )
+    monkeypatch.setattr('timm.models._builder.load_pretrained', lambda *given, **settings: pytest.fail('downloaded'))
+    settings = dict(metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none'])
+    compare('c.py', **settings)
+    options = {'model.backbone.init_cfg.checkpoint': 'b.pth'}
+    settings['work_dir'] = 'others'
+    compare('c.py', **settings, cfg_options=options)
+    (tmp_path / 'b.pth').write_text('trained anew')
+    compare('c.py', **settings, cfg_options=options)
+
+
+def test_a_file_that_a_variable_names_may_not_change(compare, tmp_path):
+    (tmp_path / 'c.py').write_text(
+        "model = dict()\narch = 'a'\narchs = dict(a=dict(model=dict(neck=dict(init_cfg=dict(checkpoint='neck.pth')))))"
+    )
+    settings = dict(metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none'])
+    (tmp_path / 'neck.pth').write_text('one')
+    compare('c.py', **settings)
+    (tmp_path / 'neck.pth').write_text('other')
+    with pytest.raises(ConfigError, match='a_seed0 holds a run with other contents of neck.pth'):
+        compare('c.py', **settings)
+
+
 def test_other_names_of_the_guide_are_another_run(compare, arguments, tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     (tmp_path / 'names.txt').write_text('sky\nroad\n')

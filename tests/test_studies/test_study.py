@@ -225,9 +225,28 @@ def test_a_variant_that_cannot_be_built_is_told_before_the_first_training(study,
     optimizer = dict(optimizer=dict(type='AdamW', lr=1e-3))
     (tmp_path / 'plain.py').write_text(f"model = {model}\noptim_wrapper = {optimizer}\ndefault_scope = 'mmpretrain'")
     arguments['variants'] = [f'a={tmp_path}/plain.py', f'b={tmp_path}/plain.py:model.backbone.depth=19']
-    with pytest.raises(ConfigError, match='invalid depth 19'):
+    with pytest.raises(ConfigError, match="variant 'b' cannot be trained.*invalid depth 19"):
         study(**arguments)
     assert not (tmp_path / 'study').exists()
+
+
+def test_what_is_finished_is_not_built_again(study, arguments, tmp_path, monkeypatch):
+    """It may have been trained on another machine, with a GPU."""
+    study(**arguments)
+    monkeypatch.setattr(trial, 'check_training', lambda cfg: pytest.fail('built'))
+    study(**arguments)
+
+
+def test_class_names_that_a_variable_names_may_not_change(study, arguments, tmp_path):
+    (tmp_path / 'names.txt').write_text('cat\ndog\n')
+    (tmp_path / 'lgd.py').write_text(
+        f"names = '{tmp_path}/names.txt'\nmodel = dict(teacher=dict(type='any'), text=dict(vocabulary=None))"
+    )
+    arguments['variants'] = [f'lgd={tmp_path}/lgd.py']
+    study(**arguments)
+    (tmp_path / 'names.txt').write_text('cat\nwolf\n')
+    with pytest.raises(ConfigError, match='lgd_seed0 holds a run with other contents of .*names.txt'):
+        study(**arguments)
 
 
 @pytest.mark.parametrize('changed', ['lgd.py', 'store/store.json'])
