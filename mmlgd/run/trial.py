@@ -51,6 +51,7 @@ def check_training(cfg: 'Config') -> None:
         MMLGDError: Likewise, from a part of ours.
         ImportError: A package that a part needs is not installed.
     """
+    import torch
     from mmengine.optim import build_optim_wrapper
     from mmengine.registry import MODELS, DefaultScope
 
@@ -61,7 +62,8 @@ def check_training(cfg: 'Config') -> None:
 
     cfg = deepcopy(cfg)  # as a dict, a lazy config would have texts in place of its classes
     scope = cfg.get('default_scope') or 'mmengine'
-    with log_from('ERROR'), DefaultScope.overwrite_default_scope(scope):  # the run itself will log the rest
+    # The run itself will log the warnings, and the caller's random numbers stay as they are.
+    with log_from('ERROR'), DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng(devices=[]):
         try:
             model = cfg.model
             if cfg.get('data_preprocessor'):
