@@ -36,7 +36,11 @@ LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes
 _GUIDE = 'model.guide.'  # options of guided runs alone
 _STARTED = 'started.json'  # what a folder is for, from its first start on
 _RESULT = 'result.json'  # the same, and the figures of a finished run
-_PARTS = ('model', 'optim_wrapper', 'param_scheduler')  # of a training, without its data
+# What a run has beside its data.
+_PARTS = (
+    *('model', 'data_preprocessor', 'optim_wrapper', 'param_scheduler'),
+    *('train_cfg', 'default_hooks', 'custom_hooks'),
+)
 _Kind = tuple[tuple[str, ...], str]  # a guide and a way: the runs of one kind have one config
 
 
@@ -213,10 +217,10 @@ def _check_first(configs: Mapping[_Kind, Config], runs: Iterable[tuple[str, _Kin
     fit: set[tuple[str, str]] = set()  # a way may change the backbone
     built: set[str] = set()
     for row, kind, student in runs:
-        cfg = deepcopy(configs[kind])
-        refuse_overridden_rates(cfg)
-        refuse_empty_schedules(cfg)
+        cfg = configs[kind]
         if (parts := repr([cfg.get(part) for part in _PARTS])) not in built:
+            refuse_overridden_rates(cfg)
+            refuse_empty_schedules(cfg)
             try:
                 check_training(cfg)
             except MMLGDError as error:
@@ -224,7 +228,7 @@ def _check_first(configs: Mapping[_Kind, Config], runs: Iterable[tuple[str, _Kin
             built.add(parts)
         backbone = repr(cfg.get('model', {}).get('backbone'))
         if student != 'none' and (student, backbone) not in fit:
-            start_from(cfg, student)
+            start_from(deepcopy(cfg), student)
             fit.add((student, backbone))
 
 
