@@ -165,6 +165,14 @@ def test_training_refuses_it_before_anything_is_built(tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
+def test_a_run_with_a_misspelt_optimizer_is_refused(tmp_path):
+    cfg = config(None)
+    cfg.optim_wrapper.optimizer = dict(type='AdmW', lr=0.1)
+    with pytest.raises(ConfigError, match='Did you mean AdamW'):
+        train_config(cfg, work_dir=tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
 def test_a_run_shorter_than_its_warm_up_is_refused():
     with pytest.raises(ConfigError, match='param_scheduler.1.* begins at 50 and ends at 20.*iterations=100'):
         train_config(ROOT / 'configs/small/detector_bccd.py', student='none', cfg_options=dict(iterations=20))
