@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from glob import escape, glob
 from pathlib import Path
 from typing import Any, Optional
@@ -11,15 +11,18 @@ from mmengine.config import Config
 
 from mmlgd.datasets.folder import images_in
 from mmlgd.datasets.unwrapping import datasets_in
+from mmlgd.store import DESCRIPTION
 from mmlgd.utils.files import digest_of
 from mmlgd.utils.paths import IMAGE_SUFFIXES
+from mmlgd.utils.validation import listed
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
-_FOLDER = 'local-dir:'  # of open_clip's names of models
+# A folder with one of these is a model: of open_clip, or a sentence encoder. Others only share a name with a setting.
+_MODELS = ('open_clip_config.json', 'modules.json', 'config.json')
 
 
 def digests_of_labels(cfg: Config) -> dict[str, str]:
-    """Compute digests of what the labels of a run are read from: files of annotations, lists and names, and masks.
+    """Compute digests of what the labels of a run are read from: files that its data name, those of names, and masks.
 
     Args:
         cfg (Config): The config of a run.
@@ -28,15 +31,15 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
         Dict[str, str]: SHA-256 by path: of a file its content; as ``FOLDER/*``, of masks and of VOC's XML files their
         names and contents, and of class folders without a list the paths in them. Data behind a URL have none.
     """
-    found: dict[str, str] = {}
+    evaluators = [one for one in listed(cfg.get('val_evaluator') or []) if isinstance(one, dict)]
+    found = _of_files(os.path.expanduser(str(one.get('ann_file') or '')) for one in evaluators)
     for dataset in (one for loader in _LOADERS for one in datasets_in((cfg.get(loader) or {}).get('dataset'))):
         root = dataset.get('data_root') or cfg.get('data_root') or ''
         metainfo = dataset.get('metainfo')
-        files = [Path(root, os.path.expanduser(str(dataset.get('ann_file') or '')))]  # ~ as mmpretrain reads it
-        for names in (cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')):
-            files += [Path(os.path.expanduser(names)), Path(root, names)] if isinstance(names, str) else []
-        files = filter(os.path.isfile, files)  # a long text is none, where Path.is_file raises
-        found.update({str(file): digest_of(file) for file in files})
+        named = [cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')]
+        inside = (os.path.join(root, os.path.expanduser(text)) for text in _texts([dataset, *named]))
+        # ~ as mmpretrain reads it; a file of names may lie here, too
+        found.update(_of_files(str(Path(one)) for one in (*inside, *map(os.path.expanduser, _texts(named)))))
         place, endings, are_read = _folder_of_labels(dataset)
         if place is not None and (root or place) and (folder := Path(root, os.path.expanduser(place))).is_dir():
             there = sorted(images_in(folder, endings))
@@ -54,7 +57,8 @@ def digests_of_model(cfg: Config) -> dict[str, str]:
 
     Returns:
         Dict[str, str]: SHA-256 by path, of each file that a text in ``model`` or ``load_from`` is or ends with
-        (``TAG:FILE``), and of those in the folder of a ``local-dir:FOLDER``. What is behind a URL has none.
+        (``TAG:FILE``), of those in the folder of a model (``local-dir:FOLDER``, a sentence encoder), and of the
+        description of a teacher store. What is behind a URL has none.
 
     Examples:
         >>> digests_of_model(Config(dict(model=dict(pretrained='torchvision://resnet18'))))
@@ -62,10 +66,15 @@ def digests_of_model(cfg: Config) -> dict[str, str]:
     """
     texts = {*_texts([cfg.get('model'), cfg.get('load_from')])}
     paths = {os.path.expanduser(text[k:]) for text in texts for k in _beginnings(text)}
-    for text in texts:
-        if text.startswith(_FOLDER):
-            paths |= {*glob(f'{escape(os.path.expanduser(text.removeprefix(_FOLDER)))}/*')}
-    return {path: digest_of(path) for path in sorted(filter(os.path.isfile, paths))}
+    for folder in filter(os.path.isdir, {*paths}):
+        paths.add(os.path.join(folder, DESCRIPTION))
+        if any(os.path.isfile(os.path.join(folder, name)) for name in _MODELS):
+            paths |= {*glob(f'{escape(folder)}/**', recursive=True)}
+    return _of_files(sorted(paths))
+
+
+def _of_files(paths: Iterable[str]) -> dict[str, str]:
+    return {path: digest_of(path) for path in paths if os.path.isfile(path)}  # long texts are none
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -87,8 +96,8 @@ def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool
     if not isinstance(prefix, dict):
         has_list = dataset.get('ann_file') or dataset.get('with_label') is False
         return None if has_list else prefix or dataset.get('split') or '', IMAGE_SUFFIXES, False
-    if 'seg_map_path' in prefix:
-        return prefix['seg_map_path'] or '', IMAGE_SUFFIXES, True
+    if masks := {'seg_map_path', 'seg'} & {*prefix}:  # of mmseg, and of mmdet's panoptic and stuff maps
+        return prefix[masks.pop()] or '', IMAGE_SUFFIXES, True
     if 'sub_data_root' in prefix:  # of mmdet's XMLDataset
         return f'{prefix["sub_data_root"]}/{dataset.get("ann_subdir") or "Annotations"}', ['.xml'], True
     return None, (), False

@@ -1,18 +1,49 @@
-"""Learning rates of parts of a model, and schedules that would override them."""
+"""Optimizers, learning rates of parts of a model, and schedules that would override them."""
 
 from collections.abc import Iterator
 from typing import Any, Optional
 
+from mmengine import registry as root
 from mmengine.config import Config
 
 from mmlgd.errors import ConfigError
+from mmlgd.registry import find_class
 from mmlgd.utils.configs import kind_of
+from mmlgd.utils.option_keys import nearest
 from mmlgd.utils.validation import require
 
 # Settings of paramwise_cfg that give parameters a rate of their own; *decay_rate lowers it layer by layer.
 _RATES = ('lr_mult', 'decay_rate')
 # Settings of a schedule that are a lowest rate of all parameters, whatever their multipliers.
 _FLOORS = ('eta_min', 'min_value')
+
+
+def refuse_unknown_optimizer(cfg: Config) -> None:
+    """Refuse an optimizer that is not registered, of which mmengine only says that None is not a callable object.
+
+    Args:
+        cfg (Config): The complete config of a run. What a constructor of its own makes of a name is not known.
+
+    Raises:
+        ConfigError: There is no such optimizer; the message has the nearest one.
+
+    Examples:
+        >>> cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='AdmW'))))
+        >>> refuse_unknown_optimizer(cfg)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        mmlgd.errors.ConfigError: optim_wrapper.optimizer.type is AdmW, ... Did you mean AdamW? ...
+    """
+    wrapper, scope = cfg.get('optim_wrapper') or {}, cfg.get('default_scope')
+    optimizer = wrapper.get('optimizer')
+    kind = optimizer.get('type') if isinstance(optimizer, dict) else None
+    if 'constructor' in wrapper or not isinstance(kind, str) or find_class(kind, scope, root.OPTIMIZERS):
+        return
+    nodes = [root.OPTIMIZERS, *(node for name, node in root.OPTIMIZERS.children.items() if name == scope)]
+    known = {name for node in nodes for name in node.module_dict}
+    raise ConfigError(
+        f'optim_wrapper.optimizer.type is {kind}, and no optimizer of this name is registered.{nearest(kind, known)} '
+        f'One of your own needs its module in custom_imports.'
+    )
 
 
 def refuse_overridden_rates(cfg: Config) -> None:

@@ -21,7 +21,7 @@ from mmlgd.utils.validation import require, whole
 
 from .config import check_run, say_start, set_work_dir, stop_between_steps
 from .guiding import add_guide, check_images
-from .rates import rate_schedules, refuse_empty_schedules, refuse_overridden_rates
+from .rates import rate_schedules, refuse_empty_schedules, refuse_overridden_rates, refuse_unknown_optimizer
 
 
 def train_config(
@@ -73,6 +73,7 @@ def train_config(
         # Hooks that switch pipelines have one.
         check_images([cfg.get('train_dataloader'), cfg.get('custom_hooks')], cfg.get('default_scope'))
     fill_in(cfg)
+    refuse_unknown_optimizer(cfg)
     refuse_overridden_rates(cfg)
     refuse_empty_schedules(cfg)
     if no_validate:

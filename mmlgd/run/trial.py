@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which imports this module, must not wait
 # for them.
-_LATEST = 10**8  # where a schedule without an end ends: how many steps a run has is known with its data
+_LATEST = 10**8  # where a schedule without an end ends if that is known with the data alone, as steps of epochs are
 
 
 def check_stored_training(config: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ def check_stored_training(config: dict[str, Any]) -> None:
 
 
 def check_training(cfg: 'Config') -> None:
-    """Refuse a training whose model, optimizer or schedule cannot be built.
+    """Refuse a training whose model, optimizer or schedule cannot be built, or whose schedule would not do as it says.
 
     Nothing is compiled. Looks that have not been measured get statistics that change nothing.
 
@@ -58,8 +58,10 @@ def check_training(cfg: 'Config') -> None:
     from mmlgd.engine.checks.frozen_backbone_hook import backbone_without_rate
     from mmlgd.models.guided import Guided
 
-    from .rates import keeps_backbones
+    from .rates import keeps_backbones, refuse_empty_schedules, refuse_overridden_rates, refuse_unknown_optimizer
 
+    for refuse in (refuse_unknown_optimizer, refuse_overridden_rates, refuse_empty_schedules):
+        refuse(cfg)
     cfg = deepcopy(cfg)  # as a dict, a lazy config would have texts in place of its classes
     scope = cfg.get('default_scope') or 'mmengine'
     # The run itself will log the warnings, and the caller's random numbers stay as they are.
@@ -74,7 +76,7 @@ def check_training(cfg: 'Config') -> None:
             if isinstance(built, Guided) and keeps_backbones(cfg) and (kept := backbone_without_rate(built, optimizer)):
                 kept.requires_grad_(False)
                 built.guide.feature.require_trained(built.guide.feature.of_zeros(built, model.get('backbone') or {})[0])
-            _build_schedules(cfg.get('param_scheduler'), optimizer)
+            _build_schedules(cfg.get('param_scheduler'), optimizer, cfg.get('train_cfg') or {})
         except (MMLGDError, ImportError, OSError):
             raise
         except Exception as error:  # for bad settings, libraries raise KeyError, TypeError, AssertionError, ...
@@ -97,7 +99,7 @@ def _prepare(model: dict[str, Any]) -> None:
         part['teacher'] = with_statistics(part['teacher'], looks.neutral())
 
 
-def _build_schedules(schedules: Any, optimizer: 'OptimWrapper') -> None:
+def _build_schedules(schedules: Any, optimizer: 'OptimWrapper', loop: dict[str, Any]) -> None:
     """Build them as mmengine's runner does: with several optimizers, all for each, or those that have its name."""
     from mmengine.optim import OptimWrapperDict
     from mmengine.registry import PARAM_SCHEDULERS
@@ -107,8 +109,11 @@ def _build_schedules(schedules: Any, optimizer: 'OptimWrapper') -> None:
     if isinstance(optimizer, OptimWrapperDict):
         by_name = isinstance(schedules, dict) and 'type' not in schedules
         for name, one in optimizer.items():
-            _build_schedules(schedules[name] if by_name else schedules, one)
+            _build_schedules(schedules[name] if by_name else schedules, one, loop)
         return
     for schedule in listed(schedules or []):
-        settings = {key: value for key, value in schedule.items() if key != 'convert_to_iter_based'}
-        PARAM_SCHEDULERS.build(settings, default_args=dict(optimizer=optimizer, end=_LATEST))
+        if schedule.get('by_epoch', True):
+            end = loop.get('max_epochs') or (1 if 'max_iters' in loop else _LATEST)  # a loop of steps is one epoch
+        else:
+            end = loop.get('max_iters') or _LATEST
+        PARAM_SCHEDULERS.build(schedule, default_args=dict(optimizer=optimizer, end=end, epoch_length=1))

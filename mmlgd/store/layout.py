@@ -4,6 +4,7 @@ import io
 import json
 import shlex
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional, Union
 
@@ -229,6 +230,8 @@ class TeacherStore:
             wrong |= ~self.places.usable(places)
         self._refuse_unusable(shard, np.flatnonzero(wrong), name_of)
         own_folder(self._file(shard).parent)
+        with suppress(OSError):  # in a folder that cannot be written to, the writing below says so
+            self._checksum_file(shard).unlink()  # a damaged shard that is written again is absent until then
         if bad:
             left_out = [row - self.rows_of(shard).start for row in bad]
             rows, places = (None if part is None else _without(part, left_out) for part in (rows, places))

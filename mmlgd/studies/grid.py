@@ -19,11 +19,11 @@ from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
 from mmlgd.run.child import RunError
 from mmlgd.run.digests import digests_of_labels, digests_of_model
 from mmlgd.run.guiding import check_guide
-from mmlgd.run.rates import refuse_empty_schedules, refuse_overridden_rates
 from mmlgd.run.trial import check_training
 from mmlgd.utils.configs import kind_of, merge_options, read_config
 from mmlgd.utils.duration import duration
 from mmlgd.utils.files import sole_writer
+from mmlgd.utils.logs import log_from
 from mmlgd.utils.options import write_options
 from mmlgd.utils.validation import require
 
@@ -39,7 +39,7 @@ _RESULT = 'result.json'  # the same, and the figures of a finished run
 # What a run has beside its data.
 _PARTS = (
     *('model', 'data_preprocessor', 'optim_wrapper', 'param_scheduler'),
-    *('train_cfg', 'default_hooks', 'custom_hooks'),
+    *('train_cfg', 'default_hooks', 'custom_hooks', 'default_scope', 'load_from', 'resume'),
 )
 _Kind = tuple[tuple[str, ...], str]  # a guide and a way: the runs of one kind have one config
 
@@ -214,22 +214,20 @@ def _digests(cfg: Config) -> dict[str, str]:
 
 def _check_first(configs: Mapping[_Kind, Config], runs: Iterable[tuple[str, _Kind, str]]) -> None:
     """Refuse what cannot be trained, and weights that do not fit, before the runs of other starts take their hours."""
-    fit: set[tuple[str, str]] = set()  # a way may change the backbone
+    fit: set[tuple[str, str]] = set()  # a way may change the backbone, or load weights that replace a start
     built: set[str] = set()
     for row, kind, student in runs:
         cfg = configs[kind]
         if (parts := repr([cfg.get(part) for part in _PARTS])) not in built:
-            refuse_overridden_rates(cfg)
-            refuse_empty_schedules(cfg)
             try:
                 check_training(cfg)
             except MMLGDError as error:
                 raise ConfigError(f'The runs of {row!r} cannot begin. {error}') from error
             built.add(parts)
-        backbone = repr(cfg.get('model', {}).get('backbone'))
-        if student != 'none' and (student, backbone) not in fit:
-            start_from(deepcopy(cfg), student)
-            fit.add((student, backbone))
+        if (student, parts) not in fit:
+            with log_from('ERROR'):  # the run itself will warn of a random start
+                start_from(deepcopy(cfg), student)
+            fit.add((student, parts))
 
 
 def _told_of(folder: Path) -> dict:

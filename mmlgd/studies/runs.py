@@ -8,7 +8,7 @@ import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from mmlgd.errors import ConfigError
 from mmlgd.store import DESCRIPTION
@@ -130,8 +130,17 @@ def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, s
     files = {name: file / DESCRIPTION if os.path.isdir(file) else file for name, file in files.items()}
     found = {name: digest_of(file) for name, file in files.items() if os.path.isfile(file)}  # names may be long
     if config:
-        found[config] = hashlib.sha256(repr(read_config(config).to_dict()).encode()).hexdigest()
+        found[config] = hashlib.sha256(repr(_in_order(read_config(config).to_dict())).encode()).hexdigest()
     return found
+
+
+def _in_order(value: Any) -> Any:
+    """Write sets as lists: each process has another order of them."""
+    if isinstance(value, dict):
+        return {key: _in_order(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_in_order, value))
+    return sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
 
 
 def refuse_seed(*changes: Mapping) -> None:

@@ -91,7 +91,6 @@ def study(
     from mmlgd.datasets.variables import fill_in
     from mmlgd.evaluation.options import RANGES, require_once, share
     from mmlgd.evaluation.splits import check_classes, check_synonyms, drawn, load_split, order_of
-    from mmlgd.run.rates import refuse_empty_schedules, refuse_overridden_rates
     from mmlgd.run.trial import check_training
     from mmlgd.store.writer import use_store
     from mmlgd.text import load_vocabulary
@@ -131,15 +130,14 @@ def study(
         cfg = configs[name]
         # Without this variable a config has its own folders, and the option would be refused.
         own = {'data_root': str(data)} if 'data_root' in cfg else {}
+        its_store = store if 'teacher' in cfg.model else None
         for seed in seeds:
             options = ['--cfg-options', *write_options({**own, 'randomness.seed': seed}), *changes[name]]
-            trainings[seed, name] = (variant.config, store, options, work_dir / f'{name}_seed{seed}')
+            trainings[seed, name] = (variant.config, its_store, options, work_dir / f'{name}_seed{seed}')
         merge_options(cfg, {**own, **read_options(changes[name])})  # a misspelt one is refused now
         fill_in(cfg)
-        refuse_overridden_rates(cfg)
-        refuse_empty_schedules(cfg)
-        if store and 'teacher' in cfg.model:
-            use_store(cfg, store)  # one that does not fit, too
+        if its_store:
+            use_store(cfg, its_store)  # one that does not fit, too
         if not all(_told(trainings[seed, name][-1]).get('finished') for seed in seeds):
             try:
                 check_training(cfg)
@@ -148,11 +146,14 @@ def study(
     found: dict[str, dict[str, dict]] = {name: {} for name in chosen}
     digests = _digests(Path(data))
     with sole_writer(work_dir):  # a second command would start runs in the same folders
-        for training in trainings.values():
-            _asked(*training)  # another run in a folder is refused now
+        asked = {}
+        for name in chosen:
+            files = _files(*trainings[seeds[0], name][:3])  # no seed names another one
+            # Another run in a folder is refused now.
+            asked.update({(seed, name): _asked(*trainings[seed, name], files) for seed in seeds})
         for seed in seeds:
             for name in chosen:
-                checkpoint = _train(*trainings[seed, name])
+                checkpoint = _train(*trainings[seed, name], asked[seed, name])
                 figures = _evaluate(checkpoint, how, names, synonyms, digests)
                 found[name][str(seed)] = figures
                 print_log(f'seed {seed}  {table(summarise({name: {str(seed): figures}})).splitlines()[2]}', 'current')
@@ -217,29 +218,32 @@ def options_of(variant: Variant, common: Mapping[str, Any]) -> list[str]:
     return [*kept, *(option for option in variant.options if option not in back)]
 
 
-def _asked(config: str, store: Optional[str], options: list[str], work_dir: Path) -> tuple[dict, bool]:
-    """Say what is to be trained, and whether it was; refuse a folder with another run."""
-    from mmlgd.checkpoints.last import checkpoints_of
+def _files(config: str, store: Optional[str], options: list[str]) -> dict[str, dict[str, str]]:
+    """Compute digests of what a training reads: ``contents`` of config and store, and ``labels`` of all other files."""
     from mmlgd.datasets.variables import fill_in
     from mmlgd.run.digests import digests_of_labels, digests_of_model
     from mmlgd.utils.configs import merge_options, read_config
 
-    from .runs import contents, refuse_other
+    from .runs import contents
 
-    arguments = [config, '--work-dir', str(work_dir)]
     cfg = read_config(config)
-    store = store if 'teacher' in cfg.model else None
     merge_options(cfg, read_options(options[1:]))
     fill_in(cfg)  # a variable may name a file
-    arguments += ['--store', store] if store else []
-    arguments += options
     labels = {} if store else digests_of_labels(cfg)  # a store has a list of its images
-    asked = dict(arguments=arguments, contents=contents(config, store), labels={**labels, **digests_of_model(cfg)})
-    told = _told(work_dir) or dict(arguments=['(not recorded)'])
-    is_finished = told.get('finished', False)
-    if checkpoints_of(work_dir) or is_finished:  # there is something to keep
-        refuse_other(work_dir, told, asked)
-    return asked, is_finished
+    return dict(contents=contents(config, store), labels={**labels, **digests_of_model(cfg)})
+
+
+def _asked(config: str, store: Optional[str], options: list[str], work_dir: Path, files: dict) -> dict:
+    """Say what is to be trained; refuse a folder with another run."""
+    from mmlgd.checkpoints.last import checkpoints_of
+
+    from .runs import refuse_other
+
+    arguments = [config, '--work-dir', str(work_dir), *(['--store', store] if store else []), *options]
+    asked, told = dict(files, arguments=arguments), _told(work_dir)
+    if checkpoints_of(work_dir) or told.get('finished'):  # there is something to keep
+        refuse_other(work_dir, told or dict(arguments=['(not recorded)']), asked)
+    return asked
 
 
 def _told(work_dir: Path) -> dict:
@@ -249,15 +253,16 @@ def _told(work_dir: Path) -> dict:
     return read_record(work_dir / _RECORD, f'remove {work_dir}')
 
 
-def _train(config: str, store: Optional[str], options: list[str], work_dir: Path) -> Path:
+def _train(config: str, store: Optional[str], options: list[str], work_dir: Path, asked: dict) -> Path:
     """Train one variant with one seed, or resume it, and return its last checkpoint."""
     from mmlgd.checkpoints.last import checkpoints_of
 
     from .runs import run, write_text
 
-    (asked, is_finished), begun = _asked(config, store, options, work_dir), checkpoints_of(work_dir)
-    record = work_dir / _RECORD
-    if not is_finished:
+    begun, record = checkpoints_of(work_dir), work_dir / _RECORD
+    if not _told(work_dir).get('finished'):
+        # A file may have changed while others were trained.
+        asked = _asked(config, store, options, work_dir, _files(config, store, options))
         work_dir.mkdir(parents=True, exist_ok=True)
         write_text(record, json.dumps(dict(asked, finished=False), indent=1))
         resume = ['--resume'] if begun else []

@@ -66,7 +66,7 @@ def _check_top(option: str, key: str, before: dict) -> None:
     known = _TOP | {*before, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
     if key not in known:
         raise ConfigError(
-            f'--cfg-options {option}: the config has no {key}.{_nearest(key, known)} A run would not read it. A '
+            f'--cfg-options {option}: the config has no {key}.{nearest(key, known)} A run would not read it. A '
             f'setting for code of your own goes into a config file on top of this one (_base_ = ...).'
         )
 
@@ -85,7 +85,7 @@ def _check_part(option: str, keys: list[str], part: dict, scope: Optional[str]) 
         return
     known = set().union(*takes)
     raise ConfigError(
-        f'--cfg-options {option}: {owner} has no setting {key}.{_nearest(key, known | set(part) - {key})} It takes '
+        f'--cfg-options {option}: {owner} has no setting {key}.{nearest(key, known | set(part) - {key})} It takes '
         f'{", ".join(sorted(known - _ANYWHERE))}.'
     )
 
@@ -126,6 +126,7 @@ def setting_at(settings: Any, key: str) -> Any:
     return settings.get(key) if isinstance(settings, dict) else None
 
 
-def _nearest(key: str, known: set[str]) -> str:
+def nearest(key: str, known: set[str]) -> str:
+    """Write a question after the name that was meant, to follow an error; empty if none is close."""
     close = difflib.get_close_matches(key, sorted(known), n=1)
     return f' Did you mean {close[0]}?' if close else ''

@@ -21,6 +21,8 @@ from mmlgd.run.digests import digests_of_labels, digests_of_model
         (dict(metainfo=dict(classes='names.txt'), ann_file='a.json'), 'names.txt'),
         (dict(classes='names.txt', ann_file='a.json'), 'names.txt'),
         (dict(split='train'), 'train/cat/a.jpg'),
+        (dict(data_prefix='', ann_file='', image_class_labels_file='labels.txt'), 'labels.txt'),
+        (dict(ann_file='a.json', data_prefix=dict(img='images', seg='panoptic')), 'panoptic/a.png'),
     ],
 )
 def test_other_labels_have_another_digest(tmp_path, dataset, file):
@@ -40,6 +42,15 @@ def test_other_labels_have_another_digest(tmp_path, dataset, file):
     else:
         file.write_text('b')  # no other size
     assert told().keys() == first.keys() and told() != first
+
+
+def test_the_file_that_is_evaluated_with_has_a_digest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'val.json').touch()
+    (tmp_path / 'out.pkl').touch()  # a run writes it
+    metrics = [dict(type='CocoMetric', ann_file='val.json'), dict(type='DumpResults', out_file_path='out.pkl')]
+    assert [*digests_of_labels(Config(dict(val_evaluator=metrics)))] == ['val.json']
+    assert [*digests_of_labels(Config(dict(val_evaluator=metrics[0])))] == ['val.json']
 
 
 def test_labels_below_home_have_a_digest(tmp_path, monkeypatch):
@@ -80,6 +91,13 @@ def test_the_files_of_a_model_are_found_in_each_way_to_name_them(tmp_path, monke
     )
     first = digests_of_model(Config(dict(model=model)))
     assert {*first} == inside | single and len({*first.values()}) == 5
+    encoder, store, images = (tmp_path / name for name in ('encoder', 'store', 'coco'))
+    read = [encoder / 'modules.json', encoder / '1_Dense/a.bin', store / 'store.json']
+    for file in (*read, store / 'a.bin', images / 'a.jpg'):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    teacher = dict(text_encoder=str(encoder), store=str(store), names=str(images))
+    assert {*digests_of_model(Config(dict(model=dict(teacher=teacher))))} == {*map(str, read)}
     (tmp_path / 'resnet.pth').write_text('other')
     assert digests_of_model(Config(dict(model=model))) != first
     assert [*digests_of_model(Config(dict(load_from='~/resnet.pth')))] == [str(tmp_path / 'resnet.pth')]

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.optim import OneCycleLR, PolyLR
 
 from mmlgd.errors import ConfigError
-from mmlgd.run.rates import refuse_overridden_rates
+from mmlgd.run.rates import refuse_overridden_rates, refuse_unknown_optimizer
 from mmlgd.run.train_options import train_config
 from tests import ROOT
 from tests.our_configs import config_of
@@ -53,6 +53,20 @@ def test_what_has_its_rates_is_trained():
     refuse_overridden_rates(config([*SCALED, momentum], custom_keys=dict(backbone=dict(lr_mult=0.1))))
     refuse_overridden_rates(Config(dict(param_scheduler=[CYCLE])))
     refuse_overridden_rates(Config(dict(param_scheduler=None, optim_wrapper=None)))
+
+
+def test_an_optimizer_that_is_not_registered_is_named():
+    def asked(kind, scope=None, **wrapper):
+        refuse_unknown_optimizer(Config(dict(default_scope=scope, optim_wrapper=dict(wrapper, optimizer=kind))))
+
+    for kind, scope, close in (('AdmW', None, 'AdamW'), ('Lam', 'mmpretrain', 'Lamb')):
+        with pytest.raises(ConfigError, match=f'type is {kind}, .* Did you mean {close}'):
+            asked(dict(type=kind), scope)
+    for kind in ('SGD', 'mmpretrain.Lamb', torch.optim.SGD):
+        asked(dict(type=kind))
+    asked(dict(type='Lamb'), 'mmpretrain')
+    asked(dict(type='both'), constructor='Mine')
+    asked(torch.optim.SGD([torch.zeros(1)], lr=1.0))  # built already
 
 
 POLY = dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=8000, by_epoch=False)
@@ -147,6 +161,14 @@ def test_training_refuses_it_before_anything_is_built(tmp_path):
     cfg = config([CYCLE], custom_keys=dict(backbone=dict(lr_mult=0.1)))
     cfg.model = dict(type='mmpretrain.ImageClassifier')
     with pytest.raises(ConfigError, match='gives all parameters the same rate'):
+        train_config(cfg, work_dir=tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_run_with_a_misspelt_optimizer_is_refused(tmp_path):
+    cfg = config(None)
+    cfg.optim_wrapper.optimizer = dict(type='AdmW', lr=0.1)
+    with pytest.raises(ConfigError, match='Did you mean AdamW'):
         train_config(cfg, work_dir=tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
 

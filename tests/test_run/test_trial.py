@@ -64,6 +64,34 @@ def test_a_schedule_that_needs_an_end_has_that_of_the_run(monkeypatch):
     check_training(config(param_scheduler=dict(type='Ending')))
 
 
+def test_a_schedule_that_begins_after_the_training_ends_is_refused():
+    late = dict(type='CosineAnnealingLR', begin=5)
+    steps, epochs = dict(type='IterBasedTrainLoop', max_iters=8), dict(by_epoch=True, max_epochs=5)
+    for schedule, loop in ((late, steps), (late, epochs), (dict(late, begin=8, by_epoch=False), steps)):
+        with pytest.raises(ConfigError, match='end should be larger than begin'):
+            check_training(config(param_scheduler=schedule, train_cfg=loop))
+    for schedule, loop in ((late, dict(epochs, max_epochs=6)), (dict(late, by_epoch=False), epochs), (late, None)):
+        check_training(config(param_scheduler=schedule, train_cfg=loop))
+
+
+def test_a_schedule_of_steps_is_not_converted_to_steps():
+    with pytest.raises(ConfigError, match='Only epoch-based'):
+        check_training(config(param_scheduler=dict(type='LinearLR', by_epoch=False, convert_to_iter_based=True)))
+
+
+def test_what_a_run_refuses_of_optimizers_and_rates_is_refused_here():
+    rates, cycle = dict(bias_lr_mult=2.0), dict(type='OneCycleLR', eta_max=0.1, total_steps=9)
+    for optimizer, schedule, said in (
+        (dict(type='AdmW'), None, 'Did you mean AdamW'),
+        (dict(type='SGD', lr=0.1), cycle, 'bias_lr_mult is 2'),
+        (dict(type='SGD', lr=0.1), dict(type='LinearLR', begin=5, end=5), 'begins at 5 and ends at 5'),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            check_training(
+                config(optim_wrapper=dict(optimizer=optimizer, paramwise_cfg=rates), param_scheduler=schedule)
+            )
+
+
 def test_classes_of_a_lazy_config_stay_classes(tmp_path):
     (tmp_path / 'base.py').write_text('default_scope = "mmpretrain"')
     (tmp_path / 'lazy.py').write_text(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmlgd.store import StoreError, TeacherStore
-from mmlgd.utils.files import WriteError
+from mmlgd.store import StoreError, TeacherStore, layout
+from mmlgd.utils.files import WriteError, write_whole
 from tests import children
 from tests.malicious import ENDLESS
 
@@ -110,6 +110,20 @@ def limit_file_size():
 
 
 @children.in_one_worker
+def test_a_shard_whose_second_writing_was_stopped_is_missing(store, tmp_path, monkeypatch):
+    """Else the store would count as complete, and a training would meet the damage at some step."""
+
+    def stopped(file, content):
+        if file.suffix == '.crc32':
+            raise KeyboardInterrupt
+        write_whole(file, content)
+
+    monkeypatch.setattr(layout, 'write_whole', stopped)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(1, unit(len(store.rows_of(1)), seed=7))
+    assert TeacherStore(tmp_path).missing() == [1]
+
+
 def test_a_full_disk_leaves_the_shards_that_were_written(tmp_path):
     folder = tmp_path / 'store'
     create(folder)

@@ -7,7 +7,6 @@ from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
-from mmengine.config import Config
 
 import mmlgd
 from mmlgd.cli.__main__ import main
@@ -54,7 +53,8 @@ def compare(tmp_path, monkeypatch):
     return mmlgd.compare
 
 
-CHECK_TRAINING = grid.check_training
+CHECK_TRAINING, START_FROM = grid.check_training, grid.start_from
+CYCLE = 'param_scheduler.0.type=OneCycleLR,param_scheduler.0.eta_max=0.1'
 
 
 def test_mean_and_spread_over_seeds(compare, tmp_path):
@@ -144,6 +144,8 @@ def test_a_guide_that_cannot_be_is_refused_before_the_first_training(compare, tm
     [
         (dict(ways=['a=', 'b=model.backbone.depth=19']), "'a, b' cannot begin.*invalid depth 19"),
         (dict(ways=['a=', 'b=optim_wrapper.optimizer.typo=1']), 'typo'),
+        (dict(ways=['a=', f'b=backbone_rate=0.1,{CYCLE}']), "'a, b' cannot .*lr_mult is 0.1, but OneCycleLR"),
+        (dict(ways=['a=', 'b=param_scheduler.0.end=4']), 'begins at 5 and ends at 4'),
         (dict(guide='conse+timm:nonesuch'), 'nonesuch'),
         (dict(guide='conse', ways=['a=', 'b=backbone_rate=0']), "'a.guide, b' cannot .* backbone needs no gradient"),
     ],
@@ -165,6 +167,7 @@ backbone_rate = 1.0
 groups = dict(custom_keys=dict(backbone=dict(lr_mult=None)))
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3), paramwise_cfg=groups)
 default_hooks = dict(frozen=dict(type='mmlgd.FrozenBackboneHook'))
+param_scheduler = [dict(type='CosineAnnealingLR', begin=5, end=9)]
 """
     )
     settings = dict(metric='mIoU', starts=['a=none', 'own=b.pth'], seeds=[0], work_dir='runs')
@@ -172,6 +175,18 @@ default_hooks = dict(frozen=dict(type='mmlgd.FrozenBackboneHook'))
         compare('c.py', **{**settings, **options})
     assert not [*tmp_path.glob('runs/*/started.json')]
     assert compare('c.py', **settings) == {'a': {0: 10}, 'own': {0: 20}}
+
+
+@pytest.mark.parametrize('student', ['none', 'b.pth'])
+def test_weights_that_would_replace_a_start_are_refused_before_the_first_training(
+    compare, tmp_path, monkeypatch, student
+):
+    """A way may name them, though the backbone is the same as in the others."""
+    monkeypatch.setattr(grid, 'start_from', lambda cfg, student: START_FROM(cfg, 'none'))
+    (tmp_path / 'c.py').write_text("model = dict(backbone=dict(type='ResNet'))")
+    with pytest.raises(ConfigError, match='the config has load_from=own_0.pth, whose weights would replace it'):
+        compare('c.py', metric='mIoU', seeds=[0], starts=[f'a={student}'], ways=['a=', 'b=load_from=own_0.pth'])
+    assert not [*tmp_path.glob('work_dirs/*/*/started.json')]
 
 
 def test_a_way_of_the_guide_is_that_of_guided_runs_alone(compare, tmp_path):
@@ -478,21 +493,3 @@ def test_a_run_that_went_on_has_the_figure_of_its_own_log(compare, arguments, tm
     log.write_text(json.dumps(dict(mIoU=1.0, step=1)))
     (tmp_path / 'runs/lgd_seed0/20260101_000000/vis_data/scalars.json').unlink()
     assert compare(**arguments) == dict(lgd={0: 20})
-
-
-def test_a_rate_that_the_schedule_would_override_is_told_before_the_first_run(compare, tmp_path):
-    schedules, parts = [dict(type='OneCycleLR', eta_max=0.1)], dict(custom_keys=dict(backbone=dict(lr_mult=None)))
-    settings = dict(model={}, backbone_rate=1.0, param_scheduler=schedules, optim_wrapper=dict(paramwise_cfg=parts))
-    (tmp_path / 'c.py').write_text(Config(settings).pretty_text)
-    ways = ['full=', 'tuned=backbone_rate=0.1']
-    with pytest.raises(ConfigError, match='lr_mult is 0.1, but OneCycleLR'):
-        compare('c.py', metric='mIoU', seeds=[0], starts=['random=none'], ways=ways, work_dir=tmp_path / 'runs')
-    assert not [*tmp_path.glob('runs/*/started.json')]
-
-
-def test_a_schedule_without_steps_is_told_before_the_first_run(compare, tmp_path):
-    schedules = [dict(type='LinearLR', end=50), dict(type='CosineAnnealingLR', begin=50, end=20)]
-    (tmp_path / 'c.py').write_text(f'model = dict()\nparam_scheduler = {schedules}\n')
-    with pytest.raises(ConfigError, match='begins at 50 and ends at 20'):
-        compare('c.py', metric='mIoU', seeds=[0], starts=['random=none'], work_dir=tmp_path / 'runs')
-    assert not [*tmp_path.glob('runs/*/started.json')]

@@ -16,11 +16,12 @@ from mmlgd.datasets.variables import fill_in
 from mmlgd.demo import DEMO_CLASSES, write_demo_world
 from mmlgd.errors import ConfigError, MissingFileError
 from mmlgd.registry import MODELS
-from mmlgd.run import trial
+from mmlgd.run import digests, trial
 from mmlgd.store import StoreError, writer
 from mmlgd.studies import report, runs
 from mmlgd.studies.report import table
 from mmlgd.studies.study import options_of, read_variants
+from mmlgd.utils.files import digest_of
 from mmlgd.utils.options import read_options, write_options
 from tests import ROOT
 
@@ -219,13 +220,24 @@ def test_a_missing_store_and_the_folder_of_another_run_are_told_before_the_first
     assert not (tmp_path / 'study/supervised_seed0').exists()
 
 
-def test_a_variant_that_cannot_be_built_is_told_before_the_first_training(study, arguments, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    'option, said',
+    [('model.backbone.depth=19', 'invalid depth 19'), ('iterations=4', 'begins at 5 and ends at 4')],
+)
+def test_a_variant_that_cannot_be_trained_is_told_before_the_first_training(
+    study, arguments, tmp_path, monkeypatch, option, said
+):
     monkeypatch.setattr(trial, 'check_training', CHECK_TRAINING)
-    model = dict(type='ImageClassifier', backbone=dict(type='ResNet', depth=18))
-    optimizer = dict(optimizer=dict(type='AdamW', lr=1e-3))
-    (tmp_path / 'plain.py').write_text(f"model = {model}\noptim_wrapper = {optimizer}\ndefault_scope = 'mmpretrain'")
-    arguments['variants'] = [f'a={tmp_path}/plain.py', f'b={tmp_path}/plain.py:model.backbone.depth=19']
-    with pytest.raises(ConfigError, match="variant 'b' cannot be trained.*invalid depth 19"):
+    settings = dict(
+        default_scope='mmpretrain',
+        iterations=9,
+        model=dict(type='ImageClassifier', backbone=dict(type='ResNet', depth=18)),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3)),
+        param_scheduler=[dict(type='CosineAnnealingLR', begin=5, end=None)],
+    )
+    (tmp_path / 'plain.py').write_text(Config(settings).pretty_text)
+    arguments['variants'] = [f'a={tmp_path}/plain.py', f'b={tmp_path}/plain.py:{option}']
+    with pytest.raises(ConfigError, match=f"variant 'b' cannot be trained.*{said}"):
         study(**arguments)
     assert not (tmp_path / 'study').exists()
 
@@ -235,6 +247,20 @@ def test_what_is_finished_is_not_built_again(study, arguments, tmp_path, monkeyp
     study(**arguments)
     monkeypatch.setattr(trial, 'check_training', lambda cfg: pytest.fail('built'))
     study(**arguments)
+
+
+def test_weights_are_read_once_for_all_finished_seeds(study, arguments, tmp_path, monkeypatch):
+    arguments['seeds'] = [0, 1, 2]
+    (tmp_path / 'lgd.py').write_text(f"model = dict(teacher=dict(type='any', weights='{tmp_path}/clip.pt'))")
+    (tmp_path / 'clip.pt').write_text('one')
+    study(**arguments)
+    read = []
+    monkeypatch.setattr(digests, 'digest_of', lambda file: read.append(file) or digest_of(file))
+    study(**arguments)
+    assert read.count(f'{tmp_path}/clip.pt') == 1
+    (tmp_path / 'clip.pt').write_text('other')
+    with pytest.raises(ConfigError, match='other contents of .*clip.pt'):
+        study(**arguments)
 
 
 def test_class_names_that_a_variable_names_may_not_change(study, arguments, tmp_path):
@@ -352,16 +378,6 @@ def test_an_option_that_no_config_reads_is_refused_before_the_first_training(stu
     arguments['variants'].append(f'typo={tmp_path}/lgd.py:modl=3')
     with pytest.raises(ConfigError, match='the config has no modl'):
         study(**arguments)
-    assert not (tmp_path / 'study').exists()
-
-
-def test_a_schedule_without_steps_is_refused_before_the_first_training(study, arguments, tmp_path):
-    schedules = [dict(type='LinearLR', end=50), dict(type='CosineAnnealingLR', begin=50, end=None)]
-    text = f"model = dict(type='ImageClassifier')\niterations = 90\nparam_scheduler = {schedules}\n"
-    (tmp_path / 'own.py').write_text(text)
-    variants = [f'long={tmp_path}/own.py', f'short={tmp_path}/own.py:iterations=20']
-    with pytest.raises(ConfigError, match='begins at 50 and ends at 20'):
-        study(**{**arguments, 'variants': variants})
     assert not (tmp_path / 'study').exists()
 
 
