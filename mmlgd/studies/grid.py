@@ -27,7 +27,7 @@ from mmlgd.utils.logs import log_from
 from mmlgd.utils.options import write_options
 from mmlgd.utils.validation import require
 
-from .metrics import last_evaluation, metric_of
+from .metrics import evaluators_of, last_evaluation, metric_of
 from .processes import Run, run_all
 from .runs import command_of, contents, read_record, refuse_other, refuse_seed, write_text
 from .starts import Start
@@ -129,6 +129,7 @@ def train_grid(
         fill_in(one)  # before the digests: a variable may name a file
         drop_start(one)  # each run has its own
         check_guide(one)
+        evaluators_of(one)
     digests = {kind: _digests(one) for kind, one in changed.items()}
     known: dict[tuple[str, ...], dict[str, str]] = {}
     asked, folders, files, kinds = {}, {}, {}, {}

@@ -70,13 +70,28 @@ def obvious_metric(cfg: Config) -> Optional[str]:
         >>> obvious_metric(Config(dict(val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']))))
         'mIoU'
     """
-    evaluators = [one for one in listed(cfg.get('val_evaluator') or []) if one]
-    if not evaluators:
-        raise ConfigError('The config has no val_evaluator, so its runs would end without a figure. Give it one.')
-    found = [name for one in evaluators for name in _names(one) if name in _UNITS]
+    found = [name for one in evaluators_of(cfg) for name in _names(one) if name in _UNITS]
     if len(found) > 1:
         raise ConfigError(f'The config has several metrics: {", ".join(found)}. Give one of them as metric.')
     return found[0] if found else None
+
+
+def evaluators_of(cfg: Config) -> list[dict]:
+    """List the evaluators of a config.
+
+    Args:
+        cfg (Config): Of a downstream run.
+
+    Returns:
+        List[dict]: One or more.
+
+    Raises:
+        ConfigError: The config evaluates nothing.
+    """
+    found = [one for one in listed(cfg.get('val_evaluator') or []) if one]
+    if not found:
+        raise ConfigError('The config has no val_evaluator, so its runs would end without a figure. Give it one.')
+    return found
 
 
 def _names(evaluator: dict) -> list[str]:

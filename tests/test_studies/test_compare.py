@@ -16,6 +16,8 @@ from mmlgd.studies import grid, runs
 from mmlgd.studies.metrics import last_evaluation
 from mmlgd.utils.files import LockedError, WriteError
 
+EVALUATOR = "\nval_evaluator = dict(type='IoUMetric')\n"
+
 
 @pytest.fixture
 def compare(tmp_path, monkeypatch):
@@ -25,7 +27,9 @@ def compare(tmp_path, monkeypatch):
     """
     monkeypatch.chdir(tmp_path)
     for name in ('config.py', 'c.py'):
-        (tmp_path / name).write_text('model = dict(type="Any", sizes=[1])\ndata_root = None\nbackbone_rate = 1.0\n')
+        (tmp_path / name).write_text(
+            f'model = dict(type="Any", sizes=[1])\ndata_root = None\nbackbone_rate = 1.0{EVALUATOR}'
+        )
     for name in ('a=b.pth', 'b.pth', 'broken', 'silent', 'own_0.pth', 'own_1.pth', 'own_2.pth'):
         (tmp_path / name).touch()
     train = tmp_path / 'train.py'
@@ -133,7 +137,7 @@ def test_each_start_is_trained_in_each_way(compare, tmp_path):
     ],
 )
 def test_a_guide_that_cannot_be_is_refused_before_the_first_training(compare, tmp_path, options, said):
-    (tmp_path / 'c.py').write_text("model = dict(type='ImageClassifier')\ndefault_scope = 'mmpretrain'")
+    (tmp_path / 'c.py').write_text(f"model = dict(type='ImageClassifier')\ndefault_scope = 'mmpretrain'{EVALUATOR}")
     with pytest.raises(MMLGDError, match=said):
         compare('c.py', metric='mIoU', starts=['a=none'], work_dir='runs', **{'guide': 'conse', **options})
     assert not (tmp_path / 'runs').exists()
@@ -146,6 +150,7 @@ def test_a_guide_that_cannot_be_is_refused_before_the_first_training(compare, tm
         (dict(ways=['a=', 'b=optim_wrapper.optimizer.typo=1']), 'typo'),
         (dict(ways=['a=', f'b=backbone_rate=0.1,{CYCLE}']), "'a, b' cannot .*lr_mult is 0.1, but OneCycleLR"),
         (dict(ways=['a=', 'b=param_scheduler.0.end=4']), 'begins at 5 and ends at 4'),
+        (dict(ways=['a=', 'b=val_evaluator=None']), 'has no val_evaluator'),
         (dict(guide='conse+timm:nonesuch'), 'nonesuch'),
         (dict(guide='conse', ways=['a=', 'b=backbone_rate=0']), "'a.guide, b' cannot .* backbone needs no gradient"),
     ],
@@ -168,7 +173,7 @@ groups = dict(custom_keys=dict(backbone=dict(lr_mult=None)))
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3), paramwise_cfg=groups)
 default_hooks = dict(frozen=dict(type='mmlgd.FrozenBackboneHook'))
 param_scheduler = [dict(type='CosineAnnealingLR', begin=5, end=9)]
-"""
+{EVALUATOR}"""
     )
     settings = dict(metric='mIoU', starts=['a=none', 'own=b.pth'], seeds=[0], work_dir='runs')
     with pytest.raises(MMLGDError, match=said):
@@ -183,7 +188,7 @@ def test_weights_that_would_replace_a_start_are_refused_before_the_first_trainin
 ):
     """A way may name them, though the backbone is the same as in the others."""
     monkeypatch.setattr(grid, 'start_from', lambda cfg, student: START_FROM(cfg, 'none'))
-    (tmp_path / 'c.py').write_text("model = dict(backbone=dict(type='ResNet'))")
+    (tmp_path / 'c.py').write_text(f"model = dict(backbone=dict(type='ResNet')){EVALUATOR}")
     with pytest.raises(ConfigError, match='the config has load_from=own_0.pth, whose weights would replace it'):
         compare('c.py', metric='mIoU', seeds=[0], starts=[f'a={student}'], ways=['a=', 'b=load_from=own_0.pth'])
     assert not [*tmp_path.glob('work_dirs/*/*/started.json')]
@@ -197,7 +202,8 @@ def test_a_way_of_the_guide_is_that_of_guided_runs_alone(compare, tmp_path):
 
 
 def test_labels_that_a_way_names_may_not_change(compare, tmp_path):
-    (tmp_path / 'c.py').write_text('model = dict()\ntrain_dataloader = dict(dataset=dict(ann_file="all.json"))')
+    loader = dict(dataset=dict(ann_file='all.json'))
+    (tmp_path / 'c.py').write_text(f'model = dict()\ntrain_dataloader = {loader}{EVALUATOR}')
     for name in ('all.json', 'few.json'):
         (tmp_path / name).touch()
     ways = ['all=', 'few=train_dataloader.dataset.ann_file=few.json']
@@ -272,7 +278,10 @@ def arguments(tmp_path):
         (lambda folder, given: given.update(config='c.py'), 'train config.py .*requested was `mmlgd train c.py'),
         (lambda folder, given: given.update(cfg_options={'model.depth': 1}), r'seed=0 model.depth=1`'),
         (lambda folder, given: (folder / 'a.pth').write_bytes(b'another'), 'other contents of a.pth'),
-        (lambda folder, given: (folder / 'config.py').write_text('model = dict(a=1)'), 'other contents of config.py'),
+        (
+            lambda folder, given: (folder / 'config.py').write_text(f'model = dict(a=1){EVALUATOR}'),
+            'other contents of config.py',
+        ),
         (lambda folder, given: (folder / 'runs/lgd_seed0/result.json').write_text('{"mIoU": 1}'), 'not recorded'),
     ],
     ids=['checkpoint', 'config', 'options', 'weights', 'settings', 'record'],
@@ -428,7 +437,7 @@ CHOSEN = f"model = dict()\narch = 'a'\narchs = dict(a=dict({NECK}))"  # by a var
 
 @pytest.mark.parametrize('config', [NECK, CHOSEN], ids=['named', 'chosen'])
 def test_weights_that_the_config_names_may_not_change(compare, tmp_path, config):
-    (tmp_path / 'c.py').write_text(config)
+    (tmp_path / 'c.py').write_text(config + EVALUATOR)
     settings = dict(metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none'])
     (tmp_path / 'neck.pth').write_text('one')
     compare('c.py', **settings)
@@ -460,7 +469,7 @@ def test_the_start_in_the_config_does_not_count(compare, tmp_path, monkeypatch):
 default_scope = 'mmpretrain'
 model = dict(type='ImageClassifier', backbone={backbone}, head=dict(type='LinearClsHead', num_classes=2, in_channels=8))
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=1e-3))
-"""
+{EVALUATOR}"""
     )
     monkeypatch.setattr('timm.models._builder.load_pretrained', lambda *given, **settings: pytest.fail('downloaded'))
     settings = dict(metric='mIoU', work_dir='runs', seeds=[0], starts=['a=none'])
