@@ -198,6 +198,24 @@ def test_the_pages_have_blocks_at_all():
     assert len(list(commands())) > 40 and len(list(blocks('python'))) > 10
 
 
+LINK = re.compile(r'\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)')
+
+
+def anchors(page):
+    """Those that GitHub and the site give the headings of a page."""
+    text = re.sub(r'^```.*?^```', '', page.read_text(encoding='utf-8'), flags=re.MULTILINE | re.DOTALL)
+    for heading in re.findall(r'^#+ (.*)', text, flags=re.MULTILINE):
+        yield re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-')
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_link_leads_to_a_file_and_a_heading_of_it(page):
+    for place, anchor in LINK.findall(page.read_text(encoding='utf-8')):
+        target = page.parent / place if place else page
+        assert target.exists(), place
+        assert not anchor or anchor in anchors(target), f'{place}#{anchor}'
+
+
 def test_a_new_environment_gets_the_torch_that_is_tested():
     pinned = re.search(r'^TORCH \?= (.+)$', (ROOT / 'Makefile').read_text(), flags=re.MULTILINE)[1]
     for file in ('README.md', 'docs/get_started.md', 'mmlgd/cli/doctor.py'):

@@ -132,8 +132,8 @@ def _load(file: Path, source: str, map_location: Any) -> dict:
         raise _unreadable(source, error) from error
     except Exception as error:  # damaged bytes can fail anywhere in the unpickler: KeyError, UnicodeDecodeError, ...
         raise CheckpointError(
-            f'{source} is cut off, or is not a checkpoint: {_first_line(error)} Compare its size with the original and '
-            f'copy it again.'
+            f'{source} is cut off, or is not a checkpoint: {_beginning(file) or _first_line(error)} Compare its size '
+            f'with the original and copy it again.'
         ) from error
     if not isinstance(checkpoint, dict) or not checkpoint:
         raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, not a checkpoint (a dict of tensors).')
@@ -224,6 +224,13 @@ def _has_hash(file: Path, expected: str, source: Union[str, Path]) -> bool:
 
 def _unreadable(source: Union[str, Path], error: OSError) -> CheckpointError:
     return CheckpointError(f'{source} cannot be read: {error.strerror}. Change its permissions, or copy it again.')
+
+
+def _beginning(file: Path) -> str:
+    """Say how a file begins that is of another kind: a web page, a pointer of Git LFS, an image."""
+    with file.open('rb') as content:
+        start = content.read(24)
+    return '' if start[:2] == b'PK' or start[:1] in (b'\x80', b'') else f'it begins with {start!r}.'
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """A folder of images: which files belong to it, and no writing into it."""
 
 import os
+import shlex
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -132,7 +133,7 @@ def require_outside(place: Union[str, Path], images: Union[str, Path], what: str
         raise ConfigError(
             f'{what} {shown(inner)} lies in the folder of images {shown(outer)}, which is read with all its '
             f'sub-folders: figures of this run would become images of the next one. Give a place outside, for example '
-            f'{option} {shown(beside)}.'
+            f'{option} {shown(shlex.quote(str(beside)))}'
         )
 
 

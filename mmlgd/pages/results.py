@@ -115,7 +115,7 @@ def metric_of(table: Path) -> str:
         str: The metric in its last column; ``'value'`` if there is no such table.
     """
     text = read_small(table).decode(errors='replace') if table.is_file() else ''
-    found = re.match(r'\| start \|.*\| ([^|\n]+), mean ± spread \|', text)
+    found = re.match(r'\| start \|(?:.*\|)? ([^|\n]+), (?:mean ± spread|seed \d+) \|', text)
     return found[1] if found else 'value'
 
 

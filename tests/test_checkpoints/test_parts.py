@@ -33,6 +33,13 @@ def test_a_cut_off_checkpoint(lgd_checkpoint, tmp_path):
             read_checkpoint(tmp_path / 'cut.pth')
 
 
+@pytest.mark.parametrize('start', [b'<!DOCTYPE html>', b'version https://git-lfs', b'hello'])
+def test_a_file_of_another_kind_is_told_by_its_beginning(tmp_path, start):
+    (tmp_path / 'other.pth').write_bytes(start + b'\n' * 30)
+    with pytest.raises(CheckpointError, match=f'not a checkpoint: it begins with {start!r}'[:-1]):
+        read_checkpoint(tmp_path / 'other.pth')
+
+
 def test_nothing_in_a_checkpoint_is_executed(tmp_path):
     class Malicious:
         def __reduce__(self):

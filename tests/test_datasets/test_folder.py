@@ -165,6 +165,8 @@ def test_nothing_is_written_into_a_folder_of_images(tmp_path, monkeypatch):
     ):
         with pytest.raises(ConfigError, match=f'The work dir .* lies in .*for example --work-dir {tmp_path}/images_'):
             require_outside(place, images, 'The work dir', '--work-dir')
+    with pytest.raises(ConfigError, match=f"--work-dir '{tmp_path}/my images_run'"):  # to be copied
+        require_outside(tmp_path / 'my images/run', tmp_path / 'my images', 'The work dir', '--work-dir')
     require_outside(tmp_path / 'images_run', tmp_path / 'images', 'The work dir', '--work-dir')
     require_outside(tmp_path, tmp_path / 'images', 'The work dir', '--work-dir')
 

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from mmlgd.pages.compared import (
     comparison_answer,
     comparison_blocks,
@@ -12,6 +14,8 @@ from mmlgd.pages.compared import (
     study_blocks,
 )
 from mmlgd.pages.folders import read_folder
+from mmlgd.pages.results import metric_of
+from mmlgd.studies import compare
 
 
 def test_an_evaluation_beside_teacher_and_random(evaluated):
@@ -41,6 +45,12 @@ def test_a_comparison_is_paired_over_seeds(compared):
     assert comparison_answer(found, folder) == said
     _, table = comparison_blocks(found, folder)
     assert table.rows[1] == ['lgd', '12', '13.5', '12.75 ± 1.1']
+
+
+@pytest.mark.parametrize('seeds', [1, 2])
+def test_the_metric_is_found_in_what_compare_writes(tmp_path, seeds):
+    (tmp_path / 'table.md').write_text(compare.table({'random': dict.fromkeys(range(seeds), 10.0)}, 'coco/bbox_mAP'))
+    assert metric_of(tmp_path / 'table.md') == 'coco/bbox_mAP'
 
 
 def test_a_spread_above_the_gain_is_said(compared):

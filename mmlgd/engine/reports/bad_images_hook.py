@@ -31,6 +31,7 @@ class BadImagesHook(Hook):
             runner (Runner): The runner.
         """
         self._bad: dict[str, str] = {}
+        self._batches = 0
         dataset = runner.train_dataloader.dataset
         while not hasattr(dataset, 'bad_images') and hasattr(dataset, 'dataset'):  # repeated, balanced
             dataset = dataset.dataset
@@ -48,6 +49,7 @@ class BadImagesHook(Hook):
         Raises:
             TooManyBadImagesError: There are more than allowed.
         """
+        self._batches += 1
         for bad in bad_images_of(data_batch):
             self._add(runner, bad)
 
@@ -69,7 +71,9 @@ class BadImagesHook(Hook):
         Args:
             runner (Runner): The runner.
         """
-        if self._policy is None and not self._bad:  # a data set that checks no images
+        # Nothing to tell of a data set that checks no images, nor of images that this process has not all read: a run
+        # that was resumed at its end.
+        if not self._bad and (self._policy is None or self._batches < len(runner.train_dataloader)):
             return
         text = count_text(len(self._bad), self._images)
         runner.message_hub.update_info('bad_images', text, resumed=False)

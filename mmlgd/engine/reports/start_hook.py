@@ -10,6 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmlgd.errors import shown
 from mmlgd.models.lgd import LGD
@@ -127,14 +128,19 @@ def _lines(runner: Runner) -> Iterator[tuple[str, str]]:
         yield 'teacher', _teacher(settings['teacher'])
         yield 'losses', ', '.join(term.name for term in model.criterion.terms if term.weight > 0)
     yield 'model', _model(model, settings)
-    batch = f'{loader.batch_size} images' if loader.batch_size else 'a batch of its sampler'
     epochs = f'{runner.max_epochs} epochs of {len(loader):,} steps, ' if runner.max_epochs > 1 else ''
     done = f'; {runner.iter:,} are done' if runner.iter else ''
-    yield 'steps', f'{runner.max_iters:,}: {epochs}{batch} each{done}'
+    yield 'steps', f'{runner.max_iters:,}: {epochs}{_batch(loader)} each{done}'
     yield 'device', _device(model)
     folder = short_path(runner.work_dir)
     yield 'folder', shown(folder)
     yield 'log', f'{shown(Path(folder, runner.timestamp))}: all of it, with the whole config'
+
+
+def _batch(loader: DataLoader) -> str:
+    # With a sampler of batches, as detectors have for images of one aspect ratio, the loader has none.
+    size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
+    return f'{size} images' if size else 'a batch of its sampler'
 
 
 def _images(dataset: Any) -> str:

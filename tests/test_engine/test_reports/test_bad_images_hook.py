@@ -110,6 +110,16 @@ def test_the_summary_of_a_clean_folder_says_so(folder):
     assert log_of(folder).count('No image of 13 was bad.') == 1
 
 
+def test_a_run_that_has_not_read_all_images_says_nothing_of_them(folder):
+    """As one that is resumed at its end: the bad images of its epochs were told by the run before."""
+    for name in BAD:
+        (folder / name).unlink()
+    cfg = config(folder, workers=0, bad_images='skip', max_bad_images=3)
+    cfg.train_cfg = dict(by_epoch=False, max_iters=2)
+    Runner.from_cfg(cfg).train()
+    assert 'was bad' not in log_of(folder)
+
+
 def test_the_limit_is_of_all_workers_together(folder):
     """Three bad images in three batches: neither of two workers meets more than two."""
     cfg = config(folder, bad_images='skip', max_bad_images=2)

@@ -4,10 +4,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from torch.utils.data import BatchSampler, DataLoader
 
 from mmlgd.engine import StartHook
 from mmlgd.engine.reports import start_hook
-from mmlgd.engine.reports.start_hook import _teacher, duration
+from mmlgd.engine.reports.start_hook import _batch, _teacher, duration
 
 
 @pytest.fixture
@@ -62,6 +63,13 @@ def test_short_epochs_are_told_once_they_are_over(told):
 
 def test_a_run_that_is_over_has_no_time_to_go(told):
     assert [step for step, _ in told(seconds=1.0, steps=11, epochs=1)] == [0]
+
+
+def test_the_images_of_a_step_are_those_of_a_sampler_of_batches_too():
+    images = range(12)
+    assert _batch(DataLoader(images, batch_size=3)) == '3 images'
+    assert _batch(DataLoader(images, batch_sampler=BatchSampler(images, 2, drop_last=False))) == '2 images'
+    assert _batch(DataLoader(images, batch_sampler=[[0, 1], [2]])) == 'a batch of its sampler'
 
 
 @pytest.mark.parametrize(
