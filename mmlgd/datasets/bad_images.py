@@ -126,7 +126,7 @@ class BadImages:
             raise TooManyBadImagesError(
                 f'{counted} images are bad so far, and at most {limit} may be left out '
                 f'(bad_images={self.policy!r}, max_bad_images={self.most}):\n{lines}{more}\n'
-                f'Repair them, remove them, or allow more.'
+                f'Repair them, remove them, or give a larger max_bad_images.'
             )
 
     def first_good(self, load: Callable[[int], dict], index: int, images: int, met: dict[str, str]) -> dict:
