@@ -17,12 +17,14 @@ from mmlgd.errors import ConfigError, DownloadError, brief, sentence
 from mmlgd.registry import MODELS, find_class
 from mmlgd.utils.validation import listed
 
+from .configs import config_in
 from .files import CheckpointError, read_checkpoint
 from .parts import check_weights, part_weights, state_dict_of
 
 PREFIX = 'backbone.'
 # Settings of backbones that freeze a part, and the values with which they do not.
 _FREEZE = dict(frozen_stages=-1, norm_eval=False)
+_DEEP_STEM = ('ResNetV1c', 'ResNetV1d')
 
 
 def start_from(cfg: Config, source: Optional[str] = None) -> None:
@@ -159,6 +161,7 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
 
     Raises:
         CheckpointError: There is nothing under the prefix, or a key is missing, unexpected or of another shape.
+        ConfigError: They fit a module that would compute other features from them.
     """
     own = module.state_dict()
     if prefix:
@@ -172,7 +175,39 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
         # torchvision's classifiers have a last layer as well; old ones lack num_batches_tracked.
         weights = {key: value for key, value in own.items() if key.endswith('num_batches_tracked')}
         weights.update((key, value) for key, value in state.items() if key in own or not key.startswith('fc.'))
-    check_weights(module, weights, source)
+    check_weights(module, weights, source, _cure(module, weights, source))
+    _refuse_other_style(module, source)
+
+
+def _cure(module: nn.Module, weights: dict[str, Tensor], source: str) -> str:
+    """Say how a usual student gets into a class of another library that has its name, or nearly."""
+    library, kind = type(module).__module__.split('.')[0], type(module).__name__
+    if kind == 'MobileNetV2' and library in ('mmdet', 'mmseg') and 'layer1.0.conv.0.conv.weight' in weights:
+        return (
+            f'The MobileNetV2 of {library} has other layers than that of mmpretrain: `mmlgd export {source} '
+            f'student.pth --to {library}` writes a file for it.'
+        )
+    if kind in _DEEP_STEM and 'conv1.weight' in weights:
+        return f'{kind} has a deeper stem than a ResNet: --cfg-options model.backbone.type=ResNet.'
+    return ''
+
+
+def _refuse_other_style(module: nn.Module, source: str) -> None:
+    """Refuse blocks that halve an image in another layer: of the same weights they make other features."""
+    own = getattr(module, 'style', None)
+    if own is None or not any(hasattr(block, 'conv1_stride') for block in module.modules()):  # where style counts
+        return
+    config = config_in(source)
+    if config is None and not source.startswith('torchvision://'):
+        return
+    trained = ((config or {}).get('model', {}).get('backbone') or {}).get('style', 'pytorch')
+    if trained != own:
+        raise ConfigError(
+            f'{source} was trained with style={trained!r}, and this {type(module).__name__} has style={own!r}: its '
+            f'blocks have their stride in another layer, and make other features of the same weights. Set '
+            f'style={trained!r} (--cfg-options model.backbone.style={trained}), and the data_preprocessor of its '
+            f'training.'
+        )
 
 
 def check_pretrained(model: nn.Module, name: str = 'model') -> None:

@@ -135,3 +135,47 @@ def test_unfit_starts_are_refused(lgd_checkpoint, tmp_path):
         start_from(config(base_channels=16, stem_channels=16), str(lgd_checkpoint))
     with pytest.raises(ValueError, match=r"no model.backbone .*its model has \['head', 'type'\]"):
         start_from(Config(dict(model=dict(type='Other', head={}))), str(lgd_checkpoint))
+
+
+def test_a_class_of_nearly_the_same_name_is_refused_with_its_cure(tmp_path):
+    pytest.importorskip('mmdet')
+    pytest.importorskip('mmseg')
+    student = dict(type='mmpretrain.MobileNetV2', widen_factor=0.1, out_indices=(7,))
+    file = saved(student, tmp_path)
+    for library in ('mmdet', 'mmseg'):
+        cfg = Config(dict(model=dict(backbone=dict(type=f'{library}.MobileNetV2', widen_factor=0.1))))
+        with pytest.raises(CheckpointError, match=f'mmlgd export {file} student.pth --to {library}'):
+            start_from(cfg, file)
+    file = saved(SMALL, tmp_path)
+    cfg = Config(dict(model=dict(backbone={**SMALL, 'type': 'mmseg.ResNetV1c'})))
+    with pytest.raises(CheckpointError, match=r'deeper stem .*model\.backbone\.type=ResNet'):
+        start_from(cfg, file)
+    cfg.model.backbone.type = 'mmseg.ResNet'
+    start_from(cfg, file)
+
+
+@pytest.mark.parametrize('trained, other', [('pytorch', 'caffe'), ('caffe', 'pytorch')])
+def test_a_stride_in_another_layer_is_refused(tmp_path, trained, other):
+    """The weights fit, and give other features."""
+    file = saved(dict(SMALL, depth=50, style=trained), tmp_path)
+    with pytest.raises(ConfigError, match=f"style='{trained}', and this ResNet has style='{other}'"):
+        start_from(config(depth=50, style=other), file)
+    start_from(config(depth=50, style=trained), file)
+    start_from(config(style=other), saved(dict(SMALL, style=trained), tmp_path))  # blocks of two convolutions
+
+
+def test_the_style_of_a_source_is_known_or_not(tmp_path, monkeypatch):
+    state = MODELS.build(dict(SMALL, depth=50)).state_dict()
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', lambda *args, **kwargs: state)
+    with pytest.raises(ConfigError, match="style='pytorch', and this"):
+        start_from(config(depth=50, style='caffe'), 'torchvision://resnet50')
+    torch.save(state, tmp_path / 'bare.pth')  # nobody knows
+    start_from(config(depth=50, style='caffe'), str(tmp_path / 'bare.pth'))
+
+
+def saved(backbone, folder):
+    """A checkpoint of a training with this backbone, with the config in it."""
+    model = MODELS.build(dict(backbone))
+    state = {f'backbone.{key}': value for key, value in model.state_dict().items()}
+    torch.save(dict(state_dict=state, meta=dict(cfg=f'model = dict(backbone={backbone!r})\n')), folder / 'epoch_1.pth')
+    return str(folder / 'epoch_1.pth')
