@@ -3,6 +3,8 @@
 import copy
 import inspect
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Optional
 from urllib.error import URLError
 
@@ -24,6 +26,7 @@ from .parts import check_weights, part_weights, state_dict_of
 PREFIX = 'backbone.'
 # Settings of backbones that freeze a part, and the values with which they do not.
 _FREEZE = dict(frozen_stages=-1, norm_eval=False)
+_OF_STUDENTS = 'textual_bank.'  # what only checkpoints of LGD have
 _DEEP_STEM = ('ResNetV1c', 'ResNetV1d')
 
 
@@ -38,7 +41,8 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             - a file or URL of a bare backbone;
             - a name that mmengine knows, such as ``'torchvision://resnet18'``;
             - ``'none'``: a random start;
-            - None (default): the start in the config; ``init_cfg.checkpoint=None`` there means a random start.
+            - None (default): the start in the config; ``init_cfg.checkpoint=None`` there means a random start, and a
+              checkpoint of LGD has to fit.
 
     Raises:
         ValueError: The config has no ``model.backbone``.
@@ -60,11 +64,19 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
         init_cfg = (backbone or {}).get('init_cfg')
         if _is_pretrained(init_cfg) and init_cfg.get('checkpoint') is None:
             backbone.pop('init_cfg')
+        _check_written(cfg)
         return
     if not isinstance(backbone, dict):
+        inner = (cfg.get('model', {}).get('detector') or {}).get('backbone')
+        cure = (
+            f'Write the start into the config, which is checked as well: model=dict(detector=dict(backbone=dict('
+            f"init_cfg=dict(type='Pretrained', checkpoint={source!r}, prefix={PREFIX!r}))))."
+            if isinstance(inner, dict)
+            else 'Give a config with model.backbone.'
+        )
         raise ConfigError(
             f'The config has no model.backbone that could start from {source!r}; its model has '
-            f'{sorted(cfg.get("model", {}))}. Give a config with model.backbone.'
+            f'{sorted(cfg.get("model", {}))}. {cure}'
         )
     _refuse_other_weights(cfg, source)
     drop_start(cfg)
@@ -177,6 +189,45 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
         weights.update((key, value) for key, value in state.items() if key in own or not key.startswith('fc.'))
     check_weights(module, weights, source, _cure(module, weights, source))
     _refuse_other_style(module, source)
+
+
+def _check_written(cfg: Config) -> None:
+    """Refuse a student that a config names as the start of a part, and of which this part would lose weights.
+
+    The part may have more keys than the student, such as those of deformable convolutions. Weights of other origin may
+    be meant for a part of a backbone: the stock configs have such.
+    """
+    for settings in _started_parts(cfg.get('model')):
+        for init_cfg in filter(_is_pretrained, listed(settings['init_cfg'])):
+            source, prefix = init_cfg.get('checkpoint'), init_cfg.get('prefix')
+            if not (isinstance(source, str) and Path(source).is_file()):
+                continue
+            state = read_start(source)
+            if not any(key.startswith(_OF_STUDENTS) for key in state):
+                continue
+            module = MODELS.build({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(settings)})
+            if prefix:
+                there = part_weights(state, prefix, source)
+                rest = {key: value for key, value in module.state_dict().items() if key not in there}
+                if rest:
+                    print_log(
+                        f'{source} has no weights for {len(rest)} of {len(module.state_dict())} keys of the '
+                        f'{type(module).__name__} in this config, such as {next(iter(rest))}: these start as without.',
+                        'current',
+                        logging.WARNING,
+                    )
+                state = {**state, **{f'{prefix.rstrip(".")}.{key}': value for key, value in rest.items()}}
+            check_start(module, state, prefix, source)
+
+
+def _started_parts(settings: Any) -> Iterator[dict]:
+    if isinstance(settings, dict):
+        if 'type' in settings and settings.get('init_cfg'):
+            yield settings
+        settings = list(settings.values())
+    if isinstance(settings, (list, tuple)):
+        for one in settings:
+            yield from _started_parts(one)
 
 
 def _cure(module: nn.Module, weights: dict[str, Tensor], source: str) -> str:

@@ -1,5 +1,6 @@
 """One argument sets what a downstream config starts from, and refuses what would not start it."""
 
+import re
 from urllib.error import URLError
 
 import pytest
@@ -152,6 +153,37 @@ def test_a_class_of_nearly_the_same_name_is_refused_with_its_cure(tmp_path):
         start_from(cfg, file)
     cfg.model.backbone.type = 'mmseg.ResNet'
     start_from(cfg, file)
+
+
+def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, monkeypatch):
+    """It may stand in any part, and the part may have more; weights of other origin may be meant to fit in part."""
+    started = dict(type='Pretrained', checkpoint=str(lgd_checkpoint), prefix='backbone.')
+    inner = Config(dict(model=dict(detector=dict(backbone=dict(SMALL, init_cfg=started)))))
+    for cfg in (config(init_cfg=started), inner, config(init_cfg=[started])):
+        start_from(cfg)
+    inner.model.detector.backbone.base_channels = 16
+    for cfg in (config(depth=34, deep_stem=True, init_cfg=started), inner):
+        with pytest.raises(CheckpointError, match='does not fit ResNet'):
+            start_from(cfg)
+    told = []
+    monkeypatch.setattr('mmlgd.checkpoints.starts.print_log', lambda text, *args: told.append(text))
+    start_from(config(depth=34, init_cfg=started))
+    assert len(told) == 1 and re.search('no weights for 96 of 216 keys of the ResNet .* layer1.2.conv1.weight', told[0])
+    with pytest.raises(CheckpointError, match='config gives no prefix'):
+        start_from(config(init_cfg=dict(type='Pretrained', checkpoint=str(lgd_checkpoint))))
+    with pytest.raises(CheckpointError, match=r'has no spine\.\* weights'):
+        start_from(config(init_cfg=dict(started, prefix='spine.')))
+
+
+def test_weights_of_others_may_fit_in_part(tmp_path):
+    file = saved(SMALL, tmp_path)
+    start_from(config(base_channels=16, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.')))
+
+
+def test_a_backbone_inside_of_a_detector_is_started_by_the_config(lgd_checkpoint):
+    cfg = Config(dict(model=dict(type='SoftTeacher', detector=dict(backbone=SMALL))))
+    with pytest.raises(ConfigError, match=r'no model\.backbone .*model=dict\(detector=.*init_cfg=dict.*prefix='):
+        start_from(cfg, str(lgd_checkpoint))
 
 
 @pytest.mark.parametrize('trained, other', [('pytorch', 'caffe'), ('caffe', 'pytorch')])
