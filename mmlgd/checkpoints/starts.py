@@ -240,6 +240,12 @@ def _cure(module: nn.Module, weights: dict[str, Tensor], source: str) -> str:
         )
     if kind in _DEEP_STEM and 'conv1.weight' in weights:
         return f'{kind} has a deeper stem than a ResNet: --cfg-options model.backbone.type=ResNet.'
+    if weights.keys() < module.state_dict().keys():
+        return (
+            f'Give the backbone the depth and type that the student was trained with. If it is meant to have more '
+            f'layers, such as deformable convolutions, write the start into the config in place of --student: '
+            f"model.backbone.init_cfg=dict(type='Pretrained', checkpoint={source!r}, prefix={PREFIX!r})."
+        )
     return ''
 
 

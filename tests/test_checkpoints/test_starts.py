@@ -175,6 +175,11 @@ def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, monkeypatch):
         start_from(config(init_cfg=dict(started, prefix='spine.')))
 
 
+def test_a_backbone_of_more_layers_than_the_student_is_refused_with_its_cure(lgd_checkpoint):
+    with pytest.raises(CheckpointError, match=r'96 missing .*deformable .*in place of --student.*prefix='):
+        start_from(config(depth=34), str(lgd_checkpoint))
+
+
 def test_weights_of_others_may_fit_in_part(tmp_path):
     file = saved(SMALL, tmp_path)
     start_from(config(base_channels=16, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.')))
