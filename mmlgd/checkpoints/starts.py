@@ -16,7 +16,8 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError, DownloadError, brief, sentence
-from mmlgd.registry import MODELS, find_class
+from mmlgd.registry import find_class
+from mmlgd.utils.building import build_part
 from mmlgd.utils.validation import listed
 
 from .configs import config_in
@@ -85,7 +86,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             print_log(told, 'current', logging.WARNING)
         return
     state = read_start(source)
-    module = MODELS.build({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(backbone)})
+    module = _built(cfg, 'model.backbone', backbone)
     init_cfg = dict(type='Pretrained', checkpoint=source)
     if not module.state_dict().keys() & state.keys():  # the file is not a bare backbone
         init_cfg['prefix'] = PREFIX
@@ -197,7 +198,7 @@ def _check_written(cfg: Config) -> None:
     The part may have more keys than the student, such as those of deformable convolutions. Weights of other origin may
     be meant for a part of a backbone: the stock configs have such.
     """
-    for settings in _started_parts(cfg.get('model')):
+    for place, settings in _started_parts('model', cfg.get('model')):
         for init_cfg in filter(_is_pretrained, listed(settings['init_cfg'])):
             source, prefix = init_cfg.get('checkpoint'), init_cfg.get('prefix')
             if not (isinstance(source, str) and Path(source).is_file()):
@@ -205,14 +206,14 @@ def _check_written(cfg: Config) -> None:
             state = read_start(source)
             if not any(key.startswith(_OF_STUDENTS) for key in state):
                 continue
-            module = MODELS.build({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(settings)})
+            module = _built(cfg, place, settings)
             if prefix:
                 there = part_weights(state, prefix, source)
                 rest = {key: value for key, value in module.state_dict().items() if key not in there}
                 if rest:
                     print_log(
                         f'{source} has no weights for {len(rest)} of {len(module.state_dict())} keys of the '
-                        f'{type(module).__name__} in this config, such as {next(iter(rest))}: these start as without.',
+                        f'{type(module).__name__} at {place}, such as {next(iter(rest))}: these start as without.',
                         'current',
                         logging.WARNING,
                     )
@@ -220,14 +221,19 @@ def _check_written(cfg: Config) -> None:
             check_start(module, state, prefix, source)
 
 
-def _started_parts(settings: Any) -> Iterator[dict]:
+def _started_parts(place: str, settings: Any) -> Iterator[tuple[str, dict]]:
     if isinstance(settings, dict):
         if 'type' in settings and settings.get('init_cfg'):
-            yield settings
-        settings = list(settings.values())
-    if isinstance(settings, (list, tuple)):
-        for one in settings:
-            yield from _started_parts(one)
+            yield place, settings
+        for key, value in settings.items():
+            yield from _started_parts(f'{place}.{key}', value)
+    elif isinstance(settings, (list, tuple)):
+        for k, value in enumerate(settings):
+            yield from _started_parts(f'{place}.{k}', value)
+
+
+def _built(cfg: Config, place: str, settings: dict) -> nn.Module:
+    return build_part({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(settings)}, place)
 
 
 def _cure(module: nn.Module, weights: dict[str, Tensor], source: str) -> str:

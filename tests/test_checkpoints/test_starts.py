@@ -168,7 +168,9 @@ def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, monkeypatch):
     told = []
     monkeypatch.setattr('mmlgd.checkpoints.starts.print_log', lambda text, *args: told.append(text))
     start_from(config(depth=34, init_cfg=started))
-    assert len(told) == 1 and re.search('no weights for 96 of 216 keys of the ResNet .* layer1.2.conv1.weight', told[0])
+    assert len(told) == 1 and re.search(
+        'no weights for 96 of 216 keys of the ResNet at model.backbone, .* layer1.2.conv1.weight', told[0]
+    )
     with pytest.raises(CheckpointError, match='config gives no prefix'):
         start_from(config(init_cfg=dict(type='Pretrained', checkpoint=str(lgd_checkpoint))))
     with pytest.raises(CheckpointError, match=r'has no spine\.\* weights'):
@@ -183,6 +185,11 @@ def test_a_backbone_of_more_layers_than_the_student_is_refused_with_its_cure(lgd
 def test_weights_of_others_may_fit_in_part(tmp_path):
     file = saved(SMALL, tmp_path)
     start_from(config(base_channels=16, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.')))
+
+
+def test_a_backbone_that_cannot_be_built_is_named(lgd_checkpoint):
+    with pytest.raises(ConfigError, match=r'model\.backbone cannot be built from these settings: .*dept'):
+        start_from(config(dept=18), str(lgd_checkpoint))
 
 
 def test_a_backbone_inside_of_a_detector_is_started_by_the_config(lgd_checkpoint):
