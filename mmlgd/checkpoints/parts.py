@@ -66,13 +66,16 @@ def part_weights(state: dict[str, Tensor], part: str, source: Union[str, Path] =
     return weights
 
 
-def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[str, Path] = 'The checkpoint') -> None:
+def check_weights(
+    module: nn.Module, weights: dict[str, Tensor], source: Union[str, Path] = 'The checkpoint', cure: str = ''
+) -> None:
     """Refuse weights that do not fit a module exactly; torch's own message would list every key.
 
     Args:
         module (nn.Module): The module that will load them.
         weights (Dict[str, Tensor]): By the module's own names.
         source (str | Path): Where they come from, for the error.
+        cure (str): What to do about weights of other keys or shapes. Defaults to '', other settings of the module.
 
     Raises:
         CheckpointError: Keys are missing or unexpected, or values are of another shape or type, NaN or infinite; the
@@ -102,8 +105,8 @@ def check_weights(module: nn.Module, weights: dict[str, Tensor], source: Union[s
     ]
     if told:
         raise CheckpointError(
-            f'{source} does not fit {type(module).__name__}: of {len(wanted)} keys, {"; ".join(told)}. Give the '
-            f'backbone the depth, width and type that the student was trained with.'
+            f'{source} does not fit {type(module).__name__}: of {len(wanted)} keys, {"; ".join(told)}. '
+            f'{cure or "Give the backbone the depth, width and type that the student was trained with."}'
         )
     if broken := [key for key, value in weights.items() if not is_finite(value)]:
         raise CheckpointError(

@@ -3,6 +3,8 @@
 import copy
 import inspect
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Optional
 from urllib.error import URLError
 
@@ -14,15 +16,19 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError, DownloadError, brief, sentence
-from mmlgd.registry import MODELS, find_class
+from mmlgd.registry import find_class
+from mmlgd.utils.building import build_part
 from mmlgd.utils.validation import listed
 
+from .configs import config_in
 from .files import CheckpointError, read_checkpoint
 from .parts import check_weights, part_weights, state_dict_of
 
 PREFIX = 'backbone.'
 # Settings of backbones that freeze a part, and the values with which they do not.
 _FREEZE = dict(frozen_stages=-1, norm_eval=False)
+_OF_STUDENTS = 'textual_bank.'  # what only checkpoints of LGD have
+_DEEP_STEM = ('ResNetV1c', 'ResNetV1d')
 
 
 def start_from(cfg: Config, source: Optional[str] = None) -> None:
@@ -36,7 +42,8 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             - a file or URL of a bare backbone;
             - a name that mmengine knows, such as ``'torchvision://resnet18'``;
             - ``'none'``: a random start;
-            - None (default): the start in the config; ``init_cfg.checkpoint=None`` there means a random start.
+            - None (default): the start in the config; ``init_cfg.checkpoint=None`` there means a random start, and a
+              checkpoint of LGD has to fit.
 
     Raises:
         ValueError: The config has no ``model.backbone``.
@@ -58,11 +65,19 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
         init_cfg = (backbone or {}).get('init_cfg')
         if _is_pretrained(init_cfg) and init_cfg.get('checkpoint') is None:
             backbone.pop('init_cfg')
+        _check_written(cfg)
         return
     if not isinstance(backbone, dict):
+        inner = (cfg.get('model', {}).get('detector') or {}).get('backbone')
+        cure = (
+            f'Write the start into the config, which is checked as well: model=dict(detector=dict(backbone=dict('
+            f"init_cfg=dict(type='Pretrained', checkpoint={source!r}, prefix={PREFIX!r}))))."
+            if isinstance(inner, dict)
+            else 'Give a config with model.backbone.'
+        )
         raise ConfigError(
             f'The config has no model.backbone that could start from {source!r}; its model has '
-            f'{sorted(cfg.get("model", {}))}. Give a config with model.backbone.'
+            f'{sorted(cfg.get("model", {}))}. {cure}'
         )
     _refuse_other_weights(cfg, source)
     drop_start(cfg)
@@ -71,7 +86,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
             print_log(told, 'current', logging.WARNING)
         return
     state = read_start(source)
-    module = MODELS.build({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(backbone)})
+    module = _built(cfg, 'model.backbone', backbone)
     init_cfg = dict(type='Pretrained', checkpoint=source)
     if not module.state_dict().keys() & state.keys():  # the file is not a bare backbone
         init_cfg['prefix'] = PREFIX
@@ -159,6 +174,7 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
 
     Raises:
         CheckpointError: There is nothing under the prefix, or a key is missing, unexpected or of another shape.
+        ConfigError: They fit a module that would compute other features from them.
     """
     own = module.state_dict()
     if prefix:
@@ -172,7 +188,89 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
         # torchvision's classifiers have a last layer as well; old ones lack num_batches_tracked.
         weights = {key: value for key, value in own.items() if key.endswith('num_batches_tracked')}
         weights.update((key, value) for key, value in state.items() if key in own or not key.startswith('fc.'))
-    check_weights(module, weights, source)
+    check_weights(module, weights, source, _cure(module, weights, source))
+    _refuse_other_style(module, source)
+
+
+def _check_written(cfg: Config) -> None:
+    """Refuse a student that a config names as the start of a part, and of which this part would lose weights.
+
+    The part may have more keys than the student, such as those of deformable convolutions. Weights of other origin may
+    be meant for a part of a backbone: the stock configs have such.
+    """
+    for place, settings in _started_parts('model', cfg.get('model')):
+        for init_cfg in filter(_is_pretrained, listed(settings['init_cfg'])):
+            source, prefix = init_cfg.get('checkpoint'), init_cfg.get('prefix')
+            if not (isinstance(source, str) and Path(source).is_file()):
+                continue
+            state = read_start(source)
+            if not any(key.startswith(_OF_STUDENTS) for key in state):
+                continue
+            module = _built(cfg, place, settings)
+            if prefix:
+                there = part_weights(state, prefix, source)
+                rest = {key: value for key, value in module.state_dict().items() if key not in there}
+                if rest:
+                    print_log(
+                        f'{source} has no weights for {len(rest)} of {len(module.state_dict())} keys of the '
+                        f'{type(module).__name__} at {place}, such as {next(iter(rest))}: these start as without.',
+                        'current',
+                        logging.WARNING,
+                    )
+                state = {**state, **{f'{prefix.rstrip(".")}.{key}': value for key, value in rest.items()}}
+            check_start(module, state, prefix, source)
+
+
+def _started_parts(place: str, settings: Any) -> Iterator[tuple[str, dict]]:
+    if isinstance(settings, dict):
+        if 'type' in settings and settings.get('init_cfg'):
+            yield place, settings
+        for key, value in settings.items():
+            yield from _started_parts(f'{place}.{key}', value)
+    elif isinstance(settings, (list, tuple)):
+        for k, value in enumerate(settings):
+            yield from _started_parts(f'{place}.{k}', value)
+
+
+def _built(cfg: Config, place: str, settings: dict) -> nn.Module:
+    return build_part({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(settings)}, place)
+
+
+def _cure(module: nn.Module, weights: dict[str, Tensor], source: str) -> str:
+    """Say how a usual student gets into a class of another library that has its name, or nearly."""
+    library, kind = type(module).__module__.split('.')[0], type(module).__name__
+    if kind == 'MobileNetV2' and library in ('mmdet', 'mmseg') and 'layer1.0.conv.0.conv.weight' in weights:
+        return (
+            f'The MobileNetV2 of {library} has other layers than that of mmpretrain: `mmlgd export {source} '
+            f'student.pth --to {library}` writes a file for it.'
+        )
+    if kind in _DEEP_STEM and 'conv1.weight' in weights:
+        return f'{kind} has a deeper stem than a ResNet: --cfg-options model.backbone.type=ResNet.'
+    if weights.keys() < module.state_dict().keys():
+        return (
+            f'Give the backbone the depth and type that the student was trained with. If it is meant to have more '
+            f'layers, such as deformable convolutions, write the start into the config in place of --student: '
+            f"model.backbone.init_cfg=dict(type='Pretrained', checkpoint={source!r}, prefix={PREFIX!r})."
+        )
+    return ''
+
+
+def _refuse_other_style(module: nn.Module, source: str) -> None:
+    """Refuse blocks that halve an image in another layer: of the same weights they make other features."""
+    own = getattr(module, 'style', None)
+    if own is None or not any(hasattr(block, 'conv1_stride') for block in module.modules()):  # where style counts
+        return
+    config = config_in(source)
+    if config is None and not source.startswith('torchvision://'):
+        return
+    trained = ((config or {}).get('model', {}).get('backbone') or {}).get('style', 'pytorch')
+    if trained != own:
+        raise ConfigError(
+            f'{source} was trained with style={trained!r}, and this {type(module).__name__} has style={own!r}: its '
+            f'blocks have their stride in another layer, and make other features of the same weights. Set '
+            f'style={trained!r} (--cfg-options model.backbone.style={trained}), and the data_preprocessor of its '
+            f'training.'
+        )
 
 
 def check_pretrained(model: nn.Module, name: str = 'model') -> None:

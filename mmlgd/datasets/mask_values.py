@@ -224,6 +224,11 @@ def _check_options(data: Path, names: list[str], ignore_index: Optional[int], re
             f'The masks of {shown(data)} have {len(names)} class names, expected 2 or more: of one alone, each pixel '
             f'is right whatever is learnt. Give a name to the other pixels, too, such as background.'
         )
+    if len(names) > _MOST:
+        raise MasksError(
+            f'There are {len(names)} class names for the masks of {shown(data)}, expected {_MOST} at most: '
+            f'mmsegmentation reads masks as bytes, and one value stands for no label. Join classes.'
+        )
     if ignore_index is not None:
         require_ignorable(ignore_index, len(names), data)
     require(isinstance(reduce_zero_label, bool), f'reduce_zero_label is {reduce_zero_label!r}, expected True or False.')

@@ -160,7 +160,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
                 continue
             best = int(pred.pred_label)
             targets[pred.index].parent.mkdir(parents=True, exist_ok=True)
-            captioned(image, self.classes[best], float(pred.pred_score[best])).save(targets[pred.index])
+            captioned(image, self.classes, best, float(pred.pred_score[best])).save(targets[pred.index])
 
     def postprocess(
         self, preds: list[DataSample], visualization: None, return_datasamples: bool = False, topk: int = 5

@@ -1,23 +1,23 @@
 """Drawings of answers: an image below its best name, or under the colours of its names with a legend beside it."""
 
-from pathlib import Path
+from functools import cache
 from typing import Optional
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mmlgd.text import phrasings
 from mmlgd.utils.colors import distinct_colors
+from mmlgd.utils.fonts import Font, further_fonts, own_font
 from mmlgd.utils.style import FAINT, INK, clipped
 
 from .segment import IGNORED, Segmentation
 
 _OPACITY = 0.55
 _LEAST, _MOST = 360, 1600  # pixels of the long side of the image in an overlay
-_LINE = 24  # height of a legend's line, at a font of 14 pixels
+_LINE = 24  # height of a legend's line
 _FEWEST = 5  # lines of a legend that there is room for beside a strip, too
-_FONT = Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf')
+_TEXT = 14  # pixels
 
 
 def palette(names: int) -> np.ndarray:
@@ -86,25 +86,28 @@ def legend(found: Segmentation, most: int) -> list[tuple[Optional[int], str, str
     return [(k, name, f'{100 * share:.0f} %' if share >= 0.005 else '< 1 %') for k, name, share in lines]
 
 
-def captioned(image: np.ndarray, name: str, score: float) -> Image.Image:
+def captioned(image: np.ndarray, names: list[str], best: int, score: float) -> Image.Image:
     """Write the best name of an image and its score above it, of the size that overlays have.
 
     Args:
         image (ndarray): (H, W, 3) in BGR order.
-        name (str): A class name; of several phrasings, the first is written.
+        names (List[str]): Class names; of several phrasings, the first is written.
+        best (int): Label of the best one.
         score (float): Its score.
 
     Returns:
         PIL.Image.Image: The drawing, RGB.
     """
-    drawn, font = _sized(image), _font()
-    name, value = clipped(phrasings(name)[0], 40), f'{score:.2f}'
-    left = 12 + font.getlength(name) + 10
-    canvas = Image.new('RGB', (max(drawn.width, round(left + font.getlength(value) + 12)), drawn.height + 32), 'white')
+    drawn, fonts = _sized(image), _fonts(tuple(names))
+    name, value = clipped(phrasings(names[best])[0], 40), f'{score:.2f}'
+    of_name, of_value = _font(name, fonts), _font(value, fonts)
+    left = 12 + of_name.getlength(name) + 10
+    width = max(drawn.width, round(left + of_value.getlength(value) + 12))
+    canvas = Image.new('RGB', (width, drawn.height + 32), 'white')
     canvas.paste(drawn, (0, 32))
     pen = ImageDraw.Draw(canvas)
-    pen.text((12, 16), name, INK, font, anchor='lm')
-    pen.text((left, 16), value, FAINT, font, anchor='lm')
+    pen.text((12, 16), name, INK, of_name, anchor='lm')
+    pen.text((left, 16), value, FAINT, of_value, anchor='lm')
     return canvas
 
 
@@ -115,8 +118,16 @@ def _sized(image: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(image[..., ::-1]).astype(np.uint8)).resize(size)
 
 
-def _font() -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(_FONT), 14)
+@cache
+def _fonts(names: tuple[str, ...]) -> list[Font]:
+    """Find the fonts of all names at once: a warning of characters without one then comes once."""
+    return [own_font(), *further_fonts(phrasings(name)[0] for name in names)[0]]
+
+
+def _font(text: str, fonts: list[Font]) -> ImageFont.FreeTypeFont:
+    """Choose the font that has most characters of a text: Pillow writes it in one."""
+    best = max(fonts, key=lambda font: sum(one in font.has for one in text))
+    return ImageFont.truetype(best.file, _TEXT)
 
 
 def _mixed(pixels: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> np.ndarray:
@@ -132,10 +143,11 @@ def _mixed(pixels: np.ndarray, labels: np.ndarray, colors: np.ndarray) -> np.nda
 
 def _beside(drawn: Image.Image, found: Segmentation) -> Image.Image:
     """Put a legend to the right of a drawing."""
-    font = _font()
+    fonts = _fonts(tuple(found.names))
     lines = legend(found, max(_FEWEST, (drawn.height - 16) // _LINE))
-    text = max(font.getlength(name) for _, name, _ in lines)
-    panel = round(12 + 16 + 8 + text + 16 + font.getlength('100 %') + 12)
+    own = _font('100 %', fonts)
+    text = max(_font(name, fonts).getlength(name) for _, name, _ in lines)
+    panel = round(12 + 16 + 8 + text + 16 + own.getlength('100 %') + 12)
     canvas = Image.new('RGB', (drawn.width + panel, max(drawn.height, 16 + _LINE * len(lines))), 'white')
     canvas.paste(drawn)
     pen, colors = ImageDraw.Draw(canvas), palette(len(found.names))
@@ -143,6 +155,6 @@ def _beside(drawn: Image.Image, found: Segmentation) -> Image.Image:
         left, middle = drawn.width + 12, 8 + _LINE * i + _LINE // 2
         if k is not None:
             pen.rounded_rectangle([left, middle - 8, left + 16, middle + 8], 3, fill=tuple(colors[k].tolist()))
-        pen.text((left + 24, middle), name, INK if k is not None else FAINT, font, anchor='lm')
-        pen.text((canvas.width - 12, middle), share, FAINT, font, anchor='rm')
+        pen.text((left + 24, middle), name, INK if k is not None else FAINT, _font(name, fonts), anchor='lm')
+        pen.text((canvas.width - 12, middle), share, FAINT, own, anchor='rm')
     return canvas

@@ -1,5 +1,6 @@
 """One argument sets what a downstream config starts from, and refuses what would not start it."""
 
+import re
 from urllib.error import URLError
 
 import pytest
@@ -135,3 +136,90 @@ def test_unfit_starts_are_refused(lgd_checkpoint, tmp_path):
         start_from(config(base_channels=16, stem_channels=16), str(lgd_checkpoint))
     with pytest.raises(ValueError, match=r"no model.backbone .*its model has \['head', 'type'\]"):
         start_from(Config(dict(model=dict(type='Other', head={}))), str(lgd_checkpoint))
+
+
+def test_a_class_of_nearly_the_same_name_is_refused_with_its_cure(tmp_path):
+    pytest.importorskip('mmdet')
+    pytest.importorskip('mmseg')
+    student = dict(type='mmpretrain.MobileNetV2', widen_factor=0.1, out_indices=(7,))
+    file = saved(student, tmp_path)
+    for library in ('mmdet', 'mmseg'):
+        cfg = Config(dict(model=dict(backbone=dict(type=f'{library}.MobileNetV2', widen_factor=0.1))))
+        with pytest.raises(CheckpointError, match=f'mmlgd export {file} student.pth --to {library}'):
+            start_from(cfg, file)
+    file = saved(SMALL, tmp_path)
+    cfg = Config(dict(model=dict(backbone={**SMALL, 'type': 'mmseg.ResNetV1c'})))
+    with pytest.raises(CheckpointError, match=r'deeper stem .*model\.backbone\.type=ResNet'):
+        start_from(cfg, file)
+    cfg.model.backbone.type = 'mmseg.ResNet'
+    start_from(cfg, file)
+
+
+def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, monkeypatch):
+    """It may stand in any part, and the part may have more; weights of other origin may be meant to fit in part."""
+    started = dict(type='Pretrained', checkpoint=str(lgd_checkpoint), prefix='backbone.')
+    inner = Config(dict(model=dict(detector=dict(backbone=dict(SMALL, init_cfg=started)))))
+    for cfg in (config(init_cfg=started), inner, config(init_cfg=[started])):
+        start_from(cfg)
+    inner.model.detector.backbone.base_channels = 16
+    for cfg in (config(depth=34, deep_stem=True, init_cfg=started), inner):
+        with pytest.raises(CheckpointError, match='does not fit ResNet'):
+            start_from(cfg)
+    told = []
+    monkeypatch.setattr('mmlgd.checkpoints.starts.print_log', lambda text, *args: told.append(text))
+    start_from(config(depth=34, init_cfg=started))
+    assert len(told) == 1 and re.search(
+        'no weights for 96 of 216 keys of the ResNet at model.backbone, .* layer1.2.conv1.weight', told[0]
+    )
+    with pytest.raises(CheckpointError, match='config gives no prefix'):
+        start_from(config(init_cfg=dict(type='Pretrained', checkpoint=str(lgd_checkpoint))))
+    with pytest.raises(CheckpointError, match=r'has no spine\.\* weights'):
+        start_from(config(init_cfg=dict(started, prefix='spine.')))
+
+
+def test_a_backbone_of_more_layers_than_the_student_is_refused_with_its_cure(lgd_checkpoint):
+    with pytest.raises(CheckpointError, match=r'96 missing .*deformable .*in place of --student.*prefix='):
+        start_from(config(depth=34), str(lgd_checkpoint))
+
+
+def test_weights_of_others_may_fit_in_part(tmp_path):
+    file = saved(SMALL, tmp_path)
+    start_from(config(base_channels=16, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.')))
+
+
+def test_a_backbone_that_cannot_be_built_is_named(lgd_checkpoint):
+    with pytest.raises(ConfigError, match=r'model\.backbone cannot be built from these settings: .*dept'):
+        start_from(config(dept=18), str(lgd_checkpoint))
+
+
+def test_a_backbone_inside_of_a_detector_is_started_by_the_config(lgd_checkpoint):
+    cfg = Config(dict(model=dict(type='SoftTeacher', detector=dict(backbone=SMALL))))
+    with pytest.raises(ConfigError, match=r'no model\.backbone .*model=dict\(detector=.*init_cfg=dict.*prefix='):
+        start_from(cfg, str(lgd_checkpoint))
+
+
+@pytest.mark.parametrize('trained, other', [('pytorch', 'caffe'), ('caffe', 'pytorch')])
+def test_a_stride_in_another_layer_is_refused(tmp_path, trained, other):
+    """The weights fit, and give other features."""
+    file = saved(dict(SMALL, depth=50, style=trained), tmp_path)
+    with pytest.raises(ConfigError, match=f"style='{trained}', and this ResNet has style='{other}'"):
+        start_from(config(depth=50, style=other), file)
+    start_from(config(depth=50, style=trained), file)
+    start_from(config(style=other), saved(dict(SMALL, style=trained), tmp_path))  # blocks of two convolutions
+
+
+def test_the_style_of_a_source_is_known_or_not(tmp_path, monkeypatch):
+    state = MODELS.build(dict(SMALL, depth=50)).state_dict()
+    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', lambda *args, **kwargs: state)
+    with pytest.raises(ConfigError, match="style='pytorch', and this"):
+        start_from(config(depth=50, style='caffe'), 'torchvision://resnet50')
+    torch.save(state, tmp_path / 'bare.pth')  # nobody knows
+    start_from(config(depth=50, style='caffe'), str(tmp_path / 'bare.pth'))
+
+
+def saved(backbone, folder):
+    """A checkpoint of a training with this backbone, with the config in it."""
+    model = MODELS.build(dict(backbone))
+    state = {f'backbone.{key}': value for key, value in model.state_dict().items()}
+    torch.save(dict(state_dict=state, meta=dict(cfg=f'model = dict(backbone={backbone!r})\n')), folder / 'epoch_1.pth')
+    return str(folder / 'epoch_1.pth')

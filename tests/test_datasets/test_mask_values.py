@@ -88,3 +88,10 @@ def test_what_may_mean_several_things_is_asked(values, count, options, said):
 def test_options_out_of_their_range(options, said):
     with pytest.raises(ConfigError, match=said):
         meaning((0, 1), **options)
+
+
+def test_a_byte_holds_255_names_and_no_label():
+    names = [f'name {k}' for k in range(256)]
+    meaning_of(Path('data'), Counter({0: 10, 1: 10}), names[:255])
+    with pytest.raises(MasksError, match='256 class names .* expected 255 at most'):
+        meaning_of(Path('data'), Counter({0: 10, 1: 10}), names)

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from mmlgd.figures import scripts
 from mmlgd.figures.looking import save
+from mmlgd.utils import fonts
 
 PANDA = '熊猫'
 OF_STIX = 'ᶁ'  # STIXGeneral, which comes with matplotlib, has this letter, and matplotlib's own font lacks it
@@ -35,9 +36,9 @@ def test_a_character_of_another_font_is_drawn_by_it(tmp_path):
 
 @pytest.mark.filterwarnings('error')
 def test_characters_that_no_font_has_are_named_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(scripts, '_regular_fonts', lambda: [('none', frozenset('x'))])
+    monkeypatch.setattr(fonts, '_regular_fonts', lambda: [fonts.Font('none', '', frozenset('x'))])
     told = []
-    monkeypatch.setattr(scripts, 'print_log', lambda text, *args, **kwargs: told.append(text))
+    monkeypatch.setattr(fonts, 'print_log', lambda text, *args, **kwargs: told.append(text))
     figure, _ = figure_of('red panda', PANDA, PANDA[0])
     save(figure, tmp_path / 'names.png')
     assert len(told) == 1 and repr(PANDA) in told[0] and '2 characters' in told[0]

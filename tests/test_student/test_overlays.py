@@ -6,6 +6,10 @@ import torch
 
 from mmlgd.student.overlays import captioned, overlay, palette
 from mmlgd.student.segment import Segmentation
+from mmlgd.utils import fonts
+
+OF_STIX = 'ᶁᶄᶊ'  # STIXGeneral, which comes with matplotlib, has these letters, and matplotlib's own font lacks them
+PANDA = '熊猫'
 
 
 def drawn(labels, names, shape=None):
@@ -49,9 +53,28 @@ def test_a_strip_has_its_names_beside_it():
 @pytest.mark.parametrize('shape', [(1, 1), (64, 64), (900, 30), (30, 900)])
 def test_a_caption_hides_nothing_and_is_never_cut(shape):
     name = 'the longest name that fits in a line: 40'
-    image = captioned(np.full((*shape, 3), (200, 100, 0), dtype=np.uint8), f'{name}|other', 0.935)
+    image = captioned(np.full((*shape, 3), (200, 100, 0), dtype=np.uint8), ['cat', f'{name}|other'], 1, 0.935)
     pixels = np.asarray(image)
     assert pixels[32, 0].tolist() == [0, 100, 200] and pixels[-1, 0].tolist() == [0, 100, 200]
     strip = pixels[:32].min(axis=(0, 2))
     assert strip.min() < 100 and strip[:8].min() == strip[-8:].min() == 255
     assert pixels[32:].shape[0] >= min(360, 360 * shape[0] // max(shape))
+
+
+@pytest.mark.parametrize('draw', [
+    lambda names, k: captioned(np.zeros((64, 64, 3), dtype=np.uint8), names, k, 0.5).crop((0, 0, 200, 32)),
+    lambda names, k: drawn(np.full((360, 360), k), names).crop((390, 0, 600, 40)),
+])  # fmt: skip
+def test_a_name_is_written_in_a_font_that_has_it(draw):
+    pictures = [draw([*OF_STIX], k).tobytes() for k in range(3)]
+    assert len({*pictures}) == 3  # a font without a character draws one box for each that it lacks
+
+
+def test_characters_that_no_font_has_are_told_once(monkeypatch):
+    monkeypatch.setattr(fonts, '_regular_fonts', lambda: [fonts.Font('none', '', frozenset('x'))])
+    told = []
+    monkeypatch.setattr(fonts, 'print_log', lambda text, *args, **kwargs: told.append(text))
+    for k in range(2):
+        captioned(np.zeros((64, 64, 3), dtype=np.uint8), ['cat', *PANDA], k, 0.5)
+    drawn(np.ones((64, 64)), ['cat', *PANDA])
+    assert len(told) == 1 and repr(PANDA) in told[0] and '2 characters' in told[0]

@@ -106,6 +106,7 @@ def folder_of_images(data: Path, file: PurePath, told: dict[str, Any]) -> str:
     first = told['images'][0]['file_name']
     word = file.stem.split('_')[-1]  # instances_train2017.json: train2017
     tried = [file.parent, PurePath(word), PurePath('images', word), PurePath('images'), PurePath('')]
+    tried += [file.parent / 'images', file.parent / 'data']  # FiftyOne has data
     if word.startswith('val'):
         tried += [PurePath('valid'), PurePath('images', 'valid')]
     for folder in tried:
@@ -113,5 +114,6 @@ def folder_of_images(data: Path, file: PurePath, told: dict[str, Any]) -> str:
             return '' if folder == PurePath('') else folder.as_posix()
     raise BoxesError(
         f'The image {brief(first)!r} of {shown(data / file)} is in none of its usual folders: '
-        f'{", ".join(dict.fromkeys(shown(data / folder) for folder in tried))}. Move the images into one of them.'
+        f'{", ".join(dict.fromkeys(shown(data / folder) for folder in tried))}. Move the images into one of them, or '
+        f'write the names of their files, relative to it and with /, into the file.'
     )

@@ -101,9 +101,13 @@ def _coco(data: Path) -> Optional[FoundBoxes]:
         return None
     found, there = FoundBoxes('COCO', [], {}), {split for split, *_ in told}
     files: dict[Optional[str], PurePath] = {}
+    instances = {split for split, file, _ in told if _is_instances(file)}
     for split, file, content in told:
         if split is None and 'train' in there:
             found.notes.append(f'{shown(file)} names no part, and is left out.')
+            continue
+        if split in instances and not _is_instances(file):
+            found.notes.append(f'{shown(file)} is left out: the boxes of its part are in an instances file.')
             continue
         if split == 'test' and 'val' in there:  # it may name images that were never fetched
             continue
@@ -130,6 +134,11 @@ def _coco(data: Path) -> Optional[FoundBoxes]:
     if {*found.parts} == {None}:
         _divide(found, data)
     return found
+
+
+def _is_instances(file: PurePath) -> bool:
+    """Check for COCO's own name of a file of boxes, beside which lie person_keypoints and panoptic ones."""
+    return file.name.startswith('instances_')
 
 
 def _divide(found: FoundBoxes, data: Path) -> None:

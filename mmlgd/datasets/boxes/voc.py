@@ -66,7 +66,8 @@ def read_voc(
 
 def is_voc(file: Path) -> bool:
     """Check whether an XML file is an annotation of VOC's format."""
-    return re.search(rb'<annotation[\s>]', head_of(file)) is not None  # CVAT has <annotations> of a whole set
+    head = head_of(file).replace(b'\0', b'')  # of UTF-16
+    return re.search(rb'<annotation[\s>]', head) is not None  # CVAT has <annotations> of a whole set
 
 
 def _images(data: Path, files: list[PurePath], images: dict[PurePath, PurePath]) -> Iterator[tuple[PurePath, PurePath]]:
@@ -82,8 +83,10 @@ def _images(data: Path, files: list[PurePath], images: dict[PurePath, PurePath])
 def _root(file: Path) -> ET.Element:
     try:
         return ET.fromstring(read_small(file))
-    except ET.ParseError as error:
-        raise BoxesError(f'{shown(file)} is no XML: {error}. Repair it, or remove it and its image.') from error
+    except (ET.ParseError, ValueError, LookupError) as error:  # the last two of encodings: gb2312, and unknown ones
+        raise BoxesError(
+            f'{shown(file)} cannot be read as XML: {error}. Save it in UTF-8, repair it, or remove it and its image.'
+        ) from error
 
 
 def _size(root: ET.Element, image: Path, file: Path) -> tuple[int, int]:

@@ -83,6 +83,11 @@ def corners(root, *values, size=None):
     tree.write(root / 'Annotations/0.xml')
 
 
+def declare(root, encoding):
+    file = root / 'Annotations/0.xml'
+    file.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{file.read_text()}')
+
+
 def of_image(told, name):
     (number,) = (one['id'] for one in told['images'] if one['file_name'].endswith(name))
     return [one for one in told['annotations'] if one['image_id'] == number]
@@ -173,7 +178,9 @@ def test_a_test_part_takes_the_place_of_a_missing_validation_part(tmp_path):
         (yolo, lambda r: (r / 'train/labels/0.txt').write_text('0 40 20 9 9'), 'shares of the image from 0 to 1'),
         (yolo, lambda r: (r / 'train/images/0.jpg').write_bytes(b'no'), r'The image .*0\.jpg cannot be read'),
         (voc, lambda r: (r / 'JPEGImages/0.png').unlink(), r'There is no image for Annotations/0\.xml'),
-        (voc, lambda r: (r / 'Annotations/0.xml').write_text('<annotation><object>'), r'0\.xml is no XML'),
+        (voc, lambda r: (r / 'Annotations/0.xml').write_text('<annotation><object>'), r'0\.xml cannot be read as XML'),
+        (voc, lambda r: declare(r, 'gb2312'), r'0\.xml cannot be read as XML: multi-byte.*Save it in UTF-8'),
+        (voc, lambda r: declare(r, 'none'), r'0\.xml cannot be read as XML: unknown encoding'),
         (coco, lambda r: (r / 'annotations/instances_val.json').write_text('{'), 'is no JSON'),
         (coco, lambda r: (r / 'annotations/instances_val.json').write_text(f'[1{"0" * 5000}]'), '4300 digits'),
         (coco, lambda r: [f.unlink() for f in (r / 'val').iterdir()], 'is in none of its usual folders'),
@@ -467,6 +474,39 @@ def test_lists_divide_the_one_file_of_coco(tmp_path):
     assert [one['image_id'] for one in found.parts['val']['annotations']] == [7, 8]
     assert (found.is_split, found.files, found.folders) == (False, {}, dict(train='images', val='images'))
     assert 'the first is images/9.jpg' in found.notes[0]
+
+
+@pytest.mark.parametrize('folder', ['images', 'data'])
+def test_images_of_coco_lie_in_a_folder_beside_their_file(tmp_path, folder):
+    coco(tmp_path)
+    for part in ('train', 'val'):
+        (tmp_path / part).rename(tmp_path / 'moved')
+        (tmp_path / part).mkdir()
+        (tmp_path / 'moved').rename(tmp_path / part / folder)
+        (tmp_path / f'annotations/instances_{part}.json').rename(tmp_path / part / 'labels.json')
+    assert find_boxes(tmp_path).folders == dict(train=f'train/{folder}', val=f'val/{folder}')
+
+
+def test_files_of_keypoints_and_segments_lie_beside_those_of_boxes(tmp_path):
+    coco(tmp_path)
+    folder = tmp_path / 'annotations'
+    for kind in ('person_keypoints', 'panoptic'):  # with other categories, and without boxes
+        told = json.loads((folder / 'instances_train.json').read_text())
+        told.update(categories=told['categories'][:1], annotations=[dict(image_id=0)])
+        (folder / f'{kind}_train.json').write_text(json.dumps(told))
+    found = find_boxes(tmp_path)
+    assert found.files == dict(train='annotations/instances_train.json', val='annotations/instances_val.json')
+    assert [note.split()[0] for note in found.notes] == [
+        'annotations/panoptic_train.json',
+        'annotations/person_keypoints_train.json',
+    ]
+
+
+def test_xml_may_be_in_utf_16(tmp_path):
+    voc(tmp_path)
+    for file in (tmp_path / 'Annotations').iterdir():
+        file.write_text(f'<?xml version="1.0" encoding="utf-16"?>{file.read_text()}', encoding='utf-16')
+    assert sorted(find_boxes(tmp_path).names) == sorted(NAMES)
 
 
 def test_images_of_coco_need_no_names_of_their_own(tmp_path):
