@@ -218,7 +218,8 @@ def _check_written(cfg: Config) -> None:
                 if rest:
                     print_log(
                         f'{source} has no weights for {len(rest)} of {len(module.state_dict())} keys of the '
-                        f'{type(module).__name__} at {place}, such as {next(iter(rest))}: these start as they would without it.',
+                        f'{type(module).__name__} at {place}, such as {next(iter(rest))}: these start as they would '
+                        f'without it.',
                         'current',
                         logging.WARNING,
                     )
