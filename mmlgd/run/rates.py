@@ -39,7 +39,7 @@ def refuse_unknown_optimizer(cfg: Config) -> None:
     if 'constructor' in wrapper or not isinstance(kind, str) or find_class(kind, scope, root.OPTIMIZERS):
         return
     others = root.OPTIMIZERS.children
-    if there := [name for name in others if find_class(f'{name}.{kind}', scope, root.OPTIMIZERS)]:
+    if there := [name for name in [*others] if find_class(f'{name}.{kind}', scope, root.OPTIMIZERS)]:
         cure = f' Another library has one: write {there[0]}.{kind}.'
     else:
         nodes = [root.OPTIMIZERS, *(node for name, node in others.items() if name == scope)]
