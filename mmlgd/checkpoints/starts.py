@@ -198,8 +198,8 @@ def check_start(
 def _check_written(cfg: Config) -> None:
     """Refuse a student that a config names as the start of a part, and of which this part would lose weights.
 
-    The part may have more keys than the student, such as those of deformable convolutions. Weights of other origin may
-    be meant for a part of a backbone: the stock configs have such.
+    The part may have more keys than the student, such as those of deformable convolutions, or fewer stages, as those of
+    C4 detectors. Weights of other origin may be meant for a part of a backbone: the stock configs have such.
     """
     for place, settings in _started_parts('model', cfg.get('model')):
         for init_cfg in filter(_is_pretrained, listed(settings['init_cfg'])):
@@ -213,18 +213,27 @@ def _check_written(cfg: Config) -> None:
                 place, settings, prefix = f'{place}.backbone', settings['backbone'], PREFIX
             module = _built(cfg, place, settings)
             if prefix:
-                there = part_weights(state, prefix, source)
-                rest = {key: value for key, value in module.state_dict().items() if key not in there}
-                if rest:
-                    print_log(
-                        f'{source} has no weights for {len(rest)} of {len(module.state_dict())} keys of the '
-                        f'{type(module).__name__} at {place}, such as {next(iter(rest))}: these start as they would '
-                        f'without it.',
-                        'current',
-                        logging.WARNING,
-                    )
-                state = {**state, **{f'{prefix.rstrip(".")}.{key}': value for key, value in rest.items()}}
+                state = _for_part(module, state, prefix, source, place)
             check_start(module, state, prefix, source, place)
+
+
+def _for_part(module: nn.Module, state: dict[str, Tensor], prefix: str, source: str, place: str) -> dict[str, Tensor]:
+    """Give a part its own weights where a student has none, or leave out the student's stages that the part has not."""
+    there, own, prefix = part_weights(state, prefix, source), module.state_dict(), f'{prefix.rstrip(".")}.'
+    what = f'the {type(module).__name__} at {place}'
+    stages = {key.split('.')[0] for key in own}
+    if rest := {key: value for key, value in own.items() if key not in there}:
+        told = (
+            f'{source} has no weights for {len(rest)} of {len(own)} keys of {what}, such as {next(iter(rest))}: these '
+            f'start as they would without it.'
+        )
+    elif cut := [key for key in there if key.split('.')[0] not in stages]:
+        told = f'{source} has {len(cut)} weights of stages that {what} has not, such as {cut[0]}: these are not loaded.'
+        state = {key: value for key, value in state.items() if key.removeprefix(prefix) not in cut}
+    else:
+        return state
+    print_log(told, 'current', logging.WARNING)
+    return {**state, **{f'{prefix}{key}': value for key, value in rest.items()}}
 
 
 def _written(source: str) -> str:
@@ -260,10 +269,12 @@ def _cure(module: nn.Module, weights: dict[str, Tensor], source: str, place: str
         )
     if kind in _DEEP_STEM and 'conv1.weight' in weights:
         return f'{kind} has a deeper stem than a ResNet: --cfg-options {place or "model.backbone"}.type=ResNet.'
-    if not place and weights.keys() < module.state_dict().keys():
+    own = module.state_dict().keys()
+    if not place and (weights.keys() < own or weights.keys() > own):
         return (
             f'Give the backbone the depth and type that the student was trained with. If it is meant to have more '
-            f'layers, such as deformable convolutions, write the start into the config in place of --student: '
+            f'layers, such as deformable convolutions, or fewer stages, write the start into the config in place of '
+            f'--student: '
             f'model.backbone.init_cfg={_written(source)}.'
         )
     return ''

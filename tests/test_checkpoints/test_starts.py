@@ -155,7 +155,7 @@ def test_a_class_of_nearly_the_same_name_is_refused_with_its_cure(tmp_path):
     start_from(cfg, file)
 
 
-def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, monkeypatch):
+def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, tmp_path, monkeypatch):
     """It may stand in any part, and the part may have more; weights of other origin may be meant to fit in part."""
     started = dict(type='Pretrained', checkpoint=str(lgd_checkpoint), prefix='backbone.')
     inner = Config(dict(model=dict(detector=dict(backbone=dict(SMALL, init_cfg=started)))))
@@ -171,6 +171,18 @@ def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, monkeypatch):
     assert len(told) == 1 and re.search(
         'no weights for 96 of 216 keys of the ResNet at model.backbone, .* layer1.2.conv1.weight', told[0]
     )
+    stages = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))  # as C4 detectors have
+    start_from(config(**stages, init_cfg=started))
+    assert len(told) == 2 and 'stages that the ResNet at model.backbone has not, such as layer4.0.conv1' in told[1]
+    with pytest.raises(CheckpointError, match=r'unexpected .*fewer stages.*in place of --student'):
+        start_from(config(**stages), str(lgd_checkpoint))
+    deep = dict(started, checkpoint=saved(dict(SMALL, depth=34), tmp_path))
+    content = torch.load(deep['checkpoint'])
+    torch.save(
+        {**content, 'state_dict': {**content['state_dict'], 'textual_bank.bank': torch.ones(1)}}, deep['checkpoint']
+    )
+    with pytest.raises(CheckpointError, match=r'96 unexpected \(layer1.2'):  # layers inside of a stage
+        start_from(config(init_cfg=deep))
     with pytest.raises(CheckpointError, match='config gives no prefix'):
         start_from(config(init_cfg=dict(type='Pretrained', checkpoint=str(lgd_checkpoint))))
     with pytest.raises(CheckpointError, match=r'has no spine\.\* weights'):
