@@ -131,9 +131,10 @@ def _load(file: Path, source: str, map_location: Any) -> dict:
     except PermissionError as error:
         raise _unreadable(source, error) from error
     except Exception as error:  # damaged bytes can fail anywhere in the unpickler: KeyError, UnicodeDecodeError, ...
+        told = '' if isinstance(error, OSError) else _beginning(file)  # of a disk, the error says more
         raise CheckpointError(
-            f'{source} is cut off, or is not a checkpoint: {_beginning(file) or _first_line(error)} Compare its size '
-            f'with the original and copy it again.'
+            f'{source} is cut off, or is not a checkpoint: {told or _first_line(error)} Compare its size with the '
+            f'original and copy it again.'
         ) from error
     if not isinstance(checkpoint, dict) or not checkpoint:
         raise CheckpointError(f'{source} holds a {type(checkpoint).__name__}, not a checkpoint (a dict of tensors).')

@@ -70,8 +70,8 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
     if not isinstance(backbone, dict):
         inner = (cfg.get('model', {}).get('detector') or {}).get('backbone')
         cure = (
-            f'Write the start into the config, which is checked as well: model=dict(detector=dict(backbone=dict('
-            f"init_cfg=dict(type='Pretrained', checkpoint={source!r}, prefix={PREFIX!r}))))."
+            f'Leave --student out, and write the start into the config: model=dict(detector=dict(backbone=dict('
+            f'init_cfg={_written(source)}))).'
             if isinstance(inner, dict)
             else 'Give a config with model.backbone.'
         )
@@ -163,7 +163,9 @@ def read_start(source: str) -> dict[str, Tensor]:
         ) from error
 
 
-def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[str], source: str) -> None:
+def check_start(
+    module: nn.Module, state: dict[str, Tensor], prefix: Optional[str], source: str, place: str = ''
+) -> None:
     """Refuse weights that do not fit a module exactly; mmengine's loader only warns and leaves the rest random.
 
     Args:
@@ -171,6 +173,7 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
         state (Dict[str, Tensor]): Of :func:`read_start`.
         prefix (str, optional): The prefix of the backbone's keys; None if all keys are the backbone's.
         source (str): Where the weights come from, for the error.
+        place (str): Of the part whose ``init_cfg`` has them. Defaults to '': --student gives them to model.backbone.
 
     Raises:
         CheckpointError: There is nothing under the prefix, or a key is missing, unexpected or of another shape.
@@ -188,15 +191,15 @@ def check_start(module: nn.Module, state: dict[str, Tensor], prefix: Optional[st
         # torchvision's classifiers have a last layer as well; old ones lack num_batches_tracked.
         weights = {key: value for key, value in own.items() if key.endswith('num_batches_tracked')}
         weights.update((key, value) for key, value in state.items() if key in own or not key.startswith('fc.'))
-    check_weights(module, weights, source, _cure(module, weights, source))
-    _refuse_other_style(module, source)
+    check_weights(module, weights, source, _cure(module, weights, source, place))
+    _refuse_other_style(module, source, place or 'model.backbone')
 
 
 def _check_written(cfg: Config) -> None:
     """Refuse a student that a config names as the start of a part, and of which this part would lose weights.
 
-    The part may have more keys than the student, such as those of deformable convolutions. Weights of other origin may
-    be meant for a part of a backbone: the stock configs have such.
+    The part may have more keys than the student, such as those of deformable convolutions, or fewer stages, as those of
+    C4 detectors. Weights of other origin may be meant for a part of a backbone: the stock configs have such.
     """
     for place, settings in _started_parts('model', cfg.get('model')):
         for init_cfg in filter(_is_pretrained, listed(settings['init_cfg'])):
@@ -206,19 +209,39 @@ def _check_written(cfg: Config) -> None:
             state = read_start(source)
             if not any(key.startswith(_OF_STUDENTS) for key in state):
                 continue
+            if not prefix and isinstance(settings.get('backbone'), dict):  # the start of a whole model
+                place, settings, prefix = f'{place}.backbone', settings['backbone'], PREFIX
             module = _built(cfg, place, settings)
             if prefix:
-                there = part_weights(state, prefix, source)
-                rest = {key: value for key, value in module.state_dict().items() if key not in there}
-                if rest:
-                    print_log(
-                        f'{source} has no weights for {len(rest)} of {len(module.state_dict())} keys of the '
-                        f'{type(module).__name__} at {place}, such as {next(iter(rest))}: these start as without.',
-                        'current',
-                        logging.WARNING,
-                    )
-                state = {**state, **{f'{prefix.rstrip(".")}.{key}': value for key, value in rest.items()}}
-            check_start(module, state, prefix, source)
+                state = _for_part(module, state, prefix, source, place)
+            check_start(module, state, prefix, source, place)
+
+
+def _for_part(module: nn.Module, state: dict[str, Tensor], prefix: str, source: str, place: str) -> dict[str, Tensor]:
+    """Give a part its own weights where a student has none, or leave out the student's stages that the part has not."""
+    there, own, prefix = part_weights(state, prefix, source), module.state_dict(), f'{prefix.rstrip(".")}.'
+    what = f'the {type(module).__name__} at {place}'
+    stages = {key.split('.')[0] for key in own}
+    if rest := {key: value for key, value in own.items() if key not in there}:
+        told = (
+            f'{source} has no weights for {len(rest)} of {len(own)} keys of {what}, such as {next(iter(rest))}: these '
+            f'start as they would without it.'
+        )
+    elif cut := [key for key in there if key.split('.')[0] not in stages]:
+        told = f'{source} has {len(cut)} weights of stages that {what} has not, such as {cut[0]}: these are not loaded.'
+        state = {key: value for key, value in state.items() if key.removeprefix(prefix) not in cut}
+    else:
+        return state
+    print_log(told, 'current', logging.WARNING)
+    return {**state, **{f'{prefix}{key}': value for key, value in rest.items()}}
+
+
+def _written(source: str) -> str:
+    """Write the ``init_cfg`` of a backbone that starts from a source."""
+    if source == 'none':
+        return 'None'
+    prefix = f', prefix={PREFIX!r}' if any(key.startswith(PREFIX) for key in read_start(source)) else ''
+    return f"dict(type='Pretrained', checkpoint={source!r}{prefix})"
 
 
 def _started_parts(place: str, settings: Any) -> Iterator[tuple[str, dict]]:
@@ -236,7 +259,7 @@ def _built(cfg: Config, place: str, settings: dict) -> nn.Module:
     return build_part({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(settings)}, place)
 
 
-def _cure(module: nn.Module, weights: dict[str, Tensor], source: str) -> str:
+def _cure(module: nn.Module, weights: dict[str, Tensor], source: str, place: str) -> str:
     """Say how a usual student gets into a class of another library that has its name, or nearly."""
     library, kind = type(module).__module__.split('.')[0], type(module).__name__
     if kind == 'MobileNetV2' and library in ('mmdet', 'mmseg') and 'layer1.0.conv.0.conv.weight' in weights:
@@ -245,17 +268,19 @@ def _cure(module: nn.Module, weights: dict[str, Tensor], source: str) -> str:
             f'student.pth --to {library}` writes a file for it.'
         )
     if kind in _DEEP_STEM and 'conv1.weight' in weights:
-        return f'{kind} has a deeper stem than a ResNet: --cfg-options model.backbone.type=ResNet.'
-    if weights.keys() < module.state_dict().keys():
+        return f'{kind} has a deeper stem than a ResNet: --cfg-options {place or "model.backbone"}.type=ResNet.'
+    own = module.state_dict().keys()
+    if not place and (weights.keys() < own or weights.keys() > own):
         return (
             f'Give the backbone the depth and type that the student was trained with. If it is meant to have more '
-            f'layers, such as deformable convolutions, write the start into the config in place of --student: '
-            f"model.backbone.init_cfg=dict(type='Pretrained', checkpoint={source!r}, prefix={PREFIX!r})."
+            f'layers, such as deformable convolutions, or fewer stages, write the start into the config in place of '
+            f'--student: '
+            f'model.backbone.init_cfg={_written(source)}.'
         )
     return ''
 
 
-def _refuse_other_style(module: nn.Module, source: str) -> None:
+def _refuse_other_style(module: nn.Module, source: str, place: str) -> None:
     """Refuse blocks that halve an image in another layer: of the same weights they make other features."""
     own = getattr(module, 'style', None)
     if own is None or not any(hasattr(block, 'conv1_stride') for block in module.modules()):  # where style counts
@@ -268,7 +293,7 @@ def _refuse_other_style(module: nn.Module, source: str) -> None:
         raise ConfigError(
             f'{source} was trained with style={trained!r}, and this {type(module).__name__} has style={own!r}: its '
             f'blocks have their stride in another layer, and make other features of the same weights. Set '
-            f'style={trained!r} (--cfg-options model.backbone.style={trained}), and the data_preprocessor of its '
+            f'style={trained!r} (--cfg-options {place}.style={trained}), and the data_preprocessor of its '
             f'training.'
         )
 
@@ -298,7 +323,7 @@ def check_pretrained(model: nn.Module, name: str = 'model') -> None:
                     f'{path}.init_cfg has checkpoint=None, which mmengine cannot load. For a random start, use mmlgd '
                     f'train --student none.'
                 )
-            check_start(module, read_start(source), init_cfg.get('prefix'), source)
+            check_start(module, read_start(source), init_cfg.get('prefix'), source, path)
 
 
 def _refuse_other_weights(cfg: Config, source: str) -> None:

@@ -37,7 +37,8 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
         root = dataset.get('data_root') or cfg.get('data_root') or ''
         metainfo = dataset.get('metainfo')
         named = [cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')]
-        inside = (os.path.join(root, os.path.expanduser(text)) for text in _texts([dataset, *named]))
+        texts = _texts([{**dataset, 'data_root': None}, *named])  # images are no labels: a root may be a tar of them
+        inside = (os.path.join(root, os.path.expanduser(text)) for text in texts)
         # ~ as mmpretrain reads it; a file of names may lie here, too
         found.update(_of_files(str(Path(one)) for one in (*inside, *map(os.path.expanduser, _texts(named)))))
         place, endings, are_read = _folder_of_labels(dataset)

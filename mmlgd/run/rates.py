@@ -38,12 +38,14 @@ def refuse_unknown_optimizer(cfg: Config) -> None:
     kind = optimizer.get('type') if isinstance(optimizer, dict) else None
     if 'constructor' in wrapper or not isinstance(kind, str) or find_class(kind, scope, root.OPTIMIZERS):
         return
-    nodes = [root.OPTIMIZERS, *(node for name, node in root.OPTIMIZERS.children.items() if name == scope)]
-    known = {name for node in nodes for name in node.module_dict}
-    raise ConfigError(
-        f'optim_wrapper.optimizer.type is {kind}, and no optimizer of this name is registered.{nearest(kind, known)} '
-        f'One of your own needs its module in custom_imports.'
-    )
+    others = root.OPTIMIZERS.children
+    if there := [name for name in [*others] if find_class(f'{name}.{kind}', scope, root.OPTIMIZERS)]:
+        cure = f' Another library has one: write {there[0]}.{kind}.'
+    else:
+        nodes = [root.OPTIMIZERS, *(node for name, node in others.items() if name == scope)]
+        known = {name for node in nodes for name in node.module_dict}
+        cure = f'{nearest(kind, known)} One of your own needs its module in custom_imports.'
+    raise ConfigError(f'optim_wrapper.optimizer.type is {kind}, and no optimizer of this name is registered.{cure}')
 
 
 def refuse_overridden_rates(cfg: Config) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Large packages are imported inside functions: the help of `mmlgd pretrain`, which imports this module, must not wait
 # for them.
 _LATEST = 10**8  # where a schedule without an end ends if that is known with the data alone, as steps of epochs are
+_EPOCH = 1000  # steps: of fewer, a schedule that is converted to steps could end in its first, such as a half epoch
 
 
 def check_stored_training(config: dict[str, Any]) -> None:
@@ -116,4 +117,4 @@ def _build_schedules(schedules: Any, optimizer: 'OptimWrapper', loop: dict[str, 
             end = loop.get('max_epochs') or (1 if 'max_iters' in loop else _LATEST)  # a loop of steps is one epoch
         else:
             end = loop.get('max_iters') or _LATEST
-        PARAM_SCHEDULERS.build(schedule, default_args=dict(optimizer=optimizer, end=end, epoch_length=1))
+        PARAM_SCHEDULERS.build(schedule, default_args=dict(optimizer=optimizer, end=end, epoch_length=_EPOCH))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
-from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.font_manager import FontEntry, FontProperties, findfont, fontManager, get_font
 from mmengine.logging import print_log
 
 
@@ -73,6 +73,13 @@ def _characters(file: str) -> frozenset[str]:
 
 
 def _regular_fonts() -> Iterable[Font]:
-    """List fonts by name, so that ties are the same everywhere, without the font that draws a box for everything."""
-    fonts = sorted((font.name, font.fname) for font in fontManager.ttflist if font.style == 'normal')
-    return (Font(name, file, _characters(file)) for name, file in fonts if not name.startswith('Last Resort'))
+    """List fonts by name, so that ties are the same everywhere, without the font that draws a box for everything.
+
+    Of a family the plain file is first: bold ones have the same characters, and Pillow draws the file that it is given.
+    """
+    fonts = sorted((font.name, _distance(font), font.fname) for font in fontManager.ttflist if font.style == 'normal')
+    return (Font(name, file, _characters(file)) for name, _, file in fonts if not name.startswith('Last Resort'))
+
+
+def _distance(font: FontEntry) -> float:
+    return fontManager.score_weight(font.weight, 'normal') + fontManager.score_stretch(font.stretch, 'normal')

@@ -1,5 +1,6 @@
 """Checkpoints are read as data, and each bad one is refused with what to do."""
 
+import errno
 import os
 
 import pytest
@@ -38,6 +39,16 @@ def test_a_file_of_another_kind_is_told_by_its_beginning(tmp_path, start):
     (tmp_path / 'other.pth').write_bytes(start + b'\n' * 30)
     with pytest.raises(CheckpointError, match=f'not a checkpoint: it begins with {start!r}'[:-1]):
         read_checkpoint(tmp_path / 'other.pth')
+
+
+def test_the_fault_of_a_disk_is_told(tmp_path, monkeypatch):
+    def broken(file, map_location):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr('mmlgd.checkpoints.files._read', broken)
+    (tmp_path / 'epoch_1.pth').write_bytes(b'words')
+    with pytest.raises(CheckpointError, match='Input/output error'):
+        read_checkpoint(tmp_path / 'epoch_1.pth')
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path):

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from mmlgd.checkpoints import CheckpointError
-from mmlgd.checkpoints.starts import kept_random, start_from
+from mmlgd.checkpoints.starts import check_pretrained, kept_random, start_from
 from mmlgd.errors import ConfigError
 from mmlgd.registry import MODELS
 
@@ -155,7 +155,7 @@ def test_a_class_of_nearly_the_same_name_is_refused_with_its_cure(tmp_path):
     start_from(cfg, file)
 
 
-def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, monkeypatch):
+def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, tmp_path, monkeypatch):
     """It may stand in any part, and the part may have more; weights of other origin may be meant to fit in part."""
     started = dict(type='Pretrained', checkpoint=str(lgd_checkpoint), prefix='backbone.')
     inner = Config(dict(model=dict(detector=dict(backbone=dict(SMALL, init_cfg=started)))))
@@ -171,15 +171,41 @@ def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, monkeypatch):
     assert len(told) == 1 and re.search(
         'no weights for 96 of 216 keys of the ResNet at model.backbone, .* layer1.2.conv1.weight', told[0]
     )
+    stages = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))  # as C4 detectors have
+    start_from(config(**stages, init_cfg=started))
+    assert len(told) == 2 and 'stages that the ResNet at model.backbone has not, such as layer4.0.conv1' in told[1]
+    with pytest.raises(CheckpointError, match=r'unexpected .*fewer stages.*in place of --student'):
+        start_from(config(**stages), str(lgd_checkpoint))
+    deep = dict(started, checkpoint=saved(dict(SMALL, depth=34), tmp_path))
+    content = torch.load(deep['checkpoint'])
+    torch.save(
+        {**content, 'state_dict': {**content['state_dict'], 'textual_bank.bank': torch.ones(1)}}, deep['checkpoint']
+    )
+    with pytest.raises(CheckpointError, match=r'96 unexpected \(layer1.2'):  # layers inside of a stage
+        start_from(config(init_cfg=deep))
     with pytest.raises(CheckpointError, match='config gives no prefix'):
         start_from(config(init_cfg=dict(type='Pretrained', checkpoint=str(lgd_checkpoint))))
     with pytest.raises(CheckpointError, match=r'has no spine\.\* weights'):
         start_from(config(init_cfg=dict(started, prefix='spine.')))
 
 
+def test_a_student_may_be_named_as_the_start_of_a_whole_model(lgd_checkpoint):
+    """mmengine loads its backbone then, and nothing else: neck and banks have no place there."""
+    cfg = config()
+    cfg.model.init_cfg = dict(type='Pretrained', checkpoint=str(lgd_checkpoint))
+    start_from(cfg)
+    cfg.model.backbone.base_channels = 16
+    with pytest.raises(CheckpointError, match='does not fit ResNet'):
+        start_from(cfg)
+
+
 def test_a_backbone_of_more_layers_than_the_student_is_refused_with_its_cure(lgd_checkpoint):
     with pytest.raises(CheckpointError, match=r'96 missing .*deformable .*in place of --student.*prefix='):
         start_from(config(depth=34), str(lgd_checkpoint))
+    started = dict(type='Pretrained', checkpoint=str(lgd_checkpoint), prefix='backbone.')
+    with pytest.raises(CheckpointError, match='does not fit') as error:
+        check_pretrained(MODELS.build(dict(SMALL, depth=34, init_cfg=started)))
+    assert '--student' not in str(error.value)  # there is none
 
 
 def test_weights_of_others_may_fit_in_part(tmp_path):
@@ -192,10 +218,15 @@ def test_a_backbone_that_cannot_be_built_is_named(lgd_checkpoint):
         start_from(config(dept=18), str(lgd_checkpoint))
 
 
-def test_a_backbone_inside_of_a_detector_is_started_by_the_config(lgd_checkpoint):
+def test_a_backbone_inside_of_a_detector_is_started_by_the_config(lgd_checkpoint, weights, tmp_path):
     cfg = Config(dict(model=dict(type='SoftTeacher', detector=dict(backbone=SMALL))))
     with pytest.raises(ConfigError, match=r'no model\.backbone .*model=dict\(detector=.*init_cfg=dict.*prefix='):
         start_from(cfg, str(lgd_checkpoint))
+    with pytest.raises(ConfigError, match=r'backbone=dict\(init_cfg=None\)'):
+        start_from(cfg, 'none')
+    torch.save(weights, tmp_path / 'bare.pth')
+    with pytest.raises(ConfigError, match=r"checkpoint='[^']*bare\.pth'\)\)"):  # no prefix
+        start_from(cfg, str(tmp_path / 'bare.pth'))
 
 
 @pytest.mark.parametrize('trained, other', [('pytorch', 'caffe'), ('caffe', 'pytorch')])
@@ -204,6 +235,9 @@ def test_a_stride_in_another_layer_is_refused(tmp_path, trained, other):
     file = saved(dict(SMALL, depth=50, style=trained), tmp_path)
     with pytest.raises(ConfigError, match=f"style='{trained}', and this ResNet has style='{other}'"):
         start_from(config(depth=50, style=other), file)
+    inner = dict(SMALL, depth=50, style=other, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.'))
+    with pytest.raises(ConfigError, match=rf'model\.detector\.backbone\.style={trained}'):
+        check_pretrained(MODELS.build(inner), 'model.detector.backbone')
     start_from(config(depth=50, style=trained), file)
     start_from(config(style=other), saved(dict(SMALL, style=trained), tmp_path))  # blocks of two convolutions
 

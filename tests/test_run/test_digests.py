@@ -53,6 +53,13 @@ def test_the_file_that_is_evaluated_with_has_a_digest(tmp_path, monkeypatch):
     assert [*digests_of_labels(Config(dict(val_evaluator=metrics[0])))] == ['val.json']
 
 
+def test_a_file_of_images_has_no_digest(tmp_path):
+    """It may be a tar of a terabyte."""
+    (tmp_path / 'images.tar').touch()
+    dataset = dict(type='mmlgd.ImageShards', data_root=str(tmp_path / 'images.tar'))
+    assert not digests_of_labels(Config(dict(train_dataloader=dict(dataset=dataset))))
+
+
 def test_labels_below_home_have_a_digest(tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     for file in (tmp_path / 'list.txt', tmp_path / 'images/cat/a.png'):

@@ -62,6 +62,8 @@ def test_an_optimizer_that_is_not_registered_is_named():
     for kind, scope, close in (('AdmW', None, 'AdamW'), ('Lam', 'mmpretrain', 'Lamb')):
         with pytest.raises(ConfigError, match=f'type is {kind}, .* Did you mean {close}'):
             asked(dict(type=kind), scope)
+    with pytest.raises(ConfigError, match=r'write mmpretrain\.Lamb\.'):
+        asked(dict(type='Lamb'))
     for kind in ('SGD', 'mmpretrain.Lamb', torch.optim.SGD):
         asked(dict(type=kind))
     asked(dict(type='Lamb'), 'mmpretrain')

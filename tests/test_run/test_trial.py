@@ -79,6 +79,13 @@ def test_a_schedule_of_steps_is_not_converted_to_steps():
         check_training(config(param_scheduler=dict(type='LinearLR', by_epoch=False, convert_to_iter_based=True)))
 
 
+@pytest.mark.parametrize(
+    'schedule', [dict(type='LinearLR', end=0.5), dict(type='OneCycleLR', eta_max=0.1, total_steps=10, pct_start=0.1)]
+)
+def test_a_schedule_may_end_within_an_epoch_that_is_converted_to_steps(schedule):
+    check_training(config(param_scheduler=dict(schedule, convert_to_iter_based=True)))
+
+
 def test_what_a_run_refuses_of_optimizers_and_rates_is_refused_here():
     rates, cycle = dict(bias_lr_mult=2.0), dict(type='OneCycleLR', eta_max=0.1, total_steps=9)
     for optimizer, schedule, said in (

@@ -109,7 +109,6 @@ def limit_file_size():
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
 
-@children.in_one_worker
 def test_a_shard_whose_second_writing_was_stopped_is_missing(store, tmp_path, monkeypatch):
     """Else the store would count as complete, and a training would meet the damage at some step."""
 
@@ -124,6 +123,7 @@ def test_a_shard_whose_second_writing_was_stopped_is_missing(store, tmp_path, mo
     assert TeacherStore(tmp_path).missing() == [1]
 
 
+@children.in_one_worker
 def test_a_full_disk_leaves_the_shards_that_were_written(tmp_path):
     folder = tmp_path / 'store'
     create(folder)
