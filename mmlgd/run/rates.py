@@ -33,7 +33,7 @@ def refuse_unknown_optimizer(cfg: Config) -> None:
         Traceback (most recent call last):
         mmlgd.errors.ConfigError: optim_wrapper.optimizer.type is AdmW, ... Did you mean AdamW? ...
     """
-    wrapper, scope = cfg.get('optim_wrapper') or {}, cfg.get('default_scope')
+    wrapper, scope = cfg.get('optim_wrapper') or {}, cfg.get('default_scope') or 'mmengine'  # the runner's default
     optimizer = wrapper.get('optimizer')
     kind = optimizer.get('type') if isinstance(optimizer, dict) else None
     if 'constructor' in wrapper or not isinstance(kind, str) or find_class(kind, scope, root.OPTIMIZERS):
