@@ -274,8 +274,7 @@ def _cure(module: nn.Module, weights: dict[str, Tensor], source: str, place: str
         return (
             f'Give the backbone the depth and type that the student was trained with. If it is meant to have more '
             f'layers, such as deformable convolutions, or fewer stages, write the start into the config in place of '
-            f'--student: '
-            f'model.backbone.init_cfg={_written(source)}.'
+            f'--student: model.backbone.init_cfg={_written(source)}.'
         )
     return ''
 
@@ -293,8 +292,7 @@ def _refuse_other_style(module: nn.Module, source: str, place: str) -> None:
         raise ConfigError(
             f'{source} was trained with style={trained!r}, and this {type(module).__name__} has style={own!r}: its '
             f'blocks have their stride in another layer, and make other features of the same weights. Set '
-            f'style={trained!r} (--cfg-options {place}.style={trained}), and the data_preprocessor of its '
-            f'training.'
+            f'style={trained!r} (--cfg-options {place}.style={trained}), and the data_preprocessor of its training.'
         )
 
 

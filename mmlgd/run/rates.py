@@ -42,8 +42,7 @@ def refuse_unknown_optimizer(cfg: Config) -> None:
     if there := [name for name in [*others] if find_class(f'{name}.{kind}', scope, root.OPTIMIZERS)]:
         cure = f' Another library has one: write {there[0]}.{kind}.'
     else:
-        nodes = [root.OPTIMIZERS, *(node for name, node in others.items() if name == scope)]
-        known = {name for node in nodes for name in node.module_dict}
+        known = {*root.OPTIMIZERS.module_dict, *(others[scope].module_dict if scope in others else ())}
         cure = f'{nearest(kind, known)} One of your own needs its module in custom_imports.'
     raise ConfigError(f'optim_wrapper.optimizer.type is {kind}, and no optimizer of this name is registered.{cure}')
 
