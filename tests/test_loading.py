@@ -20,8 +20,9 @@ from torch import nn
 
 import mmlgd
 from mmlgd.checkpoints import CheckpointError, read_checkpoint
+from mmlgd.checkpoints.fitting import read_start
 from mmlgd.checkpoints.loaders import read_training
-from mmlgd.checkpoints.starts import read_start, start_from
+from mmlgd.checkpoints.starts import start_from
 from mmlgd.cli.__main__ import main
 from mmlgd.engine.checks.pretrained_hook import PretrainedCheckHook
 from mmlgd.errors import MMLGDError

@@ -7,9 +7,9 @@ from mmengine.config import Config
 from torch import nn
 
 from mmlgd.checkpoints.files import read_checkpoint
+from mmlgd.checkpoints.fitting import check_pretrained
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.checkpoints.parts import check_weights, part_weights, state_dict_of
-from mmlgd.checkpoints.starts import check_pretrained
 from mmlgd.utils.building import build_part
 from mmlgd.utils.configs import read_config
 

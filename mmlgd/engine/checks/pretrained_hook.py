@@ -3,7 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmlgd.checkpoints.starts import check_pretrained
+from mmlgd.checkpoints.fitting import check_pretrained
 from mmlgd.registry import HOOKS
 from mmlgd.utils.models import plain_model
 

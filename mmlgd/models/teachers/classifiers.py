@@ -91,8 +91,8 @@ def _from_mmpretrain(model: str, weights: Weights) -> Classifier:
 
 def _load_mmpretrain(classifier: nn.Module, weights: Weights) -> None:
     """Load a classifier completely. mmengine would load only what fits, print the rest, and leave it random."""
+    from mmlgd.checkpoints.fitting import read_start
     from mmlgd.checkpoints.parts import check_weights  # not above: the APIs build on the models
-    from mmlgd.checkpoints.starts import read_start
 
     source = weights
     if weights is True:

@@ -1,0 +1,69 @@
+"""Students that a config of its own names as the start of a part, in ``init_cfg``."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmlgd.utils.validation import listed
+
+from .fitting import PREFIX, built_part, check_start, is_pretrained, read_start
+from .parts import part_weights
+
+_OF_STUDENTS = 'textual_bank.'  # what only checkpoints of LGD have
+
+
+def check_written(cfg: Config) -> None:
+    """Refuse a student that a config names as the start of a part, and of which this part would lose weights.
+
+    The part may have more keys than the student, such as those of deformable convolutions, or fewer stages, as those of
+    C4 detectors. Weights of other origin may be meant for a part of a backbone: the stock configs have such.
+    """
+    for place, settings in _started_parts('model', cfg.get('model')):
+        for init_cfg in filter(is_pretrained, listed(settings['init_cfg'])):
+            source, prefix = init_cfg.get('checkpoint'), init_cfg.get('prefix')
+            if not (isinstance(source, str) and Path(source).is_file()):
+                continue
+            state = read_start(source)
+            if not any(key.startswith(_OF_STUDENTS) for key in state):
+                continue
+            if not prefix and isinstance(settings.get('backbone'), dict):  # the start of a whole model
+                place, settings, prefix = f'{place}.backbone', settings['backbone'], PREFIX
+            module = built_part(cfg, place, settings)
+            if prefix:
+                state = _for_part(module, state, prefix, source, place)
+            check_start(module, state, prefix, source, place)
+
+
+def _for_part(module: nn.Module, state: dict[str, Tensor], prefix: str, source: str, place: str) -> dict[str, Tensor]:
+    """Give a part its own weights where a student has none, or leave out the student's stages that the part has not."""
+    there, own, prefix = part_weights(state, prefix, source), module.state_dict(), f'{prefix.rstrip(".")}.'
+    what = f'the {type(module).__name__} at {place}'
+    stages = {key.split('.')[0] for key in own}
+    if rest := {key: value for key, value in own.items() if key not in there}:
+        told = (
+            f'{source} has no weights for {len(rest)} of {len(own)} keys of {what}, such as {next(iter(rest))}: these '
+            f'start as they would without it.'
+        )
+    elif cut := [key for key in there if key.split('.')[0] not in stages]:
+        told = f'{source} has {len(cut)} weights of stages that {what} has not, such as {cut[0]}: these are not loaded.'
+        state = {key: value for key, value in state.items() if key.removeprefix(prefix) not in cut}
+    else:
+        return state
+    print_log(told, 'current', logging.WARNING)
+    return {**state, **{f'{prefix}{key}': value for key, value in rest.items()}}
+
+
+def _started_parts(place: str, settings: Any) -> Iterator[tuple[str, dict]]:
+    if isinstance(settings, dict):
+        if 'type' in settings and settings.get('init_cfg'):
+            yield place, settings
+        for key, value in settings.items():
+            yield from _started_parts(f'{place}.{key}', value)
+    elif isinstance(settings, (list, tuple)):
+        for k, value in enumerate(settings):
+            yield from _started_parts(f'{place}.{k}', value)

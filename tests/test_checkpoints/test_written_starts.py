@@ -1,0 +1,60 @@
+"""A student in the init_cfg of a config has to fit the part that it starts."""
+
+import re
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmlgd.checkpoints import CheckpointError
+from mmlgd.checkpoints.starts import start_from
+from tests.starting import SMALL, downstream, saved
+
+
+def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, tmp_path, monkeypatch):
+    """It may stand in any part, and the part may have more; weights of other origin may be meant to fit in part."""
+    started = dict(type='Pretrained', checkpoint=str(lgd_checkpoint), prefix='backbone.')
+    inner = Config(dict(model=dict(detector=dict(backbone=dict(SMALL, init_cfg=started)))))
+    for cfg in (downstream(init_cfg=started), inner, downstream(init_cfg=[started])):
+        start_from(cfg)
+    inner.model.detector.backbone.base_channels = 16
+    for cfg in (downstream(depth=34, deep_stem=True, init_cfg=started), inner):
+        with pytest.raises(CheckpointError, match='does not fit ResNet'):
+            start_from(cfg)
+    told = []
+    monkeypatch.setattr('mmlgd.checkpoints.written_starts.print_log', lambda text, *args: told.append(text))
+    start_from(downstream(depth=34, init_cfg=started))
+    assert len(told) == 1 and re.search(
+        'no weights for 96 of 216 keys of the ResNet at model.backbone, .* layer1.2.conv1.weight', told[0]
+    )
+    stages = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))  # as C4 detectors have
+    start_from(downstream(**stages, init_cfg=started))
+    assert len(told) == 2 and 'stages that the ResNet at model.backbone has not, such as layer4.0.conv1' in told[1]
+    with pytest.raises(CheckpointError, match=r'unexpected .*fewer stages.*in place of --student'):
+        start_from(downstream(**stages), str(lgd_checkpoint))
+    deep = dict(started, checkpoint=saved(dict(SMALL, depth=34), tmp_path))
+    content = torch.load(deep['checkpoint'])
+    torch.save(
+        {**content, 'state_dict': {**content['state_dict'], 'textual_bank.bank': torch.ones(1)}}, deep['checkpoint']
+    )
+    with pytest.raises(CheckpointError, match=r'96 unexpected \(layer1.2'):  # layers inside of a stage
+        start_from(downstream(init_cfg=deep))
+    with pytest.raises(CheckpointError, match='config gives no prefix'):
+        start_from(downstream(init_cfg=dict(type='Pretrained', checkpoint=str(lgd_checkpoint))))
+    with pytest.raises(CheckpointError, match=r'has no spine\.\* weights'):
+        start_from(downstream(init_cfg=dict(started, prefix='spine.')))
+
+
+def test_a_student_may_be_named_as_the_start_of_a_whole_model(lgd_checkpoint):
+    """mmengine loads its backbone then, and nothing else: neck and banks have no place there."""
+    cfg = downstream()
+    cfg.model.init_cfg = dict(type='Pretrained', checkpoint=str(lgd_checkpoint))
+    start_from(cfg)
+    cfg.model.backbone.base_channels = 16
+    with pytest.raises(CheckpointError, match='does not fit ResNet'):
+        start_from(cfg)
+
+
+def test_weights_of_others_may_fit_in_part(tmp_path):
+    file = saved(SMALL, tmp_path)
+    start_from(downstream(base_channels=16, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.')))
