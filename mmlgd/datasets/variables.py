@@ -69,7 +69,7 @@ def fill_in(cfg: Config) -> None:
     values: dict[str, Callable[[], Any]] = {key: lambda key=key: cfg[key] for key in _SHARED if key in cfg}
     values.update({key: lambda name=name: cfg[name] for key, name in _RENAMED.items() if name in cfg})
     if 'image_size' in cfg:
-        width, height = _pair(cfg.image_size)
+        width, height = width_and_height(cfg.image_size)
         square = (min(width, height),) * 2
         values.update(scale=lambda: (width, height), crop_size=lambda: square, size=lambda: square)
     if 'names' in cfg:
@@ -118,8 +118,22 @@ def choose_arch(cfg: Config) -> None:
     cfg.pop('archs')
 
 
-def _pair(size: Any) -> tuple[int, int]:
-    """Read the variable ``image_size``: width and height."""
+def width_and_height(size: Any) -> tuple[int, int]:
+    """Read the variable ``image_size``.
+
+    Args:
+        size (Any): A number of pixels, or two of them.
+
+    Returns:
+        Tuple[int, int]: Width and height in pixels.
+
+    Raises:
+        ConfigError: It is something else.
+
+    Examples:
+        >>> width_and_height(96), width_and_height([640, 480])
+        ((96, 96), (640, 480))
+    """
     pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
     require(
         len(pair) == 2 and all(isinstance(side, int) and side > 0 for side in pair),

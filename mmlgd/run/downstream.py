@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 from mmlgd.errors import shown
 
 from .child import failure, run
-from .fitting import asked_side, fitted, median_size, size_text, tiny_text
+from .fitting import chosen_size, median_size, size_text, tiny_text
 from .inputs import path_of
 
 # Large packages are imported inside functions: the help of the verbs, which read this module, must not wait for them.
@@ -102,8 +102,7 @@ def detect(
     data, work_dir = _places('detect', data, work_dir)
     found = find_boxes(data, _names(names), _seed(seed))
     counts = {part: len(told['images']) for part, told in found.parts.items()}
-    side, limit = asked_side(size)
-    image_size = fitted(median_size(found.parts), side or limit, grow=side is not None)
+    image_size = chosen_size(median_size(found.parts), size, cfg_options)
     reasons = [
         f'{found.kind} boxes in {shown(data)}: {counts["train"]} images to train, {counts["val"]} to validate'
         f'{_DRAWN if found.is_split else ""}; {_told(found.names)}.',
@@ -183,8 +182,7 @@ def segment(
     data, work_dir = _places('segment', data, work_dir)
     stated = {key: cfg_options[key] for key in ('ignore_index', 'reduce_zero_label') if key in (cfg_options or {})}
     found = find_masks(data, _names(names), _seed(seed), **stated)
-    side, limit = asked_side(size)
-    image_size = fitted(found.size, side or limit, grow=side is not None)
+    image_size = chosen_size(found.size, size, cfg_options)
     reasons = [
         f'Masks in {shown(data)}: {found.counts["train"]} images to train, {found.counts["val"]} to validate'
         f'{_DRAWN if found.is_split else ""}; {_told(found.names)}.',

@@ -1,6 +1,6 @@
 """The size of the images of a detector or segmentor, from the images and boxes of its data."""
 
-from typing import Optional
+from typing import Any, Optional
 
 # Large packages are imported inside functions: the help of the verbs, which read this module, must not wait for them.
 
@@ -8,23 +8,40 @@ _SIDES = (256, 1333)  # of the longer side of an image in pixels, at most, witho
 _TINY = 8  # pixels: the stride of the finest output of both detectors
 
 
-def asked_side(size: Optional[int]) -> tuple[Optional[int], int]:
-    """Check the size that a user gave.
+def chosen_size(size: tuple[int, int], side: Optional[int], options: Optional[dict[str, Any]]) -> tuple[int, int]:
+    """Choose the size into which images are fitted: a user's, or that of the images as far as this machine goes.
 
     Args:
-        size (int, optional): Longer side of the images in pixels.
+        size (Tuple[int, int]): Median width and height of the images in pixels.
+        side (int, optional): ``--size``, the longer side in pixels.
+        options (dict, optional): ``--cfg-options``. Its ``image_size`` is the size.
 
     Returns:
-        Tuple[int | None, int]: That side, and the largest side without one on this machine.
+        Tuple[int, int]: Width and height in pixels.
 
     Raises:
-        NumberError: It is out of its range.
+        NumberError: ``--size`` is out of its range.
+        ConfigError: ``image_size`` is neither a number of pixels nor two of them, or it is given beside ``--size``.
+
+    Examples:
+        >>> chosen_size((64, 48), 256, None), chosen_size((64, 48), None, None)  # only --size enlarges
+        ((256, 192), (64, 48))
+        >>> chosen_size((64, 48), None, dict(image_size=[96, 32]))
+        (96, 32)
     """
     import torch
 
-    from mmlgd.utils.validation import whole
+    from mmlgd.datasets.variables import width_and_height
+    from mmlgd.utils.validation import require, whole
 
-    return None if size is None else whole('--size', 32, 4096)(size), _SIDES[torch.cuda.is_available()]
+    if (stated := (options or {}).get('image_size')) is not None:
+        require(
+            side is None, f'--size {side} and --cfg-options image_size={stated} say the same. Leave one of them out.'
+        )
+        return width_and_height(stated)
+    if side is not None:
+        return _fitted(size, whole('--size', 32, 4096)(side), grow=True)
+    return _fitted(size, _SIDES[torch.cuda.is_available()], grow=False)
 
 
 def median_size(parts: dict[str, dict]) -> tuple[int, int]:
@@ -41,26 +58,6 @@ def median_size(parts: dict[str, dict]) -> tuple[int, int]:
     sizes = [(image['width'], image['height']) for image in parts['train']['images']]
     width, height = np.median(np.array(sizes), axis=0)
     return int(width), int(height)
-
-
-def fitted(size: tuple[int, int], side: int, grow: bool) -> tuple[int, int]:
-    """Bring a size to a longer side.
-
-    Args:
-        size (Tuple[int, int]): Width and height in pixels.
-        side (int): The longer side in pixels.
-        grow (bool): Whether a smaller size becomes larger.
-
-    Returns:
-        Tuple[int, int]: Width and height.
-
-    Examples:
-        >>> fitted((640, 480), 256, grow=False), fitted((64, 64), 256, grow=False), fitted((64, 64), 256, grow=True)
-        ((256, 192), (64, 64), (256, 256))
-    """
-    scale = side / max(size) if grow else min(1.0, side / max(size))
-    width, height = (max(1, round(scale * one)) for one in size)
-    return width, height
 
 
 def size_text(size: tuple[int, int], chosen: tuple[int, int]) -> str:
@@ -102,3 +99,10 @@ def tiny_text(parts: dict[str, dict], chosen: tuple[int, int]) -> str:
         f'Half of the boxes have a side of {median:.1f} px or less at this size, and will hardly be found: a larger '
         f'--size helps, or images cut into tiles.'
     )
+
+
+def _fitted(size: tuple[int, int], side: int, grow: bool) -> tuple[int, int]:
+    """Bring a size to a longer side; a smaller one only if it may grow."""
+    scale = side / max(size) if grow else min(1.0, side / max(size))
+    width, height = (max(1, round(scale * one)) for one in size)
+    return width, height

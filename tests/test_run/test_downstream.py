@@ -110,6 +110,22 @@ def test_options_say_what_the_values_of_masks_mean(tmp_path, capsys):
     assert (cfg.ignore_index, cfg.reduce_zero_label) == (255, True)
 
 
+@pytest.mark.parametrize('verb', ['detect', 'segment'])
+def test_a_size_among_the_options_is_the_one_that_is_told(tmp_path, verb, capsys):
+    pytest.importorskip(dict(detect='mmdet', segment='mmseg')[verb])
+    for part in ('train', 'val'):
+        masks(tmp_path / 'data', part)
+    coco(tmp_path / 'boxes')
+    given = dict(data=dict(detect='boxes', segment='data')[verb], student='none', dry_run=True)
+    run = getattr(mmlgd, verb)
+    cfg = Config.fromfile(tmp_path / run(**given, cfg_options=dict(image_size=[64, 96])).config)
+    assert cfg.image_size == [64, 96] and 'are fitted into 64 x 96 px' in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r'--size 64 and --cfg-options image_size=96 say the same'):
+        run(**given, size=64, cfg_options=dict(image_size=96))
+    with pytest.raises(ConfigError, match="image_size is 'large', expected pixels"):
+        run(**given, cfg_options=dict(image_size='large'))
+
+
 @pytest.mark.parametrize('has_card', [False, True])
 @pytest.mark.parametrize('verb', ['detect', 'segment'])
 def test_the_template_of_each_machine_takes_the_student(tmp_path, lgd_checkpoint, verb, has_card, monkeypatch):
