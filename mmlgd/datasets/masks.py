@@ -11,8 +11,9 @@ from mmlgd.errors import MissingFileError, shown
 from mmlgd.text import load_vocabulary
 from mmlgd.utils.paths import IMAGE_SUFFIXES
 
-from .boxes.places import files_in, in_both, parts_of
+from .boxes.places import in_both, parts_of
 from .boxes.split import drawn
+from .folder import sorted_images
 from .mask_values import MasksError, meaning_of, read_values
 from .part_lists import listed_parts
 
@@ -78,14 +79,14 @@ def find_masks(
         FoundMasks: The masks; nothing is written.
 
     Raises:
-        MissingFileError: There is no such folder, or no names.
+        MissingFileError: There is no such folder, no image in it, or no names.
         MasksError: There are no masks in it, or they do not fit their images or names, or their values may mean several
             things.
         PartsError: A list of a part cannot be followed.
         VocabularyError: The file of names holds none, or others than names.
         ConfigError: An option is out of its range.
     """
-    pairs, bare = _pairs(data)
+    pairs, bare, unread = _pairs(data)
     names = list(names) if names is not None else _names_in(data)
     endings = Counter((image.suffix, mask.name[len(image.stem) :]) for image, mask in pairs)
     if len(endings) > 1:
@@ -131,15 +132,16 @@ def find_masks(
         ignore_index=ignore_index,
         listed={part: [image.stem for image, _ in pairs] for part, pairs in chosen.items()},
         is_split=is_split,
-        notes=meaning + notes,
+        notes=meaning + notes + unread,
     )
 
 
-def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]:
-    """Find images with their masks, and images without one."""
+def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath], list[str]]:
+    """Find images with their masks, and images without one; and tell of files of formats that are not read."""
     if not data.is_dir():
         raise MissingFileError(f'There is no folder of data at {shown(data)}.')
-    files = files_in(data, *IMAGE_SUFFIXES)
+    found, others = sorted_images(data, IMAGE_SUFFIXES)
+    files = sorted(map(PurePath, found))
     masks: dict[PurePath, list[PurePath]] = {}
     for file in files:
         if _has(file, _MASKS):
@@ -156,11 +158,11 @@ def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath]]
         raise MasksError(
             f'{shown(data)} has {len(files)} images, and no image with a mask. Expected images/train/a.jpg with '
             f'annotations/train/a.png, and the same for val; masks, labels and SegmentationClass are read, too. `mmlgd '
-            f'detect` reads boxes.'
+            f'detect` reads boxes.{" " if others else ""}{others}'
         )
     folders, ending = {image.parent for image, _ in pairs}, pairs[0][0].suffix
     bare = [file for file in images if _key(file) not in masks and file.parent in folders and file.suffix == ending]
-    return pairs, bare
+    return pairs, bare, [others] if others else []
 
 
 def _has(file: PurePath, folders: set[str]) -> bool:

@@ -56,6 +56,16 @@ def test_one_value_beyond_the_names_is_no_label(tmp_path):
     assert find_masks(tmp_path, ['a', 'b', 'c']).ignore_index == 255
 
 
+def test_masks_of_a_format_that_is_not_read_are_told(tmp_path):
+    write(tmp_path)
+    (tmp_path / 'annotations/train/9.gif').touch()
+    assert any('leaves out 1 .gif' in note for note in find_masks(tmp_path).notes)
+    for file in tmp_path.glob('annotations/*/*.png'):
+        file.rename(file.with_suffix('.gif'))
+    with pytest.raises(MasksError, match=r'no image with a mask.*leaves out 11 \.gif'):
+        find_masks(tmp_path)
+
+
 @pytest.mark.parametrize(
     'options, error, said',
     [
