@@ -86,7 +86,9 @@ def refuse_moved(config: Path, work_dir: Optional[str]) -> None:
         )
 
 
-def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
+def last_whole_checkpoint(
+    work_dir: Union[str, Path], otherwise: str = 'start from the beginning without --resume'
+) -> Optional[Path]:
     """Find the checkpoint to resume from.
 
     This is the one that mmengine's ``last_checkpoint`` names. If it is damaged or lost, it is the one before, by the
@@ -94,6 +96,8 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
 
     Args:
         work_dir (str | Path): Of the run. ``last_checkpoint`` also leads to checkpoints elsewhere (``out_dir``).
+        otherwise (str): What to do if none is complete and there is no copy, for the message. Defaults to that of a run
+            that is resumed.
 
     Returns:
         Path, optional: None if the run has never written a checkpoint.
@@ -113,8 +117,7 @@ def last_whole_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     told = '; '.join(f'{file.name} {fault}' for file, fault in faults.items()) or f'{named!r} does not exist'
     folder = found[0].parent if found else work_dir
     raise CheckpointError(
-        f'There is no complete checkpoint in {str(folder)!r} to resume from: {told}. Put a copy back, or start from '
-        f'the beginning without --resume.'
+        f'There is no complete checkpoint in {str(folder)!r}: {told}. Put a copy back, or {otherwise}.'
     )
 
 

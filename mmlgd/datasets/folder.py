@@ -145,18 +145,25 @@ def folder_of(dataset: dict) -> Optional[Path]:
 
     Returns:
         Path, optional: A folder, or for ``mmlgd.ImageShards`` its pattern, see
-        :func:`~mmlgd.datasets.shards.shards_of`. None if a list names the images, or if it is another kind of data set.
+        :func:`~mmlgd.datasets.shards.shards_of`. None if a list names the images, or if it is none of these data sets.
 
     Examples:
         >>> folder_of(dict(type='mmlgd.Images', data_root='photos', data_prefix='new')).as_posix()
         'photos/new'
     """
+    if not isinstance(dataset, dict):  # the config is anyone's
+        return None
     while isinstance(dataset.get('dataset'), dict):
         dataset = dataset['dataset']
     root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or ''
     is_whole = kind_of(dataset) in ('Images', 'ImageShards', 'CustomDataset') and not dataset.get('ann_file')
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
-    return Path(root, prefix) if is_whole and (root or prefix) and '://' not in f'{root}{prefix}' else None
+    are_texts = isinstance(root, (str, Path)) and isinstance(prefix, (str, Path))
+    if not (is_whole and are_texts and (root or prefix)) or '://' in f'{root}{prefix}':
+        return None
+    # The data sets themselves read ~ in the shards of data_root and in data_prefix.
+    root = os.path.expanduser(root) if kind_of(dataset) == 'ImageShards' else root
+    return Path(root, os.path.expanduser(prefix))
 
 
 def _counted(names: Iterable[str]) -> str:

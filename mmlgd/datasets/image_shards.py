@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from mmlgd.errors import brief
 from mmlgd.registry import DATASETS
 from mmlgd.utils.validation import require
 
@@ -38,6 +40,11 @@ class ImageShards(Images):
     """
 
     def __init__(self, data_root: str, *, with_label: bool = False, **kwargs: Any):
+        require(
+            isinstance(data_root, (str, Path)),
+            f"data_root of mmlgd.ImageShards is one text: a pattern such as '/data/train-{{000000..000009}}.tar', a "
+            f"folder or a file; got {brief(data_root)}. Braces take different names, too: '/data/{{a,b}}.tar'.",
+        )
         refuse_remote(data_root)  # mmengine would look for a client of its own
         for name in ('ann_file', 'data_prefix'):
             require(not kwargs.get(name), f'{name} is {kwargs.get(name)!r}, but shards have all images of data_root.')

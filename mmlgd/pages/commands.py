@@ -189,7 +189,8 @@ def _proof(found: Proof) -> str:
     words += ['--names', *listed(found.names)] if found.names else []
     words += ['--fractions', *(f'{share:g}%' for share in shares), '--seeds', *map(str, seeds)]
     words += ['--metric', found.metric] if found.metric else []
-    words += ['--cfg-options', *write_options(found.cfg_options)] if found.cfg_options else []
+    options = write_options(found.cfg_options) if found.options is None else found.options
+    words += ['--cfg-options', *options] if options else []
     return shlex.join(words)
 
 

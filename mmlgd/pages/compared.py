@@ -14,6 +14,8 @@ from .blocks import Table, Text
 from .charts import Values, draw_bars, draw_learning, draw_seeds
 from .results import Comparison, Evaluation, Proof, Row, Study, metric_of
 
+_WARNING = 'WARNING: '  # so begin notes of a proof that bear on its verdict
+
 
 def evaluation_answer(found: Evaluation) -> str:
     """Say what an evaluation found.
@@ -99,8 +101,20 @@ def comparison_blocks(found: Comparison, folder: Path) -> list:
     return [draw_seeds('Each dot is a seed', dots, metric), table]
 
 
+def proof_answers(found: Proof) -> list[str]:
+    """Say what a proof found, and what makes it doubtful: its warnings, as of evaluation images that a start has seen.
+
+    Args:
+        found (Proof): The proof.
+
+    Returns:
+        List[str]: Plain sentences.
+    """
+    return [*found.verdict, *(note for note in found.notes if note.startswith(_WARNING))]
+
+
 def proof_blocks(found: Proof) -> list:
-    """Show a proof, whose verdict is its answer.
+    """Show a proof, without its answers.
 
     Args:
         found (Proof): The proof.
@@ -126,7 +140,7 @@ def proof_blocks(found: Proof) -> list:
     else:
         chart = draw_seeds('Each dot is a seed', seeds, found.unit)
     table = Table(['start', 'labels', f'{found.unit}, mean ± spread', 'seeds', 'minutes a run'], rows)
-    return [chart, table, *map(Text, found.notes)]
+    return [chart, table, *(Text(note) for note in found.notes if not note.startswith(_WARNING))]
 
 
 def study_answer(found: Study) -> str:

@@ -15,6 +15,7 @@ from .compared import (
     comparison_blocks,
     evaluation_answer,
     evaluation_blocks,
+    proof_answers,
     proof_blocks,
     study_answer,
     study_blocks,
@@ -86,7 +87,7 @@ def _answers_of(one: Result) -> list[str]:
     if isinstance(one.found, Evaluation):
         return [evaluation_answer(one.found)]
     if isinstance(one.found, Proof):
-        return one.found.verdict
+        return proof_answers(one.found)
     return [comparison_answer(one.found, one.folder) if isinstance(one.found, Comparison) else study_answer(one.found)]
 
 

@@ -49,12 +49,16 @@ class Comparison(RootModel):
 
 
 class Proof(BaseModel):
-    """table.json of ``mmlgd prove``: sentences, and values by start, share of the labels in per cent, and seed."""
+    """table.json of ``mmlgd prove``: sentences, and values by start, share of the labels in per cent, and seed.
+
+    An earlier version did not write ``options``, which are ``cfg_options`` as words of the command.
+    """
 
     verdict: list[str]
     notes: list[str]
     config: str
     cfg_options: dict[str, Any]
+    options: Optional[list[str]] = None
     starts: dict[str, str]
     guide: Optional[str] = None
     names: Optional[Union[str, list[str]]] = None

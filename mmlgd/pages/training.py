@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.config import ConfigDict
 from torch import nn
 
-from mmlgd.checkpoints import read_checkpoint
+from mmlgd.checkpoints import CheckpointError, read_checkpoint
 from mmlgd.checkpoints.atomic_hook import INSIDE
 from mmlgd.checkpoints.configs import model_config
 from mmlgd.checkpoints.resume import last_whole_checkpoint
@@ -148,7 +148,7 @@ def read_training(folder: Path) -> Training:
             f'{shown(folder)} is the work dir of a training of {shown(kind)}, expected a pre-training, of mmlgd.LGD. '
             f'Give the folder of `mmlgd prove` or `mmlgd compare` for downstream trainings.'
         )
-    checkpoint = last_whole_checkpoint(folder)
+    checkpoint = last_whole_checkpoint(folder, 'leave this folder out')
     content = read_checkpoint(checkpoint) if checkpoint else {}
     meta = content['meta'] if isinstance(content.get('meta'), dict) else {}
     per_epoch = _steps_per_epoch(folder, meta)
@@ -177,7 +177,14 @@ def _starts(folder: Path) -> list[Path]:
 
 
 def _read_config(file: Path) -> ConfigDict:
-    return model_config(dict(meta=dict(cfg=read_small(file).decode(errors='replace'))), file)
+    config = model_config(dict(meta=dict(cfg=read_small(file).decode(errors='replace'))), file)
+    for part in ('train_dataloader', 'randomness'):
+        if not isinstance(config.get(part), (dict, type(None))):
+            raise CheckpointError(
+                f'The config in {shown(file)} has a {type(config[part]).__name__} as {part}, expected a dict. Put a '
+                f'copy of it back, or leave this folder out.'
+            )
+    return config
 
 
 def _count(meta: dict, key: str) -> int:

@@ -274,7 +274,7 @@ def _refuse_other_data(work_dir: Path, file: Path) -> None:
 
     from .written import OtherConfigError
 
-    if (checkpoint := last_whole_checkpoint(work_dir)) is not None:
+    if (checkpoint := last_whole_checkpoint(work_dir, 'train anew by --overwrite')) is not None:
         raise OtherConfigError(
             f'{shown(file)} is of the images or labels that {shown(checkpoint)} was trained with, and the data have '
             f'changed since then. Give another --work-dir; or train anew by --overwrite, which replaces both.'

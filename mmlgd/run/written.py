@@ -197,7 +197,7 @@ def refuse_trained(work_dir: Path) -> None:
     """
     from mmlgd.checkpoints.resume import last_whole_checkpoint
 
-    if (checkpoint := last_whole_checkpoint(work_dir)) is not None:
+    if (checkpoint := last_whole_checkpoint(work_dir, 'train anew by --overwrite')) is not None:
         raise OtherConfigError(
             f'This run has trained already: {shown(checkpoint)}. Go on from it by --resume, which only evaluates '
             f'if it is finished; or train anew by --overwrite, which replaces it.'

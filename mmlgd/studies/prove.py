@@ -80,6 +80,7 @@ def prove(
     from mmlgd.run.labelled import check_labelled
     from mmlgd.utils.configs import merge_options, read_config
     from mmlgd.utils.files import require_writable
+    from mmlgd.utils.options import write_options
     from mmlgd.utils.seeds import seed_number
 
     from .gains import gain_of, worth_in_labels
@@ -129,6 +130,7 @@ def prove(
         notes=notes,
         config=config,
         cfg_options=cfg_options or {},
+        options=write_options(cfg_options or {}),  # JSON has no tuples
         starts=sources,
         guide=guide,
         names=names,

@@ -180,7 +180,12 @@ def test_nothing_is_written_into_a_folder_of_images(tmp_path, monkeypatch):
         (dict(type='mmlgd.ImageShards', data_root='a/{0..9}.tar'), 'a/{0..9}.tar'),
         (dict(type='mmlgd.Images', data_root='a', ann_file='list.txt'), None),
         (dict(type='mmlgd.Images', data_root='s3://a'), None),
+        (dict(type='mmlgd.ImageShards', data_root='~/a'), os.path.expanduser('~/a')),
+        (dict(type='mmlgd.Images', data_root='a', data_prefix='~/b'), os.path.expanduser('~/b')),
+        (dict(type='mmlgd.ImageShards', data_root=['a.tar']), None),
+        (dict(type='mmlgd.Images', data_root=3), None),
         (dict(type='mmdet.CocoDataset', data_root='a'), None),
+        (3, None),
         ({}, None),
     ],
 )

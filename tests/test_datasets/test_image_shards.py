@@ -101,6 +101,7 @@ def test_a_bad_image_is_replaced_and_reported(photos, tmp_path):
         (dict(pipeline=[dict(type='mmpretrain.ResizeEdge', scale=8)]), 'begins with .*mmlgd.LoadImageFromFile'),
         (dict(bad_images='skip', test_mode=True), 'evaluation never skips images'),
         (dict(data_root='s3://bucket/{0..9}.tar'), 'not on this machine'),
+        (dict(data_root=['a.tar', 'b.tar']), r"one text: a pattern .* got \['a.tar', 'b.tar'\]. Braces"),
         (dict(indices=[0, 12]), r'indices=\[0, 12\] are no images of .*shards.*, which has 12'),
     ],
 )

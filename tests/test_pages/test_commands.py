@@ -65,6 +65,12 @@ def test_commands_of_results(evaluated, compared, proven, studied):
     (code,) = commands_of(read_folder(proven()))
     words = 'mmlgd prove --config c.py --starts random=none lgd=a.pth --fractions 10% 100% --seeds 0 1'
     assert code.lines == [f'{words} --metric coco/bbox_mAP']
+    table = proven('with options') / 'table.json'
+    told = dict(json.loads(table.read_text()), cfg_options=dict(scale=[64, 64]))
+    for options, written in ((None, "'scale=[64,64]'"), (['scale=(64,64)'], "'scale=(64,64)'")):  # a tuple was a list
+        table.write_text(json.dumps(dict(told, options=options)))
+        (code,) = commands_of(read_folder(table.parent))
+        assert code.lines == [f'{words} --metric coco/bbox_mAP --cfg-options {written}']
     (code,) = commands_of(read_folder(evaluated()))
     assert code.lines == [
         'mmlgd evaluate a.pth --data /my/data --names cat dog --k 20 --labels 10% --seeds 0 1 --students random=none '

@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from mmlgd.pages.blocks import Text
 from mmlgd.pages.compared import (
     comparison_answer,
     comparison_blocks,
     evaluation_answer,
     evaluation_blocks,
+    proof_answers,
     proof_blocks,
     study_answer,
     study_blocks,
@@ -75,6 +77,13 @@ def test_a_proof_has_learning_curves(proven):
     assert proof_blocks(found)[0].title == 'Each dot is a seed'
     found.figures = {name: {100.0: {0: own[100.0][0]}} for name, own in found.figures.items()}
     assert proof_blocks(found)[1].rows[0][2] == '19.0'  # one seed has no spread
+
+
+def test_a_warning_of_a_proof_is_beside_its_verdict(proven):
+    found = read_folder(proven()).found
+    found.notes.append('WARNING: 1 of the 48 evaluation images are among the pre-training images of lgd.')
+    assert proof_answers(found) == [*found.verdict, found.notes[1]]
+    assert [block.text for block in proof_blocks(found) if isinstance(block, Text)] == ['a note']
 
 
 def test_each_way_of_a_comparison_is_told(compared):

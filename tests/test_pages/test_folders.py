@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import ConfigError, MissingFileError, MMLGDError
 from mmlgd.pages.folders import read_folder
 from mmlgd.pages.results import Comparison, Evaluation, Proof, Study
@@ -68,6 +69,30 @@ def test_a_config_in_a_log_is_never_run(work_dir, tmp_path):
     with pytest.raises(MMLGDError, match='not plain settings'):
         read_folder(folder)
     assert not (tmp_path / 'proof').exists()
+
+
+@pytest.mark.parametrize('part', ['train_dataloader', 'randomness'])
+def test_a_config_of_another_form_is_named(work_dir, part):
+    folder = work_dir()
+    (config,) = folder.glob('*/vis_data/config.py')
+    config.write_text(f'{config.read_text()}\n{part} = 3\n')
+    with pytest.raises(CheckpointError, match=f'a int as {part}, expected a dict.*leave this folder out'):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize('dataset', ['3', "dict(type='mmlgd.ImageShards', data_root=['a.tar'])"])
+def test_images_that_are_no_folder_are_none(work_dir, dataset):
+    folder = work_dir()
+    (config,) = folder.glob('*/vis_data/config.py')
+    config.write_text(f'{config.read_text()}\ntrain_dataloader = dict(batch_size=4, dataset={dataset})\n')
+    assert read_folder(folder).images is None
+
+
+def test_a_run_whose_checkpoints_are_damaged_is_named(work_dir):
+    folder = work_dir()
+    (folder / 'epoch_3.pth').write_bytes(b'')
+    with pytest.raises(CheckpointError, match='no complete checkpoint in .*epoch_3.pth is cut off.*leave this folder'):
+        read_folder(folder)
 
 
 def test_a_stopped_run_has_what_it_has(work_dir):

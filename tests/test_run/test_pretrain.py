@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 
 import mmlgd
-from mmlgd.checkpoints import model_config, read_checkpoint
+from mmlgd.checkpoints import CheckpointError, model_config, read_checkpoint
 from mmlgd.checkpoints.last import checkpoints_of
 from mmlgd.checkpoints.resume import refuse_moved
 from mmlgd.cli.__main__ import main
@@ -596,10 +596,18 @@ def test_other_line_ends_are_an_edit(pretrain):
 
 
 def test_a_trained_run_is_not_trained_anew_without_a_word(pretrain, monkeypatch):
-    monkeypatch.setattr('mmlgd.checkpoints.resume.last_whole_checkpoint', lambda folder: folder / 'epoch_2.pth')
+    place = 'mmlgd.checkpoints.resume.last_whole_checkpoint'
+    monkeypatch.setattr(place, lambda folder, *words: folder / 'epoch_2.pth')
     monkeypatch.setattr('mmlgd.run.pretrain.run', lambda command: pytest.fail('it trains'))
     with pytest.raises(FileExistsError, match='has trained already: .*epoch_2.pth. Go on from it by --resume'):
         pretrain(dry_run=False)
     monkeypatch.setattr('mmlgd.run.pretrain.run', lambda command: 0)
     for option in ('resume', 'overwrite'):
         assert pretrain(dry_run=False, **{option: True}).checkpoint.name == 'epoch_2.pth'
+
+
+def test_a_run_whose_checkpoints_are_damaged_is_trained_anew_by_overwrite_alone(pretrain, monkeypatch):
+    (pretrain().work_dir / 'epoch_2.pth').touch()
+    monkeypatch.setattr('mmlgd.run.pretrain.run', lambda command: pytest.fail('it trains'))
+    with pytest.raises(CheckpointError, match='epoch_2.pth is cut off.*or train anew by --overwrite'):
+        pretrain(dry_run=False)

@@ -111,7 +111,8 @@ def test_what_is_done_stays_and_more_can_be_added(prove, tmp_path):
 
 
 def test_all_starts_and_shares_run_on_equal_terms(prove, tmp_path):
-    prove(seeds=[1], cfg_options={'randomness.deterministic': True})
+    told = prove(seeds=[1], cfg_options={'randomness.deterministic': True})
+    assert told['options'] == ['randomness.deterministic=True']
     few = 'train_dataloader.sampler.type=mmlgd.LabelSampler train_dataloader.sampler.percent=10.0'
     told = [line.split(' --cfg-options ')[1] for line in calls(tmp_path)]
     assert sorted(set(told)) == [
