@@ -324,9 +324,11 @@ def _tell_temperatures(loss: DistillationLoss, teacher: BaseTeacher) -> None:
             'current',
         )
     if own and any(not math.isclose(term.teacher_temperature, own * scale, rel_tol=0.05) for term in terms):
+        whose, when = ("words' teacher", ', before it follows the share') if scale != 1 else ('teacher', '')
+        given = ', '.join(f'{term.name} {term.teacher_temperature / scale:.4g}' for term in terms)  # as a config has it
         print_log(
-            f'The teacher was trained with the temperature {own * scale:.4g} over names (its logit scale is '
-            f'{1 / own:.4g}), and the loss reads it with another τ_T: {told}. A lower one makes its answers sharper. '
+            f'The {whose} was trained with the temperature {own:.4g} over names (its logit scale is {1 / own:.4g}), '
+            f'and the loss reads it with another τ_T{when}: {given}. A lower one makes its answers sharper. '
             f'teacher_temperature in model.loss sets it.',
             'current',
         )

@@ -1,5 +1,6 @@
 """A teacher whose embeddings are kept in a store."""
 
+import math
 from pathlib import Path
 from typing import Optional, Union
 
@@ -12,7 +13,7 @@ from mmlgd.checkpoints.teacher_ids import teacher_to_build
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.teachers.base import BaseTeacher
 from mmlgd.models.teachers.known import build_known_teacher
-from mmlgd.models.teachers.settings import names_scale
+from mmlgd.models.teachers.settings import names_scale, updated
 from mmlgd.registry import MODELS
 from mmlgd.utils.validation import checked_settings
 
@@ -38,7 +39,7 @@ class CachedTeacher(BaseTeacher):
         live (BaseTeacher, optional): The live teacher. None until its first use.
 
     Raises:
-        StoreError: There is no store, or a damaged one.
+        StoreError: There is no store, or a damaged one, or the store and the live teacher have other shares of looks.
     """
 
     @checked_settings
@@ -49,13 +50,26 @@ class CachedTeacher(BaseTeacher):
         self.text_cache = str(store)
         self._named = teacher
         self._needs_text = True
-        self.names_scale = names_scale({**self._told['config'], **(teacher or {})})
+        self.names_scale = self._names_scale(store)
         self.live: Optional[BaseTeacher] = None
 
     @property
     def identity(self) -> str:
         """str: Of the teacher that wrote the store."""
         return self._told['id']
+
+    def _names_scale(self, store: Union[str, Path]) -> float:
+        """Read it from the settings, for the live teacher may never be built; those of the caller say the version."""
+        told, named = self._told['config'], self._named or {}
+        named = named if 'type' in named else {**told, **named}
+        kept, here = (1 - names_scale(updated(settings)) ** 2 for settings in (told, named))
+        if not math.isclose(kept, here, abs_tol=1e-9):
+            raise StoreError(
+                f'The teacher store in {str(store)!r} was written with looks_share={kept:g}, and the teacher of this '
+                f'config has {here:g}. Give the share of the store, leave the teacher inside out, or write another '
+                f'store with mmlgd store.'
+            )
+        return names_scale(named)
 
     def prepare(self) -> None:
         """Build the live teacher.

@@ -103,12 +103,24 @@ def test_configs_and_checkpoints_of_before_have_another_name(store, live, tiny_c
     torch.testing.assert_close(named.encode_text(PROMPTS), live.encode_text(PROMPTS), rtol=0, atol=1e-6)
 
 
-def test_temperatures_that_a_config_of_before_has_scaled_stay(store):
+def test_temperatures_that_a_config_of_before_has_scaled_stay(renamed):
     earlier = dict(type='mmlgd.ConSETeacher', visual_share=0.91)
     pair = dict(type='mmlgd.TeacherPair', words=dict(type='mmlgd.ConSETeacher'), looks='logits', looks_share=0.91)
+    store = renamed(config=pair)
     for teacher, expected in ((earlier, 1.0), (pair, 0.3)):
         cached = build_teacher(dict(type='mmlgd.CachedTeacher', store=str(store), teacher=teacher), 'model.teacher')
         assert cached.names_scale == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('kept', [0.91, 0.0])
+def test_another_share_of_looks_than_that_of_the_store_is_refused(kept, renamed):
+    """Temperatures over names follow the share, and a run that reads all from its store builds no live teacher."""
+    pair = dict(type='mmlgd.TeacherPair', words=dict(type='mmlgd.ConSETeacher'), looks='logits')
+    store = renamed(config=dict(pair, looks_share=kept))
+    assert CachedTeacher(store, dict(looks_share=kept)).names_scale == pytest.approx(0.3 if kept else 1.0)
+    for teacher in (dict(looks_share=0.5), dict(pair, looks_share=0.5), pair):  # the last has the default
+        with pytest.raises(StoreError, match=f'looks_share={kept:g}, and the teacher of this config has 0.[59]'):
+            CachedTeacher(store, teacher)
 
 
 def test_another_teacher_than_that_of_the_store_is_refused(renamed, tiny_clip):

@@ -68,7 +68,8 @@ def looks_settings(looks: Union[str, dict]) -> LooksSettings:
 def updated(settings: dict) -> dict:
     """Bring a teacher's settings to one form.
 
-    The ``visual_share`` that ConSE had in earlier versions is a pair, and a pair without a share of looks is its words.
+    The ``visual_share`` that ConSE had in earlier versions is a pair. A pair with a share of 0 is its words, and one
+    that names no share has the default.
 
     Args:
         settings (dict): Of a teacher, from any version; not changed.
@@ -86,6 +87,8 @@ def updated(settings: dict) -> dict:
     kind, words = kind_of(settings), settings.get('words')
     if kind == 'TeacherPair' and isinstance(words, dict) and _has_no_looks(settings):
         return updated(words)  # the same teacher, bit for bit
+    if kind == 'TeacherPair':
+        settings.setdefault('looks_share', SHARE)
     if kind != 'ConSETeacher' or 'visual_share' not in settings:
         return settings
     share = settings.pop('visual_share')

@@ -100,6 +100,8 @@ def test_without_a_share_of_looks_it_is_its_words():
     assert torch.equal(teacher.encode_text(['a cat']), words.encode_text(['a cat']))
     assert teacher.identity == words.identity and teacher.embed_dim == 3 and teacher.names_scale == 1
     assert updated(dict(type='mmlgd.TeacherPair', words=WORDS, looks='logits', looks_share=0)) == WORDS
+    default = dict(type='mmlgd.TeacherPair', words=WORDS, looks='logits')  # a store may be compared with either
+    assert updated(default) == updated(dict(default, looks_share=0.9)) == dict(default, looks_share=0.9)
 
 
 @pytest.mark.parametrize('looks', ['logits', 'features', 'similarity'])

@@ -1,12 +1,13 @@
 """How each kind of text tower reads a prompt: which token it pools, how long a prompt may be, and its temperature."""
 
 import copy
+import re
 
 import open_clip
 import pytest
 import torch
 
-from mmlgd import OpenCLIPTeacher
+from mmlgd import OpenCLIPTeacher, TeacherPair
 from mmlgd.models import lgd
 from mmlgd.models.zero_shot import zero_shot_scores
 from mmlgd.registry import MODELS
@@ -144,3 +145,16 @@ def test_a_temperature_unlike_its_own_is_told(lgd_config, monkeypatch):
     told.clear()
     MODELS.build(dict(lgd_config, loss=dict(teacher_temperature=0.07)))
     assert not told
+
+
+def test_the_temperature_of_words_is_told_as_a_config_has_it(lgd_config, monkeypatch):
+    """Whoever sets what the line says does not see it again: the share of looks scales it afterwards."""
+    told, looks = [], dict(backbone='timm:test_vit', weights=False)
+    neutral = TeacherPair(words=lgd_config['teacher'], looks=looks).looks.neutral()
+    pair = dict(type='mmlgd.TeacherPair', words=lgd_config['teacher'], looks=dict(looks, statistics=neutral))
+    monkeypatch.setattr(lgd, 'print_log', lambda text, *args, **more: told.append(text))
+    MODELS.build(copy.deepcopy(dict(lgd_config, teacher=pair, loss=dict(teacher_temperature=0.02))))
+    assert re.search(r"words' teacher was trained with the temperature 0\.07 .* 14\.29.* loss_textual 0\.02", told[-1])
+    told.clear()
+    MODELS.build(copy.deepcopy(dict(lgd_config, teacher=pair, loss=dict(teacher_temperature=0.07))))
+    assert len(told) == 1 and 'loss_textual 0.02214' in told[0]  # only what follows the share
