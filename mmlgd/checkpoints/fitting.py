@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmlgd.errors import ConfigError, DownloadError, sentence
 from mmlgd.utils.building import build_part
+from mmlgd.utils.configs import kind_of
 from mmlgd.utils.validation import listed
 
 from .configs import config_in
@@ -73,7 +74,7 @@ def check_start(
     elif any(key.startswith(PREFIX) for key in state) and not own.keys() & state.keys():
         raise CheckpointError(
             f'{source} has its backbone under {PREFIX}*, and the config gives no prefix: nothing would be loaded. Add '
-            f'prefix={PREFIX!r} to init_cfg, or use mmlgd train --student.'
+            f'prefix={PREFIX!r} to init_cfg, which takes the place of pretrained=..., or use mmlgd train --student.'
         )
     else:
         # torchvision's classifiers have a last layer as well; old ones lack num_batches_tracked.
@@ -112,7 +113,7 @@ def check_pretrained(model: nn.Module, name: str = 'model') -> None:
 
 
 def is_pretrained(init_cfg: Any) -> bool:
-    return isinstance(init_cfg, dict) and init_cfg.get('type') in ('Pretrained', PretrainedInit)
+    return isinstance(init_cfg, dict) and kind_of(init_cfg) in ('Pretrained', PretrainedInit.__name__)
 
 
 def built_part(cfg: Config, place: str, settings: dict) -> nn.Module:

@@ -1,14 +1,16 @@
-"""Students that a config of its own names as the start of a part, in ``init_cfg``."""
+"""Students that a config of its own names as a start: in ``init_cfg``, as ``pretrained`` or by ``load_from``."""
 
 import logging
+import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
+from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmlgd.registry import find_class
 from mmlgd.utils.validation import listed
 
 from .fitting import PREFIX, built_part, check_start, is_pretrained, read_start
@@ -23,20 +25,18 @@ def check_written(cfg: Config) -> None:
     The part may have more keys than the student, such as those of deformable convolutions, or fewer stages, as those of
     C4 detectors. Weights of other origin may be meant for a part of a backbone: the stock configs have such.
     """
-    for place, settings in _started_parts('model', cfg.get('model')):
-        for init_cfg in filter(is_pretrained, listed(settings['init_cfg'])):
-            source, prefix = init_cfg.get('checkpoint'), init_cfg.get('prefix')
-            if not (isinstance(source, str) and Path(source).is_file()):
-                continue
-            state = read_start(source)
-            if not any(key.startswith(_OF_STUDENTS) for key in state):
-                continue
-            if not prefix and isinstance(settings.get('backbone'), dict):  # the start of a whole model
-                place, settings, prefix = f'{place}.backbone', settings['backbone'], PREFIX
-            module = built_part(cfg, place, settings)
-            if prefix:
-                state = _for_part(module, state, prefix, source, place)
-            check_start(module, state, prefix, source, place)
+    for place, settings, source, prefix in _starts(cfg):
+        if not (isinstance(source, str) and os.path.isfile(os.path.expanduser(source))):
+            continue
+        state = read_start(source)
+        if not any(key.startswith(_OF_STUDENTS) for key in state):
+            continue
+        if not prefix and isinstance(settings.get('backbone'), dict):  # the start of a whole model
+            place, settings, prefix = f'{place}.backbone', settings['backbone'], PREFIX
+        module = built_part(cfg, place, settings)
+        if prefix:
+            state = _for_part(module, state, prefix, source, place)
+        check_start(module, state, prefix, source, place)
 
 
 def _for_part(module: nn.Module, state: dict[str, Tensor], prefix: str, source: str, place: str) -> dict[str, Tensor]:
@@ -58,12 +58,39 @@ def _for_part(module: nn.Module, state: dict[str, Tensor], prefix: str, source: 
     return {**state, **{f'{prefix}{key}': value for key, value in rest.items()}}
 
 
-def _started_parts(place: str, settings: Any) -> Iterator[tuple[str, dict]]:
+def _starts(cfg: Config) -> Iterator[tuple[str, dict, Any, Optional[str]]]:
+    """List the starts of a config: the place and settings of each part, the source, and its prefix."""
+    model = cfg.get('model') or {}
+    if isinstance(model.get('backbone'), dict) and not cfg.get('resume'):
+        yield 'model', model, cfg.get('load_from'), None
+    for place, settings in _parts('model', model):
+        for init_cfg in filter(is_pretrained, listed(settings.get('init_cfg') or [])):
+            yield place, settings, init_cfg.get('checkpoint'), init_cfg.get('prefix')
+        if source := settings.get('pretrained'):
+            backbone = settings.get('backbone')
+            if isinstance(backbone, dict) and _hands_down(settings, cfg):
+                yield f'{place}.backbone', backbone, source, None
+            else:
+                yield place, settings, source, None
+
+
+def _parts(place: str, settings: Any) -> Iterator[tuple[str, dict]]:
     if isinstance(settings, dict):
-        if 'type' in settings and settings.get('init_cfg'):
+        if 'type' in settings:
             yield place, settings
         for key, value in settings.items():
-            yield from _started_parts(f'{place}.{key}', value)
+            yield from _parts(f'{place}.{key}', value)
     elif isinstance(settings, (list, tuple)):
         for k, value in enumerate(settings):
-            yield from _started_parts(f'{place}.{k}', value)
+            yield from _parts(f'{place}.{k}', value)
+
+
+def _hands_down(settings: dict, cfg: Config) -> bool:
+    """Tell whether ``pretrained`` of a model is for its backbone alone, as in mmseg; in mmpretrain it is for all."""
+    kind = settings['type']
+    found = (
+        find_class(kind, settings.get('_scope_') or cfg.get('default_scope'), root.MODELS)
+        if isinstance(kind, str)
+        else kind
+    )
+    return any(one.__module__.startswith('mmseg.') for one in getattr(found, '__mro__', ()))

@@ -14,11 +14,15 @@ from mmlgd.datasets.unwrapping import datasets_in
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.files import digest_of
 from mmlgd.utils.paths import IMAGE_SUFFIXES
-from mmlgd.utils.validation import listed
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
 # A folder with one of these is a model: of open_clip, or a sentence encoder. Others only share a name with a setting.
 _MODELS = ('open_clip_config.json', 'modules.json', 'config.json')
+# Where mmpretrain's data sets look for the list of a split that no config names, as ImageNet does for meta/train.txt.
+_LISTS = (
+    *('*.txt', '*.mat', 'meta/*.txt', 'annotations/*.txt', 'data/*.txt', 'devkit/*.mat', 'Eval/*.txt'),
+    *('imdb/*.mat', 'labels/*.txt', 'Partitions/*.txt', 'ImageSets/Main/*.txt'),
+)
 
 
 def digests_of_labels(cfg: Config) -> dict[str, str]:
@@ -29,25 +33,42 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
 
     Returns:
         Dict[str, str]: SHA-256 by path: of a file its content; as ``FOLDER/*``, of masks and of VOC's XML files their
-        names and contents, and of class folders without a list the paths in them. Data behind a URL have none.
+        names and contents, and of class folders without a list the paths in them; as ``FOLDER/*.txt``, of the lists
+        in which mmpretrain's data sets find a split. Data behind a URL have none.
     """
-    evaluators = [one for one in listed(cfg.get('val_evaluator') or []) if isinstance(one, dict)]
-    found = _of_files(os.path.expanduser(str(one.get('ann_file') or '')) for one in evaluators)
+    evaluators = cfg.get('val_evaluator') or []
+    found = _of_files(map(os.path.expanduser, _named(evaluators, 'ann_file')))
+    for folder in filter(os.path.isdir, _named(evaluators, 'seg_prefix')):
+        found.update(_of_folder(Path(folder), IMAGE_SUFFIXES, True))
     for dataset in (one for loader in _LOADERS for one in datasets_in((cfg.get(loader) or {}).get('dataset'))):
-        root = dataset.get('data_root') or cfg.get('data_root') or ''
-        metainfo = dataset.get('metainfo')
-        named = [cfg.get('names'), dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')]
-        texts = _texts([{**dataset, 'data_root': None}, *named])  # images are no labels: a root may be a tar of them
-        inside = (os.path.join(root, os.path.expanduser(text)) for text in texts)
-        # ~ as mmpretrain reads it; a file of names may lie here, too
-        found.update(_of_files(str(Path(one)) for one in (*inside, *map(os.path.expanduser, _texts(named)))))
-        place, endings, are_read = _folder_of_labels(dataset)
-        if place is not None and (root or place) and (folder := Path(root, os.path.expanduser(place))).is_dir():
-            there = sorted(images_in(folder, endings))
-            told = (f'{digest_of(folder / file)} {file}' if are_read else file for file in there)
-            text = '\n'.join(told).encode(errors='surrogateescape')
-            found[f'{folder}/*'] = hashlib.sha256(text).hexdigest()
+        found.update(_of_dataset(dataset, os.path.expanduser(dataset.get('data_root') or ''), cfg.get('names')))
     return found
+
+
+def _of_dataset(dataset: dict, root: str, names: Any) -> dict[str, str]:
+    metainfo = dataset.get('metainfo')
+    named = [names, dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')]
+    texts = _texts([{**dataset, 'data_root': None}, *named])  # images are no labels: a root may be a tar of them
+    inside = (os.path.join(root, os.path.expanduser(text)) for text in texts)
+    # ~ as mmpretrain reads it; a file of names may lie here, too
+    found = _of_files(str(Path(one)) for one in (*inside, *map(os.path.expanduser, _texts(named))))
+    place, endings, are_read = _folder_of_labels(dataset)
+    if place is not None and (root or place) and (folder := Path(root, os.path.expanduser(place))).is_dir():
+        found.update(_of_folder(folder, endings, are_read))
+    if root and isinstance(dataset.get('split'), str) and not dataset.get('ann_file'):
+        lists = sorted(one for pattern in _LISTS for one in glob(os.path.join(escape(root), pattern)))
+        told = (f'{digest_of(one)} {os.path.relpath(one, root)}' for one in lists if os.path.isfile(one))
+        found[f'{root}/*.txt'] = _digest(told)
+    return found
+
+
+def _of_folder(folder: Path, endings: Sequence[str], are_read: bool) -> dict[str, str]:
+    there = sorted(images_in(folder, endings))
+    return {f'{folder}/*': _digest(f'{digest_of(folder / file)} {file}' if are_read else file for file in there)}
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256('\n'.join(lines).encode(errors='surrogateescape')).hexdigest()
 
 
 def digests_of_model(cfg: Config) -> dict[str, str]:
@@ -85,6 +106,14 @@ def _texts(value: Any) -> Iterator[str]:
         yield from _texts(one)
 
 
+def _named(value: Any, key: str) -> Iterator[str]:
+    """List the texts of a key, also in the evaluators inside of another."""
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from _named(one, key)
+    if isinstance(value, dict):
+        yield from _texts(value.get(key))
+
+
 def _beginnings(text: str) -> list[int]:
     return [0, *(k + 1 for k, letter in enumerate(text) if letter == ':')]
 
@@ -97,8 +126,9 @@ def _folder_of_labels(dataset: dict) -> tuple[Optional[str], Sequence[str], bool
     if not isinstance(prefix, dict):
         has_list = dataset.get('ann_file') or dataset.get('with_label') is False
         return None if has_list else prefix or dataset.get('split') or '', IMAGE_SUFFIXES, False
-    if masks := {'seg_map_path', 'seg'} & {*prefix}:  # of mmseg, and of mmdet's panoptic and stuff maps
-        return prefix[masks.pop()] or '', IMAGE_SUFFIXES, True
+    for key in ('seg_map_path', 'seg', 'depth_map_path'):  # of mmseg, and of mmdet's panoptic and stuff maps
+        if key in prefix:
+            return prefix[key] or '', (*IMAGE_SUFFIXES, str(dataset.get('seg_map_suffix') or '.png').lower()), True
     if 'sub_data_root' in prefix:  # of mmdet's XMLDataset
         return f'{prefix["sub_data_root"]}/{dataset.get("ann_subdir") or "Annotations"}', ['.xml'], True
     return None, (), False

@@ -198,7 +198,11 @@ def segment(
     settings['randomness'] = dict(seed=seed)
     text = _text('segment', SEGMENTORS, settings, student, cfg_options)
     files = {lists[part]: '\n'.join(stems) + '\n' for part, stems in found.listed.items()}
-    digests = digests_of_labels(Config(settings)).items()
+    loaders = {
+        loader: dict(dataset=dict(settings[loader]['dataset'], data_root=settings['data_root']))
+        for loader in ('train_dataloader', 'val_dataloader')
+    }
+    digests = digests_of_labels(Config(loaders)).items()
     files[work_dir.resolve() / 'annotations/masks.sha256'] = '\n'.join(one for path, one in digests if path[-1] == '*')
     return _train('segment', text, files, reasons, work_dir, student, 'mIoU', resume, overwrite, dry_run)
 

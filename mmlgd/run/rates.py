@@ -16,6 +16,7 @@ from mmlgd.utils.validation import require
 _RATES = ('lr_mult', 'decay_rate')
 # Settings of a schedule that are a lowest rate of all parameters, whatever their multipliers.
 _FLOORS = ('eta_min', 'min_value')
+_LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg')
 
 
 def refuse_unknown_optimizer(cfg: Config) -> None:
@@ -39,7 +40,8 @@ def refuse_unknown_optimizer(cfg: Config) -> None:
     if 'constructor' in wrapper or not isinstance(kind, str) or find_class(kind, scope, root.OPTIMIZERS):
         return
     others = root.OPTIMIZERS.children
-    if there := [name for name in [*others] if find_class(f'{name}.{kind}', scope, root.OPTIMIZERS)]:
+    libraries = [*dict.fromkeys([*_LIBRARIES, *others])]  # some may not be imported yet
+    if there := [name for name in libraries if find_class(f'{name}.{kind}', scope, root.OPTIMIZERS)]:
         cure = f' Another library has one: write {there[0]}.{kind}.'
     else:
         known = {*root.OPTIMIZERS.module_dict, *(others[scope].module_dict if scope in others else ())}

@@ -55,6 +55,30 @@ def test_a_student_may_be_named_as_the_start_of_a_whole_model(lgd_checkpoint):
         start_from(cfg)
 
 
+def test_a_student_is_checked_in_each_way_to_name_it(lgd_checkpoint, monkeypatch):
+    """The older form of init_cfg has no prefix: mmengine would load nothing, and only warn."""
+    pytest.importorskip('mmseg')
+    file = str(lgd_checkpoint)
+    monkeypatch.setenv('HOME', str(lgd_checkpoint.parent))
+    segmentor = downstream()
+    segmentor.model.update(type='mmseg.EncoderDecoder', pretrained=file)
+    for cfg in (segmentor, downstream(type='mmseg.ResNet', pretrained=file)):
+        with pytest.raises(CheckpointError, match='gives no prefix.* in.* place of pretrained'):
+            start_from(cfg)
+    classifier, whole = downstream(), downstream()
+    classifier.model.update(type='mmpretrain.ImageClassifier', pretrained=file)  # the weights of all of it
+    whole.load_from = file
+    short = f'~/{lgd_checkpoint.name}'
+    started = [dict(type=kind, checkpoint=short, prefix='backbone.') for kind in ('Pretrained', 'mmengine.Pretrained')]
+    for cfg in (classifier, whole, *(downstream(init_cfg=one) for one in started)):
+        start_from(cfg)
+        cfg.model.backbone.base_channels = 16
+        with pytest.raises(CheckpointError, match='does not fit ResNet'):
+            start_from(cfg)
+    whole.resume = True  # load_from is a checkpoint of this run
+    start_from(whole)
+
+
 def test_weights_of_others_may_fit_in_part(tmp_path):
     file = saved(SMALL, tmp_path)
     start_from(downstream(base_channels=16, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.')))

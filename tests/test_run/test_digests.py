@@ -23,6 +23,11 @@ from mmlgd.run.digests import digests_of_labels, digests_of_model
         (dict(split='train'), 'train/cat/a.jpg'),
         (dict(data_prefix='', ann_file='', image_class_labels_file='labels.txt'), 'labels.txt'),
         (dict(ann_file='a.json', data_prefix=dict(img='images', seg='panoptic')), 'panoptic/a.png'),
+        (dict(data_prefix=dict(seg_map_path='masks'), seg_map_suffix='.npy'), 'masks/a.npy'),
+        (dict(data_prefix=dict(img_path='images', depth_map_path='depths')), 'depths/a.png'),
+        (dict(type='ImageNet', split='train'), 'meta/train.txt'),
+        (dict(type='CUB', split='test'), 'image_class_labels.txt'),
+        (dict(type='OxfordIIITPet', split='test'), 'annotations/test.txt'),
     ],
 )
 def test_other_labels_have_another_digest(tmp_path, dataset, file):
@@ -51,6 +56,34 @@ def test_the_file_that_is_evaluated_with_has_a_digest(tmp_path, monkeypatch):
     metrics = [dict(type='CocoMetric', ann_file='val.json'), dict(type='DumpResults', out_file_path='out.pkl')]
     assert [*digests_of_labels(Config(dict(val_evaluator=metrics)))] == ['val.json']
     assert [*digests_of_labels(Config(dict(val_evaluator=metrics[0])))] == ['val.json']
+    inside = dict(type='MultiDatasetsEvaluator', metrics=metrics, dataset_prefixes=['a', 'b'])
+    assert [*digests_of_labels(Config(dict(val_evaluator=inside)))] == ['val.json']
+    (tmp_path / 'fine').mkdir()
+    (tmp_path / 'fine/a.png').write_text('a')
+    masks = Config(dict(val_evaluator=dict(type='CityScapesMetric', seg_prefix='fine')))
+    first = digests_of_labels(masks)
+    (tmp_path / 'fine/a.png').write_text('b')
+    assert [*first] == ['fine/*'] and digests_of_labels(masks) != first
+
+
+def test_a_list_of_a_split_that_is_gone_makes_another_digest(tmp_path):
+    """ImageNet then reads the labels from the folders."""
+    dataset = dict(type='ImageNet', data_root=str(tmp_path), split='train')
+    cfg, file = Config(dict(train_dataloader=dict(dataset=dataset))), tmp_path / 'meta/train.txt'
+    file.parent.mkdir()
+    file.write_text('a.jpg 0')
+    first = digests_of_labels(cfg)
+    file.unlink()
+    assert digests_of_labels(cfg).keys() == first.keys() and digests_of_labels(cfg) != first
+
+
+def test_a_root_of_the_config_is_not_put_before_the_paths_of_a_data_set(tmp_path, monkeypatch):
+    """Configs of mmdet write their root into each path, and give the data set none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/a.json').touch()
+    loader = dict(dataset=dict(ann_file='data/a.json'))
+    assert [*digests_of_labels(Config(dict(data_root='data', train_dataloader=loader)))] == ['data/a.json']
 
 
 def test_a_file_of_images_has_no_digest(tmp_path):

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.optim import OneCycleLR, PolyLR
 
 from mmlgd.errors import ConfigError
+from mmlgd.run import rates
 from mmlgd.run.rates import refuse_overridden_rates, refuse_unknown_optimizer
 from mmlgd.run.train_options import train_config
 from tests import ROOT
@@ -69,6 +71,13 @@ def test_an_optimizer_that_is_not_registered_is_named():
     asked(dict(type='Lamb'), 'mmpretrain')
     asked(dict(type='both'), constructor='Mine')
     asked(torch.optim.SGD([torch.zeros(1)], lr=1.0))  # built already
+
+
+def test_an_optimizer_of_a_library_that_nothing_has_imported_yet_is_named(monkeypatch):
+    monkeypatch.setattr(root.OPTIMIZERS, '_children', {})
+    monkeypatch.setattr(rates, 'find_class', lambda kind, *_: kind == 'mmpretrain.Lamb')
+    with pytest.raises(ConfigError, match=r'write mmpretrain\.Lamb\.'):
+        refuse_unknown_optimizer(Config(dict(default_scope='mmdet', optim_wrapper=dict(optimizer=dict(type='Lamb')))))
 
 
 POLY = dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=8000, by_epoch=False)
