@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from mmlgd.registry import find_class
 from mmlgd.utils.validation import listed
 
-from .fitting import PREFIX, built_part, check_start, is_pretrained, read_start
+from .files import CheckpointError
+from .fitting import PREFIX, built_part, check_start, is_pretrained, read_start, written_start
 from .parts import part_weights
 
 _OF_STUDENTS = 'textual_bank.'  # what only checkpoints of LGD have
@@ -24,6 +25,9 @@ def check_written(cfg: Config) -> None:
 
     The part may have more keys than the student, such as those of deformable convolutions, or fewer stages, as those of
     C4 detectors. Weights of other origin may be meant for a part of a backbone: the stock configs have such.
+
+    Raises:
+        CheckpointError: It does not fit, or there is no backbone that it would start.
     """
     for place, settings, source, prefix in _starts(cfg):
         if not (isinstance(source, str) and os.path.isfile(os.path.expanduser(source))):
@@ -31,6 +35,12 @@ def check_written(cfg: Config) -> None:
         state = read_start(source)
         if not any(key.startswith(_OF_STUDENTS) for key in state):
             continue
+        if place == 'model' and not prefix and not isinstance(settings.get('backbone'), dict):
+            raise CheckpointError(
+                f'{source} is a student, and the model has no backbone of its own: nothing would be loaded. Write the '
+                f'start into the part that has one, as in model=dict(detector=dict(backbone=dict(init_cfg='
+                f'{written_start(source)}))).'
+            )
         if not prefix and isinstance(settings.get('backbone'), dict):  # the start of a whole model
             place, settings, prefix = f'{place}.backbone', settings['backbone'], PREFIX
         module = built_part(cfg, place, settings)
@@ -43,25 +53,33 @@ def _for_part(module: nn.Module, state: dict[str, Tensor], prefix: str, source: 
     """Give a part its own weights where a student has none, or leave out the student's stages that the part has not."""
     there, own, prefix = part_weights(state, prefix, source), module.state_dict(), f'{prefix.rstrip(".")}.'
     what = f'the {type(module).__name__} at {place}'
-    stages = {key.split('.')[0] for key in own}
     if rest := {key: value for key, value in own.items() if key not in there}:
-        told = (
+        _warn(
             f'{source} has no weights for {len(rest)} of {len(own)} keys of {what}, such as {next(iter(rest))}: these '
             f'start as they would without it.'
         )
-    elif cut := [key for key in there if key.split('.')[0] not in stages]:
-        told = f'{source} has {len(cut)} weights of stages that {what} has not, such as {cut[0]}: these are not loaded.'
+    stages, its = {_stage(key) for key in own}, {_stage(key) for key in there}
+    if stages < its:  # otherwise another network
+        cut = {key for key in there if _stage(key) not in stages}
+        _warn(
+            f'{source} has {len(cut)} weights of stages that {what} has not, such as {min(cut)}: these are not loaded.'
+        )
         state = {key: value for key, value in state.items() if key.removeprefix(prefix) not in cut}
-    else:
-        return state
-    print_log(told, 'current', logging.WARNING)
     return {**state, **{f'{prefix}{key}': value for key, value in rest.items()}}
+
+
+def _stage(key: str) -> str:
+    return key.split('.')[0]
+
+
+def _warn(text: str) -> None:
+    print_log(text, 'current', logging.WARNING)
 
 
 def _starts(cfg: Config) -> Iterator[tuple[str, dict, Any, Optional[str]]]:
     """List the starts of a config: the place and settings of each part, the source, and its prefix."""
     model = cfg.get('model') or {}
-    if isinstance(model.get('backbone'), dict) and not cfg.get('resume'):
+    if not cfg.get('resume'):
         yield 'model', model, cfg.get('load_from'), None
     for place, settings in _parts('model', model):
         for init_cfg in filter(is_pretrained, listed(settings.get('init_cfg') or [])):

@@ -29,7 +29,9 @@ def test_a_student_that_a_config_names_has_to_fit(lgd_checkpoint, tmp_path, monk
     )
     stages = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))  # as C4 detectors have
     start_from(downstream(**stages, init_cfg=started))
-    assert len(told) == 2 and 'stages that the ResNet at model.backbone has not, such as layer4.0.conv1' in told[1]
+    assert len(told) == 2 and 'stages that the ResNet at model.backbone has not, such as layer4.0.bn1' in told[1]
+    start_from(downstream(**stages, depth=34, init_cfg=started))  # and more layers in those that it has
+    assert [re.search('keys of|of stages', one)[0] for one in told[2:]] == ['keys of', 'of stages']
     with pytest.raises(CheckpointError, match=r'unexpected .*fewer stages.*in place of --student'):
         start_from(downstream(**stages), str(lgd_checkpoint))
     deep = dict(started, checkpoint=saved(dict(SMALL, depth=34), tmp_path))
@@ -77,6 +79,17 @@ def test_a_student_is_checked_in_each_way_to_name_it(lgd_checkpoint, monkeypatch
             start_from(cfg)
     whole.resume = True  # load_from is a checkpoint of this run
     start_from(whole)
+
+
+def test_a_student_without_a_backbone_to_start_is_refused(lgd_checkpoint):
+    """mmengine would load nothing, and only warn."""
+    file = str(lgd_checkpoint)
+    for start in (dict(load_from=file), {'model.init_cfg': dict(type='Pretrained', checkpoint=file)}):
+        cfg = Config(dict(model=dict(type='mmdet.SoftTeacher', detector=dict(backbone=SMALL))))
+        cfg.merge_from_dict(start)
+        with pytest.raises(CheckpointError, match=r'nothing would be loaded.*detector=dict\(backbone='):
+            start_from(cfg)
+        start_from(Config(dict(cfg, resume=True)) if 'load_from' in start else Config(dict(model=dict(type='Other'))))
 
 
 def test_weights_of_others_may_fit_in_part(tmp_path):
