@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import json
 import re
 import runpy
 import shlex
@@ -19,6 +20,7 @@ from mmlgd.checkpoints import read_checkpoint
 from mmlgd.cli.__main__ import main
 from mmlgd.models import OpenCLIPTeacher
 from mmlgd.registry import MODELS
+from mmlgd.text import load_vocabulary
 from tests import ROOT
 
 PAGES = sorted([ROOT / 'README.md', *(ROOT / 'docs').glob('*.md'), *(ROOT / 'configs').rglob('README.md')])
@@ -147,6 +149,8 @@ def surroundings(tmp_path, monkeypatch, lgd_checkpoint, lgd_model, tiny_clip, im
     (tmp_path / 'my').mkdir()
     (tmp_path / 'my' / 'clip').symlink_to(tiny_clip.removeprefix('local-dir:'))
     (tmp_path / 'my' / 'images').symlink_to(images)
+    categories = [dict(id=2, name='air', **{'def': 'a machine'}), dict(id=1, name='can', **{'def': 'a spray'})]
+    (tmp_path / 'my' / 'lvis_v1_val.json').write_text(json.dumps(dict(categories=categories)))
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -172,6 +176,13 @@ def test_a_python_block_runs(block, surroundings):
         block = block.replace(f"_base_ = '{base}'", f"_base_ = '{folder}/{base}'")
     file.write_text(block)
     assert len(Config.fromfile(file)) > 0
+
+
+def test_definitions_of_lvis_stand_behind_its_synonyms(surroundings):
+    (block,) = (block.values[0] for block in blocks('python') if 'lvis_v1_val.json' in block.values[0])
+    exec(compile(block, 'block', 'exec'), {})
+    first, second = load_vocabulary('my/lvis.txt')
+    assert first.startswith('aerosol can|') and first.endswith('|a spray') and second.endswith('|a machine')
 
 
 @pytest.mark.parametrize(
