@@ -7,6 +7,7 @@ from typing import NamedTuple, Union
 from pydantic import BaseModel
 
 from mmlgd.errors import ConfigError, MissingFileError, sentence, shown
+from mmlgd.studies.grid import STARTED
 from mmlgd.utils.files import read_small
 
 from .results import Comparison, Evaluation, Proof, Study, read_result
@@ -32,7 +33,7 @@ def read_folder(folder: Path) -> Union[Training, Result]:
 
     Raises:
         MissingFileError: There is no such folder.
-        ConfigError: It is none of these.
+        ConfigError: It is none of these, or has no results yet.
     """
     if not folder.is_dir():
         raise MissingFileError(f'There is no folder at {shown(folder)}. Give the work dir of a run.')
@@ -43,6 +44,11 @@ def read_folder(folder: Path) -> Union[Training, Result]:
         return Result(folder, read_result(table, _kind_of(table)))
     if any(folder.glob(CONFIGS)):
         return read_training(folder)
+    if begun := sum(1 for _ in folder.glob(f'*/{STARTED}')):
+        raise ConfigError(
+            f'{shown(folder)} is of `mmlgd prove` or `mmlgd compare`, and has no table yet: {begun} of its runs have '
+            f'begun. Give that command once more, which goes on where it stopped, and then this one.'
+        )
     raise ConfigError(
         f'{shown(folder)} is no folder that a report knows. Expected the work dir of `mmlgd pretrain` (with '
         f'*/vis_data/config.py), or a folder of `mmlgd evaluate`, `mmlgd prove` or `mmlgd compare` (with table.json), '

@@ -34,7 +34,7 @@ from .starts import Start
 
 LOGS = '*/vis_data/scalars.json'  # in a work dir; each start of training writes one
 _GUIDE = 'model.guide.'  # options of guided runs alone
-_STARTED = 'started.json'  # what a folder is for, from its first start on
+STARTED = 'started.json'  # what a folder is for, from its first start on
 _RESULT = 'result.json'  # the same, and the figures of a finished run
 # What a run has beside its data.
 _PARTS = (
@@ -170,7 +170,7 @@ def train_grid(
             cell, folder = waiting[number], folders[waiting[number]]
             now = dict(contents=contents(config, *files[cell]), labels=_digests(changed[kinds[cell]]))
             if {**asked[cell], **now} != asked[cell]:
-                (folder / _STARTED).unlink()  # so that nothing goes on from its checkpoints
+                (folder / STARTED).unlink()  # so that nothing goes on from its checkpoints
                 raise ConfigError(
                     f'The config, the labels, other weights or the start of {cell.row}, seed {cell.seed} has changed '
                     f'since this command began, so it is not known which one was trained. Remove {folder}, and give '
@@ -200,7 +200,7 @@ def train_grid(
         print_log(f'{len(asked)} runs, of which {len(found)} are finished. Outputs are in {work_dir}.', 'current')
         for cell in waiting:
             with sole_writer(folders[cell]):  # a run may outlive its command for a moment, and would be of this record
-                write_text(folders[cell] / _STARTED, json.dumps(asked[cell], indent=1))
+                write_text(folders[cell] / STARTED, json.dumps(asked[cell], indent=1))
         run_all(runs, jobs, done)
     return {cell: found[cell] for cell in asked}
 
@@ -237,7 +237,7 @@ def _told_of(folder: Path) -> dict:
         return told
     if not checkpoints_of(folder):
         return {}
-    return read_record(folder / _STARTED, f'remove {folder}') or dict(arguments=['(not recorded)'])
+    return read_record(folder / STARTED, f'remove {folder}') or dict(arguments=['(not recorded)'])
 
 
 def _read(folder: Path, metric: Optional[str]) -> Trained:

@@ -28,6 +28,10 @@ def test_other_folders_are_refused(tmp_path, work_dir):
         read_folder(tmp_path / 'nothing')
     with pytest.raises(ConfigError, match='no folder that a report knows. Expected the work dir of `mmlgd pretrain`'):
         read_folder(tmp_path)
+    (tmp_path / 'random_seed0').mkdir()
+    (tmp_path / 'random_seed0/started.json').touch()
+    with pytest.raises(ConfigError, match='no table yet: 1 of its runs have begun. Give that command once more'):
+        read_folder(tmp_path)
     downstream = work_dir()
     (config,) = downstream.glob('*/vis_data/config.py')
     config.write_text("model = dict(type='mmdet.ATSS')")
