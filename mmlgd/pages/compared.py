@@ -156,8 +156,10 @@ def study_answer(found: Study) -> str:
     column = columns_of(summary)[0]
     means = {name: row[column]['mean'] for name, row in summary.items() if column in row and not row[column]['own']}
     if not means:
-        return f'{len(summary)} variants were compared.'
+        return f'No {column}: a head that was trained with labels answers ({", ".join(summary)}).'
     best = max(means, key=means.get)
+    if len(summary) == 1:
+        return f'{best} has a {column} of {means[best]:.1f} %.'
     return f'Of {len(summary)} variants, {best} has the highest {column}: {means[best]:.1f} %.'
 
 

@@ -99,3 +99,8 @@ def test_a_study(studied):
     assert study_answer(found) == 'Of 2 variants, lgd has the highest zero-shot: 41.0 %.'
     _, table = study_blocks(found)
     assert table.rows[0][:2] == ['lgd', '41.0 ± 1.4']
+    alone = found.model_copy(update=dict(runs=dict(lgd=found.runs['lgd'])))
+    assert study_answer(alone) == 'lgd has a zero-shot of 41.0 %.'
+    labelled = found.runs['seed']['0'].model_copy(update=dict(zero_shot=None, own_head=60.0))
+    trained = found.model_copy(update=dict(runs=dict(supervised={'0': labelled})))
+    assert study_answer(trained) == 'No zero-shot: a head that was trained with labels answers (supervised).'
