@@ -13,7 +13,7 @@ PYTHON ?= python3
 STACK ?= openmmlab
 # The one place that pins torch. mmcv is compiled against it, so it is read when an environment is first filled.
 TORCH ?= torch==2.9.1 torchvision==0.24.1
-CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+CORES := $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 # Test processes; each runs single-threaded and takes about 1 GB.
 WORKERS ?= $(shell [ $(CORES) -lt 4 ] && echo $(CORES) || echo 4)
 PYTEST_ARGS ?=
