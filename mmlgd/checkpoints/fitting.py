@@ -113,15 +113,40 @@ def check_pretrained(model: nn.Module, name: str = 'model') -> None:
 
 
 def is_pretrained(init_cfg: Any) -> bool:
+    """Return whether an ``init_cfg`` loads weights.
+
+    Args:
+        init_cfg (Any): One entry of it, from anybody's config.
+    """
     return isinstance(init_cfg, dict) and kind_of(init_cfg) in ('Pretrained', PretrainedInit.__name__)
 
 
 def built_part(cfg: Config, place: str, settings: dict) -> nn.Module:
+    """Build a part of a model in the scope of its config.
+
+    Args:
+        cfg (Config): The config.
+        place (str): Of the part in it, for errors.
+        settings (dict): Of the part; not changed.
+
+    Returns:
+        nn.Module: The part, before its weights are loaded.
+
+    Raises:
+        ConfigError: It cannot be built from these settings.
+    """
     return build_part({'_scope_': cfg.get('default_scope', 'mmengine'), **copy.deepcopy(settings)}, place)
 
 
 def written_start(source: str) -> str:
-    """Write the ``init_cfg`` of a backbone that starts from a source."""
+    """Write the ``init_cfg`` of a backbone that starts from a source, for advice.
+
+    Args:
+        source (str): As for :func:`read_start`, or ``'none'``.
+
+    Returns:
+        str: Python.
+    """
     if source == 'none':
         return 'None'
     prefix = f', prefix={PREFIX!r}' if any(key.startswith(PREFIX) for key in read_start(source)) else ''

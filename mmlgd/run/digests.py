@@ -41,7 +41,9 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
     for folder in filter(os.path.isdir, _named(evaluators, 'seg_prefix')):
         found.update(_of_folder(Path(folder), IMAGE_SUFFIXES, True))
     for dataset in (one for loader in _LOADERS for one in datasets_in((cfg.get(loader) or {}).get('dataset'))):
-        found.update(_of_dataset(dataset, os.path.expanduser(dataset.get('data_root') or ''), cfg.get('names')))
+        root = dataset.get('data_root') or ''
+        if isinstance(root, (str, Path)):  # the data set itself refuses another one
+            found.update(_of_dataset(dataset, os.path.expanduser(root), cfg.get('names')))
     return found
 
 

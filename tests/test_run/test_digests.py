@@ -141,3 +141,8 @@ def test_the_files_of_a_model_are_found_in_each_way_to_name_them(tmp_path, monke
     (tmp_path / 'resnet.pth').write_text('other')
     assert digests_of_model(Config(dict(model=model))) != first
     assert [*digests_of_model(Config(dict(load_from='~/resnet.pth')))] == [str(tmp_path / 'resnet.pth')]
+
+
+def test_a_root_that_is_no_text_is_left_to_its_data_set():
+    dataset = dict(type='mmlgd.ImageShards', data_root=['a.tar', 'b.tar'])
+    assert digests_of_labels(Config(dict(train_dataloader=dict(dataset=dataset)))) == {}
