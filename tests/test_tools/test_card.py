@@ -216,6 +216,38 @@ def test_the_page_is_there_from_the_first_part_on_and_drawing_counts(tmp_path, m
     assert seen[0] <= 6 - 0.2 and '### S' in (tmp_path / 'card.md').read_text()
 
 
+def test_a_second_call_runs_what_the_first_left(tmp_path, monkeypatch, capsys):
+    card, asked = script('benchmarks/card'), []
+    states = {name: [LEFT, DONE] for name in NAMES}
+    states |= dict(tests=[STOPPED, DONE], step=[DONE], training=[FAILED, DONE])
+    limits = {part.name: part.limit for part in parts_of(tiny=True)}
+
+    def run(parts, images, out, end):
+        for part in parts:
+            asked.append((part.name, part.limit / limits[part.name]))
+            state = states[part.name].pop(0)
+            yield Outcome(part.name, 'python a.py', state, 1.0, '', MEASURED['step'] if state == DONE else {})
+
+    monkeypatch.setattr(card, 'run_parts', run)
+    first, second = ['--tiny', '--images', str(ROOT / 'docs'), '--out'], tmp_path / 'second'
+    with pytest.raises(SystemExit):
+        card.main([*first, str(tmp_path)])
+    assert [name for name, _ in asked] == NAMES
+    before = ['--after', str(tmp_path / 'card.json')]
+    asked.clear()
+    card.main([*first, str(second), *before])  # does not exit: all is done
+    assert asked == [('tests', 2.0), *((name, 1.0) for name in NAMES[2:])]
+    found = Results.read(second / 'card.json')
+    assert [one.name for one in found.outcomes] == NAMES and {one.state for one in found.outcomes} == {DONE}
+    assert found.minutes == 16 and (second / 'card.md').read_text() == page_of(found)
+    asked.clear()
+    card.main([*first, str(tmp_path / 'third'), '--after', str(second / 'card.json')])
+    assert asked == [] and Results.read(tmp_path / 'third/card.json').outcomes == found.outcomes
+    with pytest.raises(SystemExit, match='images was the folder `docs`, and is the folder `tests`'):
+        card.main(['--tiny', '--images', str(ROOT / 'tests'), '--out', str(second), *before])
+    assert Results.read(second / 'card.json').minutes == 16  # what was there is there
+
+
 def test_no_plugin_of_pytest_is_needed():
     """A machine with a card has pytest alone: with a mark that nobody knows, a whole file is not collected."""
     setup = configparser.ConfigParser()

@@ -1,11 +1,13 @@
 r"""All that is to be measured on a card, in one go: `make card` on a machine with a GPU.
 
     python tools/benchmarks/card.py --images /my/images --minutes 8
+    python tools/benchmarks/card.py --images /my/images --minutes 8 --after work_dirs/card/card.json
     python tools/benchmarks/card.py --write-docs work_dirs/card/card.json
 
 The tests marked `gpu`, every benchmark of docs/performance.md, and a minute of real pre-training, each in a process and
 with a limit of its own. What fails is listed, and the rest still runs. After each part it writes card.json, and a page
-in Markdown of it. The second command puts that page into docs/performance.md, and the file beside it.
+in Markdown of it. The second command runs what the first had no time for, or what failed. The third puts the page into
+docs/performance.md, and the file beside it.
 """
 
 import argparse
@@ -55,6 +57,9 @@ def parse_args(argv: Optional[list[str]] = None) -> argparse.Namespace:
     parser.add_argument('--minutes', type=float, default=8, help='for all of this; default: %(default)s')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/card'), help='default: %(default)s')
     parser.add_argument('--tiny', action='store_true', help='in sizes that show that everything runs, also on a CPU')
+    parser.add_argument(
+        '--after', type=Path, metavar='JSON', help='card.json of an earlier call: keep what is done, run the rest'
+    )
     parser.add_argument('--write-docs', type=Path, metavar='JSON', help='put these results into docs/, and run nothing')
     args = parser.parse_args(argv)
     if args.images is not None and not args.images.is_dir():
@@ -74,6 +79,7 @@ def measure(args: argparse.Namespace) -> Results:
         Results: What they found.
     """
     end = time.monotonic() + 60 * args.minutes
+    earlier = Results.read(args.after) if args.after else None
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     images, told = args.images, None
@@ -81,23 +87,30 @@ def measure(args: argparse.Namespace) -> Results:
         count, size = (20, 64) if args.tiny else (2560, 128)
         world = write_demo_world(out / 'world', num_objects=(count, 10), num_scenes=(10, 10), object_size=size)
         images, told = world / 'objects' / 'train', f'{count} drawn ones of {size} px, of the demo'
-    card, outcomes = torch.cuda.get_device_name() if torch.cuda.is_available() else None, []
-    for outcome in run_parts(parts_of(args.tiny), images.resolve(), out, end):
+    results = Results(
+        card=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        versions=versions(),
+        date=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
+        images=told or f'the folder `{images.name}`',
+        tiny=args.tiny,
+        minutes=args.minutes,
+        outcomes=[],
+    )
+    if earlier:
+        results = results.after(earlier)
+        write(results, out)
+    for outcome in run_parts(results.left_of(parts_of(args.tiny)), images.resolve(), out, end):
         print(f'{outcome.name}: {outcome.state}, {outcome.seconds:.0f} s', flush=True)
-        outcomes.append(outcome)
-        results = Results(
-            card=card,
-            versions=versions(),
-            date=datetime.now(timezone.utc).strftime('%Y-%m-%d'),
-            images=told or f'the folder `{images.name}`',
-            tiny=args.tiny,
-            minutes=args.minutes,
-            outcomes=outcomes,
-        )
-        results.write(out / 'card.json')
-        write_whole(out / 'card.md', page_of(results).encode())
+        results = results.having(outcome)
+        write(results, out)
     print(f'The figures: {out / "card.json"}\nThe page: {out / "card.md"}')
     return results
+
+
+def write(results: Results, out: Path) -> None:
+    """Write card.json, and the page of it."""
+    results.write(out / 'card.json')
+    write_whole(out / 'card.md', page_of(results).encode())
 
 
 def main(argv: Optional[list[str]] = None) -> None:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
 from mmlgd.errors import ConfigError, sentence
 from mmlgd.utils.files import read_small, write_whole
+
+from .parts import NAMES, Part
 
 DONE, FAILED, STOPPED, LEFT = 'done', 'failed', 'out of time', 'not run'
 
@@ -54,6 +56,55 @@ class Results:
     tiny: bool
     minutes: float
     outcomes: list[Outcome]
+
+    def after(self, earlier: 'Results') -> 'Results':
+        """Go on from an earlier call on such a card.
+
+        Args:
+            earlier (Results): What it found.
+
+        Returns:
+            Results: This call, with the outcomes of that one and the minutes of both.
+
+        Raises:
+            ConfigError: It was of another card, of other versions, images or sizes: figures of both are no one table.
+        """
+        for name in ('card', 'versions', 'images', 'tiny'):
+            there, here = getattr(earlier, name), getattr(self, name)
+            if there != here:
+                raise ConfigError(
+                    f'The earlier results are of another machine or call: {name} was {there}, and is {here}. '
+                    'Give the arguments of that call on such a machine, or measure everything without --after.'
+                )
+        return replace(self, minutes=earlier.minutes + self.minutes, outcomes=earlier.outcomes)
+
+    def left_of(self, parts: list[Part]) -> list[Part]:
+        """Choose the parts that are to be run.
+
+        Args:
+            parts (List[Part]): All parts.
+
+        Returns:
+            List[Part]: Those that are not done. One that ran out of its time has twice as much.
+        """
+        states = {one.name: one.state for one in self.outcomes}
+        return [
+            replace(part, limit=2 * part.limit) if states.get(part.name) == STOPPED else part
+            for part in parts
+            if states.get(part.name) != DONE
+        ]
+
+    def having(self, outcome: Outcome) -> 'Results':
+        """Add an outcome, in place of an earlier one of the same part.
+
+        Args:
+            outcome (Outcome): Of a part.
+
+        Returns:
+            Results: With it, the parts in their order.
+        """
+        outcomes = {one.name: one for one in [*self.outcomes, outcome]}
+        return replace(self, outcomes=[outcomes[name] for name in NAMES if name in outcomes])
 
     def write(self, file: Path) -> None:
         """Write the file.
