@@ -152,6 +152,8 @@ def test_another_file_is_refused(tmp_path, content, capsys):
     (tmp_path / 'card.json').write_text(content)
     with pytest.raises(SystemExit, match='holds no results of `make card`'):
         script('benchmarks/card').main(['--write-docs', str(tmp_path / 'card.json')])
+    with pytest.raises(SystemExit, match='No such file'):
+        script('benchmarks/card').main(['--tiny', '--after', str(tmp_path / 'none.json'), '--out', str(tmp_path)])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='is about a machine without a GPU')

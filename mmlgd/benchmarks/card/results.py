@@ -125,12 +125,12 @@ class Results:
             Results: What is in it.
 
         Raises:
-            ConfigError: It is something else.
+            ConfigError: It cannot be read, or is something else.
         """
         try:
             content = json.loads(read_small(file))
             return cls(**{**content, 'outcomes': [Outcome(**one) for one in content['outcomes']]})
-        except (ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(
                 f'{file} holds no results of `make card`: {sentence(error)} Give the card.json that it wrote.'
             ) from error
