@@ -77,7 +77,7 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
 
 
 def no_checkpoint(source: Union[str, Path]) -> MissingFileError:
-    """Say that a path is no file, and for the folder of a run, which of its files may be meant.
+    """Say that a path is no file, and which file may be meant: of the folder that it is, or in which it would be.
 
     Args:
         source (str | Path): What was given as a checkpoint.
@@ -87,18 +87,23 @@ def no_checkpoint(source: Union[str, Path]) -> MissingFileError:
     """
     told = repr(brief(str(source), 4096))
     try:
-        is_folder = Path(source).is_dir()
-    except (OSError, ValueError):  # an impossible name
-        is_folder = False
-    if not is_folder:
-        return MissingFileError(f'There is no checkpoint at {told}.')
-    if there := checkpoints_of(source):
+        path = Path(source).expanduser()
+        folder = next((one for one in (path, path.parent) if one.is_dir()), None)
+    except (OSError, RuntimeError, ValueError):  # an impossible name; the home of an unknown user
+        folder = None
+    if folder is None:
+        which = None
+    elif there := checkpoints_of(folder):
         which = f'such as its last one, {shown(there[0])}'
-    elif there := sorted(Path(source).glob('*.pth')):
+    elif there := sorted(folder.glob('*.pth')):
         which = f'such as {shown(there[0])}'
     else:
-        which = 'and there is no .pth file in it'
-    return MissingFileError(f'{told} is a folder, expected the file of a checkpoint, {which}.')
+        which = None
+    if folder is not None and folder == path:
+        which = which or 'and there is no .pth file in it'
+        return MissingFileError(f'{told} is a folder, expected the file of a checkpoint, {which}.')
+    hint = f'Its folder has others, {which}.' if which else 'A training prints the path of its checkpoint at its end.'
+    return MissingFileError(f'There is no checkpoint at {told}. {hint}')
 
 
 def require_source(source: Any) -> None:

@@ -97,9 +97,10 @@ def prove(
     require_once(seeds=seeds)
     compared = read_starts(starts, 'random=none lgd=work_dirs/RUN/epoch_200.pth', seeds, guide, names)
     sources = {name: start.student for name, start in compared.items() if not start.guide}
+    other = 'lgd=CHECKPOINT' if 'none' in sources.values() else 'random=none'
     require(
         len(compared) > 1,
-        f'--starts has {", ".join(sources)} alone. Give another one, for example random=none; or give a --guide.',
+        f'--starts has {", ".join(sources)} alone. Give another one, for example {other}; or give a --guide.',
     )
     jobs = JOBS(jobs)
     if len(seeds) > 1 and find_spec('scipy') is None:

@@ -17,6 +17,7 @@ from .files import read_small
 from .option_keys import check_keys, setting_at
 from .paths import RECIPE_HEAD, place_of
 
+_SUFFIXES = ('.py', '.yml', '.yaml', '.json')  # mmengine's
 _WORDS = ('auto', 'dynamic')  # settings of ours and of mmengine's loss scaler take them in place of a number
 
 
@@ -128,6 +129,11 @@ def _file_of(config: str) -> Path:
     if not file.is_file():
         raise MissingFileError(
             f'There is no config at {str(file)!r}. The configs of mmlgd are in {str(place_of("configs"))!r}.'
+        )
+    if file.suffix not in _SUFFIXES:
+        raise ConfigError(
+            f'{str(file)!r} is no config: expected a file that ends with {", ".join(_SUFFIXES)}. A checkpoint is named '
+            f'beside its config: `mmlgd train CONFIG.py --student CHECKPOINT`, `mmlgd test CONFIG.py CHECKPOINT`.'
         )
     return file
 

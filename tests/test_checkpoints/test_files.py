@@ -141,6 +141,19 @@ def test_the_folder_of_a_run_is_no_checkpoint_but_has_some(tmp_path):
         read_checkpoint(tmp_path)
 
 
+def test_a_missing_checkpoint_names_the_others_of_its_folder(tmp_path):
+    with pytest.raises(MissingFileError, match='no checkpoint at .*prints the path'):
+        read_checkpoint(tmp_path / 'epoch_200.pth')
+    with pytest.raises(MissingFileError, match='no checkpoint at .*prints the path'):
+        read_checkpoint(tmp_path / 'RUN/epoch_200.pth')
+    for name in ('epoch_5.pth', 'epoch_10.pth'):
+        (tmp_path / name).touch()
+    with pytest.raises(MissingFileError, match='no checkpoint at .*epoch_200.* its last one, .*epoch_10.pth'):
+        read_checkpoint(tmp_path / 'epoch_200.pth')
+    with pytest.raises(MissingFileError, match='no checkpoint at'):
+        read_checkpoint(300 * 'a')
+
+
 @pytest.mark.parametrize(
     'tail', ['', '/', '/..', '/../..', '/a/..', '/..%2f..%2fx.pth', '/a\\..\\x.pth', '/.pth/..', '/%00.pth']
 )

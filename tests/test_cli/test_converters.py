@@ -35,7 +35,8 @@ def test_convert_ends_with_the_reason_and_without_a_traceback(tmp_path):
     code, output = call('convert', tmp_path / 'in.pth', tmp_path / 'out.pth', '--arch', 'resnet18')
     assert code == 1 and output.startswith(f'error: {tmp_path / "in.pth"} has no student of the architecture resnet18')
     code, output = call('export', tmp_path / 'none.pth', tmp_path / 'out.pth', '--to', 'timm')
-    assert (code, output) == (1, f'error: There is no checkpoint at {str(tmp_path / "none.pth")!r}.\n')
+    assert code == 1 and output.startswith(f'error: There is no checkpoint at {str(tmp_path / "none.pth")!r}.')
+    assert 'in.pth' in output and output.count('\n') == 1
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,7 @@ def test_names_in_a_list_are_the_names_themselves(pretrain):
         (dict(images='EMPTY'), 'or its sub-folders ends with .jpg'),
         (dict(batch_size=100), 'has 12 images, but a step needs 100'),
         (dict(names='/nowhere.txt'), 'and no set of that name'),
+        (dict(names=dict(union=['cat', 'dog'])), 'cat,red panda'),  # --names cat dog
         (dict(names='TWICE'), 'twice, as lines 1 and 2'),
         (dict(names='NONE'), 'holds no names'),
         (dict(names='ONE'), "a single class name, 'cat'"),

@@ -240,7 +240,8 @@ def test_the_metric_is_asked_for_with_the_list(prove, tmp_path):
 @pytest.mark.parametrize(
     'given, words',
     [
-        (dict(starts=['lgd=lgd.pth']), '--starts has lgd alone'),
+        (dict(starts=['lgd=lgd.pth']), '--starts has lgd alone.*random=none'),
+        (dict(starts=['zero=none']), '--starts has zero alone.*lgd=CHECKPOINT'),
         (dict(names=['sky']), '--names are the names of a guide'),
         (dict(starts=['a=none', 'a+guide=none'], guide='conse'), 'names with .guide are those of --guide'),
         (dict(fractions=['5']), '--fractions takes shares'),

@@ -131,6 +131,12 @@ def test_a_base_that_is_gone_is_named(write):
         read_config(file)
 
 
+def test_a_checkpoint_is_no_config(tmp_path):
+    (tmp_path / 'epoch_10.pth').touch()
+    with pytest.raises(ConfigError, match='epoch_10.pth.* is no config: .*ends with .py.*--student CHECKPOINT'):
+        read_config(tmp_path / 'epoch_10.pth')
+
+
 def test_a_config_of_the_user_is_told_where_it_failed(write):
     file = write('_base_ = {base!r}\nmodel = dict(neck=_base_.nek)\n')
     with pytest.raises(ConfigError, match=rf"{file}, line 2, .*no attribute 'nek'.*_base_"):
