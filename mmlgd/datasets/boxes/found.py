@@ -185,8 +185,8 @@ def _settle_parts(found: FoundBoxes, data: Path, seed: int) -> None:
             )
     if without := [name for name, count in boxes_of_names(parts['val']).items() if not count]:
         found.notes.append(
-            f'{len(without)} class names have no box to validate ({", ".join(without[:5])}): AP is the mean of the '
-            f'others.'
+            f'{len(without)} class names have no box to validate ({", ".join(without[:5])}'
+            f'{", ..." if without[5:] else ""}): AP is the mean of the others.'
         )
     found.notes += in_both(
         *([(folders.get(part), one['file_name']) for one in parts[part]['images']] for part in ('train', 'val'))

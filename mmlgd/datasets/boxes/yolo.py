@@ -123,8 +123,8 @@ def _box(line: str, width: int, height: int, names: list[str], where: str, keypo
         raise BoxesError(f'{where} has {len(values)} numbers after the label; expected 4: x, y, width and height.')
     if not 0 <= label < len(names):
         raise BoxesError(
-            f'{where} has the label {first[:80]}, but there are {len(names)} class names ({", ".join(names[:5])}): '
-            f'labels are 0 to {len(names) - 1}. Give a name for every label.'
+            f'{where} has the label {first[:80]}, but there are {len(names)} class names ({", ".join(names[:5])}'
+            f'{", ..." if names[5:] else ""}): labels are 0 to {len(names) - 1}. Give a name for every label.'
         )
     if len(values) == 4:
         x, y, w, h = values

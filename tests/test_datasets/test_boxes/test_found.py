@@ -645,6 +645,8 @@ def test_a_class_without_a_box_to_validate_is_told(tmp_path):
         (tmp_path / f'valid/labels/{k}.txt').write_text('')
     note = '1 class names have no box to validate (cat): AP is the mean of the others.'
     assert find_boxes(tmp_path).notes == [note]
+    (tmp_path / 'data.yaml').write_text('train: ../train/images\nnc: 7\nnames: [dog, cat, a, b, c, d, e]\n')
+    assert '6 class names have no box to validate (cat, a, b, c, d, ...): AP' in find_boxes(tmp_path).notes[0]
 
 
 def test_boxes_beyond_their_image_are_cut_and_counted(tmp_path):
