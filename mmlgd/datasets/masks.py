@@ -139,7 +139,9 @@ def find_masks(
 def _pairs(data: Path) -> tuple[list[tuple[PurePath, PurePath]], list[PurePath], list[str]]:
     """Find images with their masks, and images without one; and tell of files of formats that are not read."""
     if not data.is_dir():
-        raise MissingFileError(f'There is no folder of data at {shown(data)}.')
+        raise MissingFileError(
+            f'There is no folder of data at {shown(data)}. Give the one that has the images and their masks.'
+        )
     found, others = sorted_images(data, IMAGE_SUFFIXES)
     files = sorted(map(PurePath, found))
     masks: dict[PurePath, list[PurePath]] = {}

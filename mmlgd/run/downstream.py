@@ -105,7 +105,7 @@ def detect(
     image_size = chosen_size(median_size(found.parts), size, cfg_options)
     reasons = [
         f'{found.kind} boxes in {shown(data)}: {counts["train"]} images to train, {counts["val"]} to validate'
-        f'{_DRAWN if found.is_split else ""}; {_told(found.names)}.',
+        f'{_DRAWN if found.is_split else ""}; {_told(found.names)}',
         size_text(median_size(found.parts), image_size),
     ]
     counts = boxes_of_names(found.parts['train'])
@@ -185,7 +185,7 @@ def segment(
     image_size = chosen_size(found.size, size, cfg_options)
     reasons = [
         f'Masks in {shown(data)}: {found.counts["train"]} images to train, {found.counts["val"]} to validate'
-        f'{_DRAWN if found.is_split else ""}; {_told(found.names)}.',
+        f'{_DRAWN if found.is_split else ""}; {_told(found.names)}',
         size_text(found.size, image_size),
     ]
     reasons += found.notes
@@ -231,7 +231,7 @@ def _seed(seed: int) -> int:
 
 
 def _told(names: list[str]) -> str:
-    return f'{len(names)} class names: {", ".join(names[:8])}{", ..." if len(names) > 8 else ""}'
+    return f'{len(names)} class names: {", ".join(names[:8])}{", ..." if len(names) > 8 else "."}'
 
 
 def _text(

@@ -34,9 +34,9 @@ def trained(tmp_path_factory, recipe_of, mmpretrain_scope):
 
 def saved_from_store(cfg, folder):
     """The checkpoint of a student that a run from a store would write, with the store beside it."""
-    write_store(cfg, folder / 'store', views=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        write_store(cfg, 'store', views=1)
         use_store(cfg, 'store')
     state = MODELS.build(cfg.model).state_dict()
     torch.save(dict(meta=dict(cfg=cfg.pretty_text), state_dict=state), folder / 'epoch_2.pth')

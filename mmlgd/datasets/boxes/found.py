@@ -61,7 +61,9 @@ def find_boxes(data: Path, names: Optional[list[str]] = None, seed: int = 0) -> 
         PartsError: A list of the images of a part cannot be followed.
     """
     if not data.is_dir():
-        raise MissingFileError(f'There is no folder of data at {shown(data)}.')
+        raise MissingFileError(
+            f'There is no folder of data at {shown(data)}. Give the one that has the images and their boxes.'
+        )
     found = _coco(data) or _one_file_an_image(data, names)
     if found.names:  # files of VOC without any box name none
         _settle_names(found, data, names)
