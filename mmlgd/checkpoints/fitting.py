@@ -179,9 +179,11 @@ def _refuse_other_style(module: nn.Module, source: str, place: str) -> None:
     if own is None or not any(hasattr(block, 'conv1_stride') for block in module.modules()):  # where style counts
         return
     config = config_in(source)
-    if config is None and not source.startswith('torchvision://'):
+    # None where nobody knows: a bare file, or a backbone at another place of its model.
+    trained_on = {} if source.startswith('torchvision://') else config and config.model.get('backbone')
+    if trained_on is None:
         return
-    trained = ((config or {}).get('model', {}).get('backbone') or {}).get('style', 'pytorch')
+    trained = trained_on.get('style', 'pytorch')
     if trained != own:
         raise ConfigError(
             f'{source} was trained with style={trained!r}, and this {type(module).__name__} has style={own!r}: its '
