@@ -50,7 +50,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
     """
     backbone = cfg.get('model', {}).get('backbone')
     if source is None:
-        init_cfg = (backbone or {}).get('init_cfg')
+        init_cfg = backbone.get('init_cfg') if isinstance(backbone, dict) else None
         if is_pretrained(init_cfg) and init_cfg.get('checkpoint') is None:
             backbone.pop('init_cfg')
         check_written(cfg)
