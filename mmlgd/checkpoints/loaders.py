@@ -78,7 +78,7 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
 
 
 def _without_wrapper(state: dict) -> None:
-    """Take out the ``module.`` that DDP puts before each name: mmengine does so only where ``init_cfg`` has no prefix."""
+    """Take out the ``module.`` that DDP puts before each name, as mmengine does where ``init_cfg`` has no prefix."""
     for key in [key for key in state if isinstance(key, str) and key.startswith('module.')]:
         state[key.removeprefix('module.')] = state.pop(key)
 
