@@ -16,6 +16,7 @@ from mmlgd.utils.validation import listed
 
 from .configs import config_in
 from .files import CheckpointError, read_checkpoint
+from .loaders import loading_safely
 from .parts import check_weights, part_weights, state_dict_of
 
 PREFIX = 'backbone.'
@@ -39,7 +40,8 @@ def read_start(source: str) -> dict[str, Tensor]:
     if '://' not in source or source.startswith(('http://', 'https://')):
         return state_dict_of(read_checkpoint(source))
     try:
-        return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location='cpu'))
+        with loading_safely():  # of a caller in Python, too
+            return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location='cpu'))
     except URLError as error:
         raise DownloadError(
             f'Cannot download {source}: {sentence(error.reason)} On a machine without a network, copy the '

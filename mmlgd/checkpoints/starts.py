@@ -90,8 +90,8 @@ def drop_start(cfg: Config) -> None:
     """
     cfg.model.pop('pretrained', None)  # the older form of init_cfg; a backbone accepts only one of the two
     if isinstance(backbone := cfg.model.get('backbone'), dict):
-        backbone.pop('pretrained', None)
-        backbone.pop('init_cfg', None)
+        for key in ('pretrained', 'checkpoint_path', 'init_cfg'):  # the second is timm's
+            backbone.pop(key, None)
 
 
 def kept_random(cfg: Config) -> str:
