@@ -4,6 +4,7 @@ import ast
 import contextlib
 import functools
 import inspect
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -157,7 +158,7 @@ def config_in(source: str) -> Optional[ConfigDict]:
         ConfigDict, optional: As :func:`model_config`; None for other sources, also for a file that cannot be read:
         loading reports its faults.
     """
-    if not Path(source).is_file() and not source.startswith(('http://', 'https://')):
+    if not os.path.isfile(os.path.expanduser(source)) and not source.startswith(('http://', 'https://')):
         return None
     try:
         return model_config(read_checkpoint(source), source)

@@ -16,6 +16,7 @@ from mmlgd.utils.validation import listed
 
 from .configs import config_in
 from .files import CheckpointError, read_checkpoint
+from .loaders import loading_safely
 from .parts import check_weights, part_weights, state_dict_of
 
 PREFIX = 'backbone.'
@@ -39,7 +40,8 @@ def read_start(source: str) -> dict[str, Tensor]:
     if '://' not in source or source.startswith(('http://', 'https://')):
         return state_dict_of(read_checkpoint(source))
     try:
-        return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location='cpu'))
+        with loading_safely():  # of a caller in Python, too
+            return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location='cpu'))
     except URLError as error:
         raise DownloadError(
             f'Cannot download {source}: {sentence(error.reason)} On a machine without a network, copy the '
@@ -179,9 +181,11 @@ def _refuse_other_style(module: nn.Module, source: str, place: str) -> None:
     if own is None or not any(hasattr(block, 'conv1_stride') for block in module.modules()):  # where style counts
         return
     config = config_in(source)
-    if config is None and not source.startswith('torchvision://'):
+    # None where nobody knows: a bare file, or a backbone at another place of its model.
+    trained_on = {} if source.startswith('torchvision://') else config and config.model.get('backbone')
+    if trained_on is None:
         return
-    trained = ((config or {}).get('model', {}).get('backbone') or {}).get('style', 'pytorch')
+    trained = trained_on.get('style', 'pytorch')
     if trained != own:
         raise ConfigError(
             f'{source} was trained with style={trained!r}, and this {type(module).__name__} has style={own!r}: its '

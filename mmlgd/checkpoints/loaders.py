@@ -53,6 +53,7 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
         _dict_in(checkpoint, part, source)
     if not all(isinstance(key, str) for key in _dict_in(checkpoint, 'state_dict', source)):
         raise _error(source, 'state_dict', checkpoint['state_dict'])
+    _without_wrapper(checkpoint.get('state_dict', checkpoint))
     # resume_state.py compares their content with the run's own optimizer and schedules once these are built.
     for part in ('optimizer', 'param_schedulers'):
         if not _is_ordinary(checkpoint.get(part), plain=False):
@@ -74,6 +75,12 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
         if foreign:
             print_log(f'{source}: {len(foreign)} entries of its message_hub.{part} are ignored.', 'current', 30)
     return checkpoint
+
+
+def _without_wrapper(state: dict) -> None:
+    """Take out the ``module.`` that DDP puts before each name, as mmengine does where ``init_cfg`` has no prefix."""
+    for key in [key for key in state if isinstance(key, str) and key.startswith('module.')]:
+        state[key.removeprefix('module.')] = state.pop(key)
 
 
 def _is_name(key: Any) -> bool:

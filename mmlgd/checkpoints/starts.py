@@ -50,7 +50,7 @@ def start_from(cfg: Config, source: Optional[str] = None) -> None:
     """
     backbone = cfg.get('model', {}).get('backbone')
     if source is None:
-        init_cfg = (backbone or {}).get('init_cfg')
+        init_cfg = backbone.get('init_cfg') if isinstance(backbone, dict) else None
         if is_pretrained(init_cfg) and init_cfg.get('checkpoint') is None:
             backbone.pop('init_cfg')
         check_written(cfg)
@@ -90,8 +90,8 @@ def drop_start(cfg: Config) -> None:
     """
     cfg.model.pop('pretrained', None)  # the older form of init_cfg; a backbone accepts only one of the two
     if isinstance(backbone := cfg.model.get('backbone'), dict):
-        backbone.pop('pretrained', None)
-        backbone.pop('init_cfg', None)
+        for key in ('pretrained', 'checkpoint_path', 'init_cfg'):  # the second is timm's
+            backbone.pop(key, None)
 
 
 def kept_random(cfg: Config) -> str:

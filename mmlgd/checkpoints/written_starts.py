@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from mmengine import registry as root
 from mmengine.config import Config
@@ -20,19 +20,38 @@ from .parts import part_weights
 _OF_STUDENTS = 'textual_bank.'  # what only checkpoints of LGD have
 
 
+class _Start(NamedTuple):
+    """A start that a config names: the place and settings of its part, the source, and the prefix of its keys.
+
+    Attributes:
+        may_be_other: The class of the part reads the source itself, perhaps in a form that mmengine does not know.
+    """
+
+    place: str
+    settings: dict
+    source: Any
+    prefix: Optional[str]
+    may_be_other: bool = False
+
+
 def check_written(cfg: Config) -> None:
     """Refuse a student that a config names as the start of a part, and of which this part would lose weights.
 
     The part may have more keys than the student, such as those of deformable convolutions, or fewer stages, as those of
-    C4 detectors. Weights of other origin may be meant for a part of a backbone: the stock configs have such.
+    C4 detectors. Weights of other origin may be meant for a part of a backbone: the stock configs have such. A download
+    is kept, and the run reads what is kept.
 
     Raises:
         CheckpointError: It does not fit, or there is no backbone that it would start.
+        DownloadError: It cannot be downloaded, which the run could not do either.
     """
-    for place, settings, source, prefix in _starts(cfg):
-        if not (isinstance(source, str) and os.path.isfile(os.path.expanduser(source))):
-            continue
-        state = read_start(source)
+    for place, settings, source, prefix, may_be_other in _starts(cfg):
+        try:
+            state = read_start(source) if _is_there(source) else {}
+        except CheckpointError:
+            if may_be_other:
+                continue
+            raise
         if not any(key.startswith(_OF_STUDENTS) for key in state):
             continue
         if place == 'model' and not prefix and not isinstance(settings.get('backbone'), dict):
@@ -76,39 +95,49 @@ def _warn(text: str) -> None:
     print_log(text, 'current', logging.WARNING)
 
 
-def _starts(cfg: Config) -> Iterator[tuple[str, dict, Any, Optional[str]]]:
-    """List the starts of a config: the place and settings of each part, the source, and its prefix."""
+def _is_there(source: Any) -> bool:
+    """Tell whether a source may be a student: a file that is there, or an address. No name of mmengine is one."""
+    if not isinstance(source, str):
+        return False
+    return source.startswith(('http://', 'https://')) or os.path.isfile(os.path.expanduser(source))
+
+
+def _starts(cfg: Config) -> Iterator[_Start]:
+    """List the starts of a config."""
     model = cfg.get('model') or {}
     if not cfg.get('resume'):
-        yield 'model', model, cfg.get('load_from'), None
-    for place, settings in _parts('model', model):
+        yield _Start('model', model, cfg.get('load_from'), None)
+    for place, settings in _parts('model', model, cfg):
         for init_cfg in filter(is_pretrained, listed(settings.get('init_cfg') or [])):
-            yield place, settings, init_cfg.get('checkpoint'), init_cfg.get('prefix')
+            yield _Start(place, settings, init_cfg.get('checkpoint'), init_cfg.get('prefix'))
         if source := settings.get('pretrained'):
             backbone = settings.get('backbone')
-            if isinstance(backbone, dict) and _hands_down(settings, cfg):
-                yield f'{place}.backbone', backbone, source, None
+            if isinstance(backbone, dict) and _comes_from('mmseg.', settings, cfg):  # in mmpretrain it is for all
+                yield _Start(f'{place}.backbone', backbone, source, None)
             else:
-                yield place, settings, source, None
+                yield _Start(place, settings, source, None, may_be_other=True)
 
 
-def _parts(place: str, settings: Any) -> Iterator[tuple[str, dict]]:
+def _parts(place: str, settings: Any, cfg: Config) -> Iterator[tuple[str, dict]]:
+    """List the parts of a model without its teachers, whose weights are large, and no students."""
     if isinstance(settings, dict):
         if 'type' in settings:
+            if _comes_from('mmlgd.models.teachers.', settings, cfg):
+                return
             yield place, settings
         for key, value in settings.items():
-            yield from _parts(f'{place}.{key}', value)
+            yield from _parts(f'{place}.{key}', value, cfg)
     elif isinstance(settings, (list, tuple)):
         for k, value in enumerate(settings):
-            yield from _parts(f'{place}.{k}', value)
+            yield from _parts(f'{place}.{k}', value, cfg)
 
 
-def _hands_down(settings: dict, cfg: Config) -> bool:
-    """Tell whether ``pretrained`` of a model is for its backbone alone, as in mmseg; in mmpretrain it is for all."""
+def _comes_from(package: str, settings: dict, cfg: Config) -> bool:
+    """Tell whether the class of a part, or one that it derives from, is in a package."""
     kind = settings['type']
     found = (
         find_class(kind, settings.get('_scope_') or cfg.get('default_scope'), root.MODELS)
         if isinstance(kind, str)
         else kind
     )
-    return any(one.__module__.startswith('mmseg.') for one in getattr(found, '__mro__', ()))
+    return any(one.__module__.startswith(package) for one in getattr(found, '__mro__', ()))

@@ -55,11 +55,12 @@ def images_in(folder: Union[str, Path], endings: Sequence[str]) -> Iterator[str]
         if real in seen or (place != folder and around.startswith(os.path.join(real, ''))):
             continue
         seen.add(real)
+        inside = os.path.relpath(place, folder)  # once for a folder: for each file it would take most of the time
         for entry in _entries(place):
             if _is(entry.is_dir):
                 (linked if entry.is_symlink() else waiting).append(entry.path)
             elif entry.name.lower().endswith(endings) and _is(entry.is_file):
-                yield os.path.relpath(entry.path, folder)
+                yield entry.name if inside == os.curdir else os.path.join(inside, entry.name)
 
 
 def sorted_images(folder: Union[str, Path], endings: Sequence[str]) -> tuple[list[str], str]:

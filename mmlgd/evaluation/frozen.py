@@ -21,7 +21,10 @@ from mmlgd.models.zero_shot import IMAGENET_RGB
 from mmlgd.student import Student, get_student
 from mmlgd.student.live_teacher import build_live_teacher
 from mmlgd.student.saved import SavedStudent
+from mmlgd.text import load_vocabulary
 from mmlgd.utils.building import build_part
+
+from .splits import check_synonyms
 
 
 class Features(NamedTuple):
@@ -158,7 +161,8 @@ def load_frozen(
         FileNotFoundError: There is no such file.
         ConnectionError: The weights cannot be downloaded.
         CheckpointError: The file is truncated, or does not fit.
-        ValueError: The source does not define its backbone, and ``backbone`` is None.
+        ValueError: The source does not define its backbone, and ``backbone`` is None; or synonyms do not name the same
+            classes.
 
     Examples:
         >>> model = load_frozen('none', backbone=dict(type='mmpretrain.ResNet', depth=18))
@@ -175,6 +179,8 @@ def load_frozen(
     if isinstance(source, Student):
         if source.bank is None:
             return FrozenModel.of_student(source)
+        if synonyms is not None:  # before their teacher is built
+            check_synonyms([source.names if vocabulary is None else load_vocabulary(vocabulary)], synonyms)
         told = dict(teacher=teacher, device=get_device())
         other = None if synonyms is None else source.with_names(synonyms, **told).bank
         return FrozenModel.of_student(source.with_names(vocabulary, **told), other)

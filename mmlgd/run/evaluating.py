@@ -129,6 +129,8 @@ def evaluate(
     require_writable(out)
     _refuse_other_data(out, data)
     names, synonyms = (None if one is None else load_vocabulary(one) for one in (names, synonyms))
+    if names is not None and synonyms is not None:  # before models are built
+        check_synonyms([names], synonyms)
 
     started = time.time()
     # Data loaders draw numbers: the caller's generators stay as they are.

@@ -49,6 +49,10 @@ def _are_probes(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_probe, value))
 
 
+def _is_temperature(value: Any) -> bool:
+    return value is None or _numbers(1)([value]) and value > 0
+
+
 # Every store needs these entries to find rows in its shards.
 _SIZES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'shard_rows': ('a whole number > 0', _whole(1)),
@@ -70,6 +74,7 @@ _ORIGIN: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'pipeline': ('a list', _is(list)),
     'probes': ('a list of rows with their views', _are_probes),
     'libraries': ('a dict', _is(dict)),
+    'own_temperature': ('null or a number > 0', _is_temperature),  # earlier versions did not record it
 }
 
 

@@ -45,12 +45,13 @@ class CachedTeacher(BaseTeacher):
     @checked_settings
     def __init__(self, store: Union[str, Path], teacher: Optional[dict] = None):
         kept = TeacherStore(store)
-        self._told, self._places = kept.origin()['teacher'], kept.places
+        origin = kept.origin()
+        self._told, self._places = origin['teacher'], kept.places
         super().__init__(*(self._told[key] for key in ('embed_dim', 'image_size', 'mean', 'std')))
         self.text_cache = str(store)
         self._named = teacher
         self._needs_text = True
-        self.names_scale = self._names_scale(store)
+        self.names_scale, self.own_temperature = self._names_scale(store), origin.get('own_temperature')
         self.live: Optional[BaseTeacher] = None
 
     @property

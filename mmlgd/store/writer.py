@@ -159,7 +159,7 @@ def _write_store(
     )
     with fail_together():
         if dist.is_main_process():
-            _lay_out(folder, description, dataset, _augmentation(cfg))
+            _lay_out(folder, description, dataset, _augmentation(cfg), model.teacher.own_temperature)
     with fail_together():  # every rank lists the missing shards before the first one is written
         store = TeacherStore(folder)
         if dist.is_main_process():  # readers use the store's id, which may be of an older version
@@ -356,10 +356,16 @@ def _precision(cfg: Config) -> Optional[str]:
     return autocast_dtype(precision_settings(cfg.optim_wrapper))
 
 
-def _lay_out(folder: Union[str, Path], description: dict, dataset: SeededViews, augmentation: Optional[dict]) -> None:
+def _lay_out(
+    folder: Union[str, Path],
+    description: dict,
+    dataset: SeededViews,
+    augmentation: Optional[dict],
+    temperature: Optional[float],
+) -> None:
     """Start a store, or compare an existing one with the description of this run."""
     if not Path(folder, DESCRIPTION).is_file():
-        details = dict(libraries=libraries(), probes=probe_views(dataset, augmentation))
+        details = dict(libraries=libraries(), probes=probe_views(dataset, augmentation), own_temperature=temperature)
         TeacherStore.create(folder, {**description, **details})
         return
     there = TeacherStore(folder).description

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from mmlgd.errors import ConfigError
+from mmlgd.run.digests import content_of
 from mmlgd.store import DESCRIPTION
 from mmlgd.utils.configs import read_config
-from mmlgd.utils.files import digest_of, read_small, write_whole
+from mmlgd.utils.files import read_small, write_whole
 from mmlgd.utils.validation import listed, require
 
 from .processes import Run, run_all
@@ -125,10 +126,13 @@ def contents(config: Optional[str] = None, *named: Optional[str]) -> dict[str, s
 
     Returns:
         Dict[str, str]: SHA-256 by name.
+
+    Raises:
+        UnreadableError: A file may not be read.
     """
     files = {name: Path(os.path.expanduser(name)) for name in named if name}
     files = {name: file / DESCRIPTION if os.path.isdir(file) else file for name, file in files.items()}
-    found = {name: digest_of(file) for name, file in files.items() if os.path.isfile(file)}  # names may be long
+    found = {name: content_of(file) for name, file in files.items() if os.path.isfile(file)}  # names may be long
     if config:
         found[config] = hashlib.sha256(repr(_in_order(read_config(config).to_dict())).encode()).hexdigest()
     return found

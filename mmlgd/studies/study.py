@@ -136,6 +136,8 @@ def study(
             trainings[seed, name] = (variant.config, its_store, options, work_dir / f'{name}_seed{seed}')
         merge_options(cfg, {**own, **read_options(changes[name])})  # a misspelt one is refused now
         fill_in(cfg)
+        if synonyms and not names and (known := _names_of(cfg.model)):
+            check_synonyms([load_vocabulary(known)], load_vocabulary(synonyms))
         if its_store:
             use_store(cfg, its_store)  # one that does not fit, too
         if not all(_told(trainings[seed, name][-1]).get('finished') for seed in seeds):
@@ -286,6 +288,12 @@ def _source(option: str, names: Union[str, Path, None]) -> Optional[str]:
     require(is_source, f'{option} takes a text file or a known set here, got {brief(names)}: write them into a file.')
     load_vocabulary(names)
     return str(names)
+
+
+def _names_of(model: dict) -> Any:
+    """Find the names of training, with which a student is evaluated if none are given; None for a classifier."""
+    text = model.get('text')
+    return text.get('vocabulary') if 'teacher' in model and isinstance(text, dict) else None
 
 
 def _digests(data: Path) -> dict[str, str]:

@@ -59,3 +59,16 @@ def test_the_style_of_a_source_is_known_or_not(tmp_path, monkeypatch):
         start_from(downstream(depth=50, style='caffe'), 'torchvision://resnet50')
     torch.save(state, tmp_path / 'bare.pth')  # nobody knows
     start_from(downstream(depth=50, style='caffe'), str(tmp_path / 'bare.pth'))
+    inner = dict(state_dict={f'student.backbone.{key}': value for key, value in state.items()})
+    inner['meta'] = dict(cfg="model = dict(type='SoftTeacher', detector=dict(backbone=dict(style='caffe')))")
+    torch.save(inner, tmp_path / 'inner.pth')
+    started = dict(type='Pretrained', checkpoint=str(tmp_path / 'inner.pth'), prefix='student.backbone.')
+    check_pretrained(MODELS.build(dict(SMALL, depth=50, style='caffe', init_cfg=started)))
+
+
+def test_the_style_of_a_source_below_home_is_known(tmp_path, monkeypatch):
+    """A shell leaves the ~ in a config as it is."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    saved(dict(SMALL, depth=50), tmp_path)
+    with pytest.raises(ConfigError, match="style='pytorch', and this"):
+        start_from(downstream(depth=50, style='caffe'), '~/epoch_1.pth')

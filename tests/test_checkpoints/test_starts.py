@@ -49,6 +49,12 @@ def test_a_random_start():
     start_from(Config(dict(model=dict(type='NoBackbone'))))
 
 
+def test_a_random_start_reads_no_file_of_timm():
+    cfg = downstream(pretrained=True, checkpoint_path='resnet18.pth')
+    start_from(cfg, 'none')
+    assert cfg.model.backbone == SMALL
+
+
 def test_weights_of_the_whole_model_beside_a_start_are_refused(lgd_checkpoint):
     inits = dict(type='Pretrained', checkpoint='coco.pth')
     for source in ('none', str(lgd_checkpoint)):
@@ -115,6 +121,13 @@ def test_a_name_without_a_network(monkeypatch):
 def test_an_unknown_name_of_weights_is_refused():
     with pytest.raises(CheckpointError, match="no weights named 'torchvision://resnet19'.*Give a name as"):
         start_from(downstream(), 'torchvision://resnet19')
+
+
+@pytest.mark.parametrize('source', ['s3://bucket/a.pth', 'other://a.pth'])
+def test_an_address_of_another_kind_is_not_given_to_mmengine(source):
+    """mmengine would look for a client, or unpickle a file of that name; also where Python calls, and no command."""
+    with pytest.raises(CheckpointError, match='Weights are .*read from'):
+        start_from(downstream(), source)
 
 
 def test_unfit_starts_are_refused(lgd_checkpoint, tmp_path):

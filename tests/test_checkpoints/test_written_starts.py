@@ -1,13 +1,16 @@
 """A student in the init_cfg of a config has to fit the part that it starts."""
 
 import re
+import shutil
 
 import pytest
 import torch
 from mmengine.config import Config
 
 from mmlgd.checkpoints import CheckpointError
+from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.checkpoints.starts import start_from
+from mmlgd.registry import MODELS
 from tests.starting import SMALL, downstream, saved
 
 
@@ -95,3 +98,62 @@ def test_a_student_without_a_backbone_to_start_is_refused(lgd_checkpoint):
 def test_weights_of_others_may_fit_in_part(tmp_path):
     file = saved(SMALL, tmp_path)
     start_from(downstream(base_channels=16, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.')))
+
+
+@pytest.mark.parametrize('name', ['clip.pt', 'clip.safetensors'])
+def test_weights_of_another_form_are_left_to_the_part_that_reads_them(tmp_path, name):
+    """TorchScript archives and safetensors, which teachers take, are no checkpoints of mmengine."""
+    file = tmp_path / name
+    if name.endswith('.pt'):
+        torch.jit.script(torch.nn.ReLU()).save(file)
+    else:
+        file.write_bytes((2).to_bytes(8, 'little') + b'{}' + bytes(16))
+    words = dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained=str(file))
+    for teacher in (words, dict(type='mmlgd.TeacherPair', words=words), dict(type='Own', pretrained=str(file))):
+        start_from(Config(dict(model=dict(type='mmlgd.LGD', backbone=SMALL, teacher=teacher))))
+    with pytest.raises(CheckpointError, match=name):
+        start_from(downstream(init_cfg=dict(type='Pretrained', checkpoint=str(file))))
+
+
+def test_the_weights_of_a_teacher_are_not_read(tmp_path, monkeypatch):
+    """They may be of many gigabytes."""
+    file = saved(SMALL, tmp_path)
+    monkeypatch.setattr('mmlgd.checkpoints.written_starts.read_start', lambda source: pytest.fail(source))
+    teacher = dict(type='mmlgd.OpenCLIPTeacher', model='RN50', pretrained=file)
+    start_from(Config(dict(model=dict(type='mmlgd.LGD', backbone=SMALL, teacher=teacher))))
+    start_from(Config(dict(model=dict(backbone=SMALL, guide=dict(type='mmlgd.Guide', teacher=teacher)))))
+
+
+def test_a_student_behind_an_address_is_checked_and_downloaded_once(lgd_checkpoint, tmp_path, monkeypatch):
+    asked = []
+
+    def download(url, file, **kwargs):
+        asked.append(url)
+        shutil.copy(lgd_checkpoint, file)
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    started = dict(type='Pretrained', checkpoint='https://a.org/epoch_2.pth', prefix='backbone.')
+    cfg = downstream(init_cfg=started)
+    start_from(cfg)
+    with loading_safely():
+        MODELS.build(dict(cfg.model.backbone)).init_weights()
+    with pytest.raises(CheckpointError, match='https://a.org/epoch_2.pth has its backbone .* no prefix'):
+        start_from(downstream(init_cfg=dict(started, prefix=None)))
+    assert len(asked) == 1
+
+
+def test_a_student_saved_by_ddp_fits_and_is_loaded(lgd_checkpoint, tmp_path):
+    content = torch.load(lgd_checkpoint)
+    state = {f'module.{key}': value for key, value in content['state_dict'].items()}
+    for name, whole in (('a.pth', dict(content, state_dict=state)), ('b.pth', state)):
+        torch.save(whole, tmp_path / name)
+        cfg = downstream()
+        start_from(cfg, str(tmp_path / name))
+        with loading_safely():
+            (module := MODELS.build(dict(cfg.model.backbone))).init_weights()
+        assert torch.equal(module.conv1.weight, state['module.backbone.conv1.weight'])
+
+
+def test_a_backbone_that_is_no_dict_is_left_to_its_model():
+    start_from(Config(dict(model=dict(type='Other', backbone='resnet'))))

@@ -24,6 +24,7 @@ from mmlgd.evaluation.lineup import load_models, reader
 from mmlgd.evaluation.probes import CS, DEFAULT_C
 from mmlgd.evaluation.splits import drawn, load_split
 from mmlgd.registry import MODELS
+from mmlgd.student import Student
 from mmlgd.student.image_size import reading_pipeline, resized
 from mmlgd.utils.files import WriteError
 
@@ -144,6 +145,16 @@ def test_synonyms_must_name_the_same_classes(run, named, world, tmp_path, monkey
     config.write_text(f'model = dict(backbone={TINY})')
     with pytest.raises(MMLGDError, match='--synonyms needs a student with class names'):
         run(students=dict(random='none'), backbone=config, data=world / 'objects', synonyms=['cat', 'dog'])
+
+
+def test_a_wrong_number_of_synonyms_is_refused_before_models_are_built(run, named, world, monkeypatch):
+    """The teacher, which would embed them, may be a download of gigabytes."""
+    monkeypatch.setattr(Student, 'with_names', lambda *_, **__: pytest.fail('it asks the teacher'))
+    with pytest.raises(MMLGDError, match='--synonyms has 2 names, but there are 10 classes'):
+        run(named, data=world / 'objects', synonyms=['cat', 'dog'])
+    monkeypatch.setattr('mmlgd.evaluation.lineup.load_models', lambda *_: pytest.fail('it builds models'))
+    with pytest.raises(MMLGDError, match='--synonyms has 2 names, but there are 3 classes'):
+        run(named, data=world / 'objects', names=['a', 'b', 'c'], synonyms=['cat', 'dog'])
 
 
 def test_a_random_start_is_the_same_in_every_call_and_starts_no_gpu(tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ import pytest
 from mmengine.config import Config
 
 from mmlgd.run.digests import digests_of_labels, digests_of_model
+from mmlgd.studies.runs import contents
+from mmlgd.utils.files import UnreadableError
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,12 @@ from mmlgd.run.digests import digests_of_labels, digests_of_model
         (dict(type='ImageNet', split='train'), 'meta/train.txt'),
         (dict(type='CUB', split='test'), 'image_class_labels.txt'),
         (dict(type='OxfordIIITPet', split='test'), 'annotations/test.txt'),
+        (dict(type='StanfordCars', split='train'), 'devkit/cars_train_annos.mat'),
+        (dict(type='mmpretrain.VOC', split='test'), 'ImageSets/Main/test.txt'),
+        (dict(type='VOC', split='test'), 'Annotations/a.xml'),
+        (dict(type='VOC', split='test', data_prefix=dict(img_path='images', ann_path='told')), 'told/a.xml'),
+        (dict(type='Other', split='test'), 'meta/some.txt'),
+        (dict(ann_file=Path('a.json'), data_prefix=''), 'a.json'),
     ],
 )
 def test_other_labels_have_another_digest(tmp_path, dataset, file):
@@ -89,8 +97,33 @@ def test_a_root_of_the_config_is_not_put_before_the_paths_of_a_data_set(tmp_path
 def test_a_file_of_images_has_no_digest(tmp_path):
     """It may be a tar of a terabyte."""
     (tmp_path / 'images.tar').touch()
-    dataset = dict(type='mmlgd.ImageShards', data_root=str(tmp_path / 'images.tar'))
-    assert not digests_of_labels(Config(dict(train_dataloader=dict(dataset=dataset))))
+    place = str(tmp_path / 'images.tar')
+    for dataset in (dict(data_root=place), dict(data_root=place, ann_file='', data_prefix=''), dict(data_prefix=place)):
+        dataset = dict(dataset, type='mmlgd.ImageShards', with_label=False)
+        assert not digests_of_labels(Config(dict(train_dataloader=dict(dataset=dataset))))
+
+
+def test_only_the_lists_that_a_data_set_reads_have_a_digest(tmp_path):
+    """A text about the data is no list, and neither is that of another split."""
+    for file in ('README.txt', 'images.txt', 'meta/train.txt', 'meta/val.txt'):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text('a')
+
+    def told(kind, split):
+        dataset = dict(type=kind, data_root=str(tmp_path), split=split)
+        return digests_of_labels(Config(dict(train_dataloader=dict(dataset=dataset))))
+
+    before = {one: told(*one) for one in (('CUB', 'train'), ('ImageNet', 'train'), ('ImageNet', 'val'))}
+    (tmp_path / 'README.txt').write_text('b')
+    assert {one: told(*one) for one in before} == before
+    (tmp_path / 'meta/val.txt').write_text('b')
+    assert [one for one in before if told(*one) != before[one]] == [('ImageNet', 'val')]
+
+
+def test_data_behind_a_url_have_no_digest():
+    for dataset in (dict(split='train'), dict(data_prefix='a'), dict(ann_file='b.txt')):
+        dataset = dict(dataset, type='ImageNet', data_root='s3://bucket/data')
+        assert digests_of_labels(Config(dict(train_dataloader=dict(dataset=dataset)))) == {}
 
 
 def test_labels_below_home_have_a_digest(tmp_path, monkeypatch):
@@ -141,6 +174,35 @@ def test_the_files_of_a_model_are_found_in_each_way_to_name_them(tmp_path, monke
     (tmp_path / 'resnet.pth').write_text('other')
     assert digests_of_model(Config(dict(model=model))) != first
     assert [*digests_of_model(Config(dict(load_from='~/resnet.pth')))] == [str(tmp_path / 'resnet.pth')]
+
+
+def test_a_loop_of_links_in_the_folder_of_a_model_ends(tmp_path):
+    (tmp_path / 'config.json').touch()
+    for name in ('a', 'b'):  # two make 2^40 paths
+        (tmp_path / name).symlink_to('.')
+    assert [*digests_of_model(Config(dict(model=dict(encoder=str(tmp_path)))))] == [str(tmp_path / 'config.json')]
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def refused(file):
+        raise PermissionError(13, 'Permission denied', str(file))
+
+    monkeypatch.setattr('mmlgd.run.digests.digest_of', refused)
+    (tmp_path / 'a.json').touch()
+    dataset = dict(ann_file=str(tmp_path / 'a.json'))
+    for told in (
+        lambda: digests_of_labels(Config(dict(train_dataloader=dict(dataset=dataset)))),
+        lambda: digests_of_model(Config(dict(load_from=dataset['ann_file']))),
+        lambda: contents(None, dataset['ann_file']),
+    ):
+        with pytest.raises(UnreadableError, match=r'a\.json cannot be read: Permission denied'):
+            told()
+
+
+@pytest.mark.parametrize('prefix', [['a', 'b'], dict(img_path=['a', 'b']), dict(seg_map_path=['a', 'b']), 3])
+def test_a_prefix_that_is_no_text_is_left_to_its_data_set(tmp_path, prefix):
+    dataset = dict(data_root=str(tmp_path), data_prefix=prefix)
+    assert digests_of_labels(Config(dict(train_dataloader=dict(dataset=dataset)))) == {}
 
 
 def test_a_root_that_is_no_text_is_left_to_its_data_set():

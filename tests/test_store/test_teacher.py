@@ -1,5 +1,6 @@
 """A teacher behind a store: what is in there is read, what is not is asked of the live one, and nobody else is."""
 
+import copy
 import json
 import shutil
 
@@ -9,6 +10,7 @@ from mmengine.config import Config
 
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import ConfigError
+from mmlgd.models import lgd
 from mmlgd.models.teachers.settings import build_teacher
 from mmlgd.registry import MODELS
 from mmlgd.store import CachedTeacher, StoreError
@@ -53,6 +55,27 @@ def test_embeddings_in_the_store_need_no_live_teacher(cfg):
     model = MODELS.build(cfg.model)
     assert model.teacher.live is None and not list(model.teacher.parameters())
     assert model.class_names == ['cat', 'dog', 'tree']
+
+
+def test_a_temperature_unlike_its_own_is_told_without_the_live_teacher(cfg, store, live, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(lgd, 'print_log', lambda text, *args, **more: told.append(text))
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    assert model.teacher.live is None and model.teacher.own_temperature == live.own_temperature
+    assert 'was trained with the temperature 0.07' in ' '.join(told)
+    told.clear()
+    cfg.model.loss = dict(type='mmlgd.LGDLoss', teacher_temperature=live.own_temperature)
+    MODELS.build(copy.deepcopy(cfg.model))
+    assert not any('temperature' in one for one in told)
+    folder = shutil.copytree(store, tmp_path / 'store')
+    description = json.loads((store / 'store.json').read_text())
+    for wrong in (0, -1, '0.07', True, [0.07]):
+        (folder / 'store.json').write_text(json.dumps(dict(description, own_temperature=wrong)))
+        with pytest.raises(StoreError, match='own_temperature is .*expected null or a number > 0'):
+            CachedTeacher(folder)
+    description.pop('own_temperature')  # as in a store of before
+    (folder / 'store.json').write_text(json.dumps(description))
+    assert CachedTeacher(folder).own_temperature is None
 
 
 def test_missing_names_and_images_come_from_the_live_teacher(cfg, store, live):

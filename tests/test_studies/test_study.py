@@ -146,6 +146,9 @@ def test_synonyms_add_an_accuracy_and_its_drop(study, arguments, tmp_path):
         study(**arguments, synonyms=['kitty', 'hound'])
     with pytest.raises(ConfigError, match='--synonyms has 2 names, but there are 19 classes'):  # not after a training
         study(**dict(arguments, work_dir=tmp_path / 'other'), names='cityscapes', synonyms=synonyms)
+    (tmp_path / 'lgd.py').write_text("model = dict(teacher=dict(type='any'), text=dict(vocabulary=['a', 'b', 'c']))")
+    with pytest.raises(ConfigError, match='--synonyms has 2 names, but there are 3 classes'):  # those of training
+        study(**dict(arguments, work_dir=tmp_path / 'other'), synonyms=synonyms)
     assert not (tmp_path / 'other').exists()
 
 
