@@ -1,7 +1,6 @@
 """Students that a config of its own names as a start: in ``init_cfg``, as ``pretrained`` or by ``load_from``."""
 
 import logging
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional
 
@@ -10,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmlgd.errors import MissingFileError
 from mmlgd.registry import find_class
 from mmlgd.utils.validation import listed
 
@@ -42,13 +42,14 @@ def check_written(cfg: Config) -> None:
     is kept, and the run reads what is kept.
 
     Raises:
+        MissingFileError: There is no such file. mmengine would say so after it has built the data sets.
         CheckpointError: It does not fit, or there is no backbone that it would start.
         DownloadError: It cannot be downloaded, which the run could not do either.
     """
     for place, settings, source, prefix, may_be_other in _starts(cfg):
         try:
-            state = read_start(source) if _is_there(source) else {}
-        except CheckpointError:
+            state = read_start(source) if _may_be_student(source) else {}
+        except (CheckpointError, MissingFileError):
             if may_be_other:
                 continue
             raise
@@ -95,11 +96,11 @@ def _warn(text: str) -> None:
     print_log(text, 'current', logging.WARNING)
 
 
-def _is_there(source: Any) -> bool:
-    """Tell whether a source may be a student: a file that is there, or an address. No name of mmengine is one."""
-    if not isinstance(source, str):
+def _may_be_student(source: Any) -> bool:
+    """Tell whether a source is a file or an address, and no name of mmengine, such as ``torchvision://resnet18``."""
+    if not source or not isinstance(source, str):
         return False
-    return source.startswith(('http://', 'https://')) or os.path.isfile(os.path.expanduser(source))
+    return '://' not in source or source.startswith(('http://', 'https://'))
 
 
 def _starts(cfg: Config) -> Iterator[_Start]:

@@ -101,14 +101,17 @@ def test_config(
     from mmlgd.utils.configs import merge_options, read_config
 
     from .config import check_run, set_work_dir
+    from .inputs import path_of
     from .looks import take_statistics
 
     cfg = read_config(config)
     set_work_dir(cfg, work_dir)
     cfg.launcher = launcher
     require_source(checkpoint)
-    if not Path(checkpoint).is_file() and '://' not in str(checkpoint):
-        raise no_checkpoint(checkpoint)
+    if '://' not in str(checkpoint):
+        checkpoint = path_of(checkpoint)
+        if not checkpoint.is_file():
+            raise no_checkpoint(checkpoint)
     if out and Path(out).suffix not in ('.pkl', '.json'):
         raise ConfigError(f'--out expects a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')
     cfg.load_from = str(checkpoint)

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.checkpoints.starts import start_from
+from mmlgd.errors import MissingFileError
 from mmlgd.registry import MODELS
 from tests.starting import SMALL, downstream, saved
 
@@ -98,6 +99,17 @@ def test_a_student_without_a_backbone_to_start_is_refused(lgd_checkpoint):
 def test_weights_of_others_may_fit_in_part(tmp_path):
     file = saved(SMALL, tmp_path)
     start_from(downstream(base_channels=16, init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.')))
+
+
+def test_a_file_that_is_not_there_is_told_before_data_are_built(tmp_path):
+    """mmengine would say so only when it loads the weights."""
+    started, whole = dict(type='Pretrained', checkpoint=str(tmp_path / 'epoch_9.pth'), prefix='backbone.'), downstream()
+    whole.load_from = started['checkpoint']
+    for cfg in (downstream(init_cfg=started), whole):
+        with pytest.raises(MissingFileError, match='no checkpoint at .*epoch_9.pth'):
+            start_from(cfg)
+    whole.resume = True  # it reads the latest of its own
+    start_from(whole)
 
 
 @pytest.mark.parametrize('name', ['clip.pt', 'clip.safetensors'])
