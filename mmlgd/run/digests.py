@@ -36,7 +36,7 @@ _LISTS = dict(
     StanfordCars=('cars_annos.mat', 'devkit/cars_{split}_annos*.mat'),
     VOC=('ImageSets/Main/{split}.txt',),
 )
-# Of other types nobody knows: all in these folders, such as meta/*.txt.
+# Other types may read any file of these folders, such as meta/*.txt.
 _ANY_LIST = sorted({re.sub(r'[^/]+(?=\.)', '*', one) for lists in _LISTS.values() for one in lists})
 
 
@@ -48,8 +48,8 @@ def digests_of_labels(cfg: Config) -> dict[str, str]:
 
     Returns:
         Dict[str, str]: SHA-256 by path: of a file its content; as ``FOLDER/*``, of masks and of VOC's XML files their
-        names and contents, and of class folders without a list the paths in them; as ``FOLDER/*.txt``, of the lists
-        in which mmpretrain's data sets find a split. Data behind a URL have none.
+        names and contents, and of class folders without a list the paths in them; as ``FOLDER/*.txt (SPLIT)``, of the
+        lists in which mmpretrain's data sets find a split. Data behind a URL have none.
 
     Raises:
         UnreadableError: A file may not be read.
@@ -71,7 +71,7 @@ def _of_dataset(dataset: dict, root: str, names: Any) -> dict[str, str]:
     named = [names, dataset.get('classes'), isinstance(metainfo, dict) and metainfo.get('classes')]
     texts = _texts([{**dataset, 'data_root': None, 'data_prefix': None}, *named])  # images are no labels
     inside = (Path(root, os.path.expanduser(text)) for text in texts)
-    # ~ as mmpretrain reads it; a file of names may lie here, too. A root may be a tar: an empty text is no other file.
+    # ~ as mmpretrain reads it; a file of names may lie here, too. An empty text is the root, which may be a large tar.
     paths = [one for one in (*inside, *map(Path, map(os.path.expanduser, _texts(named)))) if one != Path(root)]
     found = _of_files(map(str, paths))
     place, endings, are_read = _folder_of_labels(dataset)
@@ -83,7 +83,8 @@ def _of_dataset(dataset: dict, root: str, names: Any) -> dict[str, str]:
         patterns = [one.format(split=escape(split)) for one in _LISTS.get(kind_of(dataset), _ANY_LIST)]
         lists = sorted(one for pattern in patterns for one in glob(os.path.join(escape(root), pattern)))
         told = (f'{content_of(one)} {os.path.relpath(one, root)}' for one in lists if os.path.isfile(one))
-        found[f'{root}/*.txt'] = _digest(told)
+        # With the split: both loaders may read one root. Records of earlier versions have other digests as /*.txt.
+        found[f'{root}/*.txt ({split})'] = _digest(told)
     return found
 
 

@@ -120,6 +120,20 @@ def test_only_the_lists_that_a_data_set_reads_have_a_digest(tmp_path):
     assert [one for one in before if told(*one) != before[one]] == [('ImageNet', 'val')]
 
 
+def test_both_loaders_may_read_lists_of_one_root(tmp_path):
+    (tmp_path / 'meta').mkdir()
+    for split in ('train', 'val'):
+        (tmp_path / f'meta/{split}.txt').write_text('a')
+    sets = {split: dict(type='ImageNet', data_root=str(tmp_path), split=split) for split in ('train', 'val')}
+    cfg = Config({f'{split}_dataloader': dict(dataset=one) for split, one in sets.items()})
+    before = digests_of_labels(cfg)
+    for split in ('train', 'val'):
+        (tmp_path / f'meta/{split}.txt').write_text('b')
+        now = digests_of_labels(cfg)
+        assert [key for key in now if now[key] != before[key]] == [f'{tmp_path}/*.txt ({split})']
+        before = now
+
+
 def test_data_behind_a_url_have_no_digest():
     for dataset in (dict(split='train'), dict(data_prefix='a'), dict(ann_file='b.txt')):
         dataset = dict(dataset, type='ImageNet', data_root='s3://bucket/data')
