@@ -212,6 +212,13 @@ def test_a_checkpoint_does_not_choose_what_is_deleted(tmp_path):
         assert victim.read_text() == 'keep me'
 
 
+@pytest.mark.parametrize('content', [dict(state_dict=None), {1: torch.zeros(1)}, dict(state_dict={1: torch.zeros(1)})])
+def test_weights_without_names_are_refused(content, tmp_path):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='a.pth has .* as its state_dict'):
+        read_training(str(tmp_path / 'a.pth'))
+
+
 @pytest.fixture(scope='module')
 def of_training(tmp_path_factory):
     """A checkpoint of a whole run, to be changed."""

@@ -2,14 +2,13 @@
 
 import copy
 from typing import Any, Optional
-from urllib.error import URLError
 
 from mmengine.config import Config
 from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from mmlgd.errors import ConfigError, DownloadError, sentence
+from mmlgd.errors import ConfigError
 from mmlgd.utils.building import build_part
 from mmlgd.utils.configs import kind_of
 from mmlgd.utils.validation import listed
@@ -42,11 +41,6 @@ def read_start(source: str) -> dict[str, Tensor]:
     try:
         with loading_safely():  # of a caller in Python, too
             return state_dict_of(CheckpointLoader.load_checkpoint(source, map_location='cpu'))
-    except URLError as error:
-        raise DownloadError(
-            f'Cannot download {source}: {sentence(error.reason)} On a machine without a network, copy the '
-            f'file here and give its path.'
-        ) from error
     except KeyError as error:
         raise CheckpointError(
             f'mmengine knows no weights named {source!r} (no {error}). Give a name as torchvision://resnet18 or '

@@ -51,9 +51,10 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
     meta.pop('config', None)
     for part in ('optimizer', 'ema_state_dict'):
         _dict_in(checkpoint, part, source)
-    if not all(isinstance(key, str) for key in _dict_in(checkpoint, 'state_dict', source)):
-        raise _error(source, 'state_dict', checkpoint['state_dict'])
-    _without_wrapper(checkpoint.get('state_dict', checkpoint))
+    state = checkpoint.get('state_dict', checkpoint)
+    if not (isinstance(state, dict) and all(isinstance(key, str) for key in state)):
+        raise _error(source, 'state_dict', state)
+    _without_wrapper(state)
     # resume_state.py compares their content with the run's own optimizer and schedules once these are built.
     for part in ('optimizer', 'param_schedulers'):
         if not _is_ordinary(checkpoint.get(part), plain=False):
@@ -78,8 +79,8 @@ def read_training(source: str, map_location: Any = 'cpu') -> dict:
 
 
 def _without_wrapper(state: dict) -> None:
-    """Take out the ``module.`` that DDP puts before each name, as mmengine does where ``init_cfg`` has no prefix."""
-    for key in [key for key in state if isinstance(key, str) and key.startswith('module.')]:
+    """Take out the ``module.`` that DDP puts before each name; mmengine does so only if ``init_cfg`` has no prefix."""
+    for key in [key for key in state if key.startswith('module.')]:
         state[key.removeprefix('module.')] = state.pop(key)
 
 

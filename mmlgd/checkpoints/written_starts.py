@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmlgd.errors import MissingFileError
+from mmlgd.errors import DownloadError, MissingFileError
 from mmlgd.registry import find_class
 from mmlgd.utils.validation import listed
 
@@ -44,12 +44,12 @@ def check_written(cfg: Config) -> None:
     Raises:
         MissingFileError: There is no such file. mmengine would say so after it has built the data sets.
         CheckpointError: It does not fit, or there is no backbone that it would start.
-        DownloadError: It cannot be downloaded, which the run could not do either.
+        DownloadError: It cannot be downloaded. The run could not download it either.
     """
     for place, settings, source, prefix, may_be_other in _starts(cfg):
         try:
             state = read_start(source) if _may_be_student(source) else {}
-        except (CheckpointError, MissingFileError):
+        except (CheckpointError, DownloadError, MissingFileError):
             if may_be_other:
                 continue
             raise
@@ -120,7 +120,7 @@ def _starts(cfg: Config) -> Iterator[_Start]:
 
 
 def _parts(place: str, settings: Any, cfg: Config) -> Iterator[tuple[str, dict]]:
-    """List the parts of a model without its teachers, whose weights are large, and no students."""
+    """List the parts of a model, but not its teachers: their weights are large, and are no students."""
     if isinstance(settings, dict):
         if 'type' in settings:
             if _comes_from('mmlgd.models.teachers.', settings, cfg):

@@ -109,12 +109,13 @@ def test_a_name_of_torchvision(weights, monkeypatch):
         start_from(cfg, 'torchvision://resnet18')
 
 
-def test_a_name_without_a_network(monkeypatch):
-    def unreachable(name, map_location):
+def test_a_name_without_a_network(tmp_path, monkeypatch):
+    def unreachable(url, file, **kwargs):
         raise URLError('no route')
 
-    monkeypatch.setattr(CheckpointLoader, 'load_checkpoint', unreachable)
-    with pytest.raises(ConnectionError, match='torchvision://resnet18: no route.*give its path'):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', unreachable)
+    with pytest.raises(ConnectionError, match='https://.*resnet18-.*pth: no route.*give its path'):
         start_from(downstream(), 'torchvision://resnet18')
 
 

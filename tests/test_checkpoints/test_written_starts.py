@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmlgd.checkpoints import CheckpointError
 from mmlgd.checkpoints.loaders import loading_safely
 from mmlgd.checkpoints.starts import start_from
-from mmlgd.errors import MissingFileError
+from mmlgd.errors import DownloadError, MissingFileError
 from mmlgd.registry import MODELS
 from tests.starting import SMALL, downstream, saved
 
@@ -153,6 +153,19 @@ def test_a_student_behind_an_address_is_checked_and_downloaded_once(lgd_checkpoi
     with pytest.raises(CheckpointError, match='https://a.org/epoch_2.pth has its backbone .* no prefix'):
         start_from(downstream(init_cfg=dict(started, prefix=None)))
     assert len(asked) == 1
+
+
+def test_an_address_without_a_network_is_left_to_a_part_that_reads_it_itself(tmp_path, monkeypatch):
+    """It may have it in a cache of its own."""
+
+    def unreachable(url, file, **kwargs):
+        raise OSError('no route')
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', unreachable)
+    start_from(Config(dict(model=dict(type='Own', pretrained='https://a.org/own.pth'))))
+    with pytest.raises(DownloadError, match='https://a.org/own.pth: no route'):
+        start_from(downstream(init_cfg=dict(type='Pretrained', checkpoint='https://a.org/own.pth')))
 
 
 def test_a_student_saved_by_ddp_fits_and_is_loaded(lgd_checkpoint, tmp_path):
