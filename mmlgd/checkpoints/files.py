@@ -77,7 +77,7 @@ def read_checkpoint(source: Union[str, Path], map_location: Any = 'cpu') -> dict
 
 
 def no_checkpoint(source: Union[str, Path]) -> MissingFileError:
-    """Say that a path is no file, and which file may be meant: of the folder that it is, or in which it would be.
+    """Say that a path is no file, and name a checkpoint that may be meant: in this folder, or beside the path.
 
     Args:
         source (str | Path): What was given as a checkpoint.
@@ -85,25 +85,26 @@ def no_checkpoint(source: Union[str, Path]) -> MissingFileError:
     Returns:
         MissingFileError: The error.
     """
-    told = repr(brief(str(source), 4096))
+    told, is_folder, which = repr(brief(str(source), 4096)), False, ''
     try:
         path = Path(source).expanduser()
-        folder = next((one for one in (path, path.parent) if one.is_dir()), None)
-    except (OSError, RuntimeError, ValueError):  # an impossible name; the home of an unknown user
-        folder = None
-    if folder is None:
-        which = None
-    elif there := checkpoints_of(folder):
-        which = f'such as its last one, {shown(there[0])}'
-    elif there := sorted(folder.glob('*.pth')):
-        which = f'such as {shown(there[0])}'
-    else:
-        which = None
-    if folder is not None and folder == path:
+        is_folder = path.is_dir()
+        which = _some_of(path if is_folder else path.parent)
+    except (OSError, RuntimeError, ValueError):  # an impossible name; the home of an unknown user; a note of others
+        pass
+    if is_folder:
         which = which or 'and there is no .pth file in it'
         return MissingFileError(f'{told} is a folder, expected the file of a checkpoint, {which}.')
     hint = f'Its folder has others, {which}.' if which else 'A training prints the path of its checkpoint at its end.'
     return MissingFileError(f'There is no checkpoint at {told}. {hint}')
+
+
+def _some_of(folder: Path) -> str:
+    """Name a checkpoint of a folder; empty if there is none, or no such folder."""
+    if there := checkpoints_of(folder):
+        return f'such as its last one, {shown(there[0])}'
+    there = sorted(folder.glob('*.pth'))
+    return f'such as {shown(there[0])}' if there else ''
 
 
 def require_source(source: Any) -> None:

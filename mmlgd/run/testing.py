@@ -1,5 +1,6 @@
 """Evaluates a checkpoint on the test set of any mmpretrain, mmdet, mmseg or mmlgd config."""
 
+import os
 from pathlib import Path
 from typing import Literal, Optional, Union
 
@@ -110,7 +111,7 @@ def test_config(
     require_source(checkpoint)
     if '://' not in str(checkpoint):
         checkpoint = path_of(checkpoint)
-        if not checkpoint.is_file():
+        if not os.path.isfile(checkpoint):  # a name may be too long for Path
             raise no_checkpoint(checkpoint)
     if out and Path(out).suffix not in ('.pkl', '.json'):
         raise ConfigError(f'--out expects a .pkl (predictions) or a .json (metrics), got {str(out)!r}.')

@@ -106,6 +106,6 @@ def read_starts(
 def _require_file(name: str, seed: int, student: str) -> None:
     if student != 'none' and '://' not in student and not os.path.isfile(student):
         raise MissingFileError(
-            f'{no_checkpoint(student)} It is the start {name}, seed {seed}: give a file or a URL, or none for a random '
-            f'start.'
+            f'{no_checkpoint(student)} This was given as the start {name}, seed {seed}: give a file or a URL, or none '
+            f'for a random start.'
         )

@@ -37,3 +37,5 @@ def test_a_checkpoint_below_the_home_folder_is_found(lgd_checkpoint, tmp_path, m
     assert cfg.load_from == str(lgd_checkpoint)
     with pytest.raises(MissingFileError, match='no checkpoint at .*epoch_9.pth'):
         config_of_test(config, '~/epoch_9.pth', work_dir=tmp_path / 'w')
+    with pytest.raises(MissingFileError, match='no checkpoint at'):
+        config_of_test(config, 300 * 'a', work_dir=tmp_path / 'w')
