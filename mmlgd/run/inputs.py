@@ -194,8 +194,8 @@ def _source(name: Union[str, Path]) -> str:
             )
         raise MissingFileError(
             f'There is no file of names {str(name)!r}, and no set of that name. Check the path of the text file, which '
-            f'has one name a line, or give one of the sets {", ".join(list_vocabularies())}. Names themselves are '
-            f'one word with commas between them, as in `--names "cat,red panda"`, or a list in Python.'
+            f'has one name a line, or give one of the sets {", ".join(list_vocabularies())}. Or give the names '
+            f'themselves: in quotes, with commas between them, as in `--names "cat,red panda"`; in Python, as a list.'
         )
     return str(path.resolve())
 

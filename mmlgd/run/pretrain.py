@@ -92,8 +92,8 @@ def pretrain(
             quotes such as '/data/train-{000000..000009}.tar', or a folder of .tar files.
         names (List[str] | str | Path | dict): Class names: a text file, one per line, or a known set: in1k, caltech256,
             coco, lvis-v1, cityscapes, ade20k, coco-stuff; in1k+phrasings and others have several phrasings of a
-            class; or names in one word, with commas between them. The command joins several of them. In Python, a
-            list holds the names themselves, and dict(union=[...]) joins.
+            class; or the names themselves, in quotes with commas between them. The command joins several of these.
+            In Python, a list holds the names themselves, and dict(union=[...]) joins.
         val (Path, optional): Folder of other images, for an evaluation about ten times in the run. With a class folder
             for each name, the log has the zero-shot accuracies of student and teacher; without, how far
             they agree. Defaults to None: no evaluation; the log has the agreement on the images of training.
