@@ -37,7 +37,7 @@ def test_a_student_replaces_earlier_starts_of_the_config(lgd_checkpoint):
 
 
 def test_a_random_start():
-    old = dict(type='Pretrained', checkpoint='old.pth', prefix='backbone.')
+    old = dict(type='Pretrained', checkpoint='torchvision://resnet18')
     cfg = downstream(init_cfg=old)
     start_from(cfg)
     assert cfg.model.backbone.init_cfg == old  # nothing asked, nothing changed
