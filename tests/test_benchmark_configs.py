@@ -12,6 +12,7 @@ from torch import nn
 from mmlgd.checkpoints import part_weights
 from mmlgd.checkpoints.starts import start_from
 from mmlgd.datasets.variables import fill_in
+from mmlgd.errors import MissingFileError
 from mmlgd.registry import MODELS
 from tests import ROOT
 from tests.our_configs import config_of
@@ -149,7 +150,8 @@ def test_images_checks_and_the_start(path, config):
     # It names a checkpoint that one of our pre-training configs writes, of this student and at its last epoch.
     recipe, epoch = re.fullmatch(r'work_dirs/(.+)/epoch_(\d+)\.pth', start.checkpoint).groups()
     assert student_of(path) in recipe and f'{epoch}e_' in recipe and (CONFIGS / f'lgd/{recipe}.py').is_file()
-    start_from(config)
+    with pytest.raises(MissingFileError, match='the start of model.backbone'):  # here it was not written
+        start_from(config)
     assert config.model.backbone.init_cfg == start
     start.checkpoint = None
     start_from(config)

@@ -49,9 +49,14 @@ def check_written(cfg: Config) -> None:
     for place, settings, source, prefix, may_be_other in _starts(cfg):
         try:
             state = read_start(source) if _may_be_student(source) else {}
-        except (CheckpointError, DownloadError, MissingFileError):
+        except (CheckpointError, DownloadError, MissingFileError) as error:
             if may_be_other:
                 continue
+            if isinstance(error, MissingFileError):
+                raise MissingFileError(
+                    f'{error} The config names it as the start of {place}. Give the file there, or another start with '
+                    f'--student; `--student none` starts the backbone at random.'
+                ) from error
             raise
         if not any(key.startswith(_OF_STUDENTS) for key in state):
             continue

@@ -106,7 +106,9 @@ def test_a_file_that_is_not_there_is_told_before_data_are_built(tmp_path):
     started, whole = dict(type='Pretrained', checkpoint=str(tmp_path / 'epoch_9.pth'), prefix='backbone.'), downstream()
     whole.load_from = started['checkpoint']
     for cfg in (downstream(init_cfg=started), whole):
-        with pytest.raises(MissingFileError, match='no checkpoint at .*epoch_9.pth'):
+        with pytest.raises(
+            MissingFileError, match='no checkpoint at .*epoch_9.pth.* the start of model.*--student none'
+        ):
             start_from(cfg)
     whole.resume = True  # it reads the latest of its own
     start_from(whole)

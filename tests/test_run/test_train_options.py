@@ -57,12 +57,14 @@ def test_the_learning_rate_is_scaled_by_what_the_options_have_changed(read, opti
     assert read(auto_scale_lr=True, cfg_options=options).auto_scale_lr == dict(base_batch_size=size, enable=True)
 
 
-def test_cfg_options_change_what_other_options_set(read):
+def test_cfg_options_change_what_other_options_set(read, tmp_path):
+    file = tmp_path / 'a.pth'
+    torch.save(dict(state_dict=dict()), file)
     options = {'optim_wrapper.dtype': 'float16', 'optim_wrapper.loss_scale.init_scale': 64, 'resume': False}
-    cfg = read(amp=True, resume='a.pth', cfg_options=options, cards=1)
+    cfg = read(amp=True, resume=file, cfg_options=options, cards=1)
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper' and cfg.optim_wrapper.dtype == 'float16'
     assert cfg.optim_wrapper.loss_scale.init_scale == 64 and cfg.optim_wrapper.optimizer.lr == 0.24
-    assert (cfg.resume, cfg.load_from) == (False, 'a.pth')
+    assert (cfg.resume, cfg.load_from) == (False, str(file))
 
 
 def test_no_evaluation_whatever_its_options(read):
