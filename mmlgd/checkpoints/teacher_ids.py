@@ -131,6 +131,29 @@ def teacher_to_build(
     return {**told, **named}
 
 
+def changed(told: Mapping, named: Optional[Mapping]) -> dict:
+    """Change the settings of a teacher, as :func:`teacher_to_build` does, without a look at places.
+
+    Args:
+        told (Mapping): Settings of the teacher.
+        named (Mapping, optional): The caller's, see there. None changes nothing.
+
+    Returns:
+        dict: Settings of the teacher.
+
+    Examples:
+        >>> changed(dict(type='mmlgd.TeacherPair', looks=dict(backbone='timm:resnet18')), {'looks.weights': 'mine.pth'})
+        {'type': 'mmlgd.TeacherPair', 'looks': {'backbone': 'timm:resnet18', 'weights': 'mine.pth'}}
+    """
+    named = _nested(named or {})
+    if 'type' in named:
+        return named
+    for name in _HALVES:
+        if isinstance(told.get(name), Mapping) and isinstance(named.get(name), Mapping):
+            named[name] = changed(told[name], named[name])
+    return {**told, **named}
+
+
 def _nested(named: Mapping) -> dict:
     nested: dict[str, Any] = {}
     for key, value in named.items():
