@@ -20,6 +20,7 @@ from .weights import cause
 # Names in the published file, https://github.com/NVlabs/RADIO/blob/main/hubconf.py, and the prefix by which timm knows
 # the tensors of its tower, of the same weights as saved by transformers.
 _TOWER, _AS_TIMM_READS, _HEADS, _STATISTICS = 'base_model.', 'radio_model.model.', '_heads.', 'input_conditioner.norm_'
+_POSITIONS = 'patch_generator.pos_embed'
 _SUMMARIES = 'patch_generator.cls_token.token'  # one row for each teacher of C-RADIO's own training, then registers
 
 
@@ -108,7 +109,8 @@ class RADIOTeacher(TowerTeacher):
         )
         words.image_tower = words.places_tower = None
         self.words, self.own_temperature = words, words.own_temperature
-        self._identity = self.identity_of('radio', f'{model}-{adaptor}', nn.Module(), teacher_key(words.identity))
+        positions, key = tower[_AS_TIMM_READS + _POSITIONS], teacher_key(words.identity)
+        self._identity = self.identity_of('radio', f'{model}-{adaptor}', positions, nn.Module(), key)
 
     @property
     def identity(self) -> str:

@@ -29,6 +29,7 @@ _LONGEST_WAVE = 10_000  # of the position embeddings, in tokens over 2π
 # The text tower's names in the authors' file, and in torch's transformer, which computes the same.
 # https://github.com/google-deepmind/tips/blob/main/pytorch/text_encoder.py
 _PREFIX = 'text_encoder.'
+_POSITIONS = 'vision_encoder.pos_embed'  # the first is that of the class token
 _RENAMED = {
     'token_embedding.': 'words.',
     'transformer.resblocks.': 'blocks.layers.',
@@ -106,7 +107,11 @@ class TIPSTeacher(TowerTeacher):
             )
         self.tokenizer, self.own_temperature = tokenizer, _TEMPERATURES.get(model)
         self._identity = self.identity_of(
-            'tips', model, self.text_tower, tokenizer(['A photo of a "Red_Panda"'])[0].tolist()
+            'tips',
+            model,
+            state[_POSITIONS][:, 1:],
+            self.text_tower,
+            tokenizer(['A photo of a "Red_Panda"'])[0].tolist(),
         )
 
     @property
