@@ -1,5 +1,6 @@
 """Which teachers are the same, and which teacher an untrusted checkpoint or store may have built."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -179,5 +180,5 @@ def _is_place(text: str, key: str) -> bool:
     """Tell a place from a name as the libraries do: an existing file is a place, for some settings a folder as well."""
     if _SCHEMES.search(text) or '/' in text or '\\' in text or text.startswith('~'):
         return True
-    parts = [Path(part) for part in (text, text.rpartition(':')[2]) if part and '\0' not in part]
-    return any(part.is_file() or (key in _FOLDERS and part.is_dir()) for part in parts)
+    parts = text, text.rpartition(':')[2]  # of os.path, for which a text that can be no path is none
+    return any(os.path.isfile(part) or (key in _FOLDERS and os.path.isdir(part)) for part in parts)

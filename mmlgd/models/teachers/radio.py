@@ -1,5 +1,6 @@
 """C-RADIO as the teacher: timm's image tower, the head of its SigLIP 2 adaptor, and the text tower of SigLIP 2."""
 
+import os
 from pathlib import Path
 from typing import Optional, Union
 
@@ -165,7 +166,7 @@ def _layer(channels: int, dim: int) -> nn.Sequential:
 def _read(weights: str) -> tuple[State, dict]:
     """Read the tensors, and the arguments of C-RADIO's training if there are any."""
     if Path(weights).suffix == '.safetensors':
-        if not Path(weights).exists():
+        if not os.path.exists(weights):
             raise MissingFileError(f'There is no file of C-RADIO at {weights!r}.')
         return read_tensors(Path(weights)), {}
     file = read_checkpoint(weights)

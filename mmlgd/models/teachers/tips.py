@@ -1,6 +1,7 @@
 """TIPSv2 as the teacher: timm's image tower, and the text tower of its authors' files."""
 
 import math
+import os
 from pathlib import Path
 from typing import Optional, Union
 
@@ -217,7 +218,7 @@ def _sinusoids(length: int, width: int) -> Tensor:
 def _read_folder(folder: Path) -> tuple[State, Tokenizer]:
     """Read weights and tokenizer, and nothing else in the folder."""
     files = [folder / name for name in ('model.safetensors', 'tokenizer.model')]
-    if missing := [file.name for file in files if not file.is_file()]:
+    if missing := [file.name for file in files if not os.path.isfile(file)]:
         raise MissingFileError(
             f'Expected a folder of TIPSv2 at {str(folder)!r}, found no {missing[0]} in it. Download '
             f'model.safetensors and tokenizer.model from https://huggingface.co/google/tipsv2-b14 into one folder, and '
