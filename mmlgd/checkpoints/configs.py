@@ -239,7 +239,7 @@ def _check_value(key: Any, value: Any, part: str, source: Union[str, Path]) -> N
 
 def _names_a_file(value: str) -> bool:
     """A slash alone does not name a file: ConvMixer has arch='768/32'."""
-    return bool(_FILE.search(value)) or ('/' in value and '\0' not in value and Path(value).exists())
+    return bool(_FILE.search(value)) or ('/' in value and os.path.exists(value))
 
 
 def _check_scope(scope: Any, source: Union[str, Path]) -> None:

@@ -1,5 +1,6 @@
 """Which teachers are the same, and which teacher an untrusted checkpoint or store may have built."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -131,6 +132,29 @@ def teacher_to_build(
     return {**told, **named}
 
 
+def changed(told: Mapping, named: Optional[Mapping]) -> dict:
+    """Change the settings of a teacher, as :func:`teacher_to_build` does, without a look at places.
+
+    Args:
+        told (Mapping): Settings of the teacher.
+        named (Mapping, optional): The caller's, see there. None changes nothing.
+
+    Returns:
+        dict: Settings of the teacher.
+
+    Examples:
+        >>> changed(dict(type='mmlgd.TeacherPair', looks=dict(backbone='timm:resnet18')), {'looks.weights': 'mine.pth'})
+        {'type': 'mmlgd.TeacherPair', 'looks': {'backbone': 'timm:resnet18', 'weights': 'mine.pth'}}
+    """
+    named = _nested(named or {})
+    if 'type' in named:
+        return named
+    for name in _HALVES:
+        if isinstance(told.get(name), Mapping) and isinstance(named.get(name), Mapping):
+            named[name] = changed(told[name], named[name])
+    return {**told, **named}
+
+
 def _nested(named: Mapping) -> dict:
     nested: dict[str, Any] = {}
     for key, value in named.items():
@@ -156,5 +180,5 @@ def _is_place(text: str, key: str) -> bool:
     """Tell a place from a name as the libraries do: an existing file is a place, for some settings a folder as well."""
     if _SCHEMES.search(text) or '/' in text or '\\' in text or text.startswith('~'):
         return True
-    parts = [Path(part) for part in (text, text.rpartition(':')[2]) if part and '\0' not in part]
-    return any(part.is_file() or (key in _FOLDERS and part.is_dir()) for part in parts)
+    parts = text, text.rpartition(':')[2]  # of os.path, for which a text that can be no path is none
+    return any(os.path.isfile(part) or (key in _FOLDERS and os.path.isdir(part)) for part in parts)

@@ -226,7 +226,7 @@ def teacher_settings(teacher: Union[str, dict]) -> dict:
     kind, _, place = teacher.partition(':')
     if kind == 'local-dir':
         folder = path_of(place).resolve()
-        if not (folder / 'open_clip_config.json').is_file():
+        if not os.path.isfile(folder / 'open_clip_config.json'):
             raise MissingFileError(f'--teacher local-dir:DIR needs a folder with open_clip_config.json, got {place!r}.')
         return dict(type='mmlgd.OpenCLIPTeacher', model=f'local-dir:{folder}')
     if kind == 'hf-hub':
@@ -320,7 +320,7 @@ def _weights(model: str, place: str) -> str:
             raise ConfigError(f'--teacher {model} has several weights: give {model}:TAG with one of {", ".join(tags)}.')
         place = 'openai'
     tag, _, file = place.partition(':')
-    if path_of(place).is_file():
+    if os.path.isfile(path_of(place)):
         place = str(path_of(place).resolve())
     elif tag in tags and file:
         place = f'{tag}:{path_of(file).resolve()}'

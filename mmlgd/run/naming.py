@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Optional, Union
 
 from mmlgd.utils.files import require_writable, write_whole
-from mmlgd.utils.validation import require, whole
+from mmlgd.utils.validation import listed, require, whole
 
 from .answering import embed_images
-from .inputs import teacher_settings, vocabulary_of
+from .inputs import path_of, teacher_settings, vocabulary_of
 from .recipes import usual_templates
 
 # Large packages are imported inside functions: the help of `mmlgd names`, which reads this module, must not wait for
@@ -98,7 +98,12 @@ def report_names(
     require(find_spec('scipy') is not None, 'The figure needs scipy: `pip install "mmlgd[evaluation]"`.')
     names, settings = vocabulary_of(names), teacher_settings(teacher)
     stem = f'names_{Path(names).stem}' if isinstance(names, str) else 'names'
-    out = Path(out or Path('work_dirs') / stem)
+    out = path_of(out or Path('work_dirs') / stem)
+
+    from mmlgd.datasets.folder import require_outside
+
+    for folder in listed(images or []):
+        require_outside(out, path_of(folder), 'The report', '--out')
     require_writable(out)
 
     from mmlgd.evaluation.distillation_metric import effective_classes

@@ -94,7 +94,7 @@ def read_description(file: Path, formats: tuple[int, ...]) -> dict:
     try:
         description = json.loads(read_small(file))
         found = description.get('format')
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, AttributeError, RecursionError, OSError) as error:
         raise StoreError(f'{file} is damaged: {sentence(error)} Write the store again into an empty folder.') from error
     if type(found) is not int or found not in formats:
         raise StoreError(

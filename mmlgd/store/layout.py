@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shlex
 import zlib
 from contextlib import suppress
@@ -71,7 +72,7 @@ class TeacherStore:
     def __init__(self, folder: Union[str, Path]):
         self.folder = Path(folder)
         file = self.folder / DESCRIPTION
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise StoreError(
                 f'There is no teacher store in {str(folder)!r} (no {DESCRIPTION}). Write one with '
                 f'`mmlgd store CONFIG --views 8 --out {shlex.quote(str(folder))}`.'

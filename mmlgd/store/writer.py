@@ -313,7 +313,7 @@ def _placed(teacher: dict) -> dict:
 
     def place(key: str, value: Any) -> Any:
         scheme, colon, where = value.rpartition(':') if isinstance(value, str) else ('', '', '')
-        is_place = where and key != 'statistics' and Path(where).exists()
+        is_place = where and key != 'statistics' and os.path.exists(where)
         return f'{scheme}{colon}{Path(where).resolve()}' if is_place else value
 
     return _changed(teacher, place)
@@ -329,8 +329,8 @@ def _moved(stored: Any, here: Any) -> Any:
     if not (isinstance(stored, str) and isinstance(here, str)):
         return stored
     (kind, _, was), (same, _, now) = (place.rpartition(':') for place in (stored, here))
-    is_gone = kind == same and ('/' in was or kind == 'local-dir') and not Path(was).exists()
-    if not (is_gone and Path(now).exists()):
+    is_gone = kind == same and ('/' in was or kind == 'local-dir') and not os.path.exists(was)
+    if not (is_gone and os.path.exists(now)):
         return stored
     print_log(
         f'The teacher of the store was at {was}, which is not on this machine: {now} is taken for the same, and '

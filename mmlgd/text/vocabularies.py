@@ -7,7 +7,7 @@ from typing import Union
 from mmengine.logging import print_log
 
 from mmlgd.errors import MissingFileError, MMLGDError, brief, shown
-from mmlgd.utils.files import read_small
+from mmlgd.utils.files import UnreadableError, read_small
 
 from .characters import as_word, look, unreadable
 from .class_folders import in_order
@@ -46,7 +46,7 @@ def load_vocabulary(vocabulary: Union[str, Path, list, tuple, dict]) -> list[str
             characters; the message names it. Names that look the same are duplicates, however they are encoded. So is a
             phrasing of two classes. Also a list with a known set or a text file in it: these are joined by
             ``dict(union=[...])``.
-        UnreadableError: The text file has more than 64 MiB.
+        UnreadableError: The text file has more than 64 MiB, or may not be read.
         MissingFileError: A string that is neither a known data set nor a file, and has no comma. It is a
             ``FileNotFoundError``.
 
@@ -152,6 +152,8 @@ def _from_string(vocabulary: str) -> list[str]:
         lines = re.split('\r\n|\r|\n', read_small(path).decode('utf-8-sig'))
     except UnicodeDecodeError as error:
         raise VocabularyError(f'{shown(path)} is not UTF-8 text ({error}); save it as UTF-8.') from error
+    except OSError as error:  # its permissions, or a disk that fails
+        raise UnreadableError.of(path, error.strerror or str(error)) from error
     while lines and not lines[-1].strip():
         lines.pop()
     _refuse_other_formats(lines, shown(path))

@@ -55,6 +55,7 @@ def test_caches_are_keyed_by_what_is_compared_and_old_files_are_found():
         dict(type='mmlgd.ConSETeacher', classifier='mmpretrain:resnet50_8xb32_in1k', weights=True, image_size=(8, 8)),
         dict(type='mmlgd.ConSETeacher', class_names=['bow / arrow', 'local-dir:x'], templates='plain'),
         dict(type='mmlgd.ConSETeacher', templates='a photo/drawing of a {}.'),
+        dict(type='mmlgd.ConSETeacher', class_names=','.join(f'name {k}' for k in range(100))),  # too long for a path
     ],
 )
 def test_names_known_to_the_libraries_are_accepted(settings, tmp_path, monkeypatch):

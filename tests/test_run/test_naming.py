@@ -77,6 +77,7 @@ def test_the_command_shows_it(tiny_clip, images, tmp_path, monkeypatch):
         (dict(max_images=0), 'images from 1'),
         (dict(images='no/such/folder'), 'There is no image'),
         (dict(teacher='RN51'), 'open_clip has no model'),
+        (dict(images='photos', out='photos/names'), 'The report .* lies in the folder of images'),
     ],
 )
 def test_what_cannot_be_used_is_named_before_the_work(report, options, message, monkeypatch):

@@ -177,6 +177,8 @@ def test_rows_of_another_number_or_length_are_refused(tmp_path):
 
 
 def test_missing_damaged_and_foreign_stores_are_refused(tmp_path):
+    with pytest.raises(StoreError, match='no teacher store'):
+        TeacherStore(f'/{"gone" * 99}/store')  # as for a folder that this user may not read
     with pytest.raises(StoreError, match='no teacher store.*mmlgd store'):
         TeacherStore(tmp_path)
     (tmp_path / 'store.json').write_text('{"format": 7}')

@@ -15,6 +15,7 @@ from mmlgd.models.teachers.settings import build_teacher
 from mmlgd.registry import MODELS
 from mmlgd.store import CachedTeacher, StoreError
 from mmlgd.store.writer import use_store, write_store
+from mmlgd.student.live_teacher import live_teacher
 
 pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 PROMPTS = ['a zebra', 'a lake']
@@ -144,6 +145,18 @@ def test_another_share_of_looks_than_that_of_the_store_is_refused(kept, renamed)
     for teacher in (dict(looks_share=0.5), dict(pair, looks_share=0.5), pair):  # the last has the default
         with pytest.raises(StoreError, match=f'looks_share={kept:g}, and the teacher of this config has 0.[59]'):
             CachedTeacher(store, teacher)
+
+
+@pytest.mark.parametrize('named', [{'looks.weights': 'mine.pth'}, dict(looks=dict(weights='mine.pth'))])
+def test_a_half_of_the_pair_in_the_store_may_have_moved(named, renamed):
+    """The share of looks is read before the teacher is built: what a caller changes of a half is a part of it."""
+    looks = dict(backbone='timm:resnet18', weights='/gone/resnet18.pth', statistics='AAAA')
+    words = dict(type='mmlgd.ConSETeacher')
+    store = renamed(config=dict(type='mmlgd.TeacherPair', words=words, looks=looks, looks_share=0.91))
+    trained = dict(model=dict(teacher=dict(type='mmlgd.CachedTeacher', store='/gone/store')))
+    settings = live_teacher(trained, dict(named, store=str(store)))  # as `--teacher-options` gives it
+    assert build_teacher(settings, 'model.teacher').names_scale == pytest.approx(0.3)
+    assert CachedTeacher(store, named).names_scale == pytest.approx(0.3)
 
 
 def test_another_teacher_than_that_of_the_store_is_refused(renamed, tiny_clip):

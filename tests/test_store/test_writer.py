@@ -389,6 +389,12 @@ def test_the_teacher_of_a_store_may_be_moved_or_typed_otherwise(cfg, store, tmp_
     cfg.model.teacher.model = f'local-dir:{folder.name}'
     use_store(copy.deepcopy(cfg), store.folder)
     there = shutil.copytree(store.folder, tmp_path / 'store')
+    told = json.loads((there / 'store.json').read_text())
+    # No place here, and nothing that this machine can look for: as in a folder that this user may not read.
+    told['teacher']['config']['model'] = f'local-dir:/{"gone" * 99}/clip'
+    (there / 'store.json').write_text(json.dumps(told))
+    use_store(copy.deepcopy(cfg), there)
+    shutil.copy(store.folder / 'store.json', there)
     cfg.model.teacher.model = f'local-dir:{shutil.copytree(folder, tmp_path / "clip")}'
     description = (there / 'store.json').read_bytes()
     write_store(cfg, there, VIEWS, seed=3)  # it is complete: the same weights go on with it

@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from mmlgd.errors import MMLGDError
 from mmlgd.run.inputs import vocabulary_of
-from mmlgd.text import VocabularyError, list_vocabularies, load_vocabulary
+from mmlgd.text import VocabularyError, list_vocabularies, load_vocabulary, vocabularies
 from mmlgd.text.sets import METAINFO, clean, packaged_names
 
 SIZES = dict(in1k=1000, caltech256=256, coco=80, cityscapes=19, ade20k=150) | {'lvis-v1': 1203, 'coco-stuff': 171}
@@ -37,6 +38,17 @@ def test_the_package_holds_the_names_of_the_data_sets(name):
     module, dataset = METAINFO[name]
     metainfo = getattr(pytest.importorskip(module), dataset).METAINFO
     assert [clean(n) for n in metainfo['classes']] == packaged_names(name)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / 'names.txt').write_text('cat\ndog')
+
+    def refuse(file, *args):
+        raise PermissionError(errno.EACCES, 'Permission denied')
+
+    monkeypatch.setattr(vocabularies, 'read_small', refuse)  # root may read all files
+    with pytest.raises(MMLGDError, match=r'names.txt cannot be read: Permission denied'):
+        load_vocabulary(tmp_path / 'names.txt')
 
 
 def test_a_missing_stack_leaves_the_names_of_the_package(monkeypatch):

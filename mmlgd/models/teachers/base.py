@@ -429,11 +429,11 @@ def settings_digest(settings: list) -> str:
     return f'settings-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]}'
 
 
-def weights_fingerprint(*modules: nn.Module) -> str:
+def weights_fingerprint(*parts: Union[nn.Module, dict[str, Tensor]]) -> str:
     """Compute the SHA-256 over names and values of all parameters and buffers: equal weights give equal strings.
 
     Args:
-        *modules (nn.Module): The modules, on any device.
+        *parts (nn.Module | Dict[str, Tensor]): Modules or their state dicts, on any device.
 
     Returns:
         str: 16 hexadecimal digits.
@@ -445,8 +445,8 @@ def weights_fingerprint(*modules: nn.Module) -> str:
         True
     """
     digest = hashlib.sha256()
-    for module in modules:
-        for name, value in module.state_dict().items():
+    for part in parts:
+        for name, value in (part if isinstance(part, dict) else part.state_dict()).items():
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:16]

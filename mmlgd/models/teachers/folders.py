@@ -1,5 +1,6 @@
 """Teachers in open_clip's folder layout, on disk or in a repository: untrusted settings, checked first."""
 
+import os
 from dataclasses import fields
 from numbers import Real
 from pathlib import Path
@@ -60,7 +61,7 @@ def open_folder(model: str, cache_dir: Optional[str] = None) -> tuple[Path, dict
     scheme, _, place = model.partition(':')
     if scheme == 'local-dir':
         folder = Path(place)
-        if not (folder / CONFIG).is_file():
+        if not os.path.isfile(folder / CONFIG):
             raise MissingFileError(
                 f'Expected an open_clip folder at {place!r}, found no open_clip_config.json in it. Give the folder '
                 f'that holds open_clip_config.json and open_clip_model.safetensors.'

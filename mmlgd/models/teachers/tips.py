@@ -1,6 +1,7 @@
 """TIPSv2 as the teacher: timm's image tower, and the text tower of its authors' files."""
 
 import math
+import os
 from pathlib import Path
 from typing import Optional, Union
 
@@ -29,6 +30,7 @@ _LONGEST_WAVE = 10_000  # of the position embeddings, in tokens over 2π
 # The text tower's names in the authors' file, and in torch's transformer, which computes the same.
 # https://github.com/google-deepmind/tips/blob/main/pytorch/text_encoder.py
 _PREFIX = 'text_encoder.'
+_POSITIONS = 'vision_encoder.pos_embed'  # the first is that of the class token
 _RENAMED = {
     'token_embedding.': 'words.',
     'transformer.resblocks.': 'blocks.layers.',
@@ -106,7 +108,11 @@ class TIPSTeacher(TowerTeacher):
             )
         self.tokenizer, self.own_temperature = tokenizer, _TEMPERATURES.get(model)
         self._identity = self.identity_of(
-            'tips', model, self.text_tower, tokenizer(['A photo of a "Red_Panda"'])[0].tolist()
+            'tips',
+            model,
+            state[_POSITIONS][:, 1:],
+            self.text_tower,
+            tokenizer(['A photo of a "Red_Panda"'])[0].tolist(),
         )
 
     @property
@@ -212,7 +218,7 @@ def _sinusoids(length: int, width: int) -> Tensor:
 def _read_folder(folder: Path) -> tuple[State, Tokenizer]:
     """Read weights and tokenizer, and nothing else in the folder."""
     files = [folder / name for name in ('model.safetensors', 'tokenizer.model')]
-    if missing := [file.name for file in files if not file.is_file()]:
+    if missing := [file.name for file in files if not os.path.isfile(file)]:
         raise MissingFileError(
             f'Expected a folder of TIPSv2 at {str(folder)!r}, found no {missing[0]} in it. Download '
             f'model.safetensors and tokenizer.model from https://huggingface.co/google/tipsv2-b14 into one folder, and '

@@ -98,12 +98,14 @@ class TowerTeacher(BaseTeacher):
         if self.places_tower is not None:
             compile_module(self.places_tower, "the teacher's image tower with places", compile)
 
-    def identity_of(self, kind: str, label: str, text: nn.Module, *choices: Any) -> str:
+    def identity_of(self, kind: str, label: str, positions: Tensor, text: nn.Module, *choices: Any) -> str:
         """Write the identity of this teacher.
 
         Args:
             kind (str): The kind of teacher, as :mod:`~mmlgd.checkpoints.teacher_ids` knows it.
             label (str): The origin of the weights.
+            positions (Tensor): (1, T, C), position embeddings of the file. Those of the tower may be resized, and
+                processors resize them a little differently.
             text (nn.Module): The text half.
             *choices (Any): Further settings that change an embedding, as JSON can write them.
 
@@ -111,7 +113,8 @@ class TowerTeacher(BaseTeacher):
             str: ``KIND/LABEL/SETTINGS/FINGERPRINT``.
         """
         settings = self.settings_id(self.block, *choices)
-        return f'{kind}/{label}/{settings}/{weights_fingerprint(self.image_tower, text)}'
+        trained = {**self.image_tower.state_dict(), 'trunk.pos_embed': positions.float()}
+        return f'{kind}/{label}/{settings}/{weights_fingerprint(trained, text)}'
 
     def _encode_image(self, images: Tensor) -> Tensor:
         return self.image_tower(images)  # (N, D)

@@ -1,6 +1,7 @@
 """Weights of open_clip's architectures: their origin, and the activation and image statistics of their training."""
 
 import json
+import os
 from pathlib import Path
 from textwrap import shorten
 from typing import NamedTuple, Optional
@@ -57,10 +58,10 @@ def find_weights(model: str, pretrained: Optional[str]) -> Weights:
     if pretrained is None:
         return Weights('random', {}, None, False, {})
     tag, _, place = pretrained.partition(':')
-    if Path(pretrained).is_file():
+    if os.path.isfile(pretrained):
         return Weights(Path(pretrained).name, {}, pretrained, **_common_settings(model, pretrained))
     file = place if place and get_pretrained_cfg(model, tag) else None
-    if file and not Path(file).is_file():
+    if file and not os.path.isfile(file):
         raise TeacherError(
             f'There is no file {file!r} for the weights {tag!r} of {model!r}. Give the path of an existing file.'
         )

@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
+from timm.models import vision_transformer
 
 from mmlgd import RADIOTeacher
 from mmlgd.checkpoints.teacher_ids import same_teacher
@@ -71,7 +73,7 @@ def test_texts_are_those_of_the_other_teacher(written, words):
         teacher.encode_text(PROMPTS)
 
 
-def test_places_pass_the_last_block_alone_and_the_head(written, words):
+def test_places_pass_the_last_block_alone_and_the_head(written, words, monkeypatch):
     file, state, trunk = written
     teacher = RADIOTeacher(file, words, 'tiny_radio_v4', places_residual=True, places_mlp=True)
     x = torch.rand(2, 3, 64, 64) * 255
@@ -83,6 +85,11 @@ def test_places_pass_the_last_block_alone_and_the_head(written, words):
     torch.testing.assert_close(found.places[:, 1, 2], F.normalize(expected, dim=-1), atol=1e-5, rtol=1e-4)
     larger = RADIOTeacher(file, words, 'tiny_radio_v4', image_size=96, places_size=(32, 128))
     assert larger.image_size == (96, 96)
+    monkeypatch.setattr(  # as on another processor
+        vision_transformer, 'resample_abs_pos_embed', lambda *args, **more: resample_abs_pos_embed(*args, **more) + 1e-6
+    )
+    again = RADIOTeacher(file, words, 'tiny_radio_v4', image_size=96, places_size=(32, 128))
+    assert again.identity == larger.identity
     assert larger.encode_places(torch.rand(1, 3, 50, 50)).shape == (1, 2, 8, 64)
 
 

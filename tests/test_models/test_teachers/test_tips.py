@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+from timm.layers import resample_abs_pos_embed
+from timm.models import vision_transformer
 
 from mmlgd import TIPSTeacher
 from mmlgd.checkpoints.teacher_ids import same_teacher
@@ -108,11 +110,16 @@ def test_sizes(written):
             TIPSTeacher(folder, 'tiny_tipsv2', **wrong)
 
 
-def test_identity(written, teacher, tmp_path):
+def test_identity(written, teacher, tmp_path, monkeypatch):
     shutil.copytree(written[0], tmp_path / 'moved')
     assert same_teacher(TIPSTeacher(str(tmp_path / 'moved'), 'tiny_tipsv2').identity, teacher.identity)
     assert not same_teacher(TIPSTeacher(str(written[0]), 'tiny_tipsv2', image_size=28).identity, teacher.identity)
     state = load_file(tmp_path / 'moved/model.safetensors')
+    larger = TIPSTeacher(str(tmp_path / 'moved'), 'tiny_tipsv2', image_size=84).identity
+    monkeypatch.setattr(  # as on another processor
+        vision_transformer, 'resample_abs_pos_embed', lambda *args, **more: resample_abs_pos_embed(*args, **more) + 1e-6
+    )
+    assert TIPSTeacher(str(tmp_path / 'moved'), 'tiny_tipsv2', image_size=84).identity == larger
     state['text_encoder.ln_final.bias'] += 1
     save_file(state, tmp_path / 'moved/model.safetensors')
     assert not same_teacher(TIPSTeacher(str(tmp_path / 'moved'), 'tiny_tipsv2').identity, teacher.identity)

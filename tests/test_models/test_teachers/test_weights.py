@@ -11,12 +11,14 @@ from open_clip.pretrained import get_pretrained_cfg, list_pretrained
 from safetensors.torch import save_file
 from torch import nn
 
-from mmlgd import OpenCLIPTeacher
+from mmlgd import OpenCLIPTeacher, RADIOTeacher, TIPSTeacher
 from mmlgd.checkpoints.files import CheckpointError
 from mmlgd.checkpoints.teacher_ids import same_teacher
+from mmlgd.errors import MMLGDError
 from mmlgd.models.teachers import TeacherError, weights
 from mmlgd.models.teachers.torchscript import is_torchscript, read_torchscript
 from mmlgd.models.teachers.weights import cause, find_weights
+from mmlgd.run.inputs import teacher_settings
 from tests.malicious import Attack
 
 
@@ -77,6 +79,25 @@ def test_a_file_without_a_tag_is_warned_of_where_tags_differ(model, differing, f
 
 def test_an_architecture_without_tags_has_no_settings_of_its_own(file, warned):
     assert find_weights('ViT-S-32', file)[3:] == (False, {}) and not warned
+
+
+@pytest.mark.parametrize(
+    'look',
+    [
+        lambda place: find_weights('RN50', f'openai:{place}'),
+        lambda place: find_weights('RN50', place),
+        lambda place: teacher_settings(f'RN50:openai:{place}'),
+        lambda place: teacher_settings(f'RN50:{place}'),
+        lambda place: teacher_settings(f'local-dir:{place}'),
+        lambda place: OpenCLIPTeacher(f'local-dir:{place}'),
+        lambda place: RADIOTeacher(f'{place}.safetensors', {}),
+        lambda place: TIPSTeacher(place),
+    ],
+)
+def test_a_place_that_cannot_be_looked_into_is_named(look):
+    """Here the name of a folder is too long; one that this user may not read is such an error of the system, too."""
+    with pytest.raises(MMLGDError, match='gone'):
+        look(f'/{"gone" * 99}/clip')
 
 
 def test_a_tag_beside_no_file_is_refused(tmp_path):
