@@ -88,6 +88,29 @@ def load_sentence_encoder(name: str) -> nn.Module:
         ) from error
 
 
+def encoder_choices(encoder: nn.Module) -> list[dict]:
+    """List what changes an embedding beside the weights: pooling other than the mean, and a prompt before each text.
+
+    Args:
+        encoder (nn.Module): A ``SentenceTransformer``, or a module of the user's.
+
+    Returns:
+        List[dict]: The choices, for :meth:`~mmlgd.models.BaseTeacher.settings_id`. Empty for the usual encoder, so that
+        its identity is the one of earlier versions.
+    """
+    found: dict[str, Any] = {}
+    for part in encoder.children():
+        if type(part).__name__ == 'Pooling':
+            # a name or a tuple of names; sentence-transformers before 5 joins them with a plus
+            mode = getattr(part, 'pooling_mode', None) or part.get_pooling_mode_str()
+            found['pooling'] = mode if isinstance(mode, str) else '+'.join(mode)
+    if found.get('pooling') == 'mean':
+        del found['pooling']
+    if prompt := (getattr(encoder, 'prompts', None) or {}).get(getattr(encoder, 'default_prompt_name', None)):
+        found['prompt'] = prompt
+    return [found] if found else []
+
+
 def check_encoder(folder: Path) -> None:
     """Refuse an encoder with unknown parts: they would be imported, even from its own folder.
 

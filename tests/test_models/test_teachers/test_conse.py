@@ -105,6 +105,20 @@ def test_identity_follows_every_choice():
     assert len(set(identities)) == 5
 
 
+def test_identity_follows_what_a_sentence_encoder_does_beside_its_weights():
+    pooling = pytest.importorskip('sentence_transformers.models').Pooling
+
+    def identity(mode, **prompts):
+        encoder = Sentences()
+        encoder.pooling = pooling(3, pooling_mode=mode)
+        encoder.prompts, encoder.default_prompt_name = prompts, next(iter(prompts), None)
+        return teacher(top_k=1, text_encoder=encoder).identity
+
+    assert identity('mean') == identity('mean', query='') == teacher(top_k=1).identity, 'as in earlier versions'
+    others = [identity('cls'), identity('max'), identity('mean', query='A photo: '), identity('mean', query='A: ')]
+    assert len({identity('mean'), *others}) == 5
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
