@@ -91,14 +91,19 @@ def draw_detections(file: Path, random, lgd):
 
     def draw(axis, image, truth, found):
         axis.imshow(image, interpolation='lanczos')
+        height, width = image.shape[:2]
+        labelled = []
         for (x0, y0, x1, y1), label in zip(*found):
             # A detection is right if a true box of its class has an overlap of at least half.
             right = any(k == label and _overlap((x0, y0, x1, y1), box) >= 0.5 for box, k in zip(*truth))
             color = RIGHT if right else WRONG
             axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=color, lw=1.8))
+            # The label of a second box around the same object goes to its lower corner: it would cover the first one.
+            is_covered = any(abs(x0 - x) < width / 6 and abs(y0 - y) < height / 20 for x, y in labelled)
+            labelled.append((x0, y0))
             axis.annotate(
                 DEMO_CLASSES[label],
-                (x0, y0),
+                (x0, y1 if is_covered else y0),
                 (1, 1),
                 textcoords='offset points',
                 size=7.5,
