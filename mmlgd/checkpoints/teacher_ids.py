@@ -76,7 +76,11 @@ def _compared(found: re.Match) -> tuple[str, str, str]:
 
 
 def teacher_to_build(
-    told: Optional[dict], named: Optional[dict] = None, source: Union[str, Path] = 'The checkpoint', half: str = ''
+    told: Optional[dict],
+    named: Optional[dict] = None,
+    source: Union[str, Path] = 'The checkpoint',
+    half: str = '',
+    only_read: bool = False,
 ) -> dict:
     """Decide which teacher to build for a checkpoint or store, whose author chose the settings in ``told``.
 
@@ -91,6 +95,7 @@ def teacher_to_build(
         source (str | Path): Where ``told`` comes from, for the error.
         half (str): ``'words.'`` or ``'looks.'`` for a half of a pair, ``'words.words.'`` for the text tower of C-RADIO
             in one, for the error. Defaults to ``''``.
+        only_read (bool): Accept every place, since no teacher is built from the result. Defaults to False.
 
     Returns:
         dict: Settings of the teacher.
@@ -117,9 +122,9 @@ def teacher_to_build(
         named = dict(store=named.pop('store', told['store']), teacher=named)
     for name in _HALVES:
         if isinstance(told.get(name), Mapping) and isinstance(named.get(name, {}), Mapping):
-            named[name] = teacher_to_build(told[name], named.get(name), source, f'{half}{name}.')
+            named[name] = teacher_to_build(told[name], named.get(name), source, f'{half}{name}.', only_read)
     for key, value in told.items():
-        if key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
+        if only_read or key in (*named, *_WORDS) or not any(_is_place(text, key) for text in _texts(value)):
             continue
         in_python = f'dict({key}=...)'
         for name in reversed(half.split('.')[:-1]):
@@ -129,29 +134,6 @@ def teacher_to_build(
             f'opens it only if you name it. If you trust it: teacher={in_python} in Python, or --teacher-options '
             f'{half}{key}=... on the command line.'
         )
-    return {**told, **named}
-
-
-def changed(told: Mapping, named: Optional[Mapping]) -> dict:
-    """Change the settings of a teacher, as :func:`teacher_to_build` does, without a look at places.
-
-    Args:
-        told (Mapping): Settings of the teacher.
-        named (Mapping, optional): The caller's, see there. None changes nothing.
-
-    Returns:
-        dict: Settings of the teacher.
-
-    Examples:
-        >>> changed(dict(type='mmlgd.TeacherPair', looks=dict(backbone='timm:resnet18')), {'looks.weights': 'mine.pth'})
-        {'type': 'mmlgd.TeacherPair', 'looks': {'backbone': 'timm:resnet18', 'weights': 'mine.pth'}}
-    """
-    named = _nested(named or {})
-    if 'type' in named:
-        return named
-    for name in _HALVES:
-        if isinstance(told.get(name), Mapping) and isinstance(named.get(name), Mapping):
-            named[name] = changed(told[name], named[name])
     return {**told, **named}
 
 

@@ -94,7 +94,11 @@ def read_description(file: Path, formats: tuple[int, ...]) -> dict:
     try:
         description = json.loads(read_small(file))
         found = description.get('format')
-    except (ValueError, AttributeError, RecursionError, OSError) as error:
+    except OSError as error:  # its permissions, or a disk that fails
+        raise StoreError(
+            f'{file} cannot be read: {error.strerror or error}. Check who may read it, or copy the store again.'
+        ) from error
+    except (ValueError, AttributeError, RecursionError) as error:
         raise StoreError(f'{file} is damaged: {sentence(error)} Write the store again into an empty folder.') from error
     if type(found) is not int or found not in formats:
         raise StoreError(

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmlgd.checkpoints.configs import buildable
-from mmlgd.checkpoints.teacher_ids import changed, teacher_to_build
+from mmlgd.checkpoints.teacher_ids import teacher_to_build
 from mmlgd.models.embedded import Embedded
 from mmlgd.models.teachers.base import BaseTeacher
 from mmlgd.models.teachers.known import build_known_teacher
@@ -62,7 +62,7 @@ class CachedTeacher(BaseTeacher):
     def _names_scale(self, store: Union[str, Path]) -> float:
         """Read it from the settings, for the live teacher may never be built; those of the caller say the version."""
         told = self._told['config']
-        named = changed(told, self._named)
+        named = teacher_to_build(told, self._named, only_read=True)
         kept, here = (1 - names_scale(updated(settings)) ** 2 for settings in (told, named))
         if not math.isclose(kept, here, abs_tol=1e-9):
             raise StoreError(

@@ -104,5 +104,6 @@ def test_places_have_to_be_named(key, value, tmp_path, monkeypatch):
     ) as error:
         teacher_to_build(told, dict(other='/mine'), 'ours.pth')
     assert f'teacher=dict({key}=' in str(error.value)
+    assert teacher_to_build(told, dict(other='/mine'), only_read=True) == {**told, 'other': '/mine'}
     assert teacher_to_build(told, {key: '/mine'}) == {**told, key: '/mine'}
     assert teacher_to_build(told, dict(type='mmlgd.ConSETeacher')) == dict(type='mmlgd.ConSETeacher')

@@ -1,3 +1,4 @@
+import errno
 import os
 import pickle
 import resource
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmlgd.store import StoreError, TeacherStore, layout
+from mmlgd.store import StoreError, TeacherStore, description, layout
 from mmlgd.utils.files import WriteError, write_whole
 from tests import children
 from tests.malicious import ENDLESS
@@ -188,6 +189,15 @@ def test_missing_damaged_and_foreign_stores_are_refused(tmp_path):
         (tmp_path / 'store.json').write_text(text)
         with pytest.raises(StoreError, match='damaged'):
             TeacherStore(tmp_path)
+
+
+def test_a_description_that_may_not_be_read_is_not_called_damaged(store, monkeypatch):
+    def refuse(file, *args):
+        raise PermissionError(errno.EACCES, 'Permission denied')
+
+    monkeypatch.setattr(description, 'read_small', refuse)  # root may read all files
+    with pytest.raises(StoreError, match='store.json cannot be read: Permission denied. Check who may read it'):
+        TeacherStore(store.folder)
 
 
 def test_an_earlier_description_is_read(store, tmp_path):

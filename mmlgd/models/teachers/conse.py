@@ -18,7 +18,7 @@ from .base import BaseTeacher, TeacherError, freeze, own_size, weights_fingerpri
 from .classifiers import load_classifier
 from .folding import fold_batch_norm
 from .places import classifier_places
-from .sentences import encoder_choices, load_sentence_encoder
+from .sentences import encoder_choices, encoder_weights, load_sentence_encoder
 
 
 @MODELS.register_module()
@@ -108,7 +108,7 @@ class ConSETeacher(BaseTeacher):
         self.classifier = fold_batch_norm(freeze(classifier), self.image_size)
         self.text_encoder = freeze(text_encoder)
         digest = hashlib.sha256(repr([names, prompts]).encode()).hexdigest()[:8]
-        fingerprint = weights_fingerprint(classifier, text_encoder)
+        fingerprint = weights_fingerprint(classifier, encoder_weights(text_encoder))
         settings = self.settings_id(*encoder_choices(text_encoder))
         first, last = f'conse/{_short(label)}/top{top_k}', f'classes-{digest}/{settings}/{fingerprint}'
         self._identity_parts = first, last

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmlgd.errors import MissingFileError, MMLGDError, brief
 
@@ -100,15 +100,30 @@ def encoder_choices(encoder: nn.Module) -> list[dict]:
     """
     found: dict[str, Any] = {}
     for part in encoder.children():
-        if type(part).__name__ == 'Pooling':
+        kind = type(part)
+        if kind.__name__ == 'Pooling' and kind.__module__.startswith('sentence_transformers.'):
             # a name or a tuple of names; sentence-transformers before 5 joins them with a plus
-            mode = getattr(part, 'pooling_mode', None) or part.get_pooling_mode_str()
+            mode = part.pooling_mode if hasattr(part, 'pooling_mode') else part.get_pooling_mode_str()
             found['pooling'] = mode if isinstance(mode, str) else '+'.join(mode)
     if found.get('pooling') == 'mean':
         del found['pooling']
-    if prompt := (getattr(encoder, 'prompts', None) or {}).get(getattr(encoder, 'default_prompt_name', None)):
+    prompts = getattr(encoder, 'prompts', None)  # of a module of the user's, this may be anything
+    prompt = prompts.get(getattr(encoder, 'default_prompt_name', None)) if isinstance(prompts, dict) else None
+    if prompt and isinstance(prompt, str):
         found['prompt'] = prompt
     return [found] if found else []
+
+
+def encoder_weights(encoder: nn.Module) -> dict[str, Tensor]:
+    """Name the weights as sentence-transformers 5 does; earlier versions call the network ``auto_model``.
+
+    Args:
+        encoder (nn.Module): A ``SentenceTransformer``, or a module of the user's.
+
+    Returns:
+        Dict[str, Tensor]: Its state dict.
+    """
+    return {re.sub(r'^0\.auto_model\.', '0.model.', name): value for name, value in encoder.state_dict().items()}
 
 
 def check_encoder(folder: Path) -> None:

@@ -6,6 +6,7 @@ from torch import nn
 from mmlgd import ConSETeacher
 from mmlgd.errors import ConfigError
 from mmlgd.models.teachers.classifiers import ClassifierError, load_classifier
+from mmlgd.models.teachers.sentences import encoder_choices
 
 NAMES = ['cat', 'dog', 'tree']
 MMPRETRAIN_CONFIG = """
@@ -117,6 +118,35 @@ def test_identity_follows_what_a_sentence_encoder_does_beside_its_weights():
     assert identity('mean') == identity('mean', query='') == teacher(top_k=1).identity, 'as in earlier versions'
     others = [identity('cls'), identity('max'), identity('mean', query='A photo: '), identity('mean', query='A: ')]
     assert len({identity('mean'), *others}) == 5
+
+
+def test_identity_is_one_for_all_versions_of_sentence_transformers():
+    def encoder(network):
+        encoder = Sentences()
+        encoder.add_module('0', nn.ModuleDict({network: nn.Linear(2, 2)}))
+        nn.init.constant_(next(encoder.parameters()), 1)
+        nn.init.constant_(list(encoder.parameters())[1], 1)
+        return encoder
+
+    before, now = (teacher(top_k=1, text_encoder=encoder(name)) for name in ('auto_model', 'model'))
+    assert before.identity == now.identity != teacher(top_k=1).identity
+
+    class Pooling(nn.Module):  # before version 5
+        def get_pooling_mode_str(self):
+            return 'cls+mean'
+
+    Pooling.__module__ = 'sentence_transformers.models.Pooling'
+    assert encoder_choices(nn.Sequential(Pooling())) == [dict(pooling='cls+mean')]
+
+
+@pytest.mark.parametrize('prompts', [['a {}'], torch.ones(2), nn.Linear(2, 2), dict(query=['a {}'])])
+def test_a_module_of_your_own_may_have_a_pooling_and_prompts_of_another_kind(prompts):
+    class Pooling(nn.Module):
+        pass
+
+    encoder = Sentences()
+    encoder.pooling, encoder.prompts, encoder.default_prompt_name = Pooling(), prompts, 'query'
+    assert encoder_choices(encoder) == []
 
 
 @pytest.mark.parametrize(

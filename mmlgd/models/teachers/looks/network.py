@@ -99,9 +99,8 @@ class LooksNetwork(nn.Module):
         self.image_size, self.places_size = tuple(size), own_size(places_size, tuple(size))
         self.mean, self.std = [float(x) for x in mean], [float(x) for x in std]
         network, self.head = without_head(freeze(module), self.label, trained_size or self.image_size)
-        self.fingerprint = weights_fingerprint(
-            network
-        )  # of what was trained: processors resize it a little differently
+        # of what was trained: processors resize it a little differently
+        self.fingerprint = weights_fingerprint(network)
         network, self.channels = self._at_size(network, trained_size)
         self.network = fold_batch_norm(network, self.image_size)
         self.places_tower = find_places(
