@@ -1,7 +1,7 @@
 """What libraries do anew for each test, though it comes out the same each time, or nobody looks at it."""
 
 import functools
-import io
+import sys
 import time
 from multiprocessing import popen_fork
 
@@ -51,10 +51,12 @@ def be_quick():
 
     popen_fork.Popen.wait = look
 
-    # The pixels of a run's curves, which alone are drawn into memory; `draw` does draw.
-    Figure.savefig = lambda self, file, **options: (
-        file.write(b'a figure') if isinstance(file, io.BytesIO) else draw(self, file, **options)
-    )
+    # The pixels of a run's curves; `draw` does draw.
+    def draw_others(self, file, **options):
+        is_curves = sys._getframe(1).f_globals['__name__'] == 'mmlgd.engine.reports.curves'
+        return file.write(b'a figure') if is_curves else draw(self, file, **options)
+
+    Figure.savefig = draw_others
 
 
 def set_layout(function):

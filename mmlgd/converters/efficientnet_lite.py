@@ -12,7 +12,7 @@ from mmlgd.checkpoints import CheckpointError
 from mmlgd.errors import MissingPackageError
 from mmlgd.models.teachers.classifiers import load_classifier
 
-from .written import Written, whole_output
+from .written import Written, saved, whole_output
 
 TOLERANCE = 1e-3  # relative to the largest score; float32 noise through fifty layers stays far below it
 HEAD = ('conv_head.', 'bn2.', 'classifier.')  # not part of a backbone: timm's features end before them
@@ -54,7 +54,7 @@ def convert_efficientnet_lite(name: str, out: Path) -> Written:
         f'backbone.timm_model.{key}': value for key, value in model.state_dict().items() if not key.startswith(HEAD)
     }
     with whole_output(out, name) as file:
-        torch.save(dict(state_dict=weights), file)
+        file.write_bytes(saved(dict(state_dict=weights)))
     return Written(
         file=out,
         content=f'{len(weights)} tensors',

@@ -44,7 +44,8 @@ def export(
             sentences with one {} each. Defaults to the templates of training.
         teacher_options (dict, optional): Likewise: changes to the config of the teacher that embeds the names,
             such as ``pretrained=TAG:FILE``. A teacher in a file or a folder must be named.
-        size (int, optional): For ``onnx``: height and width of an image in pixels. Defaults to the student's own.
+        size (int, optional): For ``onnx``: height and width of an image in pixels; of ``segmentation``, rounded to
+            whole places. Defaults to the student's own.
         opset (int, optional): For ``onnx``: version of ONNX's operators, from 8 to 20; of ``segmentation``, from 11.
             Defaults to 17.
 

@@ -12,7 +12,7 @@ from mmlgd.checkpoints import CheckpointError, check_weights, part_weights, read
 from mmlgd.student.image_size import image_size
 from mmlgd.student.saved import SavedStudent, backbone_of
 
-from .written import Written, whole_output
+from .written import Written, saved, whole_output
 
 RELATIVE_TOLERANCE = 1e-4  # float32 noise is far below this, the effect of a misplaced layer far above
 
@@ -117,7 +117,7 @@ def export_model(
     if meta is not None:
         content = dict(meta=meta, state_dict={f'backbone.{key}': value for key, value in content.items()})
     with whole_output(out, student.source) as file:
-        torch.save(content, file)
+        file.write_bytes(saved(content))
         model.weights = state_dict_of(read_checkpoint(file))
         if meta is not None:
             model.weights = part_weights(model.weights, 'backbone', out)

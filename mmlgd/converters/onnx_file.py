@@ -69,7 +69,8 @@ def export_onnx(
             of training.
         templates (str | list, optional): Prompt templates. Defaults to None: the templates of training.
         teacher_options (dict, optional): Changes to the config of the teacher that embeds new names. Defaults to None.
-        size (int, optional): Height and width of an image. Defaults to None, the student's own.
+        size (int, optional): Height and width of an image; of ``'segmentation'``, rounded to whole places. Defaults to
+            None, the student's own.
         opset (int): Version of ONNX's operators, from 8 to 20; of ``'segmentation'``, from 11. Defaults to 17.
 
     Returns:
@@ -77,7 +78,8 @@ def export_onnx(
 
     Raises:
         MissingPackageError: onnx or onnxruntime is missing.
-        ConfigError: The part is unknown, names are given for a part without names, or the opset is out of its range.
+        ConfigError: The part is unknown, names are given for a part without names, the opset is out of its range, or
+            the student takes no images of this size.
         CheckpointError: The checkpoint lacks the part, or onnxruntime's output differs from PyTorch's.
     """
     if part not in OUTPUTS:
@@ -91,6 +93,9 @@ def export_onnx(
     _import_onnx()  # check this before a teacher embeds thousands of names
     height, width = (whole('pixels', 1, LARGEST)(size),) * 2 if size is not None else image_size(student.config)
     module, metadata = load_part(student, part, names, templates, teacher_options)
+    if part == 'segmentation':
+        height, width = module.whole((height, width))
+    _require_size(module, student, (height, width))
     # Readers of input_size expect one number for a square image.
     metadata['input_size'] = str(height) if height == width else f'{height}, {width}'
     shapes, sizes = [(1, height, width), (3, height, width)], f'{height}, {width}'
@@ -159,6 +164,18 @@ def load_part(
             f'or give the checkpoint of LGD training.'
         )
     return nn.Sequential(embedder.backbone, embedder.neck).eval(), metadata
+
+
+@torch.no_grad()
+def _require_size(module: nn.Module, student: SavedStudent, size: tuple[int, int]) -> None:
+    try:
+        module(torch.zeros(1, 3, *size))
+    except Exception as error:  # each library has its own error for a size that its model does not support
+        own = ' x '.join(map(str, image_size(student.config)))
+        raise ConfigError(
+            f'{student.source} takes no images of {size[0]} x {size[1]} pixels: {sentence(error)} The size of its '
+            f'training is {own}: leave --size out for it, or give another size.'
+        ) from error
 
 
 def _has_any_size(

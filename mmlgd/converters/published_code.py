@@ -20,7 +20,7 @@ from mmlgd.student.saved import SavedStudent
 from mmlgd.version import __version__
 
 from .published_layout import split_parts
-from .written import Written, whole_output
+from .written import Written, saved, whole_output
 
 BACKBONES = dict(
     resnet18=dict(type='mmpretrain.ResNet', depth=18, out_indices=(3,)),
@@ -113,7 +113,8 @@ def convert_published(
     state = {f'backbone.{key}': value for key, value in parts.backbone.items()}
     state.update({f'neck.{key}': value for key, value in parts.neck.items()})
     with whole_output(out, checkpoint) as file:
-        torch.save(dict(meta=dict(cfg=config.pretty_text, mmlgd_version=__version__), state_dict=state), file)
+        meta = dict(cfg=config.pretty_text, mmlgd_version=__version__)
+        file.write_bytes(saved(dict(meta=meta, state_dict=state)))
         Student(SavedStudent(read_checkpoint(file), checkpoint), device='cpu')
     neck = f'neck, {len(parts.neck)} tensors' if parts.neck else f'no neck: {parts.no_neck}'
     return Written(

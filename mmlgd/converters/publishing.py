@@ -5,7 +5,6 @@ its own SHA-256, which torch checks on download; it loads with `weights_only=Tru
 """
 
 import hashlib
-import io
 import re
 from collections import Counter
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import Optional, Union
 
 from mmlgd.version import __version__
 
-from .written import Written, whole_output
+from .written import Written, saved, whole_output
 
 # Large packages are imported inside functions: the help of `mmlgd publish`, which reads this module, must not wait for
 # them.
@@ -55,7 +54,7 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
     # A queue is not part of the student, and with 65,536 images it is five times as large.
     kept = {part for part in KEPT if saved_role(source.state, part) != QUEUED}
     meta = content['meta']
-    data = _serialize(
+    data = saved(
         dict(
             meta=dict(
                 cfg=meta['cfg'],
@@ -88,15 +87,6 @@ def publish(checkpoint: Union[str, Path], out_dir: Union[str, Path], *, name: Op
             f"backbone = dict(init_cfg=dict(type='Pretrained', checkpoint={str(out)!r}, prefix='backbone.'))"
         ),
     )
-
-
-def _serialize(content: dict) -> bytes:
-    """Save into memory: torch writes a file's name into the file, and the hash would depend on it."""
-    import torch
-
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
 
 
 def _config_name(meta: dict, name: Optional[str], source: Union[str, Path]) -> str:

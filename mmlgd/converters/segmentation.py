@@ -31,6 +31,19 @@ class SegmentationScores(nn.Module):
         """Tuple[int, int]: Height and width of a place in pixels."""
         return tuple(map(round, self.student.tower.cell))
 
+    def whole(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Round an image size to whole places, as a segmenter does: others would shift the scores.
+
+        Args:
+            size (Tuple[int, int]): Height and width in pixels.
+
+        Returns:
+            Tuple[int, int]: In steps of :attr:`cell`; the same where the student takes its own size alone.
+        """
+        if not self.takes_any_size:
+            return size
+        return tuple(max(1, round(side / step)) * step for side, step in zip(size, self.cell))
+
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images (N, 3, H, W) to scores (N, K, H, W), which sum to 1 over the names."""
         places = self.student.tower.encode(images)  # (N, h, w, D)

@@ -1,8 +1,9 @@
 """The result of every converter: a complete, checked file, or no file."""
 
+import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
@@ -45,7 +46,7 @@ def whole_output(path: Path, source: Union[str, Path]) -> Iterator[Path]:
         Path: The temporary file to write and check.
 
     Raises:
-        ConfigError: The output is a folder, or the input file.
+        ConfigError: The output is a folder, a pipe or a device, or the input file.
         WriteError: It cannot be written.
     """
     require_output(path, source)
@@ -59,7 +60,27 @@ def whole_output(path: Path, source: Union[str, Path]) -> Iterator[Path]:
             raise
         raise WriteError(f'Cannot write {path}: {error}. Free some space there, or give another file.') from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be written, its error says why
+            temporary.unlink()
+
+
+def saved(content: dict) -> bytes:
+    """Save with torch into memory.
+
+    Writing into a file, torch has an error of its own for a full disk, which does not say so. It also writes the name
+    of the file into it.
+
+    Args:
+        content (dict): Tensors and plain values.
+
+    Returns:
+        bytes: The file.
+    """
+    import torch  # here: the help of the commands, which reads this module, must not wait for it
+
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
 
 
 def require_output(path: Path, source: Union[str, Path]) -> None:
@@ -70,11 +91,13 @@ def require_output(path: Path, source: Union[str, Path]) -> None:
         source (str | Path): The input file.
 
     Raises:
-        ConfigError: The output is a folder, or the input file.
+        ConfigError: The output is a folder, a pipe or a device, or the input file.
         WriteError: Its folder cannot be created or is not writable.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike the methods of a Path, False for a name that is too long
         raise ConfigError(f'{path} is a folder. Give the name of a file, for example {path / "student.pth"}.')
-    if path.exists() and Path(source).exists() and path.samefile(source):
+    if os.path.exists(path) and not os.path.isfile(path):  # the file would take its place, also that of /dev/null
+        raise ConfigError(f'{path} is a pipe or a device, which the file would replace. Give the name of a file.')
+    if os.path.exists(path) and os.path.exists(source) and path.samefile(source):
         raise ConfigError(f'{path} is the input checkpoint. Give the output another name.')
     require_writable(path.parent)

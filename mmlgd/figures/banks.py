@@ -24,11 +24,12 @@ class Banks(NamedTuple):
     """The banks of one checkpoint.
 
     Attributes:
-        epoch (int): Epoch of the checkpoint.
+        epoch (int): Epoch of the checkpoint; 0 in a training of steps.
         names (List[str]): K class names.
         text (np.ndarray): (K, D), unit rows of the textual bank.
         visual (np.ndarray): (K, D), the visual bank's rows, scaled to unit length.
         visited (np.ndarray): (K,) bool.
+        step (int): Step of the checkpoint. Defaults to 0: it is not known.
     """
 
     epoch: int
@@ -36,6 +37,12 @@ class Banks(NamedTuple):
     text: np.ndarray
     visual: np.ndarray
     visited: np.ndarray
+    step: int = 0
+
+    @property
+    def when(self) -> str:
+        """str: When in its training it was written."""
+        return f'step {self.step}' if self.step and not self.epoch else f'epoch {self.epoch}'
 
 
 class Matrix(NamedTuple):
@@ -73,13 +80,14 @@ def read_banks(file: Union[str, Path]) -> Banks:
         raise CheckpointError(f'{file} has no {", ".join(missing)}. Give checkpoints of LGD training with both banks.')
     text, (visual, visited) = read_text_state(state, file), read_visual_state(state, file)
     meta = checkpoint.get('meta')
-    epoch = meta.get('epoch') if isinstance(meta, dict) else 0
+    epoch, step = (meta.get(key) if isinstance(meta, dict) else 0 for key in ('epoch', 'iter'))
     return Banks(
         epoch if isinstance(epoch, int) else 0,
         text['class_names'],
         text['bank'].numpy(),
         unit_rows(visual).numpy(),
         visited.numpy(),
+        step if isinstance(step, int) else 0,
     )
 
 
@@ -122,7 +130,7 @@ def summary_of(banks: Banks) -> str:
     own = (banks.visual[rows] @ banks.text.T).argmax(axis=1) == rows
     share = f', of which {100 * own.mean():.0f} % are nearest to their own class name' if len(rows) else ''
     return (
-        f'Cosines after epoch {banks.epoch}: {len(rows)} of {len(banks.names)} prototypes visited{share}. Similar '
+        f'Cosines after {banks.when}: {len(rows)} of {len(banks.names)} prototypes visited{share}. Similar '
         f'{"prototypes" if len(rows) else "names"} are side by side.'
     )
 
@@ -170,14 +178,16 @@ def drift_of(run: list[Banks]) -> Figure:
     """Draw the cosine of each prototype to its final value.
 
     Args:
-        run (List[Banks]): Banks of two or more checkpoints of one run, by epoch.
+        run (List[Banks]): Banks of two or more checkpoints of one run, oldest first.
 
     Returns:
-        Figure: Curves over epochs, and a row for each class.
+        Figure: Curves over epochs, or over steps if several are of one epoch, and a row for each class.
     """
     last = run[-1]
     order = _alike_together(last)
-    epochs = [banks.epoch for banks in run]
+    epochs, steps = ([getattr(banks, unit) for banks in run] for unit in ('epoch', 'step'))
+    by_steps = len(set(epochs)) < len(set(steps))
+    times, unit = (steps, 'step') if by_steps else (epochs, 'epoch')
     to_last = np.stack([(banks.visual * last.visual).sum(axis=1) for banks in run])  # (E, K)
     before = np.stack([(a.visual * b.visual).sum(axis=1) for a, b in zip(run, run[1:])])  # (E - 1, K)
     seen = np.stack([banks.visited for banks in run])  # (E, K)
@@ -188,32 +198,32 @@ def drift_of(run: list[Banks]) -> Figure:
     left, right = figure.subplots(1, 2, gridspec_kw=dict(width_ratios=[1, 1.15]))
     figure.get_layout_engine().set(w_pad=0.14)
     for x, values, color, label in (
-        (epochs, to_last, STUDENT, 'to the last checkpoint'),
-        (epochs[1:], before, TEXT, 'to the checkpoint before'),
+        (times, to_last, STUDENT, 'to the last checkpoint'),
+        (times[1:], before, TEXT, 'to the checkpoint before'),
     ):
         known = ~np.isnan(values).all(axis=1)
         x, values = np.array(x)[known], values[known]
         low, mean, high = np.nanmin(values, axis=1), np.nanmean(values, axis=1), np.nanmax(values, axis=1)
         left.fill_between(x, low, high, color=color, alpha=0.12, lw=0)
         left.plot(x, mean, color=color, lw=2.4, marker='o', ms=4.5, label=label)
-    left.plot(epochs, seen.mean(axis=1), color=FAINT, lw=1.6, ls=(0, (1, 2)), label='rows visited (share)')
+    left.plot(times, seen.mean(axis=1), color=FAINT, lw=1.6, ls=(0, (1, 2)), label='rows visited (share)')
     left.set_title('Cosine of a prototype', pad=22)
-    left.set(xlabel='epoch')
+    left.set(xlabel=unit)
     left.margins(x=0)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend(loc='lower right', fontsize=10)
     left.text(0, 1.01, 'mean over classes; band: all of them', transform=left.transAxes, color=FAINT, size=9.5)
 
     image = right.imshow(to_last.T[order], cmap=_colors(), aspect='auto', interpolation='nearest')
-    right.set_xticks(range(len(epochs)), epochs)
-    if len(epochs) > 20:
+    right.set_xticks(range(len(times)), times)
+    if len(times) > 20:
         right.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     if few:
         right.set_yticks(range(len(order)), [clipped(last.names[k]) for k in order])
     else:
         right.set(yticks=[], ylabel=f'{len(order)} classes')
     right.set_title('Cosine to the last checkpoint, for each class', pad=22)
-    right.set(xlabel='epoch')
+    right.set(xlabel=unit)
     right.grid(False)
     right.tick_params(length=0)
     right.spines[:].set_visible(False)

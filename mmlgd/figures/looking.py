@@ -1,5 +1,6 @@
 """Embeddings of student and teacher for the figures."""
 
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.evaluation import FrozenModel, extract, load_teacher
 from mmlgd.student import Student
 from mmlgd.student.images import ImageSource, batches, find_images, preparation
-from mmlgd.utils.files import require_writable
+from mmlgd.utils.files import require_writable, write_whole
 from mmlgd.utils.spread import spread
 
 from .scripts import choose_fonts
@@ -132,10 +133,15 @@ def save(figure: Figure, file: Path) -> Path:
 
     Returns:
         Path: The same file.
+
+    Raises:
+        WriteError: The disk is full, or the folder not writable; an older figure stays as it was.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     choose_fonts(figure)
+    content = io.BytesIO()
     with warnings.catch_warnings():  # matplotlib has one for each character, and the log has one for all
         warnings.filterwarnings('ignore', 'Glyph .* missing from', UserWarning)
-        figure.savefig(file)
+        figure.savefig(content, format=file.suffix[1:].lower())
+    write_whole(file, content.getvalue())
     return file

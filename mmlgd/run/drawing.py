@@ -103,7 +103,7 @@ def draw_banks(checkpoints: Union[list[str], str, Path], *, out_dir: Union[str, 
     require(bool(checkpoints), 'There are no banks to draw: give at least one checkpoint.')
     out_dir = beside(checkpoints[0], 'banks.png').parent if out_dir is None else Path(out_dir)
     require_writable(out_dir)
-    run = sorted((read_banks(file) for file in checkpoints), key=lambda banks: banks.epoch)
+    run = sorted((read_banks(file) for file in checkpoints), key=lambda banks: (banks.epoch, banks.step))
     require(
         all(banks.names == run[0].names for banks in run),
         'The checkpoints have different class names: give checkpoints of one run.',

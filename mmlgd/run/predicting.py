@@ -112,8 +112,9 @@ def predict(
     _refuse('without --segment', **of_segments, scores=scores or None)
     batch_size = whole('batch size', 1, 10**5)(32 if batch_size is None else batch_size)
     if out is not None:
-        if Path(out).suffix.lower() not in _WRITERS:
-            raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}, got {str(out)!r}.')
+        if Path(out).suffix.lower() not in _WRITERS or Path(out).is_dir():
+            kind = 'a folder' if Path(out).is_dir() else 'another file'
+            raise ConfigError(f'--out takes a file that ends with {" or ".join(_WRITERS)}; {str(out)!r} is {kind}.')
         require_writable(Path(out).parent)
     if show_dir is not None:
         require_writable(show_dir)

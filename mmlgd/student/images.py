@@ -167,6 +167,8 @@ def output_files(images: list[ImageSource], folder: Union[str, Path]) -> list[Pa
         List[Path]: A file for each image.
     """
     targets, taken = [], {Path(one.source).resolve() for one in images if isinstance(one.source, str)}
+    # A folder of images may be called a.png: a file of this name would stand in its way.
+    taken |= {Path(folder, place).resolve() for place in {place for one in images for place in Path(one.name).parents}}
     for index, one in enumerate(images):
         target = Path(folder, one.name or str(index)).with_suffix('.png')
         stem = target.stem

@@ -1,5 +1,6 @@
 """Zero-shot inference with a student: images in, class names out."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from mmpretrain.structures import DataSample
 from mmlgd.errors import ConfigError, sentence
 from mmlgd.utils.bar import shown_in_bar
 from mmlgd.utils.devices import usable_device
-from mmlgd.utils.files import require_writable
+from mmlgd.utils.files import require_writable, write_whole
 
 from .images import ImageSource, batches, find_images, output_files, preparation
 from .overlays import captioned
@@ -99,6 +100,7 @@ class ZeroShotInferencer(ImageClassificationInferencer):
         Raises:
             FileNotFoundError: A path is missing. Paths and arrays are checked before the first prediction.
             ValueError: A folder has no images, an array has another shape, or no image can be read.
+            WriteError: ``show_dir`` is not writable, or its disk is full.
         """
         if on_error not in ('skip', 'raise'):
             raise ConfigError(f"Expected on_error 'skip' or 'raise', got {on_error!r}.")
@@ -160,7 +162,9 @@ class ZeroShotInferencer(ImageClassificationInferencer):
                 continue
             best = int(pred.pred_label)
             targets[pred.index].parent.mkdir(parents=True, exist_ok=True)
-            captioned(image, self.classes, best, float(pred.pred_score[best])).save(targets[pred.index])
+            drawn = io.BytesIO()
+            captioned(image, self.classes, best, float(pred.pred_score[best])).save(drawn, format='PNG')
+            write_whole(targets[pred.index], drawn.getvalue())
 
     def postprocess(
         self, preds: list[DataSample], visualization: None, return_datasamples: bool = False, topk: int = 5

@@ -93,6 +93,25 @@ def test_segmentation_takes_images_of_any_size(lgd_checkpoint, tiny_clip, tmp_pa
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('given, written', [(112, 128), (72, 64), (8, 32)])
+def test_the_size_of_segmentation_is_in_whole_places(lgd_checkpoint, given, written, tmp_path):
+    mmlgd.export(lgd_checkpoint, tmp_path / 'out.onnx', to='onnx', part='segmentation', size=given)
+    output, metadata = run(tmp_path / 'out.onnx', images := torch.randn(1, 3, written, written))
+    assert metadata['input_size'] == str(written)
+    (expected,) = mmlgd.Student(lgd_checkpoint, device='cpu').segment(images, scores=True, size=given)
+    torch.testing.assert_close(output[0], expected.scores, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('part', ['backbone', 'zero-shot'])
+def test_a_size_that_the_student_does_not_take_is_named(write_student, part, tmp_path):
+    pytest.importorskip('timm')
+    vit = dict(type='mmpretrain.TIMMBackbone', model_name='vit_tiny_patch16_224', img_size=64, depth=1)
+    with pytest.raises(ConfigError, match=r"no images of 48 x 48 pixels: .* doesn't match .* its training is 64 x 64"):
+        mmlgd.export(write_student(vit, 192), tmp_path / 'out.onnx', to='onnx', part=part, size=48)
+    assert not list(tmp_path.iterdir())
+
+
+@torch.no_grad()
 def test_segmentation_of_a_transformer_keeps_the_size_of_its_tokens(write_student, tmp_path):
     small = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
     vit = dict(type='mmpretrain.VisionTransformer', arch=small, img_size=64, patch_size=16, out_type='raw')

@@ -63,6 +63,24 @@ def test_checkpoints_of_one_epoch_have_no_warning(run, tmp_path, recwarn):
     assert not [one for one in recwarn if 'identical' in str(one.message)]
 
 
+def test_a_run_of_steps_is_in_the_order_of_its_steps(run, tmp_path, monkeypatch):
+    """Its checkpoints are all of epoch 0, and a shell lists iter_10000.pth before iter_2000.pth."""
+    files = []
+    for step in (1000, 10000, 2000):
+        checkpoint = torch.load(run[0], weights_only=True)
+        checkpoint['meta'].update(epoch=0, iter=step)
+        files.append(str(tmp_path / f'iter_{step}.pth'))
+        torch.save(checkpoint, files[-1])
+    drawn = {}
+    monkeypatch.setattr('mmlgd.figures.looking.save', lambda figure, file: drawn.setdefault(file.name, figure))
+    draw_banks(files, out_dir=tmp_path)
+    assert 'after step 10000:' in drawn['banks.png'].texts[0].get_text()
+    left, right, _ = drawn['drift.png'].axes
+    assert left.get_xlabel() == right.get_xlabel() == 'step'
+    assert left.lines[0].get_xdata().tolist() == [1000, 2000, 10000]
+    assert [label.get_text() for label in right.get_xticklabels()] == ['1000', '2000', '10000']
+
+
 def test_checkpoints_without_banks_or_of_different_runs(run, tmp_path):
     torch.save(dict(state_dict={'backbone.conv1.weight': torch.zeros(1)}), tmp_path / 'bare.pth')
     with pytest.raises(CheckpointError, match='bare.pth has no textual_bank.bank'):

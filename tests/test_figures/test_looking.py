@@ -4,6 +4,8 @@ import pytest
 
 import mmlgd
 from mmlgd.errors import MMLGDError
+from mmlgd.utils.files import WriteError
+from tests.disks import full_after
 
 
 @pytest.mark.parametrize('draw', ['draw_map', 'draw_neighbours'])
@@ -12,6 +14,14 @@ def test_what_no_figure_goes_into_is_refused_before_the_work(draw, out, message,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MMLGDError, match=f'A figure goes into a file such as .*{message}'):
         getattr(mmlgd, draw)('none.pth', 'images', out=out)
+
+
+def test_a_full_disk_leaves_an_older_figure(lgd_checkpoint, tmp_path):
+    (figure,) = mmlgd.draw_banks(lgd_checkpoint, out_dir=tmp_path)
+    older = figure.read_bytes()
+    with full_after(2000), pytest.raises(WriteError, match='Cannot write .*banks.png'):
+        mmlgd.draw_banks(lgd_checkpoint, out_dir=tmp_path)
+    assert figure.read_bytes() == older and list(tmp_path.iterdir()) == [figure]
 
 
 def test_one_file_is_taken_for_a_list_of_one(lgd_checkpoint, images, tmp_path):

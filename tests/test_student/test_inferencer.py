@@ -14,6 +14,8 @@ from mmpretrain.structures import DataSample
 from PIL import Image
 
 import mmlgd
+from mmlgd.utils.files import WriteError
+from tests.disks import full_after
 from tests.words import change_words
 
 PNG = 'class0/0.png'
@@ -178,6 +180,20 @@ def test_drawn_images(inferencer, folder, tmp_path):
     assert shown == {'a.png', 'a_1.png', 'sub/b.png'}
     inferencer(folder / 'a.png', show_dir=folder)  # into the folder itself: nothing is overwritten
     assert (folder / 'a.png').read_bytes() == before and (folder / 'a_0.png').is_file()
+
+
+def test_a_folder_of_images_may_have_the_name_of_a_drawing(inferencer, images, tmp_path):
+    (tmp_path / 'in/a.png').mkdir(parents=True)
+    for name in ('a.jpg', 'a.png/b.jpg'):
+        Image.open(images / PNG).save(tmp_path / 'in' / name)
+    inferencer(tmp_path / 'in', show_dir=tmp_path / 'out')
+    shown = {path.relative_to(tmp_path / 'out').as_posix() for path in (tmp_path / 'out').rglob('*') if path.is_file()}
+    assert shown == {'a_0.png', 'a.png/b.png'}
+
+
+def test_a_full_disk_is_named(inferencer, images, tmp_path):
+    with full_after(100), pytest.raises(WriteError, match='Cannot write .*0.png'):
+        inferencer(images / PNG, show_dir=tmp_path)
 
 
 def test_a_drawing_names_the_class_in_words(inferencer, images, tmp_path, monkeypatch):

@@ -81,11 +81,14 @@ def test_other_names_by_the_command(lgd_checkpoint, images, tiny_clip, tmp_path)
     'options, message',
     [
         (dict(out='a.txt'), 'ends with .csv or .json'),
+        (dict(out='results.csv'), "'results.csv' is a folder"),
         (dict(topk=0), 'topk from 1'),
         (dict(batch_size=0), 'batch size from 1'),
     ],
 )
-def test_bad_options_are_named_before_the_work(options, message):
+def test_bad_options_are_named_before_the_work(options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'results.csv').mkdir()
     with pytest.raises(ConfigError, match=message):
         mmlgd.predict('x.pth', 'images', **options)
 
