@@ -71,6 +71,8 @@ def draw(file: Path, figures: Mapping[str, Figures], unit: Unit, title: str) -> 
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    from mmlgd.figures.looking import save
+
     shares = sorted(next(iter(figures.values())))
     with rc_context(STYLE):
         figure = Figure(figsize=(7, 4.6), layout='constrained')
@@ -92,4 +94,4 @@ def draw(file: Path, figures: Mapping[str, Figures], unit: Unit, title: str) -> 
         figure.supxlabel(
             'equal steps for all; small dots are seeds, whiskers their standard deviation', fontsize=9.5, color=FAINT
         )
-        figure.savefig(file)
+        save(figure, file)

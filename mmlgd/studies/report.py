@@ -102,6 +102,8 @@ def draw(file: Path, summary: Summary) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    from mmlgd.figures.looking import save
+
     titles, names = columns_of(summary), list(summary)
     with rc_context(STYLE):
         figure = Figure(figsize=(1.6 + 2.7 * len(titles), 1.2 + 0.42 * len(names)), layout='constrained')
@@ -136,4 +138,4 @@ def draw(file: Path, summary: Summary) -> None:
         if any(f['own'] for figures in summary.values() for f in figures.values()):
             below += "; * a classifier's own head, trained with all labels"
         figure.supxlabel(below, fontsize=10, color=FAINT)
-        figure.savefig(file)
+        save(figure, file)
