@@ -1,6 +1,5 @@
 """Embeddings of student and teacher for the figures."""
 
-import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from mmlgd.errors import ConfigError
 from mmlgd.evaluation import FrozenModel, extract, load_teacher
 from mmlgd.student import Student
 from mmlgd.student.images import ImageSource, batches, find_images, preparation
-from mmlgd.utils.files import require_writable, write_whole
+from mmlgd.utils.files import require_writable, write_by
 from mmlgd.utils.spread import spread
 
 from .scripts import choose_fonts
@@ -139,9 +138,7 @@ def save(figure: Figure, file: Path) -> Path:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     choose_fonts(figure)
-    content = io.BytesIO()
     with warnings.catch_warnings():  # matplotlib has one for each character, and the log has one for all
         warnings.filterwarnings('ignore', 'Glyph .* missing from', UserWarning)
-        figure.savefig(content, format=file.suffix[1:].lower())
-    write_whole(file, content.getvalue())
+        write_by(lambda stream: figure.savefig(stream, format=file.suffix[1:].lower()), file)
     return file

@@ -1,8 +1,8 @@
 """Zero-shot inference with a student: images in, class names out."""
 
-import io
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Callable, Optional, Union
 
@@ -15,7 +15,7 @@ from mmpretrain.structures import DataSample
 from mmlgd.errors import ConfigError, sentence
 from mmlgd.utils.bar import shown_in_bar
 from mmlgd.utils.devices import usable_device
-from mmlgd.utils.files import require_writable, write_whole
+from mmlgd.utils.files import require_writable, write_by
 
 from .images import ImageSource, batches, find_images, output_files, preparation
 from .overlays import captioned
@@ -162,9 +162,8 @@ class ZeroShotInferencer(ImageClassificationInferencer):
                 continue
             best = int(pred.pred_label)
             targets[pred.index].parent.mkdir(parents=True, exist_ok=True)
-            drawn = io.BytesIO()
-            captioned(image, self.classes, best, float(pred.pred_score[best])).save(drawn, format='PNG')
-            write_whole(targets[pred.index], drawn.getvalue())
+            drawn = captioned(image, self.classes, best, float(pred.pred_score[best]))
+            write_by(partial(drawn.save, format='PNG'), targets[pred.index])
 
     def postprocess(
         self, preds: list[DataSample], visualization: None, return_datasamples: bool = False, topk: int = 5

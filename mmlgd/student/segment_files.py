@@ -1,6 +1,5 @@
 """Segmentation of many images into files: label maps, scores, and overlays with a legend."""
 
-import io
 import json
 import warnings
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from PIL import Image
 from mmlgd.datasets.folder import require_outside
 from mmlgd.errors import ConfigError, MMLGDError, sentence, shown
 from mmlgd.utils.bar import shown_in_bar
-from mmlgd.utils.files import write_whole
+from mmlgd.utils.files import write_by
 from mmlgd.utils.validation import require
 
 from .images import ImageSource, find_images, output_files
@@ -112,6 +111,4 @@ def _write(image: np.ndarray, found: Segmentation, target: Path, out: Path) -> N
 
 def _save(file: Path, write: Any) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    write(content)
-    write_whole(file, content.getvalue())
+    write_by(write, file)

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import math
 import os
 import shutil
@@ -10,10 +11,10 @@ import stat
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Union
+from typing import IO, Any, Union
 
 from mmengine.logging import print_log
 
@@ -183,6 +184,28 @@ def write_whole(file: Union[str, Path], content: Union[bytes, memoryview], share
     finally:
         with suppress(OSError):  # after the renaming it no longer exists
             part.unlink()
+
+
+def write_by(write: Callable[[IO[bytes]], Any], file: Union[str, Path]) -> None:
+    """Write a file as a whole, as :func:`write_whole` does, whose content a library writes into a stream.
+
+    Args:
+        write (Callable[[IO[bytes]], Any]): Writes the content into the stream that it gets.
+        file (str | Path): Its folder has to exist. A file of this name is replaced.
+
+    Raises:
+        WriteError: The disk is full, or the folder not writable.
+
+    Examples:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), 'note.txt')
+        >>> write_by(lambda stream: stream.write(b'all of it'), file)
+        >>> file.read_bytes()
+        b'all of it'
+    """
+    content = io.BytesIO()
+    write(content)
+    write_whole(file, content.getvalue())
 
 
 def open_anew(file: Path) -> IO[bytes]:

@@ -1,6 +1,5 @@
 """The curves of a run: read from mmengine's log of scalars, drawn into one image."""
 
-import io
 import json
 import math
 import re
@@ -13,7 +12,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmlgd.errors import ConfigError, shown
-from mmlgd.utils.files import UnreadableError, read_small, write_whole
+from mmlgd.utils.files import UnreadableError, read_small, write_by
 from mmlgd.utils.style import FAINT, INK, STUDENT, STYLE, TEACHER, TEXT, clipped
 
 _LOG = 2**30  # bytes; a million records take about 400 million
@@ -237,6 +236,4 @@ def draw_curves(file: Union[str, Path], curves: Curves, title: str) -> None:
             axis.axis('off')
         figure.supxlabel('epoch', fontsize=11, color=FAINT)
         figure.suptitle(title, x=0.01, ha='left', fontsize=11, color=FAINT)
-        content = io.BytesIO()
-        figure.savefig(content, format='png')
-    write_whole(file, content.getvalue())
+        write_by(lambda stream: figure.savefig(stream, format='png'), file)
